@@ -1,0 +1,1 @@
+"""Triton kernels, one file each with its plain-PyTorch oracle beside it. Imports nothing from streetvision."""

@@ -1,0 +1,1 @@
+"""Everything that touches Bittensor: client, registration, metagraph snapshots, the mocked chain."""

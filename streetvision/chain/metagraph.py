@@ -1,0 +1,57 @@
+"""The metagraph as the request path sees it: immutable, replaced whole, read without a lock or an await."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Neuron:
+    """One UID's row. Scores are in [0, 1]; stake and emission are in the subnet's alpha (emission per tempo)."""
+
+    uid: int
+    hotkey: str
+    coldkey: str
+    validator_permit: bool
+    stake: float
+    rank: float
+    trust: float
+    consensus: float
+    incentive: float
+    dividends: float
+    pruning_score: float
+    emission: float
+    last_update: int
+    block_at_registration: int
+    axon: str | None
+    """Published endpoint as `ip:port` (`[ip6]:port`), or None."""
+
+
+@dataclass(frozen=True)
+class MetagraphSnapshot:
+    """The subnet at one block."""
+
+    netuid: int
+    block: int
+    taken_at: float
+    """Wall-clock time (Unix seconds) at which this process read it."""
+    tempo: int
+    owner_hotkey: str
+    max_uids: int
+    neurons: tuple[Neuron, ...] = field(repr=False)
+
+    @cached_property
+    def by_hotkey(self) -> Mapping[str, Neuron]:
+        """Rows keyed by hotkey: an unknown caller is a plain miss."""
+        return MappingProxyType({n.hotkey: n for n in self.neurons})
+
+    def find(self, hotkey: str) -> Neuron | None:
+        """The row of a hotkey, or None when it is not registered."""
+        return self.by_hotkey.get(hotkey)
+
+    def age(self, now: float) -> float:
+        """Seconds since this snapshot was read; `now` is Unix time."""
+        return max(0.0, now - self.taken_at)

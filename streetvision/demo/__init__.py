@@ -1,0 +1,1 @@
+"""make demo: a simulated validator against the real miner on the mock network."""

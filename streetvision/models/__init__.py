@@ -1,0 +1,1 @@
+"""The network, its head and its checkpoint on disk."""

@@ -1,0 +1,1 @@
+"""What the operator should know: standing in the metagraph, and what changed."""

@@ -1,0 +1,1 @@
+"""Procedural scenes, the validators' augmentations and the training of the bundled checkpoint."""
