@@ -1,0 +1,54 @@
+# Two commands matter: `make demo` and `make test`. Each installs what it needs into .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+INTEROP := .envs/bittensor-9.12.2/.installed .envs/bittensor-10.5.0/.installed
+CODE := streetvision neurons kernels benchmarks tests scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-gpu lint format bench docs train-bundled interop clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP)  ## Install the miner and its tools into .venv
+
+$(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
+	PYTHON="$(PYTHON)" sh scripts/make_venv.sh $(VENV)
+	@touch $@
+
+demo: $(STAMP)  ## Miner, mock chain and simulated validator for a minute (DEMO_SECONDS=0: until Ctrl-C)
+	@$(BIN)/streetvision demo
+
+test: $(STAMP) interop  ## Run every test that needs no GPU, real dendrites included
+	STREETVISION_REQUIRE_INTEROP=1 $(BIN)/python -m pytest -m "not gpu"
+
+interop: $(INTEROP)
+
+.envs/bittensor-%/.installed: scripts/make_interop_env.py tests/interop/constraints-%.txt | $(STAMP)
+	$(BIN)/python scripts/make_interop_env.py $*
+
+test-gpu: $(STAMP)  ## Run the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu tests/gpu
+
+lint: $(STAMP)  ## ruff and mypy --strict
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+format: $(STAMP)  ## Let ruff format and fix
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(STAMP) interop  ## Measure: every claim's script, results into benchmarks/results
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## Regenerate miner.env.example, docs/settings.md and docs/benchmarks.md
+	$(BIN)/python scripts/render_docs.py
+
+train-bundled: $(STAMP)  ## Train the embedded checkpoint anew (wants a GPU)
+	$(BIN)/python scripts/train_bundled.py
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .envs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

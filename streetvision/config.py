@@ -1,0 +1,304 @@
+"""Every setting of the miner, declared once: defaults < miner.env < environment < flags.
+
+The flag parser, `miner.env.example` and the settings page of the docs are generated from `Settings` in
+settings_io.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streetvision.errors import ConfigError
+from streetvision.subnet import SUBNET
+
+MOCK_NETWORK = "mock"
+NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)
+BUNDLED_MODEL = "bundled"
+
+
+def parse_bool(text: str) -> bool:
+    """Read a switch as people write it in an environment file; ValueError otherwise."""
+    word = text.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not between {low} and {high}")
+        return value
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number") from None
+        if not low <= value <= high:  # also refuses NaN
+            raise ValueError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"{text!r} is not one of: {', '.join(word or 'none' for word in allowed)}")
+        return text
+
+    return parse
+
+
+def _network(text: str) -> str:
+    if text in NETWORKS or text.startswith(("ws://", "wss://")):
+        return text
+    raise ValueError(f"{text!r} is neither one of {', '.join(NETWORKS)} nor a ws:// or wss:// address")
+
+
+def _endpoints(text: str) -> str:
+    for part in text.split(","):
+        if not part.strip().startswith(("ws://", "wss://")):
+            raise ValueError(f"{part.strip()!r} is not a ws:// or wss:// address")
+    return text
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text.strip("[]")))
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+_PORT = _integer(0, 65535)
+
+
+def _setting(
+    default: Any,  # noqa: ANN401 - a dataclass default is of its field's type
+    flag: str,
+    env: str | tuple[str, ...],
+    help: str,
+    parse: Callable[[str], Any],
+) -> Any:  # noqa: ANN401 - stands in for any field type, as dataclasses.field does
+    names = (env,) if isinstance(env, str) else env
+    return field(default=default, metadata={"flag": flag, "env": names, "help": help, "parse": parse})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One miner's settings, checked. Build with `settings_io.load_settings`; tests may construct it directly."""
+
+    netuid: int = _setting(
+        SUBNET.netuid,
+        "--netuid",
+        "NETUID",
+        f"Subnet to mine: {SUBNET.netuid} on the main network, {SUBNET.test_netuid} on the test network.",
+        _integer(0, 65535),
+    )
+    wallet_name: str = _setting("", "--wallet.name", "WALLET_NAME", "Wallet (coldkey) name; empty: `default`.", str)
+    wallet_hotkey: str = _setting("", "--wallet.hotkey", "WALLET_HOTKEY", "Hotkey name; empty: `default`.", str)
+    wallet_path: Path = _setting(
+        Path("~/.bittensor/wallets").expanduser(),
+        "--wallet.path",
+        "WALLET_PATH",
+        "Folder of the wallets. Only the hotkey is read; keep the coldkey elsewhere.",
+        _path,
+    )
+    subtensor_network: str = _setting(
+        "finney",
+        "--subtensor.network",
+        "SUBTENSOR_NETWORK",
+        "`finney`, `test`, `local`, a ws:// or wss:// address, or `mock` for the in-memory chain.",
+        _network,
+    )
+    subtensor_chain_endpoint: str = _setting(
+        "",
+        "--subtensor.chain_endpoint",
+        "SUBTENSOR_CHAIN_ENDPOINT",
+        "ws:// or wss:// address of a node; beats --subtensor.network. Several, separated by commas: "
+        "the first is used, the others are fallbacks.",
+        _endpoints,
+    )
+    axon_port: int = _setting(
+        8091,
+        "--axon.port",
+        ("MINER_AXON_PORT", "BT_AXON_PORT"),
+        "TCP port to listen on; 0 takes any free one.",
+        _PORT,
+    )
+    axon_ip: str = _setting(
+        "", "--axon.ip", "BT_AXON_IP", "Address to listen on; empty: every IPv4 and IPv6 address.", _address
+    )
+    axon_external_ip: str = _setting(
+        "",
+        "--axon.external_ip",
+        "BT_AXON_EXTERNAL_IP",
+        "Address published on the chain; empty: this machine's own public address. Needed behind NAT.",
+        _address,
+    )
+    axon_external_port: int = _setting(
+        0,
+        "--axon.external_port",
+        "BT_AXON_EXTERNAL_PORT",
+        "Port published on the chain; 0: the port listened on.",
+        _PORT,
+    )
+    axon_max_body_mib: int = _setting(
+        32,
+        "--axon.max_body_mib",
+        "AXON_MAX_BODY_MIB",
+        "Largest request body accepted, in MiB.",
+        _integer(1, 512),
+    )
+    axon_requests_per_minute: int = _setting(
+        600,
+        "--axon.requests_per_minute",
+        "AXON_REQUESTS_PER_MINUTE",
+        "Quota of one hotkey; beyond it the answer is 429.",
+        _integer(1, 1_000_000),
+    )
+    axon_deadline_margin: float = _setting(
+        0.5,
+        "--axon.deadline_margin",
+        "AXON_DEADLINE_MARGIN",
+        "Seconds kept back from the caller's timeout for the way home.",
+        _number(0.0, 5.0),
+    )
+    blacklist_force_validator_permit: bool = _setting(
+        True,
+        "--blacklist.force_validator_permit",
+        "BLACKLIST_FORCE_VALIDATOR_PERMIT",
+        "Answer only hotkeys with a validator permit.",
+        parse_bool,
+    )
+    blacklist_allow_non_registered: bool = _setting(
+        False,
+        "--blacklist.allow_non_registered",
+        "BLACKLIST_ALLOW_NON_REGISTERED",
+        "Answer hotkeys that are not in the metagraph too. Anyone can then spend your GPU.",
+        parse_bool,
+    )
+    blacklist_min_stake: float = _setting(
+        0.0,
+        "--blacklist.min_stake",
+        "BLACKLIST_MIN_STAKE",
+        "Answer only hotkeys with at least this stake, in alpha.",
+        _number(0.0, 1e12),
+    )
+    model: str = _setting(
+        "",
+        "--model",
+        ("MODEL_URL", "MODEL"),
+        "Checkpoint folder (model.safetensors and model.json), or `bundled` for the small embedded one. "
+        "Empty: `bundled` on the mock network; a public network wants a choice.",
+        str,
+    )
+    device: str = _setting(
+        "auto", "--device", "DEVICE", "`auto`, `cpu`, `cuda` or `cuda:N`; auto takes a GPU where there is one.", str
+    )
+    compile: bool = _setting(
+        True,
+        "--compile",
+        "MODEL_COMPILE",
+        "Compile the model (torch.compile). On a CPU this needs a C++ compiler.",
+        parse_bool,
+    )
+    threads: int = _setting(
+        0,
+        "--threads",
+        "MODEL_THREADS",
+        "CPU threads of the model; 0: as many as there are cores.",
+        _integer(0, 1024),
+    )
+    register: str = _setting(
+        "",
+        "--register",
+        "REGISTER",
+        "`burn` or `pow`: register the hotkey at start if it is not registered. Needs the coldkey.",
+        _choice("", "burn", "pow"),
+    )
+    register_max_burn: float = _setting(
+        0.0,
+        "--register.max_burn",
+        "REGISTER_MAX_BURN",
+        "Highest registration price to pay, in TAO; `--register burn` refuses above it.",
+        _number(0.0, 1e6),
+    )
+    register_pow_seconds: float = _setting(
+        300.0,
+        "--register.pow_seconds",
+        "REGISTER_POW_SECONDS",
+        "Longest search for a proof of work, in seconds.",
+        _number(1.0, 3600.0),
+    )
+    state_dir: Path = _setting(
+        Path("~/.streetvision").expanduser(),
+        "--state_dir",
+        "STREETVISION_STATE_DIR",
+        "Folder for what the miner keeps between runs.",
+        _path,
+    )
+    logging_debug: bool = _setting(
+        False, "--logging.debug", "LOGGING_DEBUG", "Log every request and every decision.", parse_bool
+    )
+    logging_json: bool = _setting(
+        False, "--logging.json", "LOGGING_JSON", "Log JSON lines, for machines to read.", parse_bool
+    )
+    drain_seconds: float = _setting(
+        10.0,
+        "--drain_seconds",
+        "DRAIN_SECONDS",
+        "Longest wait for requests in flight after SIGTERM or SIGINT.",
+        _number(0.0, 12.0),
+    )
+    mock_block_time: float = _setting(
+        12.0,
+        "--mock.block_time",
+        "MOCK_BLOCK_TIME",
+        "Mock network only: seconds per block.",
+        _number(0.01, 3600.0),
+    )
+    mock_tempo: int = _setting(
+        360, "--mock.tempo", "MOCK_TEMPO", "Mock network only: blocks per tempo.", _integer(1, 65535)
+    )
+    mock_registered: bool = _setting(
+        True,
+        "--mock.registered",
+        "MOCK_REGISTERED",
+        "Mock network only: whether //Miner holds a UID from the start.",
+        parse_bool,
+    )
+
+    def __post_init__(self) -> None:
+        if self.register == "burn" and self.register_max_burn <= 0:
+            raise ConfigError("--register burn spends TAO: say how much at most with --register.max_burn TAO")
+        if self.is_mock and self.subtensor_chain_endpoint:
+            raise ConfigError(
+                "the mock network has no endpoint: drop --subtensor.chain_endpoint or name a real network"
+            )
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether the miner runs on the in-memory chain."""
+        return self.subtensor_network == MOCK_NETWORK
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Chain endpoints in order of preference; empty: the network's own."""
+        return tuple(part.strip() for part in self.subtensor_chain_endpoint.split(",") if part.strip())

@@ -1,0 +1,131 @@
+"""Settings: precedence, parsing, sentences, and the generated texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streetvision.config import Settings
+from streetvision.errors import ConfigError
+from streetvision.settings_io import (
+    load_settings,
+    render_env_example,
+    render_settings_table,
+    setting_fields,
+    unknown_names,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(*argv: str, environ: dict[str, str] | None = None, cwd: Path, warnings: list[str] | None = None) -> Settings:
+    sink = [] if warnings is None else warnings
+    return load_settings(argv, environ or {}, cwd=cwd, warn=sink.append)
+
+
+def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("NETUID=1\nMINER_AXON_PORT=1001\nWALLET_NAME=file\n")
+    environ = {"NETUID": "2", "MINER_AXON_PORT": "1002"}
+    settings = load("--netuid", "3", environ=environ, cwd=tmp_path)
+    assert (settings.netuid, settings.axon_port, settings.wallet_name) == (3, 1002, "file")
+
+
+def test_environment_beats_file_across_alias_names(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("MINER_AXON_PORT=1001\n")
+    assert load(environ={"BT_AXON_PORT": "1002"}, cwd=tmp_path).axon_port == 1002
+
+
+def test_ecosystem_names_are_read(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text(
+        "NETUID=323\nWALLET_NAME=cold\nWALLET_HOTKEY=hot\nSUBTENSOR_NETWORK=test\n"
+        "SUBTENSOR_CHAIN_ENDPOINT=wss://a:443, wss://b:443\nMINER_AXON_PORT=9000\nBLACKLIST_FORCE_VALIDATOR_PERMIT=False\n"
+        "MODEL_URL=bundled\nBT_AXON_EXTERNAL_IP=203.0.113.7\nBT_AXON_EXTERNAL_PORT=9001\nBT_AXON_IP=127.0.0.1\n"
+    )
+    settings = load(cwd=tmp_path)
+    assert settings.endpoints == ("wss://a:443", "wss://b:443")
+    assert settings.blacklist_force_validator_permit is False
+    assert (settings.axon_ip, settings.axon_external_ip, settings.axon_external_port) == (
+        "127.0.0.1",
+        "203.0.113.7",
+        9001,
+    )
+    assert (settings.model, settings.wallet_hotkey, settings.netuid) == ("bundled", "hot", 323)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"), [((), True), (("--blacklist.force_validator_permit",), True),
+                           (("--blacklist.force_validator_permit", "false"), False)]
+)  # fmt: skip
+def test_switches_take_an_optional_value(argv: tuple[str, ...], expected: bool, tmp_path: Path) -> None:
+    assert load(*argv, cwd=tmp_path).blacklist_force_validator_permit is expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--axon.port", "70000"], "--axon.port: 70000 is not between"),
+        (["--axon.port", "http"], "'http' is not a whole number"),
+        (["--axon.ip", "localhost"], "--axon.ip: 'localhost' does not appear to be"),
+        (["--register", "steal"], "--register: 'steal' is not one of"),
+        (["--register", "burn"], "--register.max_burn"),
+        (["--axon.deadline_margin", "nan"], "--axon.deadline_margin"),
+        (["--subtensor.network", "fin"], "'fin' is neither one of finney"),
+        (["--subtensor.chain_endpoint", "http://x"], "'http://x' is not a ws://"),
+        (["--subtensor.network", "mock", "--subtensor.chain_endpoint", "ws://x:1"], "the mock network has no endpoint"),
+        (["--blacklist.min_stake", "-1"], "is not between 0"),
+        (["--logging.debug", "perhaps"], "neither true nor false"),
+        (["--wallet"], "unrecognized arguments: --wallet"),
+        (["--env_file", "/nonexistent/miner.env"], "create it from miner.env.example"),
+    ],
+)
+def test_bad_values_get_one_sentence(argv: list[str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(*argv, cwd=tmp_path)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_file_value_names_variable_and_file(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("NETUID=seventy-two\n")
+    with pytest.raises(ConfigError, match=r"NETUID in miner\.env: 'seventy-two' is not a whole number"):
+        load(cwd=tmp_path)
+
+
+def test_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_bytes(b"NETUID=\xff\xfe\n")
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(cwd=tmp_path)
+
+
+def test_misspelt_names_are_reported_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("WALLET_HOTKY=x\n")
+    warnings: list[str] = []
+    load(cwd=tmp_path, warnings=warnings)
+    assert warnings == ["miner.env: WALLET_HOTKY is not a setting (did you mean WALLET_HOTKEY?); ignored"]
+    assert unknown_names({"ZZZ": "1"}) == ["ZZZ is not a setting; ignored"]
+
+
+def test_empty_values_mean_unset(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("NETUID=\n")
+    assert load(environ={"MINER_AXON_PORT": ""}, cwd=tmp_path) == Settings()
+
+
+def test_env_example_is_current_and_round_trips(tmp_path: Path) -> None:
+    text = render_env_example()
+    assert (ROOT / "miner.env.example").read_text() == text
+    (tmp_path / "miner.env").write_text(
+        "\n".join(line[1:] if line.startswith("#") and line[1:2] != " " else line for line in text.splitlines())
+    )
+    assert load(cwd=tmp_path) == Settings()
+
+
+def test_settings_page_is_current() -> None:
+    assert render_settings_table() in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_names_are_unique() -> None:
+    names = [name for item in setting_fields() for name in item.metadata["env"]]
+    flags = [item.metadata["flag"] for item in setting_fields()]
+    assert len(set(names)) == len(names)
+    assert len(set(flags)) == len(flags)
