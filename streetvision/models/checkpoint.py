@@ -1,0 +1,180 @@
+"""A checkpoint is a folder: `model.safetensors` holds the weights, `model.json` says all that is needed to use them.
+
+Nothing else is read and nothing is unpickled, so a checkpoint from a stranger can be wrong but cannot run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save_file
+
+from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
+
+__all__ = [
+    "CheckpointError",
+    "HeadConfig",
+    "ModelConfig",
+    "bundled_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+    "weights_problem",
+]
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "model.json"
+PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+CONFIG_LIMIT_BYTES = 1 << 20
+
+State = dict[str, torch.Tensor]
+
+
+def bundled_checkpoint() -> Path:
+    """Folder of the checkpoint that ships with the package; raises CheckpointError where the installation lacks it."""
+    folder = Path(__file__).resolve().parent.parent / "assets" / "bundled"
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(f"The bundled checkpoint is missing from {folder}; reinstall the package.")
+    return folder
+
+
+def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
+    """Read and verify a checkpoint; weights come back on the CPU in the dtype they are stored in.
+
+    Raises CheckpointError with one sentence: missing or pickled files, a malformed description, a hash that differs
+    from the description's, damaged weights, NaN or infinite values. Keys and shapes are checked by `dinov3.load`,
+    which knows the architecture.
+    """
+    config = ModelConfig.from_json(_read_config(folder))
+    weights = _read_weights(folder)
+    digest = hashlib.sha256(weights).hexdigest()
+    if digest != config.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} has sha256 {digest[:12]}… but {CONFIG_FILE} names {config.sha256[:12]}…: "
+            "the files do not belong together or are damaged; fetch the checkpoint again."
+        )
+    try:
+        state = load_safetensors(weights)
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE} is not a valid safetensors file ({error}).") from error
+    _require_finite(state)
+    return config, state
+
+
+def save_checkpoint(
+    folder: Path,
+    config: ModelConfig,
+    state: Mapping[str, torch.Tensor],
+    *,
+    dtype: torch.dtype | None = None,
+    overwrite: bool = False,
+) -> ModelConfig:
+    """Write a checkpoint so that `folder` holds all of it or does not exist; returns the config with its sha256.
+
+    `dtype` (such as torch.float16) converts floating weights for storage; None keeps them. An existing folder is an
+    error unless `overwrite`.
+    """
+    if folder.exists() and not overwrite:
+        raise CheckpointError(f"{folder} exists already; choose another folder or remove it.")
+    stored = {name: _for_storage(tensor, dtype) for name, tensor in state.items()}
+    _require_finite(stored)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        save_file(stored, temporary / WEIGHTS_FILE)
+        digest = hashlib.sha256((temporary / WEIGHTS_FILE).read_bytes()).hexdigest()
+        written = replace(config, sha256=digest)
+        (temporary / CONFIG_FILE).write_text(written.to_json(), encoding="utf-8")
+        _flush(temporary)
+        _move_into_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return written
+
+
+def weights_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str | None:
+    """Name the first way in which `state` does not fit a model with state `expected`, as a clause; None if it fits."""
+    for name in sorted(expected):
+        if name not in state:
+            return f"the weight {name!r} is missing"
+    for name in sorted(state):
+        if name not in expected:
+            return f"the weight {name!r} is not part of this architecture"
+        if state[name].shape != expected[name].shape:
+            return f"the weight {name!r} has shape {list(state[name].shape)}, not {list(expected[name].shape)}"
+    return None
+
+
+def _read_config(folder: Path) -> str:
+    _refuse_pickled(folder)
+    path = folder / CONFIG_FILE
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}."
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {CONFIG_FILE}, so its weights cannot be interpreted.")
+    if path.stat().st_size > CONFIG_LIMIT_BYTES:
+        raise CheckpointError(f"{path} is larger than 1 MiB and so no model description.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is not UTF-8 text.") from error
+
+
+def _refuse_pickled(path: Path) -> None:
+    """Name the pickled file that an operator pointed at, alone or in place of safetensors."""
+    candidates = [path] if path.is_file() else []
+    if path.is_dir() and not (path / WEIGHTS_FILE).exists():
+        candidates = sorted(path.iterdir())
+    for candidate in candidates:
+        if candidate.suffix in PICKLED:
+            raise CheckpointError(
+                f"{candidate.name} is a pickled file, which can run code when it is loaded; "
+                f"only {WEIGHTS_FILE} is read, so convert it to safetensors first."
+            )
+
+
+def _read_weights(folder: Path) -> bytes:
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}.")
+    return path.read_bytes()
+
+
+def _require_finite(state: Mapping[str, torch.Tensor]) -> None:
+    for name in sorted(state):
+        if state[name].is_floating_point() and not bool(torch.isfinite(state[name]).all()):
+            raise CheckpointError(f"The weight {name!r} holds NaN or infinite values; the checkpoint is unusable.")
+
+
+def _for_storage(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to(device="cpu", dtype=wanted).contiguous().clone()
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _move_into_place(temporary: Path, folder: Path) -> None:
+    """Rename; an old folder steps aside first, since a folder cannot be renamed onto a full one."""
+    aside = temporary.with_name(temporary.name + ".old")
+    if folder.exists():
+        folder.rename(aside)
+    temporary.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
