@@ -1,0 +1,190 @@
+"""Size and orientation of an image read from its header alone, so that limits bite before a pixel is decoded.
+
+The walk also drops everything the pixels do not need (metadata, profiles, thumbnails, later animation frames): what is
+left takes only the plain paths of the decoder, which neither warn nor inflate text.
+Sources: ITU T.81 (JPEG), the PNG specification, the WebP container specification, TIFF 6.0 and EXIF 2.32 (orientation).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from streetvision.engine.types import BadImage
+
+ImageFormat = Literal["JPEG", "PNG", "WEBP"]
+
+CORRUPT = "the image is truncated or corrupt"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Stuffed bytes, restarts and padding are no segments.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+_SOS, _EOI, _APP0, _APP1, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
+_METADATA_MARKERS = frozenset({*range(0xE0, 0xF0), _COMMENT}) - {_APP0, _APP14}
+_EXIF_PREFIX = b"Exif\0\0"
+_ORIENTATION_TAG, _SHORT = 0x0112, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first bytes say, and the stream that a decoder needs."""
+
+    format: ImageFormat
+    width: int
+    height: int
+    """Stored size in pixels, before orientation."""
+    orientation: int
+    """EXIF orientation, 1 to 8; 1 when absent or malformed."""
+    scans: int
+    """Passes over the picture: more than one only for a progressive JPEG."""
+    stream: bytes
+    """The file without metadata."""
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of a JPEG, PNG or WebP file; raises BadImage when it is none of these or is cut short."""
+    if not data:
+        raise BadImage("the image is empty")
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            return _read_jpeg(data)
+        if data.startswith(PNG_SIGNATURE):
+            return _read_png(data)
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return _read_webp(data)
+    except (struct.error, IndexError) as error:
+        raise BadImage(CORRUPT) from error
+    raise BadImage("the image is not a JPEG, PNG or WebP file")
+
+
+def read_orientation(exif: bytes) -> int:
+    """EXIF orientation (1 to 8) from a TIFF block, with or without its Exif prefix; 1 when it holds none."""
+    tiff = exif.removeprefix(_EXIF_PREFIX)
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, start)
+        for index in range(count):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * index)
+            if tag == _ORIENTATION_TAG:
+                return value if kind == _SHORT and 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+def _read_jpeg(data: bytes) -> Header:
+    size: tuple[int, int] | None = None
+    exif = b""
+    kept = [b"\xff\xd8"]
+    scans = 0
+    for marker, start, end in _jpeg_segments(data):
+        if marker in _METADATA_MARKERS:
+            if marker == _APP1 and not exif and data.startswith(_EXIF_PREFIX, start + 4):
+                exif = data[start + 4 : end]
+            continue
+        if marker in _SOF_MARKERS and size is None:
+            height, width = struct.unpack_from(">HH", data, start + 5)
+            size = width, height
+        scans += marker == _SOS
+        kept.append(data[start:end])
+    if size is None or not scans:
+        raise BadImage(CORRUPT)
+    return Header("JPEG", *size, read_orientation(exif), scans, b"".join(kept))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) up to the end of image; a start of scan takes its compressed data with it.
+
+    What follows the end of image (a second picture, a video) is never seen. Where the end is missing the last scan
+    takes the rest, and the decoder says whether that was enough.
+    """
+    found = _JPEG_MARKER.search(data, 2)
+    while found:
+        marker, start = found[1][0], found.end() - 2
+        if marker == _EOI:
+            yield marker, start, start + 2
+            return
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        end = start + 2 + length
+        if length < 2 or end > len(data):
+            raise BadImage(CORRUPT)
+        found = _JPEG_MARKER.search(data, end)
+        if marker == _SOS:
+            end = found.start() if found else len(data)
+        yield marker, start, end
+
+
+def _read_png(data: bytes) -> Header:
+    width, height, depth = struct.unpack_from(">IIB", data, 16)
+    if data[12:16] != b"IHDR":
+        raise BadImage(CORRUPT)
+    # A colour key of 16 bits cannot be compared with the 8 bits that are decoded.
+    wanted = {b"PLTE", b"IDAT", b"IEND"} | ({b"tRNS"} if depth <= 8 else set())
+    exif = b""
+    kept = [data[:33]]
+    kind = b""
+    for kind, start, end in _png_chunks(data, 33):
+        if kind == b"eXIf":
+            exif = data[start + 8 : end - 4]
+        if kind in wanted:
+            kept.append(data[start:end])
+    if kind != b"IEND":
+        raise BadImage(CORRUPT)
+    return Header("PNG", width, height, read_orientation(exif), 1, b"".join(kept))
+
+
+def _png_chunks(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of each whole chunk up to and including IEND."""
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            return
+        kind = data[position + 4 : position + 8]
+        yield kind, position, end
+        if kind == b"IEND":
+            return
+        position = end
+
+
+def _read_webp(data: bytes) -> Header:
+    exif = b""
+    size: tuple[int, int] | None = None
+    for kind, start, end in _webp_chunks(data):
+        if size is None:
+            size = _webp_size(kind, data[start:end])
+        if kind == b"EXIF":
+            exif = data[start:end]
+    if size is None:
+        raise BadImage(CORRUPT)
+    return Header("WEBP", *size, read_orientation(exif), 1, data)
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of the payload of each chunk; the last one may be cut short."""
+    position = 12
+    while position + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, position + 4)
+        start = position + 8
+        yield data[position : position + 4], start, min(start + length, len(data))
+        position = start + length + (length & 1)
+
+
+def _webp_size(kind: bytes, payload: bytes) -> tuple[int, int]:
+    """Canvas size from the first chunk: extended, lossy or lossless."""
+    if kind == b"VP8X":
+        low = struct.unpack_from("<HBHB", payload, 4)
+        return (low[0] | low[1] << 16) + 1, (low[2] | low[3] << 16) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", payload, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", payload, 1)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    raise BadImage(CORRUPT)
