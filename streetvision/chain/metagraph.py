@@ -42,6 +42,15 @@ class MetagraphSnapshot:
     owner_hotkey: str
     max_uids: int
     neurons: tuple[Neuron, ...] = field(repr=False)
+    last_epoch: int | None = None
+    """Block of the last epoch; this and what follows is None where the source does not say."""
+    immunity_period: int | None = None
+    """Blocks for which a new registration cannot be pruned."""
+    serving_rate_limit: int | None = None
+    """Blocks between two publications of one axon."""
+    registration_price: float | None = None
+    """TAO."""
+    registration_allowed: bool | None = None
 
     @cached_property
     def by_hotkey(self) -> Mapping[str, Neuron]:

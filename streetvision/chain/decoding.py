@@ -1,0 +1,55 @@
+"""From the SDK's typed metagraph to the snapshot that the rest of the miner reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bittensor import Metagraph
+
+from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
+
+RAO = 10**9
+
+
+def snapshot_of(graph: Metagraph, taken_at: float) -> MetagraphSnapshot:
+    """The SDK's metagraph as an immutable snapshot; `taken_at` is Unix time."""
+    raw = graph.raw
+    burn = raw.get("burn")
+    return MetagraphSnapshot(
+        netuid=graph.netuid,
+        block=graph.block,
+        taken_at=taken_at,
+        tempo=graph.tempo,
+        owner_hotkey=graph.owner_hotkey,
+        max_uids=graph.max_uids,
+        neurons=tuple(_neuron(neuron) for neuron in graph.neurons),
+        last_epoch=graph.last_step,
+        immunity_period=_optional_int(raw.get("immunity_period")),
+        serving_rate_limit=_optional_int(raw.get("serving_rate_limit")),
+        registration_price=None if burn is None else int(burn) / RAO,
+        registration_allowed=raw.get("registration_allowed"),
+    )
+
+
+def _optional_int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _neuron(neuron: Any) -> Neuron:  # noqa: ANN401 - the SDK's MetagraphNeuron
+    return Neuron(
+        uid=neuron.uid,
+        hotkey=neuron.hotkey,
+        coldkey=neuron.coldkey,
+        validator_permit=neuron.validator_permit,
+        stake=neuron.total_stake.amount,
+        rank=neuron.rank,
+        trust=neuron.trust,
+        consensus=neuron.consensus,
+        incentive=neuron.incentive,
+        dividends=neuron.dividends,
+        pruning_score=neuron.pruning_score,
+        emission=neuron.emission.amount,
+        last_update=neuron.last_update,
+        block_at_registration=neuron.block_at_registration,
+        axon=neuron.axon,
+    )
