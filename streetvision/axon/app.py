@@ -1,0 +1,247 @@
+"""The axon's ASGI application: one path, cheapest check first, and an answer in the caller's dialect.
+
+Plain ASGI rather than Starlette's routing: there is one route, and `benchmarks/axon.py` shows what a router costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from loguru import logger
+
+from streetvision.axon.admission import Admission, deadline_of
+from streetvision.axon.config import AxonConfig
+from streetvision.axon.exchange import ADMITTED, Clock, Exchange, Receive, Scope, Send, read_body
+from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.quota import Bucket, ByteBudget
+from streetvision.axon.records import Predictor, RequestRecord
+from streetvision.axon.signatures import signed_message
+from streetvision.axon.wire import (
+    PATH,
+    SMALL_BODY,
+    Call,
+    Dialect,
+    Refused,
+    answer_body,
+    answer_headers,
+    check_framing,
+    error_reply,
+    parse_body,
+    parse_call,
+)
+from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, EngineError, Overloaded, Prediction
+
+Headers = list[tuple[bytes, bytes]]
+OnRequest = Callable[[RequestRecord], None]
+GREETING = b"StreetVision miner: POST signed requests to the synapse's path.\n"
+_JSON = (b"content-type", b"application/json")
+_ENGINE_STATUS: tuple[tuple[type[EngineError], int], ...] = (
+    (BadImage, 400),
+    (Overloaded, 503),
+    (EngineClosed, 503),
+    (DeadlineMissed, 503),
+)
+
+
+class AxonApp:
+    """Answers requests; knows no sockets and no process."""
+
+    def __init__(
+        self,
+        config: AxonConfig,
+        predictor: Predictor,
+        admission: Admission,
+        metrics: AxonMetrics,
+        *,
+        on_request: OnRequest | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._config, self._predictor, self._admission, self._metrics = config, predictor, admission, metrics
+        self._on_request, self._clock = on_request, clock or Clock()
+        self._verified = ByteBudget(config.verified_body_budget)
+        self._unverified = ByteBudget(config.unverified_body_budget)
+        self._junk = Bucket(config.junk_per_second, config.junk_per_second)
+        self._samples = Bucket(5.0, 20.0)
+        self._log_lines = Bucket(1.0, 5.0)
+        self._in_flight = self._unverified_bodies = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        if scope["path"] != PATH or scope["method"] != "POST":
+            await self._turn_away(scope, send)
+            return
+        exchange = Exchange.begin(scope, self._clock)
+        try:
+            self._admission.check_gate()
+        except Refused as refused:
+            await self._refuse(exchange, refused, send)
+            return
+        self._enter()
+        try:
+            await self._serve(exchange, scope, receive, send)
+        finally:
+            self._leave()
+
+    async def idle(self) -> None:
+        """Wait until no request past the gate is in flight."""
+        await self._idle.wait()
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            prediction = await self._answer(exchange, scope, receive)
+            body = answer_body(prediction.probability)
+        except Refused as refused:
+            await self._refuse(exchange, refused, send)
+        except Exception as error:  # noqa: BLE001 - the seam to foreign code: whatever it raises, the caller gets a 500
+            self._complain("The predictor failed unexpectedly", error)
+            await self._refuse(exchange, Refused(500, "internal", "The miner failed on this request."), send)
+        else:
+            assert exchange.call is not None  # noqa: S101 - _answer set it
+            elapsed = self._clock.monotonic() - exchange.arrival
+            headers = answer_headers(exchange.call, self._config.hotkey, elapsed)
+            await self._reply(exchange, 200, body, headers, send)
+
+    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive) -> Prediction:
+        config, admission, clock = self._config, self._admission, self._clock
+        check_framing(exchange.headers, config.max_body_bytes)
+        call = exchange.call = parse_call(exchange.dialect, exchange.headers, config.hotkey)
+        caller = exchange.caller = admission.screen(call, exchange.wall_ns, exchange.arrival)
+        if call.dialect is Dialect.LEGACY:
+            self._prove(exchange, call, scope, b"")
+            exchange.marks.append(clock.monotonic())
+            body = await self._body(exchange, receive, self._verified)
+        else:
+            exchange.marks.append(clock.monotonic())
+            body = await self._unverified_body(exchange, receive)
+            self._prove(exchange, call, scope, body)
+        image = exchange.image = await _parse(body, call.body_hash)
+        exchange.marks.append(clock.monotonic())
+        prediction = exchange.prediction = await self._predict(exchange, image, caller.stake)
+        exchange.marks.append(clock.monotonic())
+        return prediction
+
+    def _prove(self, exchange: Exchange, call: Call, scope: Scope, body: bytes) -> None:
+        """Verify the signature and fix the deadline."""
+        query = scope["query_string"]
+        target = PATH if not query else f"{PATH}?{query.decode('latin-1')}"
+        message = signed_message(call, self._config.hotkey, target, body)
+        assert exchange.caller is not None  # noqa: S101 - screen() came first
+        age = self._admission.prove(call, exchange.caller, message, exchange.wall_ns, self._clock.monotonic())
+        exchange.authenticated = scope[ADMITTED] = True
+        exchange.deadline = deadline_of(self._config, call.timeout_s, exchange.arrival, age)
+
+    async def _body(self, exchange: Exchange, receive: Receive, budget: ByteBudget) -> bytes:
+        timeout = self._config.body_timeout_s
+        if exchange.deadline is not None:
+            timeout = min(timeout, exchange.deadline - self._clock.monotonic())
+        return await read_body(receive, self._config.max_body_bytes, budget, timeout)
+
+    async def _unverified_body(self, exchange: Exchange, receive: Receive) -> bytes:
+        """A body that must be read before its sender is proven: only so many at once, on a budget of their own."""
+        if self._unverified_bodies >= self._config.max_unverified_bodies:
+            raise Refused(503, "body_budget", "Too many unverified requests at once.")
+        self._unverified_bodies += 1
+        try:
+            return await self._body(exchange, receive, self._unverified)
+        finally:
+            self._unverified_bodies -= 1
+
+    async def _predict(self, exchange: Exchange, image: bytes, stake: float) -> Prediction:
+        deadline = exchange.deadline
+        assert deadline is not None  # noqa: S101 - _prove() set it
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            raise Refused(408, "late", "The request arrived too late to be answered in time.")
+        try:
+            async with asyncio.timeout(left + self._config.deadline_margin_s / 2):
+                return await self._predictor.predict(image, deadline=deadline, priority=stake)
+        except EngineError as error:
+            raise _refusal_of(error, caller_slow=left < (deadline - exchange.arrival) / 2) from error
+        except TimeoutError as error:
+            raise Refused(503, DeadlineMissed.reason, "No answer was ready in time.") from error
+
+    async def _turn_away(self, scope: Scope, send: Send) -> None:
+        """Everything that is not the synapse: a greeting for `GET /`, 404 or 405 for the rest."""
+        exchange = Exchange.begin(scope, self._clock)
+        method, path = scope["method"], scope["path"]
+        if path == "/" and method in ("GET", "HEAD"):
+            exchange.reason = "greeting"
+            await self._pace()
+            await self._send(send, 200, GREETING, [(b"content-type", b"text/plain; charset=utf-8")])
+            self._metrics.count(exchange.dialect, 200, "greeting")
+        elif path == PATH:
+            await self._refuse(exchange, Refused(405, "method", "Only POST is answered here."), send)
+        else:
+            await self._refuse(exchange, Refused(404, "unknown_path", "Nothing is served at this path."), send)
+
+    async def _refuse(self, exchange: Exchange, refused: Refused, send: Send) -> None:
+        exchange.status, exchange.reason = refused.status, refused.reason
+        if not exchange.authenticated:
+            await self._pace()
+        body, headers = error_reply(exchange.dialect, refused)
+        if refused.status in (408, 503):
+            headers.append((b"connection", b"close"))
+        await self._reply(exchange, refused.status, body, headers, send)
+
+    async def _pace(self) -> None:
+        """Let a flood of strangers wait for its answers: a connection that waits asks nothing, so others are served."""
+        if not self._junk.take(self._clock.monotonic()):
+            await asyncio.sleep(self._config.junk_delay_s)
+
+    async def _reply(self, exchange: Exchange, status: int, body: bytes, headers: Headers, send: Send) -> None:
+        started = self._clock.monotonic()
+        await self._send(send, status, body, [_JSON, *headers])
+        now = self._clock.monotonic()
+        self._metrics.count(exchange.dialect, status, exchange.reason)
+        if status == 200:
+            exchange.marks.append(now)
+            stages = exchange.timings()
+            self._metrics.observe((stages.admission, stages.body, stages.predict, now - started))
+        if exchange.authenticated or (exchange.call is not None and self._samples.take(now)):
+            self._report(exchange.record(now))
+
+    async def _send(self, send: Send, status: int, body: bytes, headers: Headers) -> None:
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _report(self, record: RequestRecord) -> None:
+        if self._on_request is None:
+            return
+        try:
+            self._on_request(record)
+        except Exception as error:  # noqa: BLE001 - foreign code after the reply: counted, never felt by the caller
+            self._metrics.hook_failures.inc()
+            self._complain("The request callback failed", error)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        if self._log_lines.take(self._clock.monotonic()):
+            logger.opt(exception=error).error("{}: {!r}", what, error)
+
+    def _enter(self) -> None:
+        self._in_flight += 1
+        self._metrics.in_flight.inc()
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        self._metrics.in_flight.dec()
+        if self._in_flight == 0:
+            self._idle.set()
+
+
+async def _parse(body: bytes, body_hash: str) -> bytes:
+    if len(body) <= SMALL_BODY:
+        return parse_body(body, body_hash)
+    return await asyncio.to_thread(parse_body, body, body_hash)
+
+
+def _refusal_of(error: EngineError, *, caller_slow: bool) -> Refused:
+    """The status of an engine error; a missed deadline is the caller's (408) when it used up most of the time."""
+    if isinstance(error, DeadlineMissed) and caller_slow:
+        return Refused(408, error.reason, "The request left too little time to answer it.")
+    status = next((code for kind, code in _ENGINE_STATUS if isinstance(error, kind)), 500)
+    return Refused(status, error.reason, str(error) or "The miner could not answer this request.")

@@ -1,0 +1,57 @@
+"""What an operator or a test can set about the axon; the composition root fills it from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class AxonConfig:
+    """Limits and addresses of one axon. Durations in seconds, sizes in bytes."""
+
+    hotkey: str
+    """This miner's own hotkey (ss58): what callers must have signed for."""
+    port: int = 8091
+    """0 lets the kernel choose (tests); `AxonServer.port` tells which."""
+    hosts: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 - a miner serves the whole internet
+    force_validator_permit: bool = True
+    """Refuse registered callers without a validator permit."""
+    allow_non_registered: bool = False
+    """Serve any key at all; such callers have stake 0, need no permit and still pass `min_stake` and the quota."""
+    min_stake: float = 0.0
+    """Least stake (the subnet's alpha) of a caller."""
+    quota_per_minute: float = 600.0
+    """Requests per minute that each hotkey may sustain; 0 means no quota."""
+    quota_burst: int = 120
+    """Requests that a hotkey may send at once after a pause."""
+    max_body_bytes: int = 32 * MIB
+    max_unverified_bodies: int = 64
+    """Bodies that may be read at once before their signature can be checked (btauth)."""
+    body_timeout_s: float = 8.0
+    """Longest wait for a whole body; the caller's own deadline may end it sooner."""
+    verified_body_budget: int = 256 * MIB
+    """Memory for bodies of callers whose signature is already verified, all together."""
+    unverified_body_budget: int = 64 * MIB
+    """The same where the signature covers the body (btauth), so that it must be read first."""
+    max_header_bytes: int = 16 << 10
+    header_timeout_s: float = 5.0
+    """From connection (or first byte of a later request) to the end of the headers."""
+    keep_alive_s: float = 30.0
+    """Longer than the 15 s of the dendrite's client: the client closes first, no request meets a closing socket."""
+    max_connections: int = 2048
+    """Above it the connection that has waited longest without an admitted request gives way."""
+    nonce_window_s: float = 13.0
+    """Accepted age of a legacy nonce, either side, on top of `max_skew_s`; the stock axon's 4 s + timeout."""
+    max_skew_s: float = 20.0
+    """Largest clock difference of a validator that is tolerated and learned."""
+    nonces_per_hotkey: int = 4096
+    nonces_total: int = 131_072
+    deadline_margin_s: float = 0.5
+    """Kept back from the caller's timeout for the way home."""
+    max_transit_s: float = 4.5
+    """Most time that a request may be charged for its way here, whatever its nonce says."""
+    junk_per_second: float = 50.0
+    """Refusals of strangers (and greetings) answered at once; beyond it each waits `junk_delay_s`: floods starve."""
+    junk_delay_s: float = 0.25

@@ -1,0 +1,120 @@
+"""One request on its way through the axon: the state that its stages fill, and its body."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from streetvision.axon.admission import Caller
+from streetvision.axon.quota import ByteBudget
+from streetvision.axon.records import RequestRecord, StageTimings
+from streetvision.axon.wire import Call, Dialect, Refused, dialect_of, too_large
+from streetvision.engine.types import Prediction
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ADMITTED = "streetvision.admitted"
+"""Key in a request's scope, set once its caller is proven: such a connection is never closed to make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The two clocks of the request path."""
+
+    wall_ns: Callable[[], int] = time.time_ns
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of a request so far; times are monotonic seconds."""
+
+    headers: dict[bytes, bytes]
+    dialect: Dialect
+    remote: str
+    wall_ns: int
+    arrival: float
+    call: Call | None = None
+    caller: Caller | None = None
+    authenticated: bool = False
+    deadline: float | None = None
+    image: bytes | None = None
+    prediction: Prediction | None = None
+    status: int = 200
+    reason: str = "ok"
+    marks: list[float] = field(default_factory=list)
+    """Ends of the stages reached, in the order of StageTimings."""
+
+    @classmethod
+    def begin(cls, scope: Scope, clock: Clock) -> Exchange:
+        """Start the clock of a request whose headers have arrived."""
+        headers = dict(scope["headers"])
+        peer = scope.get("client")
+        return cls(headers, dialect_of(headers), peer[0] if peer else "", clock.wall_ns(), clock.monotonic())
+
+    def timings(self) -> StageTimings:
+        """Durations of the stages reached."""
+        ends = [self.arrival, *self.marks]
+        return StageTimings(*(end - start for start, end in pairwise(ends)))
+
+    def record(self, now: float) -> RequestRecord:
+        """This request for the log, once its reply has left."""
+        caller, call = self.caller, self.call
+        return RequestRecord(
+            dialect=self.dialect,
+            hotkey=call.hotkey if call else None,
+            uid=caller.uid if caller else None,
+            stake=caller.stake if caller else 0.0,
+            authenticated=self.authenticated,
+            status=self.status,
+            reason=self.reason,
+            image=self.image,
+            prediction=self.prediction,
+            arrival=self.wall_ns / 1e9,
+            headroom=None if self.deadline is None else self.deadline - now,
+            stages=self.timings(),
+            remote=self.remote,
+        )
+
+
+async def read_body(receive: Receive, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
+    """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. Holds `budget` while it reads."""
+    try:
+        async with asyncio.timeout(max(0.0, timeout_s)):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                return _checked(message.get("body", b""), limit)
+            return await _read_stream(message, receive, limit, budget)
+    except TimeoutError:
+        raise Refused(408, "slow_body", "The body did not arrive in time.") from None
+
+
+async def _read_stream(message: Message, receive: Receive, limit: int, budget: ByteBudget) -> bytes:
+    chunks: list[bytes] = []
+    held = 0
+    try:
+        while True:
+            if message["type"] != "http.request":
+                raise Refused(499, "disconnected", "The caller went away.")
+            chunk = message.get("body", b"")
+            budget.reserve(len(chunk))
+            held += len(chunk)
+            _checked(chunk, limit - held + len(chunk))
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            message = await receive()
+    finally:
+        budget.release(held)
+
+
+def _checked(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise too_large(limit)
+    return body

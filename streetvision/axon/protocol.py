@@ -1,0 +1,211 @@
+"""uvicorn's HTTP protocol with the limits it lacks: header size and time, pipelining, unwanted bodies, silence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from streetvision.axon.config import AxonConfig
+from streetvision.axon.exchange import ADMITTED
+from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.wire import Dialect
+
+MAX_PIPELINED = 8
+DISCARD_BYTES = 8 << 20
+"""Unwanted body bytes read and thrown away so that the caller can read its refusal instead of meeting a reset."""
+
+
+class _Abuse(Exception):
+    """The connection broke a limit: stops the parser from inside a callback."""
+
+
+class Watch:
+    """All connections of one server: who waits for headers since when, and who gives way when there are too many."""
+
+    def __init__(self, config: AxonConfig, metrics: AxonMetrics, max_connections: int) -> None:
+        self.config, self.metrics, self._max = config, metrics, max_connections
+        self._open: dict[GuardedProtocol, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, connection: GuardedProtocol) -> None:
+        """Note a new connection; the oldest of those that deserve theirs least makes room."""
+        self._open[connection] = None
+        self.metrics.connections.set(len(self._open))
+        if len(self._open) > self._max:
+            victim = min(self._open, key=lambda c: c.standing)
+            self.metrics.dropped("evicted")
+            self.closed(victim)
+            victim.transport.abort()
+
+    def closed(self, connection: GuardedProtocol) -> None:
+        """Forget a connection."""
+        self._open.pop(connection, None)
+        self.metrics.connections.set(len(self._open))
+
+    def sweep(self, now: float) -> None:
+        """Close what has waited for its headers too long; `now` is the loop's time."""
+        for connection in [c for c in self._open if c.headers_by is not None and c.headers_by <= now]:
+            connection.give_up()
+
+    async def run(self, interval_s: float = 0.25) -> None:
+        """Sweep for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(interval_s)
+            self.sweep(loop.time())
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        watch: Watch,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._watch = watch
+        self.headers_by: float | None = None
+        self._head_bytes = 0
+        self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
+        self._discarded = 0
+        self._served = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def standing(self) -> int:
+        """Who gives way first: 0 strangers, 1 the idle that were of use, 2 a proven caller's request."""
+        if self.busy and ADMITTED in self.cycle.scope:
+            return 2
+        return int(self._served)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
+        """Start the clock for the first request's headers."""
+        super().connection_made(transport)
+        self._await_headers()
+        self._watch.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._watch.closed(self)
+        self.headers_by = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, within the limits."""
+        self._unset_keepalive_if_required()
+        if not self.busy and self.headers_by is None:
+            self._await_headers()
+        try:
+            self._begun_in_chunk = False
+            self.parser.feed_data(data)
+            if self._in_head and not self._begun_in_chunk:
+                self._count_head(len(data))
+        except _Abuse:
+            return
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            if not self.transport.is_closing():
+                self._reject(400, "malformed_http", "This is not a valid HTTP request.")
+
+    def on_message_begin(self) -> None:
+        """Count this request's head from nothing."""
+        super().on_message_begin()
+        self._in_head, self._head_begun, self._begun_in_chunk, self._head_bytes = True, True, True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; trailers after a chunked body are dropped."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, unless too many wait already."""
+        self._check_head(sum(len(name) + len(value) for name, value in self.headers) + len(self.url))
+        self._in_head, self._head_begun, self.headers_by, self._discarded = False, False, None, 0
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._watch.metrics.dropped("pipelining")
+            self.transport.abort()
+            raise _Abuse
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Buffer the body, or throw a bounded part of it away once the request was answered."""
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > DISCARD_BYTES:
+                self._watch.metrics.dropped("unwanted_body")
+                self.transport.close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next bytes belong to another head."""
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_response_complete(self) -> None:
+        """Remember that this connection was of use."""
+        self._served = self._served or ADMITTED in self.cycle.scope
+        super().on_response_complete()
+
+    def give_up(self) -> None:
+        """The headers did not come in time."""
+        self.headers_by = None
+        if self._head_begun:
+            self._reject(408, "slow_headers", "The headers did not arrive in time.")
+        else:
+            self._watch.metrics.dropped("silent")
+            self.transport.close()
+
+    def _await_headers(self) -> None:
+        self.headers_by = self.loop.time() + self._watch.config.header_timeout_s
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        self._check_head(self._head_bytes)
+
+    def _check_head(self, size: int) -> None:
+        if size > self._watch.config.max_header_bytes:
+            self._reject(431, "huge_headers", "The headers are too large.")
+            raise _Abuse
+
+    def _reject(self, status: int, reason: str, message: str) -> None:
+        """Answer below the application and close; silently where another answer is under way."""
+        self._watch.metrics.count(Dialect.NONE, status, reason)
+        if not self.busy:
+            body = json.dumps({"message": message}).encode()
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.close()
+
+
+def protocol_factory(watch: Watch) -> Callable[..., GuardedProtocol]:
+    """What uvicorn calls for each connection."""
+
+    def create(
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> GuardedProtocol:
+        return GuardedProtocol(config, server_state, app_state, _loop, watch=watch)
+
+    return create

@@ -1,0 +1,66 @@
+"""How much: token buckets, and the memory that bodies in flight may take."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from streetvision.axon.wire import Refused
+
+
+class Bucket:
+    """A token bucket on an injected monotonic clock."""
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._rate, self._burst, self._tokens, self._at = per_second, burst, burst, float("-inf")
+
+    def take(self, now: float) -> bool:
+        """Take one token if there is one; `now` is monotonic seconds."""
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Quota:
+    """One bucket for each proven hotkey; the least recently used is forgotten when the table is full."""
+
+    def __init__(self, per_minute: float, burst: int, callers: int = 4096) -> None:
+        self._per_second, self._burst, self._callers = per_minute / 60.0, float(burst), callers
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, hotkey: str, now: float) -> bool:
+        """Whether this hotkey may ask once more now; always, when the quota is 0."""
+        if self._per_second <= 0.0:
+            return True
+        bucket = self._buckets.get(hotkey)
+        if bucket is None:
+            bucket = self._buckets[hotkey] = Bucket(self._per_second, self._burst)
+            if len(self._buckets) > self._callers:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(hotkey)
+        return bucket.take(now)
+
+
+class ByteBudget:
+    """Memory shared by the bodies in flight: what does not fit is refused with 503 instead of swelling the process."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self.used = 0
+
+    def reserve(self, size: int) -> None:
+        """Take `size` bytes; raises Refused when too much is in flight."""
+        if self.used + size > self._total:
+            raise Refused(503, "body_budget", "Too many large requests at once.")
+        self.used += size
+
+    def release(self, size: int) -> None:
+        """Give back what was reserved."""
+        self.used -= size

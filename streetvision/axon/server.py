@@ -1,0 +1,182 @@
+"""The axon's life: bind, serve, stop admitting, drain, close. uvicorn runs inside, owning neither signals nor logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+from collections.abc import Callable, Generator
+
+import uvicorn
+from loguru import logger
+
+from streetvision.axon.admission import Admission, Gate
+from streetvision.axon.app import AxonApp, OnRequest
+from streetvision.axon.config import AxonConfig
+from streetvision.axon.exchange import Clock
+from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.protocol import Watch, protocol_factory
+from streetvision.axon.quota import Bucket
+from streetvision.axon.records import Predictor
+from streetvision.axon.signatures import Verifier, verify
+from streetvision.axon.sockets import listen
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.errors import OperatorError
+
+_SPARE_FILES = 256
+"""File descriptors left for everything that is not a connection."""
+
+
+class OpenGate:
+    """A gate that only `AxonServer.stop_admitting` closes."""
+
+    closed: str | None = None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the neuron owns the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class _DrainableGate:
+    """The neuron's gate, and the axon's own that closes for good."""
+
+    def __init__(self, outer: Gate) -> None:
+        self._outer = outer
+        self.stopped: str | None = None
+
+    @property
+    def closed(self) -> str | None:
+        return self.stopped or self._outer.closed
+
+
+class AxonServer:
+    """Serves one predictor on the configured addresses.
+
+    `metagraph` is read on each request, without a lock or an await; `on_request` is called after each reply.
+    """
+
+    def __init__(
+        self,
+        config: AxonConfig,
+        predictor: Predictor,
+        metagraph: Callable[[], MetagraphSnapshot | None],
+        *,
+        metrics: AxonMetrics,
+        gate: Gate | None = None,
+        on_request: OnRequest | None = None,
+        clock: Clock | None = None,
+        verifier: Verifier = verify,
+    ) -> None:
+        self._config, self._metrics = config, metrics
+        self._gate = _DrainableGate(gate or OpenGate())
+        self.admission = Admission(config, metagraph, self._gate, verifier)
+        self._app = AxonApp(config, predictor, self.admission, metrics, on_request=on_request, clock=clock)
+        self._sockets: list[socket.socket] = []
+        self._server: _Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._port: int | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is served; raises OperatorError before `start`."""
+        if self._port is None:
+            raise OperatorError("The axon has not started: start it before asking for its port.")
+        return self._port
+
+    async def start(self) -> None:
+        """Bind every address and serve; raises OperatorError, before anything serves, when an address cannot be had."""
+        self._sockets = listen(self._config.hosts, self._config.port)
+        self._port = self._sockets[0].getsockname()[1]
+        watch = Watch(self._config, self._metrics, _connection_limit(self._config.max_connections))
+        _quiet_uvicorn()
+        self._server = _Server(self._uvicorn_config(watch))
+        serving = asyncio.create_task(self._server.serve(sockets=self._sockets), name="axon")
+        self._tasks = [serving, asyncio.create_task(watch.run(), name="axon-watch")]
+        while not self._server.started:
+            if serving.done():
+                await serving
+                raise OperatorError("The axon stopped while it started: see the log for the cause.")
+            await asyncio.sleep(0.001)
+        addresses = ", ".join(_address(s) for s in self._sockets)
+        logger.info("The axon serves {}", addresses)
+
+    def stop_admitting(self, reason: str = "draining") -> None:
+        """Answer 503 to every new request from now on; requests in flight go on."""
+        self._gate.stopped = reason
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - the caller's whole shutdown has one budget
+        """Wait up to `timeout` seconds for the requests in flight; whether all were answered."""
+        try:
+            await asyncio.wait_for(self._app.idle(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop listening and close every connection; what is still in flight gets one second. Safe to call twice."""
+        self.stop_admitting(self._gate.stopped or "draining")
+        if self._server is None:
+            return
+        serving, watching = self._tasks
+        self._server.should_exit = True
+        await serving
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        self._server = None
+
+    def _uvicorn_config(self, watch: Watch) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._app,
+            http=protocol_factory(watch),  # type: ignore[arg-type]  # uvicorn only calls it, a function will do
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(self._config.keep_alive_s),
+            timeout_graceful_shutdown=1,
+        )
+
+
+def _connection_limit(wanted: int) -> int:
+    """As many connections as the file limit leaves room for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if soft == resource.RLIM_INFINITY else max(64, min(wanted, soft - _SPARE_FILES))
+    if allowed < wanted:
+        logger.info("The limit of {} open files allows {} connections (raise it with ulimit -n)", soft, allowed)
+    return allowed
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _ToLoguru(logging.Handler):
+    """uvicorn's warnings in our log, a few at most."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = Bucket(1.0, 5.0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        if self._lines.take(record.created):
+            logger.opt(exception=record.exc_info).log(record.levelname, "{}", record.getMessage().strip())
+
+
+def _quiet_uvicorn() -> None:
+    log = logging.getLogger("uvicorn.error")
+    log.propagate = False
+    if not any(isinstance(handler, _ToLoguru) for handler in log.handlers):
+        log.addHandler(_ToLoguru())
+        log.setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").propagate = False
