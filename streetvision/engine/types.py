@@ -21,7 +21,10 @@ class RunnerOutput:
 
 
 class Runner(Protocol):
-    """A model on a device. One thread calls it; anything that honours this contract can replace it."""
+    """A model on a device; anything that honours this contract can replace it.
+
+    One thread calls `warmup` and `run`, the same for both: compilers keep state for each thread.
+    """
 
     @property
     def version(self) -> str:
@@ -38,8 +41,8 @@ class Runner(Protocol):
         """Batch sizes that run without padding, ascending; the last is the largest batch accepted."""
         ...
 
-    def warmup(self, buckets: Sequence[int]) -> None:
-        """Compile and run each bucket once, so that no request pays for it."""
+    def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
+        """Compile and run each bucket, so that no request pays for it; returns the seconds that one warm run takes."""
         ...
 
     def run(self, images: ImageArray) -> RunnerOutput:

@@ -1,0 +1,77 @@
+"""Images per second through the runner, bucket by bucket, upload and download included, with what warm-up costs.
+
+On CUDA: DINOv3 S, B and L with random weights (speed does not depend on them). On the CPU: the small default model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch_report import Row, report
+
+from streetvision.engine.runner import TorchRunner, WarmupStep
+from streetvision.models.config import HeadConfig, ModelConfig
+from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+
+WIDTHS = {"small": 384, "base": 768, "large": 1024}
+MODES = ("eager", "regional", "whole")
+
+
+def description(size: str) -> ModelConfig:
+    """Of a stock DINOv3, or of the package's own `tiny`."""
+    if size == "tiny":
+        return tiny_config()
+    head = HeadConfig(embedding_dim=2 * WIDTHS[size])
+    architecture = f"vit_{size}_patch16_dinov3"
+    return replace(tiny_config(), name=size, architecture=architecture, architecture_kwargs={}, head=head)
+
+
+def measure(size: str, mode: str, buckets: Sequence[int], device: str) -> list[Row]:
+    config = description(size)
+    steps: list[WarmupStep] = []
+    runner = TorchRunner(
+        LoadedModel(build(config), config),
+        device=device,
+        buckets=buckets,
+        compile=mode != "eager",
+        regional=mode == "regional",
+        progress=steps.append,
+    )
+    runner.warmup()
+    torch.compiler.reset()
+    return [row(size, mode, step) for step in reversed(steps)]
+
+
+def row(size: str, mode: str, step: WarmupStep) -> Row:
+    return {
+        "model": size,
+        "mode": mode,
+        "bucket": step.bucket,
+        "first_s": step.compile_s,
+        "run_ms": step.run_s * 1e3,
+        "images_per_s": step.bucket / step.run_s,
+    }
+
+
+def main() -> None:
+    cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the rows and the machine here")
+    parser.add_argument("--models", nargs="+", choices=["tiny", *WIDTHS], default=list(WIDTHS) if cuda else ["tiny"])
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["regional"] if cuda else ["eager", "regional"])
+    parser.add_argument("--buckets", type=int, nargs="+", default=[1, 8, 32, 128] if cuda else [1, 2, 4, 8])
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for size in arguments.models:
+        for mode in arguments.modes:
+            rows += measure(size, mode, arguments.buckets, arguments.device)
+    report("runner", rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The model on a device, in fixed batch sizes: one class for the CPU and for CUDA, told apart by its settings."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from streetvision.engine.compiling import (
+    Forward,
+    capture,
+    compile_net,
+    compiling,
+    missing_for_cpu_compile,
+    undo_compile,
+)
+from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.config import ModelConfig
+from streetvision.models.dinov3 import LoadedModel, load
+
+CPU_BUCKETS = (1, 2, 4, 8)
+CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+MAX_BUCKET = 1024
+TIMED_RUNS = 5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupStep:
+    """One bucket is ready."""
+
+    bucket: int
+    compile_s: float
+    """Seconds until its first answer: compilation and capture, or next to nothing when run eagerly."""
+    run_s: float
+    """Median seconds of a warm run, upload and download included."""
+    done: int
+    total: int
+
+
+class TorchRunner:
+    """Runs a checkpoint in buckets: a batch is padded to the next bucket, and padding is cut off again.
+
+    On CUDA the backbone runs in bfloat16, images travel as uint8 through pinned memory and are normalised on the
+    device, the head is a Triton kernel, and every bucket is one CUDA graph. On the CPU it runs in float32.
+
+    Call `warmup` and `run` from one thread: torch's thread count and compile settings belong to a thread.
+    A `LoadedModel` passed in is moved to the device, cast, and the runner's own from then on.
+    """
+
+    def __init__(
+        self,
+        model: Path | LoadedModel,
+        *,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+        buckets: Sequence[int] | None = None,
+        compile: bool | None = None,
+        regional: bool = True,
+        threads: int | None = None,
+        progress: Callable[[WarmupStep], None] | None = None,
+    ) -> None:
+        """Load the model; raises CheckpointError, or ConfigError for a device or bucket that cannot be.
+
+        `compile` None means wherever the machine can, with a logged sentence where it cannot; True insists.
+        `regional` compiles one transformer block for all of them. `threads` is for the CPU; None leaves torch's choice.
+        """
+        self._device = _resolve_device(device)
+        self._cuda = self._device.type == "cuda"
+        self._buckets = _check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
+        self._threads = threads
+        self._progress = progress
+        self._insist, self._regional = compile is True, regional
+        self._dtype = dtype or (torch.bfloat16 if self._cuda else torch.float32)
+        self._model = self._load(model)
+        self._compiled = self._decide_compile(compile)
+        self._forward: Forward | None = None
+        self._ready: dict[int, Forward] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
+        shape = (self._buckets[-1], self.input_size, self.input_size, 3)
+        self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._cuda)
+        self._input = torch.zeros_like(self._staging, device=self._device) if self._cuda else self._staging
+
+    @property
+    def version(self) -> str:
+        """Version of the checkpoint."""
+        return self._model.config.version
+
+    @property
+    def config(self) -> ModelConfig:
+        """The checkpoint's description: input size, resize rule, card."""
+        return self._model.config
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square input in pixels."""
+        return self._model.config.input_size
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """Batch sizes that run without padding, ascending."""
+        return self._buckets
+
+    @property
+    def compiled(self) -> bool:
+        """Whether torch.compile is in use, rather than eager execution."""
+        return self._compiled
+
+    def warmup(self, buckets: Sequence[int] | None = None) -> dict[int, float]:
+        """Compile, capture and time each bucket (None: all); returns seconds of one warm run, by bucket.
+
+        Takes seconds a bucket when compiling; `progress` hears of each. Raises RunnerFailure when the model gives NaN,
+        OperatorError when it cannot be compiled although `compile` insists.
+        """
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        wanted = self._buckets if buckets is None else _check_buckets(buckets)
+        seconds: dict[int, float] = {}
+        # Largest first: the graphs of smaller buckets then fit into the memory that it left.
+        for done, bucket in enumerate(sorted(wanted, reverse=True), start=1):
+            started = time.perf_counter()
+            images = np.random.default_rng(bucket).integers(0, 256, self._shape(bucket), dtype=np.uint8)
+            self._prepare(self._bucket_for(bucket))
+            self.run(images)
+            compile_s = time.perf_counter() - started
+            seconds[bucket] = statistics.median(self._timed_run(images) for _ in range(TIMED_RUNS))
+            logger.info("bucket %d is warm: first run %.1f s, then %.4f s", bucket, compile_s, seconds[bucket])
+            if self._progress is not None:
+                self._progress(WarmupStep(bucket, compile_s, seconds[bucket], done, len(wanted)))
+        return seconds
+
+    def run(self, images: ImageArray) -> RunnerOutput:
+        """Run uint8 [N, H, W, 3], 1 <= N <= buckets[-1]: calibrated logits [N], raw pooled embeddings [N, 2D], float32.
+
+        Raises RunnerFailure on a device error or an answer that is not finite, ValueError on another shape or dtype.
+        A bucket that was not warmed is prepared first, which is slow and logged.
+        """
+        count = self._check(images)
+        bucket = self._bucket_for(count)
+        if bucket not in self._ready:
+            logger.warning("bucket %d was not warmed up; preparing it while a request waits", bucket)
+            self._prepare(bucket)
+        try:
+            with torch.inference_mode():
+                logits, embeddings = self._execute(images, count, bucket)
+        except RuntimeError as error:
+            raise RunnerFailure(f"the model failed on {self._device}: {_first_line(error)}") from error
+        if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
+            raise RunnerFailure("the model's answer is not finite")
+        return RunnerOutput(logits, embeddings)
+
+    def _execute(self, images: ImageArray, count: int, bucket: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows beyond `count` keep what an earlier batch left there: no image's answer depends on another's."""
+        np.copyto(self._staging.numpy()[:count], images)
+        if self._cuda:
+            self._input[:count].copy_(self._staging[:count], non_blocking=True)
+        outputs = self._ready[bucket](self._input[:bucket])
+        logits, embeddings = (output[:count].to("cpu", copy=True).numpy() for output in outputs)
+        return logits, embeddings
+
+    def _prepare(self, bucket: int) -> None:
+        """Make the bucket ready: compile its shape and, on CUDA, capture its graph."""
+        if bucket in self._ready:
+            return
+        try:
+            self._ready[bucket] = self._prepared(bucket)
+        except RuntimeError as error:
+            if not self._compiled:
+                raise RunnerFailure(f"the model failed on {self._device}: {_first_line(error)}") from error
+            self._give_up_compiling(error)
+            self._prepare(bucket)
+
+    def _prepared(self, bucket: int) -> Forward:
+        net, images = self._model.net, self._input[:bucket]
+        with torch.inference_mode(), compiling():
+            if self._forward is None:
+                self._forward = compile_net(net, regional=self._regional) if self._compiled else net.forward_uint8
+            if self._pool is not None:
+                return capture(self._forward, images, self._pool)
+            self._forward(images)
+            return self._forward
+
+    def _give_up_compiling(self, error: RuntimeError) -> None:
+        if self._insist:
+            raise OperatorError(f"torch.compile failed on {self._device}: {_first_line(error)}.") from error
+        logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", _first_line(error))
+        self._compiled = False
+        self._ready.clear()
+        self._forward = undo_compile(self._model.net)
+
+    def _decide_compile(self, wish: bool | None) -> bool:
+        if wish is False:
+            return False
+        missing = None if self._cuda else missing_for_cpu_compile()
+        if missing is None:
+            return True
+        if wish:
+            raise OperatorError(f"The model cannot be compiled: {missing}; install it or leave compilation off.")
+        logger.warning("the model runs eagerly and slower: %s", missing)
+        return False
+
+    def _load(self, model: Path | LoadedModel) -> LoadedModel:
+        if isinstance(model, LoadedModel):
+            return LoadedModel(model.net.for_inference(self._device, self._dtype), model.config)
+        return load(model, self._device, self._dtype)
+
+    def _bucket_for(self, count: int) -> int:
+        return next(bucket for bucket in self._buckets if bucket >= count)
+
+    def _timed_run(self, images: ImageArray) -> float:
+        started = time.perf_counter()
+        self.run(images)
+        return time.perf_counter() - started
+
+    def _shape(self, count: int) -> tuple[int, int, int, int]:
+        return (count, self.input_size, self.input_size, 3)
+
+    def _check(self, images: ImageArray) -> int:
+        count = len(images)
+        if images.dtype != np.uint8 or images.shape != self._shape(count) or not 1 <= count <= self._buckets[-1]:
+            side, most = self.input_size, self._buckets[-1]
+            raise ValueError(
+                f"images must be uint8 [1..{most}, {side}, {side}, 3], not {images.dtype} {list(images.shape)}"
+            )
+        return count
+
+
+def _resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"The device {name!r} does not exist; use auto, cpu or cuda.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"The device {name!r} is not supported; use auto, cpu or cuda.")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("No CUDA device is usable here; use --device cpu or repair the driver.")
+    return device
+
+
+def _check_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
+    if not buckets or not all(1 <= bucket <= MAX_BUCKET for bucket in buckets):
+        raise ConfigError(f"Batch sizes must be from 1 to {MAX_BUCKET}, not {list(buckets)}.")
+    return tuple(sorted(set(buckets)))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
