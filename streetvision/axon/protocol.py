@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -33,9 +32,6 @@ class Watch:
         self.config, self.metrics, self._max = config, metrics, max_connections
         self._open: dict[GuardedProtocol, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     def opened(self, connection: GuardedProtocol) -> None:
         """Note a new connection; the oldest of those that deserve theirs least makes room."""
         self._open[connection] = None
@@ -45,6 +41,10 @@ class Watch:
             self.metrics.dropped("evicted")
             self.closed(victim)
             victim.transport.abort()
+
+    def connections(self) -> list[GuardedProtocol]:
+        """All open connections."""
+        return list(self._open)
 
     def closed(self, connection: GuardedProtocol) -> None:
         """Forget a connection."""
@@ -188,24 +188,13 @@ class GuardedProtocol(HttpToolsProtocol):
             raise _Abuse
 
     def _reject(self, status: int, reason: str, message: str) -> None:
-        """Answer below the application and close; silently where another answer is under way."""
+        """Answer below the application and close; where an answer is under way, close after it."""
         self._watch.metrics.count(Dialect.NONE, status, reason)
-        if not self.busy:
+        if self.busy:
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+        else:
             body = json.dumps({"message": message}).encode()
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
-        self.transport.close()
-
-
-def protocol_factory(watch: Watch) -> Callable[..., GuardedProtocol]:
-    """What uvicorn calls for each connection."""
-
-    def create(
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> GuardedProtocol:
-        return GuardedProtocol(config, server_state, app_state, _loop, watch=watch)
-
-    return create
+            self.transport.close()

@@ -1,23 +1,23 @@
-"""The axon's life: bind, serve, stop admitting, drain, close. uvicorn runs inside, owning neither signals nor logs."""
+"""The axon's life: bind, serve, stop admitting, drain, close. Of uvicorn it uses the HTTP protocol alone."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import resource
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import uvicorn
 from loguru import logger
+from uvicorn.server import ServerState
 
 from streetvision.axon.admission import Admission, Gate
 from streetvision.axon.app import AxonApp, OnRequest
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.protocol import Watch, protocol_factory
+from streetvision.axon.protocol import GuardedProtocol, Watch
 from streetvision.axon.quota import Bucket
 from streetvision.axon.records import Predictor
 from streetvision.axon.signatures import Verifier, verify
@@ -33,14 +33,6 @@ class OpenGate:
     """A gate that only `AxonServer.stop_admitting` closes."""
 
     closed: str | None = None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the neuron owns the process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 class _DrainableGate:
@@ -77,9 +69,10 @@ class AxonServer:
         self._gate = _DrainableGate(gate or OpenGate())
         self.admission = Admission(config, metagraph, self._gate, verifier)
         self._app = AxonApp(config, predictor, self.admission, metrics, on_request=on_request, clock=clock)
-        self._sockets: list[socket.socket] = []
-        self._server: _Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._state = ServerState()
+        self._servers: list[asyncio.Server] = []
+        self._watch: Watch | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._port: int | None = None
 
     @property
@@ -91,19 +84,17 @@ class AxonServer:
 
     async def start(self) -> None:
         """Bind every address and serve; raises OperatorError, before anything serves, when an address cannot be had."""
-        self._sockets = listen(self._config.hosts, self._config.port)
-        self._port = self._sockets[0].getsockname()[1]
-        watch = Watch(self._config, self._metrics, _connection_limit(self._config.max_connections))
+        sockets = listen(self._config.hosts, self._config.port)
+        self._port = sockets[0].getsockname()[1]
+        addresses = ", ".join(_address(bound) for bound in sockets)
         _quiet_uvicorn()
-        self._server = _Server(self._uvicorn_config(watch))
-        serving = asyncio.create_task(self._server.serve(sockets=self._sockets), name="axon")
-        self._tasks = [serving, asyncio.create_task(watch.run(), name="axon-watch")]
-        while not self._server.started:
-            if serving.done():
-                await serving
-                raise OperatorError("The axon stopped while it started: see the log for the cause.")
-            await asyncio.sleep(0.001)
-        addresses = ", ".join(_address(s) for s in self._sockets)
+        protocol = _uvicorn_config(self._app, self._config)
+        watch = self._watch = Watch(self._config, self._metrics, _connection_limit(self._config.max_connections))
+        loop = asyncio.get_running_loop()
+        for bound in sockets:
+            create = lambda: GuardedProtocol(protocol, self._state, {}, loop, watch=watch)  # noqa: E731
+            self._servers.append(await loop.create_server(create, sock=bound))
+        self._watching = asyncio.create_task(watch.run(), name="axon-watch")
         logger.info("The axon serves {}", addresses)
 
     def stop_admitting(self, reason: str = "draining") -> None:
@@ -119,31 +110,43 @@ class AxonServer:
         return True
 
     async def close(self) -> None:
-        """Stop listening and close every connection; what is still in flight gets one second. Safe to call twice."""
+        """Stop listening and close every connection; what is still in flight gets a second. Safe to call twice."""
         self.stop_admitting(self._gate.stopped or "draining")
-        if self._server is None:
+        for server in self._servers:
+            server.close()
+        if self._watch is None or self._watching is None:
             return
-        serving, watching = self._tasks
-        self._server.should_exit = True
-        await serving
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        self._server = None
+        for connection in self._watch.connections():
+            connection.shutdown()
+        await self._end_tasks(grace_s=1.0)
+        for connection in self._watch.connections():
+            connection.transport.abort()
+        self._watching.cancel()
+        await asyncio.gather(self._watching, *(s.wait_closed() for s in self._servers), return_exceptions=True)
+        self._watch, self._servers = None, []
 
-    def _uvicorn_config(self, watch: Watch) -> uvicorn.Config:
-        return uvicorn.Config(
-            self._app,
-            http=protocol_factory(watch),  # type: ignore[arg-type]  # uvicorn only calls it, a function will do
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=int(self._config.keep_alive_s),
-            timeout_graceful_shutdown=1,
-        )
+    async def _end_tasks(self, grace_s: float) -> None:
+        if self._state.tasks:
+            _, late = await asyncio.wait(set(self._state.tasks), timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _uvicorn_config(app: AxonApp, config: AxonConfig) -> uvicorn.Config:
+    """What uvicorn's protocol needs to know; its server, signals, logs and proxies stay out."""
+    settings = uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(config.keep_alive_s),
+    )
+    settings.load()
+    return settings
 
 
 def _connection_limit(wanted: int) -> int:
