@@ -1,14 +1,354 @@
 from __future__ import annotations
 
+import asyncio
+import errno
+import json
+import socket
+import time
 from typing import Any
+
+import pytest
+from bittensor import http_auth
+
+from streetvision.axon import sockets
+from streetvision.axon.exchange import Clock
+from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, Overloaded, RunnerFailure
+from streetvision.errors import OperatorError
+
+
+def btauth(kit: Any, content: bytes, signer: Any = None, **changes: Any) -> dict[str, str]:
+    arguments = {"method": "POST", "path": "/ImageSynapse", "body": content, "receiver_ss58": kit.MINER.ss58_address}
+    return http_auth.sign(signer or kit.ALICE, **(arguments | changes))
 
 
 async def test_a_signed_request_is_answered(axon: Any) -> None:
     reply = await axon.ask()
     assert reply.status == 200
     assert reply.json == {"prediction": 0.75}
+    assert reply.headers["content-type"] == "application/json"
     assert reply.headers["bt_header_axon_status_code"] == "200"
     assert float(reply.headers["bt_header_axon_process_time"]) > 0
     assert axon.predictor.images == [b"image"]
     assert axon.predictor.priorities == [1000.0]
     assert axon.counted(200, "ok") == 1
+    for stage in ("admission", "body", "predict", "reply"):
+        assert axon.sample("stage_seconds_count", stage=stage) == 1
+
+
+async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    reply = await axon.ask(headers=btauth(kit, body), body=body)
+    assert (reply.status, reply.json) == (200, {"prediction": 0.75})
+    assert axon.counted(200, "ok", "btauth") == 1
+    assert axon.predictor.images == [b"image"]
+
+
+async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    assert (await axon.ask(path="/ImageSynapse?a=b", headers=headers, body=body)).status == 200
+    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    assert (await axon.ask(path="/ImageSynapse", headers=headers, body=body)).status == 401
+
+
+BTAUTH_REFUSED = {
+    "tampered body": (401, "bad_signature", {"body": b"{}"}, {}),
+    "another path": (401, "bad_signature", {"path": "/x"}, {}),
+    "no receiver": (401, "wrong_receiver", {"receiver_ss58": None}, {}),
+    "stale": (401, "stale_nonce", {"nonce_ns": -11}, {}),
+    "future": (401, "future_nonce", {"nonce_ns": 3}, {}),
+    "version": (400, "malformed_header", {}, {"X-Bittensor-Version": "2"}),
+    "scheme": (400, "malformed_header", {}, {"X-Bittensor-Crypto": "ecdsa"}),
+    "nonce": (400, "malformed_header", {}, {"X-Bittensor-Nonce": "x"}),
+    "signature": (400, "malformed_header", {}, {"X-Bittensor-Signature": "0xzz"}),
+}
+
+
+@pytest.mark.parametrize("case", BTAUTH_REFUSED.values(), ids=BTAUTH_REFUSED.keys())
+async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> None:
+    status, reason, changes, headers = case
+    if "nonce_ns" in changes:
+        changes = {"nonce_ns": time.time_ns() + changes["nonce_ns"] * 1_000_000_000}
+    body = kit.request_body(b"image")
+    reply = await axon.ask(headers=btauth(kit, body, **changes) | headers, body=body)
+    assert (reply.status, reply.json["status"]) == (status, status)
+    assert reply.json["message"]
+    assert axon.counted(status, reason, "btauth") == 1
+    assert axon.predictor.images == []
+
+
+async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    headers = btauth(kit, body)
+    assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
+    assert (await axon.ask(headers=btauth(kit, body, kit.EVE), body=body)).status == 403
+    assert axon.counted(403, "unknown_hotkey", "btauth") == 1
+
+
+async def test_unverified_bodies_are_few_at_once(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(max_unverified_bodies=1)
+    body = kit.request_body(b"image")
+    reader, writer = await axon.connect()
+    writer.write(kit.encode("POST", "/ImageSynapse", btauth(kit, body), body)[:-5])
+    await asyncio.sleep(0.05)
+    assert (await axon.ask(headers=btauth(kit, body), body=body)).status == 503
+    assert (await axon.ask()).status == 200
+    writer.write(body[-5:])
+    assert (await kit.read_reply(reader)).status == 200
+    writer.close()
+
+
+async def test_get_greets_operators(axon: Any) -> None:
+    reply = await axon.ask("GET", "/", {}, b"")
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert axon.counted(200, "greeting", "none") == 1
+
+
+async def test_keep_alive_serves_many_requests_on_one_connection(axon: Any, kit: Any) -> None:
+    reader, writer = await axon.connect()
+    for turn in range(5):
+        headers = kit.signed(kit.EVE) if turn == 2 else kit.signed()
+        writer.write(kit.encode("POST", "/ImageSynapse", headers, kit.request_body(b"image")))
+        assert (await kit.read_reply(reader)).status == (403 if turn == 2 else 200)
+    writer.close()
+    assert len(axon.predictor.images) == 4
+
+
+async def test_ten_concurrent_requests_of_one_dendrite(axon: Any, kit: Any) -> None:
+    headers = [kit.signed(uuid="one-uuid", age_s=0.05 * (n % 4)) for n in range(10)]
+    replies = await asyncio.gather(*(axon.ask(headers=h) for h in reversed(headers)))
+    assert [reply.status for reply in replies] == [200] * 10
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+async def test_ipv4_and_ipv6_on_one_port(make_axon: Any) -> None:
+    axon = await make_axon(hosts=("0.0.0.0", "::"))
+    assert [(await axon.ask(host=host)).status for host in ("127.0.0.1", "::1")] == [200, 200]
+
+
+async def test_a_large_body_is_parsed_off_the_loop(axon: Any, kit: Any) -> None:
+    image = bytes(range(256)) * 16_000
+    reply = await axon.ask(body=kit.request_body(image))
+    assert (reply.status, axon.predictor.images == [image]) == (200, True)
+
+
+async def test_chunked_bodies_are_answered(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    chunks = b"%x\r\n%b\r\n0\r\nx-trailer: 1\r\n\r\n" % (len(body), body)
+    assert (await axon.ask(headers=kit.signed() | {"transfer-encoding": "chunked"}, body=chunks)).status == 200
+
+
+async def test_quota(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(quota_per_minute=1, quota_burst=2)
+    assert [(await axon.ask()).status for _ in range(3)] == [200, 200, 429]
+    assert (await axon.ask(headers=kit.signed(kit.BOB))).status == 200
+    assert axon.counted(429, "quota") == 1
+
+
+async def test_a_forger_cannot_spend_a_validators_quota(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(quota_per_minute=1, quota_burst=1)
+    for _ in range(3):
+        forged = kit.signed() | {"bt_header_dendrite_signature": "0x" + "ab" * 64}
+        assert (await axon.ask(headers=forged)).status == 401
+    assert (await axon.ask()).status == 200
+
+
+async def test_the_deadline_is_the_callers(make_axon: Any, kit: Any) -> None:
+    frozen = Clock(monotonic=lambda: 1000.0)
+    axon = await make_axon(clock=frozen, deadline_margin_s=0.5)
+    await axon.ask()
+    await axon.ask(headers=kit.signed(timeout_s=3.0))
+    await axon.ask(headers=kit.signed(timeout_s=600.0))
+    assert axon.predictor.deadlines == pytest.approx([1008.5, 1002.5, 1008.5], abs=0.2)
+
+
+async def test_transit_shortens_the_deadline_and_skew_does_not(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(clock=Clock(monotonic=lambda: 1000.0), deadline_margin_s=0.5)
+    await axon.ask(headers=kit.signed(age_s=8.0))
+    await axon.ask(headers=kit.signed(age_s=10.0))
+    await axon.ask(headers=kit.signed(kit.BOB, age_s=-8.0))
+    assert axon.predictor.deadlines == pytest.approx([1008.5, 1006.5, 1008.5], abs=0.2)
+
+
+ENGINE_ERRORS = [(BadImage, 400), (Overloaded, 503), (EngineClosed, 503), (DeadlineMissed, 503), (RunnerFailure, 500)]
+
+
+@pytest.mark.parametrize(("error", "status"), ENGINE_ERRORS)
+async def test_engine_errors_have_statuses(error: Any, status: int, make_axon: Any, kit: Any) -> None:
+    async def fail(image: bytes) -> Any:
+        raise error("said the engine")
+
+    axon = await make_axon(predictor=kit.CountingPredictor(fail))
+    reply = await axon.ask()
+    assert (reply.status, reply.json) == (status, {"message": "said the engine"})
+    assert axon.counted(status, error.reason) == 1
+
+
+async def test_a_deadline_that_the_caller_wasted_is_408(make_axon: Any, kit: Any) -> None:
+    async def fail(image: bytes) -> Any:
+        raise DeadlineMissed("late")
+
+    ticks = iter([0.0, *[6.0] * 100])
+    axon = await make_axon(clock=Clock(monotonic=lambda: next(ticks)), predictor=kit.CountingPredictor(fail))
+    assert (await axon.ask()).status == 408
+
+
+async def test_a_request_out_of_time_costs_no_inference(make_axon: Any) -> None:
+    ticks = iter([0.0, 0.0, 0.0, 0.0, *[9.0] * 100])
+    axon = await make_axon(clock=Clock(monotonic=lambda: next(ticks)))
+    assert (await axon.ask()).status == 408
+    assert axon.predictor.images == []
+    assert axon.counted(408, "late") == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.5, -1.0])
+async def test_what_is_no_probability_is_never_sent(value: float, make_axon: Any, kit: Any) -> None:
+    async def answer(image: bytes) -> Any:
+        return kit.prediction(value)
+
+    axon = await make_axon(predictor=kit.CountingPredictor(answer))
+    assert (await axon.ask()).status == 500
+
+
+async def test_a_predictor_that_hangs_is_given_up(make_axon: Any, kit: Any) -> None:
+    async def hang(image: bytes) -> Any:
+        await asyncio.sleep(60)
+
+    axon = await make_axon(predictor=kit.CountingPredictor(hang), deadline_margin_s=0.1)
+    reply = await axon.ask(headers=kit.signed(timeout_s=0.2))
+    assert (reply.status, axon.counted(503, "deadline")) == (503, 1)
+
+
+async def test_records_follow_the_reply(axon: Any, kit: Any) -> None:
+    await axon.ask()
+    await axon.ask(headers=kit.signed(kit.EVE))
+    await axon.ask(path="/x")
+    ok, refused = axon.records
+    assert (ok.hotkey, ok.uid, ok.status, ok.reason, ok.image) == (kit.ALICE.ss58_address, 0, 200, "ok", b"image")
+    assert ok.authenticated
+    assert ok.prediction.probability == 0.75
+    assert 0 < ok.headroom < 9
+    assert ok.stages.admission > 0
+    assert (refused.reason, refused.authenticated, refused.image) == ("unknown_hotkey", False, None)
+
+
+async def test_an_exception_in_the_callback_is_counted_and_not_felt(make_axon: Any) -> None:
+    def explode(record: Any) -> None:
+        raise ValueError("a bug")
+
+    axon = await make_axon(on_request=explode)
+    assert [(await axon.ask()).status for _ in range(2)] == [200, 200]
+    assert axon.sample("hook_failures_total") == 2
+
+
+async def test_a_flood_of_strangers_is_paced(make_axon: Any) -> None:
+    axon = await make_axon(junk_per_second=1.0, junk_delay_s=30.0)
+    assert (await axon.ask("GET", "/x", {}, b"")).status == 404
+    waiting = [asyncio.create_task(axon.ask("GET", "/x", {}, b"")) for _ in range(3)]
+    assert (await axon.ask()).status == 200
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+class Gate:
+    closed: str | None = None
+
+
+@pytest.mark.parametrize("reason", ["starting", "draining", "deregistered"])
+async def test_the_gate_says_why(reason: str, make_axon: Any) -> None:
+    gate = Gate()
+    axon = await make_axon(gate=gate)
+    gate.closed = reason
+    reply = await axon.ask()
+    assert (reply.status, axon.counted(503, reason)) == (503, 1)
+    assert reason in reply.json["message"]
+    gate.closed = None
+    assert (await axon.ask()).status == 200
+
+
+async def test_no_metagraph_yet(make_axon: Any) -> None:
+    axon = await make_axon(metagraph=lambda: None)
+    assert (await axon.ask()).status == 503
+    assert axon.counted(503, "no_metagraph") == 1
+
+
+async def test_drain_answers_what_is_in_flight_and_refuses_the_rest(make_axon: Any, kit: Any) -> None:
+    release = asyncio.Event()
+
+    async def wait(image: bytes) -> Any:
+        await release.wait()
+        return kit.prediction()
+
+    axon = await make_axon(predictor=kit.CountingPredictor(wait))
+    asked = asyncio.create_task(axon.ask())
+    while not axon.predictor.images:
+        await asyncio.sleep(0.005)
+    axon.server.stop_admitting("draining")
+    assert (await axon.ask(headers=kit.signed(kit.BOB))).status == 503
+    assert not await axon.server.drain(0.02)
+    release.set()
+    assert await axon.server.drain(5.0)
+    assert (await asked).status == 200
+    await axon.server.close()
+    with pytest.raises(ConnectionRefusedError):
+        await axon.connect()
+
+
+async def test_close_cuts_what_does_not_end(make_axon: Any, kit: Any) -> None:
+    async def hang(image: bytes) -> Any:
+        await asyncio.sleep(60)
+
+    axon = await make_axon(predictor=kit.CountingPredictor(hang))
+    idle = await axon.connect()
+    asked = asyncio.create_task(axon.ask())
+    while not axon.predictor.images:
+        await asyncio.sleep(0.005)
+    await asyncio.wait_for(axon.server.close(), 5)
+    results = await asyncio.gather(asked, return_exceptions=True)
+    assert getattr(results[0], "status", 500) == 500
+    idle[1].close()
+
+
+async def test_a_taken_port_is_one_sentence(axon: Any, make_axon: Any) -> None:
+    with pytest.raises(OperatorError, match=r"already in use: .*--axon\.port"):
+        await make_axon(port=axon.port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "not-an-address"])
+async def test_a_bad_address_is_one_sentence(host: str, make_axon: Any) -> None:
+    with pytest.raises(OperatorError, match=r"--axon\.ip"):
+        await make_axon(hosts=(host,))
+
+
+async def test_a_bad_port_is_one_sentence(make_axon: Any) -> None:
+    with pytest.raises(OperatorError, match="70000 is not a port"):
+        await make_axon(port=70_000)
+
+
+def test_no_permission_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(self: socket.socket, address: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", deny)
+    with pytest.raises(OperatorError, match="No permission"):
+        sockets.listen(("127.0.0.1",), 80)
+
+
+def test_a_machine_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = socket.socket
+
+    def without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(family, kind)
+
+    monkeypatch.setattr(socket, "socket", without_ipv6)
+    (bound,) = sockets.listen(("127.0.0.1", "::"), 0)
+    bound.close()
+
+
+async def test_stock_shape_of_the_error_body(axon: Any, kit: Any) -> None:
+    reply = await axon.ask(headers=kit.signed(kit.EVE))
+    assert json.loads(reply.body) == {"message": "The hotkey is not registered on this subnet."}
