@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from bittensor import ChainError, Client, ExtrinsicResult, PolicyError, ServeAxon
+from bittensor import BittensorError, ChainError, Client, ExtrinsicResult, PolicyError
+from bittensor.intents.serving import ServeAxon
+from bittensor.pow_registration import mine_registration
+from websockets.exceptions import WebSocketException
 
 from streetvision.chain.connection import (
     TROUBLE,
@@ -80,6 +83,7 @@ class Chain:
         self.netuid = netuid
         self.deadlines = deadlines or Deadlines()
         self._now = now
+        self.sleep = sleep
         self._connection = Connection(
             endpoints or endpoints_of(network),
             substrate_factory or OwnedRpcSubstrate,
@@ -180,12 +184,16 @@ class Chain:
 
         TimeoutError when none is found within `max_seconds`; ValueError when the subnet does not take proofs.
         """
-        from bittensor.pow_registration import mine_registration
-
-        await self._connection.open()
-        return await mine_registration(
+        client = await self._connection.open()
+        mining = mine_registration(
             self._connection.substrate, self.netuid, hotkey, coldkey, workers=workers, max_seconds=max_seconds
         )
+        try:
+            return await _within(max_seconds + self.deadlines.read_s, mining)
+        except TimeoutError:
+            raise
+        except (BittensorError, OSError, WebSocketException) as error:
+            raise await self._away("proof of work", error, client) from error
 
     async def publish_axon(self, hotkey: Any, ip: str, port: int) -> Publication:  # noqa: ANN401 - any SDK signer
         """Publish `ip:port` for the hotkey, if the chain has another endpoint and its rate limit allows it now.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from types import MappingProxyType
@@ -79,7 +79,7 @@ class MockChain:
         """The block of a hash, the newest for None; KeyError when it is unknown or older than `HISTORY` blocks."""
         return self.head if block_hash is None else self._blocks[block_hash]
 
-    async def headers(self) -> AsyncIterator[dict[str, Any]]:
+    async def headers(self) -> AsyncGenerator[dict[str, Any], None]:
         """Headers of the blocks sealed from now on; a reader that falls 1,000 behind loses the oldest."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1_000)
         self._listeners.add(queue)

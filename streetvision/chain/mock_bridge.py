@@ -1,0 +1,280 @@
+"""A door to the mocked chain for other processes of the same user: a Unix-domain socket of mode 0600.
+
+Requests and replies are JSON objects, one a line. A request has `op`, its arguments, and an `id` that the reply
+repeats; the reply has `ok` and either `result` or `error` (one sentence). Ops:
+
+- `metagraph`: the subnet as a `MetagraphSnapshot`'s fields, decoded by the SDK
+- `status`: block, tempo, blocks until the next epoch, block time, halted
+- `scores`: `hotkey`, `scores` {hotkey: score in [0, 1]}, `nonce`, `signature`: a permitted validator's scores, signed
+  by its hotkey over `scores_message`; the nonce must be greater than the last one accepted from that hotkey
+- `deregister` hotkey, `register` hotkey and coldkey, `halt` on, `advance` blocks, `block_time` seconds: for tests and
+  demos; whoever may open the socket may use them
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bittensor import Client
+from bittensor.sp_core import Keypair
+from loguru import logger
+
+from streetvision.chain.decoding import snapshot_of
+from streetvision.chain.mock import MockChain
+from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.errors import OperatorError
+
+LINE_LIMIT = 65_536
+"""Bytes in one request."""
+
+MAX_ADVANCE = 50_000
+"""Blocks in one `advance`."""
+
+DOMAIN = "streetvision-mock-scores/1"
+
+Request = Mapping[str, Any]
+
+
+class BridgeError(Exception):
+    """The bridge refused a request, for the reason in the message."""
+
+
+def scores_message(netuid: int, hotkey: str, nonce: int, scores: Mapping[str, float]) -> bytes:
+    """What a validator signs: domain, netuid, hotkey, nonce and the SHA-256 of the scores' canonical JSON, by line."""
+    digest = sha256(json.dumps(scores, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return "\n".join([DOMAIN, str(netuid), hotkey, str(nonce), digest]).encode()
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket of mode 0600; a stale one from a dead process is replaced."""
+    if len(os.fsencode(path)) > 100:
+        raise OperatorError(f"The mock chain's socket path {path} is too long for a Unix socket: choose a shorter one.")
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise OperatorError(f"{path} exists and is not a socket: choose another path for the mock chain.")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            path.unlink(missing_ok=True)
+        else:
+            raise OperatorError(f"Another process serves a mock chain at {path}: stop it or choose another path.")
+    listener = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(os.fspath(path))
+    except OSError as error:
+        listener.close()
+        raise OperatorError(f"The mock chain cannot listen at {path}: {error.strerror}.") from error
+    finally:
+        os.umask(mask)
+    return listener
+
+
+class MockBridge:
+    """Serves a `MockChain` on a Unix-domain socket."""
+
+    def __init__(
+        self,
+        chain: MockChain,
+        path: Path,
+        *,
+        line_limit: int = LINE_LIMIT,
+        idle_s: float = 120.0,
+        max_connections: int = 16,
+    ) -> None:
+        self.path = path
+        self._chain = chain
+        self._client = Client("local", substrate=MockSubstrate(chain))
+        self._line_limit = line_limit
+        self._idle_s = idle_s
+        self._max_connections = max_connections
+        self._nonces: dict[str, int] = {}
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+        self._ops: dict[str, Callable[[Request], Awaitable[Any]]] = {
+            "metagraph": self._metagraph,
+            "status": self._status,
+            "scores": self._scores,
+            "deregister": self._deregister,
+            "register": self._register,
+            "halt": self._halt,
+            "advance": self._advance,
+            "block_time": self._block_time,
+        }
+
+    async def start(self) -> None:
+        """Listen; OperatorError when the path cannot be used."""
+        listener = _listen(self.path)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=self._line_limit)
+        logger.info("mock chain: open to this user's processes at {}", self.path)
+
+    async def close(self) -> None:
+        """Stop listening, end the connections and remove the socket."""
+        if self._server is None:
+            return
+        self._server.close()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        await self._server.wait_closed()
+        self._server = None
+        self.path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a server's callback runs in a task
+        try:
+            if len(self._open) >= self._max_connections:
+                await _send(writer, {"id": None, "ok": False, "error": "too many connections"})
+                return
+            self._open.add(task)
+            await self._converse(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer line after line until the peer ends, stays silent too long or sends too long a line."""
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), self._idle_s)
+            except TimeoutError:
+                await _send(writer, {"id": None, "ok": False, "error": f"silent for {self._idle_s:g} s"})
+                return
+            except ValueError:
+                error = f"a request may have at most {self._line_limit} bytes"
+                await _send(writer, {"id": None, "ok": False, "error": error})
+                return
+            if not line:
+                return
+            await _send(writer, await self.answer(line))
+
+    async def answer(self, line: bytes) -> dict[str, Any]:
+        """The reply to one request line."""
+        identity: Any = None
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise BridgeError("a request must be a JSON object")
+            identity = request.get("id")
+            operation = self._ops.get(str(request.get("op")))
+            if operation is None:
+                raise BridgeError(f"unknown op; known are {', '.join(sorted(self._ops))}")
+            return {"id": identity, "ok": True, "result": await operation(request)}
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            return {"id": identity, "ok": False, "error": "a request must be one line of JSON"}
+        except BridgeError as error:
+            return {"id": identity, "ok": False, "error": str(error)}
+
+    # -- operations ----------------------------------------------------------------------------------------------------
+
+    async def _metagraph(self, _: Request) -> dict[str, Any]:
+        graph = await self._client.subnets.metagraph(self._chain.config.netuid, commitments=False)
+        if graph is None:
+            raise BridgeError("the subnet does not exist")
+        return asdict(snapshot_of(graph, self._chain.state.timestamp_ms / 1000))
+
+    async def _status(self, _: Request) -> dict[str, Any]:
+        state = self._chain.state
+        return {
+            "block": state.block,
+            "tempo": state.config.tempo,
+            "blocks_until_epoch": state.last_epoch + state.config.tempo - state.block,
+            "block_time_s": state.block_time_s,
+            "halted": state.halted,
+        }
+
+    async def _scores(self, request: Request) -> dict[str, Any]:
+        hotkey, nonce = _text(request, "hotkey"), _integer(request, "nonce")
+        scores = request.get("scores")
+        if not isinstance(scores, dict) or len(scores) > 256:
+            raise BridgeError("`scores` must be an object of at most 256 scores by hotkey")
+        message = scores_message(self._chain.config.netuid, hotkey, nonce, scores)
+        if not _is_signed(hotkey, message, _text(request, "signature")):
+            raise BridgeError("the signature does not match the hotkey and the scores")
+        if nonce <= self._nonces.get(hotkey, 0):
+            raise BridgeError("the nonce was used before: it must grow with every submission")
+        try:
+            self._chain.give_scores(hotkey, scores)
+        except (LookupError, ValueError) as error:
+            raise BridgeError(str(error)) from error
+        self._nonces[hotkey] = nonce
+        return {"block": self._chain.state.block}
+
+    async def _deregister(self, request: Request) -> dict[str, Any]:
+        try:
+            self._chain.deregister(_text(request, "hotkey"))
+        except KeyError as error:
+            raise BridgeError(f"{error.args[0]} is not registered") from error
+        return await self._status(request)
+
+    async def _register(self, request: Request) -> dict[str, Any]:
+        try:
+            row = self._chain.register(_text(request, "hotkey"), _text(request, "coldkey"))
+        except (LookupError, ValueError) as error:
+            raise BridgeError(str(error)) from error
+        return {"uid": row.uid}
+
+    async def _halt(self, request: Request) -> dict[str, Any]:
+        if not isinstance(request.get("on"), bool):
+            raise BridgeError("`on` must be true or false")
+        self._chain.halt(request["on"])
+        return await self._status(request)
+
+    async def _advance(self, request: Request) -> dict[str, Any]:
+        blocks = _integer(request, "blocks")
+        if not 1 <= blocks <= MAX_ADVANCE:
+            raise BridgeError(f"`blocks` must lie between 1 and {MAX_ADVANCE}")
+        self._chain.advance(blocks)
+        return await self._status(request)
+
+    async def _block_time(self, request: Request) -> dict[str, Any]:
+        seconds = request.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise BridgeError("`seconds` must be a number")
+        try:
+            self._chain.set_block_time(float(seconds))
+        except ValueError as error:
+            raise BridgeError(str(error)) from error
+        return await self._status(request)
+
+
+async def _send(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
+    writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
+    await writer.drain()
+
+
+def _text(request: Request, name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or len(value) > 200:
+        raise BridgeError(f"`{name}` must be a short string")
+    return value
+
+
+def _integer(request: Request, name: str) -> int:
+    value = request.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
+        raise BridgeError(f"`{name}` must be an unsigned 64-bit integer")
+    return value
+
+
+def _is_signed(hotkey: str, message: bytes, signature: str) -> bool:
+    try:
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+        return bool(Keypair(ss58_address=hotkey).verify(message, raw))
+    except ValueError:
+        return False

@@ -1,0 +1,44 @@
+"""What `--subtensor.network mock` starts: the mocked chain, its blocks by the clock, and its bridge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from streetvision.chain.client import Chain
+from streetvision.chain.endpoints import MOCK_NETWORK
+from streetvision.chain.mock import MockChain
+from streetvision.chain.mock_bridge import MockBridge
+from streetvision.chain.mock_config import MockConfig
+from streetvision.chain.mock_substrate import MockSubstrate
+
+
+class MockNetwork:
+    """A running mocked chain inside this process; without a socket path no other process can reach it."""
+
+    def __init__(self, config: MockConfig | None = None, socket_path: Path | None = None) -> None:
+        self.mock = MockChain(config)
+        self.bridge = None if socket_path is None else MockBridge(self.mock, socket_path)
+        self._blocks: asyncio.Task[None] | None = None
+
+    def chain(self) -> Chain:
+        """A facade over this chain, as `Chain(network, ...)` is over a real one."""
+        netuid = self.mock.config.netuid
+        return Chain(MOCK_NETWORK, netuid, substrate_factory=lambda _: MockSubstrate(self.mock))
+
+    async def start(self) -> None:
+        """Make blocks and open the bridge; OperatorError when its socket cannot be used."""
+        if self.bridge is not None:
+            await self.bridge.start()
+        self._blocks = asyncio.create_task(self.mock.run(), name="mock-blocks")
+
+    async def stop(self) -> None:
+        """End both."""
+        if self._blocks is not None:
+            self._blocks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._blocks
+            self._blocks = None
+        if self.bridge is not None:
+            await self.bridge.close()

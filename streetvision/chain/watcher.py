@@ -1,0 +1,149 @@
+"""Keeps the newest metagraph snapshot at hand, on a task of its own, whatever the chain does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from streetvision.chain.client import Chain
+from streetvision.chain.connection import Backoff, ChainAwayError, Sleep
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.errors import OperatorError
+
+Listener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
+"""Called with the old snapshot (None at first) and the new one."""
+
+
+@dataclass(frozen=True)
+class WatchPolicy:
+    """How often the watcher looks, and when it loses patience."""
+
+    poll_s: float = 6.0
+    """Between two looks at the block number, a light request."""
+    every_blocks: int = 5
+    """Blocks between two snapshots, a heavy request."""
+    min_interval_s: float = 5.0
+    """Least time between two snapshots however fast blocks come."""
+    stall_s: float = 90.0
+    """Without a new block for this long the connection is given up for the next endpoint."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class MetagraphWatcher:
+    """`current` is replaced whole; the request path reads it without a lock or an await."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        policy: WatchPolicy | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.current: MetagraphSnapshot | None = None
+        """The newest snapshot, however old; None before the first."""
+        self.block: int | None = None
+        """The newest block number seen."""
+        self.failures = 0
+        """Failed looks in a row; 0 while the chain answers."""
+        self._chain = chain
+        self._policy = policy or WatchPolicy()
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._listeners: list[Listener] = []
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._advanced_at = self._refreshed_at = -math.inf
+        self._rewound = False
+
+    def age(self, now: float) -> float:
+        """Seconds since the snapshot was read, `now` in Unix time; infinite before the first."""
+        return math.inf if self.current is None else self.current.age(now)
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call this soon after each new snapshot; an error in it goes to the loop's handler, not to the watcher."""
+        self._listeners.append(listener)
+
+    async def first(self) -> MetagraphSnapshot:
+        """The first snapshot, when it has arrived."""
+        await self._arrived.wait()
+        assert self.current is not None  # noqa: S101 - set before the event
+        return self.current
+
+    def start(self) -> asyncio.Task[None]:
+        """Start `run` as a task, once."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self.run(), name="metagraph-watcher")
+        return self._task
+
+    async def stop(self) -> None:
+        """Cancel the task and wait for its end."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def run(self) -> None:
+        """Look for new blocks until cancelled."""
+        while True:
+            await self._sleep(await self._look())
+
+    async def _look(self) -> float:
+        """One look; returns the pause until the next."""
+        try:
+            await self._chain.connect()
+            await self._follow(await self._chain.block())
+        except ChainAwayError as error:
+            self.failures += 1
+            logger.debug("chain: {}", error)
+        except OperatorError as error:
+            self.failures += 1
+            logger.warning("chain: {}", error)
+        else:
+            self.failures = 0
+            return self._policy.poll_s
+        return self._policy.backoff.pause(self.failures, self._rng)
+
+    async def _follow(self, block: int) -> None:
+        now = self._monotonic()
+        if self.block is None or block > self.block:
+            self.block, self._advanced_at = block, now
+        elif now - self._advanced_at >= self._policy.stall_s:
+            await self._chain.drop(f"no new block since {self.block} for {now - self._advanced_at:.0f} s")
+            self.block, self._rewound = None, True
+            return
+        if self._is_due(block, now):
+            await self.refresh()
+
+    def _is_due(self, block: int, now: float) -> bool:
+        if self.current is None:
+            return True
+        if now - self._refreshed_at < self._policy.min_interval_s:
+            return False
+        return self._rewound or block - self.current.block >= self._policy.every_blocks
+
+    async def refresh(self) -> MetagraphSnapshot:
+        """Read a snapshot now and put it in place; for a caller who cannot wait for the next block."""
+        snapshot = await self._chain.snapshot()
+        old = self.current
+        if old is not None and snapshot.block < old.block and not self._rewound:
+            return old
+        self.current, self._rewound = snapshot, False
+        self._refreshed_at = self._monotonic()
+        self._arrived.set()
+        if old is None:
+            logger.info("chain: metagraph of subnet {} at block {}", snapshot.netuid, snapshot.block)
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.call_soon(listener, old, snapshot)
+        return snapshot
