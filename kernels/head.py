@@ -39,9 +39,11 @@ def _head_kernel(  # noqa: PLR0917  # the launcher passes by position
     BLOCK_T: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_ROW: tl.constexpr,
+    PARTS: tl.constexpr,
 ) -> None:
-    image = tl.program_id(0).to(tl.int64)
-    columns = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    # Parts of an image are neighbours: they read neighbouring memory, and early images finish while later ones load.
+    image = (tl.program_id(0) // PARTS).to(tl.int64)
+    columns = (tl.program_id(0) % PARTS) * BLOCK_D + tl.arange(0, BLOCK_D)
     inside = columns < D
     source = tokens + image * stride_n
     target = pooled + image * (2 * D)
@@ -58,7 +60,7 @@ def _head_kernel(  # noqa: PLR0917  # the launcher passes by position
 
     # Every thread's stores come before the arrival, which releases them; the last to arrive acquires all of them.
     tl.debug_barrier()
-    if tl.atomic_add(arrived + image, 1, sem="acq_rel") == tl.num_programs(1) - 1:
+    if tl.atomic_add(arrived + image, 1, sem="acq_rel") == PARTS - 1:
         row = tl.arange(0, BLOCK_ROW)
         mask = row < 2 * D
         # .cg reads through the L2 cache, where other multiprocessors' stores are.
@@ -89,7 +91,8 @@ def _fused_head(  # noqa: PLR0917  # an operator's arguments are positional
     logits = torch.empty(N, dtype=torch.float32, device=tokens.device)
     pooled = torch.empty((N, 2 * D), dtype=torch.float32, device=tokens.device)
     arrived = torch.zeros(N, dtype=torch.int32, device=tokens.device)
-    wrap_triton(_head_kernel)[(N, triton.cdiv(D, BLOCK_D))](
+    parts = triton.cdiv(D, BLOCK_D)
+    wrap_triton(_head_kernel)[(N * parts,)](
         tokens,
         norm_weight,
         norm_bias,
@@ -109,6 +112,7 @@ def _fused_head(  # noqa: PLR0917  # an operator's arguments are positional
         BLOCK_T=BLOCK_T,
         BLOCK_D=BLOCK_D,
         BLOCK_ROW=triton.next_power_of_2(2 * D),
+        PARTS=parts,
         num_warps=NUM_WARPS,
     )
     return logits, pooled
