@@ -21,7 +21,9 @@ class _Intercept(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level: str | int = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
-        logger.opt(exception=record.exc_info).log(level, "{}: {}", record.name, record.getMessage())
+        package, _, rest = record.name.partition(".")
+        room = rest.partition(".")[0] if package == "streetvision" else record.name
+        logger.opt(exception=record.exc_info).log(level, "{}: {}", room or package, record.getMessage())
 
 
 def _json_sink(stream: TextIO) -> Callable[[Message], None]:

@@ -1,0 +1,49 @@
+"""The `streetvision` command: groups are added here, their logic lives in the rooms."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from streetvision import __version__
+from streetvision.cli import demo, predict, register
+from streetvision.errors import OperatorError
+
+app = typer.Typer(
+    name="streetvision",
+    help="Tools beside the miner. The miner itself is `python neurons/miner.py`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.command(
+    "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)(register.register)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Tools beside the miner. The miner itself is `python neurons/miner.py`."""
+
+
+def main() -> None:
+    """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
+    try:
+        app()
+    except OperatorError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,74 @@
+"""`streetvision predict`: what would the miner answer for these files?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.engine.engine import Engine
+from streetvision.engine.types import EngineError, Prediction
+from streetvision.miner import choose_checkpoint
+
+PATIENCE_S = 120.0
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files: JPEG, PNG or WebP.")],
+    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
+    checkpoint = choose_checkpoint(Settings(model=model))
+    failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
+    if failed:
+        raise typer.Exit(1)
+
+
+async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
+    from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
+
+    runner = TorchRunner(checkpoint, device=device, buckets=(1,), compile=False)
+    engine = Engine(runner, resize=runner.config.resize)
+    await engine.start()
+    failed = 0
+    try:
+        for path in paths:
+            fields = await _answer(engine, path)
+            failed += "error" in fields
+            _show(fields, as_json)
+    finally:
+        await engine.close()
+    return failed
+
+
+async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
+    try:
+        data = await asyncio.to_thread(path.read_bytes)
+        answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
+    except (OSError, EngineError) as error:
+        return {"file": str(path), "error": str(error)}
+    return {
+        "file": str(path),
+        "probability": round(answer.probability, 6),
+        "width": answer.width,
+        "height": answer.height,
+        "model": answer.model_version,
+    }
+
+
+def _show(fields: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(fields) + "\n")
+    elif "error" in fields:
+        sys.stderr.write(f"{fields['file']}: {fields['error']}\n")
+    else:
+        word = "roadwork" if fields["probability"] > 0.5 else "no roadwork"
+        sys.stdout.write(f"{fields['probability']:.4f}  {word:<12} {fields['file']}\n")

@@ -1,0 +1,147 @@
+"""`make demo`: the real miner on the mock network in one process, a simulated validator in another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from streetvision.demo.display import Display
+from streetvision.errors import OperatorError
+from streetvision.miner import MOCK_SOCKET
+
+CHALLENGE_PERIOD_S = 0.4
+BLOCK_TIME_S = 0.25
+TEMPO_BLOCKS = 20
+STARTUP_PATIENCE_S = 300.0
+STOP_PATIENCE_S = 16.0
+
+
+def run_demo(seconds: float, photos: Path | None) -> int:
+    """Run the demo; `seconds` of challenges after the miner is ready, 0 for no end. Returns the exit code."""
+    return asyncio.run(_run(seconds, photos or _shared_photos(), Display(Console())))
+
+
+async def _run(seconds: float, photos: Path | None, display: Display) -> int:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    # A short path: a Unix socket's name may have about 100 characters.
+    with tempfile.TemporaryDirectory(prefix="sv-demo-") as folder:
+        state = Path(folder)
+        display.introduce(seconds, photos)
+        async with _process(*_miner_command(state)) as miner:
+            told = asyncio.create_task(_tell_miner(miner, display))
+            if not await _until(display.ready, stop, miner, STARTUP_PATIENCE_S):
+                told.cancel()
+                return display.fail_to_start(miner.returncode, stopped=stop.is_set())
+            async with _process(*_validator_command(state, photos)) as validator:
+                shown = asyncio.create_task(_tell_validator(validator, display))
+                await _until(stop, stop, miner, seconds or None, validator)
+                shown.cancel()
+            code = await _terminate(miner)
+            await asyncio.wait({told}, timeout=1.0)
+    return display.summarize(miner_exit=code)
+
+
+def _miner_command(state: Path) -> list[str]:
+    script = Path(__file__).parents[2] / "neurons" / "miner.py"
+    start = [str(script)] if script.is_file() else ["-m", "streetvision"]
+    settings = {
+        "--netuid": "72",
+        "--subtensor.network": "mock",
+        "--mock.registered": "false",
+        "--mock.block_time": str(BLOCK_TIME_S),
+        "--mock.tempo": str(TEMPO_BLOCKS),
+        "--register": "burn",
+        "--register.max_burn": "1",
+        "--axon.ip": "127.0.0.1",
+        "--axon.port": str(_free_port()),
+        "--state_dir": str(state),
+        "--logging.json": "true",
+    }
+    return [*start, *(word for pair in settings.items() for word in pair)]
+
+
+def _validator_command(state: Path, photos: Path | None) -> list[str]:
+    command = ["-m", "streetvision.demo.validator", str(state / MOCK_SOCKET), "--period", str(CHALLENGE_PERIOD_S)]
+    return [*command, "--photos", str(photos)] if photos else command
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _shared_photos() -> Path | None:
+    folder = Path(__file__).parents[3] / "shared" / "photos"
+    return folder if folder.is_dir() else None
+
+
+@contextlib.asynccontextmanager
+async def _process(*arguments: str) -> AsyncIterator[Process]:
+    """A child in a session of its own, so that Ctrl-C reaches only this process; stopped at the end."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DEMO_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True, limit=1 << 20
+    )
+    try:
+        yield process
+    finally:
+        await _terminate(process)
+
+
+async def _terminate(process: Process) -> int:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_PATIENCE_S)
+        except TimeoutError:
+            process.kill()
+    return await process.wait()
+
+
+async def _until(
+    event: asyncio.Event, stop: asyncio.Event, miner: Process, patience: float | None, *others: Process
+) -> bool:
+    """Wait for `event`, a stop, a process that ends, or the time; whether `event` came and the miner lives."""
+    waits = {
+        asyncio.ensure_future(work) for work in (event.wait(), stop.wait(), miner.wait(), *(p.wait() for p in others))
+    }
+    await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    return event.is_set() and miner.returncode is None
+
+
+async def _tell_miner(miner: Process, display: Display) -> None:
+    async for line in _json_lines(miner.stderr):
+        display.miner_says(line)
+
+
+async def _tell_validator(validator: Process, display: Display) -> None:
+    async for event in _json_lines(validator.stdout):
+        display.validator_says(event)
+
+
+async def _json_lines(stream: asyncio.StreamReader | None) -> AsyncIterator[dict[str, Any]]:
+    if stream is None:
+        raise OperatorError("a child process has no pipe")
+    async for line in stream:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            yield {"level": "WARNING", "message": line.decode(errors="replace").rstrip(), "time": time.time()}

@@ -1,0 +1,163 @@
+"""A simulated validator in a process of its own: signs real challenges, sends them over HTTP, scores, reports.
+
+Run as `python -m streetvision.demo.validator SOCKET`. It finds the miner on the mocked chain (by the bridge at SOCKET),
+challenges it as each of the validator keys in turn, applies the subnet's reward formula per validator, and gives the
+chain signed scores. Events go to stdout as JSON lines; it ends on SIGTERM, or when the chain is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import random
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bittensor.sp_core import Keypair
+
+from streetvision.axon.client import legacy_headers, request_body
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.mock_bridge import BridgeError
+from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.monitor.standing import standing_of
+from streetvision.subnet import SUBNET, RewardTracker
+from streetvision.training.challenges import challenge
+
+VALIDATORS = ("Bob", "Charlie")
+NATIVE_SHARE = 0.15
+PHOTO_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An encoded image, the truth about it, and what it is, for people."""
+
+    image: bytes
+    roadwork: bool
+    what: str
+
+
+@dataclass
+class SimulatedValidator:
+    """One validator key with its own windows of the reward rule."""
+
+    name: str
+    keypair: Any
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    rewards: RewardTracker = field(default_factory=RewardTracker)
+
+    def ask(self, question: Question, hotkey: str, host: str, port: int) -> tuple[int, float | None, float]:
+        """Send one challenge; HTTP status (0: no answer), prediction, and seconds."""
+        headers = legacy_headers(self.keypair, hotkey, nonce_ns=time.time_ns(), uuid=self.uuid)
+        started = time.monotonic()
+        connection = http.client.HTTPConnection(host, port, timeout=SUBNET.timeout_s)
+        try:
+            connection.request("POST", f"/{SUBNET.synapse}", request_body(question.image), headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read()).get(SUBNET.answer_field)
+        except (OSError, http.client.HTTPException, ValueError):
+            return 0, None, time.monotonic() - started
+        finally:
+            connection.close()
+        return response.status, answer if response.status == 200 else None, time.monotonic() - started
+
+
+def questions(seed: int, photos: list[Path]) -> Iterator[Question]:
+    """Challenges without end: procedural scenes as validators distort them, some at native size, and real photos."""
+    rng = random.Random(seed)
+    while True:
+        if photos and rng.random() < PHOTO_SHARE:
+            path = rng.choice(photos)
+            yield Question(path.read_bytes(), False, f"photo {path.name}")
+            continue
+        made = challenge(rng.randrange(10_000_000), native=rng.random() < NATIVE_SHARE, roadwork=rng.random() < 0.5)
+        kind = "native" if made.level < 0 else f"level {made.level}"
+        yield Question(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]} {kind}")
+
+
+async def find_miner(bridge: MockBridgeClient, hotkey: str) -> tuple[str, int]:
+    """Wait until the chain shows the miner's endpoint."""
+    while True:
+        own = (await bridge.metagraph()).find(hotkey)
+        if own is not None and own.axon is not None:
+            host, _, port = own.axon.rpartition(":")
+            return host.strip("[]"), int(port)
+        await asyncio.sleep(0.2)
+
+
+async def challenge_for_ever(socket: Path, hotkey: str, period: float, seed: int, photos: list[Path]) -> None:
+    """Ask, score, report, for ever."""
+    stream = questions(seed, photos)
+    validators = [SimulatedValidator(name, Keypair.create_from_uri(f"//{name}")) for name in VALIDATORS]
+    async with MockBridgeClient(socket) as bridge:
+        host, port = await find_miner(bridge, hotkey)
+        emit(event="found", endpoint=f"{host}:{port}")
+        turn = 0
+        while True:
+            due = time.monotonic() + period
+            validator = validators[turn % len(validators)]
+            turn += 1
+            question = await asyncio.to_thread(next, stream)
+            status, answer, seconds = await asyncio.to_thread(validator.ask, question, hotkey, host, port)
+            reward = validator.rewards.score(question.roadwork, answer)
+            await bridge.submit_scores(validator.keypair, {hotkey: reward}, SUBNET.netuid)
+            emit(
+                event="challenge",
+                validator=validator.name,
+                what=question.what,
+                roadwork=question.roadwork,
+                status=status,
+                answer=answer,
+                ms=round(seconds * 1e3, 1),
+                reward=round(reward, 4),
+                **describe_standing(await bridge.metagraph(), hotkey),
+            )
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+def describe_standing(snapshot: MetagraphSnapshot, hotkey: str) -> dict[str, object]:
+    """The miner's place on the chain, for the event."""
+    standing = standing_of(snapshot, hotkey)
+    if standing is None:
+        return {"block": snapshot.block, "rank": None}
+    return {
+        "block": standing.block,
+        "rank": standing.incentive_rank,
+        "miners": standing.miners,
+        "incentive": standing.incentive,
+        "emission": standing.emission,
+    }
+
+
+def emit(**event: object) -> None:
+    """One JSON line on stdout."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run until terminated; 0 when the mocked chain or the reader of the events is gone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("socket", type=Path, help="the mocked chain's socket")
+    parser.add_argument("--miner", default=str(Keypair.create_from_uri("//Miner").ss58_address), help="hotkey to ask")
+    parser.add_argument("--period", type=float, default=0.5, help="seconds between challenges")
+    parser.add_argument("--seed", type=int, default=72)
+    parser.add_argument("--photos", type=Path, default=None, help="folder of JPEG photos without roadwork")
+    arguments = parser.parse_args()
+    photos = sorted(arguments.photos.glob("*.jpg")) if arguments.photos else []
+    try:
+        asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, arguments.seed, photos))
+    except (OSError, BridgeError) as error:
+        sys.stderr.write(f"validator: {error}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

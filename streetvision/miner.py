@@ -1,0 +1,313 @@
+"""The composition root: builds the rooms, joins them, and takes them down again. Start-up reads top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from loguru import logger
+from prometheus_client import CollectorRegistry
+
+from streetvision.axon.config import MIB, AxonConfig
+from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.server import AxonServer
+from streetvision.chain.client import Chain
+from streetvision.chain.endpoints import endpoints_of
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.mock_config import MockConfig
+from streetvision.chain.mock_network import MockNetwork
+from streetvision.chain.registration import (
+    Registration,
+    register_burn,
+    register_pow,
+    registration_command,
+    suggested_max_burn,
+)
+from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
+from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
+from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.endpoint import external_endpoint
+from streetvision.engine.engine import Engine
+from streetvision.engine.runner import TorchRunner
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.monitor.standing import Standing, describe, is_alarming, standing_of
+from streetvision.publishing import EndpointPublisher
+from streetvision.request_log import RequestLog
+
+MOCK_SOCKET = "mock.sock"
+RESTART_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+
+
+class Gate:
+    """Why new requests are refused; None while they are admitted. The axon reads it on every request."""
+
+    def __init__(self) -> None:
+        self.closed: str | None = "starting"
+
+
+class Miner:
+    """One miner. `start`, then `serve` for ever, then `close`; `close` is safe after any of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = CollectorRegistry()
+        self.gate = Gate()
+        self._standing: Standing | None = None
+        self._closers: list[Callable[[], Awaitable[object]]] = []
+
+    async def start(self) -> None:
+        """Every step in order; OperatorError with one sentence at the first that fails."""
+        checkpoint = choose_checkpoint(self.settings)
+        self.wallet = open_wallet(self.settings)
+        logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
+        await self._open_chain()
+        await self._ensure_registered()
+        await self._open_engine(checkpoint)
+        await self._open_axon()
+        await self._publish_endpoint()
+        self.gate.closed = None
+        own = self._own_snapshot().find(self.wallet.ss58_address)
+        uid = "no UID yet" if own is None else f"UID {own.uid}"
+        logger.success("ready: {} on netuid {}, validators call {}", uid, self.settings.netuid, self.publisher.endpoint)
+
+    async def register_only(self) -> Registration:
+        """Register the hotkey as the settings say, and nothing else; OperatorError when that cannot be."""
+        self.wallet = open_wallet(self.settings)
+        await self._open_chain()
+        return await self._register()
+
+    async def serve(self) -> None:
+        """Keep the endpoint published and the log readable, until cancelled; requests are served beside it."""
+        await asyncio.gather(
+            _supervised("publisher", self.publisher.run),
+            _supervised("request log", self._roll_request_log),
+        )
+
+    async def close(self) -> None:
+        """Stop admitting, answer what is in flight, take everything down in reverse order."""
+        self.gate.closed = "draining"
+        for closer in reversed(self._closers):
+            try:
+                await closer()
+            except (OSError, TimeoutError, OperatorError) as error:
+                logger.warning("closing: {}", error)
+        self._closers.clear()
+
+    @property
+    def _network(self) -> str:
+        return ", ".join(self.settings.endpoints) or self.settings.subtensor_network
+
+    def _own_snapshot(self) -> MetagraphSnapshot:
+        snapshot = self.watcher.current
+        if snapshot is None:
+            raise OperatorError("the metagraph was never read: check the chain connection")
+        return snapshot
+
+    async def _open_chain(self) -> None:
+        settings = self.settings
+        if settings.is_mock:
+            network = mock_network(settings)
+            await network.start()
+            self._closers.append(network.stop)
+            self.chain = network.chain()
+        else:
+            endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
+            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
+        self._closers.append(self.chain.close)
+        await self.chain.connect(for_ever=False)
+        self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
+
+    async def _ensure_registered(self) -> None:
+        if await self.chain.uid_of(self.wallet.ss58_address) is None:
+            await self._register()
+        self.watcher.add_listener(self._on_snapshot)
+        await self.watcher.refresh()
+        self.watcher.start()
+        self._closers.append(self.watcher.stop)
+
+    async def _register(self) -> Registration:
+        settings, price = self.settings, await self.chain.registration_price()
+        if settings.register == "burn":
+            done = await register_burn(self.chain, self.wallet, settings.register_max_burn, prompt=password_prompt())
+        elif settings.register == "pow":
+            done = await register_pow(
+                self.chain, self.wallet, prompt=password_prompt(), max_seconds=settings.register_pow_seconds
+            )
+        else:
+            raise OperatorError(
+                f"hotkey {self.wallet.ss58_address} is not registered on netuid {settings.netuid}; registering costs "
+                f"{price:.4f} TAO now. Register with: {self._registration_command(price)}"
+            )
+        logger.success("registered {} as UID {} ({})", done.hotkey, done.uid, done.method)
+        return done
+
+    def _registration_command(self, price: float) -> str:
+        wallet, settings = self.wallet, self.settings
+        return registration_command(
+            settings.netuid,
+            wallet.name,
+            wallet.hotkey_name,
+            settings.endpoints[0] if settings.endpoints else settings.subtensor_network,
+            max_burn_tao=suggested_max_burn(price),
+        )
+
+    async def _open_engine(self, checkpoint: Path) -> None:
+        settings = self.settings
+        started = time.monotonic()
+        logger.info("model: loading {}", checkpoint)
+        runner = await asyncio.to_thread(
+            TorchRunner,
+            checkpoint,
+            device=settings.device,
+            compile=None if settings.compile else False,
+            threads=settings.threads or None,
+        )
+        self.engine = Engine(runner, resize=runner.config.resize, registry=self.registry)
+        self._closers.append(self.engine.close)
+        await self.engine.start()
+        logger.info(
+            "model: {} {} is warm after {:.1f} s", runner.config.name, runner.version, time.monotonic() - started
+        )
+
+    async def _open_axon(self) -> None:
+        self.requests = RequestLog(time.monotonic)
+        self.axon = AxonServer(
+            axon_config(self.settings, self.wallet.ss58_address),
+            self.engine,
+            lambda: self.watcher.current,
+            metrics=AxonMetrics(self.registry),
+            gate=self.gate,
+            on_request=self.requests,
+        )
+        self._closers.append(self._close_axon)
+        await self.axon.start()
+
+    async def _close_axon(self) -> None:
+        self.axon.stop_admitting("draining")
+        if not await self.axon.drain(self.settings.drain_seconds):
+            logger.warning("some requests in flight were not answered within {:g} s", self.settings.drain_seconds)
+        await asyncio.wait_for(self.axon.close(), CLOSE_SECONDS)
+
+    async def _publish_endpoint(self) -> None:
+        endpoint = external_endpoint(self.settings, self.axon.port)
+        self.publisher = EndpointPublisher(self.chain, self.wallet.hotkey, endpoint)
+        if await self.publisher.publish() is not None:
+            self.publisher.request()
+        self.watcher.add_listener(self.publisher.on_snapshot)
+
+    def _on_snapshot(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
+        own = new.find(self.wallet.ss58_address)
+        if own is None:
+            self._deregistered()
+        elif self.gate.closed == "deregistered":
+            self.gate.closed = None
+            logger.success("registered again as UID {}: admitting requests", own.uid)
+        if own is not None and (old is None or old.last_epoch != new.last_epoch):
+            self._log_standing(new)
+
+    def _deregistered(self) -> None:
+        if self.gate.closed is None:
+            self.gate.closed = "deregistered"
+            logger.error(
+                "hotkey {} lost its UID on netuid {}: requests are refused until it is registered again. "
+                "Register with: {}",
+                self.wallet.ss58_address,
+                self.settings.netuid,
+                self._registration_command(self._own_snapshot().registration_price or 0.0),
+            )
+
+    def _log_standing(self, snapshot: MetagraphSnapshot) -> None:
+        now = standing_of(snapshot, self.wallet.ss58_address)
+        if now is None:
+            return
+        alarm = is_alarming(now, self._standing)
+        logger.info("standing: {}", describe(now, self._standing))
+        if alarm:
+            logger.warning("standing: {}", alarm)
+        self._standing = now
+
+    async def _roll_request_log(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.requests.roll()
+
+
+def choose_checkpoint(settings: Settings) -> Path:
+    """The checkpoint folder to serve; ConfigError on a public network without a choice."""
+    if settings.model == BUNDLED_MODEL or (not settings.model and settings.is_mock):
+        return bundled_checkpoint()
+    if not settings.model:
+        raise ConfigError(
+            "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
+            "Name a checkpoint folder with --model (docs/models.md says how to get one), or insist with --model bundled"
+        )
+    if settings.model.startswith(("http://", "https://", "hf:")):
+        raise ConfigError(
+            f"--model takes a checkpoint folder on this machine, not {settings.model}: fetch it first (docs/models.md)"
+        )
+    return Path(settings.model).expanduser()
+
+
+def open_wallet(settings: Settings) -> MinerWallet:
+    """The hotkey to serve with; the development key //Miner on the mock network when no wallet is named."""
+    if settings.is_mock and not settings.wallet_name and not settings.wallet_hotkey:
+        return dev_wallet("Miner")
+    return load_wallet(
+        settings.wallet_name or "default", settings.wallet_hotkey or "default", str(settings.wallet_path)
+    )
+
+
+def mock_network(settings: Settings) -> MockNetwork:
+    """The in-memory chain, open to this user's other processes through a socket in the state folder."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    config = MockConfig(
+        netuid=settings.netuid,
+        block_time_s=settings.mock_block_time,
+        tempo=settings.mock_tempo,
+        miner_registered=settings.mock_registered,
+    )
+    return MockNetwork(config, settings.state_dir / MOCK_SOCKET)
+
+
+def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
+    """The axon's part of the settings."""
+    return AxonConfig(
+        hotkey=hotkey,
+        hosts=(settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts,
+        port=settings.axon_port,
+        force_validator_permit=settings.blacklist_force_validator_permit,
+        allow_non_registered=settings.blacklist_allow_non_registered,
+        min_stake=settings.blacklist_min_stake,
+        quota_per_minute=settings.axon_requests_per_minute,
+        max_body_bytes=settings.axon_max_body_mib * MIB,
+        deadline_margin_s=settings.axon_deadline_margin,
+    )
+
+
+def watch_policy(settings: Settings) -> WatchPolicy:
+    """Look often enough for the network's pace: the mocked chain may be faster than 12 s a block."""
+    if not settings.is_mock:
+        return WatchPolicy()
+    block = settings.mock_block_time
+    return WatchPolicy(poll_s=min(6.0, block), every_blocks=1, min_interval_s=min(5.0, block))
+
+
+def password_prompt() -> Callable[[str], str] | None:
+    """Ask on the terminal; None without one, so that a service never waits for a typed password."""
+    return getpass.getpass if sys.stdin.isatty() else None
+
+
+async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run a background task for ever: a defect in it is logged with its traceback and never stops the serving."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the one place where a defect must not end the process
+            logger.exception("{} failed; it starts again in {:g} s", name, RESTART_SECONDS)
+        await asyncio.sleep(RESTART_SECONDS)
