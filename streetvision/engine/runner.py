@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from streetvision.engine.compiling import (
     Forward,
@@ -172,7 +173,7 @@ class TorchRunner:
             return
         try:
             self._ready[bucket] = self._prepared(bucket)
-        except RuntimeError as error:
+        except (RuntimeError, FailOnRecompileLimitHit) as error:
             if not self._compiled:
                 raise RunnerFailure(f"the model failed on {self._device}: {_first_line(error)}") from error
             self._give_up_compiling(error)
@@ -188,7 +189,7 @@ class TorchRunner:
             self._forward(images)
             return self._forward
 
-    def _give_up_compiling(self, error: RuntimeError) -> None:
+    def _give_up_compiling(self, error: Exception) -> None:
         if self._insist:
             raise OperatorError(f"torch.compile failed on {self._device}: {_first_line(error)}.") from error
         logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", _first_line(error))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from streetvision.engine import compiling
 from streetvision.engine import runner as runner_module
@@ -35,7 +36,7 @@ def network(seed: int = 0) -> StreetVisionNet:
 
 
 def eager(net: StreetVisionNet | None = None, **options: Any) -> TorchRunner:
-    settings = {"device": "cpu", "buckets": (1, 4, 8), "compile": False} | options
+    settings: dict[str, Any] = {"device": "cpu", "buckets": (1, 4, 8), "compile": False} | options
     return TorchRunner(LoadedModel(net or network(), CONFIG), **settings)
 
 
@@ -193,11 +194,12 @@ def test_without_python_headers_it_runs_eagerly_and_says_why(monkeypatch: pytest
     assert compiling.missing_for_cpu_compile() == "Python's C headers are not installed (python3-dev)"
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, FailOnRecompileLimitHit])
 def test_a_compiler_that_fails_is_given_up_loudly(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        raise RuntimeError("g++: internal compiler error\nplease report")
+        raise kind("g++: internal compiler error\nplease report")
 
     monkeypatch.setattr(runner_module, "missing_for_cpu_compile", lambda: None)
     monkeypatch.setattr(runner_module, "compile_net", lambda net, regional: broken)
