@@ -53,7 +53,9 @@ def test_a_missing_hotkey_names_the_file_and_the_command(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{not json", b"\xff\xfe\x00"])
 def test_a_corrupt_hotkey(folder: Path, content: bytes) -> None:
     (folder / "cold" / "hotkeys" / "hot").write_bytes(content)
-    with pytest.raises(OperatorError, match=r"holds no usable private key .*: restore it with `btcli wallet regen-hotkey"):
+    with pytest.raises(
+        OperatorError, match=r"holds no usable private key .*: restore it with `btcli wallet regen-hotkey"
+    ):
         load_wallet("cold", "hot", str(folder))
 
 
