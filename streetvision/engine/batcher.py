@@ -62,18 +62,21 @@ class Batcher(Generic[T]):
         self._stale_after = stale_after
         self._queue: list[Ticket[T]] = []
         self._arrivals = count()
+        self.running = 0
+        """Requests in the batch that runs now."""
         self._free_at: float | None = None
         self._idle_since = -inf
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def admit(self, now: float, deadline: float, *, ahead: int = 0, delay: float = 0.0) -> None:
+    def admit(self, now: float, deadline: float, *, ahead: int = 0, behind: int = 0, delay: float = 0.0) -> None:
         """Raise Overloaded when a request could not be answered in time, or only at the cost of one that waits already.
 
-        `ahead` counts requests that are not queued yet but will come first; `delay` is how long it will not be ready.
+        `ahead` and `behind` count requests that are not queued yet, with earlier and with later deadlines; `delay` is
+        how long this one will not be ready.
         """
-        if len(self._queue) + ahead >= self._capacity:
+        if len(self._queue) + ahead + behind >= self._capacity:
             raise Overloaded("the queue is full")
         place = bisect_left(self._queue, (floor(deadline / self._tick), inf, 0), key=_rank)
         done = self._schedule(now)
@@ -116,13 +119,13 @@ class Batcher(Generic[T]):
         waiting = [ticket for ticket in self._queue if ticket.deadline > single]
         batch = waiting[: self._choose(waiting, now)]
         if batch:
-            self._free_at = now + self._cost(len(batch))
+            self.running, self._free_at = len(batch), now + self._cost(len(batch))
             self.withdraw(batch)
         return batch
 
     def finished(self, now: float, n: int = 0, seconds: float | None = None) -> None:
         """The running batch of n has ended; `seconds` is what the forward pass took, None when it failed."""
-        self._free_at, self._idle_since = None, now
+        self.running, self._free_at, self._idle_since = 0, None, now
         if seconds is not None:
             self.cost.observe(n, seconds)
 

@@ -1,0 +1,86 @@
+"""Threads that take blocking calls off the event loop, most urgent first, and hand the results back to it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from math import inf
+from queue import PriorityQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+class Workers:
+    """A fixed number of threads over one queue, bound to the event loop that made them.
+
+    They are daemons: a call that never returns must not keep the process from exiting. A call whose future is
+    cancelled before its turn is never made. The caller bounds the queue.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: PriorityQueue[tuple[float, int, Job | None]] = PriorityQueue()
+        self._order = count()
+        self._pending: set[asyncio.Future[Any]] = set()
+        self._ended: list[asyncio.Future[None]] = [self._loop.create_future() for _ in range(threads)]
+        for index, ended in enumerate(self._ended):
+            threading.Thread(target=self._work, args=(ended,), name=f"{name}-{index}", daemon=True).start()
+
+    def submit(self, call: Callable[[], T], *, urgency: float = 0.0) -> asyncio.Future[T]:
+        """Make the call in a thread, lowest `urgency` first; the future ends with its result or its exception."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        self._jobs.put((urgency, next(self._order), (call, future)))
+        return future
+
+    async def stop(self, error: Exception, grace: float) -> bool:
+        """End each pending future with `error` and the threads after their present call.
+
+        Returns False when a thread has not ended after `grace` seconds.
+        """
+        for future in list(self._pending):
+            _settle(future, None, error)
+        for _ in self._ended:
+            self._jobs.put((inf, next(self._order), None))
+        _, late = await asyncio.wait(self._ended, timeout=grace)
+        return not late
+
+    def _work(self, ended: asyncio.Future[None]) -> None:
+        while self._make_next_call():
+            pass
+        self._hand_over(ended, None, None)
+
+    def _make_next_call(self) -> bool:
+        """A method of its own, so that a waiting thread's frame keeps no reference to the last job's bytes."""
+        _, _, job = self._jobs.get()
+        if job is None:
+            return False
+        call, future = job
+        if future.done():
+            return True
+        try:
+            result = call()
+        except Exception as error:  # noqa: BLE001 - nothing is swallowed: it goes to whoever awaits the future
+            self._hand_over(future, None, error)
+        else:
+            self._hand_over(future, result, None)
+        return True
+
+    def _hand_over(self, future: asyncio.Future[T], result: T | None, error: Exception | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed and nobody waits any more
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
