@@ -1,0 +1,63 @@
+"""What the benchmarks without torch share: the machine, percentiles, one table on stdout, one JSON file in results/."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+Cell = str | int | float | None
+Row = dict[str, Cell]
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, str | int | float]:
+    """Processor, memory, versions and how busy it was: a figure means nothing without them."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cpus": os.cpu_count() or 0,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load_at_start": round(os.getloadavg()[0], 2),
+    }
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the sorted values lie; 0.5 is the median. Raises on no values."""
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("no values were measured")
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def report(
+    name: str, title: str, rows: Sequence[Row], where: dict[str, str | int | float], folder: Path = RESULTS
+) -> None:
+    """Print `rows` as a table and write them, with the machine `where` they were measured, to `folder`/`name`.json."""
+    columns = list(rows[0])
+    table = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    print(f"\n{title}\n{where}")
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    folder.mkdir(parents=True, exist_ok=True)
+    result = {"benchmark": title, "machine": where, "rows": list(rows)}
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
