@@ -39,7 +39,8 @@ RAO = 10**9
 class Deadlines:
     """Seconds that each kind of call may take, whatever the SDK does."""
 
-    connect_s: float = 20.0
+    connect_s: float = 15.0
+    """For one endpoint; a round tries all."""
     read_s: float = 15.0
     snapshot_s: float = 40.0
     submit_s: float = 180.0
@@ -62,7 +63,10 @@ class Publication:
 
 
 class Chain:
-    """The facade; every method raises ChainAwayError when no endpoint answers within its deadline."""
+    """The facade; every method raises ChainAwayError when no endpoint answers within its deadline.
+
+    While the chain is away a call first tries one round of endpoints, each within `connect_s`.
+    """
 
     def __init__(
         self,

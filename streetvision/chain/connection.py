@@ -29,8 +29,9 @@ TROUBLE: tuple[type[Exception], ...] = (
     LookupError,
     TypeError,
     AttributeError,
+    RuntimeError,
 )
-"""What a dead, silent or babbling node surfaces as; the last four come out of the SDK's decoding of nonsense."""
+"""What a dead, silent or babbling node surfaces as; the last five come out of the SDK's decoding of nonsense."""
 
 
 class ChainAwayError(OperatorError):
@@ -79,7 +80,10 @@ def _forget(task: asyncio.Future[Any]) -> None:
 
 
 async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
-    """The call's result, or TimeoutError after `seconds` even if the call ignores its cancellation."""
+    """The call's result, or TimeoutError after `seconds` even if the call ignores its cancellation.
+
+    ConnectionAbortedError when the call was cancelled from within or panicked in native code: that must not end us.
+    """
     task = asyncio.ensure_future(call)
     task.add_done_callback(_forget)
     try:
@@ -88,6 +92,11 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
         task.cancel()
     if not done:
         raise TimeoutError(f"no answer within {seconds:g} s")
+    if task.cancelled():
+        raise ConnectionAbortedError("the SDK gave up the call")
+    error = task.exception()
+    if error is not None and not isinstance(error, Exception):
+        raise ConnectionAbortedError(f"the SDK broke down ({type(error).__name__}: {error})") from error
     return task.result()
 
 

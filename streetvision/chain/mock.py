@@ -17,7 +17,7 @@ from typing import Any
 
 from bittensor import ExtrinsicResult
 
-from streetvision.chain.mock_config import MockConfig, dev_coldkey, dev_hotkey
+from streetvision.chain.mock_config import RAO, MockConfig, dev_coldkey, dev_hotkey
 from streetvision.chain.mock_state import Row, Score, SubnetState, genesis, with_item
 from streetvision.chain.mock_steps import advance, evict, place, settle
 
@@ -160,6 +160,10 @@ class MockChain:
         """`register` for the development key `//name`."""
         return self.register(dev_hotkey(name).ss58_address, dev_coldkey(name).ss58_address)
 
+    def fund(self, address: str, tao: float) -> None:
+        """Put free TAO on an account, as for a wallet of the operator's own that is to register."""
+        self.amend(lambda state: state.with_free(address, state.accounts.get(address, 0) + round(tao * RAO)))
+
     def set_block_time(self, seconds: float) -> None:
         """Seconds between empty blocks from now on."""
         if not 0.001 <= seconds <= 3600:
@@ -174,6 +178,7 @@ class MockChain:
     def give_scores(self, validator: str, scores: Mapping[str, float]) -> None:
         """Record a permitted validator's scores in [0, 1] by hotkey; they count in the epochs of the next tempos.
 
+        Scores of hotkeys that are not registered (any more) are left out, as weights are given to UIDs.
         LookupError for a caller without a permit, ValueError for a score outside [0, 1].
         """
         row = self.state.find(validator)

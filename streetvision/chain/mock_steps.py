@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from statistics import fmean
+from types import MappingProxyType
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def validator_row(state: SubnetState, validator: Row) -> Floats:
 
 
 def _opinion(state: SubnetState, validator: Row, target: Row) -> float:
-    oldest = state.block - state.config.score_ttl_tempos * state.config.tempo
+    oldest = max(state.block - state.config.score_ttl_tempos * state.config.tempo, target.registered_at)
     fresh = {
         giver: given[target.hotkey].value
         for giver, given in state.scores.items()
@@ -119,8 +120,16 @@ def place(state: SubnetState, hotkey: str, coldkey: str, skill: float | None = N
         if not order:
             raise LookupError("every UID is immortal")
         uid = order[0].uid
+        state = _forget(state, order[0].hotkey)
     owners = with_item(state.owners, hotkey, coldkey)
     return replace(state, owners=owners).with_row(Row(uid, hotkey, coldkey, state.block, skill=skill))
+
+
+def _forget(state: SubnetState, hotkey: str) -> SubnetState:
+    """Drop the weights and scores that an evicted hotkey gave."""
+    weights = {giver: row for giver, row in state.weights.items() if giver != hotkey}
+    scores = {giver: row for giver, row in state.scores.items() if giver != hotkey}
+    return replace(state, weights=MappingProxyType(weights), scores=MappingProxyType(scores))
 
 
 def evict(state: SubnetState, hotkey: str) -> SubnetState:
@@ -132,4 +141,4 @@ def evict(state: SubnetState, hotkey: str) -> SubnetState:
     new_hotkey, new_coldkey = simulated_keys(state.config, number)
     newcomer = Row(row.uid, new_hotkey, new_coldkey, state.block, skill=simulated_skill(state.config, number))
     owners = with_item(state.owners, new_hotkey, new_coldkey)
-    return replace(state, newcomers=number + 1, owners=owners).with_row(newcomer)
+    return replace(_forget(state, hotkey), newcomers=number + 1, owners=owners).with_row(newcomer)

@@ -152,6 +152,21 @@ async def test_a_call_that_ignores_its_cancellation_is_left_behind() -> None:
     await asyncio.sleep(0)
 
 
+class Panic(BaseException):
+    """What a panic in native code looks like: no Exception."""
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError(), Panic("decode")])
+async def test_a_call_that_ends_itself_does_not_end_its_caller(fault: BaseException) -> None:
+    chain = chain_over({"a": Node(MockChain())})
+
+    async def fail(_: Any) -> None:
+        raise fault
+
+    with pytest.raises(ChainAwayError, match="the SDK"):
+        await chain.call("read", fail, 1.0)
+
+
 async def test_a_failed_call_does_not_close_a_newer_connection() -> None:
     mock = MockChain()
     nodes = {"a": Node(mock), "b": Node(mock)}

@@ -138,6 +138,25 @@ def test_pruning_turns_to_the_immune_when_few_are_not() -> None:
     assert is_immune(mock.state, pruning_order(mock.state)[0])
 
 
+def test_an_evicted_validator_leaves_no_scores_behind() -> None:
+    mock = MockChain(MockConfig(tempo=5))
+    bob = dev_hotkey("Bob").ss58_address
+    mock.give_scores(bob, {MINER: 0.9})
+    mock.deregister(bob)
+    mock.advance(5)
+    assert bob not in mock.state.scores
+    assert mock.state.rows[4].incentive == 0.0
+
+
+def test_a_registration_starts_without_the_scores_of_its_former_life() -> None:
+    mock = MockChain(MockConfig(tempo=5))
+    mock.give_scores(dev_hotkey("Bob").ss58_address, {MINER: 0.9})
+    mock.deregister(MINER)
+    uid = mock.register_dev("Miner").uid
+    mock.advance(5)
+    assert mock.state.rows[uid].incentive == 0.0
+
+
 def test_the_owners_key_is_immortal() -> None:
     mock = MockChain(replace(FULL, min_non_immune_uids=0))
     assert 0 not in {row.uid for row in pruning_order(mock.state)}

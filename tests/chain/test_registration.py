@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any, NoReturn
 
 import pytest
+from bittensor import RpcConnectionError
 
 from streetvision.chain.client import Chain
 from streetvision.chain.mock import MockChain
@@ -123,6 +125,43 @@ async def test_a_block_that_is_full_of_registrations() -> None:
     mock.before_seal = lambda state: replace(state, registrations_this_block=1)
     with pytest.raises(OperatorError, match="run the same command again"):
         await register_burn(chain_over(mock), dev_wallet(), 1.0)
+
+
+class Forgetful(MockSubstrate):
+    """A node that takes an extrinsic and then never says what became of it."""
+
+    def __init__(self, chain: MockChain, loses: bool) -> None:
+        super().__init__(chain)
+        self.loses = loses
+
+    async def submit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        if not self.loses:
+            await super().submit(*args, **kwargs)
+        raise RpcConnectionError("connection reset")
+
+
+async def test_a_lost_answer_to_a_registration_that_went_through() -> None:
+    mock = MockChain(UNREGISTERED)
+    chain = Chain("mock", 72, substrate_factory=lambda _: Forgetful(mock, loses=False))
+    assert (await register_burn(chain, dev_wallet(), 1.0)).uid == 32
+
+
+async def test_a_lost_registration_says_what_is_known() -> None:
+    chain = Chain("mock", 72, substrate_factory=lambda _: Forgetful(MockChain(UNREGISTERED), loses=True))
+    with pytest.raises(
+        OperatorError, match="connection was lost while registering and the hotkey is not registered yet"
+    ):
+        await register_burn(chain, dev_wallet(), 1.0)
+
+
+async def test_an_operators_own_key_registers_once_it_is_funded() -> None:
+    mock = MockChain(UNREGISTERED)
+    hotkey, coldkey = dev_hotkey("Somebody"), dev_coldkey("Somebody")
+    wallet = MinerWallet("w", "h", "", hotkey, lambda _: coldkey)
+    with pytest.raises(OperatorError, match="holds 0 TAO"):
+        await register_burn(chain_over(mock), wallet, 1.0)
+    mock.fund(coldkey.ss58_address, 2.0)
+    assert (await register_burn(chain_over(mock), wallet, 1.0)).uid == 32
 
 
 async def test_proof_of_work_registers_without_paying() -> None:
