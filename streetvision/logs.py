@@ -52,6 +52,15 @@ def configure_logging(*, debug: bool = False, as_json: bool = False, stream: Tex
         logger.add(_json_sink(target), level=level)
     else:
         logger.add(target, level=level, format=_HUMAN, colorize=target.isatty(), backtrace=False, diagnose=False)
+    _take_over_handlers()
     logging.basicConfig(handlers=[_Intercept()], level=logging.INFO if debug else logging.WARNING, force=True)
     # Our own rooms that must run without loguru (engine, models) log through the standard library.
     logging.getLogger("streetvision").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def _take_over_handlers() -> None:
+    """Libraries that print through handlers of their own (torch does) would break a log of JSON lines."""
+    for known in list(logging.root.manager.loggerDict.values()):
+        if isinstance(known, logging.Logger) and any(type(h) is logging.StreamHandler for h in known.handlers):
+            known.handlers.clear()
+            known.propagate = True

@@ -47,13 +47,13 @@ class Display:
         colour = {"SUCCESS": "green", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}.get(level, "dim")
         self._console.print(f"[{colour}]miner   {escape(message)}[/{colour}]", highlight=False, soft_wrap=True)
         if message.startswith("ready"):
-            self._console.print(f"\n[bold]{_HEADER}[/bold]", highlight=False)
+            self._console.print(f"\n[bold]{_HEADER}[/bold]", highlight=False, no_wrap=True)
 
     def validator_says(self, event: dict[str, Any]) -> None:
         """One event of the simulated validator."""
         if event.get("event") == "challenge":
             self._events.append(event)
-            self._console.print(challenge_line(event), highlight=False, no_wrap=True, crop=True)
+            self._console.print(challenge_line(event), highlight=False, no_wrap=True)
 
     def fail_to_start(self, code: int | None, *, stopped: bool) -> int:
         """The miner never became ready."""
@@ -78,14 +78,16 @@ class Display:
         return 0 if healthy else 1
 
 
-_HEADER = (
-    f"{'validator':<9} {'challenge':<29} {'truth':<8} {'answer':>6}   {'ms':>5} {'reward':>6} "
-    f"{'rank':>6} {'incent.':>7} {'emission':>8}"
+_HEADER = " ".join(
+    [
+        f"{'validator':<9} {'challenge':<22} {'truth':<8} {'answer':>6}  ",
+        f"{'ms':>4} {'reward':>6} {'rank':>6} {'emission':>8}",
+    ]
 )
 
 
 def challenge_line(event: dict[str, Any]) -> str:
-    """One challenge in about 95 columns, with Rich markup for the verdict."""
+    """One challenge in 80 columns, with Rich markup for the verdict; emission in alpha per tempo."""
     truth = "roadwork" if event["roadwork"] else "none"
     answer = event["answer"]
     if answer is None:
@@ -93,11 +95,11 @@ def challenge_line(event: dict[str, Any]) -> str:
     else:
         right = (answer > SUBNET.threshold) == event["roadwork"]
         verdict = f"{answer:6.3f} " + ("[green]✓[/green]" if right else "[red]✗[/red]")
-    asked = f"{event['validator']:<9} {event['what'][:29]:<29} {truth:<8}"
-    line = f"{asked} {verdict} {event['ms']:6.0f} {event['reward']:6.3f} "
+    asked = f"{event['validator']:<9} {event['what'][:22]:<22} {truth:<8}"
+    line = f"{asked} {verdict} {event['ms']:5.0f} {event['reward']:6.3f}"
     if event["rank"] is None:
-        return line + "not registered"
-    return line + f"{event['rank']:>3}/{event['miners']:<2} {event['incentive']:7.4f} {event['emission']:8.3f}"
+        return f"{line} not registered"
+    return f"{line} {event['rank']:>3}/{event['miners']:<2} {event['emission']:8.3f}"
 
 
 def _summary(events: list[dict[str, Any]], answered: list[dict[str, Any]]) -> Table:

@@ -78,8 +78,8 @@ def questions(seed: int, photos: list[Path]) -> Iterator[Question]:
             yield Question(path.read_bytes(), False, f"photo {path.name}")
             continue
         made = challenge(rng.randrange(10_000_000), native=rng.random() < NATIVE_SHARE, roadwork=rng.random() < 0.5)
-        kind = "native" if made.level < 0 else f"level {made.level}"
-        yield Question(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]} {kind}")
+        distorted = "" if made.level < 0 else f" level {made.level}"
+        yield Question(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]}{distorted}")
 
 
 async def find_miner(bridge: MockBridgeClient, hotkey: str) -> tuple[str, int]:

@@ -1,0 +1,149 @@
+"""The real miner process, on the mock network, with a random small checkpoint."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bittensor.sp_core import Keypair
+
+from streetvision.axon.client import legacy_headers, request_body
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.dinov3 import build, tiny_config
+from streetvision.training.challenges import challenge
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90.0
+
+
+class MinerProcess:
+    """`python neurons/miner.py` with its JSON log in a file, so that a test can wait for a line."""
+
+    def __init__(self, folder: Path, *flags: str, network: str = "mock", environ: dict[str, str] | None = None) -> None:
+        self.state = folder / "state"
+        self.socket = self.state / "mock.sock"
+        self._log = folder / "miner.log"
+        keep = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "neurons" / "miner.py"), "--subtensor.network", network, "--logging.json",
+                 "--state_dir", str(self.state), *flags],
+                stderr=log, stdout=log, cwd=folder, env=keep | (environ or {}), start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def text(self) -> str:
+        return self._log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Every line of the log; a line that is not JSON fails the test."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in self.lines()]
+
+    def wait_for(self, start: str) -> str:
+        """The first message that starts so; fails the test when the process ends or time runs out before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            for line in self.text.split("\n")[:-1]:
+                message = str(json.loads(line)["message"]) if line.startswith("{") else line
+                if message.startswith(start):
+                    return message
+            if ended:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"no {start!r} in the log; exit code {self.process.poll()}\n{self.text}")
+
+    def exit_code(self) -> int:
+        return self.process.wait(PATIENCE_S)
+
+    def terminate(self, name: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Send the signal; exit code and seconds until it ended."""
+        started = time.monotonic()
+        self.process.send_signal(name)
+        return self.exit_code(), time.monotonic() - started
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = tiny_config(depth=1)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_checkpoint(folder, config, build(config).state_dict())
+    return folder
+
+
+@pytest.fixture
+def start_miner(tmp_path: Path, checkpoint: Path) -> Iterator[Callable[..., MinerProcess]]:
+    """Start miners that end with the test. `model=None` leaves the choice of a model to the flags."""
+    running: list[MinerProcess] = []
+
+    def start(*flags: str, model: bool = True, **kwargs: Any) -> MinerProcess:
+        serve = ("--model", str(checkpoint), "--compile", "false", "--threads", "1") if model else ()
+        running.append(MinerProcess(tmp_path, *serve, *flags, **kwargs))
+        return running[-1]
+
+    yield start
+    for miner in running:
+        miner.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def port() -> int:
+    return _free_port()
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    return challenge(1, native=False, roadwork=True).jpeg
+
+
+class Caller:
+    """A dev key that sends signed legacy requests over a plain HTTP connection."""
+
+    def __init__(self, name: str, miner: str = "Miner") -> None:
+        self.keypair = Keypair.create_from_uri(f"//{name}")
+        self.receiver = str(Keypair.create_from_uri(f"//{miner}").ss58_address)
+        self.uuid = str(uuid.uuid4())
+
+    def headers(self) -> dict[str, str]:
+        return legacy_headers(self.keypair, self.receiver, nonce_ns=time.time_ns(), uuid=self.uuid)
+
+    def ask(self, port: int, image: bytes, *, host: str = "127.0.0.1") -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection(host, port, timeout=15)
+        try:
+            connection.request("POST", "/ImageSynapse", request_body(image), self.headers())
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def caller() -> Callable[[str], Caller]:
+    return Caller

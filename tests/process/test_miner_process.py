@@ -1,0 +1,173 @@
+"""The real process from start to shutdown: what an operator sees when it works and when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streetvision.axon.client import request_body
+from streetvision.chain.mock_bridge_client import MockBridgeClient
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+Start = Callable[..., Any]
+UNREGISTERED = ("--mock.registered", "false")
+
+
+def test_start_serve_and_drain(start_miner: Start, caller: Any, port: int, jpeg: bytes) -> None:
+    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1")
+    assert miner.wait_for("ready").startswith("ready: UID 4 on netuid 72, validators call 127.0.0.1:")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+    status, body = caller("Bob").ask(port, jpeg)
+    assert status == 200
+    assert 0.0 <= body["prediction"] <= 1.0
+    assert caller("Dave").ask(port, jpeg)[0] == 403  # registered, no permit
+    assert caller("Eve").ask(port, jpeg)[0] == 403  # not registered
+    assert caller("Bob").ask(port, b"not an image")[0] == 400
+    assert caller("Bob").ask(port, jpeg)[0] == 200
+
+    code, seconds = miner.terminate()
+    assert code == 0
+    assert seconds < 15
+    order = ["hotkey 5", "chain: connected", "chain: metagraph", "model: loading", "model: tiny", "The axon serves",
+             "endpoint: published", "ready", "answered UID 1", "SIGTERM", "stopped"]  # fmt: skip
+    messages = miner.messages()
+    positions = [next(i for i, m in enumerate(messages) if m.startswith(start)) for start in order]
+    assert positions == sorted(positions)
+    assert not miner.socket.exists()
+
+
+def test_a_request_in_flight_at_sigterm_is_answered(start_miner: Start, caller: Any, port: int, jpeg: bytes) -> None:
+    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1")
+    miner.wait_for("ready")
+    body = request_body(jpeg)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection.putrequest("POST", "/ImageSynapse")
+    for name, value in (caller("Bob").headers() | {"content-length": str(len(body))}).items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:1000])
+    time.sleep(0.3)  # the request is past the gate, its body half sent
+    miner.process.send_signal(signal.SIGTERM)
+    miner.wait_for("SIGTERM")
+    connection.send(body[1000:])
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert miner.exit_code() == 0
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_while_the_model_loads(start_miner: Start, port: int, name: signal.Signals) -> None:
+    miner = start_miner("--axon.port", str(port))
+    miner.wait_for("model: loading")
+    code, seconds = miner.terminate(name)
+    assert code == 0
+    assert seconds < 15
+    assert "stopped before the miner was ready" in miner.messages()[-1]
+
+
+def test_registration_by_burn_then_ready(start_miner: Start, port: int) -> None:
+    miner = start_miner("--axon.port", str(port), *UNREGISTERED, "--register", "burn", "--register.max_burn", "1")
+    assert "as UID 32 (burn)" in miner.wait_for("registered")
+    assert miner.wait_for("ready").startswith("ready: UID 32")
+    assert miner.terminate()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (UNREGISTERED, "python neurons/miner.py --netuid 72"),
+        ((*UNREGISTERED, "--register", "burn", "--register.max_burn", "0.01"), "above the maximum of 0.01"),
+        ((*UNREGISTERED, "--register", "pow"), "takes no proof of work"),
+        (("--register", "burn"), "--register.max_burn"),
+        (("--wallet.name", "nobody"), "btcli wallet new-hotkey"),
+        (("--axon.port", "99999"), "99999 is not between"),
+        (("--device", "tpu"), "use auto, cpu or cuda"),
+        (("--no-such-flag",), "unrecognized arguments: --no-such-flag"),
+    ],
+)  # fmt: skip
+def test_it_refuses_to_start_with_one_sentence(start_miner: Start, flags: tuple[str, ...], says: str) -> None:
+    miner = start_miner(*flags)
+    assert miner.exit_code() == 1
+    last = miner.lines()[-1] if miner.text.startswith("{") else {"level": "ERROR", "message": miner.text}
+    assert last["level"] == "ERROR"
+    assert says in last["message"]
+    assert "Traceback" not in miner.text
+
+
+def test_a_public_network_wants_a_model(start_miner: Start) -> None:
+    miner = start_miner(model=False, network="finney")
+    assert miner.exit_code() == 1
+    assert "insist with --model bundled" in miner.text
+
+
+def test_a_checkpoint_that_is_none_is_refused(start_miner: Start, tmp_path: Path) -> None:
+    miner = start_miner("--model", str(tmp_path), model=False)
+    assert miner.exit_code() == 1
+    assert "has no model.json" in miner.text
+
+
+def test_a_taken_port_is_noticed(start_miner: Start) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        miner = start_miner("--axon.ip", "127.0.0.1", "--axon.port", str(other.getsockname()[1]))
+        assert miner.exit_code() == 1
+    assert "in use" in miner.lines()[-1]["message"]
+
+
+def test_a_dead_chain_endpoint_is_a_sentence(start_miner: Start, tmp_path: Path, port: int) -> None:
+    from bittensor import Wallet
+
+    Wallet("cold", "hot", str(tmp_path / "wallets")).create_new_hotkey(use_password=False, overwrite=True)
+    wallet = ("--wallet.name", "cold", "--wallet.hotkey", "hot", "--wallet.path", str(tmp_path / "wallets"))
+    miner = start_miner(*wallet, "--subtensor.chain_endpoint", f"ws://127.0.0.1:{port}", network="local")
+    assert miner.exit_code() == 1
+    assert "No chain endpoint answers" in miner.lines()[-1]["message"]
+
+
+def test_deregistered_while_running_it_waits_and_resumes(
+    start_miner: Start, caller: Any, port: int, jpeg: bytes
+) -> None:
+    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1", "--mock.block_time", "0.2")
+    miner.wait_for("ready")
+    bob = caller("Bob")
+    hotkey = bob.receiver
+
+    async def deregister() -> None:
+        async with MockBridgeClient(miner.socket) as bridge:
+            await bridge.deregister(hotkey)
+
+    async def register_again() -> None:
+        async with MockBridgeClient(miner.socket) as bridge:
+            await bridge.register(hotkey, hotkey)
+
+    assert bob.ask(port, jpeg)[0] == 200
+    asyncio.run(deregister())
+    assert "--register burn" in miner.wait_for("hotkey " + hotkey + " lost its UID")
+    status, body = bob.ask(port, jpeg)
+    assert status == 503
+    assert "deregistered" in body["message"]
+    asyncio.run(register_again())
+    miner.wait_for("registered again as UID")
+    assert bob.ask(port, jpeg)[0] == 200
+    assert miner.terminate()[0] == 0
+
+
+def test_settings_come_from_the_file_in_the_working_folder(start_miner: Start, tmp_path: Path, port: int) -> None:
+    (tmp_path / "miner.env").write_text(f"MINER_AXON_PORT={port}\nBT_AXON_IP=127.0.0.1\nWALET_NAME=x\n")
+    miner = start_miner()
+    assert miner.wait_for("ready").endswith(f"127.0.0.1:{port}")
+    assert "did you mean WALLET_NAME" in miner.text
+    assert miner.terminate()[0] == 0
