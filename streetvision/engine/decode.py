@@ -130,6 +130,8 @@ def _square(header: Header, size: int, rule: ResizeRule) -> Image.Image:
     with _OPENERS[header.format](BytesIO(header.stream)) as image:
         if image.size != (header.width, header.height):
             raise BadImage(CORRUPT)
+        # One block: the decoder need not suspend and resume.
+        image.decodermaxblock = max(len(header.stream), 1)
         box = _draft(image, size)
         image.load()
         source = _resizable(image)

@@ -22,6 +22,9 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Stuffed bytes, restarts and padding are no segments.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
+_COMPRESSED = 0x00
+"""Stands for the data of a scan, which has no marker."""
 _SOS, _EOI, _APP0, _APP1, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
 _METADATA_MARKERS = frozenset({*range(0xE0, 0xF0), _COMMENT}) - {_APP0, _APP14}
 _EXIF_PREFIX = b"Exif\0\0"
@@ -82,16 +85,22 @@ def _read_jpeg(data: bytes) -> Header:
     size: tuple[int, int] | None = None
     exif = b""
     kept = [b"\xff\xd8"]
-    scans = 0
+    scans = components = 0
+    sequential = False
     for marker, start, end in _jpeg_segments(data):
         if marker in _METADATA_MARKERS:
             if marker == _APP1 and not exif and data.startswith(_EXIF_PREFIX, start + 4):
                 exif = data[start + 4 : end]
             continue
         if marker in _SOF_MARKERS and size is None:
-            height, width = struct.unpack_from(">HH", data, start + 5)
-            size = width, height
-        scans += marker == _SOS
+            height, width, components = struct.unpack_from(">HHB", data, start + 5)
+            size, sequential = (width, height), marker in _SEQUENTIAL
+        if marker == _SOS:
+            scans += 1
+            if sequential and data[start + 4] == components:
+                # The decoder will stop after this scan, so megabytes need not be searched for the next.
+                kept.append(data[start:])
+                break
         kept.append(data[start:end])
     if size is None or not scans:
         raise BadImage(CORRUPT)
@@ -99,7 +108,7 @@ def _read_jpeg(data: bytes) -> Header:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) up to the end of image; a start of scan takes its compressed data with it.
+    """Yield (marker, start, end) of each segment up to the end of image, compressed data under a marker of its own.
 
     What follows the end of image (a second picture, a video) is never seen. Where the end is missing the last scan
     takes the rest, and the decoder says whether that was enough.
@@ -114,10 +123,10 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         end = start + 2 + length
         if length < 2 or end > len(data):
             raise BadImage(CORRUPT)
+        yield marker, start, end
         found = _JPEG_MARKER.search(data, end)
         if marker == _SOS:
-            end = found.start() if found else len(data)
-        yield marker, start, end
+            yield _COMPRESSED, end, found.start() if found else len(data)
 
 
 def _read_png(data: bytes) -> Header:
