@@ -65,6 +65,7 @@ class AxonApp:
         self._samples = Bucket(5.0, 20.0)
         self._log_lines = Bucket(1.0, 5.0)
         self._in_flight = self._unverified_bodies = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -112,10 +113,10 @@ class AxonApp:
         if call.dialect is Dialect.LEGACY:
             self._prove(exchange, call, scope, b"")
             exchange.marks.append(clock.monotonic())
-            body = await self._body(exchange, receive, self._verified)
+            body = await self._body(exchange, scope, receive, self._verified)
         else:
             exchange.marks.append(clock.monotonic())
-            body = await self._unverified_body(exchange, receive)
+            body = await self._unverified_body(exchange, scope, receive)
             self._prove(exchange, call, scope, body)
         image = exchange.image = await _parse(body, call.body_hash)
         exchange.marks.append(clock.monotonic())
@@ -133,19 +134,19 @@ class AxonApp:
         exchange.authenticated = scope[ADMITTED] = True
         exchange.deadline = deadline_of(self._config, call.timeout_s, exchange.arrival, age)
 
-    async def _body(self, exchange: Exchange, receive: Receive, budget: ByteBudget) -> bytes:
+    async def _body(self, exchange: Exchange, scope: Scope, receive: Receive, budget: ByteBudget) -> bytes:
         timeout = self._config.body_timeout_s
         if exchange.deadline is not None:
             timeout = min(timeout, exchange.deadline - self._clock.monotonic())
-        return await read_body(receive, self._config.max_body_bytes, budget, timeout)
+        return await read_body(scope, receive, self._config.max_body_bytes, budget, timeout)
 
-    async def _unverified_body(self, exchange: Exchange, receive: Receive) -> bytes:
+    async def _unverified_body(self, exchange: Exchange, scope: Scope, receive: Receive) -> bytes:
         """A body that must be read before its sender is proven: only so many at once, on a budget of their own."""
         if self._unverified_bodies >= self._config.max_unverified_bodies:
             raise Refused(503, "body_budget", "Too many unverified requests at once.")
         self._unverified_bodies += 1
         try:
-            return await self._body(exchange, receive, self._unverified)
+            return await self._body(exchange, scope, receive, self._unverified)
         finally:
             self._unverified_bodies -= 1
 
@@ -200,19 +201,17 @@ class AxonApp:
             exchange.marks.append(now)
             stages = exchange.timings()
             self._metrics.observe((stages.admission, stages.body, stages.predict, now - started))
-        if exchange.authenticated or (exchange.call is not None and self._samples.take(now)):
-            self._report(exchange.record(now))
+        if self._on_request and (exchange.authenticated or (exchange.call is not None and self._samples.take(now))):
+            self._report(self._on_request, exchange.record(now))
 
     async def _send(self, send: Send, status: int, body: bytes, headers: Headers) -> None:
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _report(self, record: RequestRecord) -> None:
-        if self._on_request is None:
-            return
+    def _report(self, callback: OnRequest, record: RequestRecord) -> None:
         try:
-            self._on_request(record)
+            callback(record)
         except Exception as error:  # noqa: BLE001 - foreign code after the reply: counted, never felt by the caller
             self._metrics.hook_failures.inc()
             self._complain("The request callback failed", error)
@@ -223,12 +222,10 @@ class AxonApp:
 
     def _enter(self) -> None:
         self._in_flight += 1
-        self._metrics.in_flight.inc()
         self._idle.clear()
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        self._metrics.in_flight.dec()
         if self._in_flight == 0:
             self._idle.set()
 

@@ -21,6 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ADMITTED = "streetvision.admitted"
 """Key in a request's scope, set once its caller is proven: such a connection is never closed to make room."""
+BODY_COMPLETE = "streetvision.body_complete"
+"""Key in a request's scope, set when the whole body has arrived: `receive` then answers without waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +85,32 @@ class Exchange:
         )
 
 
-async def read_body(receive: Receive, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
     """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. Holds `budget` while it reads."""
+    if BODY_COMPLETE in scope:
+        return await _read_stream(receive, limit, budget)
     try:
         async with asyncio.timeout(max(0.0, timeout_s)):
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                return _checked(message.get("body", b""), limit)
-            return await _read_stream(message, receive, limit, budget)
+            return await _read_stream(receive, limit, budget)
     except TimeoutError:
         raise Refused(408, "slow_body", "The body did not arrive in time.") from None
 
 
-async def _read_stream(message: Message, receive: Receive, limit: int, budget: ByteBudget) -> bytes:
+async def _read_stream(receive: Receive, limit: int, budget: ByteBudget) -> bytes:
     chunks: list[bytes] = []
     held = 0
     try:
         while True:
+            message = await receive()
             if message["type"] != "http.request":
                 raise Refused(499, "disconnected", "The caller went away.")
             chunk = message.get("body", b"")
             budget.reserve(len(chunk))
             held += len(chunk)
-            _checked(chunk, limit - held + len(chunk))
+            if held > limit:
+                raise too_large(limit)
             chunks.append(chunk)
             if not message.get("more_body"):
                 return b"".join(chunks)
-            message = await receive()
     finally:
         budget.release(held)
-
-
-def _checked(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise too_large(limit)
-    return body

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED
+from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.wire import Dialect
 
@@ -64,6 +64,35 @@ class Watch:
             self.sweep(loop.time())
 
 
+class OneWrite:
+    """A transport that sends a response's head together with its body: the second system call costs more than the rest.
+
+    uvicorn writes them one after the other; only `write` and `close` are called while a head is held.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Send, or hold a head until its body comes; an interim response goes at once."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is held and close."""
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -79,7 +108,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
         self.headers_by: float | None = None
-        self._head_bytes = 0
+        self._max_header_bytes = watch.config.max_header_bytes
+        self._head_bytes = self._header_bytes = 0
         self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
         self._discarded = 0
         self._served = False
@@ -98,7 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Start the clock for the first request's headers."""
-        super().connection_made(transport)
+        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]  # stands in for a transport
         self._await_headers()
         self._watch.opened(self)
 
@@ -129,16 +159,22 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Count this request's head from nothing."""
         super().on_message_begin()
-        self._in_head, self._head_begun, self._begun_in_chunk, self._head_bytes = True, True, True, 0
+        self._in_head = self._head_begun = self._begun_in_chunk = True
+        self._head_bytes = self._header_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; trailers after a chunked body are dropped."""
-        if self._in_head:
-            super().on_header(name, value)
+        """Collect a header, or a trailer, within the limit."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._max_header_bytes:
+            self._check_head(self._header_bytes)
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, unless too many wait already."""
-        self._check_head(sum(len(name) + len(value) for name, value in self.headers) + len(self.url))
+        self._check_head(self._header_bytes + len(self.url))
         self._in_head, self._head_begun, self.headers_by, self._discarded = False, False, None, 0
         if len(self.pipeline) >= MAX_PIPELINED:
             self._watch.metrics.dropped("pipelining")
@@ -158,6 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next bytes belong to another head."""
+        self.scope[BODY_COMPLETE] = True  # type: ignore[literal-required]  # a key of our own
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
 
@@ -183,7 +220,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._check_head(self._head_bytes)
 
     def _check_head(self, size: int) -> None:
-        if size > self._watch.config.max_header_bytes:
+        if size > self._max_header_bytes:
             self._reject(431, "huge_headers", "The headers are too large.")
             raise _Abuse
 

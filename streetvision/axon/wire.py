@@ -17,23 +17,23 @@ score worse than an error.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
 from typing import Any
 
+import pybase64
+
 from streetvision.subnet import SUBNET
 
 EMPTY_HASH = hashlib.sha3_256(b"").hexdigest()
 PATH = f"/{SUBNET.synapse}"
-SMALL_BODY = 256 << 10
-"""Bodies up to this size are parsed on the event loop (about 0.5 ms); larger ones in a thread."""
+SMALL_BODY = 1 << 20
+"""Bodies up to this size are parsed on the event loop (0.4 ms at most); larger ones in a thread."""
 
 _HOTKEY = re.compile(rb"[1-9A-HJ-NP-Za-km-z]{46,49}")
 _NONCE = re.compile(rb"[0-9]{1,20}")
@@ -42,8 +42,7 @@ _SIGNATURE = re.compile(rb"(?:0x)?([0-9a-fA-F]{128})")
 _HASH = re.compile(rb"[0-9a-f]{64}")
 _TIMEOUT = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,20})?")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
-_SPACE = re.compile(rb"[ \t\r\n]+")
-_PIECE = 256 << 10
+_SPACE = dict.fromkeys(map(ord, " \t\r\n"))
 
 
 class Dialect(StrEnum):
@@ -195,16 +194,12 @@ def legacy_message(call: Call, own_hotkey: str) -> bytes:
 def parse_body(body: bytes, body_hash: str = EMPTY_HASH) -> bytes:
     """The image bytes inside a request body; raises WireError on anything else.
 
-    Linear in the body: about 2 ms per MB, most of it base64, done in pieces so that a thread running it lets others in.
+    Linear in the body: about 0.4 ms per MB, nearly all of it JSON (pybase64 is 30 times as fast as binascii).
     """
     image = _image_field(body)
     if body_hash != EMPTY_HASH and body_hash != hash_of_image(image):
         raise WireError(400, "body_hash", "The body does not match computed_body_hash.")
-    try:
-        raw = image.encode("ascii")
-    except UnicodeEncodeError:
-        raise WireError(400, "not_base64", f"The field {SUBNET.image_field} is not base64.") from None
-    decoded = decode_base64(raw)
+    decoded = decode_base64(image)
     if not decoded:
         raise WireError(400, "empty_image", f"The field {SUBNET.image_field} is empty.")
     return decoded
@@ -228,28 +223,16 @@ def hash_of_image(image: str) -> str:
     return hashlib.sha3_256(hashlib.sha3_256(image.encode("utf-8", "surrogatepass")).hexdigest().encode()).hexdigest()
 
 
-def decode_base64(text: bytes) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Strict base64 with white space skipped; raises WireError."""
-    if len(text) > _PIECE or b"\n" in text or b" " in text:
-        text = _SPACE.sub(b"", text)
     try:
-        if len(text) <= _PIECE:
-            return binascii.a2b_base64(text, strict_mode=True)
-        return b"".join(_decode_pieces(text))
-    except binascii.Error:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        unwrapped = text.translate(_SPACE)
+    try:
+        return pybase64.b64decode(unwrapped, validate=True)
+    except ValueError:
         raise WireError(400, "not_base64", f"The field {SUBNET.image_field} is not base64.") from None
-
-
-def _decode_pieces(text: bytes) -> list[bytes]:
-    """Decode in pieces and yield the interpreter between them: one call would hold the event loop for milliseconds."""
-    view, pieces = memoryview(text), []
-    for start in range(0, len(text), _PIECE):
-        piece = view[start : start + _PIECE]
-        if start + _PIECE < len(text) and piece[-1] == ord("="):
-            raise binascii.Error("padding inside the data")
-        pieces.append(binascii.a2b_base64(piece, strict_mode=True))
-        time.sleep(0)
-    return pieces
 
 
 def answer_body(probability: float) -> bytes:

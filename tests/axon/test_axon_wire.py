@@ -64,19 +64,15 @@ def test_every_image_survives(image: bytes) -> None:
     assert wire.parse_body(json.dumps({"image": base64.b64encode(image).decode()}).encode()) == image
 
 
-@pytest.mark.parametrize("size", [wire._PIECE, wire._PIECE * 3 // 4, wire._PIECE * 2 + 1, wire._PIECE * 3 // 2])
-def test_large_images_survive_in_pieces(size: int) -> None:
-    image = bytes(range(251)) * (size // 251 + 1)
-    assert wire.decode_base64(base64.b64encode(image[:size])) == image[:size]
-    assert wire.decode_base64(base64.encodebytes(image[:size])) == image[:size]
+def test_line_wrapped_base64_is_understood() -> None:
+    image = bytes(range(251)) * 100
+    assert wire.decode_base64(base64.encodebytes(image).decode()) == image
 
 
-@pytest.mark.parametrize("at", [10, wire._PIECE - 1, wire._PIECE, wire._PIECE + 5])
-def test_padding_inside_is_refused_in_pieces_too(at: int) -> None:
-    text = bytearray(base64.b64encode(bytes(wire._PIECE * 2)))
-    text[at] = ord("=")
+@pytest.mark.parametrize("text", ["QUI", "QUI=QUJD", "=", "QUJD====", "QUJD-_==", "data:,QUJD", "\ud800", "é"])
+def test_what_is_not_strict_base64_is_refused(text: str) -> None:
     with pytest.raises(WireError):
-        wire.decode_base64(bytes(text))
+        wire.decode_base64(text)
 
 
 def test_the_callers_timeout_only_shortens() -> None:
