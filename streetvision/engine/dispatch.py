@@ -69,6 +69,7 @@ class Dispatcher:
         self._metrics = metrics
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
+        self._closed: EngineError | None = None
 
     def start(self, thread: Workers) -> None:
         """Run batches on this thread, on the present event loop."""
@@ -77,6 +78,8 @@ class Dispatcher:
 
     async def infer(self, image: ImageArray, deadline: float, priority: float) -> Answer:
         """Queue a decoded image and wait for its row; raises EngineError. Leaves the queue when cancelled."""
+        if self._closed is not None:
+            raise self._closed
         waiting = Waiting(image, self._loop.create_future())
         ticket = self._batcher.offer(waiting, deadline=deadline, priority=priority, now=self._clock())
         try:
@@ -86,7 +89,8 @@ class Dispatcher:
             self._batcher.withdraw([ticket])
 
     def close(self, error: EngineError) -> None:
-        """Fail all that wait; the batch that runs fails through its thread."""
+        """Fail all that wait or come later; the batch that runs fails through its thread."""
+        self._closed = error
         for ticket in self._batcher.clear():
             _fail(ticket, error)
         self._arm(None, 0.0)

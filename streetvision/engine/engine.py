@@ -56,7 +56,10 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`resize` is the checkpoint's rule; `queue_size` bounds all that waits, decoded or not."""
+        if queue_size < 1 or decode_threads < 1:
+            raise ValueError("queue_size and decode_threads must be at least 1")
         self._runner = runner
+        self._threads: list[Workers] = []
         self._resize = resize_rule(resize)
         self._limits = limits or DecodeLimits()
         self._decode_threads = decode_threads
@@ -80,10 +83,11 @@ class Engine:
     async def start(self) -> None:
         """Warm the runner up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError."""
         self._decoders = Workers(self._decode_threads, "decode")
-        self._run_thread = Workers(1, "runner")
-        self._dispatcher.start(self._run_thread)
+        run_thread = Workers(1, "runner")
+        self._threads = [self._decoders, run_thread]
+        self._dispatcher.start(run_thread)
         try:
-            await self._run_thread.submit(self._warm_up)
+            await run_thread.submit(self._warm_up)
         except (EngineError, OperatorError):
             await self.close()
             raise
@@ -124,7 +128,7 @@ class Engine:
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
         self._dispatcher.close(closed)
-        ended = await asyncio.gather(*(workers.stop(closed, timeout) for workers in (self._decoders, self._run_thread)))
+        ended = await asyncio.gather(*(workers.stop(closed, timeout) for workers in self._threads))
         if not all(ended):
             logger.warning("a thread did not end within %.1f s and is left behind", timeout)
 
@@ -162,7 +166,8 @@ class Engine:
         if deadline <= now:
             raise DeadlineMissed(MISSED)
         ahead = bisect_right(self._undecoded, deadline)
-        delay = self._decode_seconds * (ahead // self._decode_threads + 1)
+        # Only the wait counts, not the decode itself: one slow decode must not make the engine refuse for ever.
+        delay = self._decode_seconds * (ahead // self._decode_threads)
         self._batcher.admit(now, deadline, ahead=ahead, behind=len(self._undecoded) - ahead, delay=delay)
 
     async def _decode(self, jpeg: bytes, deadline: float) -> tuple[DecodedImage, float]:

@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine.decode import DecodeLimits
+from streetvision.engine import engine as engine_module
+from streetvision.engine.decode import DecodedImage, DecodeLimits, decode
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import (
     BadImage,
@@ -330,6 +331,35 @@ async def test_close_refuses_what_waits_and_leaves_a_hanging_runner_behind(caplo
             with pytest.raises(EngineClosed):
                 await task
     assert "left behind" in caplog.text
+
+
+async def test_closing_twice_or_before_the_start_is_harmless() -> None:
+    never = Engine(GatedRunner())
+    await never.close()
+    async with running(GatedRunner()) as engine:
+        await engine.close()
+        with pytest.raises(EngineClosed):
+            await ask(engine)
+
+
+@pytest.mark.parametrize("option", ["queue_size", "decode_threads"])
+def test_nothing_can_be_done_without_room_or_threads(option: str) -> None:
+    options: dict[str, Any] = {option: 0}
+    with pytest.raises(ValueError, match="at least 1"):
+        Engine(GatedRunner(), **options)
+
+
+async def test_one_slow_decode_does_not_close_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_decode(data: bytes, **options: Any) -> DecodedImage:
+        time.sleep(0.6)
+        return decode(data, **options)
+
+    monkeypatch.setattr(engine_module, "DECODE_MEMORY", 1.0)
+    async with running(GatedRunner()) as engine:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine_module, "decode", slow_decode)
+            await ask(engine)
+        assert (await ask(engine, seconds=0.5)).batch_size == 1
 
 
 async def test_threads_end_with_the_engine() -> None:
