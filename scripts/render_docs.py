@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from streetvision.settings_io import render_env_example, render_settings_table
 
@@ -17,8 +19,45 @@ than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.
 """
 
 
+BENCHMARKS_PAGE = """# Benchmarks
+
+Generated from `benchmarks/results/*.json` (`make docs`); `make bench` measures anew. Each script checks that the
+answers are right before it reports a speed, and compares with its rival in the same run. Machines with few shared cores
+are noisy: read the ratios, not the absolute figures.
+"""
+
+
+def render_benchmarks(folder: Path) -> str:
+    """The page of all results: a section with the machine and a table per file."""
+    return BENCHMARKS_PAGE + "".join(
+        _section(path.stem, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))
+    )
+
+
+def _section(name: str, result: dict[str, Any]) -> str:
+    columns = list(result["rows"][0])
+    machine = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
+    lines = [f"\n## {name}: {result['benchmark']}\n", f"`benchmarks/{name}.py` on {machine}\n"]
+    lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row[column]) for column in columns) + " |" for row in result["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
 def main() -> None:
     """Write the generated files in place."""
+    (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(ROOT / "benchmarks" / "results"))
     (ROOT / "miner.env.example").write_text(render_env_example())
     (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_table())
 

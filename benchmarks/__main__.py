@@ -1,0 +1,26 @@
+"""`make bench`: run every benchmark that this machine can, one after the other. The head's needs a GPU."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+CPU = (["axon.py"], ["decode.py"], ["engine.py"])
+GPU = (["head.py", "--json", str(HERE / "results" / "head.json")],)
+
+
+def main() -> int:
+    """Run them all; the exit code is the number of those that failed."""
+    failed = 0
+    for command in (*CPU, *(GPU if torch.cuda.is_available() else ())):
+        print(f"\n== {command[0]}", flush=True)
+        failed += subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
