@@ -68,7 +68,7 @@ class Admission:
         """Everything that headers alone decide; raises Refused. `wall_ns` is Unix time, `now` monotonic seconds."""
         caller = self._identify(call.hotkey)
         self._check_fresh(call, (wall_ns - call.nonce) / 1e9)
-        if self.nonces.seen(call.hotkey, (call.nonce, call.uuid), now):
+        if self.nonces.seen(call.hotkey, _nonce_key(call), now):
             raise Refused(401, "replayed_nonce", "This nonce was used before.")
         return caller
 
@@ -76,7 +76,7 @@ class Admission:
         """Check the signature over `message`, then nonce and quota; the request's age in seconds, or raises Refused."""
         if not self._verify(message, call.signature, call.hotkey, call.scheme):
             raise Refused(401, "bad_signature", "The signature does not verify.")
-        nonce = (call.nonce, call.uuid)
+        nonce = _nonce_key(call)
         if self.nonces.seen(call.hotkey, nonce, now):
             raise Refused(401, "replayed_nonce", "This nonce was used before.")
         age = self.skew.observe(call.hotkey, (wall_ns - call.nonce) / 1e9)
@@ -121,6 +121,11 @@ class Admission:
             raise Refused(401, "stale_nonce", "The nonce is too old: check the clocks.")
         if offset_s < -future:
             raise Refused(401, "future_nonce", "The nonce lies in the future: check the clocks.")
+
+
+def _nonce_key(call: Call) -> int:
+    """Nonce and uuid in 64 bits: a fifth of the memory, and no stranger can aim for a collision."""
+    return hash((call.nonce, call.uuid))
 
 
 def deadline_of(config: AxonConfig, timeout_s: float, arrival: float, age_s: float) -> float:

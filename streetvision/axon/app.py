@@ -193,14 +193,12 @@ class AxonApp:
             await asyncio.sleep(self._config.junk_delay_s)
 
     async def _reply(self, exchange: Exchange, status: int, body: bytes, headers: Headers, send: Send) -> None:
-        started = self._clock.monotonic()
         await self._send(send, status, body, [_JSON, *headers])
         now = self._clock.monotonic()
         self._metrics.count(exchange.dialect, status, exchange.reason)
         if status == 200:
             exchange.marks.append(now)
-            stages = exchange.timings()
-            self._metrics.observe((stages.admission, stages.body, stages.predict, now - started))
+            self._metrics.observe(exchange.arrival, exchange.marks)
         if self._on_request and (exchange.authenticated or (exchange.call is not None and self._samples.take(now))):
             self._report(self._on_request, exchange.record(now))
 

@@ -88,7 +88,11 @@ class Exchange:
 async def read_body(scope: Scope, receive: Receive, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
     """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. Holds `budget` while it reads."""
     if BODY_COMPLETE in scope:
-        return await _read_stream(receive, limit, budget)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:
+            return body
+        raise Refused(499, "disconnected", "The caller went away.") if len(body) <= limit else too_large(limit)
     try:
         async with asyncio.timeout(max(0.0, timeout_s)):
             return await _read_stream(receive, limit, budget)

@@ -48,10 +48,11 @@ class AxonMetrics:
             child = self._children[dialect, status, reason] = self._requests.labels(dialect, status, reason)
         child.inc()
 
-    def observe(self, stages: tuple[float, float, float, float]) -> None:
-        """Record the stages of one answered request, seconds in the order of STAGES."""
-        for histogram, seconds in zip(self._stages, stages, strict=True):
-            histogram.observe(seconds)
+    def observe(self, start: float, ends: list[float]) -> None:
+        """Record the stages of one answered request from their ends, in the order of STAGES; monotonic seconds."""
+        for histogram, end in zip(self._stages, ends, strict=True):
+            histogram.observe(end - start)
+            start = end
 
     def dropped(self, reason: str) -> None:
         """Count a connection closed by us: 'evicted', 'silent', 'pipelining', ..."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 
 class SeenNonces:
     """Remembers each (hotkey, nonce) for at least `retention_s`, in two generations that are swapped and dropped whole.
@@ -14,20 +12,20 @@ class SeenNonces:
 
     def __init__(self, retention_s: float, per_hotkey: int, total: int) -> None:
         self._retention_s, self._per_hotkey, self._total = retention_s, per_hotkey, total
-        self._young: dict[str, set[Hashable]] = {}
-        self._old: dict[str, set[Hashable]] = {}
+        self._young: dict[str, set[int]] = {}
+        self._old: dict[str, set[int]] = {}
         self._young_count = self._old_count = 0
         self._turn_at = float("-inf")
 
     def __len__(self) -> int:
         return self._young_count + self._old_count
 
-    def seen(self, hotkey: str, nonce: Hashable, now: float) -> bool:
+    def seen(self, hotkey: str, nonce: int, now: float) -> bool:
         """Whether this nonce was stored within the retention; `now` is monotonic seconds."""
         self._turn(now)
         return any(nonce in generation.get(hotkey, ()) for generation in (self._young, self._old))
 
-    def store(self, hotkey: str, nonce: Hashable, now: float, *, registered: bool) -> bool:
+    def store(self, hotkey: str, nonce: int, now: float, *, registered: bool) -> bool:
         """Remember a verified nonce; False when the table has no room left for this hotkey."""
         self._turn(now)
         mine = self._young.get(hotkey)

@@ -253,8 +253,6 @@ def answer_headers(call: Call, own_hotkey: str, process_time_s: float) -> list[t
         (b"bt_header_axon_process_time", b"%.6f" % process_time_s),
         (b"bt_header_axon_hotkey", own_hotkey.encode()),
         (b"bt_header_dendrite_hotkey", call.hotkey.encode()),
-        (b"bt_header_dendrite_nonce", b"%d" % call.nonce),
-        (b"bt_header_dendrite_uuid", call.uuid.encode()),
         (b"computed_body_hash", call.body_hash.encode()),
     ]
 
