@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,14 +10,11 @@ from pathlib import Path
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.axon.config import MIB, AxonConfig
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.server import AxonServer
 from streetvision.chain.client import Chain
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.chain.mock_config import MockConfig
-from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.registration import (
     Registration,
     register_burn,
@@ -27,19 +22,24 @@ from streetvision.chain.registration import (
     registration_command,
     suggested_max_burn,
 )
-from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
-from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.chain.watcher import MetagraphWatcher
+from streetvision.config import Settings
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.engine import Engine
 from streetvision.engine.runner import TorchRunner
-from streetvision.errors import ConfigError, OperatorError
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.errors import OperatorError
 from streetvision.monitor.standing import Standing, describe, is_alarming, standing_of
+from streetvision.parts import (
+    axon_config,
+    choose_checkpoint,
+    mock_network,
+    open_wallet,
+    password_prompt,
+    watch_policy,
+)
 from streetvision.publishing import EndpointPublisher
 from streetvision.request_log import RequestLog
 
-MOCK_SOCKET = "mock.sock"
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 
@@ -236,71 +236,6 @@ class Miner:
         while True:
             await asyncio.sleep(1.0)
             self.requests.roll()
-
-
-def choose_checkpoint(settings: Settings) -> Path:
-    """The checkpoint folder to serve; ConfigError on a public network without a choice."""
-    if settings.model == BUNDLED_MODEL or (not settings.model and settings.is_mock):
-        return bundled_checkpoint()
-    if not settings.model:
-        raise ConfigError(
-            "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
-            "Name a checkpoint folder with --model (docs/models.md says how to get one), or insist with --model bundled"
-        )
-    if settings.model.startswith(("http://", "https://", "hf:")):
-        raise ConfigError(
-            f"--model takes a checkpoint folder on this machine, not {settings.model}: fetch it first (docs/models.md)"
-        )
-    return Path(settings.model).expanduser()
-
-
-def open_wallet(settings: Settings) -> MinerWallet:
-    """The hotkey to serve with; the development key //Miner on the mock network when no wallet is named."""
-    if settings.is_mock and not settings.wallet_name and not settings.wallet_hotkey:
-        return dev_wallet("Miner")
-    return load_wallet(
-        settings.wallet_name or "default", settings.wallet_hotkey or "default", str(settings.wallet_path)
-    )
-
-
-def mock_network(settings: Settings) -> MockNetwork:
-    """The in-memory chain, open to this user's other processes through a socket in the state folder."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    config = MockConfig(
-        netuid=settings.netuid,
-        block_time_s=settings.mock_block_time,
-        tempo=settings.mock_tempo,
-        miner_registered=settings.mock_registered,
-    )
-    return MockNetwork(config, settings.state_dir / MOCK_SOCKET)
-
-
-def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
-    """The axon's part of the settings."""
-    return AxonConfig(
-        hotkey=hotkey,
-        hosts=(settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts,
-        port=settings.axon_port,
-        force_validator_permit=settings.blacklist_force_validator_permit,
-        allow_non_registered=settings.blacklist_allow_non_registered,
-        min_stake=settings.blacklist_min_stake,
-        quota_per_minute=settings.axon_requests_per_minute,
-        max_body_bytes=settings.axon_max_body_mib * MIB,
-        deadline_margin_s=settings.axon_deadline_margin,
-    )
-
-
-def watch_policy(settings: Settings) -> WatchPolicy:
-    """Look often enough for the network's pace: the mocked chain may be faster than 12 s a block."""
-    if not settings.is_mock:
-        return WatchPolicy()
-    block = settings.mock_block_time
-    return WatchPolicy(poll_s=min(6.0, block), every_blocks=1, min_interval_s=min(5.0, block))
-
-
-def password_prompt() -> Callable[[str], str] | None:
-    """Ask on the terminal; None without one, so that a service never waits for a typed password."""
-    return getpass.getpass if sys.stdin.isatty() else None
 
 
 async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:

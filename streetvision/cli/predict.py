@@ -14,7 +14,7 @@ import typer
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
-from streetvision.miner import choose_checkpoint
+from streetvision.parts import choose_checkpoint
 
 PATIENCE_S = 120.0
 

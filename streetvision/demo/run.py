@@ -20,7 +20,7 @@ from rich.console import Console
 
 from streetvision.demo.display import Display
 from streetvision.errors import OperatorError
-from streetvision.miner import MOCK_SOCKET
+from streetvision.parts import MOCK_SOCKET
 
 CHALLENGE_PERIOD_S = 0.4
 BLOCK_TIME_S = 0.25

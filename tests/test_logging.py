@@ -1,0 +1,102 @@
+"""Log lines: JSON for machines, one line per request while they are rare, a summary when there are many."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from loguru import logger
+
+from streetvision.axon.records import RequestRecord, StageTimings
+from streetvision.axon.wire import Dialect
+from streetvision.engine.types import Prediction, Timings
+from streetvision.logs import configure_logging
+from streetvision.request_log import RequestLog, describe_request
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    target = io.StringIO()
+    yield target
+    logger.remove()
+    logging.getLogger().handlers.clear()
+
+
+def record(status: int = 200, reason: str = "ok") -> RequestRecord:
+    answer = Prediction(0.25, -1.1, np.zeros(2, np.float32), "1.0.0", 1, 1, 640, 480, Timings(0.003, 0.0, 0.03))
+    return RequestRecord(
+        dialect=Dialect.LEGACY, hotkey="5Bob", uid=1, stake=10.0, authenticated=True, status=status, reason=reason,
+        image=b"", prediction=answer if status == 200 else None, arrival=0.0, headroom=8.2,
+        stages=StageTimings(0.001, 0.001, 0.038, 0.0), remote="192.0.2.1",
+    )  # fmt: skip
+
+
+def test_json_lines_hold_message_level_and_exception(stream: io.StringIO) -> None:
+    configure_logging(as_json=True, stream=stream)
+    logger.bind(uid=7).info("hello {}", "you")
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logger.exception("failed")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["message"], first["level"], first["uid"]) == ("hello you", "INFO", 7)
+    assert second["exception"] == "no"
+
+
+def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO) -> None:
+    noisy = logging.getLogger("noisylib")
+    own = io.StringIO()
+    noisy.addHandler(logging.StreamHandler(own))
+    noisy.propagate = False
+    configure_logging(as_json=True, stream=stream)
+    noisy.warning("look")
+    logging.getLogger("streetvision.engine.runner").info("warm")
+    messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert messages == ["noisylib: look", "engine: warm"]
+    assert own.getvalue() == ""
+
+
+def test_debug_lines_only_when_asked(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger.debug("quiet")
+    configure_logging(debug=True, stream=stream)
+    logger.debug("loud")
+    assert "quiet" not in stream.getvalue()
+    assert "loud" in stream.getvalue()
+
+
+def test_request_lines() -> None:
+    assert describe_request(record()) == (
+        "answered UID 1: 0.250 for 640x480 in 40 ms (decode 3, queue 0, model 30), 8.2 s to spare"
+    )
+    assert describe_request(record(503, "overloaded")) == "refused UID 1: 503 overloaded"
+
+
+def test_many_requests_become_a_summary(stream: io.StringIO) -> None:
+    configure_logging(as_json=True, stream=stream)
+    now = 0.0
+    log = RequestLog(lambda: now, lines_per_minute=3)
+    for _ in range(10):
+        log(record())
+    log(record(401, "signature"))
+    assert len(stream.getvalue().splitlines()) == 3
+    assert log.summary() == "10 answered (median 40 ms), 1 refused: 1 x 401 signature"
+    now = 61.0
+    log.roll()
+    assert "lines saved: 10 answered" in stream.getvalue().splitlines()[-1]
+    log(record())
+    assert len(stream.getvalue().splitlines()) == 5
+
+
+def test_a_quiet_minute_needs_no_summary(stream: io.StringIO) -> None:
+    configure_logging(as_json=True, stream=stream)
+    now = 0.0
+    log = RequestLog(lambda: now)
+    log(record())
+    now = 61.0
+    log.roll()
+    assert len(stream.getvalue().splitlines()) == 1

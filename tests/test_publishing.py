@@ -1,0 +1,95 @@
+"""The published endpoint: on the mocked chain, with the SDK's real ServeAxon above it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from streetvision.chain.client import Chain
+from streetvision.chain.mock import MockChain
+from streetvision.chain.mock_config import MockConfig, dev_hotkey
+from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.endpoint import Endpoint
+from streetvision.errors import OperatorError
+from streetvision.publishing import REFUSED_RETRY_S, EndpointPublisher
+
+HOTKEY = dev_hotkey("Miner")
+OURS = Endpoint("203.0.113.7", 8091)
+
+
+class Pauses:
+    """A sleep that records, lets a test act, and stops the task after so many pauses."""
+
+    def __init__(self, most: int) -> None:
+        self.seconds: list[float] = []
+        self._most = most
+        self.then: Callable[[], object] = lambda: None
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.then()
+        if len(self.seconds) >= self._most:
+            raise asyncio.CancelledError
+
+
+@pytest.fixture
+def mock() -> MockChain:
+    return MockChain(MockConfig())
+
+
+@pytest.fixture
+def chain(mock: MockChain) -> Chain:
+    return Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock))
+
+
+async def test_published_once_then_left_alone(mock: MockChain, chain: Chain) -> None:
+    publisher = EndpointPublisher(chain, HOTKEY, OURS)
+    assert await publisher.publish() is None
+    blocks = mock.head.number
+    assert await publisher.publish() is None
+    assert mock.head.number == blocks  # no extrinsic, no block
+    own = (await chain.snapshot()).find(HOTKEY.ss58_address)
+    assert own is not None
+    assert own.axon == "203.0.113.7:8091"
+
+
+@pytest.mark.parametrize("endpoint", [OURS, Endpoint("2001:db8::7", 8091)])
+async def test_the_snapshot_shows_the_endpoint_as_we_write_it(chain: Chain, endpoint: Endpoint) -> None:
+    publisher = EndpointPublisher(chain, HOTKEY, endpoint)
+    await publisher.publish()
+    publisher.on_snapshot(None, await chain.snapshot())
+    assert not publisher._wanted.is_set()
+
+
+async def test_a_rate_limited_change_waits_and_then_happens(mock: MockChain, chain: Chain) -> None:
+    await EndpointPublisher(chain, HOTKEY, Endpoint("203.0.113.8", 8091)).publish()
+    pauses = Pauses(2)
+    pauses.then = lambda: mock.advance(60)
+    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=pauses)
+    publisher.on_snapshot(None, await chain.snapshot())  # the chain shows the other one
+    task = asyncio.create_task(publisher.run())
+    while (await chain.snapshot()).by_hotkey[HOTKEY.ss58_address].axon != str(OURS):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert pauses.seconds == [pytest.approx(50 * 12.0)]
+
+
+async def test_a_refusal_is_tried_again_later(mock: MockChain, chain: Chain) -> None:
+    mock.deregister(HOTKEY.ss58_address)
+    pauses = Pauses(2)
+    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=pauses)
+    with pytest.raises(OperatorError, match="not registered"):
+        await publisher.publish()
+    publisher.request()
+    with pytest.raises(asyncio.CancelledError):
+        await publisher.run()
+    assert pauses.seconds == [REFUSED_RETRY_S, REFUSED_RETRY_S]
+
+
+async def test_an_unregistered_hotkey_asks_for_nothing(mock: MockChain, chain: Chain) -> None:
+    mock.deregister(HOTKEY.ss58_address)
+    publisher = EndpointPublisher(chain, HOTKEY, OURS)
+    publisher.on_snapshot(None, await chain.snapshot())
+    assert not publisher._wanted.is_set()
