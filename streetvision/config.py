@@ -261,11 +261,11 @@ class Settings:
         False, "--logging.json", "LOGGING_JSON", "Log JSON lines, for machines to read.", parse_bool
     )
     drain_seconds: float = _setting(
-        10.0,
+        9.0,
         "--drain_seconds",
         "DRAIN_SECONDS",
         "Longest wait for requests in flight after SIGTERM or SIGINT.",
-        _number(0.0, 12.0),
+        _number(0.0, 10.0),
     )
     mock_block_time: float = _setting(
         12.0,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from loguru import logger
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.server import AxonServer
@@ -42,6 +42,7 @@ from streetvision.request_log import RequestLog
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+STALE_SECONDS = 600.0
 
 
 class Gate:
@@ -86,7 +87,7 @@ class Miner:
         """Keep the endpoint published and the log readable, until cancelled; requests are served beside it."""
         await asyncio.gather(
             _supervised("publisher", self.publisher.run),
-            _supervised("request log", self._roll_request_log),
+            _supervised("housekeeping", self._keep_house),
         )
 
     async def close(self) -> None:
@@ -122,6 +123,8 @@ class Miner:
         self._closers.append(self.chain.close)
         await self.chain.connect(for_ever=False)
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
+        age = Gauge("streetvision_chain_snapshot_age_seconds", "Age of the metagraph in use", registry=self.registry)
+        age.set_function(lambda: self.watcher.age(time.time()))
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
@@ -232,10 +235,17 @@ class Miner:
             logger.warning("standing: {}", alarm)
         self._standing = now
 
-    async def _roll_request_log(self) -> None:
+    async def _keep_house(self) -> None:
+        """Once a second: close the log's minute, and say when the metagraph has grown old, or young again."""
+        old = False
         while True:
             await asyncio.sleep(1.0)
             self.requests.roll()
+            age = self.watcher.age(time.time())
+            if (age > STALE_SECONDS) != old:
+                old = not old
+                level, state = ("WARNING", "stale") if old else ("INFO", "fresh again")
+                logger.log(level, "chain: the metagraph is {} ({:.0f} s old); serving goes on", state, age)
 
 
 async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
