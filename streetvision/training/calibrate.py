@@ -1,0 +1,86 @@
+"""Temperature scaling and the figures that judge a classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Logits = NDArray[np.float64] | NDArray[np.float32]
+Labels = NDArray[np.bool_]
+
+LOW, HIGH = 0.05, 20.0
+"""Temperatures outside this range mean a broken model rather than a miscalibrated one."""
+
+
+def negative_log_likelihood(logits: Logits, labels: Labels, temperature: float = 1.0) -> float:
+    """Mean NLL in nats of labels [N] under sigmoid(logits [N] / temperature)."""
+    margin = np.where(labels, logits, -logits).astype(np.float64) / temperature
+    return float(np.logaddexp(0.0, -margin).mean())
+
+
+def fit_temperature(logits: Logits, labels: Labels, *, steps: int = 60) -> float:
+    """The temperature that minimises the NLL, by golden-section search over its logarithm.
+
+    NLL has one minimum in 1/temperature, so the search is exact. Raises ValueError unless both classes are present,
+    since otherwise any confidence is best. Separable logits push the result to the lower end of the range.
+    """
+    if len(logits) != len(labels) or len(np.unique(labels)) < 2:
+        raise ValueError("a temperature is fitted to logits and labels of equal length with both classes among them")
+    low, high, ratio = np.log(LOW), np.log(HIGH), (np.sqrt(5.0) - 1.0) / 2.0
+    for _ in range(steps):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        if negative_log_likelihood(logits, labels, float(np.exp(a))) < negative_log_likelihood(
+            logits, labels, float(np.exp(b))
+        ):
+            high = b
+        else:
+            low = a
+    return float(np.exp((low + high) / 2.0))
+
+
+def best_threshold(probabilities: Logits, labels: Labels) -> float:
+    """The probability in [0.05, 0.95] at which deciding gives the most right answers; the middle of the best range."""
+    grid = np.linspace(0.05, 0.95, 181)
+    right = np.array([((probabilities > at) == labels).mean() for at in grid])
+    return float(np.median(grid[right >= right.max() - 1e-12]))
+
+
+def expected_calibration_error(probabilities: Logits, labels: Labels, *, bins: int = 15) -> float:
+    """Mean gap between P(roadwork) and the share of roadwork over equal-width bins, weighted by their counts."""
+    index = np.minimum((np.asarray(probabilities) * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(index, minlength=bins)
+    gaps = np.bincount(index, weights=np.asarray(probabilities) - labels, minlength=bins)
+    return float(np.abs(gaps).sum() / max(counts.sum(), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How a classifier did on one set of pictures at one threshold."""
+
+    count: int
+    accuracy: float
+    mcc: float
+    false_positive_rate: float
+    false_negative_rate: float
+    ece: float
+    nll: float
+
+
+def judge(logits: Logits, labels: Labels, *, threshold: float = 0.5) -> Figures:
+    """Figures of calibrated logits [N] against labels [N]; rates are 0 where their class is absent."""
+    probabilities = 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
+    said = probabilities > threshold
+    tp, tn = float((said & labels).sum()), float((~said & ~labels).sum())
+    fp, fn = float((said & ~labels).sum()), float((~said & labels).sum())
+    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return Figures(
+        count=len(labels),
+        accuracy=(tp + tn) / max(len(labels), 1),
+        mcc=float((tp * tn - fp * fn) / spread) if spread else 0.0,
+        false_positive_rate=fp / (fp + tn) if fp + tn else 0.0,
+        false_negative_rate=fn / (fn + tp) if fn + tp else 0.0,
+        ece=expected_calibration_error(probabilities, labels),
+        nll=negative_log_likelihood(logits, labels),
+    )

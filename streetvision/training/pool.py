@@ -1,0 +1,108 @@
+"""The scenes in training, kept on the device; fresh ones replace the oldest, so that few are ever seen twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from streetvision.training import augment_torch
+from streetvision.training.augment import Recipes, draw_recipes
+from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS, Chunk
+
+WHOLE = 9
+"""In place of a level: the picture whole, squashed to a square, as pictures of native size are."""
+MIXTURE: dict[int, float] = {0: 0.15, 1: 0.2, 2: 0.12, 3: 0.18, WHOLE: 0.35}
+SHOWN_AREA = 0.002
+"""After augmentation an object counts when half of it and this share of the picture remain."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Augmented pictures float32 [N, 3, S, S] in [0, 255], targets and weights [N], patch targets [N, G * G]."""
+
+    pixels: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    patches: torch.Tensor
+
+
+class ScenePool:
+    """A ring of `capacity` scenes of one size (width, height) on a device."""
+
+    def __init__(self, capacity: int, size: tuple[int, int], device: torch.device) -> None:
+        self.images = torch.zeros((capacity, size[1], size[0], 3), dtype=torch.uint8, device=device)
+        self.objects = torch.zeros((capacity, MAX_OBJECTS, OBJECT_FIELDS), device=device)
+        self.capacity = capacity
+        self.rendered = 0
+
+    @property
+    def filled(self) -> int:
+        """Scenes that can be drawn now."""
+        return min(self.rendered, self.capacity)
+
+    def add(self, chunk: Chunk) -> None:
+        """Copy a chunk in, over the oldest scenes once the ring is full; its size must divide the capacity."""
+        start = self.rendered % self.capacity
+        stop = start + len(chunk.labels)
+        self.images[start:stop].copy_(torch.from_numpy(chunk.images))
+        self.objects[start:stop].copy_(torch.from_numpy(chunk.objects))
+        self.rendered += len(chunk.labels)
+
+    def batch(self, count: int, size: int, patch: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """Draw and augment `count` scenes to size x size; targets say what the augmented picture still shows."""
+        device = self.images.device
+        height, width = self.images.shape[1:3]
+        recipes = draw_training_recipes(rng, count, width, height)
+        chosen = torch.from_numpy(rng.integers(0, self.filled, count)).to(device)
+        matrices = torch.from_numpy(recipes.matrices()).to(device)
+        pixels = augment_torch.warp(self.images[chosen], matrices, size)
+        pixels = augment_torch.distort(jitter(pixels, generator), recipes, generator)
+        shown, doubtful = in_view(self.objects[chosen], matrices)
+        targets = shown.any(dim=1)
+        weights = (targets | ~doubtful.any(dim=1)).float()
+        patches = augment_torch.patch_targets(self.objects[chosen][..., :4], shown, matrices, size // patch)
+        return Batch(pixels, targets.float(), weights, patches)
+
+
+def in_view(objects: torch.Tensor, matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which objects [N, K, OBJECT_FIELDS] an augmented picture clearly shows and of which it shows a doubtful rest."""
+    kept = augment_torch.kept_share(objects[..., :4], matrices)
+    area = objects[..., 5] * kept * augment_torch.zoom(matrices)[:, None]
+    shown = (kept >= 0.5) & (objects[..., 4] >= 0.4) & (area >= SHOWN_AREA)
+    doubtful = (kept > 0.1) & (area > SHOWN_AREA / 4) & ~shown
+    return shown, doubtful
+
+
+def draw_training_recipes(rng: np.random.Generator, count: int, width: int, height: int) -> Recipes:
+    """The validators' levels and whole pictures, mixed by MIXTURE; whole ones are cropped and stretched a little."""
+    levels = rng.choice(np.array(list(MIXTURE)), count, p=np.array(list(MIXTURE.values())))
+    recipes = draw_recipes(rng, np.where(levels == WHOLE, 0, levels), width, height)
+    whole = levels == WHOLE
+    wide, high = (side * rng.uniform(0.7, 1.0, count) ** (rng.random(count) < 0.5) for side in (width, height))
+    return replace(
+        recipes,
+        wide=np.where(whole, wide, recipes.wide).astype(np.float32),
+        high=np.where(whole, high, recipes.high).astype(np.float32),
+        left=np.where(whole, rng.random(count) * (width - wide), recipes.left).astype(np.float32),
+        top=np.where(whole, rng.random(count) * (height - high), recipes.top).astype(np.float32),
+        flip_x=np.where(whole | (levels == 0), rng.random(count) < 0.5, recipes.flip_x),
+    )
+
+
+def jitter(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Vary exposure, white balance, saturation, sharpness and grain of [N, 3, H, W] in [0, 255]."""
+    count = len(pixels)
+
+    def draw(shape: tuple[int, ...], low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(shape, generator=generator, device=pixels.device)
+
+    gain = draw((count, 1, 1, 1), 0.7, 1.3) * draw((count, 3, 1, 1), 0.9, 1.1)
+    pixels = augment_torch.saturate(pixels * gain + draw((count, 1, 1, 1), -18.0, 18.0), draw((count,), 0.5, 1.4))
+    half = count // 2
+    soft = torch.nn.functional.avg_pool2d(pixels[:half], 3, stride=1, padding=1, count_include_pad=False)
+    pixels[:half] += draw((half, 1, 1, 1), -0.7, 1.0) * (soft - pixels[:half])
+    grain = torch.randn(pixels[half:].shape, generator=generator, device=pixels.device)
+    pixels[half:] += grain * draw((count - half, 1, 1, 1), 0.0, 12.0)
+    return pixels.clamp_(0.0, 255.0)
