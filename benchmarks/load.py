@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,23 +21,54 @@ from bittensor.sp_core import Keypair
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.axon.wire import PATH
 
+HEAD = re.compile(rb"HTTP/1.1 (\d+).*?\r\ncontent-length: (\d+).*?\r\n\r\n", re.DOTALL | re.IGNORECASE)
 MINER = Keypair.create_from_uri("//Miner").ss58_address
 
 
 def encode(headers: dict[str, str], body: bytes) -> bytes:
-    lines = [f"POST {PATH} HTTP/1.1", "host: bench", f"content-length: {len(body)}"]
-    return "\r\n".join([*lines, *(f"{k}: {v}" for k, v in headers.items()), "", ""]).encode() + body
+    """One request as a dendrite of bittensor 10.5.0 puts it on the wire."""
+    framing = {
+        "host": "127.0.0.1:8091",
+        "bt_header_axon_ip": "127.0.0.1",
+        "bt_header_axon_port": "8091",
+        "bt_header_dendrite_ip": "127.0.0.1",
+        "bt_header_dendrite_version": "10005000",
+        "header_size": "464",
+        "total_size": str(len(body)),
+        "accept": "*/*",
+        "accept-encoding": "gzip, deflate",
+        "user-agent": "Python/3.11 aiohttp/3.14.5",
+        "content-length": str(len(body)),
+    }
+    lines = [f"POST {PATH} HTTP/1.1", *(f"{k}: {v}" for k, v in (framing | headers).items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def whole_synapse(headers: dict[str, str], image: bytes) -> bytes:
+    """The body that a dendrite sends: every field of the synapse, its own terminal and the axon's among them."""
+    terminal = dict.fromkeys(("status_code", "status_message", "process_time", "port", "version", "nonce", "uuid"))
+    dendrite = {name: headers[f"bt_header_dendrite_{name}"] for name in ("nonce", "uuid", "hotkey", "signature")}
+    fields = {
+        "name": headers["name"],
+        "timeout": 12.0,
+        "total_size": 16509,
+        "header_size": 0,
+        "dendrite": terminal | dendrite | {"ip": "127.0.0.1", "version": 10005000, "nonce": int(dendrite["nonce"])},
+        "axon": terminal | {"ip": "127.0.0.1", "port": 8091, "hotkey": MINER, "signature": None},
+        "computed_body_hash": "",
+        "testnet_label": -1,
+    }
+    return json.dumps(fields | json.loads(request_body(image))).encode()
 
 
 def genuine(count: int, image_bytes: int) -> list[bytes]:
-    """Requests of one dendrite, each with a fresh nonce."""
+    """Requests of one validator, each with a fresh nonce."""
     alice, start = Keypair.create_from_uri("//Alice"), time.time_ns()
-    body, uuid = request_body(os.urandom(image_bytes)), f"load-{start}"
-    extra = {"bt_header_dendrite_version": "10005000", "bt_header_dendrite_ip": "127.0.0.1"}
-    return [
-        encode(legacy_headers(alice, MINER, nonce_ns=start + n, uuid=f"{uuid}-{n}", timeout_s=12.0) | extra, body)
-        for n in range(count)
+    signed = [
+        legacy_headers(alice, MINER, nonce_ns=start + n, uuid=f"load-{start}-{n}", timeout_s=12.0) for n in range(count)
     ]
+    body = whole_synapse(signed[0], os.urandom(image_bytes))
+    return [encode(headers, body) for headers in signed]
 
 
 def junk(image_bytes: int) -> Iterator[bytes]:
@@ -51,7 +83,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, requests: Iterator[bytes], until: float, done: asyncio.Future[None]) -> None:
         self._requests, self._until, self._done = requests, until, done
-        self._buffer = bytearray()
+        self._buffer = b""
         self._sent = 0.0
         self.latencies: list[float] = []
         self.failures = 0
@@ -63,18 +95,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Time and check a reply, once it is whole."""
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
+        if self._buffer:
+            data = self._buffer + data
+        head = HEAD.match(data)
+        if head is None or len(data) < head.end() + int(head[2]):
+            self._buffer = data
             return
-        head = bytes(self._buffer[:end]).lower()
-        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
-        if len(self._buffer) < end + 4 + length:
-            return
+        self._buffer = b""
         self.latencies.append(time.perf_counter() - self._sent)
-        if not (head.startswith(b"http/1.1 200") and b'"prediction":0.75' in self._buffer[end:]):
+        if head[1] != b"200" or b'"prediction":0.75' not in data:
             self.failures += 1
-        self._buffer.clear()
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -12,7 +12,7 @@ from loguru import logger
 
 from streetvision.axon.admission import Admission, deadline_of
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED, Clock, Exchange, Receive, Scope, Send, read_body
+from streetvision.axon.exchange import ADMITTED, REPLY, Clock, Exchange, Receive, Scope, Send, read_body
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket, ByteBudget
 from streetvision.axon.records import Predictor, RequestRecord
@@ -24,7 +24,7 @@ from streetvision.axon.wire import (
     Dialect,
     Refused,
     answer_body,
-    answer_headers,
+    answer_head,
     check_framing,
     error_reply,
     parse_body,
@@ -32,10 +32,9 @@ from streetvision.axon.wire import (
 )
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, EngineError, Overloaded, Prediction
 
-Headers = list[tuple[bytes, bytes]]
 OnRequest = Callable[[RequestRecord], None]
 GREETING = b"StreetVision miner: POST signed requests to the synapse's path.\n"
-_JSON = (b"content-type", b"application/json")
+_TEXT_HEAD = b"content-type: text/plain; charset=utf-8\r\n"
 _ENGINE_STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (BadImage, 400),
     (Overloaded, 503),
@@ -72,17 +71,17 @@ class AxonApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         if scope["path"] != PATH or scope["method"] != "POST":
-            await self._turn_away(scope, send)
+            await self._turn_away(Exchange.begin(scope, receive, send, self._clock))
             return
-        exchange = Exchange.begin(scope, self._clock)
+        exchange = Exchange.begin(scope, receive, send, self._clock)
         try:
             self._admission.check_gate()
         except Refused as refused:
-            await self._refuse(exchange, refused, send)
+            await self._refuse(exchange, refused)
             return
         self._enter()
         try:
-            await self._serve(exchange, scope, receive, send)
+            await self._serve(exchange)
         finally:
             self._leave()
 
@@ -90,63 +89,63 @@ class AxonApp:
         """Wait until no request past the gate is in flight."""
         await self._idle.wait()
 
-    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, exchange: Exchange) -> None:
         try:
-            prediction = await self._answer(exchange, scope, receive)
+            prediction = await self._answer(exchange)
             body = answer_body(prediction.probability)
         except Refused as refused:
-            await self._refuse(exchange, refused, send)
+            await self._refuse(exchange, refused)
         except Exception as error:  # noqa: BLE001 - the seam to foreign code: whatever it raises, the caller gets a 500
             self._complain("The predictor failed unexpectedly", error)
-            await self._refuse(exchange, Refused(500, "internal", "The miner failed on this request."), send)
+            await self._refuse(exchange, Refused(500, "internal", "The miner failed on this request."))
         else:
             assert exchange.call is not None  # noqa: S101 - _answer set it
             elapsed = self._clock.monotonic() - exchange.arrival
-            headers = answer_headers(exchange.call, self._config.hotkey, elapsed)
-            await self._reply(exchange, 200, body, headers, send)
+            head = answer_head(exchange.call, self._config.hotkey, elapsed)
+            await self._reply(exchange, 200, head, body)
 
-    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive) -> Prediction:
+    async def _answer(self, exchange: Exchange) -> Prediction:
         config, admission, clock = self._config, self._admission, self._clock
         check_framing(exchange.headers, config.max_body_bytes)
         call = exchange.call = parse_call(exchange.dialect, exchange.headers, config.hotkey)
         caller = exchange.caller = admission.screen(call, exchange.wall_ns, exchange.arrival)
         if call.dialect is Dialect.LEGACY:
-            self._prove(exchange, call, scope, b"")
+            self._prove(exchange, call, b"")
             exchange.marks.append(clock.monotonic())
-            body = await self._body(exchange, scope, receive, self._verified)
+            body = await self._body(exchange, self._verified)
         else:
             exchange.marks.append(clock.monotonic())
-            body = await self._unverified_body(exchange, scope, receive)
-            self._prove(exchange, call, scope, body)
+            body = await self._unverified_body(exchange)
+            self._prove(exchange, call, body)
         image = exchange.image = await _parse(body, call.body_hash)
         exchange.marks.append(clock.monotonic())
         prediction = exchange.prediction = await self._predict(exchange, image, caller.stake)
         exchange.marks.append(clock.monotonic())
         return prediction
 
-    def _prove(self, exchange: Exchange, call: Call, scope: Scope, body: bytes) -> None:
+    def _prove(self, exchange: Exchange, call: Call, body: bytes) -> None:
         """Verify the signature and fix the deadline."""
-        query = scope["query_string"]
+        query = exchange.scope["query_string"]
         target = PATH if not query else f"{PATH}?{query.decode('latin-1')}"
         message = signed_message(call, self._config.hotkey, target, body)
         assert exchange.caller is not None  # noqa: S101 - screen() came first
         age = self._admission.prove(call, exchange.caller, message, exchange.wall_ns, self._clock.monotonic())
-        exchange.authenticated = scope[ADMITTED] = True
+        exchange.authenticated = exchange.scope[ADMITTED] = True
         exchange.deadline = deadline_of(self._config, call.timeout_s, exchange.arrival, age)
 
-    async def _body(self, exchange: Exchange, scope: Scope, receive: Receive, budget: ByteBudget) -> bytes:
+    async def _body(self, exchange: Exchange, budget: ByteBudget) -> bytes:
         timeout = self._config.body_timeout_s
         if exchange.deadline is not None:
             timeout = min(timeout, exchange.deadline - self._clock.monotonic())
-        return await read_body(scope, receive, self._config.max_body_bytes, budget, timeout)
+        return await read_body(exchange, self._config.max_body_bytes, budget, timeout)
 
-    async def _unverified_body(self, exchange: Exchange, scope: Scope, receive: Receive) -> bytes:
+    async def _unverified_body(self, exchange: Exchange) -> bytes:
         """A body that must be read before its sender is proven: only so many at once, on a budget of their own."""
         if self._unverified_bodies >= self._config.max_unverified_bodies:
             raise Refused(503, "body_budget", "Too many unverified requests at once.")
         self._unverified_bodies += 1
         try:
-            return await self._body(exchange, scope, receive, self._unverified)
+            return await self._body(exchange, self._unverified)
         finally:
             self._unverified_bodies -= 1
 
@@ -164,36 +163,33 @@ class AxonApp:
         except TimeoutError as error:
             raise Refused(503, DeadlineMissed.reason, "No answer was ready in time.") from error
 
-    async def _turn_away(self, scope: Scope, send: Send) -> None:
+    async def _turn_away(self, exchange: Exchange) -> None:
         """Everything that is not the synapse: a greeting for `GET /`, 404 or 405 for the rest."""
-        exchange = Exchange.begin(scope, self._clock)
-        method, path = scope["method"], scope["path"]
+        method, path = exchange.scope["method"], exchange.scope["path"]
         if path == "/" and method in ("GET", "HEAD"):
             exchange.reason = "greeting"
             await self._pace()
-            await self._send(send, 200, GREETING, [(b"content-type", b"text/plain; charset=utf-8")])
+            await _send(exchange, 200, _TEXT_HEAD, GREETING)
             self._metrics.count(exchange.dialect, 200, "greeting")
         elif path == PATH:
-            await self._refuse(exchange, Refused(405, "method", "Only POST is answered here."), send)
+            await self._refuse(exchange, Refused(405, "method", "Only POST is answered here."))
         else:
-            await self._refuse(exchange, Refused(404, "unknown_path", "Nothing is served at this path."), send)
+            await self._refuse(exchange, Refused(404, "unknown_path", "Nothing is served at this path."))
 
-    async def _refuse(self, exchange: Exchange, refused: Refused, send: Send) -> None:
+    async def _refuse(self, exchange: Exchange, refused: Refused) -> None:
         exchange.status, exchange.reason = refused.status, refused.reason
         if not exchange.authenticated:
             await self._pace()
-        body, headers = error_reply(exchange.dialect, refused)
-        if refused.status in (408, 503):
-            headers.append((b"connection", b"close"))
-        await self._reply(exchange, refused.status, body, headers, send)
+        head, body = error_reply(exchange.dialect, refused)
+        await self._reply(exchange, refused.status, head, body)
 
     async def _pace(self) -> None:
         """Let a flood of strangers wait for its answers: a connection that waits asks nothing, so others are served."""
         if not self._junk.take(self._clock.monotonic()):
             await asyncio.sleep(self._config.junk_delay_s)
 
-    async def _reply(self, exchange: Exchange, status: int, body: bytes, headers: Headers, send: Send) -> None:
-        await self._send(send, status, body, [_JSON, *headers])
+    async def _reply(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
+        await _send(exchange, status, head, body)
         now = self._clock.monotonic()
         self._metrics.count(exchange.dialect, status, exchange.reason)
         if status == 200:
@@ -201,11 +197,6 @@ class AxonApp:
             self._metrics.observe(exchange.arrival, exchange.marks)
         if self._on_request and (exchange.authenticated or (exchange.call is not None and self._samples.take(now))):
             self._report(self._on_request, exchange.record(now))
-
-    async def _send(self, send: Send, status: int, body: bytes, headers: Headers) -> None:
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
     def _report(self, callback: OnRequest, record: RequestRecord) -> None:
         try:
@@ -226,6 +217,18 @@ class AxonApp:
         self._in_flight -= 1
         if self._in_flight == 0:
             self._idle.set()
+
+
+async def _send(exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
+    """One whole response, in one write where the server can."""
+    reply = exchange.scope.get(REPLY)
+    if reply is not None:
+        reply(status, head, body)
+        return
+    lines = (line.partition(b": ") for line in head.split(b"\r\n")[:-1])
+    headers = [*((name, value) for name, _, value in lines), (b"content-length", b"%d" % len(body))]
+    await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+    await exchange.send({"type": "http.response.body", "body": body})
 
 
 async def _parse(body: bytes, body_hash: str) -> bytes:

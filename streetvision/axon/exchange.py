@@ -23,6 +23,8 @@ ADMITTED = "streetvision.admitted"
 """Key in a request's scope, set once its caller is proven: such a connection is never closed to make room."""
 BODY_COMPLETE = "streetvision.body_complete"
 """Key in a request's scope, set when the whole body has arrived: `receive` then answers without waiting."""
+REPLY = "streetvision.reply"
+"""Key in a request's scope: `(status, head, body)` sends a whole response; `head` is header lines, each ending CRLF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Clock:
 class Exchange:
     """What is known of a request so far; times are monotonic seconds."""
 
+    scope: Scope
+    receive: Receive
+    send: Send
     headers: dict[bytes, bytes]
     dialect: Dialect
     remote: str
@@ -54,11 +59,20 @@ class Exchange:
     """Ends of the stages reached, in the order of StageTimings."""
 
     @classmethod
-    def begin(cls, scope: Scope, clock: Clock) -> Exchange:
+    def begin(cls, scope: Scope, receive: Receive, send: Send, clock: Clock) -> Exchange:
         """Start the clock of a request whose headers have arrived."""
         headers = dict(scope["headers"])
         peer = scope.get("client")
-        return cls(headers, dialect_of(headers), peer[0] if peer else "", clock.wall_ns(), clock.monotonic())
+        return cls(
+            scope=scope,
+            receive=receive,
+            send=send,
+            headers=headers,
+            dialect=dialect_of(headers),
+            remote=peer[0] if peer else "",
+            wall_ns=clock.wall_ns(),
+            arrival=clock.monotonic(),
+        )
 
     def timings(self) -> StageTimings:
         """Durations of the stages reached."""
@@ -85,9 +99,10 @@ class Exchange:
         )
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
+async def read_body(exchange: Exchange, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
     """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. Holds `budget` while it reads."""
-    if BODY_COMPLETE in scope:
+    receive = exchange.receive
+    if BODY_COMPLETE in exchange.scope:
         message = await receive()
         body: bytes = message.get("body", b"")
         if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:

@@ -23,7 +23,7 @@ class SeenNonces:
     def seen(self, hotkey: str, nonce: int, now: float) -> bool:
         """Whether this nonce was stored within the retention; `now` is monotonic seconds."""
         self._turn(now)
-        return any(nonce in generation.get(hotkey, ()) for generation in (self._young, self._old))
+        return nonce in self._young.get(hotkey, ()) or nonce in self._old.get(hotkey, ())
 
     def store(self, hotkey: str, nonce: int, now: float, *, registered: bool) -> bool:
         """Remember a verified nonce; False when the table has no room left for this hotkey."""

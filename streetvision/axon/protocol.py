@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE
+from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE, REPLY
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.wire import Dialect
 
 MAX_PIPELINED = 8
+CLOSING = (408, 503)
+"""Statuses after which the connection is closed: a caller that is too slow, or a miner that may be about to go."""
 DISCARD_BYTES = 8 << 20
 """Unwanted body bytes read and thrown away so that the caller can read its refusal instead of meeting a reset."""
 
@@ -37,10 +40,18 @@ class Watch:
         self._open[connection] = None
         self.metrics.connections.set(len(self._open))
         if len(self._open) > self._max:
-            victim = min(self._open, key=lambda c: c.standing)
+            victim = self._least_deserving(connection)
             self.metrics.dropped("evicted")
             self.closed(victim)
             victim.transport.abort()
+
+    def _least_deserving(self, newest: GuardedProtocol) -> GuardedProtocol:
+        """The oldest stranger, else the oldest idle caller, else the newcomer: in a flood the first one looked at."""
+        for standing in (0, 1):
+            found = next((c for c in self._open if c.standing == standing and c is not newest), None)
+            if found is not None:
+                return found
+        return newest
 
     def connections(self) -> list[GuardedProtocol]:
         """All open connections."""
@@ -64,35 +75,6 @@ class Watch:
             self.sweep(loop.time())
 
 
-class OneWrite:
-    """A transport that sends a response's head together with its body: the second system call costs more than the rest.
-
-    uvicorn writes them one after the other; only `write` and `close` are called while a head is held.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        """Send, or hold a head until its body comes; an interim response goes at once."""
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
-            self._head = data
-            return
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """Send what is held and close."""
-        if self._head:
-            self.write(b"")
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._transport, name)
-
-
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -109,7 +91,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._watch = watch
         self.headers_by: float | None = None
         self._max_header_bytes = watch.config.max_header_bytes
-        self._head_bytes = self._header_bytes = 0
+        self._head_bytes = self._chunk_bytes = 0
         self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
         self._discarded = 0
         self._served = False
@@ -128,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Start the clock for the first request's headers."""
-        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]  # stands in for a transport
+        super().connection_made(transport)
         self._await_headers()
         self._watch.opened(self)
 
@@ -144,7 +126,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.busy and self.headers_by is None:
             self._await_headers()
         try:
-            self._begun_in_chunk = False
+            self._begun_in_chunk, self._chunk_bytes = False, len(data)
             self.parser.feed_data(data)
             if self._in_head and not self._begun_in_chunk:
                 self._count_head(len(data))
@@ -160,27 +142,24 @@ class GuardedProtocol(HttpToolsProtocol):
         """Count this request's head from nothing."""
         super().on_message_begin()
         self._in_head = self._head_begun = self._begun_in_chunk = True
-        self._head_bytes = self._header_bytes = 0
+        self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header, or a trailer, within the limit."""
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._max_header_bytes:
-            self._check_head(self._header_bytes)
+        """Collect a header; trailers after a chunked body are dropped."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, unless too many wait already."""
-        self._check_head(self._header_bytes + len(self.url))
+        if self._chunk_bytes > self._max_header_bytes:
+            self._check_head(sum(len(name) + len(value) for name, value in self.headers) + len(self.url))
         self._in_head, self._head_begun, self.headers_by, self._discarded = False, False, None, 0
         if len(self.pipeline) >= MAX_PIPELINED:
             self._watch.metrics.dropped("pipelining")
             self.transport.abort()
             raise _Abuse
         super().on_headers_complete()
+        self.scope[REPLY] = partial(_reply_at_once, self.cycle)  # type: ignore[literal-required]  # a key of our own
 
     def on_body(self, body: bytes) -> None:
         """Buffer the body, or throw a bounded part of it away once the request was answered."""
@@ -235,3 +214,20 @@ class GuardedProtocol(HttpToolsProtocol):
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
             self.transport.close()
+
+
+def _reply_at_once(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
+    """Send a whole response in one write: uvicorn's way checks each header and makes two system calls."""
+    if cycle.disconnected:
+        return
+    if status in CLOSING:
+        cycle.keep_alive = False
+    framing = b"" if cycle.keep_alive else b"connection: close\r\n"
+    shown = b"" if cycle.scope["method"] == "HEAD" else body
+    cycle.response_started = cycle.response_complete = True
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    cycle.transport.write(STATUS_LINE[status] + head + framing + length + shown)
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

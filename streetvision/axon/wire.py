@@ -21,15 +21,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import pybase64
 
 from streetvision.subnet import SUBNET
 
+JSON_HEAD = b"content-type: application/json\r\n"
 EMPTY_HASH = hashlib.sha3_256(b"").hexdigest()
 PATH = f"/{SUBNET.synapse}"
 SMALL_BODY = 1 << 20
@@ -65,8 +65,7 @@ class WireError(Refused):
     """The request itself is malformed; the only exception that parsing raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What a request's headers claim; nothing in it is true before the signature verifies."""
 
     dialect: Dialect
@@ -242,27 +241,25 @@ def answer_body(probability: float) -> bytes:
     return b'{"%s":%s}' % (SUBNET.answer_field.encode(), repr(float(probability)).encode())
 
 
-def answer_headers(call: Call, own_hotkey: str, process_time_s: float) -> list[tuple[bytes, bytes]]:
-    """Headers of a successful reply: what a dendrite merges into its synapse, of checked shape throughout."""
+def answer_head(call: Call, own_hotkey: str, process_time_s: float) -> bytes:
+    """Header lines of a successful reply: what a dendrite merges into its synapse, of checked shape throughout."""
     if call.dialect is not Dialect.LEGACY:
-        return []
-    return [
-        (b"name", SUBNET.synapse.encode()),
-        (b"bt_header_axon_status_code", b"200"),
-        (b"bt_header_axon_status_message", b"Success"),
-        (b"bt_header_axon_process_time", b"%.6f" % process_time_s),
-        (b"bt_header_axon_hotkey", own_hotkey.encode()),
-        (b"bt_header_dendrite_hotkey", call.hotkey.encode()),
-        (b"computed_body_hash", call.body_hash.encode()),
-    ]
+        return JSON_HEAD
+    return (
+        f"content-type: application/json\r\nname: {SUBNET.synapse}\r\n"
+        "bt_header_axon_status_code: 200\r\nbt_header_axon_status_message: Success\r\n"
+        f"bt_header_axon_process_time: {process_time_s:.6f}\r\nbt_header_axon_hotkey: {own_hotkey}\r\n"
+        f"bt_header_dendrite_hotkey: {call.hotkey}\r\ncomputed_body_hash: {call.body_hash}\r\n"
+    ).encode()
 
 
-def error_reply(dialect: Dialect, refused: Refused) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Body and headers of a refusal, in the caller's dialect; nothing the caller sent is in them."""
+def error_reply(dialect: Dialect, refused: Refused) -> tuple[bytes, bytes]:
+    """Header lines and body of a refusal, in the caller's dialect; nothing the caller sent is in them."""
     if dialect is Dialect.BTAUTH:
-        return json.dumps({"status": refused.status, "message": refused.message}).encode(), []
-    headers = [
-        (b"bt_header_axon_status_code", b"%d" % refused.status),
-        (b"bt_header_axon_status_message", refused.message.encode("ascii", "replace")),
-    ]
-    return json.dumps({"message": refused.message}).encode(), headers if dialect is Dialect.LEGACY else []
+        return JSON_HEAD, json.dumps({"status": refused.status, "message": refused.message}).encode()
+    body = json.dumps({"message": refused.message}).encode()
+    if dialect is Dialect.NONE:
+        return JSON_HEAD, body
+    message = "".join(c if " " <= c <= "~" else " " for c in refused.message[:200])
+    status = f"bt_header_axon_status_code: {refused.status}\r\nbt_header_axon_status_message: {message}\r\n"
+    return JSON_HEAD + status.encode(), body

@@ -7,11 +7,19 @@ import socket
 import time
 from typing import Any
 
+import httpx
 import pytest
 from bittensor import http_auth
+from prometheus_client import CollectorRegistry
 
 from streetvision.axon import sockets
+from streetvision.axon.admission import Admission
+from streetvision.axon.app import AxonApp
+from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
+from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.server import OpenGate
+from streetvision.axon.signatures import verify
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, Overloaded, RunnerFailure
 from streetvision.errors import OperatorError
 
@@ -352,3 +360,53 @@ def test_a_machine_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_stock_shape_of_the_error_body(axon: Any, kit: Any) -> None:
     reply = await axon.ask(headers=kit.signed(kit.EVE))
     assert json.loads(reply.body) == {"message": "The hotkey is not registered on this subnet."}
+
+
+async def test_head_has_no_body(axon: Any) -> None:
+    reader, writer = await axon.connect()
+    writer.write(b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == b""
+    writer.close()
+
+
+async def test_an_engines_message_cannot_forge_headers(make_axon: Any, kit: Any) -> None:
+    async def refuse(image: bytes) -> Any:
+        raise BadImage("bad\r\nx-forged: 1\r\n\r\nbody")
+
+    axon = await make_axon(predictor=kit.CountingPredictor(refuse))
+    reply = await axon.ask()
+    assert (reply.status, "x-forged" in reply.headers) == (400, False)
+
+
+async def test_a_bug_in_the_predictor_is_500_and_tells_nothing(make_axon: Any, kit: Any) -> None:
+    async def crash(image: bytes) -> Any:
+        raise KeyError("secret")
+
+    axon = await make_axon(predictor=kit.CountingPredictor(crash))
+    reply = await axon.ask()
+    assert (reply.status, b"secret" in reply.body) == (500, False)
+    assert axon.counted(500, "internal") == 1
+
+
+async def test_a_caller_that_leaves_is_counted(axon: Any, kit: Any) -> None:
+    _, writer = await axon.connect()
+    writer.write(kit.encode("POST", "/ImageSynapse", kit.signed() | {"content-length": "1000"}, b"{"))
+    await asyncio.sleep(0.05)
+    writer.close()
+    while not axon.counted(499, "disconnected"):
+        await asyncio.sleep(0.005)
+    assert axon.predictor.images == []
+
+
+async def test_the_application_runs_on_any_asgi_server(kit: Any) -> None:
+    config = AxonConfig(hotkey=kit.MINER.ss58_address)
+    admission = Admission(config, lambda: kit.SNAPSHOT, OpenGate(), verify)
+    app = AxonApp(config, kit.CountingPredictor(), admission, AxonMetrics(CollectorRegistry()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://miner") as client:
+        answered = await client.post("/ImageSynapse", headers=kit.signed(), content=kit.request_body(b"image"))
+        refused = await client.get("/x")
+    assert (answered.status_code, answered.json()) == (200, {"prediction": 0.75})
+    assert answered.headers["bt_header_axon_status_code"] == "200"
+    assert refused.status_code == 404
