@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-CPU = (["axon.py"], ["decode.py"], ["engine.py"])
+CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["memory.py"])
 GPU = (["head.py", "--json", str(HERE / "results" / "head.json")],)
 
 

@@ -171,7 +171,7 @@ class Settings:
         "--axon.requests_per_minute",
         "AXON_REQUESTS_PER_MINUTE",
         "Quota of one hotkey; beyond it the answer is 429.",
-        _integer(1, 1_000_000),
+        _integer(1, 100_000),
     )
     axon_deadline_margin: float = _setting(
         0.5,

@@ -16,6 +16,9 @@ from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint
 
+NONCE_MINUTES = 3
+"""A nonce is remembered for up to two windows of 66 s."""
+
 MOCK_SOCKET = "mock.sock"
 """Name of the mocked chain's socket in the state folder."""
 
@@ -63,7 +66,8 @@ def mock_network(settings: Settings) -> MockNetwork:
 
 
 def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
-    """The axon's part of the settings."""
+    """The axon's part of the settings. The table of seen nonces must hold all that the quota admits meanwhile."""
+    nonces = NONCE_MINUTES * settings.axon_requests_per_minute
     return AxonConfig(
         hotkey=hotkey,
         hosts=(settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts,
@@ -72,6 +76,8 @@ def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
         allow_non_registered=settings.blacklist_allow_non_registered,
         min_stake=settings.blacklist_min_stake,
         quota_per_minute=settings.axon_requests_per_minute,
+        nonces_per_hotkey=max(AxonConfig.nonces_per_hotkey, nonces),
+        nonces_total=max(AxonConfig.nonces_total, 8 * nonces),
         max_body_bytes=settings.axon_max_body_mib * MIB,
         deadline_margin_s=settings.axon_deadline_margin,
     )
