@@ -61,6 +61,10 @@ def configure_logging(*, debug: bool = False, as_json: bool = False, stream: Tex
 def _take_over_handlers() -> None:
     """Libraries that print through handlers of their own (torch does) would break a log of JSON lines."""
     for known in list(logging.root.manager.loggerDict.values()):
-        if isinstance(known, logging.Logger) and any(type(h) is logging.StreamHandler for h in known.handlers):
-            known.handlers.clear()
+        if isinstance(known, logging.Logger) and any(_prints(handler) for handler in known.handlers):
+            known.handlers = [handler for handler in known.handlers if not _prints(handler)]
             known.propagate = True
+
+
+def _prints(handler: logging.Handler) -> bool:
+    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
