@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 _HUMAN = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <7}</level> | <level>{message}</level>"
 
 
-class _Intercept(logging.Handler):
+class Intercept(logging.Handler):
     """Send the standard library's records (uvicorn, the SDK, torch) to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on, under the name of the room or library it comes from."""
         level: str | int = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
         package, _, rest = record.name.partition(".")
         room = rest.partition(".")[0] if package == "streetvision" else record.name
@@ -53,7 +54,7 @@ def configure_logging(*, debug: bool = False, as_json: bool = False, stream: Tex
     else:
         logger.add(target, level=level, format=_HUMAN, colorize=target.isatty(), backtrace=False, diagnose=False)
     _take_over_handlers()
-    logging.basicConfig(handlers=[_Intercept()], level=logging.INFO if debug else logging.WARNING, force=True)
+    logging.basicConfig(handlers=[Intercept()], level=logging.INFO if debug else logging.WARNING, force=True)
     # Our own rooms that must run without loguru (engine, models) log through the standard library.
     logging.getLogger("streetvision").setLevel(logging.DEBUG if debug else logging.INFO)
 
@@ -67,4 +68,4 @@ def _take_over_handlers() -> None:
 
 
 def _prints(handler: logging.Handler) -> bool:
-    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    return getattr(handler, "stream", None) in (sys.stderr, sys.stdout)

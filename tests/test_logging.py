@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+import sys
 
 import numpy as np
 import pytest
@@ -19,11 +19,8 @@ from streetvision.request_log import RequestLog, describe_request
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    target = io.StringIO()
-    yield target
-    logger.remove()
-    logging.getLogger().handlers.clear()
+def stream() -> io.StringIO:
+    return io.StringIO()
 
 
 def record(status: int = 200, reason: str = "ok") -> RequestRecord:
@@ -47,17 +44,16 @@ def test_json_lines_hold_message_level_and_exception(stream: io.StringIO) -> Non
     assert second["exception"] == "no"
 
 
-def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO) -> None:
+def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
     noisy = logging.getLogger("noisylib")
-    own = io.StringIO()
-    noisy.addHandler(logging.StreamHandler(own))
+    noisy.addHandler(logging.StreamHandler(sys.stderr))
     noisy.propagate = False
     configure_logging(as_json=True, stream=stream)
     noisy.warning("look")
     logging.getLogger("streetvision.engine.runner").info("warm")
     messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
     assert messages == ["noisylib: look", "engine: warm"]
-    assert own.getvalue() == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_debug_lines_only_when_asked(stream: io.StringIO) -> None:
