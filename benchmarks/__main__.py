@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["memory.py"])
-GPU = (["head.py", "--json", str(HERE / "results" / "head.json")],)
+CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"])
+GPU = (["head.py"],)
 
 
 def main() -> int:

@@ -1,10 +1,11 @@
-"""What the benchmarks without torch share: the machine, percentiles, one table on stdout, one JSON file in results/."""
+"""What the benchmarks share: the machine, percentiles, one table on stdout, one JSON file in results/."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,16 @@ def machine() -> dict[str, str | int | float]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load_at_start": round(os.getloadavg()[0], 2),
-    }
+    } | _torch()
+
+
+def _torch() -> dict[str, str | int | float]:
+    """Torch and the device, for the benchmarks that use it; the others need not wait for its import."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    facts: dict[str, str | int | float] = {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    return facts | ({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 import triton
+from harness import RESULTS, Row, machine, report
 from streetvision_kernels.head import fused_head
 from streetvision_kernels.head_oracle import head_oracle
-from torch_report import Row, report
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WIDTHS = (384, 768, 1024)
@@ -81,15 +81,15 @@ def copy_bandwidth() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the rows and the machine here")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for head.json")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("The fused head runs on CUDA alone, and this machine has no CUDA device; nothing was measured.")
     torch._dynamo.config.recompile_limit = 64
-    ceiling = copy_bandwidth()
+    where, ceiling = machine(), copy_bandwidth()
     rows = [measure(n, d, ceiling) for d in WIDTHS for n in arguments.batches]
-    report(f"head ({ceiling / 1e12:.2f} TB/s copy)", rows, arguments.json)
+    report("head", f"The fused head ({ceiling / 1e12:.2f} TB/s copy)", rows, where, arguments.results)
 
 
 if __name__ == "__main__":

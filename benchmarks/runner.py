@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch_report import Row, report
+from harness import RESULTS, Row, machine, report
 
 from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.models.config import HeadConfig, ModelConfig
@@ -60,17 +60,18 @@ def row(size: str, mode: str, step: WarmupStep) -> Row:
 def main() -> None:
     cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the rows and the machine here")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for runner.json")
     parser.add_argument("--models", nargs="+", choices=["tiny", *WIDTHS], default=list(WIDTHS) if cuda else ["tiny"])
     parser.add_argument("--modes", nargs="+", choices=MODES, default=["regional"] if cuda else ["eager", "regional"])
     parser.add_argument("--buckets", type=int, nargs="+", default=[1, 8, 32, 128] if cuda else [1, 2, 4, 8])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
+    where = machine()
     rows: list[Row] = []
     for size in arguments.models:
         for mode in arguments.modes:
             rows += measure(size, mode, arguments.buckets, arguments.device)
-    report("runner", rows, arguments.json)
+    report("runner", "The runner, upload and download included", rows, where, arguments.results)
 
 
 if __name__ == "__main__":
