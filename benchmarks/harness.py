@@ -19,14 +19,15 @@ def machine() -> dict[str, str | int | float]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
+    facts: dict[str, str | int | float] = {
         "cpu": names[0] if names else platform.processor(),
         "cpus": os.cpu_count() or 0,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load_at_start": round(os.getloadavg()[0], 2),
-    } | _torch()
+    }
+    return facts | _torch()
 
 
 def _torch() -> dict[str, str | int | float]:
