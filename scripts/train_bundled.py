@@ -1,7 +1,8 @@
-"""Train the checkpoint that ships with the package: `python scripts/train_bundled.py --budget-s 360`.
+"""Train the checkpoint that ships with the package, then calibrate and measure it on fresh scenes.
 
-On one H100 with 16 cores this takes under ten minutes, rendering and evaluation included. `--smoke` runs every step in
-about a minute on a CPU and leaves a useless checkpoint.
+`python scripts/train_bundled.py` does both. On one H100 with 16 cores training takes under ten minutes, rendering
+included. Measuring needs no GPU: `--only train` and `--only measure` do one part, on different machines if need be.
+`--smoke` runs every step in about a minute on a CPU and leaves a useless checkpoint.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("streetvision/assets/bundled"), help="checkpoint folder")
     parser.add_argument("--metrics", type=Path, help="also write the figures to this JSON file")
-    parser.add_argument("--budget-s", type=float, default=360.0, help="training time in seconds")
-    parser.add_argument("--batch", type=int, default=512, help="pictures per step")
-    parser.add_argument("--depth", type=int, default=10, help="transformer blocks")
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
-    parser.add_argument("--workers", type=int, default=15, help="processes that render")
+    parser.add_argument("--only", choices=("train", "measure"), help="do one part")
+    parser.add_argument("--budget-s", type=float, default=500.0, help="training time in seconds")
+    parser.add_argument("--batch", type=int, default=384, help="pictures per step")
+    parser.add_argument("--depth", type=int, default=8, help="transformer blocks")
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--adamw", action="store_true", help="AdamW for all weights in place of Muon for matrices")
+    parser.add_argument("--workers", type=int, default=14, help="processes that render")
     parser.add_argument("--test", type=int, default=4000, help="scenes to measure on")
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
     parser.add_argument("--photos", type=Path, help="folder of photographs without works, for the false positive rate")
     parser.add_argument("--device", default="cuda", help="torch device")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
     parser.add_argument("--smoke", action="store_true", help="run everything with tiny settings")
     return parser.parse_args()
@@ -34,37 +38,38 @@ def main() -> None:
     """Train, measure, write."""
     import torch
 
-    from streetvision.training.bundle import MeasureSettings, make_bundle
+    from streetvision.training.bundle import MeasureSettings, measure_bundle, train_bundle
     from streetvision.training.train import TrainSettings, scaled_down
 
     arguments = parse()
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
     settings = TrainSettings(
         budget_s=arguments.budget_s,
         batch=arguments.batch,
         learning_rate=arguments.learning_rate,
+        muon=not arguments.adamw,
         workers=arguments.workers,
         seed=arguments.seed,
     )
     test, native = arguments.test, arguments.native_test
-    measure = MeasureSettings(
-        calibration=max(test * 3 // 8, 8), test=test, native_calibration=native // 4, native_test=native
-    )
-    measure = MeasureSettings(**{**measure.__dict__, "workers": arguments.workers + 1})
+    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, arguments.workers)
     if arguments.smoke:
         settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 1)
-    figures = make_bundle(
-        arguments.out,
-        settings,
-        measure,
-        torch.device(arguments.device),
-        depth=arguments.depth,
-        photos=arguments.photos,
-        log=lambda line: print(line, flush=True),
-    )
+    device = torch.device(arguments.device)
+    if arguments.only != "measure":
+        train_bundle(arguments.out, settings, device, depth=arguments.depth, log=_say)
+    if arguments.only == "train":
+        return
+    figures = measure_bundle(arguments.out, measure, device, photos=arguments.photos, log=_say)
     if arguments.metrics is not None:
         arguments.metrics.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ ALL_PARTS = (
 
 
 def test_a_seed_paints_the_same_picture_in_another_process() -> None:
+    paint = "b''.join(render_scene(s, size=(160, 120)).image.tobytes() for s in range(6))"
     code = (
         "import hashlib; from streetvision.training.scenes import render_scene\n"
-        "print(hashlib.sha256(b''.join(render_scene(s, size=(160, 120)).image.tobytes() for s in range(6))).hexdigest())"
+        f"print(hashlib.sha256({paint}).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     here = hashlib.sha256(b"".join(render_scene(s, size=(160, 120)).image.tobytes() for s in range(6))).hexdigest()

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.models.config import ModelConfig
+from streetvision.models.dinov3 import build, load
+from streetvision.training import bundle, evaluation
+from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
+from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view, jitter
+from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
+from streetvision.training.scenes import render_scene
+from streetvision.training.train import (
+    TrainingNet,
+    TrainSettings,
+    _optimizers,
+    learning_rate,
+    loss_of,
+    scaled_down,
+    tied,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pool() -> ScenePool:
+    ring = ScenePool(24, (128, 96), CPU)
+    ring.add(render_chunk(1_000_000_000, np.zeros((24, 96, 128, 3), np.uint8)))
+    return ring
+
+
+def quick_config() -> ModelConfig:
+    return replace(bundled_config(depth=1), input_size=96)
+
+
+def test_the_ring_keeps_the_newest_scenes() -> None:
+    ring = ScenePool(4, (64, 64), CPU)
+    for first in (0, 2, 4):
+        ring.add(render_chunk(first, np.zeros((2, 64, 64, 3), np.uint8)))
+    assert ring.filled == 4
+    assert ring.rendered == 6
+    for index, seed in enumerate((4, 5, 2, 3)):
+        np.testing.assert_array_equal(ring.images[index].numpy(), render_scene(seed, size=(64, 64)).image)
+
+
+def test_a_batch_is_augmented_and_labelled_by_what_it_shows(pool: ScenePool) -> None:
+    batch = pool.batch(64, 64, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    assert batch.pixels.shape == (64, 3, 64, 64)
+    assert 0.0 <= float(batch.pixels.min()) < float(batch.pixels.max()) <= 255.0
+    assert batch.patches.shape == (64, 16)
+    assert set(batch.targets.tolist()) == {0.0, 1.0}
+    assert set(batch.weights.tolist()) <= {0.0, 1.0}
+    assert not batch.patches[batch.targets == 0].any(), "a picture without works has no patch with works"
+
+
+def test_what_a_crop_cuts_out_is_not_shown() -> None:
+    objects = torch.zeros(3, MAX_OBJECTS, 6)
+    objects[:, 0] = torch.tensor((0.0, 0.0, 0.2, 0.2, 1.0, 0.04))
+    keep = torch.tensor(
+        [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]], [[0.8, 0.0, 0.13], [0.0, 1.0, 0.0]]]
+    )
+    shown, doubtful = in_view(objects, keep)
+    assert shown[:, 0].tolist() == [True, False, False]
+    assert doubtful[:, 0].tolist() == [False, False, True]
+    assert not shown[:, 1:].any()
+
+
+def test_whole_pictures_and_levels_are_mixed() -> None:
+    recipes = draw_training_recipes(np.random.default_rng(0), 2000, 128, 96)
+    square = recipes.wide == recipes.high
+    assert 0.55 < square.mean() < 0.75
+    assert ((recipes.left >= 0) & (recipes.left + recipes.wide <= 128.01)).all()
+    assert ((recipes.top >= 0) & (recipes.top + recipes.high <= 96.01)).all()
+    assert (recipes.angle[~square] == 0).all()
+    assert WHOLE not in (0, 1, 2, 3)
+
+
+def test_jitter_keeps_range_and_varies() -> None:
+    pixels = torch.full((16, 3, 24, 24), 120.0)
+    out = jitter(pixels, torch.Generator().manual_seed(0))
+    assert 0.0 <= float(out.min()) <= float(out.max()) <= 255.0
+    assert out.mean(dim=(1, 2, 3)).std() > 5.0
+
+
+def test_the_largest_objects_are_packed_first() -> None:
+    scene = next(
+        s for s in (render_scene(seed, roadwork=True, size=(192, 144)) for seed in range(40)) if len(s.objects) > 2
+    )
+    table = pack_objects(scene)
+    evidence = table[:, 4] * table[:, 5]
+    assert table.shape == (MAX_OBJECTS, 6)
+    assert (np.diff(evidence) <= 1e-7).all()
+    assert evidence[0] == pytest.approx(max(one.visible * one.area / one.legible for one in scene.objects), rel=1e-5)
+
+
+def test_workers_render_the_seeds_they_are_given() -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    with SceneWorkers(2, size=(64, 64), first_seed=500, chunk=4) as workers:
+        while len(seen) < 3:
+            workers.poll(lambda chunk: seen.append((chunk.images.copy(), chunk.labels)), wait_s=10.0)
+    known = {render_scene(seed, size=(64, 64)).image.tobytes() for seed in range(500, 540)}
+    assert all(image.tobytes() in known for images, _ in seen for image in images)
+
+
+def test_one_core_maps_in_this_process() -> None:
+    assert list(map_on_cores(abs, [-1, 2, -3], workers=1)) == [1, 2, 3]
+
+
+def test_tied_networks_share_every_parameter() -> None:
+    config = quick_config()
+    net = build(config)
+    coarse = tied(net, config, 64)
+    assert [id(p) for p in coarse.parameters()] == [id(p) for p in net.parameters()]
+    learner = TrainingNet(net, coarse)
+    assert len(list(learner.parameters())) == len(list(net.parameters())) + 2
+    for size, patches in ((96, 36), (64, 16)):
+        logits, local = learner(torch.rand(2, 3, size, size) * 255)
+        assert logits.shape == (2,)
+        assert local.shape == (2, patches)
+
+
+def test_training_lowers_the_loss(pool: ScenePool) -> None:
+    torch.manual_seed(0)
+    settings = TrainSettings()
+    learner = TrainingNet(build(quick_config()))
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
+    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    losses = []
+    for _ in range(40):
+        logits, patches = learner(batch.pixels)
+        loss = loss_of(logits, patches, batch, settings)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * max(losses[:3])
+
+
+@pytest.mark.parametrize("muon", [False, True])
+def test_every_weight_has_one_optimizer(muon: bool) -> None:
+    learner = TrainingNet(build(quick_config()))
+    optimizers = _optimizers(learner, TrainSettings(muon=muon))
+    held = [id(p) for one in optimizers for group in one.param_groups for p in group["params"]]
+    assert len(optimizers) == 1 + muon
+    assert sorted(held) == sorted(id(p) for p in learner.parameters())
+
+
+def test_doubtful_pictures_do_not_count_in_the_loss(pool: ScenePool) -> None:
+    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = replace(batch, weights=torch.tensor([1.0] * 4 + [0.0] * 4))
+    logits, patches = torch.zeros(8, requires_grad=True), torch.zeros(8, 36)
+    torch.autograd.backward(loss_of(logits, patches, batch, TrainSettings()))
+    assert logits.grad is not None
+    assert (logits.grad[:4] != 0).all()
+    assert (logits.grad[4:] == 0).all()
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    settings = TrainSettings(learning_rate=1.0, warmup=0.1)
+    rates = [learning_rate(settings, progress / 100) for progress in range(101)]
+    assert max(rates) == rates[10] == pytest.approx(1.0)
+    assert all(a <= b for a, b in pairwise(rates[:11]))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+    assert rates[-1] == pytest.approx(0.01)
+
+
+def test_a_view_knows_whether_the_crop_kept_the_works() -> None:
+    views = [evaluation.scene_views(seed, 64) for seed in range(30, 38)]
+    assert all(set(one) == set(evaluation.VIEWS) for one in views)
+    for one in views:
+        assert one["clean"].label == one["clean"].in_view
+        assert all(view.pixels.shape == (64, 64, 3) for view in one.values())
+        assert not any(view.in_view and not view.label for view in one.values())
+
+
+def test_train_measure_and_write_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
+    monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
+    folder = tmp_path / "bundled"
+    lines: list[str] = []
+    train_bundle(folder, scaled_down(TrainSettings()), CPU, depth=1, log=lines.append)
+    figures = measure_bundle(folder, MeasureSettings(10, 6, 2, 2, 1), CPU, log=lines.append)
+    config = load(folder).config
+    assert config.card["figures"] == json.loads(json.dumps(figures))
+    assert "drawings" in config.card["what"]
+    assert config.temperature == figures["temperature"]
+    assert set(figures["views"]) == {*evaluation.VIEWS, evaluation.NATIVE_VIEW}
+    assert figures["training"]["steps"] == 4
+    assert "never seen a photograph" in " ".join((folder / "README.md").read_text(encoding="utf-8").split())
