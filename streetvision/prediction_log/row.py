@@ -62,6 +62,8 @@ class LogFilter:
     """Unix seconds, exclusive."""
     validator: str | None = None
     """Hotkey, ss58."""
+    uid: int | None = None
+    """The validator's UID at the time of the request."""
     model: str | None = None
     """Model version."""
     min_score: float | None = None
