@@ -37,7 +37,7 @@ def render_benchmarks(folder: Path) -> str:
 def _section(name: str, result: dict[str, Any]) -> str:
     columns = list(result["rows"][0])
     machine = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
-    lines = [f"\n## {name}: {result['benchmark']}\n", f"`benchmarks/{name}.py` on {machine}\n"]
+    lines = [f"\n## {name}: {result['benchmark']}\n", f"`benchmarks/{name.partition('-')[0]}.py` on {machine}\n"]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_cell(row[column]) for column in columns) + " |" for row in result["rows"]]
     return "\n".join(lines) + "\n"
