@@ -1,0 +1,84 @@
+"""From what the axon reports to what the tables hold. Runs on the writer's thread."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streetvision.axon.records import RequestRecord
+from streetvision.engine.types import Prediction
+
+UNKNOWN_CERTAINTY = 0.5
+"""Images without an answer are evicted along with the most certain ones."""
+_HALF = np.finfo(np.float16)
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row to be: `values` in the order of schema.COLUMNS without the id, the image's bytes and the vector's."""
+
+    sha256: str | None
+    image: bytes | None
+    certainty: float
+    seen: float
+    values: tuple[Value, ...]
+    embedding: bytes | None
+
+
+def entry_of(record: RequestRecord, *, keep_image: bool = True) -> Entry:
+    """What to write about a request; without its image where memory had no room for it (then no digest is known)."""
+    image = record.image if keep_image else None
+    digest = hashlib.sha256(image).hexdigest() if image else None
+    answer, stages = record.prediction, record.stages
+    values: tuple[Value, ...] = (
+        record.arrival,
+        record.hotkey or "",
+        record.uid,
+        str(record.dialect),
+        record.status,
+        record.reason,
+        digest,
+        len(record.image or b""),
+        *_answer_values(answer, stages.admission, stages.body),
+        stages.reply,
+        record.headroom,
+    )
+    return Entry(
+        sha256=digest,
+        image=image or None,
+        certainty=UNKNOWN_CERTAINTY if answer is None else abs(answer.probability - 0.5),
+        seen=record.arrival,
+        values=values,
+        embedding=None if answer is None else half(answer.embedding),
+    )
+
+
+def _answer_values(answer: Prediction | None, admission: float, body: float) -> tuple[Value, ...]:
+    """From `width` to `inference_s`."""
+    if answer is None:
+        return (0, 0, "", None, None, 0, 0, admission, body, 0.0, 0.0, 0.0)
+    times = answer.timings
+    return (
+        answer.width,
+        answer.height,
+        answer.model_version,
+        answer.probability,
+        answer.logit,
+        answer.views,
+        answer.batch_size,
+        admission,
+        body,
+        times.decode,
+        times.queue,
+        times.inference,
+    )
+
+
+def half(vector: NDArray[np.float32]) -> bytes:
+    """A vector as little-endian float16, its values cut to what that type can hold."""
+    return np.clip(vector, _HALF.min, _HALF.max).astype("<f2").tobytes()

@@ -1,0 +1,105 @@
+"""The log's tables, and how an older file becomes a current one: `PRAGMA user_version` counts the migrations done."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import fields
+
+from streetvision.errors import OperatorError
+from streetvision.prediction_log.row import LogRow
+
+DATABASE = "predictions.sqlite"
+"""File name inside the log's folder."""
+
+COLUMNS = tuple(item.name for item in fields(LogRow) if item.name not in ("image", "embedding"))
+"""Of `requests`, in the order in which rows are written and read; named as in LogRow."""
+
+_FIRST = """
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time REAL NOT NULL,
+    validator TEXT NOT NULL,
+    uid INTEGER,
+    dialect TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    sha256 TEXT,
+    size_bytes INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    model_version TEXT NOT NULL,
+    probability REAL,
+    logit REAL,
+    views INTEGER NOT NULL,
+    batch_size INTEGER NOT NULL,
+    admission_s REAL NOT NULL,
+    body_s REAL NOT NULL,
+    decode_s REAL NOT NULL,
+    queue_s REAL NOT NULL,
+    inference_s REAL NOT NULL,
+    reply_s REAL NOT NULL,
+    headroom_s REAL
+);
+CREATE INDEX requests_time ON requests (time);
+CREATE TABLE embeddings (
+    request INTEGER PRIMARY KEY,
+    vector BLOB NOT NULL
+);
+CREATE TABLE images (
+    sha256 TEXT PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    certainty REAL NOT NULL,
+    seen REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX images_eviction ON images (certainty, seen) WHERE state = 'stored';
+CREATE INDEX images_age ON images (seen);
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+"""`embeddings.vector` is little-endian float16. `images.certainty` is |p - 0.5|, the least of its answers."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
+
+
+class NewerSchema(OperatorError):
+    """The file was written by a newer version of the program."""
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the file up to date, all or nothing; raises NewerSchema or sqlite3.Error.
+
+    `connection` is in autocommit mode. The version is read inside the transaction: two processes may open at once.
+    """
+    check_version(connection, migrations)
+    if version_of(connection) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for script in migrations[version_of(connection) :]:
+            for statement in script.split(";\n"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has seen."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Raise NewerSchema when the file knows more migrations than this program."""
+    version = version_of(connection)
+    if version > len(migrations):
+        raise NewerSchema(
+            f"the prediction log has schema {version}, this version reads up to {len(migrations)}: "
+            "upgrade streetvision, or move the log's folder away to start a new one"
+        )

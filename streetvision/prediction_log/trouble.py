@@ -1,0 +1,61 @@
+"""Why the log cannot be written, in words that are metric labels and in a sentence for the operator."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+from streetvision.prediction_log.schema import NewerSchema
+
+CAUSES = {
+    "disk_full": "the disk is full: free space, or lower --log.max_gib",
+    "read_only": "its folder cannot be written: check its owner and the mount",
+    "locked": "another process keeps the database locked: end it",
+    "corrupt": "the database is damaged",
+    "newer_schema": "it was written by a newer version: upgrade, or move the folder away",
+    "io": "reading or writing its files fails: check the disk",
+    "defect": "of a defect in the program: please report it with the traceback above",
+}
+"""Every cause with what the operator can do."""
+
+_FULL_BELOW = 2**16
+_BY_ERRNO = {
+    errno.ENOSPC: "disk_full",
+    errno.EDQUOT: "disk_full",
+    errno.EROFS: "read_only",
+    errno.EACCES: "read_only",
+    errno.EPERM: "read_only",
+}
+_BY_SQLITE = {
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_READONLY: "read_only",
+    sqlite3.SQLITE_PERM: "read_only",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+}
+
+
+def cause_of(error: OSError | sqlite3.Error | NewerSchema, folder: Path) -> str:
+    """One of CAUSES. SQLite reports a full disk as an I/O error when it hits the shared index: so look at `folder`."""
+    if isinstance(error, NewerSchema):
+        return "newer_schema"
+    if isinstance(error, OSError):
+        return _BY_ERRNO.get(error.errno or 0, "io")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _BY_SQLITE:
+        return _BY_SQLITE[code]
+    return _state_of(folder)
+
+
+def _state_of(folder: Path) -> str:
+    try:
+        state = os.statvfs(folder)
+    except OSError as error:
+        return _BY_ERRNO.get(error.errno or 0, "io")
+    if state.f_bavail * state.f_frsize < _FULL_BELOW:
+        return "disk_full"
+    return "read_only" if state.f_flag & os.ST_RDONLY or not os.access(folder, os.W_OK) else "io"

@@ -1,0 +1,116 @@
+"""What keeps the log within its limits and true to the files on disk; each step is short, so that rows come first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from streetvision.prediction_log.database import LogDatabase
+from streetvision.prediction_log.entry import UNKNOWN_CERTAINTY
+
+_CHUNK = 500
+"""Rows or files looked after in one step."""
+_EVICTABLE = "SELECT sha256, size_bytes FROM images WHERE state = 'stored' ORDER BY certainty DESC, seen LIMIT ?"
+_OLD_IMAGES = "SELECT sha256 FROM images WHERE seen < ? AND state = 'stored' LIMIT ?"
+_FORGET_IMAGES = """
+DELETE FROM images WHERE sha256 IN (SELECT sha256 FROM images WHERE seen < ? AND state <> 'stored' LIMIT ?)
+"""
+_MARK_GONE = "UPDATE images SET state = 'evicted' WHERE sha256 = ? AND state = 'stored' RETURNING size_bytes"
+_ADOPT = """
+INSERT INTO images (sha256, size_bytes, state, certainty, seen) VALUES (?, ?, 'stored', ?, ?)
+ON CONFLICT (sha256) DO UPDATE SET state = 'stored', size_bytes = excluded.size_bytes
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the log may keep."""
+
+    max_bytes: int = 20 * 2**30
+    """Of image files."""
+    max_age_s: float = 90 * 86400.0
+    """Nothing older stays, neither rows nor images."""
+
+
+class Upkeep:
+    """Eviction, ageing and the check of the files. Methods raise OSError and sqlite3.Error."""
+
+    def __init__(self, database: LogDatabase, limits: Limits) -> None:
+        self._database, self._limits = database, limits
+        self._unchecked = [f"{number:02x}" for number in range(255, -1, -1)]
+
+    @property
+    def checked(self) -> bool:
+        """Whether all files were compared with the rows since the log was opened."""
+        return not self._unchecked
+
+    def make_room(self) -> int:
+        """Evict images until the budget holds: the most certain first, among equals the oldest. How many went."""
+        evicted = 0
+        while (excess := self._database.stored_bytes - self._limits.max_bytes) > 0:
+            victims: list[str] = []
+            for digest, size in self._database.db.execute(_EVICTABLE, [_CHUNK]).fetchall():
+                if excess <= 0:
+                    break
+                victims.append(digest)
+                excess -= size
+            if not victims:
+                break
+            self._evict(victims)
+            evicted += len(victims)
+        return evicted
+
+    def forget_old(self, now: float) -> tuple[int, int]:
+        """Delete what is past the age limit (`now`: Unix s), a chunk at a time: (rows deleted, images removed)."""
+        horizon, database = now - self._limits.max_age_s, self._database
+        images = [digest for (digest,) in database.db.execute(_OLD_IMAGES, [horizon, _CHUNK])]
+        self._evict(images)
+        with database.transaction():
+            query = "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE time < ? LIMIT ?) RETURNING id"
+            old = database.db.execute(query, [horizon, _CHUNK]).fetchall()
+            database.db.executemany("DELETE FROM embeddings WHERE request = ?", old)
+            database.db.execute(_FORGET_IMAGES, [horizon, _CHUNK])
+        return len(old), len(images)
+
+    def check_files(self) -> tuple[int, int]:
+        """Compare one 256th of the files with the rows: (images found missing or damaged, files not known).
+
+        Files that no row knows are kept and counted in the budget: their rows may be in a database that was set aside.
+        """
+        prefix = self._unchecked[-1]
+        found = self._database.images.listing(prefix)
+        query = "SELECT sha256, size_bytes, state FROM images WHERE sha256 >= ? AND sha256 < ?"
+        known = self._database.db.execute(query, [prefix, prefix + "g"]).fetchall()
+        stored = {digest: size for digest, size, state in known if state == "stored"}
+        gone = [d for d, size in stored.items() if d not in found or found[d].st_size != size]
+        self._evict(gone)
+        self._remove(digest for digest, _, state in known if state == "evicted" and digest in found)
+        seen_before = {digest for digest, _, state in known if state in ("stored", "evicted")}
+        strangers = {digest: stat for digest, stat in found.items() if digest not in seen_before}
+        self._adopt(strangers)
+        self._unchecked.pop()
+        return len(gone), len(strangers)
+
+    def _adopt(self, files: dict[str, os.stat_result]) -> None:
+        if not files:
+            return
+        rows = [(digest, stat.st_size, UNKNOWN_CERTAINTY, stat.st_mtime) for digest, stat in files.items()]
+        with self._database.transaction():
+            self._database.db.executemany(_ADOPT, rows)
+        self._database.stored_bytes += sum(stat.st_size for stat in files.values())
+
+    def _evict(self, digests: Sequence[str]) -> None:
+        """Mark first, then delete: a row never promises a file that is gone."""
+        if not digests:
+            return
+        freed = 0
+        with self._database.transaction():
+            for digest in digests:
+                freed += sum(size for (size,) in self._database.db.execute(_MARK_GONE, [digest]).fetchall())
+        self._database.stored_bytes -= freed
+        self._remove(digests)
+
+    def _remove(self, digests: Iterable[str]) -> None:
+        for digest in digests:
+            self._database.images.remove(digest)
