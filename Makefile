@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := $(VENV)/.installed-tools
 INTEROP := .envs/bittensor-9.12.2/.installed .envs/bittensor-10.5.0/.installed
 CODE := streetvision neurons kernels benchmarks tests scripts
 
@@ -12,16 +13,20 @@ CODE := streetvision neurons kernels benchmarks tests scripts
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(STAMP)  ## Install the miner and its tools into .venv
+setup: $(STAMP)  ## Install the miner into .venv
 
 $(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
 	PYTHON="$(PYTHON)" sh scripts/make_venv.sh $(VENV)
 	@touch $@
 
+$(TOOLS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
 demo: $(STAMP)  ## Miner, mock chain and simulated validator for a minute (DEMO_SECONDS=0: until Ctrl-C)
 	@$(BIN)/streetvision demo
 
-test: $(STAMP) interop  ## Run every test that needs no GPU, real dendrites included
+test: $(TOOLS) interop  ## Run every test that needs no GPU, real dendrites included
 	STREETVISION_REQUIRE_INTEROP=1 $(BIN)/python -m pytest -m "not gpu"
 
 interop: $(INTEROP)
@@ -29,22 +34,22 @@ interop: $(INTEROP)
 .envs/bittensor-%/.installed: scripts/make_interop_env.py tests/interop/constraints-%.txt | $(STAMP)
 	$(BIN)/python scripts/make_interop_env.py $*
 
-test-gpu: $(STAMP)  ## Run the tests that need a CUDA device
+test-gpu: $(TOOLS)  ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu
 
-lint: $(STAMP)  ## ruff and mypy --strict
+lint: $(TOOLS)  ## ruff and mypy --strict
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
 
-format: $(STAMP)  ## Let ruff format and fix
+format: $(TOOLS)  ## Let ruff format and fix
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) interop  ## Measure: every claim's script, results into benchmarks/results
+bench: $(TOOLS) interop  ## Measure: every claim's script, results into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-docs: $(STAMP)  ## Regenerate miner.env.example, docs/settings.md and docs/benchmarks.md
+docs: $(TOOLS)  ## Regenerate miner.env.example, docs/settings.md and docs/benchmarks.md
 	$(BIN)/python scripts/render_docs.py
 
 train-bundled: $(STAMP)  ## Train the embedded checkpoint anew (wants a GPU)

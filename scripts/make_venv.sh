@@ -21,7 +21,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         exit 1
     fi
 fi
-say "creating $venv (about 6 GB with CUDA libraries; a few minutes on a fast line)"
+say "creating $venv (about 6 GB with CUDA libraries; a minute on a fast line)"
 "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 say "done"
