@@ -210,8 +210,8 @@ def readme(figures: Mapping[str, Any]) -> str:
         f"Decision threshold {figures['threshold']:.3f} on the calibrated probability, temperature "
         f"{figures['temperature']:.3f}, both fitted on seeds of their own. Figures on procedural scenes whose seeds "
         "were never trained or calibrated on; labels are those of the whole scene, as the validators keep them, so "
-        "that works which a crop cut out count as missed. `ceiling` is the share whose label still holds for what is left "
-        "in view (half of an object, 0.2 % of the picture); smaller remnants let a model pass it slightly.",
+        "that works which a crop cut out count as missed. `ceiling` is the share whose label still holds for what is "
+        "left in view (half of an object, 0.2 % of the picture); smaller remnants let a model pass it slightly.",
         "",
         "| pictures | count | accuracy | ceiling | MCC | false positives | false negatives | ECE |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
