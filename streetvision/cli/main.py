@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streetvision import __version__
-from streetvision.cli import demo, predict, register
+from streetvision.cli import demo, log, predict, register, replay
 from streetvision.errors import OperatorError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
+app.add_typer(log.app, name="log")
+app.command("replay")(replay.replay)
 app.command(
     "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(register.register)

@@ -1,0 +1,105 @@
+"""`streetvision replay`: what would a model answer to the images that were logged?"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from streetvision.cli.shared import (
+    AsJson,
+    MaxScore,
+    MinScore,
+    Since,
+    StateDir,
+    Status,
+    Until,
+    Validator,
+    log_filter,
+    log_folder,
+    miner_settings,
+    print_json,
+    progress_bar,
+)
+from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.errors import OperatorError
+from streetvision.parts import choose_checkpoint
+from streetvision.prediction_log.comparison import Answered, Tally, compare
+from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.replay_report import answer_fields, nothing_replayed, replay_report, summary_fields
+
+
+def replay(
+    *,
+    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    logged_model: Annotated[
+        str | None, typer.Option(help="Only rows that this model version answered.", metavar="VERSION")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many rows with an image.")] = None,
+    unanswered: Annotated[bool, typer.Option("--unanswered", help="Also rows that were refused.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the miner's.")] = None,
+    compile: Annotated[bool | None, typer.Option(help="Compile the model. Default: as the miner does.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Images at once; 1 repeats bit for bit.")] = 1,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Largest difference that is the same probability.")
+    ] = None,
+    movers: Annotated[int, typer.Option(min=0, help="How many of the biggest movers to list.")] = 10,
+    check: Annotated[bool, typer.Option("--check", help="Exit code 1 unless the log is reproduced.")] = False,
+    since: Since = None,
+    until: Until = None,
+    validator: Validator = None,
+    min_score: MinScore = None,
+    max_score: MaxScore = None,
+    status: Status = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Answer logged images again and compare: the same version should repeat itself, another shows what it changes."""
+    settings = miner_settings(state_dir)
+    choice = log_filter(
+        since=since,
+        until=until,
+        validator=validator,
+        model=logged_model,
+        min_score=min_score,
+        max_score=max_score,
+        status=status,
+    )
+    checkpoint, device = choose_checkpoint(Settings(model=model)), device or settings.device
+    compile = settings.compile if compile is None else compile
+    with LogReader(log_folder(settings)) as reader:
+        from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
+        from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on
+
+        options = ReplayOptions(choice, limit, unanswered, batch)
+        runner = TorchRunner(
+            checkpoint,
+            device=device,
+            buckets=sorted({1, batch}),
+            compile=None if compile else False,
+            threads=settings.threads or None,
+        )
+        tally, answers = Tally(), list[Answered]()
+        on_answer = _print_answer(answers) if as_json else answers.append
+        with progress_bar("replaying", count_chosen(reader, options)) as progress:
+            asyncio.run(run_replay(reader, runner, options, tally=tally, on_answer=on_answer, progress=progress))
+    if not answers:
+        raise OperatorError(nothing_replayed(tally))
+    comparison = compare(answers, tolerance=tolerance_on(device) if tolerance is None else tolerance, movers=movers)
+    if as_json:
+        print_json(summary_fields(runner.version, device, len(answers), comparison, tally))
+    else:
+        sys.stdout.write(replay_report(runner.version, device, len(answers), comparison, tally) + "\n")
+    if check and not (comparison.reproduction and comparison.reproduction.good):
+        raise typer.Exit(1)
+
+
+def _print_answer(answers: list[Answered]) -> Callable[[Answered], None]:
+    def show(answered: Answered) -> None:
+        answers.append(answered)
+        print_json({"kind": "answer", **answer_fields(answered)})
+
+    return show

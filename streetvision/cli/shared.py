@@ -1,0 +1,90 @@
+"""What several commands share: the state folder, the filters over the log, progress on a terminal, JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streetvision.config import Settings
+from streetvision.prediction_log.row import LogFilter
+from streetvision.prediction_log.selection import select
+from streetvision.settings_io import load_settings
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        "--state_dir",
+        help="The miner's state folder. Default: STREETVISION_STATE_DIR, or ~/.streetvision.",
+    ),
+]
+Since = Annotated[
+    str | None, typer.Option(help="Not before: an age (90s, 30m, 2h, 1d, 2w) or an ISO date or time.", metavar="WHEN")
+]
+Until = Annotated[str | None, typer.Option(help="Before: an age or an ISO date or time.", metavar="WHEN")]
+Validator = Annotated[str | None, typer.Option(help="A validator's hotkey (ss58) or UID.", metavar="WHO")]
+MinScore = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Lowest P(roadwork).")]
+MaxScore = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Highest P(roadwork).")]
+Status = Annotated[int | None, typer.Option(min=100, max=599, help="HTTP status of the reply.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+
+def miner_settings(state_dir: Path | None) -> Settings:
+    """The settings that a miner started here would have; its own warnings are left to it."""
+    flags = [] if state_dir is None else ["--state_dir", str(state_dir)]
+    return load_settings(flags, os.environ, cwd=Path.cwd(), warn=lambda _: None)
+
+
+def log_folder(settings: Settings) -> Path:
+    """Where the prediction log lies."""
+    return settings.state_dir / "log"
+
+
+def log_filter(
+    *,
+    since: str | None,
+    until: str | None,
+    validator: str | None,
+    model: str | None,
+    min_score: float | None,
+    max_score: float | None,
+    status: int | None,
+) -> LogFilter:
+    """The filter that the options ask for; raises ConfigError."""
+    return select(
+        time.time(),
+        since=since,
+        until=until,
+        validator=validator,
+        model=model,
+        min_score=min_score,
+        max_score=max_score,
+        status=status,
+    )
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """One object on a line of stdout, at once: a pipe's reader may be waiting."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr where that is a terminal, nothing elsewhere; yields what to call with each step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)

@@ -1,0 +1,204 @@
+"""Old answers against new ones: was the log reproduced, and what would another model have changed? Pure arithmetic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+DECISION = 0.5
+"""Above it the validators read roadwork."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One logged request and what the replay answered."""
+
+    id: int
+    time: float
+    validator: str
+    uid: int | None
+    sha256: str
+    old_model: str
+    """Empty when the request was not answered."""
+    old_views: int
+    old: float | None
+    """Logged P(roadwork)."""
+    new_model: str
+    new_views: int
+    new: float
+
+    @property
+    def shift(self) -> float | None:
+        """New less old probability."""
+        return None if self.old is None else self.new - self.old
+
+    @property
+    def same_model(self) -> bool:
+        """Whether the logged answer came from the same version with the same views."""
+        return (self.old_model, self.old_views) == (self.new_model, self.new_views)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What could not be replayed, counted while the replay goes on."""
+
+    missing: Counter[str] = field(default_factory=Counter)
+    """Rows without their image, by why: evicted, dropped, gone, unreadable, damaged; none: none ever arrived."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Images that the engine refused, by its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """How well the same version gave the same probabilities again."""
+
+    rows: int
+    exact: int
+    """Equal to the last bit."""
+    beyond: int
+    """Further away than the tolerance."""
+    largest: float
+    tolerance: float
+
+    @property
+    def good(self) -> bool:
+        """Whether every answer came out the same, within the tolerance."""
+        return self.beyond == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a model changed in the answers of an older one."""
+
+    old_model: str
+    new_model: str
+    rows: int
+    none_none: int
+    none_roadwork: int
+    roadwork_none: int
+    roadwork_roadwork: int
+    """Decisions, old then new."""
+    mean_shift: float
+    mean_distance: float
+    """Mean of |new - old|."""
+    p95_distance: float
+    movers: tuple[Answered, ...]
+    """The rows that moved most, the furthest first."""
+
+    @property
+    def flips(self) -> int:
+        """Decisions that changed."""
+        return self.none_roadwork + self.roadwork_none
+
+    @property
+    def agreement(self) -> float:
+        """Share of equal decisions."""
+        return 1 - self.flips / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A whole replay, judged."""
+
+    reproduction: Reproduction | None
+    """None when no row was answered by this very model."""
+    changes: tuple[Change, ...]
+    """One for each other model in the log, by its version."""
+    unanswered: int
+    """Rows that had no answer to compare with."""
+
+
+def compare(answers: Sequence[Answered], *, tolerance: float, movers: int = 10) -> Comparison:
+    """Judge a replay; `tolerance` is the largest difference of probabilities that still counts as the same."""
+    compared = [answer for answer in answers if answer.old is not None]
+    same = [answer for answer in compared if answer.same_model]
+    others = [answer for answer in compared if not answer.same_model]
+    models = sorted({answer.old_model for answer in others})
+    return Comparison(
+        reproduction=_reproduction(same, tolerance) if same else None,
+        changes=tuple(_change([a for a in others if a.old_model == model], movers) for model in models),
+        unanswered=len(answers) - len(compared),
+    )
+
+
+def comparison_fields(comparison: Comparison) -> dict[str, Any]:
+    """The judgement as JSON values; movers by their rows' ids."""
+    same = comparison.reproduction
+    return {
+        "reproduction": None
+        if same is None
+        else {
+            "rows": same.rows,
+            "exact": same.exact,
+            "beyond_tolerance": same.beyond,
+            "largest_difference": same.largest,
+            "tolerance": same.tolerance,
+            "reproduced": same.good,
+        },
+        "changes": [_change_fields(change) for change in comparison.changes],
+        "unanswered": comparison.unanswered,
+    }
+
+
+def _change_fields(change: Change) -> dict[str, Any]:
+    return {
+        "old_model": change.old_model,
+        "new_model": change.new_model,
+        "rows": change.rows,
+        "agreement": change.agreement,
+        "flips": change.flips,
+        "confusion": {
+            "none": {"none": change.none_none, "roadwork": change.none_roadwork},
+            "roadwork": {"none": change.roadwork_none, "roadwork": change.roadwork_roadwork},
+        },
+        "mean_shift": change.mean_shift,
+        "mean_distance": change.mean_distance,
+        "p95_distance": change.p95_distance,
+        "movers": [answer.id for answer in change.movers],
+    }
+
+
+def _reproduction(answers: Sequence[Answered], tolerance: float) -> Reproduction:
+    distances = _distances(answers)
+    return Reproduction(
+        rows=len(answers),
+        exact=int((distances == 0).sum()),
+        beyond=int((distances > tolerance).sum()),
+        largest=float(distances.max()),
+        tolerance=tolerance,
+    )
+
+
+def _change(answers: Sequence[Answered], movers: int) -> Change:
+    distances = _distances(answers)
+    decisions = Counter((_decision(answer.old or 0.0), _decision(answer.new)) for answer in answers)
+    furthest = np.argsort(-distances, kind="stable")[:movers]
+    return Change(
+        old_model=answers[0].old_model,
+        new_model=answers[0].new_model,
+        rows=len(answers),
+        none_none=decisions[False, False],
+        none_roadwork=decisions[False, True],
+        roadwork_none=decisions[True, False],
+        roadwork_roadwork=decisions[True, True],
+        mean_shift=float(np.mean(_shifts(answers))),
+        mean_distance=float(distances.mean()),
+        p95_distance=float(np.percentile(distances, 95)),
+        movers=tuple(answers[place] for place in furthest),
+    )
+
+
+def _decision(probability: float) -> bool:
+    return probability > DECISION
+
+
+def _shifts(answers: Iterable[Answered]) -> list[float]:
+    return [answer.shift for answer in answers if answer.shift is not None]
+
+
+def _distances(answers: Iterable[Answered]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.abs(np.array(_shifts(answers), dtype=np.float64))

@@ -1,0 +1,23 @@
+"""New rows as they come, as `tail -f` gives lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.row import LogFilter, LogRow
+
+INTERVAL_S = 0.5
+
+
+def follow(
+    reader: LogReader, choice: LogFilter, *, after_id: int, sleep: Callable[[float], None], interval: float = INTERVAL_S
+) -> Iterator[LogRow]:
+    """Yield rows above `after_id` for ever, asking again every `interval` seconds; raises OperatorError."""
+    while True:
+        newest = reader.last_id()
+        for row in reader.rows(choice, after_id=after_id):
+            newest = max(newest, row.id)
+            yield row
+        after_id = max(after_id, newest)
+        sleep(interval)

@@ -1,0 +1,181 @@
+"""Logged images once more through an engine: the bytes as received, decoded and answered as the miner would now.
+
+Run one image at a time (bucket 1) a model repeats itself bit for bit on the same machine, device and compile setting.
+Where the miner had batched a request, sums were taken in another order, and the answer may differ in its last digits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from streetvision.engine.engine import Engine
+from streetvision.engine.runner import TorchRunner
+from streetvision.engine.types import EngineError, Prediction
+from streetvision.prediction_log.comparison import Answered, Tally
+from streetvision.prediction_log.export import chunks
+from streetvision.prediction_log.image_copy import read_image
+from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.row import LogFilter, LogRow
+
+PATIENCE_S = 600.0
+"""No caller waits, so no image is refused for want of time."""
+AHEAD = 4
+"""Images decoded meanwhile, at the least."""
+
+TOLERANCE = {"cpu": 1e-5, "cuda": 2e-2}
+"""Probabilities this close count as the same: float32 on a CPU and bfloat16 on a GPU, whatever the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """Which rows, and how."""
+
+    filter: LogFilter = field(default_factory=LogFilter)
+    limit: int | None = None
+    """At most this many rows with an image, the newest; None: all."""
+    unanswered: bool = False
+    """Also the rows that were refused, where their image was kept."""
+    batch: int = 1
+    """Images computed at once, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    probability: float
+    model: str
+    views: int
+
+
+@dataclass(frozen=True, slots=True)
+class _NoReply:
+    reason: str
+    by_engine: bool
+
+
+_Replies = dict[str, _Reply | _NoReply]
+
+
+def tolerance_on(device: str) -> float:
+    """How far apart two answers of one model may lie on `device` (auto, cpu, cuda or cuda:N), whatever the batches."""
+    return TOLERANCE["cuda" if _on_cuda(device) else "cpu"]
+
+
+async def run_replay(
+    reader: LogReader,
+    runner: TorchRunner,
+    options: ReplayOptions,
+    *,
+    tally: Tally,
+    on_answer: Callable[[Answered], None],
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Warm the runner up and hand each new answer to `on_answer`; raises OperatorError or RunnerFailure."""
+    engine = Engine(runner, resize=runner.config.resize)
+    await engine.start()
+    try:
+        async for answered in replay(reader, engine, options, tally=tally, progress=progress):
+            on_answer(answered)
+    finally:
+        await engine.close()
+
+
+async def replay(
+    reader: LogReader,
+    engine: Engine,
+    options: ReplayOptions,
+    *,
+    tally: Tally,
+    progress: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Answered]:
+    """Yield each chosen row with its new answer, in the order of logging; the same bytes are computed once.
+
+    `engine` has started, with the same `clock`. `tally` counts what has no answer; `progress` hears of every row.
+    """
+    replies: _Replies = {}
+    for rows in _chosen(reader, options):
+        for some in _parts(rows, max(AHEAD, 2 * options.batch)):
+            await _answer(reader, engine, some, replies, clock)
+            for row in some:
+                if answered := _judge(row, replies, tally):
+                    yield answered
+            progress(len(some))
+
+
+def count_chosen(reader: LogReader, options: ReplayOptions) -> int:
+    """How many rows `replay` will look at, for a progress bar: at most, where there is a limit."""
+    matching = reader.count(_filter(options))
+    return matching if options.limit is None else min(matching, options.limit)
+
+
+def _filter(options: ReplayOptions) -> LogFilter:
+    return options.filter if options.unanswered else replace(options.filter, answered=True)
+
+
+def _chosen(reader: LogReader, options: ReplayOptions) -> Iterator[list[LogRow]]:
+    """Rows in the order of logging. The log is never read while the model runs: that would hold up its writer."""
+    if options.limit is None:
+        yield from chunks(reader, _filter(options))
+        return
+    newest: list[LogRow] = []
+    left = options.limit
+    for row in reader.rows(_filter(options), newest_first=True):
+        if left == 0:
+            break
+        newest.append(row)
+        left -= row.image == "stored"
+    yield newest[::-1]
+
+
+def _parts(rows: list[LogRow], size: int) -> Iterator[list[LogRow]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+async def _answer(
+    reader: LogReader, engine: Engine, rows: list[LogRow], replies: _Replies, clock: Callable[[], float]
+) -> None:
+    """Compute the images of these rows that are new, all at once."""
+    wanted = sorted({row.sha256 for row in rows if row.image == "stored"} - replies.keys())
+    jobs = (_predict(engine, reader.image_path(sha256), sha256, clock) for sha256 in wanted)
+    replies.update(zip(wanted, await asyncio.gather(*jobs), strict=True))
+
+
+async def _predict(engine: Engine, path: Path | None, sha256: str, clock: Callable[[], float]) -> _Reply | _NoReply:
+    data, problem = await asyncio.to_thread(read_image, path, sha256)
+    if problem:
+        return _NoReply(problem, by_engine=False)
+    try:
+        answer: Prediction = await engine.predict(data, deadline=clock() + PATIENCE_S, priority=0.0)
+    except EngineError as error:
+        return _NoReply(error.reason, by_engine=True)
+    return _Reply(answer.probability, answer.model_version, answer.views)
+
+
+def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
+    reply = replies[row.sha256] if row.image == "stored" else _NoReply(row.image, by_engine=False)
+    if isinstance(reply, _NoReply):
+        (tally.failed if reply.by_engine else tally.missing)[reply.reason] += 1
+        return None
+    return Answered(
+        id=row.id,
+        time=row.time,
+        validator=row.validator,
+        uid=row.uid,
+        sha256=row.sha256,
+        old_model=row.model_version,
+        old_views=row.views,
+        old=row.probability,
+        new_model=reply.model,
+        new_views=reply.views,
+        new=reply.probability,
+    )
+
+
+def _on_cuda(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())

@@ -1,0 +1,111 @@
+"""A replay for people: what was compared, what came out the same, what changed. Pure: numbers in, text out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from streetvision.prediction_log.comparison import Answered, Change, Comparison, Reproduction, Tally, comparison_fields
+from streetvision.prediction_log.display import caller, local_time
+from streetvision.prediction_log.formats import iso_time
+
+_MOVER = "{:>7} {:<14} {:<7} {:>7} {:>7} {:>7}  {:<12}"
+
+
+def replay_report(model: str, device: str, answers: int, comparison: Comparison, tally: Tally) -> str:
+    """The whole text, in 80 columns."""
+    lines = [f"model {model} on {device}: {answers:,} logged requests answered again", *_left_out(comparison, tally)]
+    if comparison.reproduction is not None:
+        lines += ["", *_reproduction(model, comparison.reproduction)]
+    for change in comparison.changes:
+        lines += ["", *_change(change)]
+    return "\n".join(lines)
+
+
+def answer_fields(answered: Answered) -> dict[str, Any]:
+    """One answer as JSON values."""
+    return {**asdict(answered), "time": iso_time(answered.time), "shift": answered.shift}
+
+
+def summary_fields(model: str, device: str, answers: int, comparison: Comparison, tally: Tally) -> dict[str, Any]:
+    """What `replay_report` tells, as JSON values."""
+    return {
+        "kind": "summary",
+        "model": model,
+        "device": device,
+        "answers": answers,
+        "without_image": dict(tally.missing),
+        "refused_by_engine": dict(tally.failed),
+        **comparison_fields(comparison),
+    }
+
+
+def nothing_replayed(tally: Tally) -> str:
+    """Why there is nothing to report, as one sentence."""
+    causes = [f"{_counts(tally.missing)} without an image"] if tally.missing else []
+    causes += [f"{_counts(tally.failed)} refused by the engine"] if tally.failed else []
+    return "nothing was replayed: " + (", ".join(causes) or "no answered row passes the filters")
+
+
+def _left_out(comparison: Comparison, tally: Tally) -> Iterator[str]:
+    if tally.missing:
+        yield f"without an image, so left out: {_counts(tally.missing)}"
+    if tally.failed:
+        yield f"refused by the engine: {_counts(tally.failed)}"
+    if comparison.unanswered:
+        yield f"had no answer to compare with: {comparison.unanswered:,}"
+
+
+def _counts(counts: Counter[str]) -> str:
+    return f"{counts.total():,} ({', '.join(f'{count:,} {reason}' for reason, count in counts.most_common())})"
+
+
+def _reproduction(model: str, same: Reproduction) -> list[str]:
+    lines = [
+        f"the same version, {model}: {same.rows:,} answers",
+        f"  identical to the last bit   {same.exact:>9,}  ({same.exact / same.rows:.1%})",
+        f"  largest difference          {same.largest:>9.2g}",
+    ]
+    if same.good:
+        return [*lines, f"  reproduced: none is further away than {same.tolerance:g}"]
+    return [
+        *lines,
+        f"  NOT reproduced: {same.beyond:,} are further away than {same.tolerance:g}; the log comes from another",
+        "  machine, device or compile setting, or from another checkpoint of this version",
+    ]
+
+
+def _change(change: Change) -> list[str]:
+    old, new = change.old_model, change.new_model
+    if old == new:
+        old, new = f"{old} (other views)", f"{new} (now)"
+    return [
+        f"{old} -> {new}: {change.rows:,} answers",
+        f"  same decision   {change.rows - change.flips:>9,}  ({change.agreement:.1%})",
+        f"  flips           {change.flips:>9,}  "
+        f"({change.none_roadwork:,} to roadwork, {change.roadwork_none:,} to none)",
+        f"  score shift     {change.mean_shift:>+9.4f}  (mean distance {change.mean_distance:.4f}, "
+        f"95 % within {change.p95_distance:.4f})",
+        "",
+        f"  {'old / new':<16} {'none':>9} {'roadwork':>9}",
+        f"  {'none':<16} {change.none_none:>9,} {change.none_roadwork:>9,}",
+        f"  {'roadwork':<16} {change.roadwork_none:>9,} {change.roadwork_roadwork:>9,}",
+        "",
+        "  the biggest movers:",
+        _MOVER.format("ID", "TIME", "CALLER", "OLD", "NEW", "SHIFT", "IMAGE"),
+        *(_mover(answer) for answer in change.movers),
+    ]
+
+
+def _mover(answer: Answered) -> str:
+    return _MOVER.format(
+        answer.id,
+        local_time(answer.time),
+        caller(answer.uid, answer.validator),
+        "-" if answer.old is None else f"{answer.old:.4f}",
+        f"{answer.new:.4f}",
+        "-" if answer.shift is None else f"{answer.shift:+.4f}",
+        answer.sha256[:12],
+    )
