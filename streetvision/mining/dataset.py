@@ -1,0 +1,118 @@
+"""The FiftyOne dataset of one log: opened or made, its fields declared, its place in the log remembered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from streetvision.errors import OperatorError
+from streetvision.mining.database import Dataset, FiftyOne
+from streetvision.mining.names import (
+    CLASSES,
+    EMBEDDING,
+    EMBEDDING_MODEL,
+    LABEL_FIELD,
+    LABELS,
+    OPINION,
+    PICK,
+    PREDICTION,
+    PREDICTIONS,
+    RANK,
+    SPLIT,
+)
+
+FORMAT = 1
+"""Layout of the dataset; a newer one is refused rather than misread."""
+_INFO = "streetvision"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a log has been imported; kept in the dataset itself, so that both are always of one mind."""
+
+    log: str
+    """Folder of the log."""
+    last_id: int = 0
+    last_time: float = 0.0
+    """Arrival of the row `last_id`: a log that was started anew has another row there, or none."""
+    epoch: int = 0
+    """How often the log was started anew; tells its rows from earlier ones with the same id."""
+    format: int = FORMAT
+
+
+def create_dataset(fo: FiftyOne, name: str, log: Path) -> Dataset:
+    """The dataset of that name, made if there is none; raises OperatorError when it belongs to something else."""
+    if name in fo.list_datasets():
+        return open_dataset(fo, name, log)
+    dataset = fo.Dataset(name, persistent=True)
+    _declare(fo, dataset)
+    remember(dataset, Place(str(log.resolve())))
+    return dataset
+
+
+def open_dataset(fo: FiftyOne, name: str, log: Path | None = None) -> Dataset:
+    """An existing dataset; raises OperatorError when there is none or it holds another log than `log`."""
+    if name not in fo.list_datasets():
+        raise OperatorError(f"there is no dataset {name!r} yet: make it with `streetvision mine sync`")
+    dataset = fo.load_dataset(name)
+    place = place_of(dataset)
+    if log is not None and place.log != str(log.resolve()):
+        raise OperatorError(
+            f"dataset {name!r} holds the log in {place.log}, not that in {log}: name another dataset with --dataset"
+        )
+    return dataset
+
+
+def place_of(dataset: Dataset) -> Place:
+    """What `remember` kept; raises OperatorError when the dataset is not one of ours or of a newer format."""
+    kept: dict[str, Any] | None = dataset.info.get(_INFO)
+    if kept is None:
+        raise OperatorError(
+            f"dataset {dataset.name!r} was not made from a prediction log: name another one with --dataset"
+        )
+    if kept["format"] > FORMAT:
+        raise OperatorError(
+            f"dataset {dataset.name!r} has format {kept['format']}, this version reads up to {FORMAT}: "
+            "upgrade streetvision"
+        )
+    return Place(**kept)
+
+
+def remember(dataset: Dataset, place: Place) -> None:
+    """Keep the place; the rows up to it must be saved already."""
+    dataset.info[_INFO] = asdict(place)
+    dataset.save()
+
+
+def _declare(fo: FiftyOne, dataset: Dataset) -> None:
+    """All fields from the start, so that the App, views and a dataset without labels know them."""
+    label = {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Classification}
+    for name in (PREDICTION, LABEL_FIELD, OPINION):
+        dataset.add_sample_field(name, **label)
+    dataset.add_sample_field(PREDICTIONS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classifications)
+    for name in ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK):
+        dataset.add_sample_field(name, fo.StringField)
+    for name in ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK):
+        dataset.add_sample_field(name, fo.IntField)
+    for name in ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s"):
+        dataset.add_sample_field(name, fo.FloatField)
+    for name in ("first_seen", "last_seen"):
+        dataset.add_sample_field(name, fo.DateTimeField)
+    dataset.add_sample_field("validators", fo.ListField, subfield=fo.StringField)
+    dataset.add_sample_field("requests", fo.ListField, subfield=fo.IntField)
+    dataset.add_sample_field(EMBEDDING, fo.VectorField)
+    for name, kind in (("model", fo.StringField), ("probability", fo.FloatField), ("request", fo.IntField)):
+        dataset.add_sample_field(f"{PREDICTION}.{name}", kind)
+        dataset.add_sample_field(f"{PREDICTIONS}.classifications.{name}", kind)
+    dataset.create_index("sha256", unique=True)
+    dataset.default_classes = list(CLASSES)
+    dataset.set_label_schemas({LABEL_FIELD: {"type": "classification", "component": "radio", "classes": list(LABELS)}})
+    dataset.activate_label_schemas([LABEL_FIELD])
+    dataset.app_config.active_fields = fo.ActiveFields(paths=["tags", PREDICTION, LABEL_FIELD, PICK])
+    dataset.save()
+
+
+def save_view(dataset: Dataset, name: str, view: Any, description: str) -> None:  # noqa: ANN401 - FiftyOne has no types
+    """Save a view under a name that the App lists, over an earlier one."""
+    dataset.save_view(name, view, description=description, overwrite=True)
