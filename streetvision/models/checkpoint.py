@@ -91,6 +91,7 @@ def save_checkpoint(
     try:
         temporary.chmod(0o755)
         save_file(stored, temporary / WEIGHTS_FILE)
+        (temporary / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for the owner alone
         digest = hashlib.sha256((temporary / WEIGHTS_FILE).read_bytes()).hexdigest()
         written = replace(config, sha256=digest)
         (temporary / CONFIG_FILE).write_text(written.to_json(), encoding="utf-8")
