@@ -254,6 +254,27 @@ class Settings:
         "Folder for what the miner keeps between runs.",
         _path,
     )
+    log_enabled: bool = _setting(
+        True,
+        "--log.enabled",
+        "LOG_ENABLED",
+        "Keep every challenge, its image and its answer in `log/` in the state folder.",
+        parse_bool,
+    )
+    log_max_gib: float = _setting(
+        20.0,
+        "--log.max_gib",
+        "LOG_MAX_GIB",
+        "Most that the logged images may take, in GiB; the most certain ones go first.",
+        _number(0.0, 1e6),
+    )
+    log_max_days: float = _setting(
+        90.0,
+        "--log.max_days",
+        "LOG_MAX_DAYS",
+        "Days after which logged requests and their images are deleted.",
+        _number(0.01, 36500.0),
+    )
     logging_debug: bool = _setting(
         False, "--logging.debug", "LOGGING_DEBUG", "Log every request and every decision.", parse_bool
     )

@@ -11,6 +11,7 @@ from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
 
 from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.records import RequestRecord
 from streetvision.axon.server import AxonServer
 from streetvision.chain.client import Chain
 from streetvision.chain.endpoints import endpoints_of
@@ -35,6 +36,7 @@ from streetvision.parts import (
     mock_network,
     open_wallet,
     password_prompt,
+    prediction_log,
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
@@ -70,6 +72,7 @@ class Miner:
         await self._open_chain()
         await self._ensure_registered()
         await self._open_engine(checkpoint)
+        self._open_log()
         await self._open_axon()
         await self._publish_endpoint()
         self.gate.closed = None
@@ -178,15 +181,30 @@ class Miner:
             "model: {} {} is warm after {:.1f} s", runner.config.name, runner.version, time.monotonic() - started
         )
 
-    async def _open_axon(self) -> None:
+    def _open_log(self) -> None:
         self.requests = RequestLog(time.monotonic)
+        self.log = prediction_log(self.settings, self.registry)
+        if self.log is not None:
+            self.log.start()
+            self._closers.append(self._close_log)
+
+    async def _close_log(self) -> None:
+        if self.log is not None:
+            await asyncio.to_thread(self.log.close, CLOSE_SECONDS)
+
+    def _on_request(self, record: RequestRecord) -> None:
+        self.requests(record)
+        if self.log is not None:
+            self.log(record)
+
+    async def _open_axon(self) -> None:
         self.axon = AxonServer(
             axon_config(self.settings, self.wallet.ss58_address),
             self.engine,
             lambda: self.watcher.current,
             metrics=AxonMetrics(self.registry),
             gate=self.gate,
-            on_request=self.requests,
+            on_request=self._on_request,
         )
         self._closers.append(self._close_axon)
         await self.axon.start()

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from streetvision.axon.config import MIB, AxonConfig
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
@@ -15,10 +17,16 @@ from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.prediction_log.store import PredictionLog
+from streetvision.prediction_log.upkeep import Limits
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
 
+LOG_FOLDER = "log"
+"""Name of the prediction log's folder in the state folder."""
+
+GIB = 2**30
 MOCK_SOCKET = "mock.sock"
 """Name of the mocked chain's socket in the state folder."""
 
@@ -81,6 +89,14 @@ def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
         max_body_bytes=settings.axon_max_body_mib * MIB,
         deadline_margin_s=settings.axon_deadline_margin,
     )
+
+
+def prediction_log(settings: Settings, registry: CollectorRegistry) -> PredictionLog | None:
+    """The log of every challenge in the state folder; None when it is switched off."""
+    if not settings.log_enabled:
+        return None
+    limits = Limits(int(settings.log_max_gib * GIB), settings.log_max_days)
+    return PredictionLog(settings.state_dir / LOG_FOLDER, registry, limits=limits)
 
 
 def watch_policy(settings: Settings) -> WatchPolicy:

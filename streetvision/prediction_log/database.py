@@ -7,6 +7,8 @@ is deleted: whenever the process dies, no row names an image that is not there w
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,6 +50,14 @@ class LogDatabase:
     """An open log. The constructor and every method raise OSError, sqlite3.Error or NewerSchema; none is fatal."""
 
     def __init__(self, folder: Path, *, busy_timeout_s: float = 1.0) -> None:
+        self._lock = _lock(folder / "writer.lock")
+        try:
+            self._open(folder, busy_timeout_s)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, folder: Path, busy_timeout_s: float) -> None:
         self.images = ImageStore(folder / "images")
         self.images.prepare()
         self.file = folder / DATABASE
@@ -69,7 +79,10 @@ class LogDatabase:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, unless a reader is in the way, and close it."""
-        self.db.close()
+        try:
+            self.db.close()
+        finally:
+            os.close(self._lock)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -148,3 +161,23 @@ class LogDatabase:
             "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             lost.items(),
         )
+
+
+def _lock(file: Path) -> int:
+    """The one writer's lock, which ends with its process; BlockingIOError while another holds it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def set_aside(folder: Path, now: int) -> Path:
+    """Rename a damaged database with its write-ahead log, so that SQLite's `.recover` can still be tried; OSError."""
+    aside = folder / f"damaged-{now}.sqlite"
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / f"{DATABASE}{suffix}").rename(f"{aside}{suffix}")
+    return aside

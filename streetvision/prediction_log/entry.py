@@ -30,9 +30,9 @@ class Entry:
     embedding: bytes | None
 
 
-def entry_of(record: RequestRecord, *, keep_image: bool = True) -> Entry:
-    """What to write about a request; without its image where memory had no room for it (then no digest is known)."""
-    image = record.image if keep_image else None
+def entry_of(record: RequestRecord, image_bytes: int) -> Entry:
+    """What to write about a request whose image had `image_bytes`; memory may have had no room for the image itself."""
+    image = record.image
     digest = hashlib.sha256(image).hexdigest() if image else None
     answer, stages = record.prediction, record.stages
     values: tuple[Value, ...] = (
@@ -43,7 +43,7 @@ def entry_of(record: RequestRecord, *, keep_image: bool = True) -> Entry:
         record.status,
         record.reason,
         digest,
-        len(record.image or b""),
+        image_bytes,
         *_answer_values(answer, stages.admission, stages.body),
         stages.reply,
         record.headroom,

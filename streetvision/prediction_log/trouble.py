@@ -12,21 +12,23 @@ from streetvision.prediction_log.schema import NewerSchema
 CAUSES = {
     "disk_full": "the disk is full: free space, or lower --log.max_gib",
     "read_only": "its folder cannot be written: check its owner and the mount",
-    "locked": "another process keeps the database locked: end it",
-    "corrupt": "the database is damaged",
+    "locked": "another process holds it: end that one, or give each miner its own --state_dir",
+    "corrupt": "the database is damaged: it is set aside and a new one begun",
     "newer_schema": "it was written by a newer version: upgrade, or move the folder away",
     "io": "reading or writing its files fails: check the disk",
-    "defect": "of a defect in the program: please report it with the traceback above",
+    "defect": "a defect in the program: please report it with the traceback in this log",
 }
 """Every cause with what the operator can do."""
 
 _FULL_BELOW = 2**16
+_DEFECTS = (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.NotSupportedError)
 _BY_ERRNO = {
     errno.ENOSPC: "disk_full",
     errno.EDQUOT: "disk_full",
     errno.EROFS: "read_only",
     errno.EACCES: "read_only",
     errno.EPERM: "read_only",
+    errno.EWOULDBLOCK: "locked",
 }
 _BY_SQLITE = {
     sqlite3.SQLITE_FULL: "disk_full",
@@ -39,12 +41,14 @@ _BY_SQLITE = {
 }
 
 
-def cause_of(error: OSError | sqlite3.Error | NewerSchema, folder: Path) -> str:
+def cause_of(error: Exception, folder: Path) -> str:
     """One of CAUSES. SQLite reports a full disk as an I/O error when it hits the shared index: so look at `folder`."""
     if isinstance(error, NewerSchema):
         return "newer_schema"
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0, "io")
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, _DEFECTS):
+        return "defect"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _BY_SQLITE:
         return _BY_SQLITE[code]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import UNKNOWN_CERTAINTY
 
+DAY_S = 86400.0
 _CHUNK = 500
 """Rows or files looked after in one step."""
 _EVICTABLE = "SELECT sha256, size_bytes FROM images WHERE state = 'stored' ORDER BY certainty DESC, seen LIMIT ?"
@@ -29,7 +30,7 @@ class Limits:
 
     max_bytes: int = 20 * 2**30
     """Of image files."""
-    max_age_s: float = 90 * 86400.0
+    max_days: float = 90.0
     """Nothing older stays, neither rows nor images."""
 
 
@@ -63,7 +64,7 @@ class Upkeep:
 
     def forget_old(self, now: float) -> tuple[int, int]:
         """Delete what is past the age limit (`now`: Unix s), a chunk at a time: (rows deleted, images removed)."""
-        horizon, database = now - self._limits.max_age_s, self._database
+        horizon, database = now - self._limits.max_days * DAY_S, self._database
         images = [digest for (digest,) in database.db.execute(_OLD_IMAGES, [horizon, _CHUNK])]
         self._evict(images)
         with database.transaction():
