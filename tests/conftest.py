@@ -1,14 +1,25 @@
-"""For every test: no log handler outlives the test that installed it."""
+"""For every test: no log handler outlives the test that installed it. For several rooms: a prediction log to read."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from loguru import logger
+from prometheus_client import CollectorRegistry
 
 from streetvision.logs import Intercept
+
+if TYPE_CHECKING:
+    from streetvision.axon.records import RequestRecord
+    from streetvision.engine.types import Prediction
+
+ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +32,75 @@ def _log_handlers_end_with_the_test() -> Iterator[None]:
         root.setLevel(levels[0])
         own.setLevel(levels[1])
         logger.remove()
+
+
+@dataclass
+class Logbook:
+    """A prediction log in a state folder, written by the miner's own code; a second passes between its records."""
+
+    state: Path
+    moment: float = 1_790_000_000.0
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(72))
+
+    @property
+    def folder(self) -> Path:
+        return self.state / "log"
+
+    def write(self, *records: RequestRecord) -> None:
+        from streetvision.prediction_log.store import PredictionLog
+        from streetvision.prediction_log.upkeep import Limits
+
+        limits = Limits(max_days=36_500)
+        log = PredictionLog(self.folder, CollectorRegistry(), limits=limits, loop_load=lambda: 0.0)
+        log.start()
+        for record in records:
+            log(record)
+        assert log.close(10.0)
+        assert log.health().rows_written == len(records)
+
+    def answer(self, probability: float, *, model: str = "1.0.0") -> Prediction:
+        from streetvision.engine.types import Prediction, Timings
+
+        logit = float(np.log(probability) - np.log1p(-probability))
+        vector = self.rng.normal(size=8).astype(np.float32)
+        return Prediction(probability, logit, vector, model, 1, 2, 640, 480, Timings(0.002, 0.003, 0.004))
+
+    def record(
+        self, image: bytes | None, prediction: Prediction | None = None, *, hotkey: str = ALICE, uid: int | None = 12
+    ) -> RequestRecord:
+        """An answered request, or one refused as overloaded when there is no prediction."""
+        from streetvision.axon.records import RequestRecord, StageTimings
+        from streetvision.axon.wire import Dialect
+
+        self.moment += 1.0
+        return RequestRecord(
+            dialect=Dialect.LEGACY,
+            hotkey=hotkey,
+            uid=uid,
+            stake=1.0,
+            authenticated=True,
+            status=503 if prediction is None else 200,
+            reason="overloaded" if prediction is None else "ok",
+            image=image,
+            prediction=prediction,
+            arrival=self.moment,
+            headroom=4.5,
+            stages=StageTimings(0.0001, 0.001, 0.009, 0.0002),
+            remote="127.0.0.1",
+        )
+
+    def image_of(self, id: int) -> Path:
+        """The image file of this row."""
+        from streetvision.prediction_log.reader import LogReader
+
+        with LogReader(self.folder) as reader:
+            row = reader.row(id)
+            assert row is not None
+            path = reader.image_path(row.sha256)
+        assert path is not None
+        return path
+
+
+@pytest.fixture
+def logbook(tmp_path: Path) -> Logbook:
+    return Logbook(tmp_path / "state")

@@ -14,7 +14,6 @@ import typer
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
-from streetvision.parts import choose_checkpoint
 
 PATIENCE_S = 120.0
 
@@ -26,6 +25,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
+    from streetvision.parts import choose_checkpoint  # brings torch and the chain's SDK, which take seconds to import
+
     checkpoint = choose_checkpoint(Settings(model=model))
     failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
     if failed:
@@ -33,7 +34,7 @@ def predict(
 
 
 async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
-    from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
+    from streetvision.engine.runner import TorchRunner
 
     runner = TorchRunner(checkpoint, device=device, buckets=(1,), compile=False)
     engine = Engine(runner, resize=runner.config.resize)

@@ -7,16 +7,18 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from loguru import logger
 
-from streetvision.chain.registration import Registration
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.logs import configure_logging
-from streetvision.miner import Miner
 from streetvision.settings_io import build_parser, load_settings
+
+if TYPE_CHECKING:
+    from streetvision.chain.registration import Registration
 
 _USAGE = "Takes the miner's flags; `--json` prints the result as JSON. The coldkey must be on this machine."
 
@@ -45,6 +47,8 @@ def register(context: typer.Context) -> None:
 
 
 async def _register(settings: Settings) -> Registration:
+    from streetvision.miner import Miner  # brings torch and the chain's SDK, which take seconds to import
+
     miner = Miner(settings)
     try:
         return await miner.register_only()

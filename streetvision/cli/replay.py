@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -26,8 +24,7 @@ from streetvision.cli.shared import (
 )
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.errors import OperatorError
-from streetvision.parts import choose_checkpoint
-from streetvision.prediction_log.comparison import Answered, Tally, compare
+from streetvision.prediction_log.comparison import Answered, compare
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay_report import answer_fields, nothing_replayed, replay_report, summary_fields
 
@@ -68,38 +65,41 @@ def replay(
         max_score=max_score,
         status=status,
     )
-    checkpoint, device = choose_checkpoint(Settings(model=model)), device or settings.device
-    compile = settings.compile if compile is None else compile
-    with LogReader(log_folder(settings)) as reader:
-        from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
-        from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on
+    from streetvision.parts import choose_checkpoint  # brings torch and the chain's SDK, which take seconds to import
+    from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on
 
-        options = ReplayOptions(choice, limit, unanswered, batch)
-        runner = TorchRunner(
-            checkpoint,
+    device = device or settings.device
+    options = ReplayOptions(choice, limit, unanswered, batch)
+    with (
+        LogReader(log_folder(settings)) as reader,
+        progress_bar("replaying", count_chosen(reader, options)) as progress,
+    ):
+        done = replay_log(
+            reader,
+            choose_checkpoint(Settings(model=model)),
+            options,
             device=device,
-            buckets=sorted({1, batch}),
-            compile=None if compile else False,
-            threads=settings.threads or None,
+            compile=settings.compile if compile is None else compile,
+            threads=settings.threads,
+            on_answer=_print_answer if as_json else _keep_quiet,
+            progress=progress,
         )
-        tally, answers = Tally(), list[Answered]()
-        on_answer = _print_answer(answers) if as_json else answers.append
-        with progress_bar("replaying", count_chosen(reader, options)) as progress:
-            asyncio.run(run_replay(reader, runner, options, tally=tally, on_answer=on_answer, progress=progress))
-    if not answers:
-        raise OperatorError(nothing_replayed(tally))
-    comparison = compare(answers, tolerance=tolerance_on(device) if tolerance is None else tolerance, movers=movers)
+    if not done.answers:
+        raise OperatorError(nothing_replayed(done.tally))
+    comparison = compare(
+        done.answers, tolerance=tolerance_on(device) if tolerance is None else tolerance, movers=movers
+    )
     if as_json:
-        print_json(summary_fields(runner.version, device, len(answers), comparison, tally))
+        print_json(summary_fields(done, comparison))
     else:
-        sys.stdout.write(replay_report(runner.version, device, len(answers), comparison, tally) + "\n")
+        sys.stdout.write(replay_report(done, comparison) + "\n")
     if check and not (comparison.reproduction and comparison.reproduction.good):
         raise typer.Exit(1)
 
 
-def _print_answer(answers: list[Answered]) -> Callable[[Answered], None]:
-    def show(answered: Answered) -> None:
-        answers.append(answered)
-        print_json({"kind": "answer", **answer_fields(answered)})
+def _print_answer(answered: Answered) -> None:
+    print_json({"kind": "answer", **answer_fields(answered)})
 
-    return show
+
+def _keep_quiet(_: Answered) -> None:
+    """The report comes at the end."""

@@ -52,6 +52,16 @@ class Tally:
     """Images that the engine refused, by its reason."""
 
 
+@dataclass(slots=True)
+class Replayed:
+    """What a replay came to, growing while it goes on."""
+
+    model: str
+    device: str
+    answers: list[Answered] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
 @dataclass(frozen=True, slots=True)
 class Reproduction:
     """How well the same version gave the same probabilities again."""

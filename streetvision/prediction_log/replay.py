@@ -16,9 +16,10 @@ import torch
 
 from streetvision.engine.engine import Engine
 from streetvision.engine.runner import TorchRunner
-from streetvision.engine.types import EngineError, Prediction
-from streetvision.prediction_log.comparison import Answered, Tally
-from streetvision.prediction_log.export import chunks
+from streetvision.engine.types import EngineError, Prediction, RunnerFailure
+from streetvision.errors import OperatorError
+from streetvision.prediction_log.comparison import Answered, Replayed, Tally
+from streetvision.prediction_log.export import Progress, chunks
 from streetvision.prediction_log.image_copy import read_image
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
@@ -66,20 +67,51 @@ def tolerance_on(device: str) -> float:
     return TOLERANCE["cuda" if _on_cuda(device) else "cpu"]
 
 
+def replay_log(
+    reader: LogReader,
+    checkpoint: Path,
+    options: ReplayOptions,
+    *,
+    device: str,
+    compile: bool,
+    threads: int,
+    on_answer: Callable[[Answered], None] = lambda _: None,
+    progress: Progress = lambda _: None,
+) -> Replayed:
+    """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
+
+    `compile` and `threads` (0: torch's choice) are the miner's settings: with the same ones answers repeat exactly.
+    """
+    runner = TorchRunner(
+        checkpoint,
+        device=device,
+        buckets=sorted({1, options.batch}),
+        compile=None if compile else False,
+        threads=threads or None,
+    )
+    done = Replayed(runner.version, device)
+    try:
+        asyncio.run(run_replay(reader, runner, options, done, on_answer=on_answer, progress=progress))
+    except RunnerFailure as error:
+        raise OperatorError(f"the model {checkpoint} cannot run on {device}: {error}") from error
+    return done
+
+
 async def run_replay(
     reader: LogReader,
     runner: TorchRunner,
     options: ReplayOptions,
+    done: Replayed,
     *,
-    tally: Tally,
-    on_answer: Callable[[Answered], None],
-    progress: Callable[[int], None] = lambda _: None,
+    on_answer: Callable[[Answered], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> None:
-    """Warm the runner up and hand each new answer to `on_answer`; raises OperatorError or RunnerFailure."""
+    """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
     engine = Engine(runner, resize=runner.config.resize)
     await engine.start()
     try:
-        async for answered in replay(reader, engine, options, tally=tally, progress=progress):
+        async for answered in replay(reader, engine, options, tally=done.tally, progress=progress):
+            done.answers.append(answered)
             on_answer(answered)
     finally:
         await engine.close()
@@ -91,7 +123,7 @@ async def replay(
     options: ReplayOptions,
     *,
     tally: Tally,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Progress = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Answered]:
     """Yield each chosen row with its new answer, in the order of logging; the same bytes are computed once.

@@ -7,18 +7,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from streetvision.prediction_log.comparison import Answered, Change, Comparison, Reproduction, Tally, comparison_fields
+from streetvision.prediction_log.comparison import (
+    Answered,
+    Change,
+    Comparison,
+    Replayed,
+    Reproduction,
+    Tally,
+    comparison_fields,
+)
 from streetvision.prediction_log.display import caller, local_time
 from streetvision.prediction_log.formats import iso_time
 
 _MOVER = "{:>7} {:<14} {:<7} {:>7} {:>7} {:>7}  {:<12}"
 
 
-def replay_report(model: str, device: str, answers: int, comparison: Comparison, tally: Tally) -> str:
+def replay_report(done: Replayed, comparison: Comparison) -> str:
     """The whole text, in 80 columns."""
-    lines = [f"model {model} on {device}: {answers:,} logged requests answered again", *_left_out(comparison, tally)]
+    lines = [f"model {done.model} on {done.device}: {len(done.answers):,} logged requests answered again"]
+    lines += _left_out(comparison, done.tally)
     if comparison.reproduction is not None:
-        lines += ["", *_reproduction(model, comparison.reproduction)]
+        lines += ["", *_reproduction(done.model, comparison.reproduction)]
     for change in comparison.changes:
         lines += ["", *_change(change)]
     return "\n".join(lines)
@@ -29,15 +38,15 @@ def answer_fields(answered: Answered) -> dict[str, Any]:
     return {**asdict(answered), "time": iso_time(answered.time), "shift": answered.shift}
 
 
-def summary_fields(model: str, device: str, answers: int, comparison: Comparison, tally: Tally) -> dict[str, Any]:
+def summary_fields(done: Replayed, comparison: Comparison) -> dict[str, Any]:
     """What `replay_report` tells, as JSON values."""
     return {
         "kind": "summary",
-        "model": model,
-        "device": device,
-        "answers": answers,
-        "without_image": dict(tally.missing),
-        "refused_by_engine": dict(tally.failed),
+        "model": done.model,
+        "device": done.device,
+        "answers": len(done.answers),
+        "without_image": dict(done.tally.missing),
+        "refused_by_engine": dict(done.tally.failed),
         **comparison_fields(comparison),
     }
 
