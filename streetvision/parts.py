@@ -17,14 +17,12 @@ from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
-
-LOG_FOLDER = "log"
-"""Name of the prediction log's folder in the state folder."""
 
 GIB = 2**30
 MOCK_SOCKET = "mock.sock"

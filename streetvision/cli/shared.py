@@ -15,6 +15,7 @@ import typer
 
 from streetvision.config import Settings
 from streetvision.prediction_log.row import LogFilter
+from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.selection import select
 from streetvision.settings_io import load_settings
 
@@ -45,7 +46,7 @@ def miner_settings(state_dir: Path | None) -> Settings:
 
 def log_folder(settings: Settings) -> Path:
     """Where the prediction log lies."""
-    return settings.state_dir / "log"
+    return settings.state_dir / LOG_FOLDER
 
 
 def log_filter(

@@ -18,7 +18,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import EngineError, Prediction, RunnerFailure
 from streetvision.errors import OperatorError
-from streetvision.prediction_log.comparison import Answered, Replayed, Tally
+from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import Progress, chunks
 from streetvision.prediction_log.image_copy import read_image
 from streetvision.prediction_log.reader import LogReader
@@ -28,9 +28,6 @@ PATIENCE_S = 600.0
 """No caller waits, so no image is refused for want of time."""
 AHEAD = 4
 """Images decoded meanwhile, at the least."""
-
-TOLERANCE = {"cpu": 1e-5, "cuda": 2e-2}
-"""Probabilities this close count as the same: float32 on a CPU and bfloat16 on a GPU, whatever the batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from dataclasses import fields
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.row import LogRow
 
+LOG_FOLDER = "log"
+"""Name of the log's folder in the state folder."""
+
 DATABASE = "predictions.sqlite"
 """File name inside the log's folder."""
 
