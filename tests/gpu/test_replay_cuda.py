@@ -1,4 +1,4 @@
-"""What `streetvision replay` relies on, on CUDA: single images repeat bit for bit, shared batches within the tolerance."""
+"""What `streetvision replay` needs of CUDA: single images repeat bit for bit, shared batches within the tolerance."""
 
 from __future__ import annotations
 
