@@ -1,0 +1,220 @@
+"""Filters, order, figures, and reading beside a writer or without one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streetvision.errors import OperatorError
+from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.row import LogFilter, LogRow
+from streetvision.prediction_log.schema import DATABASE, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.upkeep import Limits
+
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture
+def filled(make_rig: Callable[..., Any], make_record: Any) -> Any:
+    """Sixty rows of three validators and two models, every fifth refused, images for half of them."""
+    rig = make_rig(limits=Limits(max_bytes=1000))
+    for n in range(60):
+        image = b"%03d" % n if n % 2 else None
+        probability = None if n % 5 == 0 else n / 60
+        rig.log(make_record(image, probability, arrival=NOW + n, hotkey=f"5V{n % 3}", model=f"{1 + n // 30}.0.0"))
+    rig.tick()
+    return rig
+
+
+def keeps(row: LogRow, chosen: LogFilter) -> bool:
+    """The filter's meaning, said again in plain Python."""
+    score = row.probability
+    checks = [
+        chosen.since is None or row.time >= chosen.since,
+        chosen.until is None or row.time < chosen.until,
+        chosen.validator is None or row.validator == chosen.validator,
+        chosen.model is None or row.model_version == chosen.model,
+        chosen.min_score is None or (score is not None and score >= chosen.min_score),
+        chosen.max_score is None or (score is not None and score <= chosen.max_score),
+        chosen.status is None or row.status == chosen.status,
+        chosen.answered is None or (score is not None) == chosen.answered,
+        chosen.stored is None or (row.image == "stored") == chosen.stored,
+    ]
+    return all(checks)
+
+
+FILTERS = st.builds(
+    LogFilter,
+    since=st.none() | st.integers(0, 60).map(lambda n: NOW + n),
+    until=st.none() | st.integers(0, 60).map(lambda n: NOW + n),
+    validator=st.none() | st.sampled_from(["5V0", "5V1", "5nobody"]),
+    model=st.none() | st.sampled_from(["1.0.0", "2.0.0"]),
+    min_score=st.none() | st.floats(0, 1),
+    max_score=st.none() | st.floats(0, 1),
+    status=st.none() | st.sampled_from([200, 503]),
+    answered=st.none() | st.booleans(),
+    stored=st.none() | st.booleans(),
+)
+
+
+@given(chosen=FILTERS, after=st.integers(0, 61), limit=st.none() | st.integers(0, 61), newest=st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_filters_mean_what_they_say(filled: Any, chosen: LogFilter, after: int, limit: int, newest: bool) -> None:
+    with LogReader(filled.folder) as reader:
+        everything = list(reader.rows())
+        expected = [row for row in everything if keeps(row, chosen)]
+        assert reader.count(chosen) == len(expected)
+        assert reader.stats(chosen).rows == len(expected)
+        expected = [row for row in expected if row.id > after]
+        expected = (expected[::-1] if newest else expected)[:limit]
+        assert list(reader.rows(chosen, after_id=after, limit=limit, newest_first=newest)) == expected
+
+
+def test_pages_join_without_a_seam(make_rig: Callable[..., Any], make_record: Any) -> None:
+    rig = make_rig(max_rows=3000)
+    rig.log(*[make_record()] * 2500)
+    rig.tick()
+    with LogReader(rig.folder) as reader:
+        assert [row.id for row in reader.rows()] == list(range(1, 2501))
+        assert [row.id for row in reader.rows(newest_first=True)] == list(range(2500, 0, -1))
+        assert [row.id for row in reader.rows(after_id=900, limit=1200)] == list(range(901, 2101))
+
+
+def test_one_row_the_last_and_their_images(filled: Any) -> None:
+    with LogReader(filled.folder) as reader:
+        assert reader.last_id() == 60
+        row = reader.row(2)
+        assert row is not None
+        assert row.embedding is not None
+        assert row.embedding.shape == (8,)
+        path = reader.image_path(row.sha256)
+        assert path is not None
+        assert path.read_bytes() == b"001"
+        path.unlink()
+        assert reader.image_path(row.sha256) is None
+        assert reader.image_path("") is None
+        assert reader.row(61) is None
+        assert next(reader.rows()).embedding is None
+
+
+def test_figures(filled: Any) -> None:
+    with LogReader(filled.folder) as reader:
+        stats = reader.stats()
+        nothing = reader.stats(LogFilter(validator="5nobody"))
+    assert (stats.rows, stats.answered, stats.first, stats.last) == (60, 48, NOW, NOW + 59)
+    assert stats.by_status == {200: 48, 503: 12}
+    assert stats.by_reason == {"ok": 48, "overloaded": 12}
+    assert stats.by_validator == {"5V0": 20, "5V1": 20, "5V2": 20}
+    assert stats.by_model == {"1.0.0": 24, "2.0.0": 24}
+    assert sum(stats.scores) == 48
+    assert stats.scores[0] == 2  # 1/60 and 2/60 lie below 0.05
+    assert stats.latency["inference"].p50 == pytest.approx(0.004)
+    assert stats.latency["total"].highest == pytest.approx(0.0103)
+    assert stats.headroom is not None
+    assert stats.headroom.p1 == pytest.approx(4.5)
+    assert (stats.images, stats.image_bytes) == (30, 90)
+    assert (nothing.rows, nothing.answered, nothing.latency, nothing.headroom, nothing.first) == (0, 0, {}, None, None)
+    assert nothing.images == 30
+
+
+def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., Any], make_record: Any) -> None:
+    for _ in range(2):
+        rig = make_rig(max_rows=3)
+        rig.log(*[make_record()] * 5)
+        rig.tick()
+        rig.tick()
+        rig.writer.close()
+    with LogReader(rig.folder) as reader:
+        assert reader.stats().dropped_rows == {"overload": 4}
+
+
+def test_rows_appear_while_the_writer_runs(rig: Any, make_record: Any) -> None:
+    rig.tick()
+    with LogReader(rig.folder) as reader:
+        assert reader.last_id() == 0
+        rig.log(make_record())
+        rig.tick()
+        assert reader.last_id() == 1
+
+
+def test_a_closed_log_is_read_where_nothing_can_be_written(rig: Any, make_record: Any) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a folder read-only takes root")
+    rig.log(make_record())
+    rig.tick()
+    rig.writer.close()
+    if subprocess.run(["mount", "--bind", rig.folder, rig.folder], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", rig.folder], check=True)
+        with LogReader(rig.folder) as reader:
+            assert [row.image for row in reader.rows()] == ["stored"]
+    finally:
+        subprocess.run(["umount", rig.folder], check=True)
+
+
+def test_reasons_not_to_read(tmp_path: Path, rig: Any) -> None:
+    with pytest.raises(OperatorError, match="there is no prediction log"):
+        LogReader(tmp_path / "nowhere")
+    rig.folder.mkdir()
+    (rig.folder / DATABASE).touch()
+    with pytest.raises(OperatorError, match="is empty"):
+        LogReader(rig.folder)
+    (rig.folder / DATABASE).write_bytes(b"something else" * 100)
+    with pytest.raises(OperatorError, match="cannot be read"):
+        LogReader(rig.folder)
+
+
+def test_a_newer_log_is_refused_with_a_sentence(rig: Any) -> None:
+    rig.tick()
+    rig.writer.close()
+    set_version(rig.folder / DATABASE, len(MIGRATIONS) + 1)
+    with pytest.raises(NewerSchema, match="upgrade streetvision"):
+        LogReader(rig.folder)
+
+
+def set_version(file: Path, version: int) -> None:
+    database = sqlite3.connect(file)
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+
+
+NEXT = (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\nDROP INDEX requests_time;\n")
+
+
+def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
+    rig.log(*(make_record(b"%d" % n) for n in range(10)))
+    rig.tick()
+    rig.writer.close()
+    database = sqlite3.connect(rig.folder / DATABASE, isolation_level=None)
+    assert version_of(database) == len(MIGRATIONS)
+    migrate(database, NEXT)
+    migrate(database, NEXT)
+    assert version_of(database) == len(NEXT)
+    assert database.execute("SELECT count(*), min(note), max(probability) FROM requests").fetchone() == (
+        10,
+        "none",
+        0.75,
+    )
+    with pytest.raises(NewerSchema):
+        migrate(database)
+    database.close()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
+    migrate(database)
+    before = database.execute("SELECT sql FROM sqlite_master").fetchall()
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(database, (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT;\nnonsense"))
+    assert version_of(database) == len(MIGRATIONS)
+    assert database.execute("SELECT sql FROM sqlite_master").fetchall() == before
+    database.close()

@@ -1,0 +1,173 @@
+"""What is written, what is shared, what goes first, and what the files say afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streetvision.axon.wire import Dialect
+from streetvision.prediction_log.row import LogRow
+from streetvision.prediction_log.upkeep import Limits
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Any, make_record: Any) -> None:
+    rig.log(make_record(b"jpeg"), make_record(b"", None, status=400, reason="bad_image", hotkey="5Bob", uid=None))
+    rig.tick()
+    answered, refused = rig.rows()
+    vector = answered.embedding
+    np.testing.assert_allclose(vector, np.linspace(-1, 1, 8), atol=1e-3)
+    assert vector.dtype == np.float16
+    expected = LogRow(
+        id=1, time=answered.time, validator="5Alice", uid=7, dialect=str(Dialect.LEGACY), status=200, reason="ok",
+        sha256=sha(b"jpeg"), size_bytes=4, width=640, height=480, model_version="1.0.0", probability=0.75, logit=0.25,
+        views=2, batch_size=3, admission_s=0.0001, body_s=0.001, decode_s=0.002, queue_s=0.003, inference_s=0.004,
+        reply_s=0.0002, headroom_s=4.5, image="stored", embedding=vector,
+    )  # fmt: skip
+    assert answered == expected
+    assert (refused.id, refused.status, refused.reason, refused.validator) == (2, 400, "bad_image", "5Bob")
+    assert (refused.image, refused.sha256, refused.size_bytes, refused.uid) == ("none", "", 0, None)
+    assert refused.probability is refused.logit is refused.embedding is None
+
+
+def test_the_same_image_is_stored_once_as_received(rig: Any, make_record: Any) -> None:
+    rig.log(*(make_record(b"same") for _ in range(3)))
+    rig.tick()
+    rig.log(make_record(b"same"), make_record(b"other"))
+    rig.tick()
+    assert rig.files() == {sha(b"same"), sha(b"other")}
+    assert rig.writer.stored_bytes == 9
+    assert [row.image for row in rig.rows()] == ["stored"] * 5
+    path = rig.folder / "images" / sha(b"same")[:2] / sha(b"same")[2:4] / sha(b"same")
+    assert path.read_bytes() == b"same"
+
+
+def test_the_most_uncertain_images_stay_longest_and_among_equals_the_newest(
+    make_rig: Callable[..., Any], make_record: Any
+) -> None:
+    rig = make_rig(limits=Limits(max_bytes=300))
+    scores = {"sure": 0.99, "unsure": 0.52, "old": 0.7, "new": 0.7, "unanswered": None}
+    for moment, (name, score) in enumerate(scores.items()):
+        rig.log(make_record(name.encode().ljust(100), score, arrival=rig.wall + moment))
+    rig.tick()
+    assert rig.files() == {sha(name.encode().ljust(100)) for name in ("unsure", "old", "new")}
+    assert [row.image for row in rig.rows()] == ["evicted", "stored", "stored", "stored", "evicted"]
+    rig.log(make_record(b"closest".ljust(100), 0.5, arrival=rig.wall + 9))
+    rig.tick()
+    assert rig.files() == {sha(name.encode().ljust(100)) for name in ("unsure", "new", "closest")}
+    assert rig.writer.stored_bytes == 300
+    assert rig.sample("images_evicted_total") == 3
+
+
+def test_a_second_answer_that_is_less_certain_keeps_the_image(make_rig: Callable[..., Any], make_record: Any) -> None:
+    rig = make_rig(limits=Limits(max_bytes=200))
+    rig.log(make_record(b"a" * 100, 0.99), make_record(b"a" * 100, 0.51), make_record(b"b" * 100, 0.8))
+    rig.tick()
+    rig.log(make_record(b"c" * 100, 0.7))
+    rig.tick()
+    assert rig.files() == {sha(b"a" * 100), sha(b"c" * 100)}
+
+
+def test_an_evicted_image_that_comes_again_is_stored_again(make_rig: Callable[..., Any], make_record: Any) -> None:
+    rig = make_rig(limits=Limits(max_bytes=100))
+    rig.log(make_record(b"a" * 100, 0.9), make_record(b"b" * 100, 0.6))
+    rig.tick()
+    assert [row.image for row in rig.rows()] == ["evicted", "stored"]
+    rig.log(make_record(b"a" * 100, 0.55))
+    rig.tick()
+    assert [row.image for row in rig.rows()] == ["stored", "evicted", "stored"]
+
+
+def test_nothing_older_than_the_age_limit_stays(make_rig: Callable[..., Any], make_record: Any) -> None:
+    rig = make_rig(limits=Limits(max_days=1.0))
+    hour = 3600.0
+    rig.log(make_record(b"old", 0.5), make_record(b"sent twice"), make_record(b"new", arrival=rig.wall + 23 * hour))
+    rig.tick()
+    rig.log(make_record(b"sent twice", arrival=rig.wall + 20 * hour))
+    rig.wall += 25 * hour
+    for _ in range(8):
+        rig.tick()
+    assert [row.id for row in rig.rows()] == [3, 4]
+    assert rig.files() == {sha(b"new"), sha(b"sent twice")}
+    rig.wall += 365 * 24 * hour
+    for _ in range(16):
+        rig.tick()
+    assert rig.rows() == []
+    assert rig.files() == set()
+    assert rig.writer.stored_bytes == 0
+    rig.log(make_record(b"after", arrival=rig.wall))
+    rig.tick()
+    assert [row.id for row in rig.rows()] == [5]  # an id is never used twice
+
+
+def test_opening_finds_what_vanished_what_is_damaged_and_what_nobody_knows(
+    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+) -> None:
+    first = make_rig()
+    first.log(*(make_record(name) for name in (b"kept", b"vanished", b"shortened")))
+    first.tick()
+    first.writer.close()
+    images = first.folder / "images"
+    (images / "tmp" / "half-written").write_bytes(b"x")
+    place = {name: images / sha(name)[:2] / sha(name)[2:4] / sha(name) for name in (b"vanished", b"shortened", b"new")}
+    place[b"vanished"].unlink()
+    place[b"shortened"].write_bytes(b"short")
+    place[b"new"].parent.mkdir(parents=True)
+    place[b"new"].write_bytes(b"new")
+    again = make_rig()
+    check_everything(again)
+    assert [row.image for row in again.rows()] == ["stored", "evicted", "evicted"]
+    assert again.files() == {sha(b"kept"), sha(b"new")}
+    assert again.writer.stored_bytes == len(b"kept") + len(b"new")
+    assert any("missing or damaged" in line for line in lines)
+
+
+def check_everything(rig: Any) -> None:
+    for _ in range(300):
+        rig.tick()
+
+
+def test_a_file_whose_eviction_was_cut_short_is_removed(make_rig: Callable[..., Any], make_record: Any) -> None:
+    first = make_rig()
+    first.log(make_record(b"gone"))
+    first.tick()
+    first.writer.close()
+    import sqlite3
+
+    with sqlite3.connect(first.folder / "predictions.sqlite") as database:
+        database.execute("UPDATE images SET state = 'evicted'")
+    database.close()
+    again = make_rig()
+    check_everything(again)
+    assert again.files() == set()
+    assert [row.image for row in again.rows()] == ["evicted"]
+
+
+def test_embeddings_beyond_half_precision_are_cut(rig: Any, make_record: Any) -> None:
+    from dataclasses import replace
+
+    one = make_record()
+    wild = replace(one.prediction, embedding=np.array([1e9, -1e9, 0.5], np.float32))
+    rig.log(replace(one, prediction=wild))
+    rig.tick()
+    assert rig.rows()[0].embedding.tolist() == [65504.0, -65504.0, 0.5]
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 2501])
+def test_everything_that_waits_is_written_in_one_tick(
+    make_rig: Callable[..., Any], make_record: Any, count: int
+) -> None:
+    rig = make_rig(max_rows=5000)
+    one = make_record()
+    rig.log(*[one] * count)
+    rig.tick()
+    assert len(rig.rows()) == count
+    assert rig.sample("rows_total") == count
+    assert len(rig.intake) == rig.intake.held_bytes == 0
