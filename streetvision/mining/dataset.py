@@ -19,6 +19,7 @@ from streetvision.mining.names import (
     PREDICTION,
     PREDICTIONS,
     RANK,
+    RESOLVED,
     SPLIT,
 )
 
@@ -88,7 +89,7 @@ def remember(dataset: Dataset, place: Place) -> None:
 def _declare(fo: FiftyOne, dataset: Dataset) -> None:
     """All fields from the start, so that the App, views and a dataset without labels know them."""
     label = {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Classification}
-    for name in (PREDICTION, LABEL_FIELD, OPINION):
+    for name in (PREDICTION, LABEL_FIELD, RESOLVED, OPINION):
         dataset.add_sample_field(name, **label)
     dataset.add_sample_field(PREDICTIONS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classifications)
     for name in ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK):

@@ -11,6 +11,8 @@ CLASSES = ("none", "roadwork")
 """Order of a prediction's logits: a picture's logit is that of `roadwork`, against 0 for `none`."""
 
 LABEL_FIELD = "ground_truth"
+RESOLVED = "label"
+"""What tags and LABEL_FIELD together come to; kept by us, for filters and for mistakenness."""
 PREDICTION = "prediction"
 """The newest answer, a Classification with logits."""
 PREDICTIONS = "predictions"

@@ -9,7 +9,6 @@ import subprocess
 import time
 import uuid
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -26,9 +26,9 @@ from streetvision.mining.database import URI_VARIABLE, fiftyone_folder, mongod_p
 from streetvision.mining.dataset import create_dataset
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.sync import SyncReport, sync
-from streetvision.prediction_log.database import LogDatabase
-from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.store import PredictionLog
+from streetvision.prediction_log.upkeep import Limits
 
 REQUIRED = "STREETVISION_REQUIRE_EXTRAS"
 VALIDATOR = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
@@ -106,11 +106,11 @@ class LogWriter:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(72))
 
     def write(self, *records: RequestRecord) -> None:
-        database = LogDatabase(self.folder)
-        try:
-            database.write([entry_of(record) for record in records], Counter())
-        finally:
-            database.close()
+        log = PredictionLog(self.folder, CollectorRegistry(), limits=Limits(max_days=1e6), loop_load=lambda: 0.0)
+        log.start()
+        for record in records:
+            log(record)
+        log.close(10.0)
 
     def answered(
         self,
