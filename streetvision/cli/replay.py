@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -68,6 +69,8 @@ def replay(
     from streetvision.parts import choose_checkpoint  # brings torch and the chain's SDK, which take seconds to import
     from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on
 
+    # On a machine without a GPU each compilation would say so.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     device = device or settings.device
     options = ReplayOptions(choice, limit, unanswered, batch)
     with (

@@ -14,7 +14,7 @@ from typing import Any
 from streetvision import __version__
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.destinations import Destination, disk_sentences
-from streetvision.prediction_log.formats import Format, HashingFile, iso_time, open_writer, row_fields
+from streetvision.prediction_log.formats import Format, HashingFile, iso_time, open_writer
 from streetvision.prediction_log.image_copy import ImageCopier
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
@@ -77,10 +77,7 @@ def export_log(
     with _table(destination, options) as file:
         writer = open_writer(options.format, file, image_files=options.images, embeddings=options.embeddings)
         for rows in chunks(reader, options.filter, embeddings=options.embeddings):
-            fields = [row_fields(row, embedding=options.embeddings) for row in rows]
-            if copier is not None:
-                fields = [{**row, "image_file": name} for row, name in zip(fields, copier.copy(rows), strict=True)]
-            writer.write(fields)
+            writer.write(rows, None if copier is None else copier.copy(rows))
             span.add(rows)
             progress(len(rows))
         writer.close()

@@ -61,7 +61,7 @@ _Replies = dict[str, _Reply | _NoReply]
 
 def tolerance_on(device: str) -> float:
     """How far apart two answers of one model may lie on `device` (auto, cpu, cuda or cuda:N), whatever the batches."""
-    return TOLERANCE["cuda" if _on_cuda(device) else "cpu"]
+    return TOLERANCE[_resolved(device).partition(":")[0]]
 
 
 def replay_log(
@@ -86,7 +86,7 @@ def replay_log(
         compile=None if compile else False,
         threads=threads or None,
     )
-    done = Replayed(runner.version, device)
+    done = Replayed(runner.version, _resolved(device))
     try:
         asyncio.run(run_replay(reader, runner, options, done, on_answer=on_answer, progress=progress))
     except RunnerFailure as error:
@@ -206,5 +206,8 @@ def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
     )
 
 
-def _on_cuda(device: str) -> bool:
-    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+def _resolved(device: str) -> str:
+    """What `auto` means here."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
