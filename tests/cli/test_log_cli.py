@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 
-from streetvision.cli.main import main
+from streetvision.cli.main import app, main
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.training.challenges import challenge
@@ -302,3 +303,16 @@ def test_the_command_starts_without_heavy_packages() -> None:
     program = f"import sys, streetvision.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_every_option_is_in_the_manual() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "log.md").read_text()
+    root = typer.main.get_command(app)
+    assert isinstance(root, typer.core.TyperGroup)
+    group = root.commands["log"]
+    assert isinstance(group, typer.core.TyperGroup)
+    for command in (*group.commands.values(), root.commands["replay"]):
+        assert str(command.name) in page
+        for parameter in command.params:
+            named = [option for option in (*parameter.opts, *parameter.secondary_opts) if option.startswith("--")]
+            assert not named or any(f"{option}`" in page or f"{option} " in page for option in named), named
