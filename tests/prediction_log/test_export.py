@@ -6,6 +6,8 @@ import hashlib
 import importlib.util
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,6 +169,37 @@ def test_an_interrupted_export_leaves_nothing_half_and_goes_on(filled: Any, tmp_
     manifest = run(filled.folder, out, format=format, images=True)
     assert (manifest["images"]["files"], manifest["images"]["copied_now"]) == (3, 2)
     assert len(table(out / f"predictions.{format}")) == 5
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from streetvision.prediction_log.destinations import FolderDestination
+from streetvision.prediction_log.export import ExportOptions, export_log
+from streetvision.prediction_log.reader import LogReader
+
+class Doomed(FolderDestination):
+    parallel = 1
+    def put_file(self, name, path):
+        if name.startswith(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().put_file(name, path)
+
+with LogReader(Path(sys.argv[1])) as reader:
+    export_log(reader, Doomed(Path(sys.argv[2])), ExportOptions("jsonl", images=True), now=0.0)
+"""
+
+
+@pytest.mark.parametrize("moment", ["images/", "predictions", "manifest"])
+def test_kill_9_leaves_nothing_half_and_the_next_run_clears_up(filled: Any, tmp_path: Path, moment: str) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(filled.folder), str(out), moment], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (out / "manifest.json").exists()
+    assert (out / "predictions.jsonl").exists() == (moment == "manifest")
+    assert run(filled.folder, out, format="jsonl", images=True)["images"]["files"] == 3
+    assert len(table(out / "predictions.jsonl")) == 5
+    assert [path for path in out.rglob(".*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("format", FORMATS)
