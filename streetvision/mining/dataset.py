@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne
@@ -26,6 +29,9 @@ from streetvision.mining.names import (
 FORMAT = 1
 """Layout of the dataset; a newer one is refused rather than misread."""
 _INFO = "streetvision"
+_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK)
+_COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK)
+_NUMBERS = ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,19 @@ class Place:
 def create_dataset(fo: FiftyOne, name: str, log: Path) -> Dataset:
     """The dataset of that name, made if there is none; raises OperatorError when it belongs to something else."""
     if name in fo.list_datasets():
-        return open_dataset(fo, name, log)
-    dataset = fo.Dataset(name, persistent=True)
+        if not _half_made(fo.load_dataset(name)):
+            return open_dataset(fo, name, log)
+        fo.delete_dataset(name)
+    dataset = fo.Dataset(name)
     _declare(fo, dataset)
     remember(dataset, Place(str(log.resolve())))
+    dataset.persistent = True
     return dataset
+
+
+def _half_made(dataset: Dataset) -> bool:
+    """Whether a process died between making the dataset and finishing it."""
+    return not dataset.persistent and dataset.info.get(_INFO) is None
 
 
 def open_dataset(fo: FiftyOne, name: str, log: Path | None = None) -> Dataset:
@@ -87,25 +101,28 @@ def remember(dataset: Dataset, place: Place) -> None:
 
 
 def _declare(fo: FiftyOne, dataset: Dataset) -> None:
-    """All fields from the start, so that the App, views and a dataset without labels know them."""
-    label = {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Classification}
-    for name in (PREDICTION, LABEL_FIELD, RESOLVED, OPINION):
-        dataset.add_sample_field(name, **label)
-    dataset.add_sample_field(PREDICTIONS, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classifications)
-    for name in ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK):
-        dataset.add_sample_field(name, fo.StringField)
-    for name in ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK):
-        dataset.add_sample_field(name, fo.IntField)
-    for name in ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s"):
-        dataset.add_sample_field(name, fo.FloatField)
-    for name in ("first_seen", "last_seen"):
-        dataset.add_sample_field(name, fo.DateTimeField)
-    dataset.add_sample_field("validators", fo.ListField, subfield=fo.StringField)
-    dataset.add_sample_field("requests", fo.ListField, subfield=fo.IntField)
-    dataset.add_sample_field(EMBEDDING, fo.VectorField)
-    for name, kind in (("model", fo.StringField), ("probability", fo.FloatField), ("request", fo.IntField)):
-        dataset.add_sample_field(f"{PREDICTION}.{name}", kind)
-        dataset.add_sample_field(f"{PREDICTIONS}.classifications.{name}", kind)
+    """All fields from the start, so that the App, views and a dataset without labels know them.
+
+    A sample that has them all teaches the dataset at once, and goes; adding field by field takes seconds.
+    """
+    answer = fo.Classification(
+        label=CLASSES[0], confidence=1.0, logits=np.zeros(2), probability=0.0, model="", request=0
+    )
+    now = datetime.fromtimestamp(0, UTC)
+    example = fo.Sample(
+        filepath="example.jpg",
+        **dict.fromkeys((LABEL_FIELD, RESOLVED, OPINION), fo.Classification(label=CLASSES[0], confidence=1.0)),
+        **{PREDICTION: answer, PREDICTIONS: fo.Classifications(classifications=[answer.copy()])},
+        **dict.fromkeys(_TEXTS, ""),
+        **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(_NUMBERS, 0.0),
+        **dict.fromkeys(("first_seen", "last_seen"), now),
+        validators=[""],
+        requests=[0],
+        **{EMBEDDING: np.zeros(1, np.float32)},
+    )
+    dataset.add_sample(example, dynamic=True)
+    dataset.delete_samples([example.id])
     dataset.create_index("sha256", unique=True)
     dataset.default_classes = list(CLASSES)
     dataset.set_label_schemas({LABEL_FIELD: {"type": "classification", "component": "radio", "classes": list(LABELS)}})

@@ -24,6 +24,8 @@ SPLIT = "split"
 PICK = "pick"
 """Why a picture was picked; only the current picks have it."""
 RANK = "pick_rank"
+GROUP = "duplicate_group"
+"""Pictures with the same number are nearly the same."""
 OPINION = "opinion"
 """A second opinion by a LabelOracle, a Classification."""
 

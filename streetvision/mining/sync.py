@@ -6,10 +6,7 @@ stands for, and facts about it are computed from rows, never added up.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, Sample
 from streetvision.mining.dataset import Place, place_of, remember
 from streetvision.mining.merging import Answers, class_logits, merge
@@ -81,21 +77,6 @@ def sync(
         )
         progress(len(rows))
     return replace(report, evicted=mark_evicted(dataset), last_id=place.last_id, samples=dataset.count())
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep a second sync of the same folder out; raises OperatorError at once when one runs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "sync.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OperatorError("another sync of this log is running: let it finish, or end it") from None
-        yield
-    finally:
-        os.close(lock)
 
 
 def mark_evicted(dataset: Dataset) -> int:

@@ -13,6 +13,7 @@ from streetvision.mining.database import View
 from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
 from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.scores import Scores
+from streetvision.mining.splitting import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,12 @@ class Table:
     """Probability by model version."""
     embeddings: tuple[NDArray[np.float32] | None, ...]
     embedding_models: tuple[str | None, ...]
-    splits: tuple[str | None, ...]
+    splits: tuple[Side | None, ...]
+    """Where an export put it."""
     seen: tuple[float, ...]
     """Unix seconds of the last request."""
+    asked: tuple[int, ...]
+    """Requests that sent it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,11 +58,22 @@ class Table:
 
 def read_table(view: View) -> Table:
     """Read a dataset or a view of it."""
-    fields = ["id", "sha256", "filepath", "image", "probability", EMBEDDING, EMBEDDING_MODEL, SPLIT, "last_seen"]
+    fields = [
+        "id",
+        "sha256",
+        "filepath",
+        "image",
+        "probability",
+        EMBEDDING,
+        EMBEDDING_MODEL,
+        SPLIT,
+        "last_seen",
+        "asked",
+    ]
     nested = [f"{PREDICTIONS}.classifications.{name}" for name in ("model", "probability")]
     columns = view.values([*fields, *nested])
     order = sorted(range(len(columns[0])), key=lambda i: columns[1][i])
-    ids, digests, paths, image, probability, vectors, models, splits, seen, versions, answers = (
+    ids, digests, paths, image, probability, vectors, models, splits, seen, asked, versions, answers = (
         [column[i] for i in order] for column in columns
     )
     return Table(
@@ -72,4 +87,5 @@ def read_table(view: View) -> Table:
         embedding_models=tuple(models),
         splits=tuple(splits),
         seen=tuple(0.0 if moment is None else moment.timestamp() for moment in seen),
+        asked=tuple(asked),
     )

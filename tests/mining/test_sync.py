@@ -14,8 +14,8 @@ import pytest
 from streetvision.errors import OperatorError
 from streetvision.mining import sync as sync_room
 from streetvision.mining.dataset import create_dataset, open_dataset, place_of, remember
+from streetvision.mining.locking import only_one
 from streetvision.mining.merging import merge
-from streetvision.mining.sync import only_one
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits, Upkeep
@@ -221,9 +221,9 @@ def test_progress_hears_of_every_row(mine: Mine, jpeg: Jpeg) -> None:
 
 
 def test_a_second_sync_beside_the_first_is_refused(tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(OperatorError, match="another sync"), only_one(tmp_path):
+    with only_one(tmp_path, "sync"), pytest.raises(OperatorError, match="another sync"), only_one(tmp_path, "sync"):
         pass
-    with only_one(tmp_path):
+    with only_one(tmp_path, "sync"), only_one(tmp_path, "export"):
         pass
 
 
@@ -256,3 +256,23 @@ def test_merging_is_idempotent_and_blind_to_order(mine: Mine, jpeg: Jpeg) -> Non
             key: set(value.rows) for key, value in merge(rows).items()
         }
         assert all(value.by_model == merge(rows)[key].by_model for key, value in merged.items())
+
+
+def test_a_dataset_left_half_made_is_made_anew(mine: Mine, jpeg: Jpeg) -> None:
+    name = f"{mine.dataset.name}-half"
+    mine.fo.Dataset(name)
+    dataset = create_dataset(mine.fo, name, mine.writer.folder)
+    try:
+        assert dataset.persistent
+        assert place_of(dataset).last_id == 0
+    finally:
+        dataset.delete()
+
+
+def test_every_field_is_declared_before_the_first_row(mine: Mine, jpeg: Jpeg) -> None:
+    before = set(mine.dataset.get_field_schema(flat=True))
+    assert len(mine.dataset) == 0
+    mine.writer.write(mine.writer.answered(jpeg(1)), mine.writer.refused(jpeg(2)))
+    mine.sync()
+    assert set(mine.dataset.get_field_schema(flat=True)) == before
+    assert {"prediction.model", "predictions.classifications.probability", "ground_truth.label"} <= before
