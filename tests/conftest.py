@@ -51,7 +51,7 @@ class Logbook:
         from streetvision.prediction_log.upkeep import Limits
 
         limits = Limits(max_days=36_500)
-        log = PredictionLog(self.folder, CollectorRegistry(), limits=limits, loop_load=lambda: 0.0)
+        log = PredictionLog(self.folder, CollectorRegistry(), limits=limits)
         log.start()
         for record in records:
             log(record)

@@ -24,7 +24,7 @@ class LogHealth:
     stored_bytes: int
     """Of image files on disk."""
     giving_way: bool
-    """Whether serving keeps the processor so busy that the log only takes samples."""
+    """Whether serving has kept the processor so busy for so long that the log takes samples only."""
     degraded: str | None
     """Why nothing can be written now, as one of trouble.CAUSES; None when all is well."""
 

@@ -22,12 +22,11 @@ class Intake:
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:
         self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._room = max_rows
         self._queue: deque[RequestRecord | Pending] = deque()
         self._bytes_in = self._bytes_out = 0
-        self._rows_shed = self._images_shed = 0
+        self._taken = self._rows_shed = self._images_shed = 0
         self._counted = (0, 0)
-        self.giving_way = False
-        """Set by the writer while the event loop is saturated: then a request is shed whole, which is cheaper."""
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -37,9 +36,26 @@ class Intake:
         """Of images waiting."""
         return self._bytes_in - self._bytes_out
 
+    @property
+    def arrived(self) -> int:
+        """Requests so far, kept or shed."""
+        return self._taken + len(self._queue) + self._rows_shed
+
+    @property
+    def sampling(self) -> bool:
+        """Whether it holds less than it could."""
+        return self._room < self._max_rows
+
+    def hold_at_most(self, rows: int | None) -> None:
+        """Take only so many at a time, or (None) as many as there is room for. The writer's alone.
+
+        Under a flood even keeping is dear: memory that is not freed at once is cold when it is used again.
+        """
+        self._room = self._max_rows if rows is None else min(rows, self._max_rows)
+
     def append(self, record: RequestRecord) -> None:
         """Keep a request for the writer; sheds its image, or all of it, when there is no room."""
-        if len(self._queue) >= self._max_rows:
+        if len(self._queue) >= self._room:
             self._rows_shed += 1
             return
         image = record.image
@@ -52,9 +68,6 @@ class Intake:
         self._queue.append(record)
 
     def _append_without_image(self, record: RequestRecord, size: int) -> None:
-        if self.giving_way:
-            self._rows_shed += 1
-            return
         self._images_shed += 1
         self._queue.append(Pending(replace(record, image=None), size))
 
@@ -64,6 +77,7 @@ class Intake:
         while self._queue and len(taken) < limit:
             item = self._queue.popleft()
             taken.append(item if isinstance(item, Pending) else Pending(item, len(item.image or b"")))
+        self._taken += len(taken)
         return taken
 
     def release(self, taken: list[Pending]) -> None:

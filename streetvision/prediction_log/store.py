@@ -1,15 +1,15 @@
 """The prediction log as the miner uses it: a hook that never waits, and one thread that writes.
 
 Within TICK_S of its reply a request is on its way to disk. While the files cannot be written, requests wait in memory
-up to a bound; what exceeds it is dropped and counted, and the log recovers by itself. While the event loop is saturated
-(no validator's real traffic does that) only samples are written and the rest waits or is counted: serving comes first.
+up to a bound; what exceeds it is dropped and counted, and the log recovers by itself. A flood (more than FLOOD_PER_S
+for longer than PATIENCE_S: a hundred validators at the end of their quotas) is logged in samples and the rest of it
+counted: serving comes first.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
@@ -18,17 +18,17 @@ from prometheus_client import CollectorRegistry
 from streetvision.axon.records import RequestRecord
 from streetvision.prediction_log.health import LogHealth, LogMetrics
 from streetvision.prediction_log.intake import Intake
-from streetvision.prediction_log.load import ThreadLoad, calling_thread_cpu
 from streetvision.prediction_log.upkeep import Limits
-from streetvision.prediction_log.writer import Writer
+from streetvision.prediction_log.writer import Clock, Writer
 
 TICK_S = 0.2
-SATURATED = 0.5
-"""Share of a core used by the event loop's thread from which on the writer gives way."""
+FLOOD_PER_S = 1000.0
+PATIENCE_S = 2.0
+"""A burst as short as this is logged in full, as far as memory goes."""
 
 
 class PredictionLog:
-    """Listens to the axon's records. Build it on the event loop's thread, whose load it watches."""
+    """Listens to the axon's records."""
 
     def __init__(
         self,
@@ -38,14 +38,12 @@ class PredictionLog:
         limits: Limits = Limits(),  # noqa: B008 - immutable
         max_queued_rows: int = 20_000,
         max_queued_bytes: int = 64 * 2**20,
-        loop_load: Callable[[], float] | None = None,
     ) -> None:
         self._intake = Intake(max_queued_rows, max_queued_bytes)
         self._append = self._intake.append
         self._metrics = LogMetrics(registry)
         self._writer = Writer(folder, self._intake, self._metrics, limits)
         self._metrics.watch(lambda: len(self._intake), lambda: self._writer.stored_bytes)
-        self._loop_load = loop_load or ThreadLoad(calling_thread_cpu(), time.monotonic)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
@@ -80,11 +78,32 @@ class PredictionLog:
             queued=len(self._intake),
             queued_bytes=self._intake.held_bytes,
             stored_bytes=self._writer.stored_bytes,
-            giving_way=self._intake.giving_way,
+            giving_way=self._intake.sampling,
             degraded=self._writer.degraded,
         )
 
     def _run(self) -> None:
+        flood = Flood(time.monotonic)
         while not self._stop.wait(TICK_S):
-            self._writer.tick(giving_way=self._loop_load() > SATURATED)
+            self._writer.tick(giving_way=flood.lasts(self._intake.arrived))
         self._writer.close()
+
+
+class Flood:
+    """Tells a flood from a burst. `clock` is monotonic seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._arrived, self._asked = 0, clock()
+        self._began: float | None = None
+
+    def lasts(self, arrived: int) -> bool:
+        """Whether requests, `arrived` of them so far, have come faster than FLOOD_PER_S for longer than PATIENCE_S."""
+        now = self._clock()
+        before, self._asked = self._asked, now
+        fresh, self._arrived = arrived - self._arrived, arrived
+        if fresh <= FLOOD_PER_S * (now - before):
+            self._began = None
+        elif self._began is None:
+            self._began = before
+        return self._began is not None and now - self._began > PATIENCE_S

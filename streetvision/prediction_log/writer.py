@@ -15,13 +15,13 @@ from streetvision.prediction_log.database import LogDatabase, Written, set_aside
 from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.health import LogMetrics
 from streetvision.prediction_log.intake import Intake, Pending
-from streetvision.prediction_log.load import Clock
 from streetvision.prediction_log.schema import NewerSchema
 from streetvision.prediction_log.trouble import CAUSES, cause_of
 from streetvision.prediction_log.upkeep import Limits, Upkeep
 
+Clock = Callable[[], float]
 BATCH_ROWS = 1000
-SAMPLE_ROWS = 20
+SAMPLE_ROWS = 25
 """Written per tick while giving way."""
 RETRY_S = {"rows": 1.0, "upkeep": 5.0}
 FORGET_EVERY_S = 60.0
@@ -66,7 +66,7 @@ class Writer:
 
     def tick(self, *, giving_way: bool = False) -> None:
         """Write what waits, or a sample of it, then look after the files."""
-        self._intake.giving_way = giving_way
+        self._intake.hold_at_most(SAMPLE_ROWS if giving_way else None)
         self._count_shed()
         self._try("rows", lambda: self._write(giving_way))
         if self._database is not None:

@@ -106,7 +106,7 @@ class LogWriter:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(72))
 
     def write(self, *records: RequestRecord) -> None:
-        log = PredictionLog(self.folder, CollectorRegistry(), limits=Limits(max_days=1e6), loop_load=lambda: 0.0)
+        log = PredictionLog(self.folder, CollectorRegistry(), limits=Limits(max_days=1e6))
         log.start()
         for record in records:
             log(record)

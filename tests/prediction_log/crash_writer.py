@@ -37,7 +37,7 @@ def write(plan: dict[str, Any]) -> None:
     rng = random.Random(os.getpid())
     store.TICK_S = plan["tick_s"]
     limits = Limits(max_bytes=plan["max_bytes"])
-    log = store.PredictionLog(Path(plan["folder"]), CollectorRegistry(), limits=limits, loop_load=lambda: 0.0)
+    log = store.PredictionLog(Path(plan["folder"]), CollectorRegistry(), limits=limits)
     log.start()
     journal = os.open(plan["journal"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     pool = [rng.randbytes(rng.randrange(1, 20_000)) for _ in range(20)]

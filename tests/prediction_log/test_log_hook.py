@@ -11,15 +11,14 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from streetvision.prediction_log.intake import Intake
-from streetvision.prediction_log.load import ThreadLoad, calling_thread_cpu
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import DATABASE
-from streetvision.prediction_log.store import PredictionLog
+from streetvision.prediction_log.store import Flood, PredictionLog
 
 
 def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) -> None:
-    log = PredictionLog(tmp_path / "log", CollectorRegistry(), loop_load=lambda: 1.0)
+    log = PredictionLog(tmp_path / "log", CollectorRegistry())
     for n in range(3000):
         log(make_record(b"%d" % (n % 10)))
     log(make_record(authenticated=False))
@@ -88,18 +87,24 @@ def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., A
         assert reader.stats().dropped_images == {"overload": 1}
 
 
-def test_under_saturation_samples_are_written_and_the_rest_waits_within_bounds(
+def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
     make_rig: Callable[..., Any], make_record: Any
 ) -> None:
-    rig = make_rig(max_rows=100, max_bytes=500)
+    rig = make_rig()
+    rig.log(*[make_record()] * 90)
     rig.tick(giving_way=True)
-    rig.log(*(make_record(b"x" * 10) for _ in range(90)))
-    assert len(rig.intake) == 50  # beyond the bytes a request goes whole
-    rig.tick(giving_way=True)
-    assert len(rig.rows()) == 20
+    assert len(rig.rows()) == 25
+    rig.log(make_record())
+    assert len(rig.intake) == 65
+    for _ in range(4):
+        rig.tick(giving_way=True)
+    rig.log(*[make_record()] * 90)
+    assert len(rig.intake) == 25
     rig.tick()
-    assert len(rig.rows()) == 50
-    assert rig.sample("rows_dropped_total", cause="overload") == 40
+    rig.log(*[make_record()] * 90)
+    rig.tick()
+    assert len(rig.rows()) == 90 + 25 + 90
+    assert rig.sample("rows_dropped_total", cause="overload") == 1 + 65
 
 
 def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], make_record: Any) -> None:
@@ -117,16 +122,21 @@ def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], mak
     assert [row.image for row in rig.rows()] == ["stored", "stored", "dropped"]
 
 
-def test_load_is_the_share_of_a_core() -> None:
-    times = iter([0.0, 10.0, 0.5, 11.0, 0.5, 11.0])
-    load = ThreadLoad(lambda: next(times), lambda: next(times))
-    assert load() == 0.5
-    assert load() == 0.0
+def test_a_flood_is_told_from_a_burst() -> None:
+    now = 0.0
+    flood = Flood(lambda: now)
+    arrived, told = 0, []
+    for rate in [2000] * 12 + [500] * 2 + [2000] * 8:
+        now += 0.25
+        arrived += rate // 4
+        told.append(flood.lasts(arrived))
+    assert told == [False] * 8 + [True] * 4 + [False] * 10
 
 
-def test_the_calling_threads_clock_runs() -> None:
-    cpu = calling_thread_cpu()
-    before = cpu()
-    while cpu() == before:
-        sum(range(1000))
-    assert cpu() > before
+def test_arrivals_are_counted_kept_or_not(make_record: Any) -> None:
+    intake = Intake(max_rows=3, max_bytes=8)
+    for _ in range(5):
+        intake.append(make_record())
+    intake.release(intake.take(2))
+    intake.append(make_record())
+    assert intake.arrived == 6
