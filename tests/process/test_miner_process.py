@@ -74,7 +74,8 @@ def test_stopped_while_the_model_loads(start_miner: Start, port: int, name: sign
     code, seconds = miner.terminate(name)
     assert code == 0
     assert seconds < 15
-    assert "stopped before the miner was ready" in miner.messages()[-1]
+    # Not necessarily last: the thread that still compiles may have a word after it.
+    assert "stopped before the miner was ready" in miner.messages()
 
 
 def test_registration_by_burn_then_ready(start_miner: Start, port: int) -> None:
