@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"])
+CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"], ["prediction_log.py"])
 GPU = (["head.py"],)
 
 

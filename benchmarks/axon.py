@@ -39,6 +39,8 @@ class Load:
     latencies_ms: list[float]
     failures: int
     per_second: float
+    replies: int
+    """All of them, those of the warm-up too."""
 
     @property
     def p50(self) -> float:
@@ -52,12 +54,12 @@ class Load:
 
 
 @contextlib.contextmanager
-def serving(name: str) -> Iterator[tuple[int, int]]:
+def serving(name: str, *arguments: str | Path) -> Iterator[tuple[int, int]]:
     """The port and process id of a server; ended by closing its input."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [*SERVERS[name], str(port), *(["starlette"] if name == "router" else [])]
+    command = [*SERVERS[name], str(port), *arguments, *(["starlette"] if name == "router" else [])]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert server.stdin and server.stdout
     try:
@@ -67,14 +69,21 @@ def serving(name: str) -> Iterator[tuple[int, int]]:
     finally:
         server.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(10)
+            server.wait(30)
         server.kill()
 
 
 def start_load(
-    port: int, connections: int, seconds: float, requests: int, *, junk: bool = False
+    port: int, connections: int, seconds: float, requests: int, *, junk: bool = False, warm: float = 0.0
 ) -> subprocess.Popen[bytes]:
-    plan = {"port": port, "connections": connections, "seconds": seconds, "requests": requests, "junk": junk}
+    plan = {
+        "port": port,
+        "connections": connections,
+        "seconds": seconds,
+        "requests": requests,
+        "junk": junk,
+        "warm": warm,
+    }
     load = subprocess.Popen([sys.executable, HERE / "load.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert load.stdin
     load.stdin.write(json.dumps(plan).encode())
@@ -87,12 +96,12 @@ def finish_load(load: subprocess.Popen[bytes]) -> Load:
     out, _ = load.communicate(timeout=120)
     measured = json.loads(out)
     latencies = [latency * 1e3 for latency in measured["latencies"]]
-    return Load(latencies, measured["failures"], len(latencies) / measured["seconds"])
+    return Load(latencies, measured["failures"], len(latencies) / measured["seconds"], measured["replies"])
 
 
-def drive(port: int, connections: int, seconds: float, requests: int) -> Load:
+def drive(port: int, connections: int, seconds: float, requests: int, *, warm: float = 0.0) -> Load:
     """One run; refuses to report a speed while replies are wrong."""
-    load = finish_load(start_load(port, connections, seconds, requests))
+    load = finish_load(start_load(port, connections, seconds, requests, warm=warm))
     if load.failures or not load.latencies_ms:
         raise SystemExit(f"{load.failures} of {len(load.latencies_ms)} replies were wrong: no figures.")
     return load

@@ -1,7 +1,8 @@
 """The load generator, in a process of its own: presigned requests on closed-loop connections; prints one JSON object.
 
-Reads {port, connections, seconds, requests, junk} from standard input. Each connection waits for its reply before the
-next request, so latency is what a caller sees. `requests` bounds the run and is signed before the clock starts.
+Reads {port, connections, seconds, requests, junk, warm} from standard input. Each connection waits for its reply before
+the next request, so latency is what a caller sees. `requests` bounds the run and is signed before the clock starts; is
+sent in the first `warm` seconds is checked and not timed.
 """
 
 from __future__ import annotations
@@ -81,12 +82,12 @@ def junk(image_bytes: int) -> Iterator[bytes]:
 class Connection(asyncio.Protocol):
     """Sends the next request whenever a reply is complete."""
 
-    def __init__(self, requests: Iterator[bytes], until: float, done: asyncio.Future[None]) -> None:
-        self._requests, self._until, self._done = requests, until, done
+    def __init__(self, requests: Iterator[bytes], since: float, until: float, done: asyncio.Future[None]) -> None:
+        self._requests, self._since, self._until, self._done = requests, since, until, done
         self._buffer = b""
         self._sent = 0.0
         self.latencies: list[float] = []
-        self.failures = 0
+        self.failures = self.replies = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP has no other
         """Send the first request."""
@@ -102,7 +103,9 @@ class Connection(asyncio.Protocol):
             self._buffer = data
             return
         self._buffer = b""
-        self.latencies.append(time.perf_counter() - self._sent)
+        if self._sent >= self._since:
+            self.latencies.append(time.perf_counter() - self._sent)
+        self.replies += 1
         if head[1] != b"200" or b'"prediction":0.75' not in data:
             self.failures += 1
         self._next()
@@ -127,19 +130,20 @@ async def main() -> None:
     size = plan.get("image_bytes", 10_000)
     requests = junk(size) if plan.get("junk") else iter(genuine(plan["requests"], size))
     loop = asyncio.get_running_loop()
-    started = time.perf_counter()
+    started = time.perf_counter() + plan.get("warm", 0.0)
     connections, ends = [], []
     for _ in range(plan["connections"]):
         end: asyncio.Future[None] = loop.create_future()
-        connection = Connection(requests, started + plan["seconds"], end)
+        connection = Connection(requests, started, started + plan["seconds"], end)
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", plan["port"])  # type: ignore[misc]
         connections.append(connection)
         ends.append(end)
-    await asyncio.wait(ends, timeout=plan["seconds"] + 20)
+    await asyncio.wait(ends, timeout=plan["seconds"] + plan.get("warm", 0.0) + 20)
     latencies = [latency for connection in connections for latency in connection.latencies]
     failures = sum(connection.failures for connection in connections)
     elapsed = time.perf_counter() - started
-    print(json.dumps({"latencies": latencies, "failures": failures, "seconds": elapsed}))
+    replies = sum(connection.replies for connection in connections)
+    print(json.dumps({"latencies": latencies, "failures": failures, "seconds": elapsed, "replies": replies}))
 
 
 uvloop.run(main())

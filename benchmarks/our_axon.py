@@ -1,12 +1,14 @@
 """The project's axon with a predictor that returns at once, in a process of its own.
 
-`our_axon.py PORT [starlette]`; prints `ready` when it listens and ends when its input closes.
+`our_axon.py PORT [starlette | heard | logged FOLDER]`; prints `ready` when it listens and ends when its input closes.
+`heard`: somebody listens to its records, as in the miner; `logged`: the prediction log in FOLDER listens as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 
 import numpy as np
 import uvloop
@@ -16,15 +18,16 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from streetvision.axon.app import AxonApp
+from streetvision.axon.app import AxonApp, OnRequest
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.server import AxonServer
 from streetvision.axon.wire import PATH
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.engine.types import Prediction, Timings
+from streetvision.prediction_log.store import PredictionLog
 
-ANSWER = Prediction(0.75, 1.1, np.zeros(4, np.float32), "none", 1, 1, 224, 224, Timings(0.0, 0.0, 0.0))
+ANSWER = Prediction(0.75, 1.1, np.zeros(384, np.float32), "none", 1, 1, 224, 224, Timings(0.0, 0.0, 0.0))
 
 
 class AtOnce:
@@ -46,7 +49,18 @@ def behind_a_router(app: AxonApp) -> Starlette:
     return Starlette(routes=[Route(PATH, app, methods=["POST"])])
 
 
-async def main(port: int, router: bool) -> None:
+def listeners(how: str, folder: str, registry: CollectorRegistry) -> tuple[OnRequest | None, PredictionLog | None]:
+    """What hears of each request: nobody, a listener that does nothing with it, or that and the prediction log."""
+    if how == "heard":
+        return lambda record: None, None
+    if how != "logged":
+        return None, None
+    log = PredictionLog(Path(folder), registry)
+    log.start()
+    return log, log
+
+
+async def main(port: int, how: str, folder: str) -> None:
     """Serve until standard input closes; no quota, as one key sends all the load."""
     logger.remove()
     config = AxonConfig(
@@ -58,13 +72,17 @@ async def main(port: int, router: bool) -> None:
         nonces_total=1_000_000,
     )
     taken = snapshot()
-    server = AxonServer(config, AtOnce(), lambda: taken, metrics=AxonMetrics(CollectorRegistry()))
-    if router:
+    registry = CollectorRegistry()
+    hook, log = listeners(how, folder, registry)
+    server = AxonServer(config, AtOnce(), lambda: taken, metrics=AxonMetrics(registry), on_request=hook)
+    if how == "starlette":
         server._app = behind_a_router(server._app)  # type: ignore[assignment]  # only for this comparison
     await server.start()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.close()
+    if log is not None:
+        log.close(20.0)
 
 
-uvloop.run(main(int(sys.argv[1]), router="starlette" in sys.argv))
+uvloop.run(main(int(sys.argv[1]), *(*sys.argv[2:], "", "")[:2]))
