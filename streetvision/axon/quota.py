@@ -26,10 +26,14 @@ class Bucket:
 
 
 class Quota:
-    """One bucket for each proven hotkey; the least recently used is forgotten when the table is full."""
+    """One bucket for each proven hotkey; the least recently used is forgotten when the table is full.
+
+    A burst is never more than one minute's quota: who allows 5 a minute does not mean 120 at once.
+    """
 
     def __init__(self, per_minute: float, burst: int, callers: int = 4096) -> None:
-        self._per_second, self._burst, self._callers = per_minute / 60.0, float(burst), callers
+        self._per_second, self._callers = per_minute / 60.0, callers
+        self._burst = min(float(burst), max(1.0, per_minute))
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def __len__(self) -> int:

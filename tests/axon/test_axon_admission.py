@@ -178,6 +178,12 @@ def test_the_quota_is_each_hotkeys_own_and_bounded() -> None:
     assert all(Quota(0.0, 1).take("a", 0.0) for _ in range(100))
 
 
+@pytest.mark.parametrize(("per_minute", "burst", "at_once"), [(5, 120, 5), (0.5, 120, 1), (600, 120, 120), (5, 2, 2)])
+def test_a_burst_is_never_more_than_a_minutes_quota(per_minute: float, burst: int, at_once: int) -> None:
+    quota = Quota(per_minute, burst)
+    assert [quota.take("a", 0.0) for _ in range(200)].count(True) == at_once
+
+
 def test_the_byte_budget_refuses_what_does_not_fit() -> None:
     budget = ByteBudget(100)
     budget.reserve(80)
