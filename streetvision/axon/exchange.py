@@ -80,8 +80,8 @@ class Exchange:
         return StageTimings(*(end - start for start, end in pairwise(ends)))
 
     def record(self, now: float) -> RequestRecord:
-        """This request for the log, once its reply has left."""
-        caller, call = self.caller, self.call
+        """This request for the log, once its reply has left; an unproven caller lends nobody's UID or stake."""
+        caller, call = self.caller if self.authenticated else None, self.call
         return RequestRecord(
             dialect=self.dialect,
             hotkey=call.hotkey if call else None,

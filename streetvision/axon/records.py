@@ -35,7 +35,9 @@ class RequestRecord:
     hotkey: str | None
     """As claimed; proven only when `authenticated`."""
     uid: int | None
+    """Of the proven caller; None when not `authenticated` or not registered."""
     stake: float
+    """Of the proven caller; 0 when not `authenticated`."""
     authenticated: bool
     status: int
     reason: str

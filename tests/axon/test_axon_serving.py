@@ -240,6 +240,17 @@ async def test_records_follow_the_reply(axon: Any, kit: Any) -> None:
     assert (refused.reason, refused.authenticated, refused.image) == ("unknown_hotkey", False, None)
 
 
+async def test_a_forged_request_is_recorded_as_nobodys(axon: Any, kit: Any) -> None:
+    await axon.ask(headers=kit.signed() | {"bt_header_dendrite_signature": "0x" + "ab" * 64})
+    body = kit.request_body(b"image")
+    await axon.ask(headers=btauth(kit, body) | {"X-Bittensor-Signature": "0x" + "ab" * 64}, body=body)
+    for record in axon.records:
+        assert (record.reason, record.authenticated) == ("bad_signature", False)
+        assert (record.hotkey, record.uid, record.stake) == (kit.ALICE.ss58_address, None, 0.0)
+        assert (record.image, record.prediction) == (None, None)
+    assert len(axon.records) == 2
+
+
 async def test_an_exception_in_the_callback_is_counted_and_not_felt(make_axon: Any) -> None:
     def explode(record: Any) -> None:
         raise ValueError("a bug")
