@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import json
 import os
 import sys
@@ -70,7 +71,15 @@ def describe(reply: Any) -> dict[str, Any]:
         "axon_process_time": reply.axon.process_time,
         "axon_hotkey": reply.axon.hotkey,
         "dendrite_hotkey": reply.dendrite.hotkey,
+        "ip_of_2001:db8::1_in_a_metagraph": ip_in_a_metagraph("2001:db8::1"),
     }
+
+
+def ip_in_a_metagraph(ip: str) -> str:
+    """How this version writes an address that a neuron has announced."""
+    announced = {"version": 1, "ip": int(ipaddress.ip_address(ip)), "port": 8091, "ip_type": 6}
+    info = bittensor.AxonInfo.from_neuron_info({"axon_info": announced, "hotkey": "", "coldkey": ""})
+    return str(info.ip)
 
 
 async def main() -> None:
