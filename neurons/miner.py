@@ -1,6 +1,9 @@
 """The miner's entry point: `python neurons/miner.py --netuid 72`."""
 
-from streetvision.neuron import main
+from streetvision.early import stop_cleanly_while_importing
 
 if __name__ == "__main__":
+    stop_cleanly_while_importing()
+    from streetvision.neuron import main
+
     main()

@@ -83,7 +83,10 @@ def _address(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{text!r} names the home of a user that does not exist") from None
 
 
 _PORT = _integer(0, 65535)

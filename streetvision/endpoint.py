@@ -12,8 +12,8 @@ from streetvision.errors import ConfigError
 
 _LOOPBACK = "127.0.0.1"
 _PRIVATE_NETWORKS = ("local",)
-# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket picks the route and sends nothing.
-_PROBES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+_PROBE = "192.0.2.1"
+"""A documentation address (RFC 5737): connecting a UDP socket to it picks the route and sends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +23,27 @@ class Endpoint:
     ip: str
     port: int
 
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether only callers that bracket the address can reach it."""
+        return ":" in self.ip
+
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return f"[{self.ip}]:{self.port}" if self.is_ipv6 else f"{self.ip}:{self.port}"
 
 
 def own_addresses() -> list[str]:
-    """The addresses this machine uses for the default routes, IPv4 first; empty without a network."""
-    found = []
-    for family, probe in _PROBES:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            try:
-                sock.connect((probe, 9))
-            except OSError:
-                continue
-            found.append(str(sock.getsockname()[0]))
-    return found
+    """The IPv4 address this machine uses for the default route; empty without a network.
+
+    IPv6 is never chosen by itself: the dendrites of bittensor 9.x and 10.x cannot call an IPv6 endpoint that they read
+    from the metagraph, because they put the address into the URL without brackets.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((_PROBE, 9))
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
 
 
 def external_endpoint(

@@ -32,7 +32,7 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.standing import Standing, describe, is_alarming, standing_of
 from streetvision.parts import (
     axon_config,
-    choose_checkpoint,
+    check_before_paying,
     mock_network,
     open_wallet,
     password_prompt,
@@ -40,11 +40,12 @@ from streetvision.parts import (
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
-from streetvision.request_log import RequestLog
+from streetvision.request_log import RequestLog, counts_line
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 STALE_SECONDS = 600.0
+STATUS_SECONDS = 300.0
 
 
 class Gate:
@@ -66,7 +67,7 @@ class Miner:
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        checkpoint = choose_checkpoint(self.settings)
+        checkpoint = check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         await self._open_chain()
@@ -217,6 +218,8 @@ class Miner:
 
     async def _publish_endpoint(self) -> None:
         endpoint = external_endpoint(self.settings, self.axon.port)
+        if endpoint.is_ipv6:
+            logger.warning("endpoint: {} is IPv6, which bittensor 9.x and 10.x dendrites cannot call", endpoint)
         self.publisher = EndpointPublisher(self.chain, self.wallet.hotkey, endpoint)
         if await self.publisher.publish() is not None:
             self.publisher.request()
@@ -228,6 +231,7 @@ class Miner:
             self._deregistered()
         elif self.gate.closed == "deregistered":
             self.gate.closed = None
+            self.publisher.request()
             logger.success("registered again as UID {}: admitting requests", own.uid)
         if own is not None and (old is None or old.last_epoch != new.last_epoch):
             self._log_standing(new)
@@ -254,12 +258,15 @@ class Miner:
         self._standing = now
 
     async def _keep_house(self) -> None:
-        """Once a second: close the log's minute, and say when the metagraph has grown old, or young again."""
-        old = False
+        """Once a second: close the log's minute, say when the metagraph is stale, and now and then how things stand."""
+        old, due = False, time.monotonic() + STATUS_SECONDS
         while True:
             await asyncio.sleep(1.0)
             self.requests.roll()
             age = self.watcher.age(time.time())
+            if time.monotonic() >= due:
+                due += STATUS_SECONDS
+                logger.info("status: metagraph {:.0f} s old; {}", age, counts_line(self.registry))
             if (age > STALE_SECONDS) != old:
                 old = not old
                 level, state = ("WARNING", "stale") if old else ("INFO", "fresh again")

@@ -10,13 +10,16 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import MIB, AxonConfig
+from streetvision.axon.sockets import listen
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.endpoint import external_endpoint
+from streetvision.engine.runner import resolve_device
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.checkpoint import bundled_checkpoint, read_config
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
@@ -43,6 +46,21 @@ def choose_checkpoint(settings: Settings) -> Path:
             f"--model takes a checkpoint folder on this machine, not {settings.model}: fetch it first (docs/models.md)"
         )
     return Path(settings.model).expanduser()
+
+
+def check_before_paying(settings: Settings) -> Path:
+    """The checkpoint to serve, once everything that can be checked cheaply is right.
+
+    A registration costs TAO: a mistyped model, device, address or port must be found before it.
+    """
+    checkpoint = choose_checkpoint(settings)
+    read_config(checkpoint)
+    resolve_device(settings.device)
+    external_endpoint(settings, settings.axon_port)
+    hosts = (settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts
+    for bound in listen(hosts, settings.axon_port):
+        bound.close()
+    return checkpoint
 
 
 def open_wallet(settings: Settings) -> MinerWallet:

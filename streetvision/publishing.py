@@ -34,6 +34,7 @@ class EndpointPublisher:
         self.endpoint = endpoint
         self._sleep = sleep
         self._wanted = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     def on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Ask for publication when the chain shows another endpoint than ours for our hotkey."""
@@ -63,8 +64,9 @@ class EndpointPublisher:
         return None
 
     def request(self) -> None:
-        """Publish soon, on the task."""
+        """Publish soon, on the task, whatever it waits for: the hotkey has a UID again, say."""
         self._wanted.set()
+        self._hurry.set()
 
     async def run(self) -> None:
         """Publish whenever asked, until cancelled."""
@@ -84,4 +86,16 @@ class EndpointPublisher:
                 wait = REFUSED_RETRY_S
             if wait is None:
                 return
-            await self._sleep(wait)
+            await self._pause(wait)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, or less when `request` is called meanwhile."""
+        self._hurry.clear()
+        sleep, hurried = asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait({sleep, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            if sleep.done():
+                sleep.result()
+        finally:
+            sleep.cancel()
+            hurried.cancel()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from loguru import logger
+from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord
 
@@ -15,11 +16,15 @@ Clock = Callable[[], float]
 class RequestLog:
     """Listens to the axon's records. `clock` is monotonic seconds."""
 
-    def __init__(self, clock: Clock, *, lines_per_minute: int = 60, summary_s: float = 60.0) -> None:
+    def __init__(
+        self, clock: Clock, *, lines_per_minute: int = 60, stranger_lines: int = 10, summary_s: float = 60.0
+    ) -> None:
+        """Strangers have `stranger_lines` of their own a minute, so that they cannot crowd out the answers."""
         self._clock = clock
         self._summary_s = summary_s
         self._window_start = clock()
-        self._lines_left = self._lines_per_minute = lines_per_minute
+        self._budgets = {True: lines_per_minute, False: stranger_lines}
+        self._left = dict(self._budgets)
         self._counts: Counter[tuple[int, str]] = Counter()
         self._latencies: list[float] = []
 
@@ -29,8 +34,8 @@ class RequestLog:
         self._counts[record.status, record.reason] += 1
         if record.prediction is not None:
             self._latencies.append(_latency(record))
-        if self._lines_left > 0:
-            self._lines_left -= 1
+        if self._left[record.authenticated] > 0:
+            self._left[record.authenticated] -= 1
             (logger.info if record.status == 200 else logger.warning)("{}", describe_request(record))
         else:
             logger.debug("{}", describe_request(record))
@@ -39,10 +44,10 @@ class RequestLog:
         """Close the minute if it is over; called with every request and by the neuron's clock."""
         if self._clock() - self._window_start < self._summary_s:
             return
-        if self._lines_left == 0:
+        if 0 in self._left.values():
             logger.info("the last minute, lines saved: {}", self.summary())
         self._window_start = self._clock()
-        self._lines_left = self._lines_per_minute
+        self._left = dict(self._budgets)
         self._counts.clear()
         self._latencies.clear()
 
@@ -57,7 +62,9 @@ class RequestLog:
 
 def describe_request(record: RequestRecord) -> str:
     """One line about one request: who, what was answered, where the time went, how much was left."""
-    who = f"UID {record.uid}" if record.uid is not None else (record.hotkey or record.remote)
+    who = f"UID {record.uid}" if record.uid is not None else (record.hotkey or "")
+    if not record.authenticated:
+        who = f"{record.remote} claiming to be {who}" if who else record.remote
     if record.prediction is None:
         return f"refused {who}: {record.status} {record.reason}"
     answer = record.prediction
@@ -73,3 +80,16 @@ def describe_request(record: RequestRecord) -> str:
 def _latency(record: RequestRecord) -> float:
     stages = record.stages
     return stages.admission + stages.body + stages.predict + stages.reply
+
+
+def counts_line(registry: CollectorRegistry) -> str:
+    """All requests since the start, strangers' included: `118 answered, 3 refused: 2 x 403 unknown_hotkey, ...`."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for metric in registry.collect():
+        for sample in metric.samples:
+            if sample.name == "streetvision_axon_requests_total":
+                counts[sample.labels["status"], sample.labels["reason"]] += int(sample.value)
+    answered = counts.pop(("200", "ok"), 0)
+    counts.pop(("200", "greeting"), None)
+    refused = ", ".join(f"{n} x {status} {reason}" for (status, reason), n in counts.most_common(8))
+    return f"since the start {answered} answered, {counts.total()} refused" + (f": {refused}" if refused else "")

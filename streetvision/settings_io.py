@@ -89,6 +89,16 @@ def _from_mapping(values: Mapping[str, str | None], where: str) -> dict[str, Any
     return found
 
 
+def flags_of(settings: Settings, *, without: Sequence[str] = ()) -> list[str]:
+    """The flags that give these settings, defaults and the named fields left out; values are not shell-quoted."""
+    flags = []
+    for item in setting_fields():
+        value = getattr(settings, item.name)
+        if value != item.default and item.name not in without:
+            flags += [item.metadata["flag"], str(value).lower() if isinstance(value, bool) else str(value)]
+    return flags
+
+
 def unknown_names(values: Mapping[str, str | None]) -> list[str]:
     """One sentence for each name in miner.env that is no setting, with the nearest setting where there is one."""
     known = [name for item in setting_fields() for name in item.metadata["env"]]
@@ -120,7 +130,7 @@ def load_settings(
     flags = {
         name: _parse(by_name[name], text, by_name[name].metadata["flag"])
         for name, text in arguments.items()
-        if text is not None
+        if text  # as everywhere, an empty value means unset
     }
     return Settings(**{**_from_mapping(values, path.name), **_from_mapping(environ, "the environment"), **flags})
 

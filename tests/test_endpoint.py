@@ -19,7 +19,14 @@ def test_the_port_listened_on_is_the_default() -> None:
 
 
 def test_own_public_address_is_found() -> None:
-    endpoint = external_endpoint(Settings(), 8091, addresses=lambda: ["10.0.0.5", "2a00:1450:4001::1"])
+    endpoint = external_endpoint(Settings(), 8091, addresses=lambda: ["8.8.4.4"])
+    assert str(endpoint) == "8.8.4.4:8091"
+
+
+def test_ipv6_is_published_only_when_named() -> None:
+    assert not any(":" in address for address in own_addresses())
+    endpoint = external_endpoint(Settings(axon_external_ip="2a00:1450:4001::1"), 8091)
+    assert endpoint.is_ipv6
     assert str(endpoint) == "[2a00:1450:4001::1]:8091"
 
 

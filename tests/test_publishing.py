@@ -93,3 +93,25 @@ async def test_an_unregistered_hotkey_asks_for_nothing(mock: MockChain, chain: C
     publisher = EndpointPublisher(chain, HOTKEY, OURS)
     publisher.on_snapshot(None, await chain.snapshot())
     assert not publisher._wanted.is_set()
+
+
+async def test_a_request_cuts_the_wait_short(mock: MockChain, chain: Chain) -> None:
+    row = mock.state.rows[4]
+    assert row.hotkey == HOTKEY.ss58_address
+    mock.deregister(HOTKEY.ss58_address)
+    refused = asyncio.Event()
+
+    async def sleep_for_ever(_: float) -> None:
+        refused.set()
+        await asyncio.Event().wait()
+
+    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=sleep_for_ever)
+    publisher.request()
+    task = asyncio.create_task(publisher.run())
+    await asyncio.wait_for(refused.wait(), 10)
+    mock.register(HOTKEY.ss58_address, row.coldkey)
+    publisher.request()
+    async with asyncio.timeout(10):
+        while (await chain.snapshot()).by_hotkey[HOTKEY.ss58_address].axon != str(OURS):
+            await asyncio.sleep(0.01)
+    task.cancel()

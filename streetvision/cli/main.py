@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streetvision import __version__
-from streetvision.cli import demo, log, predict, register, replay
+from streetvision.cli import demo, log, mine, predict, register, replay
 from streetvision.errors import OperatorError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.add_typer(log.app, name="log")
+app.add_typer(mine.app, name="mine")
 app.command("replay")(replay.replay)
 app.command(
     "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -49,3 +50,5 @@ def main() -> None:
     except OperatorError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
-from loguru import logger
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.logs import configure_logging
-from streetvision.settings_io import build_parser, load_settings
+from streetvision.settings_io import build_parser
 
 if TYPE_CHECKING:
     from streetvision.chain.registration import Registration
+    from streetvision.config import Settings
 
+STOPPED = 130
 _USAGE = "Takes the miner's flags; `--json` prints the result as JSON. The coldkey must be on this machine."
 
 
@@ -34,23 +31,36 @@ def register(context: typer.Context) -> None:
         parser.prog = "streetvision register"
         parser.print_help()
         return
-    configure_logging()
-    settings = load_settings(arguments, os.environ, cwd=Path.cwd(), warn=logger.warning)
+    from streetvision.neuron import leave, run_operation  # torch and the SDK take seconds to import
+
+    code = run_operation(arguments, partial(_register, as_json))
+    if code == STOPPED:
+        leave(code)
+    raise typer.Exit(code)
+
+
+async def _register(as_json: bool, settings: Settings) -> int:
+    from streetvision.miner import Miner
+    from streetvision.neuron import close_in_time, finished_before, stop_on_signals
+
     if not settings.register:
         raise ConfigError("say how to register: --register burn --register.max_burn TAO, or --register pow")
-    done = asyncio.run(_register(settings))
-    if as_json:
-        fields = {"uid": done.uid, "hotkey": done.hotkey, "method": done.method, "price_tao": done.price_tao}
-        sys.stdout.write(json.dumps(fields) + "\n")
-    else:
-        sys.stdout.write(f"{done.hotkey} holds UID {done.uid} on netuid {settings.netuid}\n")
+    miner, stop = Miner(settings), stop_on_signals()
+    done: list[Registration] = []
 
+    async def work() -> None:
+        done.append(await miner.register_only())
 
-async def _register(settings: Settings) -> Registration:
-    from streetvision.miner import Miner  # brings torch and the chain's SDK, which take seconds to import
-
-    miner = Miner(settings)
     try:
-        return await miner.register_only()
+        if not await finished_before(stop, work()):
+            return STOPPED
     finally:
-        await miner.close()
+        await close_in_time(miner)
+    _show(done[0], settings.netuid, as_json)
+    return 0
+
+
+def _show(done: Registration, netuid: int, as_json: bool) -> None:
+    fields = {"uid": done.uid, "hotkey": done.hotkey, "method": done.method, "price_tao": done.price_tao}
+    text = json.dumps(fields) if as_json else f"{done.hotkey} holds UID {done.uid} on netuid {netuid}"
+    sys.stdout.write(text + "\n")

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,12 @@ async def _run(seconds: float, photos: Path | None, display: Display) -> int:
     with tempfile.TemporaryDirectory(prefix="sv-demo-") as folder:
         state = Path(folder)
         display.introduce(seconds, photos)
-        async with _process(*_miner_command(state)) as miner:
+        async with _process(*_miner_command(state), stdout=DEVNULL, stderr=PIPE) as miner:
             told = asyncio.create_task(_tell_miner(miner, display))
             if not await _until(display.ready, stop, miner, STARTUP_PATIENCE_S):
                 told.cancel()
                 return display.fail_to_start(miner.returncode, stopped=stop.is_set())
-            async with _process(*_validator_command(state, photos)) as validator:
+            async with _process(*_validator_command(state, photos), stdout=PIPE) as validator:
                 shown = asyncio.create_task(_tell_validator(validator, display))
                 await _until(stop, stop, miner, seconds or None, validator)
                 shown.cancel()
@@ -92,11 +92,17 @@ def _shared_photos() -> Path | None:
 
 
 @contextlib.asynccontextmanager
-async def _process(*arguments: str) -> AsyncIterator[Process]:
+async def _process(*arguments: str, stdout: int | None = None, stderr: int | None = None) -> AsyncIterator[Process]:
     """A child in a session of its own, so that Ctrl-C reaches only this process; stopped at the end."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DEMO_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True, limit=1 << 20
+        sys.executable,
+        *arguments,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment,
+        start_new_session=True,
+        limit=1 << 20,
     )
     try:
         yield process

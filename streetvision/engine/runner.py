@@ -74,7 +74,7 @@ class TorchRunner:
         `compile` None means wherever the machine can, with a logged sentence where it cannot; True insists.
         `regional` compiles one transformer block for all of them. `threads` is for the CPU; None leaves torch's choice.
         """
-        self._device = _resolve_device(device)
+        self._device = resolve_device(device)
         self._cuda = self._device.type == "cuda"
         self._buckets = _check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
         self._threads = threads
@@ -234,7 +234,8 @@ class TorchRunner:
         return count
 
 
-def _resolve_device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
+    """The device of that name (auto: a GPU where there is one); ConfigError when it cannot be used."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

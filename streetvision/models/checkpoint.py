@@ -26,6 +26,7 @@ __all__ = [
     "ModelConfig",
     "bundled_checkpoint",
     "load_checkpoint",
+    "read_config",
     "save_checkpoint",
     "weights_problem",
 ]
@@ -46,6 +47,11 @@ def bundled_checkpoint() -> Path:
     return folder
 
 
+def read_config(folder: Path) -> ModelConfig:
+    """The description alone, without touching the weights; raises CheckpointError."""
+    return ModelConfig.from_json(_read_config(folder))
+
+
 def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
     """Read and verify a checkpoint; weights come back on the CPU in the dtype they are stored in.
 
@@ -53,7 +59,7 @@ def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
     from the description's, damaged weights, NaN or infinite values. Keys and shapes are checked by `dinov3.load`,
     which knows the architecture.
     """
-    config = ModelConfig.from_json(_read_config(folder))
+    config = read_config(folder)
     weights = _read_weights(folder)
     digest = hashlib.sha256(weights).hexdigest()
     if digest != config.sha256:

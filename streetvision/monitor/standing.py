@@ -61,6 +61,9 @@ def _mines(neuron: Neuron, owner_hotkey: str) -> bool:
 
 def describe(now: Standing, before: Standing | None) -> str:
     """One log line: `UID 17: rank 9 of 250 (was 12), incentive 0.0041, emission 0.61 alpha per tempo (87 a day)`."""
+    if now.incentive == 0:
+        burned = f"; {now.burn_share:.0%} of the incentive is burned" if now.burn_share > 0 else ""
+        return f"UID {now.uid}: no incentive, no emission ({now.miners} miners){burned}"
     moved = f" (was {before.incentive_rank})" if before and before.incentive_rank != now.incentive_rank else ""
     line = (
         f"UID {now.uid}: rank {now.incentive_rank} of {now.miners}{moved}, incentive {now.incentive:.4f}, "

@@ -42,6 +42,12 @@ def test_description_names_the_move() -> None:
     assert "rank 1 of 2 (was 2)" in describe(now, before)
 
 
+def test_without_incentive_there_is_no_rank_to_speak_of() -> None:
+    standing = standing_of(snapshot(neuron(0, 1.0, permit=True), neuron(1, 0.0), neuron(2, 0.0)), "hot1")
+    assert standing is not None
+    assert describe(standing, None) == "UID 1: no incentive, no emission (2 miners); 100% of the incentive is burned"
+
+
 def test_halt_is_said_once() -> None:
     halted = standing_of(snapshot(neuron(0, 1.0, permit=True), neuron(1, 0.0)), "hot1")
     assert halted is not None

@@ -78,6 +78,31 @@ def test_stopped_while_the_model_loads(start_miner: Start, port: int, name: sign
     assert "stopped before the miner was ready" in miner.messages()
 
 
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after_s", [0.3, 1.5])
+def test_stopped_while_importing(start_miner: Start, port: int, name: signal.Signals, after_s: float) -> None:
+    miner = start_miner("--axon.port", str(port))
+    time.sleep(after_s)
+    assert miner.terminate(name)[0] == 0
+    assert "stopped before the miner was ready" in miner.text
+    assert "Traceback" not in miner.text
+
+
+def test_nothing_is_paid_before_everything_else_is_right(start_miner: Start, tmp_path: Path) -> None:
+    flags = (*UNREGISTERED, "--register", "burn", "--register.max_burn", "1")
+    miner = start_miner(*flags, "--model", str(tmp_path / "typo"), model=False)
+    assert miner.exit_code() == 1
+    assert "is not a folder" in miner.text
+    assert "registered 5" not in miner.text
+
+
+def test_early_lines_are_json_too(start_miner: Start, tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("WALET_NAME=x\n")
+    miner = start_miner("--axon.ip", "nowhere")
+    assert miner.exit_code() == 1
+    assert miner.lines()[-1]["level"] == "ERROR"
+
+
 def test_registration_by_burn_then_ready(start_miner: Start, port: int) -> None:
     miner = start_miner("--axon.port", str(port), *UNREGISTERED, "--register", "burn", "--register.max_burn", "1")
     assert "as UID 32 (burn)" in miner.wait_for("registered")
@@ -101,7 +126,7 @@ def test_registration_by_burn_then_ready(start_miner: Start, port: int) -> None:
 def test_it_refuses_to_start_with_one_sentence(start_miner: Start, flags: tuple[str, ...], says: str) -> None:
     miner = start_miner(*flags)
     assert miner.exit_code() == 1
-    last = miner.lines()[-1] if miner.text.startswith("{") else {"level": "ERROR", "message": miner.text}
+    last = miner.lines()[-1]
     assert last["level"] == "ERROR"
     assert says in last["message"]
     assert "Traceback" not in miner.text
