@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import InvalidStateError
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,8 +32,14 @@ TROUBLE: tuple[type[Exception], ...] = (
     TypeError,
     AttributeError,
     RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    BufferError,
+    struct.error,
+    asyncio.InvalidStateError,
+    InvalidStateError,
 )
-"""What a dead, silent or babbling node surfaces as; the last five come out of the SDK's decoding of nonsense."""
+"""What a dead, silent or babbling node surfaces as; all from ValueError on come out of the SDK's own code."""
 
 
 class ChainAwayError(OperatorError):
@@ -100,10 +108,21 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end; an error that it died of is logged, as nobody waited for it."""
+    task.cancel()
+    await asyncio.wait({task})
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.warning("chain: {} had ended with {}: {}", task.get_name(), type(error).__name__, error)
+
+
 def reason_of(error: Exception) -> str:
-    """One line that says what went wrong."""
-    text = " ".join(str(error).split())
-    return text[:300] or type(error).__name__
+    """One line that says what went wrong, with the error's type where its text alone would not do."""
+    text, kind = " ".join(str(error).split())[:300], type(error).__name__
+    if not text:
+        return kind
+    return text if isinstance(error, BittensorError | OSError | WebSocketException) else f"{kind}: {text}"
 
 
 class Connection:
@@ -156,7 +175,7 @@ class Connection:
                 endpoint = self._endpoints[self._next]
                 try:
                     return await self._dial(endpoint)
-                except TROUBLE as error:
+                except Exception as error:  # noqa: BLE001 - whatever spoils the opening of one, the next may open
                     reasons.append(f"{endpoint}: {reason_of(error)}")
                     self._next = (self._next + 1) % len(self._endpoints)
         failure = "No chain endpoint answers (" + "; ".join(reasons) + "): check the network and --subtensor.network."
@@ -209,5 +228,5 @@ class Connection:
     async def _close(self, substrate: Substrate) -> None:
         try:
             await within(self._close_deadline_s, substrate.close())
-        except TROUBLE as error:
+        except Exception as error:  # noqa: BLE001 - it is given up already, and nothing it raises may stop the miner
             logger.debug("chain: closing a connection failed: {}", reason_of(error))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 
 from streetvision.chain.client import Chain
+from streetvision.chain.connection import ended
 from streetvision.chain.endpoints import MOCK_NETWORK
 from streetvision.chain.mock import MockChain
 from streetvision.chain.mock_bridge import MockBridge
@@ -36,9 +36,7 @@ class MockNetwork:
     async def stop(self) -> None:
         """End both."""
         if self._blocks is not None:
-            self._blocks.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._blocks
-            self._blocks = None
+            blocks, self._blocks = self._blocks, None
+            await ended(blocks)
         if self.bridge is not None:
             await self.bridge.close()

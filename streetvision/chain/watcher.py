@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import random
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from streetvision.chain.client import Chain
-from streetvision.chain.connection import Backoff, ChainAwayError, Sleep
+from streetvision.chain.connection import Backoff, ChainAwayError, Sleep, ended, reason_of
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.errors import OperatorError
 
@@ -64,6 +63,7 @@ class MetagraphWatcher:
         self._task: asyncio.Task[None] | None = None
         self._advanced_at = self._refreshed_at = -math.inf
         self._rewound = False
+        self._defects: set[type[Exception]] = set()
 
     def age(self, now: float) -> float:
         """Seconds since the snapshot was read, `now` in Unix time; infinite before the first."""
@@ -86,15 +86,13 @@ class MetagraphWatcher:
         return self._task
 
     async def stop(self) -> None:
-        """Cancel the task and wait for its end."""
+        """Cancel the task and wait for its end; never raises what the task may have ended with."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
 
     async def run(self) -> None:
-        """Look for new blocks until cancelled."""
+        """Look for new blocks until cancelled; nothing else ends it."""
         while True:
             await self._sleep(await self._look())
 
@@ -109,10 +107,21 @@ class MetagraphWatcher:
         except OperatorError as error:
             self.failures += 1
             logger.warning("chain: {}", error)
+        except Exception as error:  # noqa: BLE001 - serving needs the metagraph, whatever the SDK or we do wrong
+            self.failures += 1
+            await self._outlive(error)
         else:
             self.failures = 0
             return self._policy.poll_s
         return self._policy.backoff.pause(self.failures, self._rng)
+
+    async def _outlive(self, error: Exception) -> None:
+        """Report an error that no node's trouble explains, the first of its kind aloud, and take a new connection."""
+        kind = type(error)
+        level = "DEBUG" if kind in self._defects else "ERROR"
+        self._defects.add(kind)
+        logger.log(level, "chain: unexpected {} ({}); the next look takes a new connection", kind.__name__, error)
+        await self._chain.drop(reason_of(error))
 
     async def _follow(self, block: int) -> None:
         now = self._monotonic()
