@@ -155,12 +155,12 @@ class Miner:
         return done
 
     def _registration_command(self, price: float) -> str:
-        wallet, settings = self.wallet, self.settings
+        settings = self.settings
         return registration_command(
             settings.netuid,
-            wallet.name,
-            wallet.hotkey_name,
-            settings.endpoints[0] if settings.endpoints else settings.subtensor_network,
+            self.wallet,
+            settings.subtensor_network,
+            endpoints=settings.endpoints,
             max_burn_tao=suggested_max_burn(price),
         )
 

@@ -12,17 +12,36 @@ from __future__ import annotations
 import asyncio
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from bittensor import Balance, ExtrinsicResult
 from bittensor import calls as generated_calls
 from bittensor.intents.registration import BurnedRegister
+from bittensor.wallet import DEFAULT_WALLET_PATH
 
 from streetvision.chain.client import RAO, Chain
 from streetvision.chain.connection import ChainAwayError
+from streetvision.chain.endpoints import MOCK_NETWORK
 from streetvision.chain.wallets import MinerWallet, PasswordPrompt
 from streetvision.errors import OperatorError
+
+REGISTRATION_FLAGS = frozenset(
+    {
+        "--netuid",
+        "--wallet.name",
+        "--wallet.hotkey",
+        "--wallet.path",
+        "--subtensor.network",
+        "--subtensor.chain_endpoint",
+        "--mock.registered",
+        "--register",
+        "--register.max_burn",
+    }
+)
+"""What `registration_command` decides itself."""
 
 POW_ATTEMPTS = 3
 """Proofs to mine when one comes too late or another registration takes its block."""
@@ -130,29 +149,38 @@ async def register_pow(
 
 def registration_command(
     netuid: int,
-    wallet_name: str,
-    hotkey_name: str,
+    wallet: MinerWallet,
     network: str,
     *,
+    endpoints: Sequence[str] = (),
     max_burn_tao: float = 1.0,
-    program: Literal["miner", "cli"] = "miner",
+    extra: Sequence[str] = (),
 ) -> str:
-    """The exact command that registers this hotkey, by the miner itself or by `streetvision register`."""
-    start = "python neurons/miner.py" if program == "miner" else "streetvision register"
-    flags = {
-        "--netuid": str(netuid),
-        "--wallet.name": wallet_name,
-        "--wallet.hotkey": hotkey_name,
-        "--subtensor.network": network,
-        "--register": "burn",
-        "--register.max_burn": _tao(max_burn_tao),
-    }
-    return " ".join([start, *(f"{flag} {shlex.quote(value)}" for flag, value in flags.items())])
+    """The exact shell command that registers this hotkey at the start of the miner.
+
+    `endpoints`, as the operator named them, stand in for `network`. `extra` are further arguments, appended as they
+    are: they must not repeat `REGISTRATION_FLAGS`, of which they would win.
+    """
+    words = ["--netuid", str(netuid), *_wallet_words(wallet)]
+    words += ["--subtensor.chain_endpoint", ",".join(endpoints)] if endpoints else ["--subtensor.network", network]
+    if network == MOCK_NETWORK:
+        words += ["--mock.registered", "false"]
+    words += ["--register", "burn", "--register.max_burn", _tao(max_burn_tao)]
+    return shlex.join(["python", "neurons/miner.py", *words, *extra])
+
+
+def _wallet_words(wallet: MinerWallet) -> list[str]:
+    """The flags that lead to this wallet; none for the development key, which is used where no wallet is named."""
+    if wallet.is_development:
+        return []
+    words = ["--wallet.name", wallet.name, "--wallet.hotkey", wallet.hotkey_name]
+    elsewhere = Path(wallet.path).expanduser() != Path(DEFAULT_WALLET_PATH)
+    return [*words, "--wallet.path", wallet.path] if elsewhere else words
 
 
 def suggested_max_burn(price_tao: float) -> float:
-    """A maximum that leaves room for two competitors in the same block (1.26 each), rounded up to 0.001 TAO."""
-    return math.ceil(price_tao * 1.26**2 * 1000) / 1000
+    """A maximum above 0 with room for two competitors in the same block (1.26 each), rounded up to 0.001 TAO."""
+    return max(1, math.ceil(price_tao * 1.26**2 * 1000)) / 1000
 
 
 async def _check_open(chain: Chain, wallet: MinerWallet) -> None:

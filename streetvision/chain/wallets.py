@@ -40,6 +40,11 @@ class MinerWallet:
         """The hotkey's address."""
         return str(self.hotkey.ss58_address)
 
+    @property
+    def is_development(self) -> bool:
+        """Whether this is a development key such as `//Miner`, which no file holds."""
+        return self.name.startswith("//")
+
     def sign(self, message: bytes) -> bytes:
         """The hotkey's signature."""
         return bytes(self.hotkey.sign(message))
@@ -60,12 +65,25 @@ def dev_wallet(name: str = "Miner") -> MinerWallet:
 
 def load_wallet(name: str = "default", hotkey: str = "default", path: str = DEFAULT_WALLET_PATH) -> MinerWallet:
     """Read the hotkey (only) of a wallet; OperatorError that names the file and the command which helps."""
-    try:
-        wallet = Wallet(name, hotkey, path)
-    except ValueError as error:
-        raise OperatorError(f"Wallet {name!r} cannot be used: {error}.") from error
+    _check_name("wallet", name, "--wallet.name")
+    _check_name("hotkey", hotkey, "--wallet.hotkey")
+    wallet = Wallet(name, hotkey, path)
     keypair = _read_hotkey(wallet)
     return MinerWallet(wallet.name, wallet.hotkey_str, path, keypair, lambda prompt: _unlock(wallet, prompt))
+
+
+def _check_name(what: str, name: str, flag: str) -> None:
+    """A name is that of one folder or file: anything else would lead out of the folder of wallets."""
+    if name.startswith("//"):
+        raise OperatorError(
+            f"{name!r} is no {what} name: development keys have no files. The mock network uses //Miner by itself "
+            "when no wallet is named: drop --wallet.name and --wallet.hotkey, or name a wallet of your own."
+        )
+    if "/" in name or "\0" in name or name in {"", ".", ".."}:
+        raise OperatorError(
+            f"{name!r} is no {what} name: a name has no slashes. Give the bare name with {flag}, "
+            "and the folder of the wallets with --wallet.path."
+        )
 
 
 def _flags(wallet: Wallet) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from bittensor import RpcConnectionError
+from bittensor.wallet import DEFAULT_WALLET_PATH
 
 from streetvision.chain.client import Chain
 from streetvision.chain.mock import MockChain
@@ -15,9 +18,17 @@ from streetvision.chain.mock_config import RAO, MockConfig, dev_coldkey, dev_hot
 from streetvision.chain.mock_state import SubnetState
 from streetvision.chain.mock_steps import place
 from streetvision.chain.mock_substrate import MockSubstrate
-from streetvision.chain.registration import register_burn, register_pow, registration_command, suggested_max_burn
+from streetvision.chain.registration import (
+    REGISTRATION_FLAGS,
+    register_burn,
+    register_pow,
+    registration_command,
+    suggested_max_burn,
+)
 from streetvision.chain.wallets import MinerWallet, dev_wallet
 from streetvision.errors import OperatorError
+from streetvision.parts import open_wallet
+from streetvision.settings_io import load_settings
 
 UNREGISTERED = MockConfig(miner_registered=False, pow_difficulty=500)
 MINER = dev_hotkey("Miner").ss58_address
@@ -216,15 +227,59 @@ async def test_the_mocked_chain_checks_proofs(damage: str) -> None:
     assert result.error.name == expected
 
 
+def somebodys(path: str = DEFAULT_WALLET_PATH) -> MinerWallet:
+    return MinerWallet("my wallet", "hot", path, dev_hotkey("Somebody"), lambda _: dev_coldkey("Somebody"))
+
+
 def test_the_command_is_exact_and_quoted() -> None:
-    command = registration_command(72, "my wallet", "hot", "finney", max_burn_tao=0.25)
+    command = registration_command(72, somebodys(), "finney", max_burn_tao=0.25)
     assert command == (
         "python neurons/miner.py --netuid 72 --wallet.name 'my wallet' --wallet.hotkey hot "
         "--subtensor.network finney --register burn --register.max_burn 0.25"
     )
-    assert registration_command(72, "w", "h", "test", program="cli").startswith("streetvision register --netuid 72 ")
+
+
+def test_the_command_names_the_wallets_folder_and_every_endpoint() -> None:
+    endpoints = ("ws://10.0.0.1:9944", "wss://b.example:443")
+    extra = ["--model", "/models/my best", "--axon.port=8091"]
+    command = registration_command(
+        72, somebodys("/keys of mine"), "finney", endpoints=endpoints, max_burn_tao=0.25, extra=extra
+    )
+    assert command == (
+        "python neurons/miner.py --netuid 72 --wallet.name 'my wallet' --wallet.hotkey hot "
+        "--wallet.path '/keys of mine' --subtensor.chain_endpoint ws://10.0.0.1:9944,wss://b.example:443 "
+        "--register burn --register.max_burn 0.25 --model '/models/my best' --axon.port=8091"
+    )
+
+
+def test_the_default_folder_of_wallets_goes_unnamed_however_it_is_written() -> None:
+    assert "--wallet.path" not in registration_command(72, somebodys("~/.bittensor/wallets"), "finney")
+
+
+@pytest.mark.parametrize("price", [0.0, 0.1])
+async def test_the_command_for_the_development_key_works(price: float, tmp_path: Path) -> None:
+    command = registration_command(72, dev_wallet(), "mock", max_burn_tao=suggested_max_burn(price))
+    assert command.startswith(
+        "python neurons/miner.py --netuid 72 --subtensor.network mock --mock.registered false --register burn "
+    )
+    settings = load_settings(shlex.split(command)[2:], {}, cwd=tmp_path, warn=pytest.fail)
+    wallet, mock = open_wallet(settings), MockChain(MockConfig(miner_registered=settings.mock_registered))
+    assert wallet.ss58_address == MINER
+    mock.reconfigure(min_burn_tao=price / 2)
+    mock.amend(lambda state: replace(state, burn_base=int(price * RAO), burn_block=state.block))
+    assert (await register_burn(chain_over(mock), wallet, settings.register_max_burn)).uid == 32
+
+
+def test_the_command_sets_the_flags_that_it_says() -> None:
+    commands = [
+        registration_command(72, somebodys("/keys"), "finney", endpoints=["ws://a"]),
+        registration_command(72, dev_wallet(), "mock"),
+    ]
+    words = {word for command in commands for word in shlex.split(command) if word.startswith("--")}
+    assert words == REGISTRATION_FLAGS
 
 
 def test_the_suggested_maximum_survives_two_competitors() -> None:
     assert suggested_max_burn(0.1) >= 0.1 * 1.26**2
+    assert suggested_max_burn(0.0) == 0.001
     assert re.fullmatch(r"\d+\.\d{1,3}", str(suggested_max_burn(0.1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -72,9 +73,19 @@ def test_an_encrypted_hotkey(folder: Path) -> None:
         load_wallet("cold", "hot", str(folder))
 
 
-def test_an_impossible_name() -> None:
-    with pytest.raises(OperatorError, match="cannot be used"):
-        load_wallet("a/b/c")
+@pytest.mark.parametrize("name", ["a/b/c", "cold/hot", "../cold", "/cold", "..", ".", "", "a\0b"])
+def test_an_impossible_name(name: str, folder: Path) -> None:
+    sentence = re.escape(f"{name!r} is no wallet name: a name has no slashes. Give the bare name with --wallet.name")
+    with pytest.raises(OperatorError, match=sentence):
+        load_wallet(name, "hot", str(folder))
+    with pytest.raises(OperatorError, match=re.escape(f"{name!r} is no hotkey name: a name has no slashes.")):
+        load_wallet("cold", name, str(folder))
+
+
+@pytest.mark.parametrize(("name", "hotkey"), [("//Miner", "default"), ("cold", "//Miner")])
+def test_a_development_key_is_not_named(name: str, hotkey: str, folder: Path) -> None:
+    with pytest.raises(OperatorError, match=r"'//Miner' is no .* name: development keys have no files"):
+        load_wallet(name, hotkey, str(folder))
 
 
 def test_a_missing_coldkey(folder: Path) -> None:
@@ -121,4 +132,5 @@ def test_an_unreadable_password_file(folder: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_development_key_has_a_coldkey_of_its_own() -> None:
     wallet = dev_wallet()
+    assert wallet.is_development
     assert wallet.unlock_coldkey().ss58_address != wallet.ss58_address
