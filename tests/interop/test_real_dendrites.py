@@ -83,7 +83,7 @@ async def drive(version: str, port: int, queries: list[dict[str, Any]]) -> list[
     plan = json.dumps({"port": port, "receiver": MINER, "queries": queries}).encode()
     out, errors = await asyncio.wait_for(process.communicate(plan), 60)
     assert process.returncode == 0, errors.decode()
-    answer = json.loads(out.splitlines()[-1])
+    answer = json.loads(next(line for line in out.splitlines() if line.startswith(b'{"version"')))
     assert answer["version"] == version
     return answer["results"]  # type: ignore[no-any-return]  # JSON
 
@@ -126,7 +126,8 @@ async def test_the_axon_answers_a_dendrite_over_ipv6(version: str, served: tuple
 async def test_a_dendrite_cannot_call_an_ipv6_axon(version: str, served: tuple[AxonServer, Predictor]) -> None:
     """It puts the metagraph's address into its URL without brackets, and aiohttp refuses it (InvalidUrlClientError).
 
-    Stock validators reach no IPv6 miner. When this fails, that version has learned it, and the endpoint may be IPv6 where all validators run it.
+    Stock validators reach no IPv6 miner. When this fails, that version has learned it, and the endpoint may be IPv6
+    where all validators run it.
     """
     server, predictor = served
     ((reply,),) = await drive(version, server.port, [{"signer": "//Alice", "ip": "::1"}])
