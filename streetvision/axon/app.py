@@ -34,6 +34,8 @@ from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, En
 
 OnRequest = Callable[[RequestRecord], None]
 GREETING = b"StreetVision miner: POST signed requests to the synapse's path.\n"
+LARGE_PARSES = 2
+"""Large bodies decoded at once: each takes three times its size for a moment, which no budget counts."""
 _TEXT_HEAD = b"content-type: text/plain; charset=utf-8\r\n"
 _ENGINE_STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (BadImage, 400),
@@ -60,6 +62,7 @@ class AxonApp:
         self._on_request, self._clock = on_request, clock or Clock()
         self._verified = ByteBudget(config.verified_body_budget)
         self._unverified = ByteBudget(config.unverified_body_budget)
+        self._large_parses = asyncio.Semaphore(LARGE_PARSES)
         self._junk = Bucket(config.junk_per_second, config.junk_per_second)
         self._samples = Bucket(5.0, 20.0)
         self._log_lines = Bucket(1.0, 5.0)
@@ -83,6 +86,7 @@ class AxonApp:
         try:
             await self._serve(exchange)
         finally:
+            exchange.share.release()
             self._leave()
 
     async def idle(self) -> None:
@@ -111,17 +115,30 @@ class AxonApp:
         caller = exchange.caller = admission.screen(call, exchange.wall_ns, exchange.arrival)
         if call.dialect is Dialect.LEGACY:
             self._prove(exchange, call, b"")
-            exchange.marks.append(clock.monotonic())
-            body = await self._body(exchange, self._verified)
-        else:
-            exchange.marks.append(clock.monotonic())
-            body = await self._unverified_body(exchange)
-            self._prove(exchange, call, body)
-        image = exchange.image = await _parse(body, call.body_hash)
         exchange.marks.append(clock.monotonic())
-        prediction = exchange.prediction = await self._predict(exchange, image, caller.stake)
+        exchange.image = await self._image(exchange, call)
+        exchange.marks.append(clock.monotonic())
+        prediction = exchange.prediction = await self._predict(exchange, exchange.image, caller.stake)
         exchange.marks.append(clock.monotonic())
         return prediction
+
+    async def _image(self, exchange: Exchange, call: Call) -> bytes:
+        """Read and decode the image; the body ends with this call, so that it is not kept while the model runs."""
+        if call.dialect is Dialect.LEGACY:
+            body = await self._body(exchange, self._verified)
+        else:
+            body = await self._unverified_body(exchange)
+            self._prove(exchange, call, body)
+            exchange.share.settle(self._verified, len(body))
+        image = await self._parse(body, call.body_hash)
+        exchange.share.settle(self._verified, len(image))
+        return image
+
+    async def _parse(self, body: bytes, body_hash: str) -> bytes:
+        if len(body) <= SMALL_BODY:
+            return parse_body(body, body_hash)
+        async with self._large_parses:
+            return await asyncio.to_thread(parse_body, body, body_hash)
 
     def _prove(self, exchange: Exchange, call: Call, body: bytes) -> None:
         """Verify the signature and fix the deadline."""
@@ -221,7 +238,7 @@ class AxonApp:
 
 async def _send(exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
     """One whole response, in one write where the server can."""
-    reply = exchange.scope.get(REPLY)
+    reply = exchange.scope.pop(REPLY, None)
     if reply is not None:
         reply(status, head, body)
         return
@@ -229,12 +246,6 @@ async def _send(exchange: Exchange, status: int, head: bytes, body: bytes) -> No
     headers = [*((name, value) for name, _, value in lines), (b"content-length", b"%d" % len(body))]
     await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
     await exchange.send({"type": "http.response.body", "body": body})
-
-
-async def _parse(body: bytes, body_hash: str) -> bytes:
-    if len(body) <= SMALL_BODY:
-        return parse_body(body, body_hash)
-    return await asyncio.to_thread(parse_body, body, body_hash)
 
 
 def _refusal_of(error: EngineError, *, caller_slow: bool) -> Refused:

@@ -32,9 +32,9 @@ class AxonConfig:
     body_timeout_s: float = 8.0
     """Longest wait for a whole body; the caller's own deadline may end it sooner."""
     verified_body_budget: int = 256 * MIB
-    """Memory for bodies of callers whose signature is already verified, all together."""
+    """Memory for requests of proven callers, all together: their bodies, then their images until the reply."""
     unverified_body_budget: int = 64 * MIB
-    """The same where the signature covers the body (btauth), so that it must be read first."""
+    """Memory for bodies that must be read before their signature, which covers them, can be checked (btauth)."""
     max_header_bytes: int = 16 << 10
     header_timeout_s: float = 5.0
     """From connection (or first byte of a later request) to the end of the headers."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from streetvision.axon.admission import Caller
-from streetvision.axon.quota import ByteBudget
+from streetvision.axon.quota import ByteBudget, Share
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Call, Dialect, Refused, dialect_of, too_large
 from streetvision.engine.types import Prediction
@@ -51,7 +51,10 @@ class Exchange:
     caller: Caller | None = None
     authenticated: bool = False
     deadline: float | None = None
+    share: Share = field(default_factory=Share)
+    """The memory that this request may fill, given back when it is answered."""
     image: bytes | None = None
+    """The only reference to it on the request path: the body it came in is gone by then."""
     prediction: Prediction | None = None
     status: int = 200
     reason: str = "ok"
@@ -100,36 +103,26 @@ class Exchange:
 
 
 async def read_body(exchange: Exchange, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
-    """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. Holds `budget` while it reads."""
-    receive = exchange.receive
+    """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. `exchange.share` holds it."""
     if BODY_COMPLETE in exchange.scope:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:
-            return body
-        raise Refused(499, "disconnected", "The caller went away.") if len(body) <= limit else too_large(limit)
+        return await _read_stream(exchange, limit, budget)
     try:
         async with asyncio.timeout(max(0.0, timeout_s)):
-            return await _read_stream(receive, limit, budget)
+            return await _read_stream(exchange, limit, budget)
     except TimeoutError:
         raise Refused(408, "slow_body", "The body did not arrive in time.") from None
 
 
-async def _read_stream(receive: Receive, limit: int, budget: ByteBudget) -> bytes:
+async def _read_stream(exchange: Exchange, limit: int, budget: ByteBudget) -> bytes:
     chunks: list[bytes] = []
-    held = 0
-    try:
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise Refused(499, "disconnected", "The caller went away.")
-            chunk = message.get("body", b"")
-            budget.reserve(len(chunk))
-            held += len(chunk)
-            if held > limit:
-                raise too_large(limit)
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return b"".join(chunks)
-    finally:
-        budget.release(held)
+    while True:
+        message = await exchange.receive()
+        if message["type"] != "http.request":
+            raise Refused(499, "disconnected", "The caller went away.")
+        chunk = message.get("body", b"")
+        if exchange.share.size + len(chunk) > limit:
+            raise too_large(limit)
+        exchange.share.grow(budget, len(chunk))
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)

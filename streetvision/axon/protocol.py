@@ -21,7 +21,10 @@ MAX_PIPELINED = 8
 CLOSING = (408, 503)
 """Statuses after which the connection is closed: a caller that is too slow, or a miner that may be about to go."""
 DISCARD_BYTES = 8 << 20
-"""Unwanted body bytes read and thrown away so that the caller can read its refusal instead of meeting a reset."""
+"""What is read and thrown away of an unwanted body beyond the largest legal one.
+
+Most clients read no reply before their body is out: closing earlier, they meet a reset instead of their refusal.
+"""
 
 
 class _Abuse(Exception):
@@ -91,10 +94,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._watch = watch
         self.headers_by: float | None = None
         self._max_header_bytes = watch.config.max_header_bytes
+        self._max_discarded = watch.config.max_body_bytes + DISCARD_BYTES
         self._head_bytes = self._chunk_bytes = 0
         self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
         self._discarded = 0
-        self._served = False
+        self._closing = self._served = False
 
     @property
     def busy(self) -> bool:
@@ -159,15 +163,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
             raise _Abuse
         super().on_headers_complete()
-        self.scope[REPLY] = partial(_reply_at_once, self.cycle)  # type: ignore[literal-required]  # a key of our own
+        self.scope[REPLY] = partial(self._reply_at_once, self.cycle)  # type: ignore[literal-required]  # a key of our own
 
     def on_body(self, body: bytes) -> None:
         """Buffer the body, or throw a bounded part of it away once the request was answered."""
         if self.cycle.response_complete:
             self._discarded += len(body)
-            if self._discarded > DISCARD_BYTES:
+            if self._discarded > self._max_discarded:
                 self._watch.metrics.dropped("unwanted_body")
                 self.transport.close()
+                raise _Abuse
             return
         super().on_body(body)
 
@@ -176,6 +181,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope[BODY_COMPLETE] = True  # type: ignore[literal-required]  # a key of our own
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
+        if self._closing:
+            self.transport.close()
+            raise _Abuse
 
     def on_response_complete(self) -> None:
         """Remember that this connection was of use."""
@@ -215,19 +223,26 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + head + body)
             self.transport.close()
 
+    def _reply_at_once(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
+        """Send a whole response in one write: uvicorn's way checks each header and makes two system calls."""
+        if cycle.disconnected:
+            return
+        if status in CLOSING:
+            cycle.keep_alive = False
+        framing = b"" if cycle.keep_alive else b"connection: close\r\n"
+        shown = b"" if cycle.scope["method"] == "HEAD" else body
+        cycle.response_started = cycle.response_complete = True
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        cycle.transport.write(STATUS_LINE[status] + head + framing + length + shown)
+        cycle.message_event.set()
+        self._part(cycle)
+        cycle.on_response()
 
-def _reply_at_once(cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
-    """Send a whole response in one write: uvicorn's way checks each header and makes two system calls."""
-    if cycle.disconnected:
-        return
-    if status in CLOSING:
-        cycle.keep_alive = False
-    framing = b"" if cycle.keep_alive else b"connection: close\r\n"
-    shown = b"" if cycle.scope["method"] == "HEAD" else body
-    cycle.response_started = cycle.response_complete = True
-    length = b"content-length: %d\r\n\r\n" % len(body)
-    cycle.transport.write(STATUS_LINE[status] + head + framing + length + shown)
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
+    def _part(self, cycle: RequestResponseCycle) -> None:
+        """After the reply: close, but let a body that still comes end first, within limits of bytes and time."""
+        if BODY_COMPLETE not in cycle.scope:
+            cycle.body = bytearray()
+            self._closing = not cycle.keep_alive
+            self.headers_by = self.loop.time() + self._watch.config.body_timeout_s
+        elif not cycle.keep_alive:
+            cycle.transport.close()

@@ -68,3 +68,30 @@ class ByteBudget:
     def release(self, size: int) -> None:
         """Give back what was reserved."""
         self.used -= size
+
+
+class Share:
+    """One request's part of a budget: its body while that is read, its image from then until it is answered."""
+
+    __slots__ = ("_budget", "size")
+
+    def __init__(self) -> None:
+        self._budget: ByteBudget | None = None
+        self.size = 0
+
+    def grow(self, budget: ByteBudget, size: int) -> None:
+        """Take `size` more bytes of `budget`, the same one each time; raises Refused when they do not fit."""
+        budget.reserve(size)
+        self._budget = budget
+        self.size += size
+
+    def settle(self, budget: ByteBudget, size: int) -> None:
+        """Hold `size` bytes of `budget` and nothing else; raises Refused, holding nothing, when they do not fit."""
+        self.release()
+        self.grow(budget, size)
+
+    def release(self) -> None:
+        """Give everything back; safe to call twice."""
+        if self._budget is not None:
+            self._budget.release(self.size)
+        self._budget, self.size = None, 0

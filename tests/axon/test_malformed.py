@@ -261,15 +261,19 @@ async def test_pipelining_in_order_and_bounded(axon: Any, kit: Any) -> None:
     await still_serves(axon, kit)
 
 
-async def test_an_endless_unwanted_body_is_cut_off(axon: Any, kit: Any) -> None:
+async def test_an_endless_unwanted_body_is_cut_off(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(max_body_bytes=1 << 20)
     reader, writer = await axon.connect()
-    writer.write(kit.encode("POST", "/ImageSynapse", kit.signed(kit.EVE) | {"content-length": "30000000"}, b""))
+    writer.write(kit.encode("POST", "/ImageSynapse", kit.signed(kit.EVE) | {"transfer-encoding": "chunked"}, b""))
     assert (await kit.read_reply(reader)).status == 403
+    chunk = b"%x\r\n" % 500_000 + b"x" * 500_000 + b"\r\n"
     with pytest.raises(ConnectionError):
         for _ in range(60):
-            writer.write(b"x" * 500_000)
+            writer.write(chunk)
             await writer.drain()
         raise AssertionError("the body was read to its end")
+    writer.close()
+    assert axon.sample("dropped_connections_total", reason="unwanted_body") == 1
     await still_serves(axon, kit)
 
 
