@@ -88,8 +88,10 @@ class Chain:
         self.deadlines = deadlines or Deadlines()
         self._now = now
         self.sleep = sleep
+        own = endpoints_of(network)
+        self._place = ", ".join(endpoints) if endpoints and tuple(endpoints) != own else network
         self._connection = Connection(
-            endpoints or endpoints_of(network),
+            endpoints or own,
             substrate_factory or OwnedRpcSubstrate,
             connect_deadline_s=self.deadlines.connect_s,
             close_deadline_s=self.deadlines.close_s,
@@ -149,6 +151,14 @@ class Chain:
         """Seconds per block, as the chain says."""
         return await self.call("block time", lambda client: client.block_time(), self.deadlines.read_s)
 
+    async def require_subnet(self) -> None:
+        """OperatorError when the subnet does not exist; its price and UIDs would read as 0 and none then."""
+        if not await self.query("NetworksAdded", self.netuid):
+            raise OperatorError(self._no_subnet())
+
+    def _no_subnet(self) -> str:
+        return f"Subnet {self.netuid} does not exist on {self._place}: check --netuid and --subtensor.network."
+
     async def registration_price(self) -> float:
         """TAO that registering costs at the head; it moves with every block."""
         return int(await self.query("Burn", self.netuid) or 0) / RAO
@@ -173,9 +183,7 @@ class Chain:
 
         snapshot = await self.call("metagraph", fetch, self.deadlines.snapshot_s)
         if snapshot is None:
-            raise OperatorError(
-                f"Subnet {self.netuid} does not exist on {self.network}: check --netuid and --subtensor.network."
-            )
+            raise OperatorError(self._no_subnet())
         return snapshot
 
     async def submit(self, intent: Any, wallet: Any) -> ExtrinsicResult:  # noqa: ANN401 - any SDK intent and signer

@@ -192,6 +192,25 @@ async def test_a_subnet_that_does_not_exist() -> None:
     chain = Chain("mock", 5, substrate_factory=lambda _: MockSubstrate(MockChain()))
     with pytest.raises(OperatorError, match="Subnet 5 does not exist on mock: check --netuid"):
         await chain.snapshot()
+    with pytest.raises(OperatorError, match="Subnet 5 does not exist on mock: check --netuid"):
+        await chain.require_subnet()
+
+
+async def test_a_missing_subnet_names_the_endpoints_that_the_operator_named() -> None:
+    mock = MockChain()
+    chain = Chain("finney", 5, endpoints=["ws://a", "ws://b"], substrate_factory=lambda _: MockSubstrate(mock))
+    with pytest.raises(OperatorError, match="Subnet 5 does not exist on ws://a, ws://b: check"):
+        await chain.require_subnet()
+
+
+async def test_a_subnet_that_exists_passes_and_a_dead_chain_is_away() -> None:
+    node = Node(MockChain())
+    chain = chain_over({"a": node})
+    await chain.require_subnet()
+    await chain.close()
+    node.mood = "dead"
+    with pytest.raises(ChainAwayError):
+        await chain.require_subnet()
 
 
 # -- publishing --------------------------------------------------------------------------------------------------------
