@@ -1,7 +1,8 @@
 """A door to the mocked chain for other processes of the same user: a Unix-domain socket of mode 0600.
 
 Requests and replies are JSON objects, one a line. A request has `op`, its arguments, and an `id` that the reply
-repeats; the reply has `ok` and either `result` or `error` (one sentence). Ops:
+repeats; the reply has `ok` and either `result` or `error` (one sentence). A reply whose `id` is null answers no
+request: the bridge says goodbye with it, as after long silence, and has not carried out what was sent since. Ops:
 
 - `metagraph`: the subnet as a `MetagraphSnapshot`'s fields, decoded by the SDK
 - `status`: block, tempo, blocks until the next epoch, block time, halted
@@ -16,9 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import socket
-import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -31,8 +29,8 @@ from loguru import logger
 
 from streetvision.chain.decoding import snapshot_of
 from streetvision.chain.mock import MockChain
+from streetvision.chain.mock_socket import listen
 from streetvision.chain.mock_substrate import MockSubstrate
-from streetvision.errors import OperatorError
 
 LINE_LIMIT = 65_536
 """Bytes in one request."""
@@ -53,31 +51,6 @@ def scores_message(netuid: int, hotkey: str, nonce: int, scores: Mapping[str, fl
     """What a validator signs: domain, netuid, hotkey, nonce and the SHA-256 of the scores' canonical JSON, by line."""
     digest = sha256(json.dumps(scores, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     return "\n".join([DOMAIN, str(netuid), hotkey, str(nonce), digest]).encode()
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket of mode 0600; a stale one from a dead process is replaced."""
-    if len(os.fsencode(path)) > 100:
-        raise OperatorError(f"The mock chain's socket path {path} is too long for a Unix socket: choose a shorter one.")
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise OperatorError(f"{path} exists and is not a socket: choose another path for the mock chain.")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(os.fspath(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            path.unlink(missing_ok=True)
-        else:
-            raise OperatorError(f"Another process serves a mock chain at {path}: stop it or choose another path.")
-    listener = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(os.fspath(path))
-    except OSError as error:
-        listener.close()
-        raise OperatorError(f"The mock chain cannot listen at {path}: {error.strerror}.") from error
-    finally:
-        os.umask(mask)
-    return listener
 
 
 class MockBridge:
@@ -114,7 +87,7 @@ class MockBridge:
 
     async def start(self) -> None:
         """Listen; OperatorError when the path cannot be used."""
-        listener = _listen(self.path)
+        listener = listen(self.path)
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=self._line_limit)
         logger.info("mock chain: open to this user's processes at {}", self.path)
 

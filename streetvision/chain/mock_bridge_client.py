@@ -30,8 +30,22 @@ class BridgeStatus:
     halted: bool
 
 
+_CLOSED = "the mock chain closed the connection"
+
+
+class _EndedError(Exception):
+    """The connection had ended before the request; `goodbye` is what the bridge said, if it was heard."""
+
+    def __init__(self, goodbye: str) -> None:
+        super().__init__(goodbye)
+        self.goodbye = goodbye
+
+
 class MockBridgeClient:
-    """One connection to a `MockBridge`; BridgeError when it refuses, OSError or TimeoutError when it is gone."""
+    """A connection to a `MockBridge`, renewed when the bridge ended it for silence.
+
+    BridgeError when the bridge refuses, OSError or TimeoutError when it is gone.
+    """
 
     def __init__(self, path: Path, *, deadline_s: float = 10.0, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.path = path
@@ -73,24 +87,44 @@ class MockBridgeClient:
             self._requests += 1
             body = json.dumps({"id": self._requests, "op": op, **arguments}).encode() + b"\n"
             try:
-                reply = await asyncio.wait_for(self._exchange(body), self._deadline_s)
-            except (OSError, TimeoutError, ValueError):
+                reply = await asyncio.wait_for(self._ask(body), self._deadline_s)
+            except BaseException:
                 await self.close()
                 raise
         if not reply["ok"]:
             raise BridgeError(reply["error"])
         return reply["result"]
 
+    async def _ask(self, body: bytes) -> dict[str, Any]:
+        """The reply to a request; sent once more when the connection, still open from before, had ended."""
+        if self._streams is not None:
+            try:
+                return await self._exchange(body)
+            except _EndedError:
+                await self.close()
+        try:
+            return await self._exchange(body)
+        except _EndedError as error:
+            raise (BridgeError(error.goodbye) if error.goodbye else ConnectionResetError(_CLOSED)) from error
+
     async def _exchange(self, body: bytes) -> dict[str, Any]:
+        """One request on the open connection; _EndedError when the bridge surely did not carry it out."""
         await self.connect()
         assert self._streams is not None  # noqa: S101 - just connected
         reader, writer = self._streams
         writer.write(body)
-        await writer.drain()
+        try:
+            await writer.drain()
+        except ConnectionError as error:
+            raise _EndedError("") from error
         line = await reader.readline()
         if not line:
-            raise ConnectionResetError("the mock chain closed the connection")
+            raise ConnectionResetError(_CLOSED)
         reply: dict[str, Any] = json.loads(line)
+        if reply["id"] is None:
+            raise _EndedError(reply["error"])
+        if reply["id"] != self._requests:
+            raise ConnectionAbortedError(f"the mock chain answered request {reply['id']}, not {self._requests}")
         return reply
 
     # -- what a validator does -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -167,29 +168,15 @@ async def test_connections_are_bounded(folder: Path) -> None:
     await bridge.close()
 
 
-async def test_the_client_reconnects_after_the_server_went(folder: Path) -> None:
-    mock, path = MockChain(), folder / "b.sock"
-    first = MockBridge(mock, path)
-    await first.start()
-    client = MockBridgeClient(path, deadline_s=5.0)
-    await client.status()
-    await first.close()
-    with pytest.raises(OSError, match=r"."):
-        await client.status()
-    second = MockBridge(mock, path)
-    await second.start()
-    assert (await client.status()).block == mock.head.number
-    await client.close()
-    await second.close()
-
-
 async def test_a_stale_socket_is_replaced_and_a_living_one_is_not(folder: Path) -> None:
     path = folder / "b.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(os.fspath(path))
     bridge = MockBridge(MockChain(), path)
     await bridge.start()
-    with pytest.raises(OperatorError, match="Another process serves a mock chain"):
+    with pytest.raises(
+        OperatorError, match=r"Another process serves a mock chain at .*: stop it, or name another .* --state_dir"
+    ):
         await MockBridge(MockChain(), path).start()
     await bridge.close()
 
@@ -197,13 +184,43 @@ async def test_a_stale_socket_is_replaced_and_a_living_one_is_not(folder: Path) 
 async def test_paths_that_cannot_be_sockets(folder: Path) -> None:
     file = folder / "file"
     file.write_text("precious")
-    with pytest.raises(OperatorError, match="is not a socket"):
+    with pytest.raises(OperatorError, match=r"is not a socket: name another state folder with --state_dir\."):
         await MockBridge(MockChain(), file).start()
     assert file.read_text() == "precious"
-    with pytest.raises(OperatorError, match="too long"):
+    with pytest.raises(OperatorError, match=r"too long .*: name a shorter state folder with --state_dir"):
         await MockBridge(MockChain(), folder / ("x" * 100)).start()
-    with pytest.raises(OperatorError, match="cannot listen"):
+    with pytest.raises(OperatorError, match=r"cannot listen at .* \(No such file .*: name another .* --state_dir"):
         await MockBridge(MockChain(), folder / "absent" / "b.sock").start()
+    with pytest.raises(OperatorError, match=r"cannot listen at .*: name another state folder with --state_dir"):
+        await MockBridge(MockChain(), file / "b.sock").start()
+
+
+async def test_a_socket_of_another_kind_is_one_sentence(folder: Path) -> None:
+    path = folder / "b.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(os.fspath(path))
+        with pytest.raises(OperatorError, match=r"cannot listen at .*: name another state folder with --state_dir"):
+            await MockBridge(MockChain(), path).start()
+    assert path.exists()
+
+
+class Forbidden(socket.socket):
+    """A socket as the system gives it to one who may not use the path, which root in a test may."""
+
+    def connect(self, address: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+async def test_a_socket_of_another_user_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "b.sock"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(os.fspath(path))
+        monkeypatch.setattr("streetvision.chain.mock_socket.socket.socket", Forbidden)
+        with pytest.raises(
+            OperatorError, match=r"cannot listen at .* \(Permission denied\): name another state folder"
+        ):
+            await MockBridge(MockChain(), path).start()
+    assert path.exists()
 
 
 async def test_the_running_network_makes_blocks_and_serves_both_sides(folder: Path) -> None:
