@@ -12,6 +12,7 @@ import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.parts import choose_checkpoint
+from streetvision.prediction_log.reader import LogReader
 from streetvision.training.challenges import challenge
 
 
@@ -150,6 +152,38 @@ async def test_the_same_picture_gets_the_same_answer(miner: Miner) -> None:
     jpeg = challenge(5, native=False).jpeg
     answers = [(await asyncio.to_thread(ask, miner.axon.port, request_body(jpeg)))[1]["prediction"] for _ in range(3)]
     assert len(set(answers)) == 1
+
+
+async def test_every_proven_request_is_logged_with_its_image(tmp_path: Path, checkpoint: Path) -> None:
+    miner = Miner(settings_for(tmp_path, checkpoint))
+    await miner.start()
+    try:
+        _, body = await asyncio.to_thread(ask, miner.axon.port, request_body(JPEG))
+        await asyncio.to_thread(ask, miner.axon.port, request_body(b"no image"))
+    finally:
+        await miner.close()
+    with LogReader(tmp_path / "state" / "log") as reader:
+        answered, refused = reader.rows(embeddings=True)
+        path = reader.image_path(answered.sha256)
+    assert path is not None
+    assert path.read_bytes() == JPEG
+    assert answered.probability == pytest.approx(body["prediction"], abs=1e-6)
+    assert answered.validator == dev_hotkey("Bob").ss58_address
+    assert answered.embedding is not None
+    assert answered.headroom_s is not None
+    assert answered.inference_s > 0
+    assert (refused.status, refused.reason, refused.image) == (400, "bad_image", "stored")
+
+
+async def test_the_log_can_be_switched_off(tmp_path: Path, checkpoint: Path) -> None:
+    miner = Miner(replace(settings_for(tmp_path, checkpoint), log_enabled=False))
+    await miner.start()
+    try:
+        status, _ = await asyncio.to_thread(ask, miner.axon.port, request_body(JPEG))
+    finally:
+        await miner.close()
+    assert status == 200
+    assert not (tmp_path / "state" / "log").exists()
 
 
 async def test_counters_and_age_are_on_the_registry(miner: Miner) -> None:

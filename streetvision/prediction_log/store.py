@@ -43,7 +43,7 @@ class PredictionLog:
         self._append = self._intake.append
         self._metrics = LogMetrics(registry)
         self._writer = Writer(folder, self._intake, self._metrics, limits)
-        self._metrics.watch(lambda: len(self._intake), lambda: self._writer.stored_bytes)
+        self._metrics.watch(lambda: self._writer.waiting, lambda: self._writer.stored_bytes)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
@@ -63,7 +63,7 @@ class PredictionLog:
             return True
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            logger.warning("prediction log: {} requests were not written in time", len(self._intake))
+            logger.warning("prediction log: {} requests were not written in time", self._writer.waiting)
         return not self._thread.is_alive()
 
     def health(self) -> LogHealth:
@@ -75,7 +75,7 @@ class PredictionLog:
             rows_dropped=dict(metrics.rows_dropped),
             images_dropped=dict(metrics.images_dropped),
             images_evicted=metrics.tally["evicted"],
-            queued=len(self._intake),
+            queued=self._writer.waiting,
             queued_bytes=self._intake.held_bytes,
             stored_bytes=self._writer.stored_bytes,
             giving_way=self._intake.sampling,

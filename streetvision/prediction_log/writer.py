@@ -64,6 +64,11 @@ class Writer:
         """Why something cannot be written; the worst first."""
         return next((self._troubles[area] for area in _AREAS if area in self._troubles), None)
 
+    @property
+    def waiting(self) -> int:
+        """Requests not written yet, those of a batch that failed among them."""
+        return len(self._batch) + len(self._intake)
+
     def tick(self, *, giving_way: bool = False) -> None:
         """Write what waits, or a sample of it, then look after the files."""
         self._intake.hold_at_most(SAMPLE_ROWS if giving_way else None)
@@ -76,9 +81,8 @@ class Writer:
         """Write what is left, if it can be, and close the files."""
         self._retry_at["rows"] = 0.0
         self.tick()
-        left = len(self._batch) + len(self._intake)
-        if left:
-            logger.warning("prediction log: {} requests are lost: {}", left, CAUSES[self.degraded or "io"])
+        if self.waiting:
+            logger.warning("prediction log: {} requests are lost: {}", self.waiting, CAUSES[self.degraded or "io"])
         self._close_database()
 
     def _try(self, area: str, work: Callable[[], None]) -> None:
@@ -95,15 +99,14 @@ class Writer:
             self._set_trouble(area, None)
 
     def _write(self, giving_way: bool) -> None:
-        while True:
+        """What waits now; what comes meanwhile is for the next tick, or a flood would keep this one busy for ever."""
+        for _ in range(1 if giving_way else 1 + bool(self._batch) + len(self._intake) // BATCH_ROWS):
             database = self._opened()
             self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
             if not self._batch and not self._lost:
                 return
             entries = [entry_of(item.record, item.image_bytes) for item in self._batch]
             self._written(database.write(entries, self._lost))
-            if giving_way or not len(self._intake):
-                return
 
     def _written(self, written: Written) -> None:
         self._lost.clear()
