@@ -110,11 +110,12 @@ class AxonApp:
 
     async def _answer(self, exchange: Exchange) -> Prediction:
         config, admission, clock = self._config, self._admission, self._clock
-        check_framing(exchange.headers, config.max_body_bytes)
+        length = check_framing(exchange.headers, config.max_body_bytes)
         call = exchange.call = parse_call(exchange.dialect, exchange.headers, config.hotkey)
         caller = exchange.caller = admission.screen(call, exchange.wall_ns, exchange.arrival)
         if call.dialect is Dialect.LEGACY:
             self._prove(exchange, call, b"")
+            exchange.share.grow(self._verified, length or 0)
         exchange.marks.append(clock.monotonic())
         exchange.image = await self._image(exchange, call)
         exchange.marks.append(clock.monotonic())
@@ -123,7 +124,7 @@ class AxonApp:
         return prediction
 
     async def _image(self, exchange: Exchange, call: Call) -> bytes:
-        """Read and decode the image; the body ends with this call, so that it is not kept while the model runs."""
+        """Read and decode the image; the raw body ends with this call, so that it is not kept while the model runs."""
         if call.dialect is Dialect.LEGACY:
             body = await self._body(exchange, self._verified)
         else:
@@ -134,29 +135,29 @@ class AxonApp:
         exchange.share.settle(self._verified, len(image))
         return image
 
-    async def _parse(self, body: bytes, body_hash: str) -> bytes:
+    async def _parse(self, body: bytes | bytearray, body_hash: str) -> bytes:
         if len(body) <= SMALL_BODY:
             return parse_body(body, body_hash)
         async with self._large_parses:
             return await asyncio.to_thread(parse_body, body, body_hash)
 
-    def _prove(self, exchange: Exchange, call: Call, body: bytes) -> None:
+    def _prove(self, exchange: Exchange, call: Call, body: bytes | bytearray) -> None:
         """Verify the signature and fix the deadline."""
         query = exchange.scope["query_string"]
         target = PATH if not query else f"{PATH}?{query.decode('latin-1')}"
-        message = signed_message(call, self._config.hotkey, target, body)
+        message = signed_message(call, self._config.hotkey, target, bytes(body))
         assert exchange.caller is not None  # noqa: S101 - screen() came first
         age = self._admission.prove(call, exchange.caller, message, exchange.wall_ns, self._clock.monotonic())
         exchange.authenticated = exchange.scope[ADMITTED] = True
         exchange.deadline = deadline_of(self._config, call.timeout_s, exchange.arrival, age)
 
-    async def _body(self, exchange: Exchange, budget: ByteBudget) -> bytes:
+    async def _body(self, exchange: Exchange, budget: ByteBudget) -> bytes | bytearray:
         timeout = self._config.body_timeout_s
         if exchange.deadline is not None:
             timeout = min(timeout, exchange.deadline - self._clock.monotonic())
         return await read_body(exchange, self._config.max_body_bytes, budget, timeout)
 
-    async def _unverified_body(self, exchange: Exchange) -> bytes:
+    async def _unverified_body(self, exchange: Exchange) -> bytes | bytearray:
         """A body that must be read before its sender is proven: only so many at once, on a budget of their own."""
         if self._unverified_bodies >= self._config.max_unverified_bodies:
             raise Refused(503, "body_budget", "Too many unverified requests at once.")

@@ -102,7 +102,7 @@ class Exchange:
         )
 
 
-async def read_body(exchange: Exchange, limit: int, budget: ByteBudget, timeout_s: float) -> bytes:
+async def read_body(exchange: Exchange, limit: int, budget: ByteBudget, timeout_s: float) -> bytes | bytearray:
     """The whole body, of at most `limit` bytes within `timeout_s`; raises Refused. `exchange.share` holds it."""
     if BODY_COMPLETE in exchange.scope:
         return await _read_stream(exchange, limit, budget)
@@ -113,16 +113,22 @@ async def read_body(exchange: Exchange, limit: int, budget: ByteBudget, timeout_
         raise Refused(408, "slow_body", "The body did not arrive in time.") from None
 
 
-async def _read_stream(exchange: Exchange, limit: int, budget: ByteBudget) -> bytes:
-    chunks: list[bytes] = []
+async def _read_stream(exchange: Exchange, limit: int, budget: ByteBudget) -> bytes | bytearray:
+    """Into one growing buffer: joined chunks would need the memory of a large body twice."""
+    buffer, share = bytearray(), exchange.share
     while True:
         message = await exchange.receive()
         if message["type"] != "http.request":
             raise Refused(499, "disconnected", "The caller went away.")
-        chunk = message.get("body", b"")
-        if exchange.share.size + len(chunk) > limit:
+        chunk: bytes = message.get("body", b"")
+        held = len(buffer) + len(chunk)
+        if held > limit:
             raise too_large(limit)
-        exchange.share.grow(budget, len(chunk))
-        chunks.append(chunk)
-        if not message.get("more_body"):
-            return b"".join(chunks)
+        if held > share.size:
+            share.grow(budget, held - share.size)
+        complete = not message.get("more_body")
+        if complete and not buffer:
+            return chunk
+        buffer += chunk
+        if complete:
+            return buffer

@@ -152,3 +152,9 @@ async def test_nothing_is_served_after_a_refusal_that_closes(make_axon: Any, kit
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
     assert axon.counted(200, "greeting", "none") == 0
+
+
+async def test_a_body_that_cannot_fit_is_refused_before_it_comes(make_axon: Any, kit: Any) -> None:
+    axon = await make_axon(verified_body_budget=MIB)
+    reply = await axon.ask(headers=kit.signed() | {"content-length": str(2 * MIB)}, body=b"")
+    assert (reply.status, axon.counted(503, "body_budget")) == (503, 1)
