@@ -12,7 +12,17 @@ from loguru import logger
 
 from streetvision.axon.admission import Admission, deadline_of
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED, REPLY, Clock, Exchange, Receive, Scope, Send, read_body
+from streetvision.axon.exchange import (
+    ADMITTED,
+    REPLY,
+    Clock,
+    Exchange,
+    Receive,
+    Scope,
+    Send,
+    cancelled_on_leave,
+    read_body,
+)
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket, ByteBudget
 from streetvision.axon.records import Predictor, RequestRecord
@@ -175,7 +185,8 @@ class AxonApp:
             raise Refused(408, "late", "The request arrived too late to be answered in time.")
         try:
             async with asyncio.timeout(left + self._config.deadline_margin_s / 2):
-                return await self._predictor.predict(image, deadline=deadline, priority=stake)
+                with cancelled_on_leave(exchange.scope):
+                    return await self._predictor.predict(image, deadline=deadline, priority=stake)
         except EngineError as error:
             raise _refusal_of(error, caller_slow=left < (deadline - exchange.arrival) / 2) from error
         except TimeoutError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,8 @@ ADMITTED = "streetvision.admitted"
 """Key in a request's scope, set once its caller is proven: such a connection is never closed to make room."""
 BODY_COMPLETE = "streetvision.body_complete"
 """Key in a request's scope, set when the whole body has arrived: `receive` then answers without waiting."""
+ON_LEAVE = "streetvision.on_leave"
+"""Key in a request's scope, set while a prediction is awaited: called when the caller's connection is lost."""
 REPLY = "streetvision.reply"
 """Key in a request's scope: `(status, head, body)` sends a whole response; `head` is header lines, each ending CRLF."""
 
@@ -132,3 +135,29 @@ async def _read_stream(exchange: Exchange, limit: int, budget: ByteBudget) -> by
         buffer += chunk
         if complete:
             return buffer
+
+
+@contextmanager
+def cancelled_on_leave(scope: Scope) -> Iterator[None]:
+    """Cancel what is awaited inside when the caller leaves, and raise Refused then: an image nobody waits for is work.
+
+    A cancellation from elsewhere (a timeout, the axon closing) passes through as it is.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - requests run in tasks
+    left = False
+
+    def leave() -> None:
+        nonlocal left
+        left = True
+        task.cancel()
+
+    scope[ON_LEAVE] = leave
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not left or task.uncancel() > 0:
+            raise
+        raise Refused(499, "disconnected", "The caller went away.") from None
+    finally:
+        del scope[ON_LEAVE]

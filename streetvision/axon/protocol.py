@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE, REPLY
+from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE, ON_LEAVE, REPLY
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.wire import Dialect
 
@@ -119,10 +119,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._watch.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and let the application drop what nobody waits for any more."""
         self._watch.closed(self)
         self.headers_by = None
         super().connection_lost(exc)
+        if self.cycle is not None and ON_LEAVE in self.cycle.scope:
+            self.cycle.scope[ON_LEAVE]()  # type: ignore[literal-required]  # a key of our own
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, within the limits."""

@@ -411,6 +411,29 @@ async def test_a_caller_that_leaves_is_counted(axon: Any, kit: Any) -> None:
     assert axon.predictor.images == []
 
 
+async def test_a_caller_that_leaves_cancels_its_prediction(make_axon: Any, kit: Any) -> None:
+    ended: list[str] = []
+
+    async def hang(image: bytes) -> Any:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    axon = await make_axon(predictor=kit.CountingPredictor(hang))
+    _, writer = await axon.connect()
+    writer.write(kit.encode("POST", "/ImageSynapse", kit.signed(), kit.request_body(b"image")))
+    while not axon.predictor.images:
+        await asyncio.sleep(0.005)
+    writer.close()
+    assert await axon.server.drain(5.0)
+    assert (ended, axon.counted(499, "disconnected")) == (["cancelled"], 1)
+    assert [(r.status, r.authenticated, r.image) for r in axon.records] == [(499, True, b"image")]
+    axon.predictor.answer = None
+    assert (await axon.ask()).status == 200
+
+
 async def test_the_application_runs_on_any_asgi_server(kit: Any) -> None:
     config = AxonConfig(hotkey=kit.MINER.ss58_address)
     admission = Admission(config, lambda: kit.SNAPSHOT, OpenGate(), verify)
