@@ -41,8 +41,13 @@ from streetvision.parts import (
 )
 from streetvision.publishing import EndpointPublisher
 from streetvision.request_log import RequestLog, counts_line
+from streetvision.settings_io import flags_of
 
 RESTART_SECONDS = 5.0
+SAID_BY_REGISTRATION_COMMAND = (
+    *("netuid", "wallet_name", "wallet_hotkey", "wallet_path", "subtensor_network", "subtensor_chain_endpoint"),
+    *("mock_registered", "register", "register_max_burn"),
+)
 CLOSE_SECONDS = 2.0
 STALE_SECONDS = 600.0
 STATUS_SECONDS = 300.0
@@ -126,6 +131,7 @@ class Miner:
             self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
         self._closers.append(self.chain.close)
         await self.chain.connect(for_ever=False)
+        await self.chain.require_subnet()
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
         age = Gauge("streetvision_chain_snapshot_age_seconds", "Age of the metagraph in use", registry=self.registry)
         age.set_function(lambda: self.watcher.age(time.time()))
@@ -162,6 +168,7 @@ class Miner:
             settings.subtensor_network,
             endpoints=settings.endpoints,
             max_burn_tao=suggested_max_burn(price),
+            extra=flags_of(settings, without=SAID_BY_REGISTRATION_COMMAND),
         )
 
     async def _open_engine(self, checkpoint: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import shlex
 import signal
 import socket
 import time
@@ -94,6 +95,16 @@ def test_nothing_is_paid_before_everything_else_is_right(start_miner: Start, tmp
     assert miner.exit_code() == 1
     assert "is not a folder" in miner.text
     assert "registered 5" not in miner.text
+
+
+def test_the_registration_command_works_as_it_is_printed(start_miner: Start, port: int) -> None:
+    refused = start_miner("--axon.port", str(port), *UNREGISTERED)
+    assert refused.exit_code() == 1
+    command = shlex.split(refused.lines()[-1]["message"].partition("Register with: ")[2])
+    assert command[:2] == ["python", "neurons/miner.py"]
+    miner = start_miner(*command[2:], model=False)
+    assert miner.wait_for("ready").endswith(f":{port}")
+    assert miner.terminate()[0] == 0
 
 
 def test_early_lines_are_json_too(start_miner: Start, tmp_path: Path) -> None:
