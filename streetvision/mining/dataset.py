@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from streetvision.errors import OperatorError
-from streetvision.mining.database import Dataset, FiftyOne
-from streetvision.mining.names import (
-    CLASSES,
-    EMBEDDING,
-    EMBEDDING_MODEL,
-    LABEL_FIELD,
-    LABELS,
-    OPINION,
-    PICK,
-    PREDICTION,
-    PREDICTIONS,
-    RANK,
-    RESOLVED,
-    SPLIT,
-)
+from streetvision.mining.database import Dataset, FiftyOne, View
+from streetvision.mining.schema import declare
 
 FORMAT = 1
 """Layout of the dataset; a newer one is refused rather than misread."""
 _INFO = "streetvision"
-_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK)
-_COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK)
-_NUMBERS = ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,7 @@ def create_dataset(fo: FiftyOne, name: str, log: Path) -> Dataset:
             return open_dataset(fo, name, log)
         fo.delete_dataset(name)
     dataset = fo.Dataset(name)
-    _declare(fo, dataset)
+    declare(fo, dataset)
     remember(dataset, Place(str(log.resolve())))
     dataset.persistent = True
     return dataset
@@ -100,37 +81,6 @@ def remember(dataset: Dataset, place: Place) -> None:
     dataset.save()
 
 
-def _declare(fo: FiftyOne, dataset: Dataset) -> None:
-    """All fields from the start, so that the App, views and a dataset without labels know them.
-
-    A sample that has them all teaches the dataset at once, and goes; adding field by field takes seconds.
-    """
-    answer = fo.Classification(
-        label=CLASSES[0], confidence=1.0, logits=np.zeros(2), probability=0.0, model="", request=0
-    )
-    now = datetime.fromtimestamp(0, UTC)
-    example = fo.Sample(
-        filepath="example.jpg",
-        **dict.fromkeys((LABEL_FIELD, RESOLVED, OPINION), fo.Classification(label=CLASSES[0], confidence=1.0)),
-        **{PREDICTION: answer, PREDICTIONS: fo.Classifications(classifications=[answer.copy()])},
-        **dict.fromkeys(_TEXTS, ""),
-        **dict.fromkeys(_COUNTS, 0),
-        **dict.fromkeys(_NUMBERS, 0.0),
-        **dict.fromkeys(("first_seen", "last_seen"), now),
-        validators=[""],
-        requests=[0],
-        **{EMBEDDING: np.zeros(1, np.float32)},
-    )
-    dataset.add_sample(example, dynamic=True)
-    dataset.delete_samples([example.id])
-    dataset.create_index("sha256", unique=True)
-    dataset.default_classes = list(CLASSES)
-    dataset.set_label_schemas({LABEL_FIELD: {"type": "classification", "component": "radio", "classes": list(LABELS)}})
-    dataset.activate_label_schemas([LABEL_FIELD])
-    dataset.app_config.active_fields = fo.ActiveFields(paths=["tags", PREDICTION, LABEL_FIELD, PICK])
-    dataset.save()
-
-
-def save_view(dataset: Dataset, name: str, view: Any, description: str) -> None:  # noqa: ANN401 - FiftyOne has no types
+def save_view(dataset: Dataset, name: str, view: View, description: str) -> None:
     """Save a view under a name that the App lists, over an earlier one."""
     dataset.save_view(name, view, description=description, overwrite=True)

@@ -116,7 +116,7 @@ def _export(
         manifest = _manifest(dataset, records, left_out, options, now=now)
         finish(partial, target, number, manifest | {"leaks": leaks})
     _remember(dataset, table, candidates, divided)
-    reasons = Counter(record["reason"] for record in left_out)
+    reasons = dict(Counter(record["reason"] for record in left_out))
     return ExportReport(version_folder(target, number), number, fresh, _counts(records), reasons, leaks)
 
 

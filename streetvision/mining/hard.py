@@ -182,7 +182,7 @@ class _Pool:
 def _scores(dataset: Dataset, pool: _Pool, step: Step) -> dict[str, Scores]:
     """All scores [N], NaN where one does not apply."""
     table = pool.table
-    brain.clear(dataset, (HARDNESS, UNIQUENESS, REPRESENTATIVENESS, MISTAKENNESS))
+    dataset.clear_sample_fields(list(SHARES))
     view = dataset.select(pool.ids(pool.usable))
     found: dict[str, dict[str, float]] = {}
     if view.count():
@@ -198,7 +198,11 @@ def _scores(dataset: Dataset, pool: _Pool, step: Step) -> dict[str, Scores]:
         name: np.array([found.get(name, {}).get(one, np.nan) for one in table.ids], np.float64)
         for name in (HARDNESS, UNIQUENESS, REPRESENTATIVENESS, MISTAKENNESS)
     }
-    scores |= {UNCERTAINTY: uncertainty(table.probabilities), DISAGREEMENT: disagreement(table.answers)}
+    own = {UNCERTAINTY: uncertainty(table.probabilities), DISAGREEMENT: disagreement(table.answers)}
+    for name, values in own.items():
+        kept = {one: float(value) for one, value in zip(table.ids, values, strict=True) if np.isfinite(value)}
+        dataset.set_values(name, kept, key_field="id", progress=False)
+    scores |= own
     return {name: values.round(6) for name, values in scores.items()}
 
 

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from streetvision.mining.database import Dataset, FiftyOne, View
 from streetvision.mining.inspection import Facts, inspect
+from streetvision.mining.names import FACTS, FINGERPRINT, READABLE
 from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.table import Table
 
-FACTS = ("brightness", "contrast", "clipped", "sharpness")
-FINGERPRINT = "fingerprint"
-READABLE = "readable"
 _CHUNK = 256
 
 Progress = Callable[[int, int], None]
@@ -29,7 +27,7 @@ class Measures:
     """Facts [N] in a table's order; NaN where a picture cannot be read."""
 
     facts: Mapping[str, NDArray[np.float64]]
-    """By each of FACTS."""
+    """By each of names.FACTS."""
     readable: Mask
     fingerprints: Vectors
     """[N, D], zeros (near nothing) for the unreadable."""
@@ -37,7 +35,6 @@ class Measures:
 
 def measure(fo: FiftyOne, dataset: Dataset, *, threads: int = 4, progress: Progress = lambda _, __: None) -> int:
     """Measure what was not measured yet, and return how many; a killed run goes on where it was."""
-    _declare(fo, dataset)
     readable, image = fo.ViewField(READABLE), fo.ViewField("image")
     todo = dataset.match((readable == None) & (image == "stored"))  # noqa: E711 - a query, not a comparison
     ids, paths = todo.values(["id", "filepath"])
@@ -78,14 +75,6 @@ def stack_or_zero(rows: Sequence[NDArray[np.float32] | None]) -> Vectors:
     width = next((len(row) for row in rows if row is not None), 1)
     filled = [np.zeros(width, np.float32) if row is None else np.asarray(row, np.float32) for row in rows]
     return np.stack(filled) if filled else np.zeros((0, width), np.float32)
-
-
-def _declare(fo: FiftyOne, dataset: Dataset) -> None:
-    known = dataset.get_field_schema()
-    kinds = dict.fromkeys(FACTS, fo.FloatField) | {READABLE: fo.BooleanField, FINGERPRINT: fo.VectorField}
-    for name, kind in kinds.items():
-        if name not in known:
-            dataset.add_sample_field(name, kind)
 
 
 def _store(dataset: Dataset, facts: Mapping[str, Facts | None]) -> None:

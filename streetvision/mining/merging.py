@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streetvision.prediction_log.row import LogRow
 
@@ -59,8 +58,3 @@ def merge(rows: Iterable[LogRow]) -> dict[str, Answers]:
         if row.sha256:
             merged.setdefault(row.sha256, Answers(row.sha256)).rows[row.id] = row
     return merged
-
-
-def class_logits(logit: float) -> NDArray[np.float64]:
-    """Logits [2] in the order of CLASSES whose softmax is the sigmoid of `logit`."""
-    return np.array([0.0, logit])

@@ -26,6 +26,10 @@ PICK = "pick"
 RANK = "pick_rank"
 GROUP = "duplicate_group"
 """Pictures with the same number are nearly the same."""
+FACTS = ("brightness", "contrast", "clipped", "sharpness")
+"""Facts about pixels (inspection.py), each a field."""
+FINGERPRINT = "fingerprint"
+READABLE = "readable"
 OPINION = "opinion"
 """A second opinion by a LabelOracle, a Classification."""
 

@@ -44,6 +44,13 @@ class PictureFolder:
             return False
         return True
 
+    def census(self) -> tuple[int, int]:
+        """How many pictures there are, and how many of them lead nowhere: those were evicted."""
+        paths = [
+            entry for part in _folders(self.folder) for entry in os.scandir(part) if not entry.name.startswith(".")
+        ]
+        return len(paths), sum(not entry.is_file() for entry in paths)
+
     def _known(self, sha256: str) -> Path | None:
         folder = self.folder / sha256[:2]
         names = (folder / f"{sha256}{suffix}" for _, suffix in _SUFFIXES)
@@ -68,6 +75,10 @@ class PictureFolder:
             raise OperatorError(
                 f"cannot write {path} ({error.strerror}): make room or correct the rights of {self.folder}"
             ) from error
+
+
+def _folders(folder: Path) -> list[str]:
+    return [entry.path for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
 
 
 def _duplicate(image: Path, path: Path) -> None:

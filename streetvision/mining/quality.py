@@ -15,8 +15,8 @@ from streetvision.mining.dataset import save_view
 from streetvision.mining.hard import DISTANCE, SUSPICIOUS
 from streetvision.mining.inspection import SAME_PICTURE, outliers
 from streetvision.mining.labels import Verdict, read_labels
-from streetvision.mining.measuring import FACTS, Measures, Progress, measure, read_measures
-from streetvision.mining.names import GROUP
+from streetvision.mining.measuring import Measures, Progress, measure, read_measures
+from streetvision.mining.names import FACTS, GROUP
 from streetvision.mining.neighbours import Mask, close_pairs, group
 from streetvision.mining.scores import MISTAKENNESS
 from streetvision.mining.sync import mark_evicted
@@ -59,7 +59,7 @@ class QualityReport:
     """Pictures by kind."""
     duplicate_groups: int
     medians: Mapping[str, float]
-    """Of each of measuring.FACTS."""
+    """Of each of names.FACTS."""
     labels: Mapping[str, int]
     """Pictures by label."""
     views: tuple[str, ...]
@@ -97,8 +97,8 @@ def report_quality(
         found={kind: int(kinds[kind].sum()) for kind in VIEWS},
         duplicate_groups=len(set(groups[kinds["duplicates"]].tolist())),
         medians=_medians(measures),
-        labels=Counter(verdict.label for verdict in verdicts.values() if verdict.label),
-        views=_save(fo, dataset, table, kinds, groups),
+        labels=dict(Counter(verdict.label for verdict in verdicts.values() if verdict.label)),
+        views=_save(dataset, table, kinds, groups),
     )
 
 
@@ -159,7 +159,7 @@ def _label_kinds(dataset: Dataset, table: Table, verdicts: Mapping[str, Verdict]
         for one, verdict, known in zip(table.ids, said, np.isfinite(table.probabilities), strict=True)
         if verdict.decided and known
     ]
-    brain.clear(dataset, [MISTAKENNESS])
+    dataset.clear_sample_field(MISTAKENNESS)
     doubts = brain.mistakenness(dataset.select(judged))
     doubtful = [doubts.get(one, 0.0) > SUSPICIOUS for one in table.ids]
     return {"conflicts": np.array(at_odds, np.bool_), "doubtful": np.array(doubtful, np.bool_)}
@@ -170,12 +170,10 @@ def _medians(measures: Measures) -> dict[str, float]:
     return {name: round(float(np.median(known[name])), 4) for name in FACTS if len(known[name])}
 
 
-def _save(fo: FiftyOne, dataset: Dataset, table: Table, kinds: Mapping[str, Mask], groups: Groups) -> tuple[str, ...]:
+def _save(dataset: Dataset, table: Table, kinds: Mapping[str, Mask], groups: Groups) -> tuple[str, ...]:
     """Save a view of each kind with findings, and take away those of an earlier report without."""
     members = {table.ids[i]: int(groups[i]) for i in np.flatnonzero(kinds["duplicates"] | kinds["conflicts"])}
-    if GROUP not in dataset.get_field_schema():
-        dataset.add_sample_field(GROUP, fo.IntField)
-    brain.clear(dataset, [GROUP])
+    dataset.clear_sample_field(GROUP)
     if members:
         dataset.set_values(GROUP, members, key_field="id", progress=False)
     saved = []

@@ -80,7 +80,8 @@ def select_balanced(
 def explain(pick: Pick, count: int) -> str:
     """One sentence for the App's sidebar: what it was picked for, and what else is remarkable."""
     lead = pick.ranks[pick.lead]
-    text = f"{pick.lead} {pick.values[pick.lead]:.2f}, above {_percent(lead)} of {count:,} candidates"
+    place = "highest" if lead == 1.0 else f"above {_percent(lead)}"
+    text = f"{pick.lead} {pick.values[pick.lead]:.2f}, {place} of {count:,} candidates"
     others = sorted(((rank, name) for name, rank in pick.ranks.items() if name != pick.lead), reverse=True)
     also = [f"{name} {pick.values[name]:.2f}" for rank, name in others if rank >= _HIGH]
     return f"{text}; also {', '.join(also)}" if also else text
@@ -125,5 +126,5 @@ def _pick(index: int, lead: str, places: Mapping[str, Scores], scores: Mapping[s
 
 
 def _percent(rank: float) -> str:
-    """Rounded down: nobody is above 100 % of the others."""
+    """Rounded down: only the highest is above all others."""
     return f"{int(rank * 1000) / 10:g} %"

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from streetvision.mining.database import Dataset, FiftyOne, Sample
+from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel, Sample
 from streetvision.mining.dataset import Place, place_of, remember
-from streetvision.mining.merging import Answers, class_logits, merge
-from streetvision.mining.names import CLASSES, EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS
+from streetvision.mining.merging import Answers, merge
+from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS
 from streetvision.mining.pictures import PictureFolder
+from streetvision.mining.schema import classification
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogRow
 
@@ -192,15 +193,9 @@ class _Writer:
             sample[EMBEDDING] = embedded.embedding.astype(np.float32)
             sample[EMBEDDING_MODEL] = embedded.model_version
 
-    def _classification(self, row: LogRow) -> Any:  # noqa: ANN401 - FiftyOne has no types
-        probability = float(row.probability or 0.0)
-        return self._fo.Classification(
-            label=CLASSES[probability > 0.5],
-            confidence=max(probability, 1.0 - probability),
-            logits=class_logits(float(row.logit or 0.0)),
-            probability=probability,
-            model=row.model_version,
-            request=self._key(row),
+    def _classification(self, row: LogRow) -> FiftyOneLabel:
+        return classification(
+            self._fo, row.probability or 0.0, row.logit or 0.0, model=row.model_version, request=self._key(row)
         )
 
     def _key(self, row: LogRow) -> int:

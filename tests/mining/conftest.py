@@ -6,6 +6,7 @@ import importlib.util
 import os
 import socket
 import subprocess
+import sys
 import time
 import uuid
 import warnings
@@ -30,6 +31,8 @@ from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 
+COMMAND = (sys.executable, "-c", "from streetvision.cli.main import main; main()")
+"""`streetvision` in a process of its own."""
 REQUIRED = "STREETVISION_REQUIRE_EXTRAS"
 VALIDATOR = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 

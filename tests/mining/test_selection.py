@@ -136,7 +136,7 @@ def test_an_explanation_names_what_else_is_remarkable() -> None:
         vectors=np.eye(11, dtype=np.float32),
         distance=DISTANCE,
     ).picks[0]
-    assert explain(one, 11) == "uncertainty 1.00, above 100 % of 11 candidates; also mistakenness 0.50"
+    assert explain(one, 11) == "uncertainty 1.00, highest of 11 candidates; also mistakenness 0.50"
 
 
 @given(arrays(np.float64, st.integers(0, 30), elements=maybe), st.data())

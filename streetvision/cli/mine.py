@@ -1,0 +1,328 @@
+"""`streetvision mine`: the log as a FiftyOne dataset; the hard pictures found, shown, labelled and exported."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
+from streetvision.cli.shared import AsJson, StateDir, log_folder, miner_settings, print_json, progress_bar
+from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.errors import OperatorError
+from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
+from streetvision.mining.database import Dataset, FiftyOne, database_sentences, open_fiftyone
+from streetvision.mining.names import HARD_VIEW
+from streetvision.mining.pictures import PictureFolder
+from streetvision.mining.repeating import parse_interval, repeat
+from streetvision.mining.sync import SyncReport
+
+if TYPE_CHECKING:
+    from streetvision.engine.runner import TorchRunner
+    from streetvision.prediction_log.reader import LogReader
+
+FOLDER = "mining"
+"""In the state folder: pictures for FiftyOne, and training sets."""
+DATASET = "streetvision"
+
+Name = Annotated[str, typer.Option("--dataset", help="Name of the FiftyOne dataset.")]
+Distance = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="Cosine distance up to which embeddings are the same picture.")
+]
+
+app = typer.Typer(no_args_is_help=True, help="Find, label and export the pictures worth learning from.")
+
+
+@dataclass(frozen=True)
+class _Mine:
+    """What every command works on."""
+
+    fo: FiftyOne
+    dataset: Dataset
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.state_dir / FOLDER
+
+    @property
+    def pictures(self) -> PictureFolder:
+        return PictureFolder(self.folder / "images")
+
+
+@app.command()
+def sync(
+    *,
+    every: Annotated[
+        str | None, typer.Option(help="Go on, at this interval (30s, 5m, 2h), until Ctrl-C.", metavar="INTERVAL")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Look into the database even where nothing seems new.")] = False,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Import what is new in the prediction log. May be killed and repeated at any time."""
+    interval = None if every is None else parse_interval(every)
+    settings = miner_settings(state_dir)
+
+    def once() -> None:
+        fields = _sync_once(settings, dataset, full=full)
+        _show(fields, sync_report, as_json)
+
+    if interval is None:
+        once()
+        return
+    with _until_stopped():
+        repeat(once, interval, clock=time.monotonic, sleep=time.sleep, tell=_tell)
+
+
+@app.command()
+def hard(
+    *,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many pictures to pick.")] = 100,
+    view: Annotated[str, typer.Option(help="Name of the saved view; an earlier one of this name goes.")] = HARD_VIEW,
+    distance: Distance = None,
+    pool: Annotated[int | None, typer.Option(min=1, help="Consider only the newest so many pictures.")] = None,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Pick the pictures most worth a label, say why, and save them as a view. Run `mine sync` first."""
+    from streetvision.mining.hard import HardOptions, mine_hard
+
+    with _opened(state_dir, dataset) as mine, _spinner() as step:
+        options = HardOptions(k=k, view=view, **_given(distance=distance, pool=pool))
+        report = mine_hard(mine.fo, mine.dataset, mine.pictures, options, step=step)
+    fields = asdict(report)
+    if as_json:
+        for pick in fields.pop("picks"):
+            print_json({"kind": "pick", **pick})
+        print_json({"kind": "report", "picked": len(report.picks), **fields})
+    else:
+        sys.stdout.write(hard_report(fields) + "\n")
+
+
+@app.command()
+def quality(
+    *,
+    distance: Distance = None,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Report duplicates, corrupt files, odd exposures, blur and labels at odds; each kind becomes a saved view."""
+    from streetvision.mining.quality import report_quality
+
+    with _opened(state_dir, dataset) as mine, progress_bar("measuring", len(mine.dataset)) as progress:
+        report = report_quality(mine.fo, mine.dataset, progress=_steps(progress), **_given(distance=distance))
+    _show(asdict(report), quality_report, as_json)
+
+
+@app.command("app")
+def show_app(
+    *,
+    view: Annotated[str, typer.Option(help="The saved view to open.")] = HARD_VIEW,
+    everything: Annotated[bool, typer.Option("--all", help="Open the whole dataset, not a view.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")] = PORT,
+    address: Annotated[str, typer.Option(help="Address to listen on. The App has no password.")] = ADDRESS,
+    remote: Annotated[bool, typer.Option("--remote", help="Do not open a browser here.")] = False,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Open the FiftyOne App, to look and to label: tag pictures roadwork, none or unsure. Ctrl-C ends it."""
+    options = AppOptions(None if everything else view, address, port, remote)
+    with _opened(state_dir, dataset) as mine, open_app(mine.fo, mine.dataset, options) as opened:
+        if opened.warning:
+            _tell(opened.warning)
+        _show({"url": opened.url, "pictures": opened.pictures}, _app_line, as_json)
+        with _until_stopped():
+            while True:
+                time.sleep(3600.0)
+
+
+@app.command()
+def export(
+    *,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder of the versions. Default: training/ in the state folder.")
+    ] = None,
+    val_share: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of each class kept for validation.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the split of pictures that no version has placed yet.")] = 0,
+    distance: Distance = None,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Write the labels made in the App as the next version of a training set, near duplicates on one side."""
+    from streetvision.mining.export import ExportOptions, export_labels
+
+    with _opened(state_dir, dataset) as mine, progress_bar("exporting", len(mine.dataset)) as progress:
+        options = ExportOptions(val_share=val_share, seed=seed, **_given(distance=distance))
+        target = to or mine.settings.state_dir / "training"
+        report = export_labels(mine.fo, mine.dataset, target, options, now=time.time(), progress=_steps(progress))
+    _show({**asdict(report), "folder": str(report.folder)}, export_report, as_json)
+
+
+@app.command()
+def rescore(
+    *,
+    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the miner's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many pictures.")] = None,
+    dataset: Name = DATASET,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Answer and embed the pictures by another model version, so that `mine hard` can compare the versions."""
+    from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
+    from streetvision.mining.rescoring import unscored
+    from streetvision.parts import choose_checkpoint
+
+    with _opened(state_dir, dataset) as mine:
+        checkpoint = choose_checkpoint(Settings(model=model))
+        runner = TorchRunner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
+        total = len(unscored(mine.fo, mine.dataset, runner.version, limit))
+        with progress_bar("rescoring", total) as progress:
+            report = asyncio.run(_rescore(mine, runner, limit, progress))
+    _show(report, rescore_report, as_json)
+
+
+async def _rescore(
+    mine: _Mine, runner: TorchRunner, limit: int | None, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    from streetvision.engine.engine import Engine
+    from streetvision.mining.rescoring import rescore as answer_all
+
+    engine = Engine(runner, resize=runner.config.resize)
+    await engine.start()
+    try:
+        report = await answer_all(mine.fo, mine.dataset, engine, runner.version, limit=limit, progress=progress)
+    finally:
+        await engine.close()
+    return asdict(report)
+
+
+def _sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
+    from streetvision.mining.locking import only_one
+    from streetvision.mining.stamp import nothing_new, read_stamp
+    from streetvision.prediction_log.reader import LogReader
+
+    log, folder = log_folder(settings), settings.state_dir / FOLDER
+    with LogReader(log) as reader, only_one(folder, "sync"):
+        stamp = None if full else read_stamp(_stamp_file(settings))
+        if stamp is not None and nothing_new(stamp, name, log, reader, PictureFolder(folder / "images")):
+            return asdict(SyncReport(last_id=stamp.last_id, samples=stamp.samples))
+        with database_sentences():
+            return asdict(_import(settings, name, reader))
+
+
+def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
+    from streetvision.mining.dataset import create_dataset, place_of
+    from streetvision.mining.stamp import Stamp, database_key, write_stamp
+    from streetvision.mining.sync import sync as import_new
+
+    log = log_folder(settings)
+    fo = open_fiftyone()
+    mine = _Mine(fo, create_dataset(fo, name, log), settings)
+    total = max(0, reader.last_id() - place_of(mine.dataset).last_id)
+    with progress_bar("importing", total) as progress:
+        report = import_new(mine.fo, mine.dataset, reader, mine.pictures, progress=progress)
+    place = place_of(mine.dataset)
+    pictures, gone = mine.pictures.census()
+    write_stamp(
+        _stamp_file(settings),
+        Stamp(
+            database=database_key(),
+            dataset=name,
+            log=place.log,
+            last_id=place.last_id,
+            last_time=place.last_time,
+            samples=report.samples,
+            pictures=pictures,
+            gone=gone,
+        ),
+    )
+    return report
+
+
+def _stamp_file(settings: Settings) -> Path:
+    return settings.state_dir / FOLDER / "synced.json"
+
+
+@contextmanager
+def _opened(state_dir: Path | None, name: str) -> Iterator[_Mine]:
+    from streetvision.mining.dataset import open_dataset
+
+    settings = miner_settings(state_dir)
+    fo = open_fiftyone()
+    with database_sentences():
+        try:
+            dataset = open_dataset(fo, name)
+        except OperatorError:
+            _stamp_file(settings).unlink(missing_ok=True)  # the next sync must look for itself
+            raise
+        yield _Mine(fo, dataset, settings)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does, and both are a good end."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _tell("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
+    """The step that is being worked on, on stderr where that is a terminal."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
+
+
+def _steps(progress: Callable[[int], None]) -> Callable[[int, int], None]:
+    """A bar hears of steps; the rooms tell how far they are."""
+    before = 0
+
+    def heard(done: int, _: int) -> None:
+        nonlocal before
+        progress(done - before)
+        before = done
+
+    return heard
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - of the options' own types
+    """The options that were given; the others keep the defaults of their room."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _show(fields: dict[str, Any], text: Callable[[dict[str, Any]], str], as_json: bool) -> None:
+    if as_json:
+        print_json(fields)
+    else:
+        sys.stdout.write(text(fields) + "\n")
+        sys.stdout.flush()
+
+
+def _app_line(fields: dict[str, Any]) -> str:
+    return f"{fields['pictures']:,} pictures at {fields['url']} (Ctrl-C ends it)"
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()

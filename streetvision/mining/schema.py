@@ -1,0 +1,109 @@
+"""The dataset's fields, and how the App shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel
+from streetvision.mining.names import (
+    CLASSES,
+    EMBEDDING,
+    EMBEDDING_MODEL,
+    FACTS,
+    FINGERPRINT,
+    GROUP,
+    LABEL_FIELD,
+    LABELS,
+    OPINION,
+    PICK,
+    PREDICTION,
+    PREDICTIONS,
+    RANK,
+    READABLE,
+    RESOLVED,
+    SPLIT,
+)
+from streetvision.mining.scores import SHARES
+
+_LABELS = (LABEL_FIELD, PREDICTION, PREDICTIONS, RESOLVED, OPINION)
+_WHY = (PICK, RANK, "probability", *SHARES)
+_PICTURE = (*FACTS, READABLE, GROUP, "width", "height", "size_bytes", "image", "sha256")
+_REQUESTS = (
+    "validators",
+    "asked",
+    "first_seen",
+    "last_seen",
+    "model_version",
+    "status",
+    "status_reason",
+    "headroom_s",
+    "decode_s",
+    "queue_s",
+    "inference_s",
+    "views",
+    "batch_size",
+    "dialect",
+)
+_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK)
+_COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK, GROUP)
+_NUMBERS = ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s", *FACTS, *SHARES)
+
+
+def declare(fo: FiftyOne, dataset: Dataset) -> None:
+    """All fields from the start, so that the App, views and a dataset without labels know them.
+
+    A sample that has them all teaches the dataset at once, and goes; adding field by field takes seconds.
+    """
+    answer = classification(fo, 0.0, 0.0, model="", request=0)
+    said = fo.Classification(label=CLASSES[0], confidence=1.0)
+    example = fo.Sample(
+        filepath="example.jpg",
+        **dict.fromkeys((LABEL_FIELD, RESOLVED, OPINION), said),
+        **{PREDICTION: answer, PREDICTIONS: fo.Classifications(classifications=[answer.copy()])},
+        **dict.fromkeys(_TEXTS, ""),
+        **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(_NUMBERS, 0.0),
+        **dict.fromkeys(("first_seen", "last_seen"), datetime.fromtimestamp(0, UTC)),
+        **{"validators": [""], "requests": [0], READABLE: True},
+        **dict.fromkeys((EMBEDDING, FINGERPRINT), np.zeros(1, np.float32)),
+    )
+    dataset.add_sample(example, dynamic=True)
+    dataset.delete_samples([example.id])
+    dataset.create_index("sha256", unique=True)
+    dataset.default_classes = list(CLASSES)
+    _show(fo, dataset)
+    dataset.save()
+
+
+def classification(fo: FiftyOne, probability: float, logit: float, *, model: str, request: int) -> FiftyOneLabel:
+    """A model's answer: its logits, in the order of CLASSES, have the sigmoid of `logit` as their softmax."""
+    return fo.Classification(
+        label=CLASSES[probability > 0.5],
+        confidence=max(probability, 1.0 - probability),
+        logits=np.array([0.0, logit]),
+        probability=float(probability),
+        model=model,
+        request=request,
+    )
+
+
+def _show(fo: FiftyOne, dataset: Dataset) -> None:
+    """Labels by radio buttons (a new one starts as `unsure`, which teaches nothing), and what matters first."""
+    choice = {"type": "classification", "component": "radio", "classes": list(LABELS), "default": LABELS[-1]}
+    dataset.set_label_schemas({LABEL_FIELD: choice})
+    dataset.activate_label_schemas([LABEL_FIELD])
+    known = set(dataset.get_field_schema())
+    groups = {"labels": _LABELS, "why": _WHY, "picture": _PICTURE, "requests": _REQUESTS}
+    grouped = {path for paths in groups.values() for path in paths}
+    groups["other"] = tuple(sorted(known - grouped - {"tags", "metadata"}))
+    dataset.app_config.sidebar_groups = [
+        fo.SidebarGroupDocument(name="tags"),
+        *(
+            fo.SidebarGroupDocument(name=name, paths=list(paths), expanded=name in ("labels", "why"))
+            for name, paths in groups.items()
+        ),
+        fo.SidebarGroupDocument(name="metadata", expanded=False),
+    ]
+    dataset.app_config.active_fields = fo.ActiveFields(paths=["tags", LABEL_FIELD, PREDICTION, "probability", PICK])

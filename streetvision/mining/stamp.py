@@ -1,0 +1,61 @@
+"""What the last sync left behind, in a small file: a sync with nothing to do is over before FiftyOne is even loaded.
+
+The file is a note, not the truth: whoever finds it wrong removes it, and `--full` does not ask it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streetvision.mining.pictures import PictureFolder
+from streetvision.prediction_log.reader import LogReader
+
+_DATABASE = ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME", "FIFTYONE_DATABASE_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The state of dataset, log and pictures after a sync."""
+
+    database: list[str]
+    dataset: str
+    log: str
+    last_id: int
+    last_time: float
+    samples: int
+    pictures: int
+    gone: int
+    """Pictures whose image was evicted."""
+
+
+def database_key(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Which database FiftyOne will use, as far as its environment tells."""
+    return [environ.get(name, "") for name in _DATABASE]
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """What `write_stamp` wrote; None where there is none or it is of another version."""
+    try:
+        return Stamp(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_stamp(path: Path, stamp: Stamp) -> None:
+    """Keep it, whole or not at all."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(stamp)))
+    temporary.replace(path)
+
+
+def nothing_new(stamp: Stamp, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:
+    """Whether a sync would find everything as the last one left it."""
+    if (stamp.database, stamp.dataset, stamp.log) != (database_key(), dataset, str(log.resolve())):
+        return False
+    row = reader.row(stamp.last_id)
+    same_log = reader.last_id() == stamp.last_id and row is not None and row.time == stamp.last_time
+    return same_log and pictures.census() == (stamp.pictures, stamp.gone)
