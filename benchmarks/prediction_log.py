@@ -50,6 +50,15 @@ class Flood:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Run:
+    """One flood of one axon."""
+
+    load: Load
+    loop_us: float
+    """Processor time of the event loop's thread for each request, the warm-up's too: noise of the machine spares it."""
+
+
 FLOODS = (
     Flood("sustained, 32 connections", 32, 3.0, 3.0),
     Flood("sustained, 1 connection", 1, 3.0, 3.0),
@@ -71,43 +80,58 @@ def disk() -> Iterator[Path]:
 
 def side_by_side(folder: Path) -> list[Row]:
     """Both axons up at once, in turns, the order swapped from round to round."""
-    runs: dict[tuple[Flood, str], list[Load]] = {}
-    replies = 0
-    with serving("ours", "heard") as (plain, _), serving("ours", "logged", folder) as (logged, _):
-        ports = {"plain": plain, "logged": logged}
-        replies += sum(drive(port, 4, 1.0, PER_SECOND).replies for name, port in ports.items() if name == "logged")
-        drive(plain, 4, 1.0, PER_SECOND)
+    runs: dict[tuple[Flood, str], list[Run]] = {}
+    with serving("ours", "heard") as plain, serving("ours", "logged", folder) as logged:
+        servers = {"plain": plain, "logged": logged}
+        replies = [drive(port, 4, 1.0, PER_SECOND).replies for port, _ in servers.values()][-1]
         for number in range(ROUNDS):
             for flood in FLOODS:
-                for name in sorted(ports, reverse=bool(number % 2)):
-                    requests = int(PER_SECOND * (flood.warm_s + flood.seconds))
-                    load = drive(ports[name], flood.connections, flood.seconds, requests, warm=flood.warm_s)
-                    runs.setdefault((flood, name), []).append(load)
-                    replies += load.replies if name == "logged" else 0
+                for name in sorted(servers, reverse=bool(number % 2)):
+                    runs.setdefault((flood, name), []).append(run(flood, *servers[name]))
+    replies += sum(one.load.replies for (_, name), found in runs.items() for one in found if name == "logged")
     kept = check_count(folder, replies)
     return [row for flood in FLOODS for row in compare(flood, runs[flood, "logged"], runs[flood, "plain"])] + [kept]
 
 
-def compare(flood: Flood, logged: list[Load], plain: list[Load]) -> list[Row]:
+def run(flood: Flood, port: int, process: int) -> Run:
+    requests = int(PER_SECOND * (flood.warm_s + flood.seconds))
+    before = loop_cpu(process)
+    load = drive(port, flood.connections, flood.seconds, requests, warm=flood.warm_s)
+    return Run(load, (loop_cpu(process) - before) / load.replies * 1e6)
+
+
+def loop_cpu(process: int) -> float:
+    """Seconds of processor time that the process's first thread, which runs the event loop, has used (Linux)."""
+    return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
+def compare(flood: Flood, logged: list[Run], plain: list[Run]) -> list[Row]:
     """Medians over the rounds of what each round's pair differed in."""
     pairs = list(zip(logged, plain, strict=True))
     sustained = flood.warm_s > 0
-    ratio = percentile([a.per_second / b.per_second for a, b in pairs], 0.5)
-    slower = percentile([a.p99 - b.p99 for a, b in pairs], 0.5)
+    ratio = percentile([a.load.per_second / b.load.per_second for a, b in pairs], 0.5)
+    slower = percentile([a.load.p99 - b.load.p99 for a, b in pairs], 0.5)
     return [
         {
             "measure": f"requests/s, {flood.name}: logged / not",
-            "logged": percentile([a.per_second for a in logged], 0.5),
-            "not": percentile([b.per_second for b in plain], 0.5),
+            "logged": percentile([a.load.per_second for a in logged], 0.5),
+            "not": percentile([b.load.per_second for b in plain], 0.5),
             "result": ratio,
             "goal": ">= 0.99" if sustained else None,
         },
         {
             "measure": f"p99 ms, {flood.name}: logged - not",
-            "logged": percentile([a.p99 for a in logged], 0.5),
-            "not": percentile([b.p99 for b in plain], 0.5),
+            "logged": percentile([a.load.p99 for a in logged], 0.5),
+            "not": percentile([b.load.p99 for b in plain], 0.5),
             "result": slower,
             "goal": "<= 0.2" if sustained else None,
+        },
+        {
+            "measure": f"event loop's CPU µs per request, {flood.name}: logged / not",
+            "logged": percentile([a.loop_us for a in logged], 0.5),
+            "not": percentile([b.loop_us for b in plain], 0.5),
+            "result": percentile([a.loop_us / b.loop_us for a, b in pairs], 0.5),
+            "goal": None,
         },
     ]
 

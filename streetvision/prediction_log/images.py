@@ -7,6 +7,7 @@ opens and marks those that are not as they were written.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -44,6 +45,11 @@ class ImageStore:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+    def intact(self, sha256: str) -> bool:
+        """Whether a file holds what its name says; reads all of it."""
+        with self.path(sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def remove(self, sha256: str) -> None:
         """Delete a file; one that is gone already is fine."""

@@ -77,7 +77,8 @@ class Upkeep:
     def check_files(self) -> tuple[int, int]:
         """Compare one 256th of the files with the rows: (images found missing or damaged, files not known).
 
-        Files that no row knows are kept and counted in the budget: their rows may be in a database that was set aside.
+        Files that no row knows are kept, if they are whole, and counted in the budget: their rows may be in a database
+        that was set aside.
         """
         prefix = self._unchecked[-1]
         found = self._database.images.listing(prefix)
@@ -89,6 +90,9 @@ class Upkeep:
         self._remove(digest for digest, _, state in known if state == "evicted" and digest in found)
         seen_before = {digest for digest, _, state in known if state in ("stored", "evicted")}
         strangers = {digest: stat for digest, stat in found.items() if digest not in seen_before}
+        for digest in [digest for digest in strangers if not self._database.images.intact(digest)]:
+            self._remove([digest])
+            del strangers[digest]
         self._adopt(strangers)
         self._unchecked.pop()
         return len(gone), len(strangers)

@@ -73,6 +73,7 @@ def check_files(folder: Path, budget: int) -> None:
     upkeep.make_room()
     assert database.db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     files = [path for path in (folder / "images").rglob("*") if path.is_file()]
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in files)
     assert sum(path.stat().st_size for path in files) == database.stored_bytes <= budget
     database.close()
 

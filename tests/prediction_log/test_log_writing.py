@@ -116,11 +116,16 @@ def test_opening_finds_what_vanished_what_is_damaged_and_what_nobody_knows(
     first.writer.close()
     images = first.folder / "images"
     (images / "tmp" / "half-written").write_bytes(b"x")
-    place = {name: images / sha(name)[:2] / sha(name)[2:4] / sha(name) for name in (b"vanished", b"shortened", b"new")}
+    place = {
+        name: images / sha(name)[:2] / sha(name)[2:4] / sha(name)
+        for name in (b"vanished", b"shortened", b"new", b"torn")
+    }
     place[b"vanished"].unlink()
     place[b"shortened"].write_bytes(b"short")
     place[b"new"].parent.mkdir(parents=True)
     place[b"new"].write_bytes(b"new")
+    place[b"torn"].parent.mkdir(parents=True)
+    place[b"torn"].write_bytes(b"to")
     again = make_rig()
     check_everything(again)
     assert [row.image for row in again.rows()] == ["stored", "evicted", "evicted"]
