@@ -17,6 +17,9 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 os.environ["BT_NO_PARSE_CLI_ARGS"] = "1"
+# bittensor logs to standard output from a thread of its own: what we print goes to a copy that it does not know.
+ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 bittensor: Any = import_module("bittensor")
 networking: Any = import_module("bittensor.utils.networking")
@@ -85,7 +88,8 @@ def ip_in_a_metagraph(ip: str) -> str:
 async def main() -> None:
     plan = json.load(sys.stdin)
     results = [await query(case, plan["port"], plan["receiver"]) for case in plan["queries"]]
-    print(json.dumps({"version": bittensor.__version__, "results": results}))
+    ANSWERS.write(json.dumps({"version": bittensor.__version__, "results": results}))
+    ANSWERS.flush()
 
 
 asyncio.run(main())
