@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,11 +139,17 @@ def show_app(
     state_dir: StateDir = None,
 ) -> None:
     """Open the FiftyOne App, to look and to label: tag pictures roadwork, none or unsure. Ctrl-C ends it."""
+    out = sys.stdout
     options = AppOptions(None if everything else view, address, port, remote)
-    with _opened(state_dir, dataset) as mine, open_app(mine.fo, mine.dataset, options) as opened:
+    with (
+        _opened(state_dir, dataset) as mine,
+        redirect_stdout(sys.stderr),  # the App's client prints when it has to wait for its server
+        open_app(mine.fo, mine.dataset, options) as opened,
+    ):
         if opened.warning:
             _tell(opened.warning)
-        _show({"url": opened.url, "pictures": opened.pictures}, _app_line, as_json)
+        with redirect_stdout(out):
+            _show({"url": opened.url, "pictures": opened.pictures}, _app_line, as_json)
         with _until_stopped():
             while True:
                 time.sleep(3600.0)

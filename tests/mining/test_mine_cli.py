@@ -274,3 +274,16 @@ def test_repeating_keeps_its_rhythm_and_outlives_troubles() -> None:
         repeat(work, 10.0, clock=lambda: now, sleep=sleep, tell=told.append)
     assert slept == [9.0, 0.0, 7.0]
     assert told == ["the database is away"]
+
+
+def test_the_page_names_every_command_and_option() -> None:
+    import typer
+
+    from streetvision.cli.mine import app
+
+    page = (Path(__file__).parents[2] / "docs" / "mining.md").read_text()
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]  # a group of Typer's
+        assert f"mine {name}" in page
+        for parameter in command.params:
+            assert any(option in page for option in parameter.opts), parameter.opts
