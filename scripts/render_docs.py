@@ -24,6 +24,18 @@ BENCHMARKS_PAGE = """# Benchmarks
 Generated from `benchmarks/results/*.json` (`make docs`); `make bench` measures anew. Each script checks that the
 answers are right before it reports a speed, and compares with its rival in the same run. Machines with few shared cores
 are noisy: read the ratios, not the absolute figures.
+
+What was not reached, and why:
+
+- **Axon at one connection**: between 17 and 23 times the stock axon from run to run, where 20 was the goal; at 32
+  connections it is past 20 on a quiet machine. A request costs the server about 110 µs: 31 of them verify the sr25519
+  signature, 12 parse headers and body, the rest is the HTTP parser, the event loop and the kernel. At one connection
+  the two processes also wait for each other to wake. Collecting garbage less often changed nothing.
+- **Progressive JPEG**: every scan must be read whatever the scale, so it gains 2 times where baseline JPEG gains 4.5.
+- **The fused head** beats eager PyTorch 4 to 7 times, but torch.compile only at small batches.
+- **Compiling on the CPU** gains at batches of 8 alone; two cores are busy with the matrix products either way.
+- **The prediction log** at full speed takes about a tenth of the axon's throughput on two cores (goal: a hundredth); at
+  a validator's pace, a few requests a minute, there is nothing to measure.
 """
 
 
