@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,16 @@ import torch
 
 HERE = Path(__file__).parent
 CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"], ["prediction_log.py"])
+MINING = (["mining.py"], ["mining_pays.py"])
+"""These want the extra `mining`."""
 GPU = (["head.py"],)
 
 
 def main() -> int:
     """Run them all; the exit code is the number of those that failed."""
     failed = 0
-    for command in (*CPU, *(GPU if torch.cuda.is_available() else ())):
+    mining = MINING if importlib.util.find_spec("fiftyone") else ()
+    for command in (*CPU, *mining, *(GPU if torch.cuda.is_available() else ())):
         print(f"\n== {command[0]}", flush=True)
         failed += subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode != 0
     return failed

@@ -7,6 +7,7 @@ on another file system): it stays until someone deletes it, and so do the labels
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -67,11 +68,11 @@ class PictureFolder:
             else:
                 temporary.symlink_to(os.path.relpath(image.resolve(), path.parent.resolve()))
             temporary.replace(path)
-        except FileNotFoundError:
-            temporary.unlink(missing_ok=True)
-            raise
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if isinstance(error, FileNotFoundError):
+                raise
             raise OperatorError(
                 f"cannot write {path} ({error.strerror}): make room or correct the rights of {self.folder}"
             ) from error

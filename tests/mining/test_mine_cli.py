@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,29 @@ def test_the_page_names_every_command_and_option() -> None:
         assert f"mine {name}" in page
         for parameter in command.params:
             assert any(option in page for option in parameter.opts), parameter.opts
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_killed_sync_is_finished_by_the_next(run: Run, log: LogWriter, fo: Any, mongod: str, state: Path) -> None:
+    count = 2400
+    log.write(*(log.refused(number.to_bytes(4, "big")) for number in range(count)))
+    environ = {**os.environ, URI_VARIABLE: mongod, "STREETVISION_STATE_DIR": str(state)}
+    with subprocess.Popen(
+        [*COMMAND, "mine", "sync", "--dataset", NAME], env=environ, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            while process.poll() is None and not _imported(fo):
+                time.sleep(0.01)
+        finally:
+            process.kill()
+    begun = _imported(fo)
+    assert 0 < begun < count
+    said = lines(run("sync", "--dataset", NAME, "--json")[1])[0]
+    dataset = fo.load_dataset(NAME)
+    assert said["samples"] == len(dataset) == len(dataset.distinct("sha256")) == count
+    assert set(dataset.values("asked")) == {1}
+
+
+def _imported(fo: Any) -> int:
+    """Samples in the dataset that another process fills."""
+    return len(fo.load_dataset(NAME)) if NAME in fo.list_datasets() else 0
