@@ -161,6 +161,10 @@ class _Pool:
         """Sample ids of those chosen."""
         return [one for one, chosen in zip(self.table.ids, mask, strict=True) if chosen]
 
+    def near(self, references: Mask, distance: float) -> Mask:
+        """[N]: which pictures lie within `distance` of one of those."""
+        return near_any(self.dense, self.dense[references], distance)
+
     def drop(self, mask: Mask, reason: str) -> None:
         """Take candidates out."""
         self.left_out[reason] += int((self.candidates & mask).sum())
@@ -218,9 +222,9 @@ def _drop_repeats(dataset: Dataset, pool: _Pool, distance: float) -> int:
     sides = {name: [one for one in ids if one in pool.vectors] for name, ids in sides.items()}
     splits = sides | {"fresh": pool.ids(fresh)}
     leaking = brain.leaks(dataset, pool.vectors, splits, distance)
-    near = near_any(pool.dense, pool.dense[exported], distance) if exported.any() else np.zeros(len(table), np.bool_)
     named = np.array([one in leaking for one in table.ids], np.bool_)
-    pool.drop(fresh & (near | named), "near an exported picture (leak)")
+    pool.drop(fresh & (named | pool.near(exported, distance)), "near an exported picture (leak)")
+    pool.drop(fresh & pool.near(pool.decided & comparable, distance), "near a labelled picture")
     repeats = brain.near_duplicates(dataset.select(pool.ids(fresh & pool.candidates)), pool.vectors, distance)
     pool.drop(np.array([one in repeats for one in table.ids], np.bool_), "near duplicate")
     train, val = (np.array([split == name for split in table.splits], np.bool_) & comparable for name in sides)

@@ -114,6 +114,17 @@ def test_neighbours_of_exported_pictures_are_leaks(mine: Mine, jpeg: Jpeg) -> No
     assert report.split_leaks == 0
 
 
+def test_neighbours_of_labelled_pictures_would_teach_nothing_new(mine: Mine, jpeg: Jpeg) -> None:
+    vectors = clouds(24)
+    vectors[5], vectors[6] = vectors[0] + 0.001, vectors[1] + 0.001
+    fill(mine, jpeg, vectors, np.zeros(24))
+    label(mine, 0, "roadwork")
+    label(mine, 1, "unsure")
+    report = hard(mine, k=24)
+    assert report.left_out == {"labelled already": 2, "near a labelled picture": 1}
+    assert len(report.picks) == 21
+
+
 def test_a_leak_inside_the_exported_set_is_reported(mine: Mine, jpeg: Jpeg) -> None:
     vectors = clouds(24)
     vectors[1] = vectors[0] + 0.001
