@@ -116,7 +116,21 @@ def _connect(uri: str) -> FiftyOne:
                 f"FiftyOne cannot open its database {place} ({_first_clause(error)}): see whether another mongod or "
                 "FiftyOne version uses it, and its log there"
             ) from error
+        if not uri:
+            from fiftyone.core.odm import get_db_conn
+
+            options = get_db_conn().client.admin.command("getCmdLineOpts")
+            check_folder(options["parsed"]["storage"]["dbPath"], fiftyone.config.database_dir)
     return fiftyone
+
+
+def check_folder(served: str, wanted: str) -> None:
+    """Refuse a database in another folder: FiftyOne joins any server that one of its processes runs on this machine."""
+    if Path(served).resolve() != Path(wanted).resolve():
+        raise OperatorError(
+            f"another FiftyOne is running on this machine, with its database in {served} instead of {wanted}: end it, "
+            f"set FIFTYONE_DATABASE_DIR={served}, or name a MongoDB with {URI_VARIABLE}"
+        )
 
 
 def _first_clause(error: Exception) -> str:

@@ -198,6 +198,12 @@ def test_without_a_mongod_the_sentence_says_what_to_install(monkeypatch: pytest.
         open_fiftyone({})
 
 
+def test_the_database_of_another_fiftyone_is_not_taken_for_ours(tmp_path: Path) -> None:
+    database.check_folder(str(tmp_path / "a" / ".." / "b"), str(tmp_path / "b"))
+    with pytest.raises(OperatorError, match=f"FIFTYONE_DATABASE_DIR={tmp_path}"):
+        database.check_folder(str(tmp_path), str(tmp_path / "b"))
+
+
 @pytest.mark.usefixtures("fo")
 @pytest.mark.parametrize("uri", ["mongodb://127.0.0.1:{port}", "nonsense"])
 def test_a_database_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
