@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ class RunnerOutput:
 class Runner(Protocol):
     """A model on a device; anything that honours this contract can replace it.
 
-    One thread calls `warmup` and `run`, the same for both: compilers keep state for each thread.
+    Never two calls at once, but more than one thread in turn. A thread calls `warmup` before it calls `run`, with no
+    buckets when they are warm already: torch's thread count and compile settings belong to a thread.
     """
 
     @property
@@ -37,17 +39,105 @@ class Runner(Protocol):
         ...
 
     @property
+    def resize(self) -> str:
+        """How an image becomes square: `squash` or `crop`, as the checkpoint says."""
+        ...
+
+    @property
     def buckets(self) -> tuple[int, ...]:
         """Batch sizes that run without padding, ascending; the last is the largest batch accepted."""
         ...
 
     def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
-        """Compile and run each bucket, so that no request pays for it; returns the seconds that one warm run takes."""
+        """Compile and run each bucket, so that no request pays for it; returns the seconds that one warm run takes.
+
+        No buckets: only make the calling thread ready to `run`.
+        """
         ...
 
     def run(self, images: ImageArray) -> RunnerOutput:
         """Run uint8 images [N, H, W, 3] with 1 <= N <= buckets[-1]; raises RunnerFailure on NaN or a device error."""
         ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A Runner that holds more than Python's reference counting frees: cycles, graphs, device memory."""
+
+    def close(self) -> None:
+        """Free everything, on the last thread that used it; nothing is called afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareStep:
+    """One step of getting a model ready in the background is done."""
+
+    stage: Literal["load", "warm", "touch"]
+    """`load`: weights are read. `warm`: a bucket is compiled. `touch`: it has run on the thread that will serve it."""
+    bucket: int | None
+    """The batch size; None while loading."""
+    seconds: float
+    done: int
+    total: int
+
+
+class Role(StrEnum):
+    """What a lane is to the requests."""
+
+    ACTIVE = "active"
+    """Answers callers."""
+    CANARY = "canary"
+    """Answers the callers whose image falls under its share."""
+    SHADOW = "shadow"
+    """Answers nobody: it sees images after the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAnswer:
+    """What the active model said to the same image."""
+
+    version: str
+    probability: float | None
+    """None when it failed."""
+    logit: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one image ended in one lane, for listeners.
+
+    A request gives one outcome with `comparison` False: role ACTIVE, or CANARY when the canary answered. When a canary
+    fails and the active model answers instead there are two: CANARY with its `error`, then ACTIVE with the answer.
+
+    With `comparison` True nobody was answered, and `other` is set: role SHADOW (the shadow's answer, with the one that
+    the caller got), or role CANARY (its answer again, with what the active model says to that image). So error rates
+    and latencies of a canary are counted where `comparison` is False, its agreement where it is True.
+    """
+
+    role: Role
+    version: str
+    """Of the lane's model."""
+    image_key: str
+    """sha256 of the image's bytes, hexadecimal; empty when the request was refused before its bytes were looked at."""
+    probability: float | None
+    """None when there is an error."""
+    logit: float | None
+    error: str | None
+    """An EngineError's `reason`: bad_image, overloaded, deadline, closed, runner. None when answered."""
+    seconds: float
+    """From admission to the answer; of a comparison, decoding and forward pass."""
+    inference: float | None
+    """Seconds of the forward pass; None when there is an error."""
+    headroom: float | None
+    """Seconds that were left until the caller's deadline, at most 0 when missed; None for a comparison."""
+    batch_size: int
+    """0 when there is an error."""
+    views: int
+    """0 when there is an error."""
+    comparison: bool = False
+    other: OtherAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
