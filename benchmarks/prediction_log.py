@@ -179,7 +179,8 @@ def inserted(folder: Path, count: int, image_of: Callable[[int], bytes]) -> floa
         for number in range(start, min(count, start + 10_000)):
             intake.append(record(number, image_of(number)))
         began = time.perf_counter()
-        writer.tick()
+        while writer.waiting:
+            writer.tick()
         seconds += time.perf_counter() - began
     writer.close()
     with LogReader(folder) as reader:

@@ -84,8 +84,10 @@ class PredictionLog:
 
     def _run(self) -> None:
         flood = Flood(time.monotonic)
-        while not self._stop.wait(TICK_S):
-            self._writer.tick(giving_way=flood.lasts(self._intake.arrived))
+        giving_way = False
+        while not self._stop.wait(0.0 if self._writer.behind and not giving_way else TICK_S):
+            giving_way = flood.lasts(self._intake.arrived)
+            self._writer.tick(giving_way=giving_way)
         self._writer.close()
 
 

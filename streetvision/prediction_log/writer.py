@@ -65,12 +65,17 @@ class Writer:
         return next((self._troubles[area] for area in _AREAS if area in self._troubles), None)
 
     @property
+    def behind(self) -> bool:
+        """Whether more waits than one tick writes, and nothing speaks against the next tick at once."""
+        return "rows" not in self._troubles and self.waiting >= BATCH_ROWS
+
+    @property
     def waiting(self) -> int:
         """Requests not written yet, those of a batch that failed among them."""
         return len(self._batch) + len(self._intake)
 
     def tick(self, *, giving_way: bool = False) -> None:
-        """Write what waits, or a sample of it, then look after the files."""
+        """Write the oldest of what waits, or a sample, then look after the files."""
         self._intake.hold_at_most(SAMPLE_ROWS if giving_way else None)
         self._count_shed()
         self._try("rows", lambda: self._write(giving_way))
@@ -80,7 +85,10 @@ class Writer:
     def close(self) -> None:
         """Write what is left, if it can be, and close the files."""
         self._retry_at["rows"] = 0.0
-        self.tick()
+        before = self.waiting + 1
+        while self.waiting < before:
+            before = self.waiting
+            self.tick()
         if self.waiting:
             logger.warning("prediction log: {} requests are lost: {}", self.waiting, CAUSES[self.degraded or "io"])
         self._close_database()
@@ -99,12 +107,10 @@ class Writer:
             self._set_trouble(area, None)
 
     def _write(self, giving_way: bool) -> None:
-        """What waits now; what comes meanwhile is for the next tick, or a flood would keep this one busy for ever."""
-        for _ in range(1 if giving_way else 1 + bool(self._batch) + len(self._intake) // BATCH_ROWS):
-            database = self._opened()
-            self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
-            if not self._batch and not self._lost:
-                return
+        """One batch: under a flood the caller must soon be able to look again and give way."""
+        database = self._opened()
+        self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
+        if self._batch or self._lost:
             entries = [entry_of(item.record, item.image_bytes) for item in self._batch]
             self._written(database.write(entries, self._lost))
 

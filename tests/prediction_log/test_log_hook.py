@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from streetvision.prediction_log.intake import Intake
@@ -119,7 +120,22 @@ def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], mak
     rig.log(make_record(b"y"))
     other.close()
     rig.tick()
+    assert rig.intake.held_bytes == 0
+    rig.tick()
     assert [row.image for row in rig.rows()] == ["stored", "stored", "dropped"]
+
+
+def test_one_tick_writes_one_batch_and_closing_writes_all(
+    make_rig: Callable[..., Any], make_record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streetvision.prediction_log.writer.BATCH_ROWS", 10)
+    rig = make_rig()
+    rig.log(*[make_record()] * 35)
+    rig.tick()
+    assert len(rig.rows()) == 10
+    assert rig.writer.behind
+    rig.writer.close()
+    assert len(rig.rows()) == 35
 
 
 def test_a_flood_is_told_from_a_burst() -> None:
