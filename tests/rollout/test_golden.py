@@ -1,0 +1,80 @@
+"""The golden pictures are fixed and varied, and the check on their answers catches what must not serve."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.engine.runner import TorchRunner
+from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.rollout.golden import GOLDEN_COUNT, TOLERANCE, golden_images, golden_problem
+
+GOOD = np.linspace(-3, 3, GOLDEN_COUNT).astype(np.float32)
+SUMS = [838824, 1036959, 722846, 1628032]
+
+
+def test_the_pictures_are_the_same_in_every_release() -> None:
+    """A recorded answer is only comparable on the pictures it was recorded on."""
+    small = golden_images(64).astype(int)
+    assert small.shape == (16, 64, 64, 3)
+    assert (golden_images(64) == small).all()
+    assert [int(picture.sum()) for picture in small[:4]] == pytest.approx(SUMS, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [16, 48, 224, 518])
+def test_every_size_gives_sixteen_different_pictures(size: int) -> None:
+    pictures = golden_images(size)
+    assert pictures.shape == (GOLDEN_COUNT, size, size, 3)
+    assert pictures.dtype == np.uint8
+    assert len({hashlib.sha256(picture.tobytes()).digest() for picture in pictures}) == GOLDEN_COUNT
+
+
+def test_a_size_below_the_smallest_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 16 pixels"):
+        golden_images(8)
+
+
+def test_the_bundled_model_tells_them_apart_and_sees_the_works() -> None:
+    torch.set_num_threads(1)
+    runner = TorchRunner(bundled_checkpoint(), device="cpu", buckets=(16,), compile=False)
+    logits = runner.run(golden_images(runner.input_size)).logits
+    assert golden_problem(logits, None) is None
+    assert golden_problem(logits, logits.tolist()) is None
+    streets = [index for index in range(GOLDEN_COUNT) if index % 4 != 3]
+    works = [float(logits[index]) for index in streets if index % 2 == 0]
+    free = [float(logits[index]) for index in streets if index % 2 == 1]
+    assert np.mean(works) > np.mean(free) + 1.0
+
+
+@pytest.mark.parametrize(
+    ("logits", "says"),
+    [
+        (GOOD[:15], "logits of shape [15]"),
+        (GOOD[:, None], "logits of shape [16, 1]"),
+        (np.where(GOOD > 2, np.nan, GOOD), "NaN or infinity"),
+        (np.where(GOOD > 2, np.inf, GOOD), "NaN or infinity"),
+        (np.full(16, 0.25, np.float32), "the same answer (logit 0.250)"),
+    ],
+)
+def test_an_insane_answer_is_named(logits: np.ndarray, says: str) -> None:
+    problem = golden_problem(logits, None)
+    assert problem is not None
+    assert says in problem
+
+
+def test_answers_within_the_tolerance_pass_and_beyond_it_do_not() -> None:
+    step = 4 * TOLERANCE  # at logit 0 a probability moves by a quarter of the logit
+    recorded = np.zeros(16) + np.linspace(-0.01, 0.01, 16)
+    near, far = recorded.copy(), recorded.copy()
+    near[5] += 0.9 * step
+    far[5] += 1.1 * step
+    assert golden_problem(near.astype(np.float32), recorded.tolist()) is None
+    assert "golden picture 5" in str(golden_problem(far.astype(np.float32), recorded.tolist()))
+
+
+def test_a_recording_of_another_length_or_with_nan_is_a_problem() -> None:
+    assert "15 recorded" in str(golden_problem(GOOD, GOOD[:15].tolist()))
+    assert golden_problem(GOOD, [float("nan")] * 16) is not None
