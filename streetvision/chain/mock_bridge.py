@@ -14,8 +14,6 @@ request: the bridge says goodbye with it, as after long silence, and has not car
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -29,8 +27,9 @@ from loguru import logger
 
 from streetvision.chain.decoding import snapshot_of
 from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_socket import listen
 from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.line_server import LineServer, NotAnObject, Peer, parsed
+from streetvision.unix_socket import ELSEWHERE
 
 LINE_LIMIT = 65_536
 """Bytes in one request."""
@@ -68,12 +67,17 @@ class MockBridge:
         self.path = path
         self._chain = chain
         self._client = Client("local", substrate=MockSubstrate(chain))
-        self._line_limit = line_limit
-        self._idle_s = idle_s
-        self._max_connections = max_connections
+        self._server = LineServer(
+            path,
+            self._reply,
+            _refusal,
+            name="mock chain",
+            taken=f"Another process serves a mock chain at {path}: stop it, or {ELSEWHERE}.",
+            line_limit=line_limit,
+            idle_s=idle_s,
+            max_connections=max_connections,
+        )
         self._nonces: dict[str, int] = {}
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
         self._ops: dict[str, Callable[[Request], Awaitable[Any]]] = {
             "metagraph": self._metagraph,
             "status": self._status,
@@ -87,71 +91,29 @@ class MockBridge:
 
     async def start(self) -> None:
         """Listen; OperatorError when the path cannot be used."""
-        listener = listen(self.path)
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=self._line_limit)
+        await self._server.start()
         logger.info("mock chain: open to this user's processes at {}", self.path)
 
     async def close(self) -> None:
         """Stop listening, end the connections and remove the socket."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
-        self.path.unlink(missing_ok=True)
+        await self._server.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a server's callback runs in a task
-        try:
-            if len(self._open) >= self._max_connections:
-                await _send(writer, {"id": None, "ok": False, "error": "too many connections"})
-                return
-            self._open.add(task)
-            await self._converse(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._open.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer line after line until the peer ends, stays silent too long or sends too long a line."""
-        while True:
-            try:
-                line = await asyncio.wait_for(reader.readline(), self._idle_s)
-            except TimeoutError:
-                await _send(writer, {"id": None, "ok": False, "error": f"silent for {self._idle_s:g} s"})
-                return
-            except ValueError:
-                error = f"a request may have at most {self._line_limit} bytes"
-                await _send(writer, {"id": None, "ok": False, "error": error})
-                return
-            if not line:
-                return
-            await _send(writer, await self.answer(line))
+    async def _reply(self, line: bytes, peer: Peer) -> bool:
+        await peer.send(await self.answer(line))
+        return True
 
     async def answer(self, line: bytes) -> dict[str, Any]:
         """The reply to one request line."""
         identity: Any = None
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict):
-                raise BridgeError("a request must be a JSON object")
+            request = parsed(line)
             identity = request.get("id")
             operation = self._ops.get(str(request.get("op")))
             if operation is None:
                 raise BridgeError(f"unknown op; known are {', '.join(sorted(self._ops))}")
             return {"id": identity, "ok": True, "result": await operation(request)}
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            return {"id": identity, "ok": False, "error": "a request must be one line of JSON"}
-        except BridgeError as error:
-            return {"id": identity, "ok": False, "error": str(error)}
+        except (NotAnObject, BridgeError) as error:
+            return _refusal(str(error), identity)
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
@@ -226,9 +188,8 @@ class MockBridge:
         return await self._status(request)
 
 
-async def _send(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
-    writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
-    await writer.drain()
+def _refusal(error: str, identity: object = None) -> dict[str, Any]:
+    return {"id": identity, "ok": False, "error": error}
 
 
 def _text(request: Request, name: str) -> str:

@@ -218,7 +218,7 @@ async def _rescore(
 
 
 def _sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
-    from streetvision.mining.locking import only_one
+    from streetvision.locking import only_one
     from streetvision.mining.stamp import nothing_new, read_stamp
     from streetvision.prediction_log.reader import LogReader
 

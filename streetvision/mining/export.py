@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streetvision import __version__
 from streetvision.errors import OperatorError
+from streetvision.locking import only_one
 from streetvision.mining import brain
 from streetvision.mining.candidates import Candidate, gather, near_pairs
 from streetvision.mining.database import Dataset, FiftyOne
@@ -18,7 +19,6 @@ from streetvision.mining.dataset import place_of
 from streetvision.mining.hard import DISTANCE
 from streetvision.mining.inspection import SAME_PICTURE
 from streetvision.mining.labels import read_labels
-from streetvision.mining.locking import only_one
 from streetvision.mining.names import SPLIT
 from streetvision.mining.splitting import Item, Side, Split, split
 from streetvision.mining.sync import mark_evicted

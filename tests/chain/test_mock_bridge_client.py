@@ -47,7 +47,7 @@ async def test_the_client_survives_the_bridges_goodbye_for_silence(folder: Path)
         for blocks in (1, 2, 3):
             before = mock.head.number
             assert (await client.advance(blocks)).block == before + blocks
-            while bridge._open:
+            while bridge._server.connections:
                 await asyncio.sleep(0.01)
         assert (await client.metagraph()).block == mock.head.number
     await bridge.close()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.locking import only_one
 from streetvision.mining import sync as sync_room
 from streetvision.mining.dataset import create_dataset, open_dataset, place_of, remember
-from streetvision.mining.locking import only_one
 from streetvision.mining.merging import merge
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.reader import LogReader

@@ -12,7 +12,7 @@ from streetvision.errors import OperatorError
 
 
 @contextmanager
-def only_one(folder: Path, work: str) -> Iterator[None]:
+def only_one(folder: Path, work: str, remedy: str = "let it finish, or end it") -> Iterator[None]:
     """Keep a second one doing `work` (a word) in `folder` out; raises OperatorError at once while there is one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def only_one(folder: Path, work: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OperatorError(f"another {work} is running in {folder}: let it finish, or end it") from None
+            raise OperatorError(f"another {work} is running in {folder}: {remedy}") from None
         yield
     finally:
         os.close(lock)
