@@ -65,7 +65,8 @@ def tail(
         max_score=max_score,
         status=status,
     )
-    with LogReader(_folder(state_dir)) as reader:
+    folder = _folder(state_dir)
+    with LogReader(folder) as reader:
         newest = reader.last_id()
         rows = list(reader.rows(choice, newest_first=True, limit=lines))[::-1]
         if not as_json and (rows or following):
@@ -76,7 +77,7 @@ def tail(
             sys.stderr.write("no row passes these filters\n")
         after = max([newest, *(row.id for row in rows)])
         if following:
-            _follow(reader, choice, after, as_json)
+            _follow(folder, reader, choice, after, as_json)
 
 
 @app.command()
@@ -185,10 +186,15 @@ def _print_row(row: LogRow, as_json: bool) -> None:
         sys.stdout.write(row_line(row) + "\n")
 
 
-def _follow(reader: LogReader, choice: LogFilter, after_id: int, as_json: bool) -> None:
+def _follow(folder: Path, reader: LogReader, choice: LogFilter, after_id: int, as_json: bool) -> None:
+    def another() -> LogReader:
+        fresh = LogReader(folder)
+        sys.stderr.write("the log's file was replaced; the new one is followed from its start\n")
+        return fresh
+
     sys.stdout.flush()
     try:
-        for row in follow(reader, choice, after_id=after_id, sleep=time.sleep):
+        for row in follow(reader, choice, after_id=after_id, sleep=time.sleep, reopen=another):
             _print_row(row, as_json)
             sys.stdout.flush()
     except KeyboardInterrupt:

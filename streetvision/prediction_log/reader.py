@@ -52,6 +52,7 @@ class LogReader:
             raise OperatorError(
                 f"there is no prediction log in {folder}: start the miner with --log.enabled, or name its --state_dir"
             )
+        self._inode = self._file.stat().st_ino
         self._db = self._ask(lambda: _open(self._file))
         with contextlib.ExitStack() as undo:
             undo.callback(self._db.close)
@@ -69,6 +70,14 @@ class LogReader:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the open file is still the one under its name; false after it was set aside or deleted."""
+        try:
+            return self._file.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def rows(
         self,

@@ -107,12 +107,13 @@ class Writer:
             self._set_trouble(area, None)
 
     def _write(self, giving_way: bool) -> None:
-        """One batch: under a flood the caller must soon be able to look again and give way."""
-        database = self._opened()
-        self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
-        if self._batch or self._lost:
-            entries = [entry_of(item.record, item.image_bytes) for item in self._batch]
-            self._written(database.write(entries, self._lost))
+        """One batch, and before it the one that failed: under a flood the caller must soon look up and give way."""
+        for _ in range(1 + bool(self._batch)):
+            database = self._opened()
+            self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
+            if self._batch or self._lost:
+                entries = [entry_of(item.record, item.image_bytes) for item in self._batch]
+                self._written(database.write(entries, self._lost))
 
     def _written(self, written: Written) -> None:
         self._lost.clear()

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streetvision.errors import OperatorError
+from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
 from streetvision.prediction_log.schema import DATABASE, MIGRATIONS, NewerSchema, migrate, version_of
@@ -81,7 +82,8 @@ def test_filters_mean_what_they_say(filled: Any, chosen: LogFilter, after: int, 
 def test_pages_join_without_a_seam(make_rig: Callable[..., Any], make_record: Any) -> None:
     rig = make_rig(max_rows=3000)
     rig.log(*[make_record()] * 2500)
-    rig.tick()
+    while rig.writer.waiting:
+        rig.tick()
     with LogReader(rig.folder) as reader:
         assert [row.id for row in reader.rows()] == list(range(1, 2501))
         assert [row.id for row in reader.rows(newest_first=True)] == list(range(2500, 0, -1))
@@ -218,3 +220,23 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert version_of(database) == len(MIGRATIONS)
     assert database.execute("SELECT sql FROM sqlite_master").fetchall() == before
     database.close()
+
+
+def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any, make_record: Any) -> None:
+    folder, begun = filled.folder, []
+
+    def steps(_: float) -> None:
+        begun.append(None)
+        if len(begun) == 1:
+            filled.writer.close()
+            for part in folder.glob(f"{DATABASE}*"):
+                part.rename(folder / f"aside-{part.name}")
+        elif len(begun) == 2:
+            filled.log(make_record(None, 0.5, hotkey="5New"))
+            filled.tick()
+
+    reader = LogReader(folder)
+    rows = follow(reader, LogFilter(), after_id=59, sleep=steps, reopen=lambda: LogReader(folder))
+    assert [next(rows).validator for _ in range(2)] == ["5V2", "5New"]
+    assert len(begun) == 2
+    rows.close()
