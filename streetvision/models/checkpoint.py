@@ -19,6 +19,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 
 from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
+from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, bundled_checkpoint, read_config
 
 __all__ = [
     "CheckpointError",
@@ -31,25 +32,7 @@ __all__ = [
     "weights_problem",
 ]
 
-WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "model.json"
-PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
-CONFIG_LIMIT_BYTES = 1 << 20
-
 State = dict[str, torch.Tensor]
-
-
-def bundled_checkpoint() -> Path:
-    """Folder of the checkpoint that ships with the package; raises CheckpointError where the installation lacks it."""
-    folder = Path(__file__).resolve().parent.parent / "assets" / "bundled"
-    if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(f"The bundled checkpoint is missing from {folder}; reinstall the package.")
-    return folder
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """The description alone, without touching the weights; raises CheckpointError."""
-    return ModelConfig.from_json(_read_config(folder))
 
 
 def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
@@ -119,36 +102,6 @@ def weights_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, to
         if state[name].shape != expected[name].shape:
             return f"the weight {name!r} has shape {list(state[name].shape)}, not {list(expected[name].shape)}"
     return None
-
-
-def _read_config(folder: Path) -> str:
-    _refuse_pickled(folder)
-    path = folder / CONFIG_FILE
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} is not a folder; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}."
-        )
-    if not path.is_file():
-        raise CheckpointError(f"{folder} has no {CONFIG_FILE}, so its weights cannot be interpreted.")
-    if path.stat().st_size > CONFIG_LIMIT_BYTES:
-        raise CheckpointError(f"{path} is larger than 1 MiB and so no model description.")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path} is not UTF-8 text.") from error
-
-
-def _refuse_pickled(path: Path) -> None:
-    """Name the pickled file that an operator pointed at, alone or in place of safetensors."""
-    candidates = [path] if path.is_file() else []
-    if path.is_dir() and not (path / WEIGHTS_FILE).exists():
-        candidates = sorted(path.iterdir())
-    for candidate in candidates:
-        if candidate.suffix in PICKLED:
-            raise CheckpointError(
-                f"{candidate.name} is a pickled file, which can run code when it is loaded; "
-                f"only {WEIGHTS_FILE} is read, so convert it to safetensors first."
-            )
 
 
 def _read_weights(folder: Path) -> bytes:

@@ -149,9 +149,20 @@ def tiny_config(*, name: str = "tiny", version: str = "0.0.0", depth: int = 12, 
     return ModelConfig(name, version, BUNDLED_ARCHITECTURE, architecture_kwargs=kwargs, head=head)
 
 
-def load(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
-    """Load a checkpoint for inference; raises CheckpointError naming the first thing that does not fit."""
+def load(
+    folder: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    untrained: bool = False,
+) -> LoadedModel:
+    """Load a checkpoint for inference; raises CheckpointError naming the first thing that does not fit.
+
+    A backbone with a fresh head is refused unless `untrained`.
+    """
     config, state = load_checkpoint(folder)
+    if config.why_not_servable is not None and not untrained:
+        raise CheckpointError(f"The model in {folder} may not serve: {config.why_not_servable}.")
     net = build(config)
     problem = weights_problem(net.state_dict(), state)
     if problem is not None:

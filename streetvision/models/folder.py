@@ -1,0 +1,60 @@
+"""A checkpoint's folder: the names of its files, where the bundled one lies, and its description without its weights.
+
+Needs no torch, so that commands which only list or name models start at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streetvision.models.config import CheckpointError, ModelConfig
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "model.json"
+ENSEMBLE_FILE = "ensemble.json"
+PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
+CONFIG_LIMIT_BYTES = 1 << 20
+
+
+def bundled_checkpoint() -> Path:
+    """Folder of the checkpoint that ships with the package; raises CheckpointError where the installation lacks it."""
+    folder = Path(__file__).resolve().parent.parent / "assets" / "bundled"
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(f"The bundled checkpoint is missing from {folder}; reinstall the package.")
+    return folder
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The description alone, without touching the weights; raises CheckpointError."""
+    return ModelConfig.from_json(read_description(folder, CONFIG_FILE))
+
+
+def read_description(folder: Path, name: str) -> str:
+    """The text of a small UTF-8 file of the folder; raises CheckpointError, and names a pickled file that is there."""
+    refuse_pickled(folder)
+    path = folder / name
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}."
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {name}, so its weights cannot be interpreted.")
+    if path.stat().st_size > CONFIG_LIMIT_BYTES:
+        raise CheckpointError(f"{path} is larger than 1 MiB and so no model description.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is not UTF-8 text.") from error
+
+
+def refuse_pickled(path: Path) -> None:
+    """Name the pickled file that an operator pointed at, alone or in place of safetensors."""
+    candidates = [path] if path.is_file() else []
+    if path.is_dir() and not (path / WEIGHTS_FILE).exists():
+        candidates = sorted(path.iterdir())
+    for candidate in candidates:
+        if candidate.suffix in PICKLED:
+            raise CheckpointError(
+                f"{candidate.name} is a pickled file, which can run code when it is loaded; "
+                f"only {WEIGHTS_FILE} is read, so convert it to safetensors first."
+            )

@@ -1,0 +1,193 @@
+"""What a model goes through before it enters the registry: its files are copied by name, it loads, it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streetvision.errors import OperatorError
+from streetvision.models.config import CheckpointError
+from streetvision.models.ensemble import (
+    Resolve,
+    is_ensemble,
+    member_configs,
+    member_folders,
+    read_ensemble,
+)
+from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config, refuse_pickled
+from streetvision.models.versions import GOLDEN_FILE, is_version
+
+Progress = Callable[[str, int, int], None]
+"""Hears of long work: what is being done, how much of it is done, how much it is (0: unknown)."""
+
+SMALL_LIMIT_BYTES = 4 << 20
+WEIGHTS_LIMIT_BYTES = 64 << 30
+"""A ViT-7B in float32 is 27 GB."""
+COPIED = (CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, "model_card.json", "README.md", "LICENSE")
+MAX_DEPTH = 3
+"""Folders below a model's own: the members of an ensemble."""
+MAX_FILES = 200
+_CHUNK = 8 << 20
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What loading a model and showing it the golden pictures told."""
+
+    input_size: int
+    logits: tuple[float, ...]
+    """Calibrated logits of the golden pictures, float32 on the CPU."""
+    why_not: str | None
+    """Why it may not serve although it is sound, as a clause; None when it may."""
+
+    def write_golden(self, folder: Path) -> None:
+        """Record the answers in golden.json."""
+        fields = {"format": 1, "input_size": self.input_size, "logits": list(self.logits)}
+        (folder / GOLDEN_FILE).write_text(json.dumps(fields) + "\n", encoding="utf-8")
+
+
+def read_golden(folder: Path) -> tuple[float, ...] | None:
+    """The golden answers recorded when a version was added; None where there are none (the bundled one)."""
+    path = folder / GOLDEN_FILE
+    try:
+        return tuple(float(logit) for logit in json.loads(path.read_text(encoding="utf-8"))["logits"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): remove the version and add it again.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a model's own files say of it."""
+
+    version: str
+    name: str
+    kind: str
+    created: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def describe(folder: Path, version: str | None) -> Described:
+    """Read a model's description, after renaming its version where one is given; raises CheckpointError."""
+    if version is not None and not is_version(version):
+        raise CheckpointError(f"{version!r} is no semantic version such as 1.0.0.")
+    if is_ensemble(folder):
+        ensemble = read_ensemble(folder)
+        if version is not None and version != ensemble.version:
+            ensemble = replace(ensemble, version=version)
+            (folder / ENSEMBLE_FILE).write_text(ensemble.to_json(), encoding="utf-8")
+        card = ensemble.card
+        return Described(ensemble.version, ensemble.name, "ensemble", ensemble.created, metrics_in(card), card)
+    config = read_config(folder)
+    if version is not None and version != config.version:
+        config = replace(config, version=version)
+        (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+    return Described(config.version, config.name, "checkpoint", config.created, metrics_in(config.card), config.card)
+
+
+def metrics_in(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that a card gives under `metrics`; empty without them."""
+    metrics = card.get("metrics")
+    return dict(metrics) if isinstance(metrics, Mapping) else {}
+
+
+def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) -> Findings:
+    """Load a model on the CPU as the miner would and let it answer the golden pictures; raises CheckpointError.
+
+    `resolve` finds the registry versions that an ensemble names. An ensemble answers with its members' weighted mean.
+    """
+    if not is_ensemble(folder):
+        return _try_checkpoint(folder, progress)
+    ensemble = read_ensemble(folder)
+    member_configs(folder, ensemble, resolve)
+    found = [_try_checkpoint(path, progress) for path in member_folders(folder, ensemble, resolve)]
+    weights = [member.weight for member in ensemble.members]
+    answers = np.average([one.logits for one in found], axis=0, weights=weights)
+    why_not = next((one.why_not for one in found if one.why_not is not None), None)
+    return Findings(found[0].input_size, tuple(float(x) for x in answers), why_not)
+
+
+def _try_checkpoint(folder: Path, progress: Progress) -> Findings:
+    import torch
+
+    from streetvision.models.dinov3 import load
+    from streetvision.rollout.golden import golden_images
+
+    progress("loading", 0, 0)
+    loaded = load(folder, untrained=True)
+    images = torch.from_numpy(golden_images(loaded.config.input_size))
+    logits = []
+    with torch.inference_mode():
+        for done, image in enumerate(images):
+            progress("trying", done, len(images))
+            logits.append(loaded.net.forward_uint8(image[None])[0])
+    answers: NDArray[np.float32] = torch.cat(logits).numpy()
+    if not np.isfinite(answers).all():
+        raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
+    return Findings(loaded.config.input_size, tuple(float(x) for x in answers), loaded.config.why_not_servable)
+
+
+def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> None:
+    """Copy the files that belong to a model from a stranger's folder, no others; CheckpointError when one is odd."""
+    if not source.is_dir():
+        refuse_pickled(source)
+        raise CheckpointError(f"{source} is not a folder; a model is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}.")
+    refuse_pickled(source)
+    if not any((source / name).exists() for name in (CONFIG_FILE, ENSEMBLE_FILE)):
+        raise CheckpointError(f"{source} has no {CONFIG_FILE}, so its weights cannot be interpreted.")
+    files = list(_model_files(source.resolve()))
+    total = sum(size for _, size in files)
+    free = shutil.disk_usage(target).free
+    if total > free:
+        raise OperatorError(
+            f"The model takes {total / 1e9:.1f} GB but the disk of {target} has {free / 1e9:.1f} GB free."
+        )
+    done = 0
+    for path, _ in files:
+        place = target / path.relative_to(source.resolve())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for count in _copy(path, place):
+            done += count
+            progress("copying", done, total)
+
+
+def _model_files(root: Path) -> Iterator[tuple[Path, int]]:
+    """The model's files and sizes; a link that leaves the folder, a pipe or an absurd size is refused."""
+    found = 0
+    for path in sorted(root.rglob("*")):
+        if path.name not in COPIED or len(path.relative_to(root).parts) > MAX_DEPTH:
+            continue
+        found += 1
+        if not path.resolve().is_relative_to(root):
+            raise CheckpointError(
+                f"{path} is a link that leaves its folder; copy the folder with `cp -rL` and add that."
+            )
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file.")
+        size, limit = path.stat().st_size, WEIGHTS_LIMIT_BYTES if path.name == WEIGHTS_FILE else SMALL_LIMIT_BYTES
+        if size > limit or found > MAX_FILES:
+            raise CheckpointError(f"{path} is too large or one of too many files for a model ({size} bytes).")
+        yield path, size
+
+
+def _copy(source: Path, target: Path) -> Iterator[int]:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        while chunk := reader.read(_CHUNK):
+            writer.write(chunk)
+            yield len(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())

@@ -1,0 +1,295 @@
+"""The registry: what enters, what is refused, the pointer, and that it stays whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streetvision.errors import OperatorError
+from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
+from streetvision.models.config import CheckpointError
+from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
+from streetvision.models.folder import read_config
+from streetvision.models.intake import Findings, Progress, no_progress, read_golden
+from streetvision.models.registry import Registry
+from streetvision.models.versions import version_order
+
+Make = Callable[..., Path]
+
+
+def cheap(folder: Path, resolve: Resolve, progress: Progress = no_progress) -> Findings:
+    """Loading without the golden pictures: most tests are about the folders."""
+    config, _ = load_checkpoint(folder)
+    return Findings(config.input_size, (0.0, 1.0), config.why_not_servable)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models", now=lambda: 1_800_000_000.0, examine=cheap)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def call(
+        version: str = "1.0.0",
+        *,
+        seed: int = 0,
+        name: str = "mine",
+        card: dict[str, Any] | None = None,
+        created: str = "",
+    ) -> Path:
+        torch.manual_seed(seed)
+        config = replace(
+            tiny_config(name=name, version=version, depth=1, width=64), input_size=32, card=card or {}, created=created
+        )
+        folder = tmp_path / f"source-{version}-{seed}"
+        save_checkpoint(folder, config, build(config).state_dict(), overwrite=True)
+        return folder
+
+    return call
+
+
+def leftovers(registry: Registry) -> list[str]:
+    return [path.name for path in registry.folder.glob(".incoming-*")]
+
+
+def test_a_folder_becomes_a_version(registry: Registry, make: Make) -> None:
+    source = make(card={"metrics": {"mcc": 0.9}}, created="2026-11-20T10:00:00+00:00")
+    added = registry.add_folder(source, source=str(source))
+    assert (added.version, added.name, added.kind, added.servable, added.why_not) == (
+        "1.0.0",
+        "mine",
+        "checkpoint",
+        True,
+        None,
+    )
+    assert added.added == "2027-01-15T08:00:00+00:00"
+    assert added.created == "2026-11-20T10:00:00+00:00"
+    assert added.metrics == {"mcc": 0.9}
+    assert registry.get("1.0.0") == added == registry.servable("1.0.0")
+    assert [item.version for item in registry.versions()] == ["bundled", "1.0.0"]
+    assert sorted(path.name for path in added.folder.iterdir()) == [
+        "entry.json",
+        "golden.json",
+        "model.json",
+        "model.safetensors",
+    ]
+    assert registry.verify("1.0.0") == []
+    assert leftovers(registry) == []
+
+
+def test_a_real_look_at_the_golden_pictures_is_recorded(tmp_path: Path, make: Make) -> None:
+    registry, seen = Registry(tmp_path / "models"), []
+    added = registry.add_folder(make(), source="x", progress=lambda *step: seen.append(step))
+    golden = read_golden(added.folder)
+    assert golden is not None
+    assert len(golden) == 16
+    assert len(set(golden)) > 1
+    assert {stage for stage, _, _ in seen} == {"copying", "loading", "trying", "storing"}
+    assert registry.verify("1.0.0") == []
+    assert registry.verify("bundled") == []
+
+
+def test_versions_come_in_semantic_order(registry: Registry, make: Make) -> None:
+    for version in ("1.10.0", "1.2.0", "1.2.0-rc.2", "1.2.0-rc.10"):
+        registry.add_folder(make("1.0.0"), source="x", version=version)
+    versions = [item.version for item in registry.versions()]
+    assert versions == ["bundled", "1.2.0-rc.2", "1.2.0-rc.10", "1.2.0", "1.10.0"]
+    assert load_checkpoint(registry.get("1.10.0").folder)[0].version == "1.10.0"
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0"]],
+)
+def test_the_order_is_that_of_the_specification(ordered: list[str]) -> None:
+    assert sorted([*ordered[3:], *ordered[:3]], key=version_order) == ordered
+
+
+def test_the_same_again_is_no_error_and_other_content_is(registry: Registry, make: Make) -> None:
+    first = registry.add_folder(make(), source="here")
+    assert registry.add_folder(make(), source="there") == first
+    with pytest.raises(OperatorError, match=r"1\.0\.0 exists already with other content"):
+        registry.add_folder(make(seed=1), source="x")
+    assert registry.add_folder(make(seed=1), source="x", version="1.0.1").version == "1.0.1"
+    assert leftovers(registry) == []
+
+
+@pytest.mark.parametrize("version", ["1.0", "../../x", "bundled", "1.0.0/..", "", "v1.0.0"])
+def test_a_version_is_a_semantic_version(registry: Registry, make: Make, version: str) -> None:
+    with pytest.raises(OperatorError, match="no semantic version"):
+        registry.add_folder(make(), source="x", version=version)
+    with (
+        pytest.raises(OperatorError, match="no model version") if version != "bundled" else pytest.raises(OperatorError)
+    ):
+        registry.remove(version)
+
+
+def test_an_unknown_version_lists_what_is_there(registry: Registry, make: Make) -> None:
+    registry.add_folder(make(), source="x")
+    with pytest.raises(OperatorError, match=r"no model version '9\.9\.9' .* there are: bundled, 1\.0\.0\."):
+        registry.get("9.9.9")
+
+
+def test_the_pointer_survives_and_knows_the_last_good_one(registry: Registry, make: Make) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        registry.add_folder(make(version), source="x")
+    assert (registry.active(), registry.previous(), registry.steps()) == (None, None, ())
+    registry.activate("1.0.0", over="bundled", why="swap")
+    assert (registry.active(), registry.previous()) == ("1.0.0", None)
+    registry.activate("1.1.0", over="bundled", why="swap")
+    again = Registry(registry.folder)
+    assert (again.active(), again.previous()) == ("1.1.0", "1.0.0")
+    assert again.steps()[-1].over == "bundled"
+    registry.activate("1.0.0", over="bundled", why="it answered NaN", rollback=True)
+    assert (registry.active(), registry.previous()) == ("1.0.0", None)
+    registry.activate("1.2.0", over="bundled", why="swap")
+    assert registry.previous() == "1.0.0"
+    registry.activate("1.1.0", over="bundled", why="tried again")
+    registry.activate("1.2.0", over="bundled", why="swap")
+    assert registry.previous() == "1.1.0"
+    registry.release(over="bundled", why="--model changed")
+    assert (registry.active(), registry.previous()) == (None, "1.2.0")
+
+
+def test_the_history_is_short(registry: Registry, make: Make) -> None:
+    registry.add_folder(make(), source="x")
+    for _ in range(60):
+        registry.activate("1.0.0", over="", why="again")
+    assert len(registry.steps()) == 50
+
+
+def test_removing_spares_what_serves_and_what_a_rollback_needs(registry: Registry, make: Make) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        registry.add_folder(make(version), source="x")
+        registry.activate(version, over="", why="swap")
+    with pytest.raises(OperatorError, match=r"1\.2\.0 is the active one"):
+        registry.remove("1.2.0")
+    with pytest.raises(OperatorError, match=r"1\.1\.0 is the last good one"):
+        registry.remove("1.1.0")
+    with pytest.raises(OperatorError, match="part of the package"):
+        registry.remove("bundled")
+    registry.remove("1.0.0")
+    assert [item.version for item in registry.versions()] == ["bundled", "1.1.0", "1.2.0"]
+    assert leftovers(registry) == []
+
+
+def test_an_untrained_model_is_kept_but_may_not_serve(registry: Registry, make: Make) -> None:
+    registry.add_folder(make(card={"untrained": True}), source="x")
+    assert registry.get("1.0.0").servable is False
+    for forbidden in (
+        lambda: registry.servable("1.0.0"),
+        lambda: registry.activate("1.0.0", over="", why="x"),
+    ):
+        with pytest.raises(OperatorError, match=r"1\.0\.0 may not serve: its head is fresh"):
+            forbidden()
+    assert registry.active() is None
+    assert registry.verify("1.0.0") == []
+
+
+def test_changed_files_are_found(registry: Registry, make: Make) -> None:
+    folder = registry.add_folder(make(), source="x").folder
+    (folder / "golden.json").write_text("{}")
+    (folder / "extra").write_text("x")
+    assert registry.verify("1.0.0") == [
+        "extra was not there when the model was added.",
+        "golden.json has changed since the model was added.",
+    ]
+    with pytest.raises(OperatorError, match="is damaged"):
+        registry.servable("1.0.0")
+    (folder / "model.safetensors").unlink()
+    assert any("has no model.safetensors" in problem for problem in registry.verify("1.0.0"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', "\x00"])
+def test_a_damaged_entry_is_listed_and_can_be_removed(registry: Registry, make: Make, text: str) -> None:
+    folder = registry.add_folder(make(), source="x").folder
+    (folder / "entry.json").write_text(text)
+    (listed,) = registry.versions()[1:]
+    assert not listed.servable
+    assert listed.why_not is not None
+    assert "add it again" in listed.why_not
+    assert len(registry.verify("1.0.0")) == 1
+    registry.remove("1.0.0")
+    assert len(registry.versions()) == 1
+
+
+def test_a_moved_entry_is_damaged(registry: Registry, make: Make) -> None:
+    folder = registry.add_folder(make(), source="x").folder
+    folder.rename(folder.with_name("2.0.0"))
+    with pytest.raises(OperatorError, match=r"names version '1\.0\.0'"):
+        registry.servable("2.0.0")
+
+
+def test_a_damaged_pointer_is_one_sentence(registry: Registry) -> None:
+    registry.folder.mkdir()
+    for text in ("", "{}", '{"history": 3}', '{"history": [{"version": 3}]}', '{"history": [{"surprise": 3}]}'):
+        (registry.folder / "active.json").write_text(text)
+        with pytest.raises(OperatorError, match=r"active\.json is damaged"):
+            registry.active()
+
+
+def test_links_that_leave_the_folder_are_refused(registry: Registry, make: Make, tmp_path: Path) -> None:
+    source = make()
+    (source / "model.safetensors").rename(tmp_path / "elsewhere")
+    (source / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match="leaves its folder"):
+        registry.add_folder(source, source="x")
+    (source / "model.safetensors").unlink()
+    os.mkfifo(source / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        registry.add_folder(source, source="x")
+    assert [item.version for item in registry.versions()] == ["bundled"]
+    assert leftovers(registry) == []
+
+
+def test_only_the_model_is_copied(registry: Registry, make: Make) -> None:
+    source = make()
+    for name in ("optimizer.pt", "golden.json", "entry.json", "notes.txt"):
+        (source / name).write_text("x")
+    (source / "README.md").write_text("words")
+    names = {path.name for path in registry.add_folder(source, source="x").folder.iterdir()}
+    assert names == {"README.md", "model.json", "model.safetensors", "golden.json", "entry.json"}
+    assert json.loads((registry.get("1.0.0").folder / "golden.json").read_text())["logits"] == [0.0, 1.0]
+
+
+def test_an_ensemble_holds_its_members(registry: Registry, make: Make, tmp_path: Path) -> None:
+    one = registry.add_folder(make("1.0.0"), source="x")
+    two = make("2.0.0", seed=1)
+    folder = tmp_path / "both"
+    shutil.copytree(two, folder / "parts" / "two")
+    members = (
+        Member(read_config(one.folder).sha256, version="1.0.0"),
+        Member(read_config(two).sha256, folder="parts/two", weight=3.0),
+    )
+    (folder / "ensemble.json").write_text(EnsembleConfig("both", "3.0.0", members).to_json())
+    full = Registry(registry.folder)
+    added = full.add_folder(folder, source="x")
+    assert (added.kind, added.name, added.servable) == ("ensemble", "both", True)
+    assert (added.folder / "parts" / "two" / "model.safetensors").is_file()
+    assert full.verify("3.0.0") == []
+    ours = read_golden(added.folder)
+    first, second = (
+        full.add_folder(path, source="x", version=v) for path, v in ((one.folder, "4.0.0"), (two, "5.0.0"))
+    )
+    assert ours == pytest.approx(
+        [
+            (a + 3 * b) / 4
+            for a, b in zip(read_golden(first.folder) or (), read_golden(second.folder) or (), strict=True)
+        ]
+    )
+    with pytest.raises(OperatorError, match=r"a member of the ensemble 3\.0\.0"):
+        registry.remove("1.0.0")
+    registry.remove("3.0.0")
+    registry.remove("1.0.0")
+    with pytest.raises(OperatorError, match=r"no model version '1\.0\.0'"):
+        full.add_folder(folder, source="x")
