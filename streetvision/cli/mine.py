@@ -8,30 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
-from streetvision.cli.shared import AsJson, StateDir, log_folder, miner_settings, print_json, progress_bar
+from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.config import BUNDLED_MODEL, Settings
-from streetvision.errors import OperatorError
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
-from streetvision.mining.database import Dataset, FiftyOne, database_sentences, open_fiftyone
 from streetvision.mining.names import HARD_VIEW
-from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.repeating import parse_interval, repeat
-from streetvision.mining.sync import SyncReport
 
 if TYPE_CHECKING:
     from streetvision.engine.runner import TorchRunner
-    from streetvision.prediction_log.reader import LogReader
-
-FOLDER = "mining"
-"""In the state folder: pictures for FiftyOne, and training sets."""
-DATASET = "streetvision"
 
 Name = Annotated[str, typer.Option("--dataset", help="Name of the FiftyOne dataset.")]
 Distance = Annotated[
@@ -39,23 +31,6 @@ Distance = Annotated[
 ]
 
 app = typer.Typer(no_args_is_help=True, help="Find, label and export the pictures worth learning from.")
-
-
-@dataclass(frozen=True)
-class _Mine:
-    """What every command works on."""
-
-    fo: FiftyOne
-    dataset: Dataset
-    settings: Settings
-
-    @property
-    def folder(self) -> Path:
-        return self.settings.state_dir / FOLDER
-
-    @property
-    def pictures(self) -> PictureFolder:
-        return PictureFolder(self.folder / "images")
 
 
 @app.command()
@@ -74,7 +49,7 @@ def sync(
     settings = miner_settings(state_dir)
 
     def once() -> None:
-        fields = _sync_once(settings, dataset, full=full)
+        fields = sync_once(settings, dataset, full=full)
         _show(fields, sync_report, as_json)
 
     if interval is None:
@@ -98,7 +73,7 @@ def hard(
     """Pick the pictures most worth a label, say why, and save them as a view. Run `mine sync` first."""
     from streetvision.mining.hard import HardOptions, mine_hard
 
-    with _opened(state_dir, dataset) as mine, _spinner() as step:
+    with opened(state_dir, dataset) as mine, _spinner() as step:
         options = HardOptions(k=k, view=view, **_given(distance=distance, pool=pool))
         report = mine_hard(mine.fo, mine.dataset, mine.pictures, options, step=step)
     fields = asdict(report)
@@ -121,7 +96,7 @@ def quality(
     """Report duplicates, corrupt files, odd exposures, blur and labels at odds; each kind becomes a saved view."""
     from streetvision.mining.quality import report_quality
 
-    with _opened(state_dir, dataset) as mine, progress_bar("measuring", len(mine.dataset)) as progress:
+    with opened(state_dir, dataset) as mine, progress_bar("measuring", len(mine.dataset)) as progress:
         report = report_quality(mine.fo, mine.dataset, progress=_steps(progress), **_given(distance=distance))
     _show(asdict(report), quality_report, as_json)
 
@@ -142,14 +117,14 @@ def show_app(
     out = sys.stdout
     options = AppOptions(None if everything else view, address, port, remote)
     with (
-        _opened(state_dir, dataset) as mine,
+        opened(state_dir, dataset) as mine,
         redirect_stdout(sys.stderr),  # the App's client prints when it has to wait for its server
-        open_app(mine.fo, mine.dataset, options) as opened,
+        open_app(mine.fo, mine.dataset, options) as shown,
     ):
-        if opened.warning:
-            _tell(opened.warning)
+        if shown.warning:
+            _tell(shown.warning)
         with redirect_stdout(out):
-            _show({"url": opened.url, "pictures": opened.pictures}, _app_line, as_json)
+            _show({"url": shown.url, "pictures": shown.pictures}, _app_line, as_json)
         with _until_stopped():
             while True:
                 time.sleep(3600.0)
@@ -171,7 +146,7 @@ def export(
     """Write the labels made in the App as the next version of a training set, near duplicates on one side."""
     from streetvision.mining.export import ExportOptions, export_labels
 
-    with _opened(state_dir, dataset) as mine, progress_bar("exporting", len(mine.dataset)) as progress:
+    with opened(state_dir, dataset) as mine, progress_bar("exporting", len(mine.dataset)) as progress:
         options = ExportOptions(val_share=val_share, seed=seed, **_given(distance=distance))
         target = to or mine.settings.state_dir / "training"
         report = export_labels(mine.fo, mine.dataset, target, options, now=time.time(), progress=_steps(progress))
@@ -193,7 +168,7 @@ def rescore(
     from streetvision.mining.rescoring import unscored
     from streetvision.parts import choose_checkpoint
 
-    with _opened(state_dir, dataset) as mine:
+    with opened(state_dir, dataset) as mine:
         checkpoint = choose_checkpoint(Settings(model=model))
         runner = TorchRunner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
         total = len(unscored(mine.fo, mine.dataset, runner.version, limit))
@@ -203,7 +178,7 @@ def rescore(
 
 
 async def _rescore(
-    mine: _Mine, runner: TorchRunner, limit: int | None, progress: Callable[[int], None]
+    mine: Mine, runner: TorchRunner, limit: int | None, progress: Callable[[int], None]
 ) -> dict[str, Any]:
     from streetvision.engine.engine import Engine
     from streetvision.mining.rescoring import rescore as answer_all
@@ -215,68 +190,6 @@ async def _rescore(
     finally:
         await engine.close()
     return asdict(report)
-
-
-def _sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
-    from streetvision.locking import only_one
-    from streetvision.mining.stamp import nothing_new, read_stamp
-    from streetvision.prediction_log.reader import LogReader
-
-    log, folder = log_folder(settings), settings.state_dir / FOLDER
-    with LogReader(log) as reader, only_one(folder, "sync"):
-        stamp = None if full else read_stamp(_stamp_file(settings))
-        if stamp is not None and nothing_new(stamp, name, log, reader, PictureFolder(folder / "images")):
-            return asdict(SyncReport(last_id=stamp.last_id, samples=stamp.samples))
-        with database_sentences():
-            return asdict(_import(settings, name, reader))
-
-
-def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
-    from streetvision.mining.dataset import create_dataset, place_of
-    from streetvision.mining.stamp import Stamp, database_key, write_stamp
-    from streetvision.mining.sync import sync as import_new
-
-    log = log_folder(settings)
-    fo = open_fiftyone()
-    mine = _Mine(fo, create_dataset(fo, name, log), settings)
-    total = max(0, reader.last_id() - place_of(mine.dataset).last_id)
-    with progress_bar("importing", total) as progress:
-        report = import_new(mine.fo, mine.dataset, reader, mine.pictures, progress=progress)
-    place = place_of(mine.dataset)
-    pictures, gone = mine.pictures.census()
-    write_stamp(
-        _stamp_file(settings),
-        Stamp(
-            database=database_key(),
-            dataset=name,
-            log=place.log,
-            last_id=place.last_id,
-            last_time=place.last_time,
-            samples=report.samples,
-            pictures=pictures,
-            gone=gone,
-        ),
-    )
-    return report
-
-
-def _stamp_file(settings: Settings) -> Path:
-    return settings.state_dir / FOLDER / "synced.json"
-
-
-@contextmanager
-def _opened(state_dir: Path | None, name: str) -> Iterator[_Mine]:
-    from streetvision.mining.dataset import open_dataset
-
-    settings = miner_settings(state_dir)
-    fo = open_fiftyone()
-    with database_sentences():
-        try:
-            dataset = open_dataset(fo, name)
-        except OperatorError:
-            _stamp_file(settings).unlink(missing_ok=True)  # the next sync must look for itself
-            raise
-        yield _Mine(fo, dataset, settings)
 
 
 @contextmanager

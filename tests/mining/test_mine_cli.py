@@ -114,7 +114,7 @@ def test_a_sync_with_nothing_new_asks_no_database(
         raise AssertionError("asked the database")
 
     with monkeypatch.context() as patch:
-        patch.setattr("streetvision.cli.mine.open_fiftyone", forbidden)
+        patch.setattr("streetvision.cli.mine_session.open_fiftyone", forbidden)
         code, out, _ = run("sync", "--dataset", NAME, "--json")
         assert (code, lines(out)[0]["samples"], lines(out)[0]["rows"]) == (0, 2, 0)
         with pytest.raises(AssertionError):
