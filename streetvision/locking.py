@@ -26,6 +26,8 @@ def only_one(folder: Path, work: str, remedy: str = "let it finish, or end it") 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise OperatorError(f"another {work} is running in {folder}: {remedy}") from None
+        except OSError as error:
+            raise OperatorError(f"cannot lock {folder} ({error.strerror}): use a folder on a local disk") from error
         yield
     finally:
         os.close(lock)

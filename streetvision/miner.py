@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from loguru import logger
@@ -16,13 +17,7 @@ from streetvision.axon.server import AxonServer
 from streetvision.chain.client import Chain
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.chain.registration import (
-    Registration,
-    register_burn,
-    register_pow,
-    registration_command,
-    suggested_max_burn,
-)
+from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
 from streetvision.endpoint import external_endpoint
@@ -35,19 +30,15 @@ from streetvision.parts import (
     check_before_paying,
     mock_network,
     open_wallet,
-    password_prompt,
     prediction_log,
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
+from streetvision.registering import command_for, register
 from streetvision.request_log import RequestLog, counts_line
-from streetvision.settings_io import flags_of
+from streetvision.state_folder import one_miner
 
 RESTART_SECONDS = 5.0
-SAID_BY_REGISTRATION_COMMAND = (
-    *("netuid", "wallet_name", "wallet_hotkey", "wallet_path", "subtensor_network", "subtensor_chain_endpoint"),
-    *("mock_registered", "register", "register_max_burn"),
-)
 CLOSE_SECONDS = 2.0
 STALE_SECONDS = 600.0
 STATUS_SECONDS = 300.0
@@ -69,10 +60,12 @@ class Miner:
         self.gate = Gate()
         self._standing: Standing | None = None
         self._closers: list[Callable[[], Awaitable[object]]] = []
+        self._held = ExitStack()
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
         checkpoint = check_before_paying(self.settings)
+        self._held.enter_context(one_miner(self.settings.state_dir))
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         await self._open_chain()
@@ -90,7 +83,7 @@ class Miner:
         """Register the hotkey as the settings say, and nothing else; OperatorError when that cannot be."""
         self.wallet = open_wallet(self.settings)
         await self._open_chain()
-        return await self._register()
+        return await register(self.chain, self.wallet, self.settings)
 
     async def serve(self) -> None:
         """Keep the endpoint published and the log readable, until cancelled; requests are served beside it."""
@@ -108,6 +101,7 @@ class Miner:
             except (OSError, TimeoutError, OperatorError) as error:
                 logger.warning("closing: {}", error)
         self._closers.clear()
+        self._held.close()
 
     @property
     def _network(self) -> str:
@@ -138,38 +132,11 @@ class Miner:
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
-            await self._register()
+            await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
         await self.watcher.refresh()
         self.watcher.start()
         self._closers.append(self.watcher.stop)
-
-    async def _register(self) -> Registration:
-        settings, price = self.settings, await self.chain.registration_price()
-        if settings.register == "burn":
-            done = await register_burn(self.chain, self.wallet, settings.register_max_burn, prompt=password_prompt())
-        elif settings.register == "pow":
-            done = await register_pow(
-                self.chain, self.wallet, prompt=password_prompt(), max_seconds=settings.register_pow_seconds
-            )
-        else:
-            raise OperatorError(
-                f"hotkey {self.wallet.ss58_address} is not registered on netuid {settings.netuid}; registering costs "
-                f"{price:.4f} TAO now. Register with: {self._registration_command(price)}"
-            )
-        logger.success("registered {} as UID {} ({})", done.hotkey, done.uid, done.method)
-        return done
-
-    def _registration_command(self, price: float) -> str:
-        settings = self.settings
-        return registration_command(
-            settings.netuid,
-            self.wallet,
-            settings.subtensor_network,
-            endpoints=settings.endpoints,
-            max_burn_tao=suggested_max_burn(price),
-            extra=flags_of(settings, without=SAID_BY_REGISTRATION_COMMAND),
-        )
 
     async def _open_engine(self, checkpoint: Path) -> None:
         settings = self.settings
@@ -251,7 +218,7 @@ class Miner:
                 "Register with: {}",
                 self.wallet.ss58_address,
                 self.settings.netuid,
-                self._registration_command(self._own_snapshot().registration_price or 0.0),
+                command_for(self.wallet, self.settings, self._own_snapshot().registration_price or 0.0),
             )
 
     def _log_standing(self, snapshot: MetagraphSnapshot) -> None:

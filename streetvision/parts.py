@@ -18,11 +18,12 @@ from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import BUNDLED_MODEL, Settings
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.runner import resolve_device
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError
 from streetvision.models.checkpoint import bundled_checkpoint, read_config
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.state_folder import make_state_folder
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
@@ -74,12 +75,7 @@ def open_wallet(settings: Settings) -> MinerWallet:
 
 def mock_network(settings: Settings) -> MockNetwork:
     """The in-memory chain, open to this user's other processes through a socket in the state folder."""
-    try:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperatorError(
-            f"the state folder {settings.state_dir} cannot be made ({error.strerror}): name another with --state_dir"
-        ) from error
+    make_state_folder(settings.state_dir)
     config = MockConfig(
         netuid=settings.netuid,
         block_time_s=settings.mock_block_time,
