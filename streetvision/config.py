@@ -6,90 +6,29 @@ settings_io.py.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from streetvision.errors import ConfigError
+from streetvision.setting_types import (
+    MOCK_NETWORK,
+    choice,
+    integer,
+    number,
+    parse_address,
+    parse_bool,
+    parse_endpoints,
+    parse_network,
+    parse_path,
+)
 from streetvision.subnet import SUBNET
 
-MOCK_NETWORK = "mock"
-NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)
 BUNDLED_MODEL = "bundled"
 
 
-def parse_bool(text: str) -> bool:
-    """Read a switch as people write it in an environment file; ValueError otherwise."""
-    word = text.strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError(f"{text!r} is neither true nor false")
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a whole number") from None
-        if not low <= value <= high:
-            raise ValueError(f"{value} is not between {low} and {high}")
-        return value
-
-    return parse
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a number") from None
-        if not low <= value <= high:  # also refuses NaN
-            raise ValueError(f"{text} is not between {low:g} and {high:g}")
-        return value
-
-    return parse
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{text!r} is not one of: {', '.join(word or 'none' for word in allowed)}")
-        return text
-
-    return parse
-
-
-def _network(text: str) -> str:
-    if text in NETWORKS or text.startswith(("ws://", "wss://")):
-        return text
-    raise ValueError(f"{text!r} is neither one of {', '.join(NETWORKS)} nor a ws:// or wss:// address")
-
-
-def _endpoints(text: str) -> str:
-    for part in text.split(","):
-        if not part.strip().startswith(("ws://", "wss://")):
-            raise ValueError(f"{part.strip()!r} is not a ws:// or wss:// address")
-    return text
-
-
-def _address(text: str) -> str:
-    return str(ipaddress.ip_address(text.strip("[]")))
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError(f"{text!r} names the home of a user that does not exist") from None
-
-
-_PORT = _integer(0, 65535)
+_PORT = integer(0, 65535)
 
 
 def _setting(
@@ -112,7 +51,7 @@ class Settings:
         "--netuid",
         "NETUID",
         f"Subnet to mine: {SUBNET.netuid} on the main network, {SUBNET.test_netuid} on the test network.",
-        _integer(0, 65535),
+        integer(0, 65535),
     )
     wallet_name: str = _setting("", "--wallet.name", "WALLET_NAME", "Wallet (coldkey) name; empty: `default`.", str)
     wallet_hotkey: str = _setting("", "--wallet.hotkey", "WALLET_HOTKEY", "Hotkey name; empty: `default`.", str)
@@ -121,14 +60,14 @@ class Settings:
         "--wallet.path",
         "WALLET_PATH",
         "Folder of the wallets. Only the hotkey is read; keep the coldkey elsewhere.",
-        _path,
+        parse_path,
     )
     subtensor_network: str = _setting(
         "finney",
         "--subtensor.network",
         "SUBTENSOR_NETWORK",
         "`finney`, `test`, `local`, a ws:// or wss:// address, or `mock` for the in-memory chain.",
-        _network,
+        parse_network,
     )
     subtensor_chain_endpoint: str = _setting(
         "",
@@ -136,7 +75,7 @@ class Settings:
         "SUBTENSOR_CHAIN_ENDPOINT",
         "ws:// or wss:// address of a node; beats --subtensor.network. Several, separated by commas: "
         "the first is used, the others are fallbacks.",
-        _endpoints,
+        parse_endpoints,
     )
     axon_port: int = _setting(
         8091,
@@ -146,14 +85,14 @@ class Settings:
         _PORT,
     )
     axon_ip: str = _setting(
-        "", "--axon.ip", "BT_AXON_IP", "Address to listen on; empty: every IPv4 and IPv6 address.", _address
+        "", "--axon.ip", "BT_AXON_IP", "Address to listen on; empty: every IPv4 and IPv6 address.", parse_address
     )
     axon_external_ip: str = _setting(
         "",
         "--axon.external_ip",
         "BT_AXON_EXTERNAL_IP",
         "Address published on the chain; empty: this machine's own public address. Needed behind NAT.",
-        _address,
+        parse_address,
     )
     axon_external_port: int = _setting(
         0,
@@ -167,21 +106,21 @@ class Settings:
         "--axon.max_body_mib",
         "AXON_MAX_BODY_MIB",
         "Largest request body accepted, in MiB.",
-        _integer(1, 512),
+        integer(1, 512),
     )
     axon_requests_per_minute: int = _setting(
         600,
         "--axon.requests_per_minute",
         "AXON_REQUESTS_PER_MINUTE",
         "Quota of one hotkey; beyond it the answer is 429.",
-        _integer(1, 100_000),
+        integer(1, 100_000),
     )
     axon_deadline_margin: float = _setting(
         0.5,
         "--axon.deadline_margin",
         "AXON_DEADLINE_MARGIN",
         "Seconds kept back from the caller's timeout for the way home.",
-        _number(0.0, 5.0),
+        number(0.0, 5.0),
     )
     blacklist_force_validator_permit: bool = _setting(
         True,
@@ -202,7 +141,7 @@ class Settings:
         "--blacklist.min_stake",
         "BLACKLIST_MIN_STAKE",
         "Answer only hotkeys with at least this stake, in alpha.",
-        _number(0.0, 1e12),
+        number(0.0, 1e12),
     )
     model: str = _setting(
         "",
@@ -227,35 +166,35 @@ class Settings:
         "--threads",
         "MODEL_THREADS",
         "CPU threads of the model; 0: as many as there are cores.",
-        _integer(0, 1024),
+        integer(0, 1024),
     )
     register: str = _setting(
         "",
         "--register",
         "REGISTER",
         "`burn` or `pow`: register the hotkey at start if it is not registered. Needs the coldkey.",
-        _choice("", "burn", "pow"),
+        choice("", "burn", "pow"),
     )
     register_max_burn: float = _setting(
         0.0,
         "--register.max_burn",
         "REGISTER_MAX_BURN",
         "Highest registration price to pay, in TAO; `--register burn` refuses above it.",
-        _number(0.0, 1e6),
+        number(0.0, 1e6),
     )
     register_pow_seconds: float = _setting(
         300.0,
         "--register.pow_seconds",
         "REGISTER_POW_SECONDS",
         "Longest search for a proof of work, in seconds.",
-        _number(1.0, 3600.0),
+        number(1.0, 3600.0),
     )
     state_dir: Path = _setting(
         Path("~/.streetvision").expanduser(),
         "--state_dir",
         "STREETVISION_STATE_DIR",
         "Folder for what the miner keeps between runs.",
-        _path,
+        parse_path,
     )
     log_enabled: bool = _setting(
         True,
@@ -269,14 +208,14 @@ class Settings:
         "--log.max_gib",
         "LOG_MAX_GIB",
         "Most that the logged images may take, in GiB; the most certain ones go first.",
-        _number(0.0, 1e6),
+        number(0.0, 1e6),
     )
     log_max_days: float = _setting(
         90.0,
         "--log.max_days",
         "LOG_MAX_DAYS",
         "Days after which logged requests and their images are deleted.",
-        _number(0.01, 36500.0),
+        number(0.01, 36500.0),
     )
     logging_debug: bool = _setting(
         False, "--logging.debug", "LOGGING_DEBUG", "Log every request and every decision.", parse_bool
@@ -289,17 +228,17 @@ class Settings:
         "--drain_seconds",
         "DRAIN_SECONDS",
         "Longest wait for requests in flight after SIGTERM or SIGINT.",
-        _number(0.0, 10.0),
+        number(0.0, 10.0),
     )
     mock_block_time: float = _setting(
         12.0,
         "--mock.block_time",
         "MOCK_BLOCK_TIME",
         "Mock network only: seconds per block.",
-        _number(0.01, 3600.0),
+        number(0.01, 3600.0),
     )
     mock_tempo: int = _setting(
-        360, "--mock.tempo", "MOCK_TEMPO", "Mock network only: blocks per tempo.", _integer(1, 65535)
+        360, "--mock.tempo", "MOCK_TEMPO", "Mock network only: blocks per tempo.", integer(1, 65535)
     )
     mock_registered: bool = _setting(
         True,

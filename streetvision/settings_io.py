@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
-from streetvision.config import Settings, parse_bool
+from streetvision.config import Settings
 from streetvision.errors import ConfigError
+from streetvision.setting_types import parse_bool
 from streetvision.subnet import SUBNET
 
 ENV_FILE_VARIABLE = "MINER_ENV"
