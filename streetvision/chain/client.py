@@ -25,7 +25,7 @@ from streetvision.chain.connection import (
     reason_of,
 )
 from streetvision.chain.connection import within as _within
-from streetvision.chain.decoding import snapshot_of
+from streetvision.chain.decoding import read_extras, snapshot_of
 from streetvision.chain.endpoints import MOCK_NETWORK, endpoints_of, reachable_address
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.errors import OperatorError
@@ -178,8 +178,9 @@ class Chain:
         """The subnet at the head, by the SDK's own metagraph decoding; OperatorError when the subnet does not exist."""
 
         async def fetch(client: Client) -> MetagraphSnapshot | None:
-            graph = await client.subnets.metagraph(self.netuid, commitments=False)
-            return None if graph is None else snapshot_of(graph, self._now())
+            view = await client.at()
+            graph = await view.subnets.metagraph(self.netuid, commitments=False)
+            return None if graph is None else snapshot_of(graph, self._now(), await read_extras(view, self.netuid))
 
         snapshot = await self.call("metagraph", fetch, self.deadlines.snapshot_s)
         if snapshot is None:

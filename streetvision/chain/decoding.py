@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import Any
 
-from bittensor import Metagraph
+from bittensor import BittensorError, Metagraph
+from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 
 RAO = 10**9
 
 
-def snapshot_of(graph: Metagraph, taken_at: float) -> MetagraphSnapshot:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What the runtime's metagraph leaves out; the names are those of MetagraphSnapshot."""
+
+    block_time: float | None = None
+    min_non_immune_uids: int | None = None
+    immune_owner_uids: int | None = None
+
+
+async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the SDK's client or pinned view
+    """Three small reads; all unknown when a runtime lacks one, as the metagraph itself must not fail for them."""
+    items = (("SubtensorModule", "MinNonImmuneUids"), ("SubtensorModule", "ImmuneOwnerUidsLimit"))
+    try:
+        now, *limits = await asyncio.gather(view.timestamp(), *(view.query(item, [netuid]) for item in items))
+    except BittensorError as error:
+        logger.debug("chain: the block's time and the pruning limits cannot be read: {}", error)
+        return Extras()
+    return Extras(now.timestamp(), *(_optional_int(limit) for limit in limits))
+
+
+def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) -> MetagraphSnapshot:
     """The SDK's metagraph as an immutable snapshot; `taken_at` is Unix time."""
     raw = graph.raw
     burn = raw.get("burn")
@@ -28,6 +51,11 @@ def snapshot_of(graph: Metagraph, taken_at: float) -> MetagraphSnapshot:
         serving_rate_limit=_optional_int(raw.get("serving_rate_limit")),
         registration_price=None if burn is None else int(burn) / RAO,
         registration_allowed=raw.get("registration_allowed"),
+        owner_coldkey=graph.owner_coldkey,
+        alpha_price=graph.price,
+        min_non_immune_uids=extras.min_non_immune_uids,
+        immune_owner_uids=extras.immune_owner_uids,
+        block_time=extras.block_time,
     )
 
 
@@ -52,4 +80,5 @@ def _neuron(neuron: Any) -> Neuron:  # noqa: ANN401 - the SDK's MetagraphNeuron
         last_update=neuron.last_update,
         block_at_registration=neuron.block_at_registration,
         axon=neuron.axon,
+        collateral=None if neuron.collateral_locked is None else neuron.collateral_locked.amount,
     )

@@ -28,6 +28,8 @@ class Neuron:
     block_at_registration: int
     axon: str | None
     """Published endpoint as `ip:port` (`[ip6]:port`), or None."""
+    collateral: float | None = None
+    """Alpha locked against deregistration; None where the chain does not say (runtimes before spec 435)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ class MetagraphSnapshot:
     registration_price: float | None = None
     """TAO."""
     registration_allowed: bool | None = None
+    owner_coldkey: str | None = None
+    alpha_price: float | None = None
+    """TAO for one alpha at the pool's spot price."""
+    min_non_immune_uids: int | None = None
+    """While no more UIDs than this are out of immunity, registrations evict immune ones."""
+    immune_owner_uids: int | None = None
+    """How many of the owner's oldest UIDs are never pruned."""
+    block_time: float | None = None
+    """The block's own timestamp, Unix seconds."""
 
     @cached_property
     def by_hotkey(self) -> Mapping[str, Neuron]:

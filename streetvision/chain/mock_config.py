@@ -66,6 +66,10 @@ class MockConfig:
     funds_tao: float = 100.0
     weights_rate_limit: int = 0
     alpha_per_block: float = 1.0
+    alpha_price: float = 0.02
+    """TAO for one alpha in the pool."""
+    miner_collateral: float = 0.0
+    """Alpha that `//Miner` has locked."""
     score_ttl_tempos: int = 2
     """Tempos for which a score given by an external validator stays valid."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bittensor import ChainError
 
-from streetvision.chain.mock_config import RAO
+from streetvision.chain.mock_config import RAO, dev_hotkey
 from streetvision.chain.mock_state import Row, SubnetState
 
 U16 = 65_535
@@ -176,8 +176,8 @@ def metagraph(state: SubnetState) -> dict[str, Any]:
         "last_step": state.last_epoch,
         "blocks_since_last_step": state.block - state.last_epoch,
         "alpha_in": 1_000_000 * RAO,
-        "tao_in": 20_000 * RAO,
-        "moving_price": {"bits": int(0.02 * 2**32)},
+        "tao_in": round(1_000_000 * config.alpha_price * RAO),
+        "moving_price": {"bits": int(config.alpha_price * 2**32)},
         "num_uids": len(rows),
         "max_uids": config.max_uids,
         "burn": state.burn,
@@ -187,8 +187,16 @@ def metagraph(state: SubnetState) -> dict[str, Any]:
         "immunity_period": config.immunity_period,
         "serving_rate_limit": config.serving_rate_limit,
         "max_regs_per_block": config.max_registrations_per_block,
+        "collateral_locked": [_collateral(state, row) for row in rows],
+        "collateral_min": [0 for _ in rows],
+        "collateral_earned": [0 for _ in rows],
         **_columns(rows),
     }
+
+
+def _collateral(state: SubnetState, row: Row) -> int:
+    held = state.config.miner_collateral if row.hotkey == dev_hotkey("Miner").ss58_address else 0.0
+    return round(held * RAO)
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:

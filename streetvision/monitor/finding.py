@@ -1,0 +1,65 @@
+"""What a rule has to say: a finding with severity, evidence and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import MappingProxyType
+
+Value = str | int | float | bool | None
+
+
+class Severity(IntEnum):
+    """How much it matters; comparable."""
+
+    INFO = 1
+    """Good to know; no alert."""
+    WARNING = 2
+    """Costs money soon, or some money now."""
+    CRITICAL = 3
+    """The miner earns nothing, or is about to lose its place."""
+
+    @property
+    def label(self) -> str:
+        """`info`, `warning` or `critical`."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong now. `key` stays the same for as long as it lasts, whatever its figures do."""
+
+    code: str
+    severity: Severity
+    title: str
+    """One sentence without a full stop."""
+    evidence: tuple[str, ...]
+    """Sentences with the numbers that show it."""
+    remedy: str
+    """The exact command or step."""
+    since: float | None = None
+    """Unix seconds at which it began, as far as the history shows."""
+    subject: str = ""
+    """What it is about when several may hold at once, such as a validator's hotkey; else empty."""
+    data: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    """The evidence's numbers by name, for machines."""
+
+    @property
+    def key(self) -> str:
+        """Identity across passes: `code` or `code:subject`."""
+        return f"{self.code}:{self.subject}" if self.subject else self.code
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            **{name: getattr(self, name) for name in ("key", "code", "title", "remedy", "since", "subject")},
+            "severity": self.severity.label,
+            "evidence": list(self.evidence),
+            "data": dict(self.data),
+        }
+
+
+def worst(findings: tuple[Finding, ...]) -> Severity | None:
+    """The highest severity; None when there are no findings."""
+    return max((finding.severity for finding in findings), default=None)

@@ -1,0 +1,222 @@
+"""What the monitor remembers: points and traffic in memory, and behind them a file that may fail.
+
+The loop's thread adds, which costs microseconds; `flush`, in a thread, writes. While the file cannot be written, what
+is new waits up to a bound, the oldest is given up and counted, and each flush tries again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from loguru import logger
+
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.errors import OperatorError
+from streetvision.monitor.history_database import DATABASE, MIGRATIONS, HistoryDatabase, read_buckets, read_points
+from streetvision.monitor.observation import StoreView
+from streetvision.monitor.point import HistoryPoint, point_of
+from streetvision.monitor.thinning import thinned_buckets, thinned_points
+from streetvision.monitor.traffic import TrafficBucket
+from streetvision.prediction_log.schema import NewerSchema, check_version, version_of
+from streetvision.prediction_log.trouble import CAUSES, cause_of
+
+T = TypeVar("T", HistoryPoint, TrafficBucket)
+
+THIN_S = 3600.0
+"""Between two thinnings."""
+MAX_WAITING = 5_000
+"""Rows that wait for the file: three days of points."""
+_TROUBLE = (sqlite3.Error, OSError, NewerSchema, ValueError, TypeError)
+"""The last two are what a row of damaged JSON or of another shape raises."""
+
+
+class History:
+    """One hotkey's history on one subnet. `add` and `add_traffic` on one thread; `flush` and `close` on any."""
+
+    def __init__(
+        self, folder: Path, hotkey: str, netuid: int, *, clocked: bool = True, now: Callable[[], float] = time.time
+    ) -> None:
+        """`folder` is made when it is missing; `clocked` is false where block timestamps mean nothing (the mock)."""
+        self._folder, self._hotkey, self._netuid = folder, hotkey, netuid
+        self._clocked, self._now = clocked, now
+        self.points: tuple[HistoryPoint, ...] = ()
+        """Oldest first; replaced whole."""
+        self.buckets: tuple[TrafficBucket, ...] = ()
+        """Closed ones, oldest first; replaced whole."""
+        self._waiting: tuple[list[HistoryPoint], list[TrafficBucket]] = ([], [])
+        self._gone: list[float] = []
+        self._state, self._file = threading.Lock(), threading.Lock()
+        self._db: HistoryDatabase | None = None
+        self._loaded = False
+        self._degraded: str | None = None
+        self._lost = 0
+        self._thinned_at = 0.0
+
+    def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint:
+        """Remember a snapshot; never waits and never fails."""
+        with self._state:
+            self._take_back(snapshot)
+            point = point_of(snapshot, self._hotkey, self.points[-1] if self.points else None, clocked=self._clocked)
+            self.points = (*self.points, point)
+            self._waiting[0].append(point)
+            self._give_up(self._waiting[0])
+        return point
+
+    def _take_back(self, snapshot: MetagraphSnapshot) -> None:
+        """Forget what a clock set back made the future, or all of a chain that has begun anew."""
+        if self.points and snapshot.block < self.points[-1].block:
+            self._gone += [point.time for point in self.points]
+            self.points = ()
+        while self.points and self.points[-1].time >= snapshot.taken_at:
+            self._gone.append(self.points[-1].time)
+            self.points = self.points[:-1]
+
+    def add_traffic(self, buckets: Iterable[TrafficBucket]) -> None:
+        """Remember closed buckets, in order of time; never waits and never fails."""
+        with self._state:
+            fresh = list(buckets)
+            while fresh and self.buckets and self.buckets[-1].start >= fresh[0].start:
+                self.buckets = self.buckets[:-1]  # a clock set back made it the future
+            self.buckets = (*self.buckets, *fresh)
+            self._waiting[1].extend(fresh)
+            self._give_up(self._waiting[1])
+
+    def _give_up(self, waiting: list[T]) -> None:
+        excess = len(waiting) - MAX_WAITING
+        if excess > 0:
+            del waiting[:excess]
+            self._lost += excess
+
+    def flush(self) -> None:
+        """Write what is new, and thin now and then. Blocks on the disk: for a thread. Troubles are told, not raised."""
+        with self._file:
+            try:
+                self._write()
+            except _TROUBLE as error:
+                self._fail(error)
+            else:
+                self._recover()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self.flush()
+        with self._file:
+            self._close_file()
+
+    def health(self) -> StoreView:
+        """For the rules."""
+        return StoreView(self._degraded, self._lost)
+
+    def _write(self) -> None:
+        db = self._open()
+        with self._state:
+            (points, buckets), gone = self._waiting, self._gone
+            self._waiting, self._gone = ([], []), []
+        try:
+            db.replace((gone, ()), (points, buckets))
+        except _TROUBLE:
+            with self._state:
+                self._gone = gone + self._gone
+                self._waiting = (points + self._waiting[0], buckets + self._waiting[1])
+                self._give_up(self._waiting[0])
+                self._give_up(self._waiting[1])
+            raise
+        if self._now() - self._thinned_at >= THIN_S:
+            self._thin(db)
+
+    def _open(self) -> HistoryDatabase:
+        if self._db is not None and not self._db.in_place:
+            self._close_file()
+        if self._db is None:
+            self._db = HistoryDatabase(self._folder, self._hotkey, self._netuid)
+        if not self._loaded:
+            self._load(self._db)
+        return self._db
+
+    def _load(self, db: HistoryDatabase) -> None:
+        """Put what the file remembers before what came since the start."""
+        points, buckets = db.points(), db.buckets()
+        with self._state:
+            first = self.points[0] if self.points else None
+            if first is not None:
+                points = tuple(p for p in points if p.time < first.time)
+                points = points if not points or points[-1].block <= first.block else ()
+            self.points = (*points, *self.points)
+            start = self.buckets[0].start if self.buckets else float("inf")
+            self.buckets = (*(b for b in buckets if b.start < start), *self.buckets)
+            self._loaded = True
+
+    def _thin(self, db: HistoryDatabase) -> None:
+        with self._state:
+            points, buckets = self.points, self.buckets
+        kept = (thinned_points(points, self._now()), thinned_buckets(buckets, self._now()))
+        self._thinned_at = self._now()
+        if len(kept[0]) == len(points) and len(kept[1]) == len(buckets):
+            return
+        gone = (
+            {p.time for p in points} - {p.time for p in kept[0]},
+            {b.start for b in buckets} - {b.start for b in kept[1]},
+        )
+        db.replace(gone, (_fresh(kept[0], points), _fresh(kept[1], buckets)))
+        with self._state:
+            if self.points[: len(points)] == points:  # what was added meanwhile stays
+                self.points = (*kept[0], *self.points[len(points) :])
+            self.buckets = (*kept[1], *self.buckets[len(buckets) :])
+
+    def _fail(self, error: Exception) -> None:
+        """Say it once, set a damaged file aside, and try again at the next flush."""
+        cause = "corrupt" if isinstance(error, ValueError | TypeError) else cause_of(error, self._folder)
+        with contextlib.suppress(sqlite3.Error):
+            self._close_file()
+        if cause == "corrupt":
+            self._set_aside()
+        if cause != self._degraded:
+            logger.warning("monitor: history cannot be written to {}: {} ({})", self._folder, CAUSES[cause], error)
+        self._degraded = cause
+
+    def _recover(self) -> None:
+        if self._degraded is not None:
+            logger.info("monitor: history is written again")
+            self._degraded = None
+
+    def _close_file(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def _set_aside(self) -> None:
+        for suffix in ("-wal", "-shm", ""):
+            file = self._folder / f"{DATABASE}{suffix}"
+            with contextlib.suppress(OSError):
+                file.rename(self._folder / f"damaged-{int(self._now())}.sqlite{suffix}")
+
+
+def _fresh(kept: Sequence[T], before: Sequence[T]) -> list[T]:
+    known = {id(item) for item in before}
+    return [item for item in kept if id(item) not in known]
+
+
+def read_history(folder: Path, hotkey: str, netuid: int) -> tuple[tuple[HistoryPoint, ...], tuple[TrafficBucket, ...]]:
+    """The file's points and traffic, for a process beside the miner or without one; both empty without a file.
+
+    OperatorError when it cannot be read.
+    """
+    file = folder / DATABASE
+    if not file.is_file():
+        return (), ()
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
+            check_version(db, MIGRATIONS)
+            if version_of(db) == 0:
+                return (), ()
+            return read_points(db, hotkey, netuid), read_buckets(db, hotkey, netuid)
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise OperatorError(
+            f"the monitor's history {file} cannot be read ({error}): check its permissions, or move it away"
+        ) from error

@@ -1,0 +1,183 @@
+"""The history's file: `<state_dir>/monitor/history.sqlite`. One thread at a time uses it; errors are the caller's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.traffic import TrafficBucket
+from streetvision.prediction_log.schema import migrate
+
+FOLDER = "monitor"
+"""Name of the monitor's folder in the state folder."""
+DATABASE = "history.sqlite"
+"""File name inside the monitor's folder."""
+
+_FIRST = """
+CREATE TABLE points (
+    hotkey TEXT NOT NULL,
+    netuid INTEGER NOT NULL,
+    time REAL NOT NULL,
+    block INTEGER NOT NULL,
+    tempo INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    uid INTEGER,
+    registered_at INTEGER,
+    incentive REAL NOT NULL,
+    rank INTEGER,
+    miners INTEGER NOT NULL,
+    emission REAL NOT NULL,
+    trust REAL NOT NULL,
+    consensus REAL NOT NULL,
+    pruning_score REAL NOT NULL,
+    stake REAL NOT NULL,
+    collateral REAL,
+    axon TEXT,
+    alpha_price REAL,
+    burn_share REAL NOT NULL,
+    paid_miners INTEGER NOT NULL,
+    validators INTEGER NOT NULL,
+    active_validators INTEGER NOT NULL,
+    weights_age INTEGER,
+    position INTEGER,
+    queue INTEGER NOT NULL,
+    unprotected INTEGER,
+    immune_until INTEGER,
+    free_uids INTEGER NOT NULL,
+    registration_price REAL,
+    registrations INTEGER NOT NULL,
+    recent_registrations INTEGER NOT NULL,
+    clock_offset REAL,
+    PRIMARY KEY (hotkey, netuid, time)
+) WITHOUT ROWID;
+CREATE TABLE buckets (
+    hotkey TEXT NOT NULL,
+    netuid INTEGER NOT NULL,
+    start REAL NOT NULL,
+    span REAL NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (hotkey, netuid, start)
+) WITHOUT ROWID
+"""
+"""`points` as HistoryPoint; `buckets.body` is the rest of a TrafficBucket's fields as JSON, those at rest left out."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
+
+_COLUMNS = tuple(item.name for item in fields(HistoryPoint))
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM points WHERE hotkey = ? AND netuid = ? ORDER BY time"  # noqa: S608 - ours
+_INSERT = (
+    f"INSERT OR REPLACE INTO points (hotkey, netuid, {', '.join(_COLUMNS)}) "  # noqa: S608 - our own names
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
+)
+_BODY = tuple(item.name for item in fields(TrafficBucket) if item.name not in ("start", "span"))
+_REST = TrafficBucket(0.0, 0.0)
+
+
+class HistoryDatabase:
+    """One hotkey's rows in an open file. Constructor and methods raise OSError, sqlite3.Error or NewerSchema."""
+
+    def __init__(self, folder: Path, hotkey: str, netuid: int, *, busy_timeout_s: float = 1.0) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.file = folder / DATABASE
+        self._owner = (hotkey, netuid)
+        # Autocommit; transactions are begun by hand. A lock of the owner's keeps threads apart.
+        self._db = sqlite3.connect(self.file, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            migrate(self._db, MIGRATIONS)
+            self._inode = self.file.stat().st_ino
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and close it."""
+        self._db.close()
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the open file is still the one under its name; false after someone moved or deleted it."""
+        try:
+            return self.file.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def points(self) -> tuple[HistoryPoint, ...]:
+        """Every point of the hotkey, oldest first."""
+        return read_points(self._db, *self._owner)
+
+    def buckets(self) -> tuple[TrafficBucket, ...]:
+        """Every traffic bucket, oldest first."""
+        return read_buckets(self._db, *self._owner)
+
+    def replace(
+        self,
+        gone: tuple[Iterable[float], Iterable[float]],
+        kept: tuple[Iterable[HistoryPoint], Iterable[TrafficBucket]],
+    ) -> None:
+        """All or nothing: delete points by time and buckets by start, then store; the same time is replaced."""
+        with self._transaction():
+            for table, key, times in (("points", "time", gone[0]), ("buckets", "start", gone[1])):
+                self._db.executemany(
+                    f"DELETE FROM {table} WHERE hotkey = ? AND netuid = ? AND {key} = ?",  # noqa: S608 - ours
+                    ((*self._owner, time) for time in times),
+                )
+            self._insert(*kept)
+
+    def _insert(self, points: Iterable[HistoryPoint], buckets: Iterable[TrafficBucket]) -> None:
+        self._db.executemany(_INSERT, ((*self._owner, *astuple(point)) for point in points))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO buckets (hotkey, netuid, start, span, body) VALUES (?, ?, ?, ?, ?)",
+            ((*self._owner, bucket.start, bucket.span, _dump(bucket)) for bucket in buckets),
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # on some errors SQLite has rolled back by itself
+                self._db.execute("ROLLBACK")
+            raise
+
+
+def read_points(db: sqlite3.Connection, hotkey: str, netuid: int) -> tuple[HistoryPoint, ...]:
+    """The points of one hotkey, oldest first; those of a chain that was begun anew since are left out."""
+    points = [HistoryPoint(*row) for row in db.execute(_SELECT, (hotkey, netuid))]
+    return _of_one_chain(points)
+
+
+def read_buckets(db: sqlite3.Connection, hotkey: str, netuid: int) -> tuple[TrafficBucket, ...]:
+    """The traffic of one hotkey, oldest first."""
+    query = "SELECT start, span, body FROM buckets WHERE hotkey = ? AND netuid = ? ORDER BY start"
+    return tuple(_load(*row) for row in db.execute(query, (hotkey, netuid)))
+
+
+def _of_one_chain(points: Sequence[HistoryPoint]) -> tuple[HistoryPoint, ...]:
+    """The newest points whose blocks only rise: a mocked chain starts again at its first block."""
+    start = next((i for i in range(len(points) - 1, 0, -1) if points[i].block < points[i - 1].block), 0)
+    return tuple(points[start:])
+
+
+def _dump(bucket: TrafficBucket) -> str:
+    values: dict[str, Any] = {name: getattr(bucket, name) for name in _BODY}
+    changed = {name: value for name, value in values.items() if value != getattr(_REST, name)}
+    return json.dumps(
+        {name: dict(value) if hasattr(value, "items") else value for name, value in changed.items()},
+        separators=(",", ":"),
+    )
+
+
+def _load(start: float, span: float, body: str) -> TrafficBucket:
+    found = json.loads(body)
+    return TrafficBucket(start, span, **{n: tuple(v) if isinstance(v, list) else v for n, v in found.items()})

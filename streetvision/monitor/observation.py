@@ -1,0 +1,148 @@
+"""Everything the rules may look at, at one moment: built by whoever runs them, judged by pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.traffic import Traffic
+
+RolloutState = Literal["idle", "shadow", "canary", "rolled_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorView:
+    """A permitted validator with stake, as the chain shows it."""
+
+    uid: int
+    hotkey: str
+    stake: float
+    """Alpha."""
+    last_update: int
+    """Block at which it last set weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One try to reach the published endpoint by its public address."""
+
+    endpoint: str
+    reached: bool
+    detail: str
+    """What happened, in a few words: `connection refused`."""
+    time: float
+    """Unix seconds."""
+    from_outside: bool = False
+    """Whether another machine tried. From our own a router without hairpin NAT fails where validators succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """The model that answers, and the card of the repository that it is submitted with."""
+
+    name: str
+    version: str
+    created: float | None = None
+    """Unix seconds of its card's submission_time, else of the checkpoint; None when neither says."""
+    card_hotkey: str | None = None
+    """`submitted_by` of the card; None without a card."""
+    card_source: str = ""
+    """Where the card was read: a file or a repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """Whether another model is being tried."""
+
+    state: RolloutState
+    version: str = ""
+    """Of the candidate."""
+    reason: str = ""
+    """Why it was rolled back, in one sentence."""
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """Free and total bytes; None for what is not there or not known."""
+
+    disk_free: int | None = None
+    """On the file system of the state folder."""
+    disk_total: int | None = None
+    disk_folder: str = ""
+    memory_available: int | None = None
+    memory_total: int | None = None
+    """Of the control group when it has a limit, else of the machine."""
+    process_bytes: int | None = None
+    """Resident memory of the miner."""
+    gpu_free: int | None = None
+    gpu_total: int | None = None
+    gpu_celsius: float | None = None
+    gpu_others: int | None = None
+    """Bytes of GPU memory that other processes hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """Health of a store that must never stop the miner: the prediction log, or the monitor's own history."""
+
+    degraded: str | None
+    """Why nothing can be written now, as one of `prediction_log.trouble.CAUSES`; None when all is well."""
+    lost: int
+    """Rows not written since the miner started."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known now; None, or nothing in a collection, where nobody knows: a rule is silent then."""
+
+    now: float
+    """Unix seconds."""
+    hotkey: str
+    points: tuple[HistoryPoint, ...] = ()
+    """History of the hotkey's standing, oldest first."""
+    traffic: Traffic = Traffic()  # noqa: RUF009 - immutable
+    validators: tuple[ValidatorView, ...] = ()
+    """Of the newest snapshot."""
+    snapshot_age: float | None = None
+    """Seconds since the newest snapshot was read; infinite when none ever was."""
+    chain_failures: int = 0
+    """Failed looks at the chain in a row."""
+    endpoint: str | None = None
+    """What we publish, `ip:port`."""
+    probe: Probe | None = None
+    offsets: Mapping[str, float] = field(default_factory=dict)
+    """Our clock less each validator's as learned from its requests, by hotkey; seconds, transit included."""
+    timeout_s: float = 9.0
+    """The validators' timeout."""
+    model: ModelView | None = None
+    rollout: RolloutView | None = None
+    machine: MachineView = MachineView()
+    log: StoreView | None = None
+    """None when the prediction log is switched off."""
+    history: StoreView | None = None
+    register_command: str = "streetvision register --register burn"
+    """The command that gives this hotkey a UID again."""
+
+    @property
+    def latest(self) -> HistoryPoint | None:
+        """The newest point."""
+        return self.points[-1] if self.points else None
+
+    @cached_property
+    def epochs(self) -> tuple[HistoryPoint, ...]:
+        """The last point of each epoch, oldest first."""
+        last = {point.epoch: point for point in self.points}
+        return tuple(last.values())
+
+    @cached_property
+    def own_epochs(self) -> tuple[HistoryPoint, ...]:
+        """Epochs of the present registration that gave it something to be judged by, oldest first; maybe none."""
+        latest = self.latest
+        if latest is None or latest.registered_at is None:
+            return ()
+        born = latest.registered_at
+        return tuple(p for p in self.epochs if p.registered_at == born and p.epoch > born)
