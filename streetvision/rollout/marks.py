@@ -1,0 +1,73 @@
+"""Versions that were rolled back, and why: they take no traffic until an operator promotes them by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streetvision.errors import OperatorError
+from streetvision.models.disk import sentences, write_atomically
+
+MARKS_FILE = "bad.json"
+"""Name in the registry's folder."""
+MAX_MARKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Why a version is bad."""
+
+    why: str
+    at: str
+    """ISO 8601 in UTC."""
+    sha256: str
+    """Of the content that was bad: another model under the same version is not."""
+
+
+class Marks:
+    """The marks on disk, read once and replaced whole; a restart does not forget them."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OperatorError when the file is damaged."""
+        self._path = path
+        self._marks = _read(path)
+
+    def get(self, version: str, sha256: str) -> Mark | None:
+        """The mark of that content, if it has one."""
+        mark = self._marks.get(version)
+        return mark if mark is not None and mark.sha256 == sha256 else None
+
+    def all(self) -> dict[str, Mark]:
+        """Every mark by version."""
+        return dict(self._marks)
+
+    def put(self, version: str, mark: Mark) -> None:
+        """Mark a version. It holds in memory even where the disk fails, which raises OperatorError."""
+        self._marks.pop(version, None)
+        self._marks[version] = mark
+        self._write()
+
+    def clear(self, version: str) -> None:
+        """Forget a version's mark; OperatorError when the disk fails."""
+        if self._marks.pop(version, None) is not None:
+            self._write()
+
+    def _write(self) -> None:
+        kept = list(self._marks.items())[-MAX_MARKS:]
+        with sentences("Marking the model version"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, json.dumps({name: asdict(mark) for name, mark in kept}, indent=2) + "\n")
+
+
+def _read(path: Path) -> dict[str, Mark]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        marks = {str(version): Mark(**fields) for version, fields in data.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise OperatorError(
+            f"{path} is damaged ({error}): remove it; the versions that were rolled back are then no longer marked."
+        ) from error
+    return marks
