@@ -168,6 +168,62 @@ class Settings:
         "CPU threads of the model; 0: as many as there are cores.",
         integer(0, 1024),
     )
+    rollout_shadow_share: float = _setting(
+        1.0,
+        "--rollout.shadow_share",
+        "ROLLOUT_SHADOW_SHARE",
+        "Share of the images that a shadow looks at after the reply, unless its command says another.",
+        number(0.001, 1.0),
+    )
+    rollout_canary_share: float = _setting(
+        0.1,
+        "--rollout.canary_share",
+        "ROLLOUT_CANARY_SHARE",
+        "Share of the images that a canary answers, unless its command says another.",
+        number(0.001, 1.0),
+    )
+    rollout_min_samples: int = _setting(
+        200,
+        "--rollout.min_samples",
+        "ROLLOUT_MIN_SAMPLES",
+        "Different images on which a canary is compared with the serving model before it may be promoted.",
+        integer(1, 100_000),
+    )
+    rollout_min_agreement: float = _setting(
+        0.95,
+        "--rollout.min_agreement",
+        "ROLLOUT_MIN_AGREEMENT",
+        "Share of equal decisions that a canary must surely reach (its lower confidence bound).",
+        number(0.0, 0.999),
+    )
+    rollout_max_error_rate: float = _setting(
+        0.01,
+        "--rollout.max_error_rate",
+        "ROLLOUT_MAX_ERROR_RATE",
+        "Share of the images that a canary may fail on.",
+        number(0.0, 1.0),
+    )
+    rollout_max_p99_ratio: float = _setting(
+        3.0,
+        "--rollout.max_p99_ratio",
+        "ROLLOUT_MAX_P99_RATIO",
+        "p99 of a canary's forward pass to the serving model's; up to a tenth of the deadline any ratio will do.",
+        number(0.1, 1000.0),
+    )
+    rollout_max_shift: float = _setting(
+        0.1,
+        "--rollout.max_shift",
+        "ROLLOUT_MAX_SHIFT",
+        "Mean difference in probability that a canary may show to the serving model's answers.",
+        number(0.0, 1.0),
+    )
+    rollout_keep_minutes: float = _setting(
+        10.0,
+        "--rollout.keep_minutes",
+        "ROLLOUT_KEEP_MINUTES",
+        "Minutes for which the former model stays loaded after a switch, so that a rollback is instant.",
+        number(0.0, 1e5),
+    )
     register: str = _setting(
         "",
         "--register",
