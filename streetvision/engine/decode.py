@@ -4,6 +4,8 @@ Choices, each made once for training and serving alike:
 - Resizing is Pillow's bicubic, which antialiases when it shrinks.
 - A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps at least `DRAFT_MARGIN` times the model's side; the
   rest of the way is bicubic. On photos of 4032x3024 this stays within `DRAFT_TOLERANCE` of a full decode.
+- Each look at a picture (test-time views) is decoded at the scale that it needs by itself, so that its pixels do not
+  depend on what else is asked for. Looks of one scale share a decode, and one decoded picture is held at a time.
 - Transparency is laid over white, as a page would show it. A colour key (tRNS) in a 16-bit PNG is ignored.
 - ICC profiles are ignored: the numbers are used as stored, which is how training sets and other miners read them.
 - Of an animation the first frame counts.
@@ -13,10 +15,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal, cast, get_args
+from itertools import groupby
+from typing import cast, get_args
 
 import numpy as np
 from PIL import Image
@@ -27,9 +30,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.types import BadImage, ImageArray
-
-ResizeRule = Literal["squash", "crop"]
-"""`squash`: the whole picture becomes the square. `crop`: the central square of the short side."""
+from streetvision.engine.views import Box, Frame, Look, ResizeRule, plain_look
+from streetvision.models.views import Flip
 
 DRAFT_MARGIN = 1.5
 """Scaled decoding averages blocks; 1.5 times the target leaves bicubic enough to hide that (benchmarks/decode.py)."""
@@ -65,6 +67,12 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_FLIPS: dict[Flip, tuple[slice, slice]] = {
+    "": (slice(None), slice(None)),
+    "hflip": (slice(None), slice(None, None, -1)),
+    "vflip": (slice(None, None, -1), slice(None)),
+    "rot180": (slice(None, None, -1), slice(None, None, -1)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +92,36 @@ class DecodedImage:
     """A picture ready for the model."""
 
     array: ImageArray
-    """uint8 RGB [size, size, 3], contiguous."""
+    """uint8 RGB [size, size, 3], contiguous: the first look."""
     width: int
     height: int
     """Size as sent, in pixels, after EXIF orientation."""
     format: ImageFormat
+    others: tuple[ImageArray, ...] = ()
+    """The further looks, in order; flipped ones share memory with what they mirror."""
 
 
 def decode(data: bytes, *, size: int, limits: DecodeLimits, resize: str) -> DecodedImage:
     """Decode JPEG, PNG or WebP bytes to a `size` by `size` RGB array; all other bytes raise BadImage."""
     rule = resize_rule(resize)
+    return decode_looks(data, lambda width, height: (plain_look(width, height, size, rule),), limits=limits)
+
+
+def decode_looks(data: bytes, looks: Callable[[int, int], Sequence[Look]], *, limits: DecodeLimits) -> DecodedImage:
+    """Decode to all that `looks` asks for, given the upright width and height; bytes of no picture raise BadImage."""
     if len(data) > limits.max_bytes:
         raise BadImage(f"the image is larger than {limits.max_bytes} bytes")
     header = read_header(data)
     _check(header, limits)
+    turned = header.orientation >= 5
+    width, height = (header.height, header.width) if turned else (header.width, header.height)
+    wanted = looks(width, height)
     try:
-        square = _square(header, size, rule)
+        frames = _frames(header, list(dict.fromkeys(look.frame for look in wanted)))
     except _DECODER_ERRORS as error:
         raise BadImage(CORRUPT) from error
-    upright = square.transpose(_TRANSPOSE[header.orientation]) if header.orientation in _TRANSPOSE else square
-    width, height = header.width, header.height
-    if header.orientation >= 5:
-        width, height = height, width
-    return DecodedImage(np.ascontiguousarray(upright, dtype=np.uint8), width, height, header.format)
+    first, *others = (frames[look.frame][_FLIPS[look.flip]] for look in wanted)
+    return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others))
 
 
 def resize_rule(name: str) -> ResizeRule:
@@ -125,35 +140,77 @@ def _check(header: Header, limits: DecodeLimits) -> None:
         raise BadImage(f"the image has more than {limits.max_scans} progressive scans")
 
 
-def _square(header: Header, size: int, rule: ResizeRule) -> Image.Image:
-    """Decode and resize; orientation is left for the small result, where it is cheap."""
+def _frames(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
+    """Decode once for each scale that is needed."""
+    if header.format != "JPEG":
+        return _decoded(header, frames)
+    frames = sorted(frames, key=lambda frame: _draft_scale(header, frame))
+    made: dict[Frame, ImageArray] = {}
+    for _, alike in groupby(frames, key=lambda frame: _draft_scale(header, frame)):
+        made |= _decoded(header, list(alike))
+    return made
+
+
+def _decoded(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
+    """Decode and cut out frames of one scale; orientation is left for the small results, where it is cheap."""
     with _OPENERS[header.format](BytesIO(header.stream)) as image:
         if image.size != (header.width, header.height):
             raise BadImage(CORRUPT)
         # One block: the decoder need not suspend and resume.
         image.decodermaxblock = max(len(header.stream), 1)
-        box = _draft(image, size)
+        extent = _draft(image, _least(header, frames[0]))
         image.load()
         source = _resizable(image)
-    target = (size, size)
-    if source.size != target:
-        region = box if rule == "squash" else _central_square(box)
-        source = source.resize(target, Image.Resampling.BICUBIC, box=region)
-    return _flatten(source)
+    return {frame: _cut(source, extent, header.orientation, frame) for frame in frames}
 
 
-def _draft(image: ImageFile, size: int) -> tuple[float, float, float, float]:
-    """Ask a JPEG for a smaller decode; returns the picture's box in the pixels that will come."""
-    least = int(size * DRAFT_MARGIN)
-    drafted = image.draft(None, (least, least)) if isinstance(image, JpegImageFile) else None
-    return drafted[1] if drafted else (0.0, 0.0, *image.size)
+def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, frame: Frame) -> ImageArray:
+    """The upright frame, uint8 RGB [size, size, 3]."""
+    (width, height), (left, top, right, bottom) = extent, _stored(frame.box, orientation)
+    box = (left * width, top * height, min(right * width, source.width), min(bottom * height, source.height))
+    target = (frame.inner, frame.inner)
+    if source.size != target or frame.box != (0.0, 0.0, 1.0, 1.0):
+        source = source.resize(target, Image.Resampling.BICUBIC, box=box)
+    square = _flatten(source)
+    upright = square.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else square
+    array: ImageArray = np.ascontiguousarray(upright, dtype=np.uint8)
+    border = frame.size - frame.inner
+    before = border // 2
+    edges = (before, border - before)
+    return np.pad(array, (edges, edges, (0, 0)), mode="symmetric") if border else array
 
 
-def _central_square(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    _, _, width, height = box
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+def _stored(box: Box, orientation: int) -> Box:
+    """Where a box of the upright picture lies in the picture as stored."""
+    left, top, right, bottom = box
+    if orientation >= 5:
+        left, top, right, bottom = top, left, bottom, right
+    if orientation in (2, 3, 7, 8):
+        left, right = 1.0 - right, 1.0 - left
+    if orientation in (3, 4, 6, 7):
+        top, bottom = 1.0 - bottom, 1.0 - top
+    return left, top, right, bottom
+
+
+def _least(header: Header, frame: Frame) -> tuple[int, int]:
+    """The smallest decode of the whole picture, in pixels as stored, that leaves the frame sharp."""
+    left, top, right, bottom = _stored(frame.box, header.orientation)
+    if (right - left, bottom - top) == (1.0, 1.0):
+        return int(frame.size * DRAFT_MARGIN), int(frame.size * DRAFT_MARGIN)
+    return int(frame.size * DRAFT_MARGIN / (right - left)), int(frame.size * DRAFT_MARGIN / (bottom - top))
+
+
+def _draft_scale(header: Header, frame: Frame) -> int:
+    """The scale that Pillow's draft will take for this frame."""
+    least = _least(header, frame)
+    room = min(header.width // least[0], header.height // least[1])
+    return next((scale for scale in (8, 4, 2) if room >= scale), 1)
+
+
+def _draft(image: ImageFile, least: tuple[int, int]) -> tuple[float, float]:
+    """Ask a JPEG for a smaller decode; returns the picture's width and height in the pixels that will come."""
+    drafted = image.draft(None, least) if isinstance(image, JpegImageFile) else None
+    return (drafted[1][2], drafted[1][3]) if drafted else image.size
 
 
 def _resizable(image: Image.Image) -> Image.Image:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
-from typing import Any, NoReturn
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from streetvision.errors import OperatorError
+from streetvision.models.architectures import DINOV3_PATCH, check_architecture, patch_size
+from streetvision.models.checks import (
+    SEMVER,
+    SHA256,
+    CheckpointError,
+    check,
+    exact_keys,
+    is_kind,
+    is_match,
+    is_time,
+    load_json,
+    matches,
+    number,
+    printable,
+    triple,
+)
+
+__all__ = ["CheckpointError", "HeadConfig", "ModelConfig"]
 
 FORMAT = 1
-HEAD_KINDS = ("cls_mean_linear",)
+HEAD_KINDS = ("cls_mean_linear", "cls_linear")
 RESIZE_RULES = ("squash", "crop")
+RESAMPLE_FILTERS = ("bicubic", "bilinear", "lanczos", "hamming", "box", "nearest")
+MAX_CLASSES = 1000
 MAX_INPUT_SIZE = 2048
-PATCH = 16
-
-_SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
-_ARCHITECTURE = re.compile(r"vit_[a-z0-9_]+_patch16_dinov3(_qkvb)?")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+PATCH = DINOV3_PATCH
 
 # kind, smallest, largest: bounds keep a stranger's description from asking for absurd amounts of memory.
 _ARCHITECTURE_KWARGS: dict[str, tuple[type, float, float]] = {
@@ -36,25 +49,34 @@ _ARCHITECTURE_KWARGS: dict[str, tuple[type, float, float]] = {
 }
 
 
-class CheckpointError(OperatorError):
-    """A checkpoint cannot be used; the message is one sentence that names what is wrong with it."""
-
-
 @dataclass(frozen=True)
 class HeadConfig:
     """The classifier on top of the backbone's tokens."""
 
     kind: str = "cls_mean_linear"
-    """`cls_mean_linear`: concat(CLS, mean patch token) -> LayerNorm -> linear -> one logit."""
+    """`cls_mean_linear`: concat(CLS, mean patch token) -> LayerNorm -> linear -> one logit.
+    `cls_linear`: CLS -> linear -> `classes` logits -> the log-odds of the `positive` ones."""
     embedding_dim: int = 384
-    """Size of the pooled embedding: twice the backbone's width."""
+    """Size of the pooled embedding: twice the backbone's width for `cls_mean_linear`, the width for `cls_linear`."""
     eps: float = 1e-5
-    """Epsilon of the head's LayerNorm."""
+    """Epsilon of the head's LayerNorm, where it has one."""
+    classes: int = 1
+    """Outputs of the linear layer; a single one is the logit itself."""
+    positive: tuple[int, ...] = (0,)
+    """Which of the classes mean roadwork."""
 
     def __post_init__(self) -> None:
-        _check(self.kind in HEAD_KINDS, f"head.kind must be one of {', '.join(HEAD_KINDS)}, not {self.kind!r}")
-        _number("head.embedding_dim", self.embedding_dim, int, 2, 1 << 16)
-        _number("head.eps", self.eps, float, 1e-12, 1.0)
+        check(self.kind in HEAD_KINDS, f"head.kind must be one of {', '.join(HEAD_KINDS)}, not {self.kind!r}")
+        number("head.embedding_dim", self.embedding_dim, int, 2, 1 << 16)
+        number("head.eps", self.eps, float, 1e-12, 1.0)
+        number("head.classes", self.classes, int, 1, MAX_CLASSES)
+        check(isinstance(self.positive, tuple), "head.positive must be a list of classes")
+        for index in self.positive:
+            number("head.positive", index, int, 0, self.classes - 1)
+        distinct = len(set(self.positive)) == len(self.positive)
+        fewest, most = 1, max(1, self.classes - 1)
+        check(distinct and fewest <= len(self.positive) <= most, "head.positive must name some classes, and not all")
+        check(self.kind == "cls_linear" or self.classes == 1, f"a head of kind {self.kind} has one class")
 
 
 @dataclass(frozen=True)
@@ -65,16 +87,18 @@ class ModelConfig:
     version: str
     """Semantic version, X.Y.Z."""
     architecture: str
-    """timm name of the backbone, such as vit_small_patch16_dinov3."""
+    """timm name of a DINOv3 backbone, such as vit_small_patch16_dinov3, or `vit` for a plain vision transformer."""
     architecture_kwargs: Mapping[str, int | float | bool] = field(default_factory=dict)
-    """Changes to that architecture: embed_dim, depth, num_heads, mlp_ratio, num_reg_tokens and a few more."""
+    """Changes to that architecture: embed_dim, depth, num_heads and a few more. A plain `vit` needs all of its own."""
     input_size: int = 224
-    """Side of the square input in pixels; a multiple of the patch size, 16."""
+    """Side of the square input in pixels; a multiple of the patch size."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Per channel (RGB), of pixels scaled to [0, 1]."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize: str = "squash"
     """How an image becomes square: `squash` scales both sides, `crop` scales the shorter and cuts the centre."""
+    resample: str = "bicubic"
+    """The filter of that scaling, as Pillow names it."""
     head: HeadConfig = field(default_factory=HeadConfig)
     temperature: float = 1.0
     """Divides the raw logit: sigmoid(raw / temperature) is the calibrated probability."""
@@ -89,32 +113,39 @@ class ModelConfig:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        _check(
-            _is(self.format, int) and self.format == FORMAT,
+        check(
+            is_kind(self.format, int) and self.format == FORMAT,
             f"format {self.format!r} is not {FORMAT}; update streetvision",
         )
-        _text("name", self.name)
-        _matches("version", self.version, _SEMVER, "a semantic version such as 1.0.0")
-        _matches(
-            "architecture", self.architecture, _ARCHITECTURE, "a timm DINOv3 name such as vit_small_patch16_dinov3"
+        printable("name", self.name)
+        matches("version", self.version, SEMVER, "a semantic version such as 1.0.0")
+        check_architecture(self.architecture, self.architecture_kwargs)
+        patch = patch_size(self.architecture, self.architecture_kwargs)
+        number("input_size", self.input_size, int, 2 * patch, MAX_INPUT_SIZE)
+        check(self.input_size % patch == 0, f"input_size must be a multiple of {patch}, not {self.input_size}")
+        triple("mean", self.mean, 0.0, 1.0)
+        triple("std", self.std, 1e-3, 10.0)
+        check(self.resize in RESIZE_RULES, f"resize must be one of {', '.join(RESIZE_RULES)}, not {self.resize!r}")
+        check(
+            self.resample in RESAMPLE_FILTERS,
+            f"resample must be one of {', '.join(RESAMPLE_FILTERS)}, not {self.resample!r}",
         )
-        _check_kwargs(self.architecture_kwargs)
-        _number("input_size", self.input_size, int, 2 * PATCH, MAX_INPUT_SIZE)
-        _check(self.input_size % PATCH == 0, f"input_size must be a multiple of {PATCH}, not {self.input_size}")
-        _triple("mean", self.mean, 0.0, 1.0)
-        _triple("std", self.std, 1e-3, 10.0)
-        _check(self.resize in RESIZE_RULES, f"resize must be one of {', '.join(RESIZE_RULES)}, not {self.resize!r}")
-        _check(isinstance(self.head, HeadConfig), "head must be an object")
-        _number("temperature", self.temperature, float, 1e-3, 1e3)
-        _number("threshold", self.threshold, float, 1e-4, 1 - 1e-4)
-        _check(self.sha256 == "" or _is_match(self.sha256, _SHA256), "sha256 must be 64 hexadecimal digits")
-        _check(self.created == "" or _is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
-        _check(isinstance(self.card, Mapping), "card must be an object")
+        check(isinstance(self.head, HeadConfig), "head must be an object")
+        number("temperature", self.temperature, float, 1e-3, 1e3)
+        number("threshold", self.threshold, float, 1e-4, 1 - 1e-4)
+        check(self.sha256 == "" or is_match(self.sha256, SHA256), "sha256 must be 64 hexadecimal digits")
+        check(self.created == "" or is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
+        check(isinstance(self.card, Mapping), "card must be an object")
 
     @property
     def logit_shift(self) -> float:
         """logit(threshold): subtracted from raw / temperature, so that a probability of 0.5 is the decision."""
         return math.log(self.threshold / (1.0 - self.threshold))
+
+    @property
+    def why_not_servable(self) -> str | None:
+        """Why a sound checkpoint may not serve, as a clause; None when it may."""
+        return "its head is fresh and has learnt nothing yet: train it first" if self.card.get("untrained") else None
 
     def to_json(self) -> str:
         """The description as JSON text; `from_json` reads it back to an equal config."""
@@ -126,91 +157,15 @@ class ModelConfig:
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
         """Parse a saved description; unknown or missing keys, wrong types and bad ranges raise CheckpointError."""
-        try:
-            data = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"model.json is not valid JSON ({error}).") from error
-        values = _exact_keys("model.json", data, cls)
-        values["head"] = HeadConfig(**_exact_keys("head", values["head"], HeadConfig))
+        values = exact_keys("model.json", load_json("model.json", text), cls, optional=("resample",))
+        head = exact_keys("head", values["head"], HeadConfig, optional=("classes", "positive"))
+        if "positive" in head:
+            check(isinstance(head["positive"], list), "head.positive must be a list of classes")
+            head["positive"] = tuple(head["positive"])
+        values["head"] = HeadConfig(**head)
         for name in ("mean", "std"):
-            _check(isinstance(values[name], list), f"{name} must be a list of 3 numbers")
+            check(isinstance(values[name], list), f"{name} must be a list of 3 numbers")
             values[name] = tuple(values[name])
         config = cls(**values)
-        _check(config.sha256 != "", "sha256 of the weights is missing")
+        check(config.sha256 != "", "sha256 of the weights is missing")
         return config
-
-
-def _exact_keys(where: str, data: object, model: type) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        _fail(f"{where} must hold a JSON object")
-    known = {item.name for item in fields(model)}
-    for name in data:
-        _check(name in known, f"{where} has the unknown key {name!r}")
-    for name in sorted(known):
-        _check(name in data, f"{where} lacks the key {name!r}")
-    return dict(data)
-
-
-def _check_kwargs(kwargs: Mapping[str, object]) -> None:
-    _check(isinstance(kwargs, Mapping), "architecture_kwargs must be an object")
-    for name, value in kwargs.items():
-        _check(name in _ARCHITECTURE_KWARGS, f"architecture_kwargs has the unknown key {name!r}")
-        _number(f"architecture_kwargs.{name}", value, *_ARCHITECTURE_KWARGS[name])
-    width, heads = kwargs.get("embed_dim"), kwargs.get("num_heads")
-    if isinstance(width, int) and isinstance(heads, int):
-        _check(width % (4 * heads) == 0, f"embed_dim {width} must be a multiple of 4 x num_heads ({heads}) for RoPE")
-
-
-def _number(name: str, value: object, kind: type, low: float, high: float) -> None:
-    word = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-    if not isinstance(value, int | float) or not _is(value, kind):
-        _fail(f"{name} must be {word}, not {value!r}")
-    _check(low <= value <= high, f"{name} must be from {low:g} to {high:g}, not {value!r}")
-
-
-def _is(value: object, kind: type) -> bool:
-    """Type test in JSON's sense: true is no number, and a whole number may stand for a float."""
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    return isinstance(value, int | float) if kind is float else isinstance(value, kind)
-
-
-def _triple(name: str, value: object, low: float, high: float) -> None:
-    if not isinstance(value, tuple) or len(value) != 3:
-        _fail(f"{name} must be 3 numbers")
-    for index, item in enumerate(value):
-        _number(f"{name}[{index}]", item, float, low, high)
-
-
-def _text(name: str, value: object) -> None:
-    _check(
-        isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable(), f"{name} must be 1 to 200 characters"
-    )
-
-
-def _matches(name: str, value: object, pattern: re.Pattern[str], what: str) -> None:
-    _check(_is_match(value, pattern), f"{name} must be {what}, not {value!r}")
-
-
-def _is_match(value: object, pattern: re.Pattern[str]) -> bool:
-    return isinstance(value, str) and len(value) <= 200 and pattern.fullmatch(value) is not None
-
-
-def _is_time(value: object) -> bool:
-    try:
-        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
-
-
-def _check(holds: bool, sentence: str) -> None:
-    if not holds:
-        _fail(sentence)
-
-
-def _fail(sentence: str) -> NoReturn:
-    raise CheckpointError(f"The model description is wrong: {sentence}.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not allowed")

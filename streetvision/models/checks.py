@@ -1,0 +1,103 @@
+"""Strict checks of descriptions that may come from strangers; each failure is one sentence that names the field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, NoReturn
+
+from streetvision.errors import OperatorError
+
+SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class CheckpointError(OperatorError):
+    """A checkpoint cannot be used; the message is one sentence that names what is wrong with it."""
+
+
+def load_json(where: str, source: str) -> object:
+    """Parse JSON without NaN and infinities; CheckpointError names the file."""
+    try:
+        parsed: object = json.loads(source, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{where} is not valid JSON ({error}).") from error
+    return parsed
+
+
+def exact_keys(where: str, data: object, model: type, *, optional: Collection[str] = ()) -> dict[str, Any]:
+    """The object as a dict, if its keys are exactly the fields of the dataclass `model`; `optional` ones may lack."""
+    if not isinstance(data, dict):
+        fail(f"{where} must hold a JSON object")
+    known = {item.name for item in fields(model)}
+    for name in data:
+        check(name in known, f"{where} has the unknown key {name!r}")
+    for name in sorted(known.difference(optional)):
+        check(name in data, f"{where} lacks the key {name!r}")
+    return dict(data)
+
+
+def number(name: str, value: object, kind: type, low: float, high: float) -> None:
+    """Raise unless `value` is of that kind and within the bounds."""
+    word = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+    if not isinstance(value, int | float) or not is_kind(value, kind):
+        fail(f"{name} must be {word}, not {value!r}")
+    check(low <= value <= high, f"{name} must be from {low:g} to {high:g}, not {value!r}")
+
+
+def is_kind(value: object, kind: type) -> bool:
+    """Type test in JSON's sense: true is no number, and a whole number may stand for a float."""
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, int | float) if kind is float else isinstance(value, kind)
+
+
+def triple(name: str, value: object, low: float, high: float) -> None:
+    """Raise unless `value` is a tuple of three numbers within the bounds."""
+    if not isinstance(value, tuple) or len(value) != 3:
+        fail(f"{name} must be 3 numbers")
+    for index, item in enumerate(value):
+        number(f"{name}[{index}]", item, float, low, high)
+
+
+def printable(name: str, value: object) -> None:
+    """Raise unless `value` is a text of one line, 1 to 200 characters."""
+    check(
+        isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable(), f"{name} must be 1 to 200 characters"
+    )
+
+
+def matches(name: str, value: object, pattern: re.Pattern[str], what: str) -> None:
+    """Raise unless `value` is a text of that pattern; `what` describes it."""
+    check(is_match(value, pattern), f"{name} must be {what}, not {value!r}")
+
+
+def is_match(value: object, pattern: re.Pattern[str]) -> bool:
+    """Whether `value` is a text of that pattern."""
+    return isinstance(value, str) and len(value) <= 200 and pattern.fullmatch(value) is not None
+
+
+def is_time(value: object) -> bool:
+    """Whether `value` is an ISO 8601 time with a UTC offset."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def check(holds: bool, sentence: str) -> None:
+    """Raise with this clause unless it holds."""
+    if not holds:
+        fail(sentence)
+
+
+def fail(sentence: str) -> NoReturn:
+    """Raise CheckpointError with this clause."""
+    raise CheckpointError(f"The model description is wrong: {sentence}.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not allowed")
