@@ -18,7 +18,8 @@ CARD_KEYS = ("model_name", "description", "version", "submitted_by", "submission
 CARD_LIMIT_BYTES = 1 << 16
 
 STALE_DAYS = 80.0
-"""From this age on a published model wants a successor: the subnet announces that it pays for a model for 90 days."""
+"""From this age on a published model wants a successor."""
+STALE_REASON = "the subnet announces that it will pay for one for 90 days"
 
 DAY_S = 86_400.0
 EARLIEST = 1_700_000_000

@@ -44,6 +44,17 @@ def status_of(error: BaseException) -> int | None:
     return error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
 
 
+def is_absent(error: OperatorError) -> bool:
+    """Whether the hub answered, and said that the repository, revision or file is not there for this token."""
+    return isinstance(
+        error.__cause__,
+        errors.RepositoryNotFoundError
+        | errors.RevisionNotFoundError
+        | errors.EntryNotFoundError
+        | errors.DisabledRepoError,
+    ) or (error.__cause__ is not None and status_of(error.__cause__) in (401, 403, 404))
+
+
 def wait_asked(error: Exception) -> float | None:
     """Seconds after which the hub wants to be asked again, where it said so."""
     if not isinstance(error, errors.HfHubHTTPError):
