@@ -123,6 +123,14 @@ class Batcher(Generic[T]):
             self.withdraw(batch)
         return batch
 
+    def occupy(self, now: float, seconds: float) -> None:
+        """The runner does something else for about so long; the caller reports its end through `finished`."""
+        self._free_at = now + seconds
+
+    def work(self, now: float, coming: int = 0) -> float:
+        """Predicted seconds until an idle runner has computed all that wait, and `coming` more."""
+        return self._drain(len(self._queue) + coming, self._best())
+
     def finished(self, now: float, n: int = 0, seconds: float | None = None) -> None:
         """The running batch of n has ended; `seconds` is what the forward pass took, None when it failed."""
         self.running, self._free_at, self._idle_since = 0, None, now
