@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +29,7 @@ __all__ = [
     "bundled_checkpoint",
     "load_checkpoint",
     "read_config",
+    "require_weights",
     "save_checkpoint",
     "weights_problem",
 ]
@@ -43,7 +45,7 @@ def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
     which knows the architecture.
     """
     config = read_config(folder)
-    weights = _read_weights(folder)
+    weights = require_weights(folder).read_bytes()
     digest = hashlib.sha256(weights).hexdigest()
     if digest != config.sha256:
         raise CheckpointError(
@@ -91,7 +93,16 @@ def save_checkpoint(
     return written
 
 
-def weights_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str | None:
+class Shaped(Protocol):
+    """A tensor, or what a header says of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        ...
+
+
+def weights_problem(expected: Mapping[str, Shaped], state: Mapping[str, Shaped]) -> str | None:
     """Name the first way in which `state` does not fit a model with state `expected`, as a clause; None if it fits."""
     for name in sorted(expected):
         if name not in state:
@@ -99,16 +110,17 @@ def weights_problem(expected: Mapping[str, torch.Tensor], state: Mapping[str, to
     for name in sorted(state):
         if name not in expected:
             return f"the weight {name!r} is not part of this architecture"
-        if state[name].shape != expected[name].shape:
+        if tuple(state[name].shape) != tuple(expected[name].shape):
             return f"the weight {name!r} has shape {list(state[name].shape)}, not {list(expected[name].shape)}"
     return None
 
 
-def _read_weights(folder: Path) -> bytes:
+def require_weights(folder: Path) -> Path:
+    """The weights' file; raises CheckpointError where there is none."""
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}.")
-    return path.read_bytes()
+    return path
 
 
 def _require_finite(state: Mapping[str, torch.Tensor]) -> None:

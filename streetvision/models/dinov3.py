@@ -1,58 +1,25 @@
-"""The model: a timm DINOv3 backbone and a head on CLS and mean patch token, the same module in training and service."""
+"""The model: a vision transformer and a head on its tokens, the same module in training and service."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from streetvision_kernels.head_oracle import head_oracle
 from timm.models.eva import Eva
 from torch import nn
 
-from streetvision.models.checkpoint import load_checkpoint, weights_problem
+from streetvision.models.backbones import Backbone, create_backbone, create_dinov3
+from streetvision.models.checkpoint import load_checkpoint, read_config, require_weights, weights_problem
 from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
+from streetvision.models.folder import WEIGHTS_FILE
+from streetvision.models.header import read_header
+from streetvision.models.heads import build_head, embedding_dim
+from streetvision.models.skeleton import WithoutRandomStart
 
 BUNDLED_ARCHITECTURE = "vit_small_patch16_dinov3"
 BUNDLED_KWARGS: dict[str, int | float | bool] = {"embed_dim": 192, "depth": 12, "num_heads": 3}
-
-
-Head = Callable[..., tuple[torch.Tensor, torch.Tensor]]
-
-
-class PooledHead(nn.Module):
-    """concat(CLS, mean patch token) -> LayerNorm -> linear -> one raw logit. Its parameters stay in float32."""
-
-    def __init__(self, width: int, prefix: int, eps: float) -> None:
-        super().__init__()
-        self.prefix = prefix
-        self.norm = nn.LayerNorm(2 * width, eps=eps)
-        self.fc = nn.Linear(2 * width, 1)
-        nn.init.trunc_normal_(self.fc.weight, std=0.02)
-        nn.init.zeros_(self.fc.bias)
-
-    def forward(
-        self, tokens: torch.Tensor, *, scale: float = 1.0, shift: float = 0.0, fused: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens [N, T, D] -> logits [N] and raw pooled embeddings [N, 2D], float32.
-
-        `fused` takes the Triton kernel for tokens on CUDA; it has no backward.
-        """
-        head: Head = _triton_head() if fused and tokens.is_cuda else head_oracle
-        return head(
-            tokens,
-            self.norm.weight,
-            self.norm.bias,
-            self.fc.weight[0],
-            self.fc.bias,
-            prefix=self.prefix,
-            eps=self.norm.eps,
-            scale=scale,
-            shift=shift,
-        )
 
 
 class StreetVisionNet(nn.Module):
@@ -61,11 +28,11 @@ class StreetVisionNet(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, backbone: Eva, config: ModelConfig) -> None:
+    def __init__(self, backbone: Backbone, config: ModelConfig) -> None:
         super().__init__()
         self.backbone = backbone
         self.input_size = config.input_size
-        self.head = PooledHead(backbone.num_features, backbone.num_prefix_tokens, config.head.eps)
+        self.head = build_head(config.head, backbone.num_features, backbone.num_prefix_tokens)
         self.scale = 1.0 / config.temperature
         self.shift = config.logit_shift
         self.register_buffer("mean", torch.tensor(config.mean).mul(255.0), persistent=False)
@@ -86,12 +53,12 @@ class StreetVisionNet(nn.Module):
         return self.backbone.forward_features(pixels)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised [N, 3, H, W] -> raw logits [N] (no temperature, no threshold) and embeddings [N, 2D], float32."""
+        """Normalised [N, 3, H, W] -> raw logits [N] (no temperature, no threshold) and embeddings [N, E], float32."""
         logits, embeddings = self.head(self.tokens(pixels))
         return logits, embeddings
 
     def forward_uint8(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 [N, H, W, 3] -> calibrated logits [N] (0 decides) and raw pooled embeddings [N, 2D], float32."""
+        """uint8 [N, H, W, 3] -> calibrated logits [N] (0 decides) and raw pooled embeddings [N, E], float32."""
         tokens = self.tokens(self.preprocess(images))
         logits, embeddings = self.head(tokens, scale=self.scale, shift=self.shift, fused=True)
         return logits, embeddings
@@ -102,13 +69,16 @@ class StreetVisionNet(nn.Module):
         The head and the RoPE table keep float32: a bfloat16 table would turn the rotation into another one, and the
         attention casts back to `dtype` after rotating.
         """
-        rope: Any = self.backbone.rope
-        table = getattr(rope, "pos_embed_cached", None)
-        if table is None:
-            raise CheckpointError("The architecture has no DINOv3 RoPE table, so it cannot be served.")
-        table = table.clone()
-        self.backbone.to(dtype=dtype)
-        rope.pos_embed_cached = table
+        if isinstance(self.backbone, Eva):
+            rope: Any = self.backbone.rope
+            table = getattr(rope, "pos_embed_cached", None)
+            if table is None:
+                raise CheckpointError("The architecture has no DINOv3 RoPE table, so it cannot be served.")
+            table = table.clone()
+            self.backbone.to(dtype=dtype)
+            rope.pos_embed_cached = table
+        else:
+            self.backbone.to(dtype=dtype)
         return self.to(device=device).eval().requires_grad_(False)
 
 
@@ -121,19 +91,14 @@ class LoadedModel:
 
 
 def build(config: ModelConfig, *, drop_path_rate: float = 0.0) -> StreetVisionNet:
-    """A randomly initialised network of that description, float32 on the CPU; `drop_path_rate` is for training.
-
-    The image size is fixed at construction, so that timm keeps the RoPE table as a buffer: with a dynamic size it
-    builds the table from CPU tensors in every forward, which a CUDA graph cannot capture.
-    """
-    backbone = _create_backbone(
+    """A randomly initialised network of that description, float32 on the CPU; `drop_path_rate` is for training."""
+    backbone = create_backbone(
         config.architecture,
-        pretrained=False,
-        img_size=config.input_size,
+        config.architecture_kwargs,
+        input_size=config.input_size,
         drop_path_rate=drop_path_rate,
-        **config.architecture_kwargs,
     )
-    expected = 2 * backbone.num_features
+    expected = embedding_dim(config.head, backbone.num_features)
     if config.head.embedding_dim != expected:
         raise CheckpointError(
             f"The model description is wrong: head.embedding_dim is {config.head.embedding_dim}, "
@@ -160,15 +125,25 @@ def load(
 
     A backbone with a fresh head is refused unless `untrained`.
     """
-    config, state = load_checkpoint(folder)
+    config = read_config(folder)
     if config.why_not_servable is not None and not untrained:
         raise CheckpointError(f"The model in {folder} may not serve: {config.why_not_servable}.")
-    net = build(config)
-    problem = weights_problem(net.state_dict(), state)
-    if problem is not None:
-        raise CheckpointError(f"The weights in {folder} do not fit their description: {problem}.")
+    _require_fit(folder, config)
+    config, state = load_checkpoint(folder)
+    with WithoutRandomStart():
+        net = build(config)
     net.load_state_dict(state)
     return LoadedModel(net.for_inference(device, dtype), config)
+
+
+def _require_fit(folder: Path, config: ModelConfig) -> None:
+    """Compare names and shapes before anything large is read or built: a description may claim 200 billion weights."""
+    require_weights(folder)
+    with torch.device("meta"):
+        expected = build(config).state_dict()
+    problem = weights_problem(expected, read_header(folder / WEIGHTS_FILE))
+    if problem is not None:
+        raise CheckpointError(f"The weights in {folder} do not fit their description: {problem}.")
 
 
 def load_backbone_pretrained(net: StreetVisionNet, tag: str, *, file: Path | None = None) -> None:
@@ -179,29 +154,10 @@ def load_backbone_pretrained(net: StreetVisionNet, tag: str, *, file: Path | Non
     """
     overlay = {"file": str(file), "hf_hub_id": None} if file is not None else None
     try:
-        source = _create_backbone(tag, pretrained=True, img_size=net.input_size, pretrained_cfg_overlay=overlay)
+        source = create_dinov3(tag, pretrained=True, img_size=net.input_size, pretrained_cfg_overlay=overlay)
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"The pretrained backbone {tag} could not be loaded ({error}).") from error
     problem = weights_problem(net.backbone.state_dict(), source.state_dict())
     if problem is not None:
         raise CheckpointError(f"The pretrained backbone {tag} does not fit this model: {problem}.")
     net.backbone.load_state_dict(source.state_dict())
-
-
-def _create_backbone(name: str, *, pretrained: bool, **kwargs: Any) -> Eva:  # noqa: ANN401  # passed on to timm
-    try:
-        backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=False, **kwargs)
-    except RuntimeError as error:
-        if "Unknown model" not in str(error):
-            raise
-        raise CheckpointError(f"timm {timm.__version__} does not know the architecture {name!r}.") from error
-    if not isinstance(backbone, Eva):
-        raise CheckpointError(f"timm builds {name!r} as {type(backbone).__name__}, not as the expected Eva.")
-    return backbone
-
-
-def _triton_head() -> Head:
-    """Import the kernel only where it runs: Triton exists on Linux alone."""
-    from streetvision_kernels.head import fused_head
-
-    return fused_head  # type: ignore[no-any-return]  # the kernels' import name carries no types for mypy

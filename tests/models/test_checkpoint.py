@@ -192,7 +192,7 @@ def test_text_that_is_no_description_is_refused(text: str) -> None:
 
 def test_every_key_is_required() -> None:
     data = json.loads(replace(CONFIG, sha256="0" * 64).to_json())
-    for name in data:
+    for name in data.keys() - {"resample"}:  # older descriptions lack it
         rest = {k: v for k, v in data.items() if k != name}
         with pytest.raises(CheckpointError, match=f"lacks the key '{name}'"):
             ModelConfig.from_json(json.dumps(rest))
