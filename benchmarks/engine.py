@@ -34,6 +34,7 @@ class InstantRunner:
 
     version = "instant"
     input_size = 224
+    resize = "squash"
     buckets = (1,)
 
     def warmup(self, buckets: Sequence[int]) -> dict[int, float]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from streetvision.engine.types import (
     DeadlineMissed,
     EngineError,
     ImageArray,
-    Runner,
     RunnerFailure,
     RunnerOutput,
 )
@@ -28,6 +28,8 @@ MISSED = "the deadline passed before the image was computed"
 FAILED = "the model failed on this image"
 TIMER_STEP = 0.0005
 """Seconds; a timer that fires a hair early must not spin."""
+
+Run = Callable[[ImageArray], RunnerOutput]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,14 @@ class Answer:
     version: str
     batch_size: int
     seconds: float
+    """Of the forward pass."""
+    views: int = 1
+
+    @property
+    def probability(self) -> float:
+        """The logit's sigmoid, stable for any finite logit: exp never sees a large positive number."""
+        small = exp(-abs(self.logit))
+        return 1 / (1 + small) if self.logit >= 0 else small / (1 + small)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,19 +62,27 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
+class Pass:
+    """One forward pass that gave what it should."""
+
     output: RunnerOutput
-    version: str
     seconds: float
 
 
 class Dispatcher:
-    """Feeds the runner from the batcher. A failed batch is run again one by one, so that only its culprit fails."""
+    """Feeds one model from its batcher. A failed batch is run again one by one, so that only its culprit fails."""
 
     def __init__(
-        self, runner: Runner, batcher: Batcher[Waiting], metrics: EngineMetrics, clock: Callable[[], float]
+        self,
+        run: Run,
+        version: str,
+        batcher: Batcher[Waiting],
+        metrics: EngineMetrics,
+        clock: Callable[[], float],
     ) -> None:
-        self._runner = runner
+        """`run` is the lane's way to its runner: it outlives neither, so that nothing here keeps a model alive."""
+        self._run = run
+        self._version = version
         self._batcher = batcher
         self._metrics = metrics
         self._clock = clock
@@ -72,7 +90,7 @@ class Dispatcher:
         self._closed: EngineError | None = None
 
     def start(self, thread: Workers) -> None:
-        """Run batches on this thread, on the present event loop."""
+        """Run batches on this thread from now on, on the present event loop; one that runs ends where it began."""
         self._loop = asyncio.get_running_loop()
         self._thread = thread
 
@@ -103,7 +121,7 @@ class Dispatcher:
         batch = self._batcher.next_batch(now)
         if batch:
             images = [ticket.item.image for ticket in batch]
-            done = self._thread.submit(partial(_forward, self._runner, images))
+            done = self._thread.submit(partial(forward, self._run, images))
             done.add_done_callback(partial(self._finish, batch))
         self._arm(self._batcher.next_expiry(now), now)
 
@@ -112,7 +130,7 @@ class Dispatcher:
             self._timer.cancel()
         self._timer = None if expiry is None else self._loop.call_later(max(TIMER_STEP, expiry - now), self._pump)
 
-    def _finish(self, batch: Sequence[Ticket[Waiting]], done: asyncio.Future[_Pass]) -> None:
+    def _finish(self, batch: Sequence[Ticket[Waiting]], done: asyncio.Future[Pass]) -> None:
         error = done.exception()
         self._batcher.finished(self._clock(), len(batch), done.result().seconds if error is None else None)
         if error is None:
@@ -124,12 +142,12 @@ class Dispatcher:
                 _fail(ticket, error)
         self._pump()
 
-    def _answer(self, batch: Sequence[Ticket[Waiting]], done: _Pass) -> None:
+    def _answer(self, batch: Sequence[Ticket[Waiting]], done: Pass) -> None:
         self._metrics.batch(len(batch))
         rows = zip(batch, done.output.logits, done.output.embeddings, strict=True)
         for ticket, logit, embedding in rows:
             if not ticket.item.future.done():
-                answer = Answer(float(logit), embedding.copy(), done.version, len(batch), done.seconds)
+                answer = Answer(float(logit), embedding.copy(), self._version, len(batch), done.seconds)
                 ticket.item.future.set_result(answer)
 
     def _retry(self, batch: Sequence[Ticket[Waiting]]) -> None:
@@ -141,11 +159,11 @@ class Dispatcher:
                 self._batcher.retry_alone(ticket)
 
 
-def _forward(runner: Runner, images: Sequence[ImageArray]) -> _Pass:
-    """On the runner thread: one pass, checked; raises RunnerFailure and nothing else."""
+def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
+    """On the lane's thread: one pass over images [H, W, 3], checked; raises RunnerFailure and nothing else."""
     started = time.perf_counter()
     try:
-        output = runner.run(np.stack(images))
+        output = run(np.stack(images))
     except RunnerFailure as error:
         logger.error("the model failed on a batch of %d: %s", len(images), error)
         raise
@@ -158,7 +176,7 @@ def _forward(runner: Runner, images: Sequence[ImageArray]) -> _Pass:
     if not (np.isfinite(output.logits).all() and np.isfinite(output.embeddings).all()):
         logger.error("the runner gave an answer that is not finite in a batch of %d", len(images))
         raise RunnerFailure(FAILED)
-    return _Pass(output, runner.version, time.perf_counter() - started)
+    return Pass(output, time.perf_counter() - started)
 
 
 def _fail(ticket: Ticket[Waiting], error: BaseException) -> None:

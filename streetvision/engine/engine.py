@@ -1,96 +1,99 @@
-"""The way of an image: admit, decode in a thread, queue, run in a batch, answer. The event loop is never blocked."""
+"""The way of an image: admit, decode in a thread, queue, run in a batch, answer. The event loop is never blocked.
+
+Several models may be alive at once, each in a lane of its own (lanes.py). One is active; another may be the canary,
+which answers a share of the images, and a third the shadow, which sees some of them after the reply. A switch of models
+is a change of the route between two requests: the new lane is warm before it gets one, the old one answers what it
+holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import exp, isfinite
+from math import isfinite
 
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine.batcher import Batcher
-from streetvision.engine.cost import CostModel
-from streetvision.engine.decode import DecodedImage, DecodeLimits, decode, resize_rule
-from streetvision.engine.dispatch import MISSED, Answer, Dispatcher, Waiting
+from streetvision.engine.aftermath import Aftermath
+from streetvision.engine.answering import Answering, Request
+from streetvision.engine.decode import DecodeLimits
+from streetvision.engine.intake import Intake
+from streetvision.engine.lanes import RETIRED, Lane, explained
 from streetvision.engine.metrics import EngineMetrics, EngineStats
-from streetvision.engine.types import (
-    DeadlineMissed,
-    EngineClosed,
-    EngineError,
-    Overloaded,
-    Prediction,
-    Runner,
-    RunnerFailure,
-    Timings,
-)
+from streetvision.engine.outcomes import Listener, Listeners
+from streetvision.engine.preparing import Preparation, Progress
+from streetvision.engine.routing import Route
+from streetvision.engine.types import EngineClosed, EngineError, Prediction, Runner
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
 
-DECODE_MEMORY = 0.1
-"""Weight of the newest image in the average decode time."""
 SHUTTING_DOWN = "the miner is shutting down"
+NOT_STARTED = "the engine has not started"
+RETIRE_GRACE = 5.0
+"""Seconds that a forward pass may take to end when its model is taken down."""
 
 logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Answers images within their deadlines; one instance owns one runner, its thread and the decode threads.
+    """Answers images within their deadlines; one instance owns the decode threads and every lane.
 
-    Bound to the event loop that calls `start`. Deadlines are seconds on `clock`.
+    Bound to the event loop that calls `start`; all methods are called there. Deadlines are seconds on `clock`.
     """
 
     def __init__(
         self,
-        runner: Runner,
+        first: Runner | Callable[[], Runner],
         *,
-        resize: str = "squash",
+        resize: str | None = None,
         limits: DecodeLimits | None = None,
         queue_size: int = 256,
         decode_threads: int = 2,
         registry: CollectorRegistry | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`resize` is the checkpoint's rule; `queue_size` bounds all that waits, decoded or not."""
+        """`first` is the first model, or makes it in a thread when the engine starts; `resize` overrides its rule.
+
+        `queue_size` bounds all that waits for one lane, decoded or not.
+        """
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")
-        self._runner = runner
-        self._threads: list[Workers] = []
-        self._resize = resize_rule(resize)
-        self._limits = limits or DecodeLimits()
-        self._decode_threads = decode_threads
+        self._first: Runner | Callable[[], Runner] | None = first
+        self._resize = resize
+        self._queue_size = queue_size
         self._clock = clock
-        self._cost = CostModel(runner.buckets)
-        self._batcher: Batcher[Waiting] = Batcher(self._cost, capacity=queue_size)
+        self._route: Route | None = None
+        self._lanes: list[Lane] = []
         self._metrics = EngineMetrics(
             registry or CollectorRegistry(),
-            runner.buckets,
-            waiting=lambda: len(self._undecoded) + len(self._batcher),
-            running=lambda: self._batcher.running,
+            waiting=lambda: len(self._intake) + sum(len(lane.batcher) for lane in self._lanes),
+            running=lambda: sum(lane.batcher.running for lane in self._lanes),
+            lanes=lambda: len(self._lanes),
         )
-        self._dispatcher = Dispatcher(runner, self._batcher, self._metrics, clock)
-        self._undecoded: list[float] = []
-        self._decode_seconds = 0.0
+        self._intake = Intake(decode_threads, limits or DecodeLimits(), clock)
+        self._listeners = Listeners()
+        self._aftermath = Aftermath(self._intake, self._quiet, self._listeners, self._metrics, clock)
+        self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
+        self._one_at_a_time = asyncio.Lock()
+        self._preparation: Preparation | None = None
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._closed: str | None = "the engine has not started"
+        self._closed: str | None = NOT_STARTED
 
     async def start(self) -> None:
-        """Warm the runner up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError."""
-        self._decoders = Workers(self._decode_threads, "decode")
-        run_thread = Workers(1, "runner")
-        self._threads = [self._decoders, run_thread]
-        self._dispatcher.start(run_thread)
+        """Warm the first model up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError."""
+        self._intake.open()
         try:
-            await run_thread.submit(self._warm_up)
+            lane = await self._open_first()
         except (EngineError, OperatorError):
             await self.close()
             raise
+        self._route = Route(lane)
         self._closed = None
 
     async def predict(self, jpeg: bytes, *, deadline: float, priority: float) -> Prediction:
@@ -100,19 +103,102 @@ class Engine:
         priority is not finite. A cancelled call leaves the queue.
         """
         with self._accounted():
-            began = self._clock()
-            self._admit(deadline, began)
+            if not isfinite(deadline):
+                raise ValueError("the deadline must be finite")
+            route = self.route
+            return await self._answering.answer(Request(jpeg, deadline, priority, self._clock()), route)
+
+    async def prepare(self, make: Callable[[], Runner], *, progress: Progress | None = None) -> Lane:
+        """Load, compile and warm another model while this one serves; returns its lane, which gets no requests yet.
+
+        `make` runs in a thread that stands back for serving. `progress` hears of each step on the event loop. Raises
+        EngineError or OperatorError; that, and cancelling, leaves serving untouched and frees what was made. One model
+        is prepared at a time, a second call waits.
+        """
+        async with self._one_at_a_time:
+            self._require_open()
+            self._preparation = Preparation(make, self._add_lane, self._quiet, progress)
             try:
-                async with asyncio.timeout(deadline - began):
-                    decoded, seconds = await self._decode(jpeg, deadline)
-                    # The megabytes need not wait for the answer too.
-                    del jpeg
-                    answer = await self._dispatcher.infer(decoded.array, deadline, priority)
-            except TimeoutError:
-                raise DeadlineMissed(MISSED) from None
-            prediction = _prediction(decoded, answer, seconds, self._clock() - began)
-            self._metrics.answer(prediction.timings)
-            return prediction
+                return await self._preparation.run()
+            finally:
+                self._preparation = None
+                self._forget_retired()
+
+    def activate(self, lane: Lane) -> Lane | None:
+        """Send new requests to this lane from now on; returns the lane that was active, None if it is the same.
+
+        The former lane answers what it holds and stays alive, so that activating it again is instant; `retire` ends it.
+        A canary or shadow that is activated loses that role. Raises EngineClosed for a lane that was retired.
+        """
+        self._require_alive(lane)
+        former = self.route.active
+        if lane is former:
+            return None
+        lane.bring_forward()
+        self._route = self.route.with_active(lane)
+        self._aftermath.forget(lane)
+        self._metrics.switch()
+        return former
+
+    async def retire(self, lane: Lane) -> None:
+        """Let a lane answer what it holds, then end its threads and free its memory; ValueError for the active one.
+
+        It is no canary or shadow any more at once. A model that hangs is left behind after seconds, with a warning.
+        """
+        if self._route is not None and self._closed is None:
+            if lane is self._route.active:
+                raise ValueError("the active lane serves: activate another one before retiring it")
+            self._route = self._route.without(lane)
+        self._aftermath.forget(lane)
+        lane.retired = True
+        await lane.released()
+        if not await lane.close(EngineClosed(RETIRED), RETIRE_GRACE):
+            logger.warning(
+                "a thread of model %s did not end within %.1f s and is left behind", lane.version, RETIRE_GRACE
+            )
+        self._forget_retired()
+
+    def canary(self, lane: Lane | None, share: float = 0.0) -> None:
+        """Let this lane answer the images whose sha256 falls under `share`, 0 to 1; None: no canary any more.
+
+        A repeated image goes to the same lane. When the canary fails, or takes more than half of the time left, the
+        active lane answers. Raises ValueError for the active lane or a share out of range, EngineClosed if retired.
+        """
+        self._check_candidate(lane, share)
+        route = self.route
+        self._route = route.without(route.canary) if lane is None else route.with_canary(lane, share)
+        if lane is not None:
+            lane.bring_forward()
+
+    def shadow(self, lane: Lane | None, share: float = 0.0) -> None:
+        """Let this lane see that share of the images, by sha256, after the reply, while the engine has nothing to do.
+
+        None: no shadow any more. At most 64 images wait, more are dropped and counted. Errors as with `canary`.
+        """
+        self._check_candidate(lane, share)
+        route = self.route
+        self._route = route.without(route.shadow) if lane is None else route.with_shadow(lane, share)
+        if route.shadow is not None and route.shadow is not lane:
+            self._aftermath.forget(route.shadow)
+        if lane is not None:
+            lane.bring_back()
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call it on the event loop with the Outcome of every image, after its reply; what it raises is logged."""
+        self._listeners.add(listener)
+
+    @property
+    def route(self) -> Route:
+        """Which lane is active, which one canary or shadow and at what share; raises EngineClosed unless running."""
+        self._require_open()
+        if self._route is None:
+            raise EngineClosed(NOT_STARTED)
+        return self._route
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Every model in memory, oldest first, the one that is being prepared included."""
+        return tuple(self._lanes)
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - running out of time is an answer here
         """Admit nobody more and wait until all are answered; False if some are not after `timeout` seconds."""
@@ -127,19 +213,71 @@ class Engine:
         """Refuse all that wait and end the threads; a forward pass still running after `timeout` is left behind."""
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
-        self._dispatcher.close(closed)
-        ended = await asyncio.gather(*(workers.stop(closed, timeout) for workers in self._threads))
+        await self._aftermath.close()
+        if self._preparation is not None:
+            await self._preparation.abort(closed)
+        lanes = (lane.close(closed, timeout) for lane in self._lanes)
+        ended = await asyncio.gather(self._intake.close(closed, timeout), *lanes)
         if not all(ended):
             logger.warning("a thread did not end within %.1f s and is left behind", timeout)
 
     def stats(self) -> EngineStats:
-        """A snapshot of queues and counts."""
+        """A snapshot of queues and counts, over all lanes."""
         return self._metrics.snapshot(
-            decoding=len(self._undecoded),
-            queued=len(self._batcher),
-            running=self._batcher.running,
-            cost=self._cost.line,
+            decoding=len(self._intake),
+            queued=sum(len(lane.batcher) for lane in self._lanes),
+            running=sum(lane.batcher.running for lane in self._lanes),
+            cost=(0.0, 0.0) if self._route is None else self._route.active.cost.line,
+            lanes=len(self._lanes),
         )
+
+    async def _open_first(self) -> Lane:
+        first, self._first = self._first, None
+        if first is None:
+            raise EngineClosed("the engine was started before")
+        runner = await asyncio.to_thread(explained, first) if callable(first) else first
+        lane = self._add_lane(runner, None, self._resize)
+        seconds = await lane.bring_forward().submit(partial(explained, partial(lane.warm, lane.runner.buckets)))
+        for size, value in seconds.items():
+            lane.cost.seed(size, value)
+        return lane
+
+    def _add_lane(self, runner: Runner, background: Workers | None, resize: str | None = None) -> Lane:
+        lane = Lane(
+            runner,
+            queue_size=self._queue_size,
+            metrics=self._metrics,
+            clock=self._clock,
+            resize=resize,
+            background=background,
+        )
+        self._lanes.append(lane)
+        return lane
+
+    def _forget_retired(self) -> None:
+        self._lanes = [lane for lane in self._lanes if not lane.retired]
+
+    def _check_candidate(self, lane: Lane | None, share: float) -> None:
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"a share must be from 0 to 1, not {share}")
+        if lane is None:
+            return
+        self._require_alive(lane)
+        if lane is self.route.active:
+            raise ValueError("the active lane answers already: it can be neither canary nor shadow")
+
+    async def _quiet(self) -> None:
+        """Wait until no request is in the engine; returns at once when none is."""
+        while self._pending:
+            await self._idle.wait()
+
+    def _require_open(self) -> None:
+        if self._closed is not None:
+            raise EngineClosed(self._closed)
+
+    def _require_alive(self, lane: Lane) -> None:
+        if lane.retired or lane not in self._lanes:
+            raise EngineClosed(RETIRED)
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:
@@ -157,67 +295,3 @@ class Engine:
             self._pending -= 1
             if not self._pending:
                 self._idle.set()
-
-    def _admit(self, deadline: float, now: float) -> None:
-        if not isfinite(deadline):
-            raise ValueError("the deadline must be finite")
-        if self._closed is not None:
-            raise EngineClosed(self._closed)
-        if deadline <= now:
-            raise DeadlineMissed(MISSED)
-        ahead = bisect_right(self._undecoded, deadline)
-        # Only the wait counts, not the decode itself: one slow decode must not make the engine refuse for ever.
-        delay = self._decode_seconds * (ahead // self._decode_threads)
-        self._batcher.admit(now, deadline, ahead=ahead, behind=len(self._undecoded) - ahead, delay=delay)
-
-    async def _decode(self, jpeg: bytes, deadline: float) -> tuple[DecodedImage, float]:
-        insort(self._undecoded, deadline)
-        try:
-            job = partial(self._decode_in_thread, jpeg, deadline)
-            decoded, seconds = await self._decoders.submit(job, urgency=deadline)
-        finally:
-            self._undecoded.remove(deadline)
-        self._decode_seconds += DECODE_MEMORY * (seconds - self._decode_seconds)
-        return decoded, seconds
-
-    def _decode_in_thread(self, jpeg: bytes, deadline: float) -> tuple[DecodedImage, float]:
-        if self._clock() >= deadline:
-            raise DeadlineMissed(MISSED)
-        started = time.perf_counter()
-        try:
-            decoded = decode(jpeg, size=self._runner.input_size, limits=self._limits, resize=self._resize)
-        except MemoryError as error:
-            raise Overloaded("there is no memory for this image now") from error
-        return decoded, time.perf_counter() - started
-
-    def _warm_up(self) -> None:
-        """On the runner thread, as is every later call of the runner."""
-        try:
-            for size, seconds in self._runner.warmup(self._runner.buckets).items():
-                self._cost.seed(size, seconds)
-        except (EngineError, OperatorError):
-            raise
-        except Exception as error:
-            logger.exception("the runner raised %s while warming up", type(error).__name__)
-            raise RunnerFailure("the model failed while warming up") from error
-
-
-def _prediction(decoded: DecodedImage, answer: Answer, decode_seconds: float, total: float) -> Prediction:
-    waited = max(0.0, total - decode_seconds - answer.seconds)
-    return Prediction(
-        probability=_sigmoid(answer.logit),
-        logit=answer.logit,
-        embedding=answer.embedding,
-        model_version=answer.version,
-        views=1,
-        batch_size=answer.batch_size,
-        width=decoded.width,
-        height=decoded.height,
-        timings=Timings(decode=decode_seconds, queue=waited, inference=answer.seconds),
-    )
-
-
-def _sigmoid(logit: float) -> float:
-    """Stable for any finite logit: exp never sees a large positive number."""
-    small = exp(-abs(logit))
-    return 1 / (1 + small) if logit >= 0 else small / (1 + small)

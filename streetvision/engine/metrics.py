@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streetvision.engine.types import Timings
+from streetvision.engine.types import Role, Timings
 
+_SIZES = tuple(2**power for power in range(11))
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -33,7 +34,17 @@ class EngineStats:
     batches: dict[int, int]
     """Forward passes that succeeded, by number of requests in them."""
     cost: tuple[float, float]
-    """(a, b) of the predicted seconds a * n + b of a batch of n."""
+    """(a, b) of the active lane's predicted seconds a * n + b of a batch of n."""
+    lanes: int
+    """Models in memory."""
+    switches: int
+    """Times that another lane became the active one."""
+    canary_fallbacks: int
+    """Requests that the active lane answered because the canary failed."""
+    compared: dict[str, int]
+    """Images computed again after the reply, by the candidate's role (shadow, canary)."""
+    dropped: dict[str, int]
+    """Images that were to be compared but found no room in the queue, by the candidate's role."""
 
 
 class EngineMetrics:
@@ -42,26 +53,42 @@ class EngineMetrics:
     def __init__(
         self,
         registry: CollectorRegistry,
-        buckets: Sequence[int],
         *,
         waiting: Callable[[], int],
         running: Callable[[], int],
+        lanes: Callable[[], int],
     ) -> None:
-        self.answered = self.cancelled = self.retried = 0
+        self.answered = self.cancelled = self.retried = self.switches = self.fallbacks = 0
+        self.compared: Tally[str] = Tally()
+        self.dropped: Tally[str] = Tally()
         self.refusals: Tally[str] = Tally()
         self.batches: Tally[int] = Tally()
         depth = Gauge("streetvision_engine_queue_depth", "Requests waiting, decoded or not", registry=registry)
         depth.set_function(waiting)
         in_flight = Gauge("streetvision_engine_in_flight", "Requests in the forward pass", registry=registry)
         in_flight.set_function(running)
+        alive = Gauge("streetvision_engine_lanes", "Models in memory", registry=registry)
+        alive.set_function(lanes)
         self._batch_size = Histogram(
-            "streetvision_engine_batch_size", "Requests per forward pass", buckets=tuple(buckets), registry=registry
+            "streetvision_engine_batch_size", "Requests per forward pass", buckets=_SIZES, registry=registry
         )
         self._seconds = Histogram(
             "streetvision_engine_seconds", "Seconds of a request", ["stage"], buckets=_SECONDS, registry=registry
         )
         self._refused = Counter(
             "streetvision_engine_refused", "Requests without a prediction, by reason", ["reason"], registry=registry
+        )
+        self._switches = Counter("streetvision_engine_switches", "Changes of the active model", registry=registry)
+        self._fallbacks = Counter(
+            "streetvision_engine_canary_fallbacks",
+            "Requests answered by the active model for a canary",
+            registry=registry,
+        )
+        self._compared = Counter(
+            "streetvision_engine_compared", "Images computed again after the reply", ["role"], registry=registry
+        )
+        self._dropped = Counter(
+            "streetvision_engine_compare_dropped", "Images not compared for want of room", ["role"], registry=registry
         )
         self._stages = {stage: self._seconds.labels(stage) for stage in ("decode", "queue", "inference")}
 
@@ -81,7 +108,29 @@ class EngineMetrics:
         self.refusals[reason] += 1
         self._refused.labels(reason).inc()
 
-    def snapshot(self, *, decoding: int, queued: int, running: int, cost: tuple[float, float]) -> EngineStats:
+    def switch(self) -> None:
+        """Another lane became the active one."""
+        self.switches += 1
+        self._switches.inc()
+
+    def fall_back(self) -> None:
+        """The active lane takes over a request from the canary."""
+        self.fallbacks += 1
+        self._fallbacks.inc()
+
+    def compare(self, role: Role) -> None:
+        """One image was computed again after the reply."""
+        self.compared[role.value] += 1
+        self._compared.labels(role.value).inc()
+
+    def drop(self, role: Role) -> None:
+        """One image was to be computed again and found no room."""
+        self.dropped[role.value] += 1
+        self._dropped.labels(role.value).inc()
+
+    def snapshot(
+        self, *, decoding: int, queued: int, running: int, cost: tuple[float, float], lanes: int
+    ) -> EngineStats:
         """The counts so far, beside the queues as the engine gives them."""
         return EngineStats(
             decoding=decoding,
@@ -93,4 +142,9 @@ class EngineMetrics:
             refused=dict(self.refusals),
             batches=dict(self.batches),
             cost=cost,
+            lanes=lanes,
+            switches=self.switches,
+            canary_fallbacks=self.fallbacks,
+            compared=dict(self.compared),
+            dropped=dict(self.dropped),
         )

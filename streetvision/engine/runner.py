@@ -106,6 +106,11 @@ class TorchRunner:
         return self._model.config.input_size
 
     @property
+    def resize(self) -> str:
+        """How an image becomes square, as the checkpoint says."""
+        return self._model.config.resize
+
+    @property
     def buckets(self) -> tuple[int, ...]:
         """Batch sizes that run without padding, ascending."""
         return self._buckets
@@ -118,11 +123,14 @@ class TorchRunner:
     def warmup(self, buckets: Sequence[int] | None = None) -> dict[int, float]:
         """Compile, capture and time each bucket (None: all); returns seconds of one warm run, by bucket.
 
-        Takes seconds a bucket when compiling; `progress` hears of each. Raises RunnerFailure when the model gives NaN,
-        OperatorError when it cannot be compiled although `compile` insists.
+        No buckets: only set the calling thread up, for one that runs what another warmed. Takes seconds a bucket when
+        compiling; `progress` hears of each. Raises RunnerFailure when the model gives NaN, OperatorError when it cannot
+        be compiled although `compile` insists.
         """
         if self._threads is not None:
             torch.set_num_threads(self._threads)
+        if buckets is not None and not len(buckets):
+            return {}
         wanted = self._buckets if buckets is None else _check_buckets(buckets)
         seconds: dict[int, float] = {}
         # Largest first: the graphs of smaller buckets then fit into the memory that it left.

@@ -22,8 +22,11 @@ class Workers:
     cancelled before its turn is never made. The caller bounds the queue.
     """
 
-    def __init__(self, threads: int, name: str) -> None:
+    def __init__(self, threads: int, name: str, *, begin: Callable[[], None] | None = None) -> None:
+        """Each thread calls `begin` first, which must not raise."""
         self._loop = asyncio.get_running_loop()
+        self._begin = begin
+        self._stopped: Exception | None = None
         self._jobs: PriorityQueue[tuple[float, int, Job | None]] = PriorityQueue()
         self._order = count()
         self._pending: set[asyncio.Future[Any]] = set()
@@ -32,26 +35,37 @@ class Workers:
             threading.Thread(target=self._work, args=(ended,), name=f"{name}-{index}", daemon=True).start()
 
     def submit(self, call: Callable[[], T], *, urgency: float = 0.0) -> asyncio.Future[T]:
-        """Make the call in a thread, lowest `urgency` first; the future ends with its result or its exception."""
+        """Make the call in a thread, lowest `urgency` first; the future ends with its result or its exception.
+
+        After `stop` it ends at once, with what `stop` was given.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._stopped is not None:
+            future.set_exception(self._stopped)
+            return future
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         self._jobs.put((urgency, next(self._order), (call, future)))
         return future
 
-    async def stop(self, error: Exception, grace: float) -> bool:
-        """End each pending future with `error` and the threads after their present call.
+    async def stop(self, error: Exception, grace: float, *, last: Callable[[], None] | None = None) -> bool:
+        """End each pending future with `error` and the threads after their present call, and the call `last`.
 
-        Returns False when a thread has not ended after `grace` seconds.
+        Returns False when a thread has not ended after `grace` seconds; it still ends by itself, `last` included.
         """
+        self._stopped = error
         for future in list(self._pending):
             _settle(future, None, error)
+        if last is not None:
+            self._jobs.put((inf, next(self._order), (last, self._loop.create_future())))
         for _ in self._ended:
             self._jobs.put((inf, next(self._order), None))
         _, late = await asyncio.wait(self._ended, timeout=grace)
         return not late
 
     def _work(self, ended: asyncio.Future[None]) -> None:
+        if self._begin is not None:
+            self._begin()
         while self._make_next_call():
             pass
         self._hand_over(ended, None, None)

@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine import engine as engine_module
+from streetvision.engine import intake as intake_module
+from streetvision.engine import lanes as lanes_module
 from streetvision.engine.decode import DecodedImage, DecodeLimits, decode
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import (
@@ -52,6 +53,7 @@ class GatedRunner:
 
     version = "fake-1"
     input_size = SIDE
+    resize = "squash"
 
     def __init__(self, buckets: tuple[int, ...] = (1, 2, 4, 8)) -> None:
         self.buckets = buckets
@@ -354,10 +356,10 @@ async def test_one_slow_decode_does_not_close_the_engine(monkeypatch: pytest.Mon
         time.sleep(0.6)
         return decode(data, **options)
 
-    monkeypatch.setattr(engine_module, "DECODE_MEMORY", 1.0)
+    monkeypatch.setattr(intake_module, "DECODE_MEMORY", 1.0)
     async with running(GatedRunner()) as engine:
         with monkeypatch.context() as patch:
-            patch.setattr(engine_module, "decode", slow_decode)
+            patch.setattr(lanes_module, "decode", slow_decode)
             await ask(engine)
         assert (await ask(engine, seconds=0.5)).batch_size == 1
 

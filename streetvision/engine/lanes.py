@@ -1,0 +1,249 @@
+"""A lane: one loaded model with all that it needs to answer; several may be alive and none waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from streetvision.engine.batcher import Batcher
+from streetvision.engine.cost import CostModel
+from streetvision.engine.decode import DecodedImage, DecodeLimits, decode, resize_rule
+from streetvision.engine.dispatch import Answer, Dispatcher, Waiting, forward
+from streetvision.engine.metrics import EngineMetrics
+from streetvision.engine.types import (
+    Closing,
+    EngineClosed,
+    EngineError,
+    ImageArray,
+    Role,
+    Runner,
+    RunnerFailure,
+    RunnerOutput,
+)
+from streetvision.engine.workers import Workers
+from streetvision.errors import OperatorError
+
+__all__ = ["Lane", "LaneStats", "Role", "background_workers", "explained"]
+
+T = TypeVar("T")
+
+BACKGROUND_NICE = 15
+"""How far the background thread stands back; a thread can never come forward again without privileges."""
+RETIRED = "this model was taken down"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """A lane at one moment; counts run since it was made."""
+
+    version: str
+    held: int
+    """Requests and comparisons that may still come to it or are in it."""
+    queued: int
+    running: int
+    answered: int
+    failed: int
+    """Images that ended in an EngineError here."""
+    cost: tuple[float, float]
+    """(a, b) of the predicted seconds a * n + b of a batch of n."""
+    retired: bool
+
+
+class Lane:
+    """One model: its runner, cost model, queue, dispatcher and threads. Bound to the event loop that opens it.
+
+    It serves on its foreground thread. A niced background thread, of its own too, warms it up, checks it and computes
+    what it sees as a shadow. A lock keeps two calls of the runner from overlapping when work changes threads.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        queue_size: int,
+        metrics: EngineMetrics,
+        clock: Callable[[], float],
+        resize: str | None = None,
+        background: Workers | None = None,
+    ) -> None:
+        """`resize` overrides the runner's rule; `background` is the thread that loaded the runner, if one did."""
+        self.version = runner.version
+        self.input_size = runner.input_size
+        self.resize = resize_rule(runner.resize if resize is None else resize)
+        self.cost = CostModel(runner.buckets)
+        self.batcher: Batcher[Waiting] = Batcher(self.cost, capacity=queue_size)
+        self._runner: Runner | None = runner
+        self._exclusive = threading.Lock()
+        self._dispatcher = Dispatcher(self._run, runner.version, self.batcher, metrics, clock)
+        self._background = background
+        self._foreground: Workers | None = None
+        self._thread: Workers | None = None
+        self._holders = self._answered = self._failed = 0
+        self._free = asyncio.Event()
+        self._free.set()
+        self.retired = False
+
+    @property
+    def runner(self) -> Runner:
+        """The model; raises EngineClosed after the lane was taken down. Only the lane calls its `run`."""
+        if self._runner is None:
+            raise EngineClosed(RETIRED)
+        return self._runner
+
+    @property
+    def geometry(self) -> tuple[int, str]:
+        """What decoding must give it: images decoded for an equal geometry fit both lanes."""
+        return self.input_size, self.resize
+
+    def decode(self, data: bytes, limits: DecodeLimits) -> DecodedImage:
+        """Bytes to this model's input, in any thread; raises BadImage."""
+        return decode(data, size=self.input_size, limits=limits, resize=self.resize)
+
+    async def infer(self, image: DecodedImage, deadline: float, priority: float) -> Answer:
+        """Queue an image of this geometry, wait for its answer; raises EngineError. Leaves the queue if cancelled."""
+        try:
+            answer = await self._dispatcher.infer(image.array, deadline, priority)
+        except EngineError:
+            self._failed += 1
+            raise
+        self._answered += 1
+        return answer
+
+    async def check(self, images: ImageArray) -> RunnerOutput:
+        """Run uint8 [N, H, W, 3], any N >= 1, on the lane's thread between its batches; raises RunnerFailure.
+
+        For golden images: the output is checked for shape and finiteness, its values are the caller's to judge.
+        """
+        most = self.runner.buckets[-1]
+        thread = self._thread or self.bring_back()
+        parts = [images[start : start + most] for start in range(0, len(images), most)]
+        outputs = [(await thread.submit(partial(forward, self._run, list(part)))).output for part in parts]
+        logits, embeddings = ([getattr(output, name) for output in outputs] for name in ("logits", "embeddings"))
+        return RunnerOutput(np.concatenate(logits), np.concatenate(embeddings))
+
+    def stats(self) -> LaneStats:
+        """A snapshot of queue and counts."""
+        return LaneStats(
+            version=self.version,
+            held=self._holders,
+            queued=len(self.batcher),
+            running=self.batcher.running,
+            answered=self._answered,
+            failed=self._failed,
+            cost=self.cost.line,
+            retired=self.retired,
+        )
+
+    def bring_forward(self) -> Workers:
+        """Compute on the foreground thread from now on: for callers who wait."""
+        if self._foreground is None:
+            self._foreground = Workers(1, "runner")
+        return self._use(self._foreground)
+
+    def bring_back(self) -> Workers:
+        """Compute on the niced background thread from now on: for work that nobody waits for."""
+        if self._background is None:
+            self._background = background_workers()
+            # Its thread has not met the model yet.
+            self._background.submit(partial(self.warm, ()))
+        return self._use(self._background)
+
+    def warm(self, buckets: Sequence[int]) -> dict[int, float]:
+        """On one of the lane's threads: `Runner.warmup`, never beside a forward pass."""
+        with self._exclusive:
+            return self.runner.warmup(buckets)
+
+    def touch(self, bucket: int) -> float:
+        """On one of the lane's threads: run one batch of this size, checked; returns its seconds."""
+        blank = np.zeros((self.input_size, self.input_size, 3), np.uint8)
+        return forward(self._run, [blank] * bucket).seconds
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the lane from being taken down while a request may come to it."""
+        self._holders += 1
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._free.set()
+
+    async def released(self) -> None:
+        """Wait until nobody holds the lane."""
+        await self._free.wait()
+
+    async def close(self, error: EngineError, grace: float) -> bool:
+        """Fail all that wait with `error`, end the threads, free the model; False if a thread outlives `grace`.
+
+        A thread in a long call, such as a compilation, frees the model when that ends; one that hangs never does.
+        """
+        self.retired = True
+        self._dispatcher.close(error)
+        threads = [thread for thread in (self._background, self._foreground) if thread is not None]
+        leave = _LastOneOut(self._runner, len(threads))
+        self._runner = self._thread = self._foreground = self._background = None
+        return all(await asyncio.gather(*(thread.stop(error, grace, last=leave) for thread in threads)))
+
+    def _use(self, thread: Workers) -> Workers:
+        if thread is not self._thread:
+            self._thread = thread
+            self._dispatcher.start(thread)
+        return thread
+
+    def _run(self, images: ImageArray) -> RunnerOutput:
+        with self._exclusive:
+            return self.runner.run(images)
+
+
+class _LastOneOut:
+    """What each thread of a lane calls as it ends: no other being left in it, the last one frees the model."""
+
+    def __init__(self, runner: object, threads: int) -> None:
+        self._runner: object = runner
+        self._threads = threads
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads:
+                return
+        runner = self._runner
+        self._runner = None
+        if isinstance(runner, Closing):
+            explained(runner.close)
+
+
+def explained(call: Callable[[], T]) -> T:
+    """Make a call into a runner; what it raises besides EngineError and OperatorError is logged as a defect of it."""
+    try:
+        return call()
+    except (EngineError, OperatorError):
+        raise
+    except Exception as error:
+        logger.exception("the model raised %s outside of a batch", type(error).__name__)
+        raise RunnerFailure("the model failed while it was made ready") from error
+
+
+def background_workers() -> Workers:
+    """One thread that stands back for all others, and with it what it starts: compilers and torch's own threads."""
+    return Workers(1, "background", begin=_stand_back)
+
+
+def _stand_back() -> None:
+    if sys.platform == "linux":  # elsewhere a priority belongs to the process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
