@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
-from typing import cast, get_args
 
 import numpy as np
 from PIL import Image
@@ -30,13 +29,23 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.types import BadImage, ImageArray
-from streetvision.engine.views import Box, Frame, Look, ResizeRule, plain_look
+from streetvision.engine.views import Box, Frame, Look, plain_look, resize_rule
 from streetvision.models.views import Flip
 
 DRAFT_MARGIN = 1.5
 """Scaled decoding averages blocks; 1.5 times the target leaves bicubic enough to hide that (benchmarks/decode.py)."""
 DRAFT_TOLERANCE = (1.0, 12)
 """Mean and largest difference, in levels of 255, from a full decode of a photo."""
+
+__all__ = [
+    "DRAFT_MARGIN",
+    "DRAFT_TOLERANCE",
+    "DecodeLimits",
+    "DecodedImage",
+    "decode",
+    "decode_looks",
+    "resize_rule",
+]
 
 _BACKGROUND = (255, 255, 255, 255)
 # Called directly: Image.open would try other formats, and its warnings pass through process-wide filters.
@@ -122,13 +131,6 @@ def decode_looks(data: bytes, looks: Callable[[int, int], Sequence[Look]], *, li
         raise BadImage(CORRUPT) from error
     first, *others = (frames[look.frame][_FLIPS[look.flip]] for look in wanted)
     return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others))
-
-
-def resize_rule(name: str) -> ResizeRule:
-    """The rule of that name, as a checkpoint's json gives it; raises ValueError for any other."""
-    if name not in get_args(ResizeRule):
-        raise ValueError(f"unknown resize rule {name!r}: use one of {', '.join(get_args(ResizeRule))}")
-    return cast(ResizeRule, name)
 
 
 def _check(header: Header, limits: DecodeLimits) -> None:

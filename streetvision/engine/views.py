@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from streetvision.models.views import PLAIN, Flip, View
 
@@ -56,6 +56,13 @@ class Pass:
     member: int
     look: Look
     weight: float
+
+
+def resize_rule(name: str) -> ResizeRule:
+    """The rule of that name, as a checkpoint's json gives it; raises ValueError for any other."""
+    if name not in get_args(ResizeRule):
+        raise ValueError(f"unknown resize rule {name!r}: use one of {', '.join(get_args(ResizeRule))}")
+    return cast(ResizeRule, name)
 
 
 def plain_look(width: int, height: int, size: int, rule: ResizeRule) -> Look:

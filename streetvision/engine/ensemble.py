@@ -1,0 +1,120 @@
+"""Several models and views as one Runner: whole for whoever calls `run`, pass by pass for the engine's planner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streetvision.engine.types import Closing, ImageArray, Runner, RunnerOutput
+from streetvision.engine.views import Eye, Pass, ResizeRule, plan_passes, resize_rule
+from streetvision.models.ensemble import EnsembleConfig
+from streetvision.models.views import PLAIN, View
+
+
+class EnsembleRunner:
+    """The members of an ensemble, loaded, and the views that each of them sees.
+
+    As a Runner it has the first member's input: `run` gives the weighted mean of all members' logits on the plain view,
+    and the first member's embeddings. The engine calls the members one by one instead, as many as there is time for.
+    """
+
+    def __init__(self, members: Sequence[Runner], config: EnsembleConfig) -> None:
+        """`members` are in the order of the description, with the same buckets."""
+        if len(members) != len(config.members):
+            raise ValueError(f"{len(config.members)} members are described but {len(members)} were given")
+        if len({member.buckets for member in members}) != 1:
+            raise ValueError("all members must have the same buckets")
+        self.members = tuple(members)
+        self.config = config
+        self.weights = tuple(member.weight for member in config.members)
+        self.views = config.looks
+        self.seconds: tuple[dict[int, float], ...] = tuple({} for _ in members)
+        """Seconds of one warm run, by member and bucket, as `warmup` measured them."""
+
+    @property
+    def version(self) -> str:
+        """Version of the ensemble."""
+        return self.config.version
+
+    @property
+    def input_size(self) -> int:
+        """Side of the first member's input in pixels."""
+        return self.members[0].input_size
+
+    @property
+    def resize(self) -> str:
+        """The first member's resize rule."""
+        return self.members[0].resize
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """Batch sizes of every member."""
+        return self.members[0].buckets
+
+    def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
+        """Warm every member up; returns the first one's seconds by bucket, `seconds` has all. Raises as they do."""
+        seconds = tuple(member.warmup(buckets) for member in self.members)
+        if len(buckets):
+            self.seconds = seconds
+        return seconds[0]
+
+    def run(self, images: ImageArray) -> RunnerOutput:
+        """Run uint8 [N, H, W, 3] of the first member's size through all; members of another size see it resampled."""
+        outputs = [member.run(_resampled(images, member.input_size)) for member in self.members]
+        logits = np.average([output.logits for output in outputs], axis=0, weights=self.weights)
+        return RunnerOutput(logits.astype(np.float32), outputs[0].embeddings)
+
+    def close(self) -> None:
+        """Free every member."""
+        for member in self.members:
+            if isinstance(member, Closing):
+                member.close()
+
+
+def members_of(runner: Runner) -> tuple[Runner, ...]:
+    """What the engine runs pass by pass: an ensemble's members, or the runner itself."""
+    return runner.members if isinstance(runner, EnsembleRunner) else (runner,)
+
+
+def seconds_of(runner: Runner, warm: dict[int, float]) -> tuple[dict[int, float], ...]:
+    """Seconds of one warm run, by member and bucket, once `runner.warmup` has returned `warm`."""
+    return runner.seconds if isinstance(runner, EnsembleRunner) else (warm,)
+
+
+class Sight:
+    """The passes that a runner wants over a picture of any size; holds no model."""
+
+    def __init__(self, runner: Runner, resize: str | None = None) -> None:
+        """`resize` overrides the rule of the first member."""
+        members = members_of(runner)
+        rules: list[ResizeRule] = [resize_rule(member.resize) for member in members]
+        if resize is not None:
+            rules[0] = resize_rule(resize)
+        weights = runner.weights if isinstance(runner, EnsembleRunner) else (1.0,)
+        self.views: tuple[View, ...] = runner.views if isinstance(runner, EnsembleRunner) else (PLAIN,)
+        self.eyes = tuple(
+            Eye(member.input_size, rule, weight) for member, rule, weight in zip(members, rules, weights, strict=True)
+        )
+
+    @property
+    def single(self) -> bool:
+        """Whether there is never more than one pass."""
+        return len(self.eyes) == 1 and self.views == (PLAIN,)
+
+    @property
+    def geometry(self) -> tuple[tuple[Eye, ...], tuple[View, ...]]:
+        """Images prepared for one runner fit another of equal geometry."""
+        return self.eyes, self.views
+
+    def passes(self, width: int, height: int) -> tuple[Pass, ...]:
+        """All passes over a picture of that upright size, in order."""
+        return plan_passes(self.eyes, self.views, width, height)
+
+
+def _resampled(images: ImageArray, size: int) -> ImageArray:
+    """Nearest neighbours: the golden pictures come in any size by the same rule."""
+    if images.shape[1] == size:
+        return images
+    nearest = (np.arange(size) * 2 + 1) * images.shape[1] // (2 * size)
+    return np.ascontiguousarray(images[:, nearest][:, :, nearest])
