@@ -30,7 +30,6 @@ SAME_AFTER = 8
 """Different images with one answer that are suspicious."""
 NEAR_DEADLINE = 0.8
 """Share of the caller's time that the slowest answers may take."""
-MIN_LATE = 3
 ANSWERED, CLOSE, LATE_KIND, FAILED = "answered", "close", "late", "failed"
 """How a request ended; `close` is answered, but near the deadline."""
 
@@ -109,8 +108,8 @@ class Health:
         if len(logits) >= SAME_AFTER and max(logits) - min(logits) < MIN_SPREAD and self._is_news(ANSWERED, CLOSE):
             return f"it gave the same answer to the last {len(logits)} different images"
         late, close, answered = self._counts[LATE_KIND], self._counts[CLOSE], self._answered
-        if late >= MIN_LATE and late > answered and self._is_news(LATE_KIND):
-            return f"{late} requests were too late and only {answered} were answered"
+        if late and self._is_news(LATE_KIND):
+            return f"{late} requests were too late beside {answered} that were answered"
         if answered >= LEAST_KEPT and close > 0.01 * answered and self._is_news(CLOSE):
             return f"{close} of {answered} answers took more than {NEAR_DEADLINE:.0%} of the time that callers give"
         return None

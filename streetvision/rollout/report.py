@@ -16,6 +16,7 @@ from typing import Any
 from streetvision.engine.types import Outcome, Role
 from streetvision.rollout.gates import Look, Stats, standard_error
 from streetvision.rollout.stats import EARLY_Z, quantile, wilson
+from streetvision.subnet import SUBNET
 
 KEPT_SECONDS = 4096
 KEPT_SHIFTS = 8192
@@ -64,11 +65,11 @@ class Report:
         self.share, self.at = share, at
         self.errors: Tally[str] = Tally()
         self._attempts, self._failures, self._pairs = Seen(), Seen(), Seen()
-        self._images = self._failed = self._insane = self._asked = self._late = 0
+        self._images = self.failed = self._insane = self._asked = self._late = 0
         self._active_asked = self._active_late = 0
         self._seconds: deque[float] = deque(maxlen=KEPT_SECONDS)
         self._active_seconds: deque[float] = deque(active_seconds, maxlen=KEPT_SECONDS)
-        self._samples = self._agreed = self._positive = self._active_positive = 0
+        self.samples = self.agreed = self._positive = self._active_positive = 0
         self._shift = self._shift_squares = self._score = 0.0
         self._shifts: deque[float] = deque(maxlen=KEPT_SHIFTS)
         self._range, self._active_range = array("d", (inf, -inf)), array("d", (inf, -inf))
@@ -88,16 +89,16 @@ class Report:
     def stats(self) -> Stats:
         """The numbers for the gates."""
         return Stats(
-            samples=self._samples,
-            agreed=self._agreed,
+            samples=self.samples,
+            agreed=self.agreed,
             look=self._look,
-            mean_shift=self._shift / max(1, self._samples),
-            shift_error=standard_error(self._shift, self._shift_squares, self._samples),
+            mean_shift=self._shift / max(1, self.samples),
+            shift_error=standard_error(self._shift, self._shift_squares, self.samples),
             images=self._images,
-            failed=self._failed,
+            failed=self.failed,
             insane=self._insane,
-            spread=self._range[1] - self._range[0] if self._samples else inf,
-            active_spread=self._active_range[1] - self._active_range[0] if self._samples else inf,
+            spread=self._range[1] - self._range[0] if self.samples else inf,
+            active_spread=self._active_range[1] - self._active_range[0] if self.samples else inf,
             seconds=tuple(sorted(self._seconds)),
             active_seconds=tuple(sorted(self._active_seconds)),
             asked=self._asked,
@@ -108,8 +109,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report for people and for the journal; None where nothing was measured."""
-        samples = self._samples
-        low, high = wilson(self._agreed, samples, EARLY_Z)
+        samples = self.samples
+        low, high = wilson(self.agreed, samples, EARLY_Z)
         return {
             "role": self.role.value,
             "version": self.version,
@@ -118,8 +119,8 @@ class Report:
             "since": self.at,
             "images": self._images,
             "samples": samples,
-            "agreed": self._agreed,
-            "agreement": self._agreed / samples if samples else None,
+            "agreed": self.agreed,
+            "agreement": self.agreed / samples if samples else None,
             "agreement_between": [low, high] if samples else None,
             "positive": self._positive,
             "active_positive": self._active_positive,
@@ -127,13 +128,13 @@ class Report:
             "score_shift": self._mean(self._score),
             "latency": _latency(self._seconds),
             "active_latency": _latency(self._active_seconds),
-            "failed_images": self._failed,
+            "failed_images": self.failed,
             "errors": dict(self.errors),
             "late": self._late,
         }
 
     def _mean(self, total: float) -> float | None:
-        return total / self._samples if self._samples else None
+        return total / self.samples if self.samples else None
 
     def _feed_active(self, outcome: Outcome) -> None:
         if outcome.comparison:
@@ -151,7 +152,7 @@ class Report:
         self._late += error in LATE
         if error is None or error in MODEL_FAULTS:
             self._images += self._attempts.add(outcome.image_key)
-            self._failed += error is not None and self._failures.add(outcome.image_key)
+            self.failed += error is not None and self._failures.add(outcome.image_key)
             self._insane += error is None and not _sane(outcome)
         if outcome.inference is not None:
             self._seconds.append(outcome.inference)
@@ -163,7 +164,7 @@ class Report:
         if other.version != self.against or not self._pairs.add(outcome.image_key):
             return
         probability, logit = outcome.probability or 0.0, outcome.logit or 0.0
-        self._count_decision(probability >= 0.5, other.probability >= 0.5)
+        self._count_decision(probability > SUBNET.threshold, other.probability > SUBNET.threshold)
         shift = abs(probability - other.probability)
         self._shift += shift
         self._shift_squares += shift * shift
@@ -173,13 +174,13 @@ class Report:
         _widen(self._active_range, other.logit)
 
     def _count_decision(self, own: bool, active: bool) -> None:
-        self._samples += 1
-        self._agreed += own == active
+        self.samples += 1
+        self.agreed += own == active
         self._positive += own
         self._active_positive += active
-        if self._samples == self._next_look:
+        if self.samples == self._next_look:
             number = 0 if self._look is None else self._look.number + 1
-            self._look = Look(number, self._samples, self._agreed)
+            self._look = Look(number, self.samples, self.agreed)
             self._next_look *= 2
 
 

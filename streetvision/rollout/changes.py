@@ -1,0 +1,190 @@
+"""The steps that operations and automatic decisions share: admit, make ready, switch, try, end a trial, go back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streetvision.engine.types import Role
+from streetvision.errors import OperatorError
+from streetvision.models.registry import Registry
+from streetvision.models.versions import ModelVersion
+from streetvision.rollout.books import BY_OPERATOR, Books
+from streetvision.rollout.history import same, ways_back
+from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load
+from streetvision.rollout.policy import Policy
+from streetvision.rollout.report import Report
+from streetvision.rollout.served import Candidate, Served
+from streetvision.rollout.stage import Stage
+
+if TYPE_CHECKING:
+    from streetvision.engine.engine import Engine
+    from streetvision.engine.lanes import Lane
+
+T = TypeVar("T")
+Result = dict[str, Any]
+"""What was done, as JSON: `version`, `active`, `sentence` and more."""
+
+logger = logging.getLogger(__name__)
+
+
+class Changes:
+    """Call these inside the turnstile. They raise OperatorError, and then the serving model serves as before."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        open_runner: OpenRunner,
+        *,
+        stage: Stage,
+        books: Books,
+        policy: Policy,
+        named: ModelVersion | None,
+        over: str,
+    ) -> None:
+        self._engine, self._registry, self._open_runner = engine, registry, open_runner
+        self._stage, self._books, self._policy = stage, books, policy
+        self._named, self._over = named, over
+
+    async def admit(self, version: str, *, marked_too: bool) -> ModelVersion:
+        """The version, if it is intact, may serve, does not serve already, and is not marked (unless `marked_too`)."""
+        model = await asyncio.to_thread(self._registry.servable, version)
+        if same(model, self._stage.active.model):
+            raise OperatorError(f"Version {version} serves already.")
+        mark = self._books.marks.get(version, model.sha256)
+        if mark is not None and not marked_too:
+            raise OperatorError(
+                f"Version {version} was rolled back at {mark.at} ({mark.why}): look at it as a shadow, or put it on by "
+                f"hand with `streetvision models promote {version}`."
+            )
+        return model
+
+    async def make_ready(self, model: ModelVersion, how: str, progress: Progress) -> Served:
+        """Load and check a model, or check the standby if it is that one; a refusal is written down."""
+        try:
+            return Served(model, await self._lane(model, progress))
+        except ModelProblem as problem:
+            await self._books.note("refused", model.version, f"{how}: {problem}", by=BY_OPERATOR)
+            raise OperatorError(
+                f"Version {model.version} {problem}; version {self._stage.active.version} goes on serving."
+            ) from problem
+
+    async def switch(self, new: Served, event: str, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+        """Make a ready model active; details go into the journal as evidence."""
+        return await _to_the_end(self._switch(new, event, why, by, details))
+
+    def try_out(self, served: Served, role: Role, share: float, active_seconds: tuple[float, ...]) -> None:
+        """Begin a trial, or begin it anew in another role or with another share."""
+        active = self._stage.active
+        report = Report(
+            role,
+            served.lane.version,
+            active.lane.version,
+            share=share,
+            at=self._books.time(),
+            first_look=self._policy.gates.min_samples,
+            active_seconds=active_seconds,
+        )
+        self._stage.try_out(Candidate(served, role, share, report))
+
+    async def end_trial(self, candidate: Candidate, event: str, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+        """Take the candidate out and write down what it has shown."""
+        self._stage.end_trial()
+        report = candidate.report.to_json()
+        await self._books.note(event, candidate.served.version, why, by=by, report=report, **details)
+        sentence = f"Version {candidate.served.version} is no longer tried; {self._stage.active.version} serves alone."
+        return self.result(candidate.served.version, sentence, report=report)
+
+    async def ways_back(self) -> list[ModelVersion]:
+        """The versions that a rollback may go to, best first."""
+        standby = self._stage.standby
+        return await asyncio.to_thread(
+            ways_back,
+            self._registry,
+            self._books.marks,
+            self._stage.active.model,
+            standby=None if standby is None else standby.served.model,
+            named=self._named,
+            over=self._over,
+        )
+
+    async def go_back(self, why: str, by: str, progress: Progress) -> Result:
+        """Put the last good version on that passes its check, and mark the one that is left as bad."""
+        sick, problems = self._stage.active, []
+        for model in await self.ways_back():
+            try:
+                new = Served(model, await self._lane(model, progress))
+            except ModelProblem as problem:
+                problems.append(f"{model.version} {problem}")
+                continue
+            await _to_the_end(self._leave(sick, new, why, by))
+            return self.result(new.version, f"Version {new.version} serves again; {sick.version} was taken off: {why}.")
+        tried = "; ".join(problems) or "no other version has served before"
+        raise OperatorError(f"There is no good version to go back to ({tried}): {sick.version} goes on serving.")
+
+    def result(self, version: str, sentence: str, **more: Any) -> Result:  # noqa: ANN401 - JSON values
+        """What an operation answers."""
+        return {"version": version, "active": self._stage.active.version, "sentence": sentence, **more}
+
+    async def _switch(self, new: Served, event: str, why: str, by: str, details: dict[str, Any]) -> Result:
+        try:
+            old = await self._stage.switch(new, f"{event} by {by}: {why}"[:200])
+        except OperatorError as error:
+            self._stage.dismiss_unless_kept(new.lane)
+            sentence = (
+                f"Version {new.version} was not put on, and {self._stage.active.version} goes on serving: {error}"
+            )
+            await self._books.note("failed", new.version, sentence, by=by)
+            raise OperatorError(sentence) from error
+        if by == BY_OPERATOR:
+            await self._books.clear_mark(new.model)
+        self._books.metrics.serve(new.version)
+        await self._books.note(event, new.version, why, by=by, before=old.version, **details)
+        return self.result(
+            new.version, f"Version {new.version} serves; {old.version} was taken off.", before=old.version
+        )
+
+    async def _leave(self, sick: Served, new: Served, why: str, by: str) -> None:
+        candidate = self._stage.candidate
+        if candidate is not None:
+            await self.end_trial(
+                candidate, "stopped", f"{sick.version} was rolled back, with which it was compared", by=by
+            )
+        await self._stage.switch(new, f"rollback by {by}: {why}"[:200], failed=True)
+        await self._books.mark(sick.model, why)
+        self._books.metrics.serve(new.version)
+        await self._books.note("rollback", sick.version, why, by=by, to=new.version)
+
+    async def _lane(self, model: ModelVersion, progress: Progress) -> Lane:
+        standby = self._stage.standby
+        if standby is not None and same(standby.served.model, model):
+            progress({"stage": "check", "done": 0, "total": 1})
+            await check(standby.served.lane, model, self._policy.too_slow_s)
+            return standby.served.lane
+        try:
+            return await self._load(model, progress)
+        except OutOfMemory:
+            if self._stage.standby is None:
+                raise
+            logger.warning(
+                "models: memory is short, so %s is no longer kept loaded", self._stage.standby.served.version
+            )
+            self._stage.drop_standby()
+            await self._stage.freed()
+            return await self._load(model, progress)
+
+    async def _load(self, model: ModelVersion, progress: Progress) -> Lane:
+        return await load(self._engine, self._open_runner, model, progress, self._policy.too_slow_s)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Once begun it is finished, cancelled or not: lanes, pointer and journal must not tell different stories."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -1,0 +1,240 @@
+"""The state machine of swap, shadow, canary, promotion and rollback, above the engine's lanes and the registry.
+
+    swap      open -> prepare -> golden check -> activate -> pointer written -> former one on standby -> freed
+    shadow    a candidate sees images after the reply; gates end it, or write down that it has passed
+    canary    a candidate answers a share of the images; gates promote it or roll it back
+    health    a serving model that falls sick is rolled back to the last good one, and marked
+
+A failure at any step leaves the serving model serving. A version that was rolled back takes no traffic until an
+operator promotes it by hand, so that nothing goes back and forth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from streetvision.engine.types import EngineError, Role
+from streetvision.errors import OperatorError
+from streetvision.models.registry import Registry
+from streetvision.models.versions import ModelVersion
+from streetvision.rollout.books import BY_OPERATOR, Books
+from streetvision.rollout.changes import Changes, Result
+from streetvision.rollout.gates import judge
+from streetvision.rollout.history import same
+from streetvision.rollout.loading import OpenRunner, Progress, silent
+from streetvision.rollout.operation import Operation, Turnstile
+from streetvision.rollout.policy import Policy
+from streetvision.rollout.served import Candidate, Served
+from streetvision.rollout.stage import Stage
+from streetvision.rollout.watch import Watch
+
+if TYPE_CHECKING:
+    from streetvision.engine.engine import Engine
+
+__all__ = ["ModelManager", "Progress", "Result"]
+
+TICK_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class ModelManager:
+    """Changes models of a running engine. All methods are called on the engine's event loop.
+
+    Operations raise OperatorError with one sentence, and then the serving model serves as before. One runs at a time.
+    `progress` hears of steps as mappings with `stage`, `done` and `total`, on the event loop.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        open_runner: OpenRunner,
+        books: Books,
+        *,
+        start: ModelVersion,
+        named: ModelVersion | None,
+        over: str,
+        policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Make it when the engine has started. `start` is the model that serves, `named` what --model stands for.
+
+        `over` is the value of --model; `open_runner` loads a version, in a thread.
+        """
+        self._policy, self._books, self._clock, self._sleep = policy, books, clock, sleep
+        self._turnstile = Turnstile(clock)
+        self._stage = Stage(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
+        self._changes = Changes(
+            engine, registry, open_runner, stage=self._stage, books=books, policy=policy, named=named, over=over
+        )
+        self._watch = Watch(self._stage, self._changes, self._turnstile, books=books, policy=policy, clock=clock)
+        books.metrics.serve(start.version)
+        engine.add_listener(self._watch.feed)
+
+    @property
+    def active(self) -> str:
+        """The version that serves."""
+        return self._stage.active.version
+
+    async def swap(self, version: str, progress: Progress = silent) -> Result:
+        """Load a version beside the serving one, check it, switch to it between two requests."""
+        return await self._put_on(version, "swap", progress, marked_too=False)
+
+    async def promote(self, version: str | None = None, progress: Progress = silent) -> Result:
+        """Make the candidate active whatever its gates say; or a version, even one that was rolled back."""
+        candidate = self._stage.candidate
+        if version is None and candidate is None:
+            raise OperatorError("Nothing is tried at the moment: name the version to promote.")
+        if candidate is None or version not in (None, candidate.served.version):
+            return await self._put_on(str(version), "promote", progress, marked_too=True)
+        async with self._turnstile.enter("the promotion"):
+            candidate = self._tried()
+            progress({"stage": "switch", "done": 1, "total": 1})
+            report = candidate.report.to_json()
+            return await self._changes.switch(
+                candidate.served, "promote", "promoted by hand", by=BY_OPERATOR, report=report
+            )
+
+    async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> Result:
+        """Let a version look at that share of the images (0 to 1) after the reply, and report."""
+        share = self._policy.shadow_share if share is None else share
+        return await self._try_out(version, Role.SHADOW, share, progress)
+
+    async def canary(self, version: str, share: float | None = None, progress: Progress = silent) -> Result:
+        """Let a version answer that share of the images (0 to 1), until its gates promote it or roll it back."""
+        share = self._policy.canary_share if share is None else share
+        return await self._try_out(version, Role.CANARY, share, progress)
+
+    async def stop_shadow(self) -> Result:
+        """End the trial, shadow or canary, without a verdict on it."""
+        async with self._turnstile.enter("the end of the trial"):
+            return await self._changes.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
+
+    async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> Result:
+        """Take the canary out of the traffic, or go back to the last good version; what is left is marked bad."""
+        async with self._turnstile.enter("the rollback") as operation:
+            candidate = self._stage.candidate
+            if candidate is None or candidate.role is Role.SHADOW:
+                return await self._changes.go_back(why, BY_OPERATOR, _watched(operation, progress))
+            await self._books.mark(candidate.served.model, why)
+            return await self._changes.end_trial(candidate, "rollback", why, by=BY_OPERATOR)
+
+    def status(self) -> Result:
+        """Everything about models at this moment, as JSON."""
+        stage, now = self._stage, self._clock()
+        standby, candidate = stage.standby, stage.candidate
+        health = self._watch.health.to_json()
+        return {
+            "active": {**_names(stage.active), "for_s": now - stage.since, "health": health},
+            "standby": None if standby is None else {**_names(standby.served), "left_s": standby.until - now},
+            "candidate": None if candidate is None else self._describe(candidate),
+            "operation": _operation(self._turnstile.current, now),
+            "stuck": self._watch.stuck,
+            "bad": {version: {"why": mark.why, "at": mark.at} for version, mark in self._books.marks.all().items()},
+            "decisions": self._books.recent,
+        }
+
+    async def run(self) -> None:
+        """Look after health, gates and standby once a second, for ever."""
+        while True:
+            await self.tick()
+            await self._sleep(TICK_S)
+
+    async def tick(self) -> None:
+        """One look; problems that an operator can act on are logged and do not end `run`."""
+        try:
+            await self._watch.look()
+        except (OperatorError, EngineError) as error:
+            logger.error("models: %s", error)
+        if self._turnstile.current is None and (version := self._stage.expire()) is not None:
+            logger.info("models: %s is no longer kept loaded", version)
+        self._books.metrics.look_at(self._stage.candidate)
+
+    async def freed(self) -> None:
+        """Wait until the memory of every model that was taken off is free; the standby is kept."""
+        await self._stage.freed()
+
+    async def close(self) -> None:
+        """Stop what runs, and write down that a trial ended with the miner. Call it before the engine closes."""
+        await self._turnstile.stop("the miner is shutting down")
+        candidate = self._stage.candidate
+        if candidate is not None:
+            await self._changes.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
+
+    async def _put_on(self, version: str, how: str, progress: Progress, *, marked_too: bool) -> Result:
+        async with self._turnstile.enter(f"the {how} to {version}") as operation:
+            self._require_no_trial_but(None)
+            model = await self._changes.admit(version, marked_too=marked_too)
+            watched = _watched(operation, progress)
+            new = await self._changes.make_ready(model, how, watched)
+            watched({"stage": "switch", "done": 1, "total": 1})
+            return await self._changes.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
+
+    async def _try_out(self, version: str, role: Role, share: float, progress: Progress) -> Result:
+        if not 0.0 < share <= 1.0:
+            raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
+        async with self._turnstile.enter(f"the {role.value} of {version}") as operation:
+            self._require_no_trial_but(version)
+            model = await self._changes.admit(version, marked_too=role is Role.SHADOW)
+            tried = self._stage.candidate
+            if tried is not None and same(tried.served.model, model):
+                served = tried.served
+            else:
+                served = await self._changes.make_ready(model, role.value, _watched(operation, progress))
+            self._changes.try_out(served, role, share, self._watch.health.seconds)
+            await self._books.note(role.value, version, "started by hand", by=BY_OPERATOR, share=share)
+            return self._changes.result(
+                version, f"Version {version} is tried as {role.value} on {share:.1%} of images."
+            )
+
+    def _tried(self) -> Candidate:
+        if self._stage.candidate is None:
+            raise OperatorError("Nothing is tried at the moment.")
+        return self._stage.candidate
+
+    def _require_no_trial_but(self, version: str | None) -> None:
+        tried = self._stage.candidate
+        if tried is not None and tried.served.version != version:
+            raise OperatorError(
+                f"Version {tried.served.version} is tried as {tried.role.value}: promote it, roll it back or "
+                "stop it first."
+            )
+
+    def _describe(self, candidate: Candidate) -> Result:
+        verdict = judge(candidate.report.stats(), self._policy.gates)
+        return {
+            **_names(candidate.served),
+            "role": candidate.role.value,
+            "share": candidate.share,
+            "passed": candidate.passed,
+            "verdict": verdict.decision.value,
+            "evidence": list(verdict.evidence),
+            "report": candidate.report.to_json(),
+        }
+
+
+def _names(served: Served) -> Result:
+    model = served.model
+    return {"version": model.version, "name": model.name, "sha256": model.sha256, "source": model.source}
+
+
+def _operation(operation: Operation | None, now: float) -> Result | None:
+    if operation is None:
+        return None
+    return {"name": operation.name, "for_s": now - operation.since, "step": dict(operation.step)}
+
+
+def _watched(operation: Operation, progress: Progress) -> Progress:
+    """Progress that the status shows too."""
+
+    def tell(step: Mapping[str, Any]) -> None:
+        operation.step = step
+        progress(step)
+
+    return tell
