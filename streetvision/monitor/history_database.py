@@ -179,5 +179,6 @@ def _dump(bucket: TrafficBucket) -> str:
 
 
 def _load(start: float, span: float, body: str) -> TrafficBucket:
-    found = json.loads(body)
-    return TrafficBucket(start, span, **{n: tuple(v) if isinstance(v, list) else v for n, v in found.items()})
+    found: dict[str, Any] = json.loads(body)
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+    return TrafficBucket(start, span, **values)

@@ -139,6 +139,14 @@ class Observation:
         return tuple(last.values())
 
     @cached_property
+    def _began(self) -> Mapping[int, float]:
+        return {point.epoch: point.time for point in reversed(self.points)}
+
+    def began(self, epoch: int) -> float:
+        """Unix seconds of the first point of an epoch; KeyError for one that is not in the history."""
+        return self._began[epoch]
+
+    @cached_property
     def own_epochs(self) -> tuple[HistoryPoint, ...]:
         """Epochs of the present registration that gave it something to be judged by, oldest first; maybe none."""
         latest = self.latest

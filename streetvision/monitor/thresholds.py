@@ -26,6 +26,9 @@ class Thresholds:
     idle_factor: float = 2.0
     """Times the longest usual pause between weights of the last week."""
 
+    idle_most_tempos: float = 6.0
+    """However slow this subnet's validators usually are: a long halt must not teach that halts are usual."""
+
     # -- registration --------------------------------------------------------------------------------------------------
     risk_critical_days: float = 1.0
     """Estimated time left: within a day there is one working evening to act."""

@@ -1,0 +1,138 @@
+"""What several rules and the diagnosis ask: is the subnet halted, is this silence longer than usual. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK, Thresholds
+from streetvision.monitor.traffic import Traffic
+from streetvision.monitor.wording import duration, plural, share
+
+LATE_REASONS = frozenset({"late", "deadline", "overloaded", "slow_body"})
+"""Refusals that mean: no time was left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """No miner earns, whatever it does."""
+
+    kind: Literal["burned", "idle"]
+    since: float
+    evidence: tuple[str, ...]
+
+
+def halt_of(seen: Observation, limits: Thresholds) -> Halt | None:
+    """The halt that holds now: validators burn everything, or give no weights at all."""
+    if seen.latest is None:
+        return None
+    return _burned(seen, limits) or _idle(seen, seen.latest, limits)
+
+
+def _burned(seen: Observation, limits: Thresholds) -> Halt | None:
+    """Starts with one burned epoch and ends after some epochs in a row well below: a flapping share is one halt."""
+    since: float | None = None
+    calm = burned = epochs = 0
+    for point in seen.epochs:
+        if point.burn_share >= limits.halted_burn:
+            since = seen.began(point.epoch) if since is None else since
+            calm = 0
+            burned += 1
+        elif since is not None:
+            calm = calm + 1 if point.burn_share < limits.resumed_burn else 0
+            if calm >= limits.resumed_epochs:
+                since, burned, epochs = None, 0, 0
+        epochs += since is not None
+    if since is None or seen.latest is None:
+        return None
+    now = seen.latest
+    sentences = [
+        f"{share(now.burn_share)} of the miners' incentive goes to the owner's UIDs and is burned.",
+        f"{burned} of the last {plural(epochs, 'tempo')} were burned; {now.paid_miners} of {now.miners} miners earn.",
+    ]
+    return Halt("burned", since, tuple(sentences))
+
+
+def usual_weights_age(seen: Observation, limits: Thresholds) -> float:
+    """Blocks without any validator's weights beyond which validators count as idle on this subnet."""
+    latest = seen.latest
+    tempo = latest.tempo if latest else 360
+    ages = [p.weights_age for p in seen.points if p.weights_age is not None and p.time >= seen.now - 7 * DAY]
+    learned = limits.idle_factor * 2 * median(ages) if ages else 0.0
+    return min(max(limits.idle_tempos * tempo, learned), limits.idle_most_tempos * tempo)
+
+
+def _idle(seen: Observation, latest: HistoryPoint, limits: Thresholds) -> Halt | None:
+    if latest.validators == 0:
+        return Halt("idle", latest.time, ("No validator with a permit and stake is left on the subnet.",))
+    age, most = latest.weights_age or 0, usual_weights_age(seen, limits)
+    if age <= most:
+        return None
+    seconds = age * SECONDS_PER_BLOCK
+    sentence = (
+        f"None of {plural(latest.validators, 'validator')} with stake has set weights for {age} blocks "
+        f"({duration(seconds)}); usual here are at most {most:.0f}."
+    )
+    return Halt("idle", latest.time - seconds, (sentence,))
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long nobody has asked, against what is usual."""
+
+    seconds: float
+    since: float
+    """The last request, or when we began to listen."""
+    ever: bool
+    """Whether any request is on record."""
+    expected: float | None
+    """Requests that usually come in this time at this time of day; None while too little is known."""
+    usual_gap: float | None
+    """The longest usual pause at this time of day, seconds."""
+    unusual: bool
+
+
+def silence_of(seen: Observation, limits: Thresholds) -> Silence | None:
+    """The silence since the last request; None when no miner is listening."""
+    traffic = seen.traffic
+    if traffic.listening_since is None:
+        return None
+    last = traffic.last_request
+    since = max(traffic.listening_since, last or 0.0)
+    length = max(0.0, seen.now - since)
+    if length < limits.silence_s:
+        return Silence(length, since, last is not None, None, None, unusual=False)
+    expected, gap = _usual(traffic, since, seen.now)
+    if expected is None or gap is None:
+        unusual = length >= limits.silence_blind_s
+    else:
+        unusual = expected >= limits.silence_expected and length >= limits.silence_factor * gap
+    return Silence(length, since, last is not None, expected, gap, unusual)
+
+
+def _usual(traffic: Traffic, since: float, now: float) -> tuple[float | None, float | None]:
+    """Requests expected in [since, now) and the longest usual gap around now, from the same hours of past days."""
+    since = max(since, now - DAY)
+    counts, gaps = [], []
+    for days in range(1, 8):
+        then = traffic.between(since - days * DAY, now - days * DAY)
+        if sum(b.span for b in then) >= 0.5 * (now - since):
+            counts.append(sum(b.requests for b in then))
+            around = traffic.between(now - days * DAY - HOUR, now - days * DAY + HOUR)
+            gaps.append(max((b.longest_gap for b in around), default=0.0))
+    if counts:
+        gaps.sort()
+        return median(counts), gaps[-2] if len(gaps) >= 3 else gaps[-1]
+    return _usual_today(traffic, since, now)
+
+
+def _usual_today(traffic: Traffic, since: float, now: float) -> tuple[float | None, float | None]:
+    """The same from the hours before this silence, while there is no other day to compare with."""
+    before = traffic.between(since - DAY, since)
+    requests, heard = sum(b.requests for b in before), sum(b.span for b in before)
+    if heard < HOUR or requests == 0:
+        return None, None
+    return requests / heard * (now - since), max(b.longest_gap for b in before)

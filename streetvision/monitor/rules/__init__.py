@@ -1,0 +1,39 @@
+"""The rules, in the order in which an operator should read their findings."""
+
+from __future__ import annotations
+
+from streetvision.monitor.finding import Finding
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.rules.chain import CHAIN_RULES
+from streetvision.monitor.rules.earning import EARNING_RULES
+from streetvision.monitor.rules.endpoint import ENDPOINT_RULES
+from streetvision.monitor.rules.machine import MACHINE_RULES
+from streetvision.monitor.rules.model import MODEL_RULES
+from streetvision.monitor.rules.registration import REGISTRATION_RULES
+from streetvision.monitor.rules.requests import REQUEST_RULES
+from streetvision.monitor.rules.rule import Rule
+from streetvision.monitor.rules.scores import SCORE_RULES
+from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
+
+RULES: tuple[Rule, ...] = (
+    *REGISTRATION_RULES,
+    *EARNING_RULES,
+    *ENDPOINT_RULES,
+    *REQUEST_RULES,
+    *SCORE_RULES,
+    *CHAIN_RULES,
+    *MODEL_RULES,
+    *MACHINE_RULES,
+)
+"""All of them; codes are unique."""
+
+
+def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
+    """What is wrong now, the gravest first, else in the rules' order. Pure."""
+    found = [finding for rule in RULES for finding in rule.judge(seen, limits)]
+    return tuple(sorted(found, key=lambda finding: -finding.severity))
+
+
+def rule_of(code: str) -> Rule:
+    """The rule with this code; KeyError for an unknown one."""
+    return {rule.code: rule for rule in RULES}[code]

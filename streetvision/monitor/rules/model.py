@@ -1,0 +1,99 @@
+"""Rules about the model that answers and the card that it is submitted with."""
+
+from __future__ import annotations
+
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.rules.rule import Rule
+from streetvision.monitor.thresholds import DAY, Thresholds
+from streetvision.monitor.wording import moment
+
+
+def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
+    """The model nears the end of its reward window."""
+    model = seen.model
+    if model is None or model.created is None:
+        return []
+    days = (seen.now - model.created) / DAY
+    if days < limits.model_days:
+        return []
+    left = limits.model_critical_days - days
+    window = f"{left:.0f} days before its reward decays" if left > 0 else "past its reward window"
+    return [
+        Finding(
+            code="model_old",
+            severity=Severity.WARNING if left > 0 else Severity.CRITICAL,
+            title=f"the model is {days:.0f} days old, {window}",
+            evidence=(
+                f"{model.name} {model.version} was submitted {moment(model.created)}; models are announced to earn for "
+                f"{limits.model_critical_days:.0f} days, then less.",
+            ),
+            remedy="Train or choose a newer model and submit it: streetvision models publish (docs/models.md).",
+            since=model.created + limits.model_days * DAY,
+            data={"days": round(days, 1), "version": model.version},
+        )
+    ]
+
+
+def card_foreign(seen: Observation, limits: Thresholds) -> list[Finding]:
+    """The card names another hotkey: the submission counts for somebody else."""
+    model = seen.model
+    if model is None or model.card_hotkey is None or model.card_hotkey == seen.hotkey:
+        return []
+    where = f" ({model.card_source})" if model.card_source else ""
+    return [
+        Finding(
+            code="card_foreign",
+            severity=Severity.CRITICAL,
+            title="the model card names another hotkey than ours",
+            evidence=(
+                f"model_card.json{where} of {model.name} {model.version} says submitted_by {model.card_hotkey}; this "
+                f"miner's hotkey is {seen.hotkey}.",
+            ),
+            remedy="Publish the model under this hotkey: streetvision models publish writes a card that names it.",
+            data={"card_hotkey": model.card_hotkey, "version": model.version},
+        )
+    ]
+
+
+def model_rolled_back(seen: Observation, limits: Thresholds) -> list[Finding]:
+    """A canary failed and the model before answers again."""
+    rollout = seen.rollout
+    if rollout is None or rollout.state != "rolled_back":
+        return []
+    return [
+        Finding(
+            code="model_rolled_back",
+            severity=Severity.WARNING,
+            title=f"model {rollout.version} was rolled back",
+            evidence=(rollout.reason or "The rollout's journal gives no reason.",),
+            remedy="Nothing is lost: the model before answers. Read streetvision models status before trying it again.",
+            since=rollout.since,
+            data={"version": rollout.version},
+        )
+    ]
+
+
+MODEL_RULES = (
+    Rule(
+        "model_old",
+        Severity.CRITICAL,
+        "The model is older than 80 days; the announced reward window is 90",
+        "Submit a newer one",
+        model_old,
+    ),
+    Rule(
+        "card_foreign",
+        Severity.CRITICAL,
+        "The model card's `submitted_by` is not this miner's hotkey",
+        "Publish under this hotkey",
+        card_foreign,
+    ),
+    Rule(
+        "model_rolled_back",
+        Severity.WARNING,
+        "A canary was rolled back and the model before answers again",
+        "Read `streetvision models status`",
+        model_rolled_back,
+    ),
+)

@@ -1,0 +1,1 @@
+"""A subnet and a miner on it, simulated by the minute: what the rules are tested and measured on."""

@@ -1,0 +1,45 @@
+"""Numbers as an operator reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 20 min`, `4.5 days`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 36 * 3600:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+def moment(time: float) -> str:
+    """`2026-11-22 20:50 UTC`."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def share(fraction: float) -> str:
+    """`12 %`; `0.4 %` below one percent; never rounded up to 100 %."""
+    percent = 100 * fraction
+    if 0 < percent < 1 or 99 < percent < 100:
+        return f"{min(percent, 99.9):.1f} %"
+    return f"{percent:.0f} %"
+
+
+def gib(count: float) -> str:
+    """`1.5 GiB`, `300 MiB`."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 validator`, `3 validators`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def short(hotkey: str) -> str:
+    """The first characters of an address, enough to tell it from others."""
+    return f"{hotkey[:8]}…" if len(hotkey) > 12 else hotkey
