@@ -22,7 +22,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its __all__
 )
 
 from streetvision.errors import OperatorError
-from streetvision.models.hub_errors import is_transient, sentences, status_of, wait_asked
+from streetvision.models.hub_errors import is_missing, is_transient, sentences, status_of, wait_asked
 from streetvision.models.hub_files import RemoteFile, RepoRef, is_commit, size_text
 
 CONNECT_S = 10.0
@@ -30,7 +30,6 @@ READ_S = 30.0
 WRITE_S = 60.0
 LONGEST_WAIT_S = 60.0
 """When the hub asks for more patience than this, the operator is told instead."""
-CHUNK_BYTES = 1 << 20
 
 Result = TypeVar("Result")
 Arrived = Callable[[int], None]
@@ -77,7 +76,12 @@ class Hub:
 
     def state(self, ref: RepoRef) -> RepoState:
         """The commit that a revision stands for, and its files."""
-        info = self._asked(str(ref), lambda: self._api.model_info(ref.repo, revision=ref.revision, files_metadata=True))
+        info = self._asked(
+            str(ref),
+            lambda: self._api.model_info(
+                ref.repo, revision=ref.revision, files_metadata=True, timeout=self._timeout.read
+            ),
+        )
         if not is_commit(info.sha):
             raise OperatorError(f"{self.endpoint} names no commit for {ref}: check HF_ENDPOINT.")
         return RepoState(str(info.sha), bool(info.private), tuple(_listed(info.siblings or (), ref)))
@@ -87,9 +91,7 @@ class Hub:
         try:
             return self.state(ref)
         except OperatorError as error:
-            if isinstance(error.__cause__, errors.RepositoryNotFoundError | errors.RevisionNotFoundError) and not (
-                isinstance(error.__cause__, errors.GatedRepoError)
-            ):
+            if is_missing(error):
                 return None
             raise
 
@@ -118,7 +120,7 @@ class Hub:
             content = b""
             with self._session().stream("GET", url, headers=self._headers()) as response:
                 hf_raise_for_status(response)
-                for chunk in response.iter_bytes(CHUNK_BYTES):
+                for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > limit_bytes:
                         raise OperatorError(f"{name} of {ref} is larger than {size_text(limit_bytes)}.")
@@ -212,7 +214,7 @@ class Hub:
             if start and not resumed:
                 arrived(-start)
             with part.open("ab" if resumed else "wb") as target:
-                _write_bounded(response.iter_bytes(CHUNK_BYTES), target, file, arrived)
+                _write_bounded(response.iter_bytes(), target, file, arrived)
 
     def _headers(self) -> dict[str, str]:
         return build_hf_headers(token=self._token, library_name="streetvision")

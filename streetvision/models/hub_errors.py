@@ -29,7 +29,7 @@ def sentences(subject: str) -> Iterator[None]:
         yield
     except OperatorError:
         raise
-    except (httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise OperatorError(_sentence(_root(error), subject)) from error
 
 
@@ -44,15 +44,25 @@ def status_of(error: BaseException) -> int | None:
     return error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
 
 
+def is_missing(error: OperatorError) -> bool:
+    """Whether the hub said that there is no such repository or revision; strangers are told so of private ones too."""
+    cause = error.__cause__
+    if isinstance(cause, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return not isinstance(cause, errors.GatedRepoError)
+    return isinstance(cause, errors.HfHubHTTPError) and _is_hidden(cause)
+
+
 def is_absent(error: OperatorError) -> bool:
-    """Whether the hub answered, and said that the repository, revision or file is not there for this token."""
-    return isinstance(
-        error.__cause__,
-        errors.RepositoryNotFoundError
-        | errors.RevisionNotFoundError
-        | errors.EntryNotFoundError
-        | errors.DisabledRepoError,
-    ) or (error.__cause__ is not None and status_of(error.__cause__) in (401, 403, 404))
+    """As `is_missing`, or the file is missing, or this token may not see it."""
+    cause = error.__cause__
+    if isinstance(cause, errors.GatedRepoError | errors.DisabledRepoError | errors.EntryNotFoundError):
+        return True
+    return is_missing(error) or (cause is not None and status_of(cause) in (403, 404))
+
+
+def _is_hidden(error: errors.HfHubHTTPError) -> bool:
+    """A stranger who asks for what is not there is told to log in."""
+    return error.response.status_code == 401 and "authorization" not in error.response.request.headers
 
 
 def wait_asked(error: Exception) -> float | None:
@@ -89,7 +99,10 @@ def _sentence(error: BaseException, subject: str) -> str:
             httpx.HTTPError,
             f"{_hub()} cannot be reached for {subject} ({reason}): check the network and HF_ENDPOINT.",
         ),
-        (ValueError, f"{_hub()} gave no sensible answer about {subject} ({reason}): check HF_ENDPOINT."),
+        (
+            (ValueError, LookupError, TypeError, AttributeError),
+            f"{_hub()} gave no sensible answer about {subject} ({reason}): check HF_ENDPOINT.",
+        ),
     )
     if isinstance(error, errors.HfHubHTTPError):
         return _refused(error, subject)
@@ -114,6 +127,7 @@ def _refused(error: errors.HfHubHTTPError, subject: str) -> str:
         (errors.EntryNotFoundError, f"{subject} lacks a file that it listed: name a tag or a commit."),
     )
     found = next((text for kind, text in cases if isinstance(error, kind)), None)
+    found = cases[2][1] if found is None and _is_hidden(error) else found
     return found or _by_status(error.response.status_code, error, subject)
 
 

@@ -1,0 +1,401 @@
+"""Pulling from a hub that answers well, badly, too late or with malice."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from streetvision.errors import OperatorError
+from streetvision.models import hub_pull
+from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.hub import Hub, RepoRef, fetch, parse_ref, pull
+from streetvision.models.hub_files import GIB, RemoteFile, choose
+from streetvision.models.registry import Registry
+
+REPO = "miner/roadwork"
+Files = dict[str, bytes]
+
+
+def pulled(registry: Registry, hub: Hub, revision: str | None = "v1.0.0", **options: Any) -> Any:
+    return pull(REPO, revision, registry, hub=hub, now=lambda: 1_790_000_100.0, **options)
+
+
+def left(registry: Registry) -> list[str]:
+    """What pulls have left behind, their locks aside."""
+    found = (registry.folder / "pulls").rglob("*")
+    return sorted(path.name for path in found if path.is_file() and path.name != ".lock")
+
+
+def refused(registry: Registry, hub: Hub, says: str, **options: Any) -> None:
+    with pytest.raises(OperatorError, match=says) as caught:
+        pulled(registry, hub, **options)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert len(registry.versions()) == 1
+
+
+def test_a_tag_is_pinned_to_its_commit_and_lands_in_the_registry(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    strange = {"evil.py": b"x", "other/model.safetensors": b"y" * 5000, "pytorch_model.bin": b"z" * 9}
+    repo = server.repo(REPO, {**files, **strange})
+    seen: list[tuple[str, int, int]] = []
+    found = pulled(registry, hub, progress=lambda *step: seen.append(step))
+    assert found.version == "1.0.0"
+    assert found.source == f"hf:{REPO}@{repo.head}"
+    there = {path.name for path in found.folder.iterdir()}
+    assert {"model.safetensors", "model.json", "model_card.json", "README.md"} <= there
+    assert not there & {"evil.py", "other", "pytorch_model.bin", ".gitattributes"}
+    assert (found.folder / "model.safetensors").read_bytes() == files["model.safetensors"]
+    fetching = [step for step in seen if step[0] == "fetching"]
+    assert fetching[-1][1:] == (len(files["model.safetensors"]),) * 2
+    assert left(registry) == []
+    assert not [path for path in server.paths("GET") if "evil" in path or "other" in path or ".bin" in path]
+    assert pulled(registry, hub).version == "1.0.0"
+
+
+def test_main_is_taken_when_no_revision_is_named(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    repo = server.repo(REPO, files)
+    assert pulled(registry, hub, None).source == f"hf:{REPO}@{repo.head}"
+
+
+def test_a_version_can_be_renamed(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    assert pulled(registry, hub, version="3.1.4").version == "3.1.4"
+    assert pulled(registry, hub, version="3.1.5").version == "3.1.5"
+
+
+def test_the_token_goes_to_the_hub_and_not_to_its_storage(
+    server: Any, hub: Hub, registry: Registry, files: Files, token: str
+) -> None:
+    server.repo(REPO, files, private=True)
+    pulled(registry, hub)
+    stored = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    sent = {path: "authorization" in headers for _, path, headers in server.requests}
+    assert sent.pop(f"/{stored}") is False
+    assert all(sent.values())
+
+
+def test_a_cut_connection_goes_on_where_it_stopped(
+    server: Any, hub: Hub, registry: Registry, files: Files, naps: list[float]
+) -> None:
+    server.repo(REPO, files)
+    weights = files["model.safetensors"]
+    stored = f"/{hashlib.sha256(weights).hexdigest()}"
+    third = len(weights) // 3
+    server.fail(f"GET {stored}", cut=third)
+    server.fail(f"GET {stored}", cut=third)
+    assert pulled(registry, hub).version == "1.0.0"
+    starts = [headers.get("range") for _, path, headers in server.requests if path == stored]
+    assert starts == [None, f"bytes={third}-", f"bytes={2 * third}-"]
+    assert naps == [1.0, 1.0]
+
+
+def test_a_later_pull_goes_on_where_an_earlier_one_gave_up(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    server.repo(REPO, files)
+    weights = files["model.safetensors"]
+    stored = f"/{hashlib.sha256(weights).hexdigest()}"
+    half = len(weights) // 2
+    server.fail(f"GET {stored}", cut=half)
+    server.fail(f"GET {stored}", times=9, status=503)
+    refused(registry, hub, r"problem of its own \(HTTP 503\).*run this again")
+    assert left(registry) == ["README.md", "model.json", "model.safetensors.part", "model_card.json"]
+    server.faults.clear()
+    seen: list[tuple[str, int, int]] = []
+    assert pulled(registry, hub, progress=lambda *step: seen.append(step)).version == "1.0.0"
+    assert seen[0] == ("fetching", half, len(weights))
+    assert server.requests[-1][2]["range"] == f"bytes={half}-"
+    assert left(registry) == []
+
+
+def test_a_hub_without_ranges_starts_the_file_anew(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    server.ranges = False
+    server.fail("GET /[0-9a-f]{64}", cut=1000)
+    seen: list[tuple[str, int, int]] = []
+    pulled(registry, hub, progress=lambda *step: seen.append(step))
+    fetched = [done for stage, done, _ in seen if stage == "fetching"]
+    assert fetched[-1] == len(files["model.safetensors"])
+
+
+def test_parts_of_an_older_commit_are_forgotten(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    repo = server.repo(REPO, files)
+    server.fail("GET /[0-9a-f]{64}", cut=1000)
+    server.fail("GET /[0-9a-f]{64}", times=9, status=500)
+    refused(registry, hub, "HTTP 500")
+    server.faults.clear()
+    repo.tags["v1.0.1"] = repo.commit({**files, "README.md": b"# newer\n"})
+    pulled(registry, hub, "v1.0.1")
+    assert left(registry) == []
+
+
+def test_too_many_requests_are_waited_out_as_long_as_the_hub_asks(
+    server: Any, hub: Hub, registry: Registry, files: Files, naps: list[float]
+) -> None:
+    server.repo(REPO, files)
+    server.fail("GET /api/models", status=429, headers={"retry-after": "7"})
+    server.fail("GET /api/models", status=429, headers={"ratelimit": '"api";r=0;t=11'})
+    server.fail("resolve/.*model.json", status=429)
+    pulled(registry, hub)
+    assert naps == [7.0, 11.0, 1.0]
+    server.fail("GET /api/models", status=429, headers={"retry-after": "900"})
+    with pytest.raises(OperatorError, match="limits how often it is asked: run this again in 900 s"):
+        pulled(registry, hub)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "says"),
+    [
+        (401, {}, "does not exist or is private: check the name; if it is private, log in"),
+        (403, {}, "token may not do this"),
+        (403, {"x-error-code": "GatedRepo"}, "is gated: accept its terms"),
+        (403, {"x-error-message": "Access to this resource is disabled."}, "was disabled"),
+        (404, {"x-error-code": "RepoNotFound"}, "does not exist or is private"),
+        (404, {"x-error-code": "RevisionNotFound"}, "no such tag, branch or commit"),
+        (404, {}, "was not found on"),
+        (400, {}, r"refuses .*HTTP 400: injected"),
+        (500, {}, r"problem of its own \(HTTP 500\)"),
+        (504, {}, r"problem of its own \(HTTP 504\)"),
+        (200, {"content-type": "text/html"}, "no sensible answer"),
+    ],
+)
+def test_each_refusal_is_one_sentence(
+    server: Any, hub: Hub, registry: Registry, files: Files, status: int, headers: dict[str, str], says: str
+) -> None:
+    server.repo(REPO, files)
+    body = b"<html>not a hub</html>" if status == 200 else b'{"error": "injected"}'
+    server.fail("GET /api/models", times=9, status=status, headers=headers, body=body)
+    refused(registry, hub, says)
+
+
+def test_a_wrong_token_is_told_from_a_missing_repository(
+    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.repo(REPO, files)
+    monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
+    refused(registry, hub, "does not accept the token for .*: log in with `hf auth login`, or set HF_TOKEN")
+
+
+def test_a_revision_that_does_not_exist(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    refused(registry, hub, "miner/roadwork@v9.9.9 does not exist: the repository has no such tag", revision="v9.9.9")
+
+
+def test_a_hub_that_is_not_there(registry: Registry, naps: list[float]) -> None:
+    refused(registry, Hub("http://127.0.0.1:1", sleep=naps.append), "cannot be reached for .*check the network")
+    assert naps == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_hub_that_hangs(server: Any, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    server.fail("GET", times=9, status=200, hang=20.0)
+    hub = Hub(server.endpoint, read_s=0.2, attempts=2, sleep=lambda _: None)
+    refused(registry, hub, "did not answer in time")
+    server.released.set()
+
+
+def test_offline_mode_is_named(
+    hub: Hub, registry: Registry, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    refused(registry, hub, "HF_HUB_OFFLINE is set")
+    assert naps == []
+
+
+def test_a_full_disk_is_seen_before_the_download(
+    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.repo(REPO, files)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(hub_pull.shutil, "disk_usage", lambda _: usage(1, 1, 1000))
+    refused(registry, hub, "needs .* more but the disk has 1000 bytes free")
+    assert not [path for path in server.paths("GET") if path.count("/") == 1]
+
+
+def test_a_disk_that_fills_up_meanwhile(
+    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.repo(REPO, files)
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("streetvision.models.hub_client._write_bounded", no_space)
+    refused(registry, hub, "does not fit on the disk: free some space and run this again")
+
+
+def test_a_pull_in_progress_keeps_others_out(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    from streetvision.models.disk import exclusive
+
+    server.repo(REPO, files)
+    with exclusive(registry.folder / "pulls" / "miner--roadwork"):
+        refused(registry, hub, "Another streetvision command")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "..", "a/../../model.json", "model.json/../x"])
+def test_names_that_lead_out_of_the_folder_are_never_fetched(
+    server: Any, hub: Hub, registry: Registry, files: Files, name: str, tmp_path: Path
+) -> None:
+    server.repo(REPO, {**files, name: b"boo" * 1000})
+    pulled(registry, hub)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"boo" * 1000]
+
+
+def test_a_hub_that_names_no_commit_cannot_choose_a_folder(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    server.repo(REPO, files)
+    server.lie = lambda answer: answer.update(sha="../../../../tmp/x")
+    refused(registry, hub, "names no commit")
+    server.lie = lambda answer: [item.pop("size") for item in answer["siblings"]]
+    refused(registry, hub, "does not say how large")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"pytorch_model.bin": b"x"}, "pickled weights .*can run code"),
+        ({"weights.ckpt": b"x", "README.md": b"x"}, "pickled weights"),
+        ({"README.md": b"x"}, "holds no model"),
+        ({"model.safetensors": b"x"}, "weights but neither model.json nor config.json"),
+        ({"model-00001-of-2.safetensors": b"x", "model.safetensors.index.json": b"{}"}, "weights in pieces"),
+        ({"model.json": b"{}", "ensemble.json": b"{}"}, "which of them is the model is unclear"),
+        ({"model.json": b"x" * 2_000_000, "model.safetensors": b"x"}, "more than a description can have"),
+        ({"model.json": b"x", "model.safetensors": b"x", "model_card.json": b"x" * 70_000}, "more than a description"),
+        ({"model.json": b"{", "model.safetensors": b"x" * 2000}, "model.json is not valid JSON"),
+    ],
+)
+def test_what_is_no_model_is_refused_by_its_list_of_files(
+    server: Any, hub: Hub, registry: Registry, given: Files, says: str
+) -> None:
+    server.repo(REPO, given)
+    refused(registry, hub, says)
+    assert not [path for path in server.paths("GET") if path.count("/") == 1]
+
+
+def test_a_huge_repository_is_refused_unless_allowed(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+
+    def lie(answer: dict[str, Any]) -> None:
+        weights = next(item for item in answer["siblings"] if item["rfilename"] == "model.safetensors")
+        weights["size"] = weights["lfs"]["size"] = 40 * GIB
+
+    server.lie = lie
+    refused(registry, hub, r"holds 40\.0 GiB, above the limit of 16\.0 GiB: .*--max-gib")
+    assert left(registry) == []
+
+
+def test_more_bytes_than_listed_are_not_taken(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+
+    def lie(answer: dict[str, Any]) -> None:
+        next(item for item in answer["siblings"] if item["rfilename"] == "model.safetensors")["size"] = 2000
+
+    server.lie = lie
+    refused(registry, hub, "longer than the 2.0 KiB that the hub lists")
+
+
+def test_weights_that_the_description_does_not_name_cost_no_download(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    weights = bytearray(files["model.safetensors"])
+    weights[-1] ^= 1
+    server.repo(REPO, {**files, "model.safetensors": bytes(weights)})
+    refused(registry, hub, "do not belong together")
+    assert not [path for path in server.paths("GET") if path.count("/") == 1]
+
+
+def test_a_file_that_arrives_changed_is_refused_and_forgotten(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    server.repo(REPO, files)
+    changed = bytearray(files["model.safetensors"])
+    changed[-1] ^= 1
+    name = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    server.fail(f"GET /{name}", status=200, body=bytes(changed))
+    refused(registry, hub, "arrived with another hash")
+    assert "model.safetensors" not in " ".join(left(registry))
+    server.fail("resolve/.*/model.json", status=200, body=files["model.json"].replace(b"tiny", b"tinz"))
+    registry.folder.joinpath("pulls").rename(registry.folder / "elsewhere")
+    refused(registry, hub, "model.json .* arrived with another hash")
+
+
+def test_a_checkpoint_that_does_not_load_is_refused_and_forgotten(
+    server: Any, hub: Hub, registry: Registry, files: Files
+) -> None:
+    junk = b"j" * 5000
+    text = json.loads(files["model.json"]) | {"sha256": hashlib.sha256(junk).hexdigest()}
+    server.repo(REPO, {**files, "model.safetensors": junk, "model.json": json.dumps(text).encode()})
+    refused(registry, hub, "not a valid safetensors file")
+    assert left(registry) == []
+
+
+def test_a_card_is_compared_and_never_stops_a_pull(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    said: list[str] = []
+    repo = server.repo(REPO, files)
+    pulled(registry, hub, warn=said.append, hotkey="5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty")
+    assert len(said) == 1
+    assert "not this miner's hotkey" in said[0]
+    said.clear()
+    old = json.loads(files["model_card.json"]) | {"submission_time": 1_780_000_000}
+    for number, card in enumerate((json.dumps(old).encode(), b"{", None)):
+        rest = {name: data for name, data in files.items() if name != "model_card.json"}
+        repo.tags[f"v2.0.{number}"] = repo.commit(rest if card is None else {**rest, "model_card.json": card})
+        pulled(registry, hub, f"v2.0.{number}", version=f"2.0.{number}", warn=said.append)
+    assert ["116 days ago" in said[0], "not valid JSON" in said[1], "there is no model_card.json" in said[2]] == [
+        True
+    ] * 3
+
+
+def test_an_ensemble_comes_with_the_members_that_it_names(
+    server: Any, hub: Hub, tmp_path: Path, model_folder: Path
+) -> None:
+    member = {path.name: path.read_bytes() for path in model_folder.iterdir()}
+    sha256 = hashlib.sha256(member["model.safetensors"]).hexdigest()
+    ensemble = EnsembleConfig("two", "2.0.0", (Member(sha256, folder="a"), Member(sha256, folder="members/b")))
+    given = {"ensemble.json": ensemble.to_json().encode()}
+    for folder in ("a", "members/b", "c"):
+        given |= {f"{folder}/{name}": data for name, data in member.items()}
+    server.repo(REPO, {**given, "a/evil.py": b"x", "a/b/c/model.json": b"{}"})
+    found = fetch(RepoRef(REPO), tmp_path / "place", hub=hub)
+    assert found.kind == "ensemble"
+    there = {path.relative_to(found.folder).as_posix() for path in found.folder.rglob("*") if path.is_file()}
+    assert {"a/model.safetensors", "members/b/model.safetensors", "ensemble.json"} <= there
+    assert not [path for path in there if "evil" in path or path.startswith("a/b") or path == "c/model.safetensors"]
+
+
+def test_a_transformers_classifier_is_recognised(server: Any, hub: Hub, tmp_path: Path) -> None:
+    server.repo(REPO, {"config.json": b"{}", "preprocessor_config.json": b"{}", "model.safetensors": b"x" * 3000})
+    found = fetch(RepoRef(REPO, "v1.0.0"), tmp_path, hub=hub)
+    assert found.kind == "transformers"
+    assert sorted(path.name for path in found.folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+
+
+def test_references_are_read_and_odd_ones_refused() -> None:
+    for text in ("a/b@v1.0.0", "hf:a/b@v1.0.0", "https://huggingface.co/a/b/tree/v1.0.0"):
+        assert parse_ref(text) == RepoRef("a/b", "v1.0.0")
+    assert parse_ref("https://huggingface.co/a/b/") == RepoRef("a/b", "main")
+    for text in ("", "a", "a/b/c", "../b", "a/..", "a/b@", "a/b@../x", "a/b@x y", "a--b/c", "a/b.git", "a/b@\n", "~/b"):
+        with pytest.raises(OperatorError, match="is no "):
+            parse_ref(text)
+
+
+def test_no_more_sets_of_weights_than_an_ensemble_can_have() -> None:
+    listing = [RemoteFile("ensemble.json", 10)]
+    listing += [RemoteFile(f"m{n}/{name}", 10) for n in range(99) for name in ("model.json", "model.safetensors")]
+    with pytest.raises(OperatorError, match="more than 8 sets of weights"):
+        choose(listing, REPO)
