@@ -19,6 +19,9 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
 RETRIED: tuple[type[Exception], ...] = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
+_Cases = tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]
+"""Kinds of errors and their sentences; the first that fits is taken."""
+
 _RESET = re.compile(r"(?:^|;)\s*t=(\d{1,6})")
 
 
@@ -85,7 +88,7 @@ def _root(error: BaseException) -> BaseException:
 
 def _sentence(error: BaseException, subject: str) -> str:
     reason = clean(error)
-    cases: tuple[tuple[type[BaseException], str], ...] = (
+    cases: _Cases = (
         (
             errors.OfflineModeIsEnabled,
             f"{subject} cannot be reached: HF_HUB_OFFLINE is set; unset it for this command.",
@@ -113,7 +116,7 @@ def _sentence(error: BaseException, subject: str) -> str:
 
 
 def _refused(error: errors.HfHubHTTPError, subject: str) -> str:
-    cases: tuple[tuple[type[BaseException], str], ...] = (
+    cases: _Cases = (
         (errors.GatedRepoError, f"{subject} is gated: accept its terms on its page, then {LOGIN}."),
         (errors.DisabledRepoError, f"{subject} was disabled on the hub: use another repository."),
         (

@@ -75,7 +75,8 @@ def test_a_missing_key_and_a_foreign_hotkey_are_named() -> None:
     assert "not this miner's hotkey" in problems(card, BOB, now=NOW)[0]
     del card["version"]
     assert problems(card, ALICE) == ["version is missing"]
-    for nonsense in ([], "card", None, 3):
+    strange: tuple[object, ...] = ([], "card", None, 3)
+    for nonsense in strange:
         assert problems(nonsense, ALICE) == ["it is not a JSON object"]
 
 

@@ -13,7 +13,6 @@ import pytest
 from huggingface_hub import constants
 
 from streetvision.errors import OperatorError
-from streetvision.models import hub_pull
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.hub import Hub, RepoRef, fetch, parse_ref, pull
 from streetvision.models.hub_files import GIB, RemoteFile, choose
@@ -217,7 +216,7 @@ def test_a_full_disk_is_seen_before_the_download(
 ) -> None:
     server.repo(REPO, files)
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(hub_pull.shutil, "disk_usage", lambda _: usage(1, 1, 1000))
+    monkeypatch.setattr("streetvision.models.hub_pull.shutil.disk_usage", lambda _: usage(1, 1, 1000))
     refused(registry, hub, "needs .* more but the disk has 1000 bytes free")
     assert not [path for path in server.paths("GET") if path.count("/") == 1]
 
