@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
@@ -21,9 +20,10 @@ from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
 from streetvision.endpoint import external_endpoint
-from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
+from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError
+from streetvision.model_choice import ModelChoice, choose_model
+from streetvision.model_room import ModelRoom
 from streetvision.monitor.standing import Standing, describe, is_alarming, standing_of
 from streetvision.parts import (
     axon_config,
@@ -64,16 +64,18 @@ class Miner:
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        checkpoint = check_before_paying(self.settings)
+        check_before_paying(self.settings)
         self._held.enter_context(one_miner(self.settings.state_dir))
+        choice = await asyncio.to_thread(choose_model, self.settings)
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         await self._open_chain()
         await self._ensure_registered()
-        await self._open_engine(checkpoint)
+        await self._open_models(choice)
         self._open_log()
         await self._open_axon()
         await self._publish_endpoint()
+        await self._open_control()
         self.gate.closed = None
         own = self._own_snapshot().find(self.wallet.ss58_address)
         uid = "no UID yet" if own is None else f"UID {own.uid}"
@@ -86,9 +88,10 @@ class Miner:
         return await register(self.chain, self.wallet, self.settings)
 
     async def serve(self) -> None:
-        """Keep the endpoint published and the log readable, until cancelled; requests are served beside it."""
+        """Keep the endpoint published, the model healthy and the log readable, until cancelled; the axon serves."""
         await asyncio.gather(
             _supervised("publisher", self.publisher.run),
+            _supervised("models", self.models.manager.run),
             _supervised("housekeeping", self._keep_house),
         )
 
@@ -98,7 +101,7 @@ class Miner:
         for closer in reversed(self._closers):
             try:
                 await closer()
-            except (OSError, TimeoutError, OperatorError) as error:
+            except (OSError, TimeoutError, OperatorError, EngineError) as error:
                 logger.warning("closing: {}", error)
         self._closers.clear()
         self._held.close()
@@ -138,23 +141,16 @@ class Miner:
         self.watcher.start()
         self._closers.append(self.watcher.stop)
 
-    async def _open_engine(self, checkpoint: Path) -> None:
-        settings = self.settings
-        started = time.monotonic()
-        logger.info("model: loading {}", checkpoint)
-        runner = await asyncio.to_thread(
-            TorchRunner,
-            checkpoint,
-            device=settings.device,
-            compile=None if settings.compile else False,
-            threads=settings.threads or None,
-        )
-        self.engine = Engine(runner, resize=runner.config.resize, registry=self.registry)
-        self._closers.append(self.engine.close)
-        await self.engine.start()
-        logger.info(
-            "model: {} {} is warm after {:.1f} s", runner.config.name, runner.version, time.monotonic() - started
-        )
+    async def _open_models(self, choice: ModelChoice) -> None:
+        self.models = ModelRoom(self.settings, choice, self.registry)
+        self._closers.append(self.models.engine.close)
+        await self.models.start()
+        self._closers.append(self.models.manager.close)
+
+    async def _open_control(self) -> None:
+        control = self.models.control()
+        await control.start()
+        self._closers.append(control.close)
 
     def _open_log(self) -> None:
         self.requests = RequestLog(time.monotonic)
@@ -175,7 +171,7 @@ class Miner:
     async def _open_axon(self) -> None:
         self.axon = AxonServer(
             axon_config(self.settings, self.wallet.ss58_address),
-            self.engine,
+            self.models.engine,
             lambda: self.watcher.current,
             metrics=AxonMetrics(self.registry),
             gate=self.gate,
@@ -240,7 +236,9 @@ class Miner:
             age = self.watcher.age(time.time())
             if time.monotonic() >= due:
                 due += STATUS_SECONDS
-                logger.info("status: metagraph {:.0f} s old; {}", age, counts_line(self.registry))
+                logger.info(
+                    "status: metagraph {:.0f} s old; {}; {}", age, self.models.describe(), counts_line(self.registry)
+                )
             if (age > STALE_SECONDS) != old:
                 old = not old
                 level, state = ("WARNING", "stale") if old else ("INFO", "fresh again")

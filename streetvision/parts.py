@@ -16,14 +16,16 @@ from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.control.server import NAME, SOCKET_NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.runner import resolve_device
 from streetvision.errors import ConfigError
-from streetvision.models.checkpoint import bundled_checkpoint, read_config
+from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.state_folder import make_state_folder
+from streetvision.unix_socket import check_length
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
@@ -49,19 +51,17 @@ def choose_checkpoint(settings: Settings) -> Path:
     return Path(settings.model).expanduser()
 
 
-def check_before_paying(settings: Settings) -> Path:
-    """The checkpoint to serve, once everything that can be checked cheaply is right.
+def check_before_paying(settings: Settings) -> None:
+    """Check everything that can be checked cheaply, the chosen model apart (model_choice.py).
 
-    A registration costs TAO: a mistyped model, device, address or port must be found before it.
+    A registration costs TAO: a mistyped device, address or port must be found before it.
     """
-    checkpoint = choose_checkpoint(settings)
-    read_config(checkpoint)
     resolve_device(settings.device)
     external_endpoint(settings, settings.axon_port)
+    check_length(settings.state_dir / SOCKET_NAME, NAME)
     hosts = (settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts
     for bound in listen(hosts, settings.axon_port):
         bound.close()
-    return checkpoint
 
 
 def open_wallet(settings: Settings) -> MinerWallet:

@@ -138,12 +138,12 @@ async def test_every_kind_of_picture_over_http(miner: Miner) -> None:
         assert isinstance(answer, float)
         assert 0.0 <= answer <= 1.0
     for name, data in REFUSED.items():
-        before = sum(miner.engine.stats().batches.values())
+        before = sum(miner.models.engine.stats().batches.values())
         status, body = await asyncio.to_thread(ask, port, request_body(data))
         assert status == 400, (name, body)
         assert body["message"]
         assert "prediction" not in body
-        assert sum(miner.engine.stats().batches.values()) == before
+        assert sum(miner.models.engine.stats().batches.values()) == before
     status, _ = await asyncio.to_thread(ask, port, json.dumps({"image": base64.b64encode(JPEG).decode()}).encode())
     assert status == 200
 

@@ -1,0 +1,77 @@
+"""The miner's models as one part of it: registry, engine, the manager that changes models, and the socket to ask it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from loguru import logger
+from prometheus_client import CollectorRegistry
+
+from streetvision.config import Settings
+from streetvision.control.operations import model_operations
+from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.engine.engine import Engine
+from streetvision.engine.opening import open_runner
+from streetvision.engine.types import EngineError, Runner
+from streetvision.errors import OperatorError
+from streetvision.model_choice import ModelChoice
+from streetvision.models.versions import ModelVersion
+from streetvision.rollout.books import Books
+from streetvision.rollout.manager import ModelManager
+from streetvision.rollout.policy import policy_of
+
+
+class ModelRoom:
+    """Open it, serve from `engine`, run `manager.run`; then open the socket last, and close everything in reverse."""
+
+    def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
+        self._settings, self._choice = settings, choice
+        self._books = Books(choice.registry.folder, metrics)
+        self.engine = Engine(partial(self._open_runner, choice.start), registry=metrics)
+
+    async def start(self) -> None:
+        """Load and warm the chosen version; raises OperatorError. The engine is to be closed either way."""
+        choice, started = self._choice, time.monotonic()
+        logger.info("model: loading {}", choice.start.folder)
+        try:
+            await self.engine.start()
+        except EngineError as error:
+            raise OperatorError(
+                f"the model in {choice.start.folder} cannot serve ({error}): name another one with --model"
+            ) from error
+        self.manager = ModelManager(
+            self.engine,
+            choice.registry,
+            self._open_runner,
+            self._books,
+            start=choice.start,
+            named=choice.named,
+            over=self._settings.model,
+            policy=policy_of(self._settings),
+        )
+        seconds = time.monotonic() - started
+        logger.info("model: {} {} is warm after {:.1f} s", choice.start.name, choice.start.version, seconds)
+
+    def control(self) -> ControlServer:
+        """The socket in the state folder by which `streetvision models` asks the manager; not started."""
+        return ControlServer(self._settings.state_dir / SOCKET_NAME, model_operations(self.manager))
+
+    def describe(self) -> str:
+        """`model 1.2.0, canary 1.3.0 on 10% of the images`, for the status line."""
+        status = self.manager.status()
+        text = f"model {status['active']['version']}"
+        if candidate := status["candidate"]:
+            share = f"{100 * candidate['share']:g}%"
+            text += f", {candidate['role']} {candidate['version']} on {share} of the images"
+        return f"{text}, SICK: {status['stuck']}" if status["stuck"] else text
+
+    def _open_runner(self, model: ModelVersion) -> Runner:
+        settings, registry = self._settings, self._choice.registry
+        return open_runner(
+            model.folder,
+            device=settings.device,
+            compile=None if settings.compile else False,
+            threads=settings.threads or None,
+            resolve=lambda version: registry.get(version).folder,
+        )
