@@ -172,10 +172,10 @@ def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
         raise RunnerFailure(FAILED) from error
     if output.logits.shape != (len(images),) or output.embeddings.shape[:1] != (len(images),):
         logger.error("the runner answered %d images with logits of shape %s", len(images), output.logits.shape)
-        raise RunnerFailure(FAILED)
+        raise RunnerFailure(f"the model answered {len(images)} images with logits of shape {list(output.logits.shape)}")
     if not (np.isfinite(output.logits).all() and np.isfinite(output.embeddings).all()):
         logger.error("the runner gave an answer that is not finite in a batch of %d", len(images))
-        raise RunnerFailure(FAILED)
+        raise RunnerFailure("the model's answer is not finite")
     return Pass(output, time.perf_counter() - started)
 
 

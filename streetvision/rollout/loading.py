@@ -109,7 +109,7 @@ async def _answers(lane: Lane, pictures: ImageArray, patience: float) -> NDArray
     except EngineClosed as error:
         raise OperatorError(str(error)) from error
     except EngineError as error:
-        raise ModelProblem(f"failed on golden pictures ({error})") from error
+        raise ModelProblem(f"failed on golden pictures ({_with_cause(error)})") from error
 
 
 async def _pictures(lane: Lane) -> ImageArray:
@@ -130,5 +130,11 @@ def _problem(error: Exception) -> ModelProblem:
         if isinstance(below, MemoryError) or "out of memory" in str(below).lower():
             return OutOfMemory("does not fit into the memory beside the models that are loaded")
         below = below.__cause__
-    cause = f": {error.__cause__}" if isinstance(error, EngineError) and error.__cause__ else ""
-    return ModelProblem(f"could not be made ready ({str(error).rstrip('.')}{cause})")
+    return ModelProblem(f"could not be made ready ({_with_cause(error)})")
+
+
+def _with_cause(error: Exception) -> str:
+    """One line; the engine's own message does not say what a model raised."""
+    cause = next(iter(str(error.__cause__).splitlines()), "") if isinstance(error, EngineError) else ""
+    text = str(error).rstrip(".")
+    return f"{text}: {cause}" if cause and error.__cause__ and cause not in text else text

@@ -1,0 +1,305 @@
+"""Swap and rollback by hand: the real engine and registry over fake models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streetvision.engine.types import Prediction, RunnerFailure
+from streetvision.errors import OperatorError
+from streetvision.models.registry import Registry
+
+
+async def test_a_swap_changes_the_model_and_a_restart_comes_back_with_it(house: Any) -> None:
+    house.add("1.1.0")
+    assert (await house.ask()).model_version == "1.0.0"
+    steps: list[Mapping[str, Any]] = []
+    result = await house.manager.swap("1.1.0", steps.append)
+    assert (result["version"], result["active"], result["before"]) == ("1.1.0", "1.1.0", "1.0.0")
+    assert [step["stage"] for step in steps] == ["load", *["warm"] * 3, *["touch"] * 3, "check", "switch"]
+    assert (await house.ask()).model_version == "1.1.0"
+    assert house.registry.active() == "1.1.0"
+    assert house.events() == [("swap", "1.1.0")]
+    assert house.metric("active", version="1.1.0") == 1
+    assert house.metric("active", version="1.0.0") is None
+    assert house.metric("decisions_total", event="swap", by="operator") == 1
+    await house.reopen()
+    assert house.manager.active == "1.1.0"
+    assert (await house.ask()).model_version == "1.1.0"
+
+
+async def test_the_former_model_is_kept_for_its_time_and_then_freed(house: Any) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+    assert house.manager.status()["standby"]["version"] == "1.0.0"
+    house.clock.time += house.policy.keep_s - 1
+    await house.manager.tick()
+    assert len(house.engine.lanes) == 2
+    house.clock.time += 2
+    await house.manager.tick()
+    await house.manager.freed()
+    assert [lane.version for lane in house.engine.lanes] == ["1.1.0"]
+    assert house.start.closed == 1
+    assert house.manager.status()["standby"] is None
+
+
+async def test_rolling_back_to_the_standby_loads_nothing(house: Any) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+    result = await house.manager.rollback()
+    assert (result["active"], house.start.loaded) == ("1.0.0", 1)
+    assert (await house.ask()).model_version == "1.0.0"
+    assert house.registry.active() is None
+    await house.manager.freed()
+    assert house.models["1.1.0"].closed == 1
+    assert house.events()[-1] == ("rollback", "1.1.0")
+
+
+async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: Any) -> None:
+    house.add("1.1.0")
+    house.add("1.2.0")
+    await house.manager.swap("1.1.0")
+    await house.manager.swap("1.2.0")
+    house.clock.time += house.policy.keep_s + 1
+    await house.manager.tick()
+    await house.manager.rollback()
+    assert house.manager.active == house.registry.active() == "1.1.0"
+    assert house.models["1.1.0"].loaded == 2
+    await house.reopen()
+    assert house.manager.active == "1.1.0"
+    assert "1.2.0" in house.manager.status()["bad"]
+
+
+async def test_what_was_rolled_back_takes_no_traffic_until_it_is_promoted_by_hand(house: Any) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+    await house.manager.rollback("it looks odd")
+    for refused in (house.manager.swap("1.1.0"), house.manager.canary("1.1.0")):
+        with pytest.raises(OperatorError, match=r"rolled back at .* \(it looks odd\).*models promote 1\.1\.0"):
+            await refused
+    await house.manager.promote("1.1.0")
+    assert house.manager.active == "1.1.0"
+    assert house.manager.status()["bad"] == {}
+    await house.manager.rollback()
+    assert house.manager.active == "1.0.0"
+
+
+async def test_a_mark_belongs_to_the_content_and_not_to_the_name(house: Any) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+    await house.manager.rollback()
+    bad = json.loads((house.folder / "bad.json").read_text())
+    bad["1.1.0"]["sha256"] = "f" * 64
+    (house.folder / "bad.json").write_text(json.dumps(bad))
+    await house.reopen()
+    await house.manager.swap("1.1.0")
+    assert house.manager.active == "1.1.0"
+
+
+POISONS: dict[str, tuple[dict[str, Any], str]] = {
+    "nan": (
+        {"answer": lambda means: means * np.nan},
+        r"the model's answer is not finite",
+    ),
+    "constant": (
+        {"answer": lambda means: 0 * means + 0.25},
+        r"gives every golden picture the same answer \(logit 0.25",
+    ),
+    "another answer": (
+        {"answer": lambda means: -(means - 100) / 20},
+        r"golden picture \d+ with 0\.\d+, but with 0\.\d+",
+    ),
+    "wrong shape": ({"answer": lambda means: means[:, None]}, r"answered \d+ images with logits of shape \[\d+, 1\]"),
+    "raises": ({"raises": ValueError("cannot do that")}, r"cannot do that"),
+    "does not load": ({"fails_to_load": OperatorError("The weights do not fit.")}, r"ready \(The weights do not fit\)"),
+    "does not warm": ({"fails_to_warm": RunnerFailure("torch broke")}, r"could not be made ready \(torch broke\)"),
+    "too large": ({"fails_to_load": RuntimeError("CUDA out of memory. Tried ...")}, r"does not fit into the memory"),
+    "no memory": ({"fails_to_load": MemoryError()}, r"does not fit into the memory"),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+async def test_a_poisoned_version_never_serves_and_one_sentence_says_why(house: Any, poison: str) -> None:
+    behaviour, says = POISONS[poison]
+    model = house.add("1.1.0", **behaviour)
+    for attempt in (house.manager.swap, house.manager.canary, house.manager.shadow, house.manager.promote):
+        with pytest.raises(OperatorError, match=says) as caught:
+            await attempt("1.1.0")
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith("Version 1.1.0 ")
+        assert str(caught.value).endswith("; version 1.0.0 goes on serving.")
+    assert (await house.ask()).model_version == "1.0.0"
+    assert house.registry.active() is None
+    assert [lane.version for lane in house.engine.lanes] == ["1.0.0"]
+    assert model.closed == model.loaded
+    assert {event for event, _ in house.events()} == {"refused"}
+    assert house.manager.status()["operation"] is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(0.3, "takes 0.3. s for one picture where 0.20 s"), (1.0, "within 0.4 s")]
+)
+async def test_a_model_too_slow_for_the_deadline_is_refused(house: Any, seconds: float, says: str) -> None:
+    object.__setattr__(house.policy, "deadline_s", 0.4)
+    house.add("1.1.0", seconds=seconds)
+    with pytest.raises(OperatorError, match=says):
+        await house.manager.swap("1.1.0")
+    assert (await house.ask()).model_version == "1.0.0"
+
+
+async def test_versions_that_cannot_be_put_on_are_refused_at_once(house: Any) -> None:
+    house.why_not["1.1.0"] = "its head was never trained"
+    house.add("1.1.0")
+    house.add("1.2.0")
+    with pytest.raises(OperatorError, match="may not serve: its head was never trained"):
+        await house.manager.swap("1.1.0")
+    with pytest.raises(OperatorError, match=r"no model version '9\.9\.9'.* there are: bundled, 1\.1\.0, 1\.2\.0"):
+        await house.manager.swap("9.9.9")
+    await house.manager.swap("1.2.0")
+    with pytest.raises(OperatorError, match=r"Version 1\.2\.0 serves already"):
+        await house.manager.swap("1.2.0")
+    (house.registry.get("1.2.0").folder / "model.safetensors").write_bytes(b"tampered")
+    await house.manager.rollback()
+    with pytest.raises(OperatorError, match="damaged"):
+        await house.manager.promote("1.2.0")
+
+
+async def test_a_pointer_that_cannot_be_written_leaves_the_old_model_serving(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add("1.1.0")
+
+    def full(*args: object, **options: object) -> None:
+        raise OperatorError("Moving the pointer failed: the disk is full.")
+
+    monkeypatch.setattr(house.registry, "activate", full)
+    with pytest.raises(OperatorError, match=r"1\.1\.0 was not put on, and 1\.0\.0 goes on serving: .*disk is full"):
+        await house.manager.swap("1.1.0")
+    assert (await house.ask()).model_version == "1.0.0"
+    await house.manager.freed()
+    assert house.models["1.1.0"].closed == 1
+    assert len(house.engine.lanes) == 1
+    assert house.events() == [("failed", "1.1.0")]
+
+
+async def test_a_rollback_goes_on_though_nothing_can_be_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("streetvision.models.disk.os.fsync", full)
+    monkeypatch.setattr("streetvision.rollout.journal.os.fsync", full)
+    await house.manager.rollback()
+    assert (await house.ask()).model_version == "1.0.0"
+    assert "1.1.0" in house.manager.status()["bad"]
+    monkeypatch.undo()
+
+
+async def test_memory_of_the_standby_is_given_up_for_a_model_that_does_not_fit_beside_it(house: Any) -> None:
+    house.add("1.1.0")
+    tight = house.add("1.2.0", fails_to_load=RuntimeError("CUDA out of memory"))
+    await house.manager.swap("1.1.0")
+
+    def ended() -> None:
+        tight.fails_to_load = None
+
+    house.engine.lanes[0].runner.close = ended
+    await house.manager.swap("1.2.0")
+    assert house.manager.active == "1.2.0"
+
+
+async def test_one_operation_at_a_time_and_the_second_is_told(house: Any) -> None:
+    import threading
+
+    slow = house.add("1.1.0", gate=threading.Event())
+    house.add("1.2.0")
+    first = asyncio.create_task(house.manager.swap("1.1.0"))
+    await house.until(lambda: slow.loaded == 1)
+    operation = house.manager.status()["operation"]
+    assert operation["name"] == "the swap to 1.1.0"
+    for second in (house.manager.swap("1.2.0"), house.manager.rollback(), house.manager.canary("1.2.0")):
+        with pytest.raises(OperatorError, match=r"the swap to 1\.1\.0 is running"):
+            await second
+    assert (await house.ask()).model_version == "1.0.0"
+    slow.gate.set()
+    assert (await first)["active"] == "1.1.0"
+
+
+async def test_a_cancelled_swap_frees_what_it_made(house: Any) -> None:
+    import threading
+
+    slow = house.add("1.1.0", gate=threading.Event())
+    swap = asyncio.create_task(house.manager.swap("1.1.0"))
+    await house.until(lambda: slow.calls > 0)
+    swap.cancel()
+    slow.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await swap
+    await house.until(lambda: slow.closed == slow.loaded)
+    assert house.manager.status()["operation"] is None
+    assert (await house.ask()).model_version == "1.0.0"
+    await house.manager.swap("1.1.0")
+
+
+async def test_no_request_fails_while_models_change_under_load(house: Any) -> None:
+    house.add("1.1.0")
+    house.add("1.2.0")
+    answers: list[Prediction] = []
+    stop = False
+
+    async def load() -> None:
+        while not stop:
+            answers.append(await house.ask())
+
+    callers = [asyncio.create_task(load()) for _ in range(4)]
+    for version in ("1.1.0", "1.2.0"):
+        await house.manager.swap(version)
+        before = len(answers)
+        await house.until(lambda before=before: len(answers) > before + 20)
+    await house.manager.rollback()
+    stop = True
+    await asyncio.gather(*callers)
+    assert {answer.model_version for answer in answers} == {"1.0.0", "1.1.0", "1.2.0"}
+
+
+async def test_a_swap_back_to_the_standby_reuses_it(house: Any) -> None:
+    house.add("1.1.0")
+    house.add("1.2.0")
+    await house.manager.swap("1.1.0")
+    await house.manager.swap("1.2.0")
+    await house.manager.swap("1.1.0")
+    assert house.models["1.1.0"].loaded == 1
+    assert house.manager.status()["standby"]["version"] == "1.2.0"
+
+
+async def test_without_a_former_version_a_rollback_is_refused(house: Any) -> None:
+    with pytest.raises(OperatorError, match=r"no good version to go back to .*1\.0\.0 goes on serving"):
+        await house.manager.rollback()
+    assert house.manager.status()["bad"] == {}
+
+
+async def test_a_rollback_passes_over_versions_that_cannot_serve_any_more(house: Any) -> None:
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        house.add(version)
+        await house.manager.swap(version)
+    house.clock.time += house.policy.keep_s + 1
+    await house.manager.tick()
+    house.models["1.2.0"].fails_to_load = OperatorError("Its weights are damaged.")
+    await house.manager.rollback()
+    assert house.manager.active == "1.1.0"
+
+
+async def test_a_history_that_cannot_be_read_still_allows_the_standby(house: Any) -> None:
+    house.add("1.1.0")
+    await house.manager.swap("1.1.0")
+    (house.folder / "active.json").write_text("{")
+    result = await house.manager.rollback()
+    assert result["active"] == "1.0.0"
+    assert isinstance(house.registry, Registry)
