@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from streetvision.engine.answers import Answer
 from streetvision.engine.decode import DecodedImage
-from streetvision.engine.dispatch import MISSED, Answer
+from streetvision.engine.dispatch import MISSED
 from streetvision.engine.intake import Intake
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics

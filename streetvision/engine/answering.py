@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from streetvision.engine.aftermath import Aftermath, Glance
-from streetvision.engine.dispatch import MISSED, Answer
+from streetvision.engine.answers import Answer
+from streetvision.engine.dispatch import MISSED
 from streetvision.engine.intake import Intake, Taken
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics
@@ -61,7 +62,7 @@ class Answering:
         total = self._clock() - request.began
         self._follow_up(request, route, taken, answer, total)
         prediction = _prediction(taken, answer, total)
-        self._metrics.answer(prediction.timings)
+        self._metrics.answer(prediction.timings, prediction.views)
         return prediction
 
     async def _in_time(self, request: Request, route: Route) -> tuple[Taken, Answer]:

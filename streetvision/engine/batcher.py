@@ -123,6 +123,11 @@ class Batcher(Generic[T]):
             self.withdraw(batch)
         return batch
 
+    @property
+    def busy(self) -> bool:
+        """Whether the runner does something."""
+        return self._free_at is not None
+
     def occupy(self, now: float, seconds: float) -> None:
         """The runner does something else for about so long; the caller reports its end through `finished`."""
         self._free_at = now + seconds

@@ -1,7 +1,7 @@
 """From the bytes of a photo to the square uint8 array the model eats, cheaply and without trusting a byte of them.
 
 Choices, each made once for training and serving alike:
-- Resizing is Pillow's bicubic, which antialiases when it shrinks.
+- Resizing is Pillow's bicubic, which antialiases when it shrinks, unless a converted model says another filter.
 - A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps at least `DRAFT_MARGIN` times the model's side; the
   rest of the way is bicubic. On photos of 4032x3024 this stays within `DRAFT_TOLERANCE` of a full decode.
 - Each look at a picture (test-time views) is decoded at the scale that it needs by itself, so that its pixels do not
@@ -29,7 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.types import BadImage, ImageArray
-from streetvision.engine.views import Box, Frame, Look, plain_look, resize_rule
+from streetvision.engine.views import Box, Eye, Frame, Look, ViewPass, plain_look, resize_rule
 from streetvision.models.views import Flip
 
 DRAFT_MARGIN = 1.5
@@ -108,12 +108,14 @@ class DecodedImage:
     format: ImageFormat
     others: tuple[ImageArray, ...] = ()
     """The further looks, in order; flipped ones share memory with what they mirror."""
+    passes: tuple[ViewPass, ...] = ()
+    """What each look is for, the first included; empty where nobody asked for views."""
 
 
 def decode(data: bytes, *, size: int, limits: DecodeLimits, resize: str) -> DecodedImage:
     """Decode JPEG, PNG or WebP bytes to a `size` by `size` RGB array; all other bytes raise BadImage."""
-    rule = resize_rule(resize)
-    return decode_looks(data, lambda width, height: (plain_look(width, height, size, rule),), limits=limits)
+    eye = Eye(size, resize_rule(resize))
+    return decode_looks(data, lambda width, height: (plain_look(width, height, eye),), limits=limits)
 
 
 def decode_looks(data: bytes, looks: Callable[[int, int], Sequence[Look]], *, limits: DecodeLimits) -> DecodedImage:
@@ -172,7 +174,7 @@ def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, fra
     box = (left * width, top * height, min(right * width, source.width), min(bottom * height, source.height))
     target = (frame.inner, frame.inner)
     if source.size != target or frame.box != (0.0, 0.0, 1.0, 1.0):
-        source = source.resize(target, Image.Resampling.BICUBIC, box=box)
+        source = source.resize(target, Image.Resampling[frame.resample.upper()], box=box)
     square = _flatten(source)
     upright = square.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else square
     array: ImageArray = np.ascontiguousarray(upright, dtype=np.uint8)

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from math import exp
 
 import numpy as np
-from numpy.typing import NDArray
 
+from streetvision.engine.answers import Answer, Pass, Waiting
 from streetvision.engine.batcher import Batcher, Ticket
+from streetvision.engine.decode import DecodedImage
+from streetvision.engine.improving import Held, Improver, images_of
 from streetvision.engine.metrics import EngineMetrics
+from streetvision.engine.planner import Chunk
 from streetvision.engine.types import (
     DeadlineMissed,
     EngineError,
@@ -30,53 +31,25 @@ TIMER_STEP = 0.0005
 """Seconds; a timer that fires a hair early must not spin."""
 
 Run = Callable[[ImageArray], RunnerOutput]
+RunMember = Callable[[int, ImageArray], RunnerOutput]
+"""One member of an ensemble, by its place; a model by itself has the place 0."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One row of a forward pass."""
-
-    logit: float
-    embedding: NDArray[np.float32]
-    version: str
-    batch_size: int
-    seconds: float
-    """Of the forward pass."""
-    views: int = 1
-
-    @property
-    def probability(self) -> float:
-        """The logit's sigmoid, stable for any finite logit: exp never sees a large positive number."""
-        small = exp(-abs(self.logit))
-        return 1 / (1 + small) if self.logit >= 0 else small / (1 + small)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
-    """A decoded image and who waits for it."""
-
-    image: ImageArray
-    future: asyncio.Future[Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One forward pass that gave what it should."""
-
-    output: RunnerOutput
-    seconds: float
-
-
 class Dispatcher:
-    """Feeds one model from its batcher. A failed batch is run again one by one, so that only its culprit fails."""
+    """Feeds one model from its batcher. A failed batch is run again one by one, so that only its culprit fails.
+
+    Where nobody waits, the requests that have their first answer get their further views.
+    """
 
     def __init__(
         self,
-        run: Run,
+        run: RunMember,
         version: str,
         batcher: Batcher[Waiting],
+        improver: Improver,
+        *,
         metrics: EngineMetrics,
         clock: Callable[[], float],
     ) -> None:
@@ -84,6 +57,7 @@ class Dispatcher:
         self._run = run
         self._version = version
         self._batcher = batcher
+        self._improver = improver
         self._metrics = metrics
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
@@ -94,23 +68,26 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._thread = thread
 
-    async def infer(self, image: ImageArray, deadline: float, priority: float) -> Answer:
+    async def infer(self, image: DecodedImage, deadline: float, priority: float) -> Answer:
         """Queue a decoded image and wait for its row; raises EngineError. Leaves the queue when cancelled."""
         if self._closed is not None:
             raise self._closed
-        waiting = Waiting(image, self._loop.create_future())
+        waiting = Waiting(image.array, self._loop.create_future(), image.others, image.passes)
         ticket = self._batcher.offer(waiting, deadline=deadline, priority=priority, now=self._clock())
+        self._improver.reserve(waiting)
         try:
             self._pump()
             return await waiting.future
         finally:
             self._batcher.withdraw([ticket])
+            self._improver.free(waiting)
 
     def close(self, error: EngineError) -> None:
         """Fail all that wait or come later; the batch that runs fails through its thread."""
         self._closed = error
         for ticket in self._batcher.clear():
             _fail(ticket, error)
+        self._improver.clear()
         self._arm(None, 0.0)
 
     def _pump(self) -> None:
@@ -120,15 +97,27 @@ class Dispatcher:
             _fail(ticket, RunnerFailure(FAILED) if ticket.solo else DeadlineMissed(MISSED))
         batch = self._batcher.next_batch(now)
         if batch:
+            self._improver.give_way()
             images = [ticket.item.image for ticket in batch]
-            done = self._thread.submit(partial(forward, self._run, images))
-            done.add_done_callback(partial(self._finish, batch))
-        self._arm(self._batcher.next_expiry(now), now)
+            self._start(0, images, partial(self._finish, batch))
+        self._improver.release(now)
+        if not self._batcher.busy:
+            self._improve(now)
+        self._arm(_earlier(self._batcher.next_expiry(now), self._improver.next_release()), now)
 
-    def _arm(self, expiry: float | None, now: float) -> None:
+    def _improve(self, now: float) -> None:
+        chunk = self._improver.next_chunk(now)
+        if chunk is not None:
+            self._batcher.occupy(now, chunk.seconds)
+            self._start(chunk.member, images_of(chunk), partial(self._finish_chunk, chunk))
+
+    def _start(self, member: int, images: Sequence[ImageArray], finish: Callable[[asyncio.Future[Pass]], None]) -> None:
+        self._thread.submit(partial(forward, partial(self._run, member), images)).add_done_callback(finish)
+
+    def _arm(self, moment: float | None, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if expiry is None else self._loop.call_later(max(TIMER_STEP, expiry - now), self._pump)
+        self._timer = None if moment is None else self._loop.call_later(max(TIMER_STEP, moment - now), self._pump)
 
     def _finish(self, batch: Sequence[Ticket[Waiting]], done: asyncio.Future[Pass]) -> None:
         error = done.exception()
@@ -142,13 +131,23 @@ class Dispatcher:
                 _fail(ticket, error)
         self._pump()
 
+    def _finish_chunk(self, chunk: Chunk[Held], done: asyncio.Future[Pass]) -> None:
+        now = self._clock()
+        self._batcher.finished(now)
+        self._improver.finish(chunk, done, now)
+        self._pump()
+
     def _answer(self, batch: Sequence[Ticket[Waiting]], done: Pass) -> None:
         self._metrics.batch(len(batch))
+        now = self._clock()
         rows = zip(batch, done.output.logits, done.output.embeddings, strict=True)
         for ticket, logit, embedding in rows:
             if not ticket.item.future.done():
                 answer = Answer(float(logit), embedding.copy(), self._version, len(batch), done.seconds)
-                ticket.item.future.set_result(answer)
+                if len(ticket.item.passes) > 1 and self._closed is None:
+                    self._improver.take(ticket.item, answer, ticket.deadline, now)
+                else:
+                    ticket.item.future.set_result(answer)
 
     def _retry(self, batch: Sequence[Ticket[Waiting]]) -> None:
         for ticket in batch:
@@ -177,6 +176,10 @@ def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
         logger.error("the runner gave an answer that is not finite in a batch of %d", len(images))
         raise RunnerFailure("the model's answer is not finite")
     return Pass(output, time.perf_counter() - started)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _fail(ticket: Ticket[Waiting], error: BaseException) -> None:

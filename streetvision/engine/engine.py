@@ -22,7 +22,7 @@ from streetvision.engine.aftermath import Aftermath
 from streetvision.engine.answering import Answering, Request
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.intake import Intake
-from streetvision.engine.lanes import RETIRED, Lane, explained
+from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane, explained
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listener, Listeners
 from streetvision.engine.preparing import Preparation, Progress
@@ -54,17 +54,20 @@ class Engine:
         queue_size: int = 256,
         decode_threads: int = 2,
         registry: CollectorRegistry | None = None,
+        view_seconds: float = VIEW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`first` is the first model, or makes it in a thread when the engine starts; `resize` overrides its rule.
 
-        `queue_size` bounds all that waits for one lane, decoded or not.
+        `queue_size` bounds all that waits for one lane, decoded or not. `view_seconds` bounds what a request waits for
+        the further views of its model, 0 switches them off.
         """
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")
         self._first: Runner | Callable[[], Runner] | None = first
         self._resize = resize
         self._queue_size = queue_size
+        self._view_seconds = view_seconds
         self._clock = clock
         self._route: Route | None = None
         self._lanes: list[Lane] = []
@@ -250,6 +253,8 @@ class Engine:
             clock=self._clock,
             resize=resize,
             background=background,
+            view_seconds=self._view_seconds,
+            coming=self._intake.deadlines,
         )
         self._lanes.append(lane)
         return lane

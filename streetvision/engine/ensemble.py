@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from streetvision.engine.types import Closing, ImageArray, Runner, RunnerOutput
-from streetvision.engine.views import Eye, Pass, ResizeRule, plan_passes, resize_rule
+from streetvision.engine.views import Eye, ResizeRule, ViewPass, plan_passes, resize_rule
 from streetvision.models.ensemble import EnsembleConfig
 from streetvision.models.views import PLAIN, View
+
+Geometry = tuple[tuple[Eye, ...], tuple[View, ...]]
+"""What an image is decoded to: how each member takes it, and the views."""
 
 
 class EnsembleRunner:
@@ -54,10 +57,10 @@ class EnsembleRunner:
 
     def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
         """Warm every member up; returns the first one's seconds by bucket, `seconds` has all. Raises as they do."""
-        seconds = tuple(member.warmup(buckets) for member in self.members)
-        if len(buckets):
-            self.seconds = seconds
-        return seconds[0]
+        warm = [member.warmup(buckets) for member in self.members]
+        for known, seconds in zip(self.seconds, warm, strict=True):
+            known.update(seconds)
+        return warm[0]
 
     def run(self, images: ImageArray) -> RunnerOutput:
         """Run uint8 [N, H, W, 3] of the first member's size through all; members of another size see it resampled."""
@@ -75,11 +78,6 @@ class EnsembleRunner:
 def members_of(runner: Runner) -> tuple[Runner, ...]:
     """What the engine runs pass by pass: an ensemble's members, or the runner itself."""
     return runner.members if isinstance(runner, EnsembleRunner) else (runner,)
-
-
-def seconds_of(runner: Runner, warm: dict[int, float]) -> tuple[dict[int, float], ...]:
-    """Seconds of one warm run, by member and bucket, once `runner.warmup` has returned `warm`."""
-    return runner.seconds if isinstance(runner, EnsembleRunner) else (warm,)
 
 
 class Sight:
@@ -103,11 +101,11 @@ class Sight:
         return len(self.eyes) == 1 and self.views == (PLAIN,)
 
     @property
-    def geometry(self) -> tuple[tuple[Eye, ...], tuple[View, ...]]:
+    def geometry(self) -> Geometry:
         """Images prepared for one runner fit another of equal geometry."""
         return self.eyes, self.views
 
-    def passes(self, width: int, height: int) -> tuple[Pass, ...]:
+    def passes(self, width: int, height: int) -> tuple[ViewPass, ...]:
         """All passes over a picture of that upright size, in order."""
         return plan_passes(self.eyes, self.views, width, height)
 

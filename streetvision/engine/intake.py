@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from bisect import bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -50,6 +50,10 @@ class Intake:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def deadlines(self) -> Sequence[float]:
+        """Of the requests that wait for a thread or are in one, ascending."""
+        return self._waiting
+
     def open(self) -> None:
         """Start the threads, on the present event loop."""
         self._threads = Workers(self._count, "decode")
@@ -74,15 +78,16 @@ class Intake:
         """
         insort(self._waiting, deadline)
         try:
-            taken = await self._submit(partial(self._take, jpeg, route, keyed), deadline)
+            taken = await self._submit(partial(self._take, jpeg, route, deadline, keyed), deadline)
         finally:
             self._waiting.remove(deadline)
-        self._seconds += DECODE_MEMORY * (taken.seconds - self._seconds)
+        if len(taken.image.passes) <= 1:  # further views are decoded only while no thread is missing
+            self._seconds += DECODE_MEMORY * (taken.seconds - self._seconds)
         return taken
 
     async def decode(self, jpeg: bytes, lane: Lane, deadline: float) -> DecodedImage:
         """Decode for this lane, as urgent as the deadline says and counted by nobody; raises EngineError."""
-        return await self._submit(partial(self._decode, jpeg, lane), deadline)
+        return await self._submit(partial(self._decode, jpeg, lane, deadline), deadline)
 
     def _submit(self, job: Callable[[], T], deadline: float) -> asyncio.Future[T]:
         if self._threads is None:
@@ -95,14 +100,14 @@ class Intake:
             raise DeadlineMissed(MISSED)
         return job()
 
-    def _take(self, jpeg: bytes, route: Route, keyed: bool) -> Taken:
+    def _take(self, jpeg: bytes, route: Route, deadline: float, keyed: bool) -> Taken:
         started = time.perf_counter()
         key = hashlib.sha256(jpeg).hexdigest() if keyed else ""
         lane = route.choose(key) if keyed else route.active
-        return Taken(lane, self._decode(jpeg, lane), key, time.perf_counter() - started)
+        return Taken(lane, self._decode(jpeg, lane, deadline), key, time.perf_counter() - started)
 
-    def _decode(self, jpeg: bytes, lane: Lane) -> DecodedImage:
+    def _decode(self, jpeg: bytes, lane: Lane, deadline: float) -> DecodedImage:
         try:
-            return lane.decode(jpeg, self._limits)
+            return lane.decode(jpeg, self._limits, deadline=deadline, crowded=len(self._waiting) > self._count)
         except MemoryError as error:
             raise Overloaded("there is no memory for this image now") from error

@@ -9,16 +9,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import numpy as np
 
+from streetvision.engine.answers import Answer, Waiting
 from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
-from streetvision.engine.decode import DecodedImage, DecodeLimits, decode, resize_rule
-from streetvision.engine.dispatch import Answer, Dispatcher, Waiting, forward
+from streetvision.engine.decode import DecodedImage, DecodeLimits, decode_looks
+from streetvision.engine.dispatch import Dispatcher, forward
+from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of
+from streetvision.engine.improving import Improver
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import (
     Closing,
@@ -30,6 +34,7 @@ from streetvision.engine.types import (
     RunnerFailure,
     RunnerOutput,
 )
+from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
 
@@ -39,6 +44,8 @@ T = TypeVar("T")
 
 BACKGROUND_NICE = 15
 """How far the background thread stands back; a thread can never come forward again without privileges."""
+VIEW_SECONDS = 1.0
+"""How long a request waits for its further views, unless the engine is told otherwise."""
 RETIRED = "this model was taken down"
 
 logger = logging.getLogger(__name__)
@@ -77,16 +84,27 @@ class Lane:
         clock: Callable[[], float],
         resize: str | None = None,
         background: Workers | None = None,
+        view_seconds: float = VIEW_SECONDS,
+        coming: Callable[[], Sequence[float]] = tuple,
     ) -> None:
-        """`resize` overrides the runner's rule; `background` is the thread that loaded the runner, if one did."""
+        """`resize` overrides the runner's rule; `background` is the thread that loaded the runner, if one did.
+
+        `view_seconds` bounds what a request waits for its further views; `coming` gives the deadlines of the requests
+        that are being decoded.
+        """
         self.version = runner.version
         self.input_size = runner.input_size
-        self.resize = resize_rule(runner.resize if resize is None else resize)
-        self.cost = CostModel(runner.buckets)
+        self._sight = Sight(runner, resize)
+        self._costs = tuple(CostModel(runner.buckets) for _ in members_of(runner))
+        self.cost = self._costs[0]
         self.batcher: Batcher[Waiting] = Batcher(self.cost, capacity=queue_size)
         self._runner: Runner | None = runner
         self._exclusive = threading.Lock()
-        self._dispatcher = Dispatcher(self._run, runner.version, self.batcher, metrics, clock)
+        self._clock = clock
+        self._improver = Improver(self._costs, self.batcher, metrics, max_seconds=view_seconds, coming=coming)
+        self._dispatcher = Dispatcher(
+            self._run_member, runner.version, self.batcher, self._improver, metrics=metrics, clock=clock
+        )
         self._background = background
         self._foreground: Workers | None = None
         self._thread: Workers | None = None
@@ -103,18 +121,30 @@ class Lane:
         return self._runner
 
     @property
-    def geometry(self) -> tuple[int, str]:
+    def geometry(self) -> Geometry:
         """What decoding must give it: images decoded for an equal geometry fit both lanes."""
-        return self.input_size, self.resize
+        return self._sight.geometry
 
-    def decode(self, data: bytes, limits: DecodeLimits) -> DecodedImage:
-        """Bytes to this model's input, in any thread; raises BadImage."""
-        return decode(data, size=self.input_size, limits=limits, resize=self.resize)
+    def decode(
+        self, data: bytes, limits: DecodeLimits, *, deadline: float = inf, crowded: bool = False
+    ) -> DecodedImage:
+        """Bytes to this model's input, in any thread; raises BadImage.
+
+        Prepares as many views as there will be time for before `deadline`, and one where others wait to be decoded.
+        """
+        passes: list[ViewPass] = []
+
+        def looks(width: int, height: int) -> list[Look]:
+            planned = self._sight.passes(width, height)
+            passes.extend(planned[:1] if crowded else self._improver.affordable(planned, self._clock(), deadline))
+            return [viewed.look for viewed in passes]
+
+        return replace(decode_looks(data, looks, limits=limits), passes=tuple(passes))
 
     async def infer(self, image: DecodedImage, deadline: float, priority: float) -> Answer:
         """Queue an image of this geometry, wait for its answer; raises EngineError. Leaves the queue if cancelled."""
         try:
-            answer = await self._dispatcher.infer(image.array, deadline, priority)
+            answer = await self._dispatcher.infer(image, deadline, priority)
         except EngineError:
             self._failed += 1
             raise
@@ -163,12 +193,20 @@ class Lane:
     def warm(self, buckets: Sequence[int]) -> dict[int, float]:
         """On one of the lane's threads: `Runner.warmup`, never beside a forward pass."""
         with self._exclusive:
-            return self.runner.warmup(buckets)
+            seconds = self.runner.warmup(buckets)
+        if isinstance(self.runner, EnsembleRunner):
+            for cost, warm in zip(self._costs[1:], self.runner.seconds[1:], strict=True):
+                for size in set(warm) & set(buckets):
+                    cost.seed(size, warm[size])
+        return seconds
 
     def touch(self, bucket: int) -> float:
         """On one of the lane's threads: run one batch of this size, checked; returns its seconds."""
-        blank = np.zeros((self.input_size, self.input_size, 3), np.uint8)
-        return forward(self._run, [blank] * bucket).seconds
+        seconds = []
+        for member, eye in enumerate(self._sight.eyes):
+            blank = np.zeros((eye.size, eye.size, 3), np.uint8)
+            seconds.append(forward(partial(self._run_member, member), [blank] * bucket).seconds)
+        return seconds[0]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -207,6 +245,10 @@ class Lane:
     def _run(self, images: ImageArray) -> RunnerOutput:
         with self._exclusive:
             return self.runner.run(images)
+
+    def _run_member(self, member: int, images: ImageArray) -> RunnerOutput:
+        with self._exclusive:
+            return members_of(self.runner)[member].run(images)
 
 
 class _LastOneOut:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from streetvision.engine.types import Role, Timings
 
 _SIZES = tuple(2**power for power in range(11))
+_VIEWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -45,6 +46,10 @@ class EngineStats:
     """Images computed again after the reply, by the candidate's role (shadow, canary)."""
     dropped: dict[str, int]
     """Images that were to be compared but found no room in the queue, by the candidate's role."""
+    views: dict[int, int]
+    """Predictions, by the number of passes that went into them."""
+    view_failures: int
+    """Forward passes that failed over further views; their requests were answered without them."""
 
 
 class EngineMetrics:
@@ -58,7 +63,8 @@ class EngineMetrics:
         running: Callable[[], int],
         lanes: Callable[[], int],
     ) -> None:
-        self.answered = self.cancelled = self.retried = self.switches = self.fallbacks = 0
+        self.answered = self.cancelled = self.retried = self.switches = self.fallbacks = self.view_failures = 0
+        self.views: Tally[int] = Tally()
         self.compared: Tally[str] = Tally()
         self.dropped: Tally[str] = Tally()
         self.refusals: Tally[str] = Tally()
@@ -71,6 +77,12 @@ class EngineMetrics:
         alive.set_function(lanes)
         self._batch_size = Histogram(
             "streetvision_engine_batch_size", "Requests per forward pass", buckets=_SIZES, registry=registry
+        )
+        self._views = Histogram(
+            "streetvision_engine_views", "Passes averaged into a prediction", buckets=_VIEWS, registry=registry
+        )
+        self._view_failures = Counter(
+            "streetvision_engine_view_failures", "Forward passes over further views that failed", registry=registry
         )
         self._seconds = Histogram(
             "streetvision_engine_seconds", "Seconds of a request", ["stage"], buckets=_SECONDS, registry=registry
@@ -97,9 +109,11 @@ class EngineMetrics:
         self.batches[size] += 1
         self._batch_size.observe(size)
 
-    def answer(self, timings: Timings) -> None:
-        """One request got its prediction."""
+    def answer(self, timings: Timings, views: int) -> None:
+        """One request got its prediction, the mean of so many passes."""
         self.answered += 1
+        self.views[views] += 1
+        self._views.observe(views)
         for stage, histogram in self._stages.items():
             histogram.observe(getattr(timings, stage))
 
@@ -107,6 +121,11 @@ class EngineMetrics:
         """One request ended in an EngineError."""
         self.refusals[reason] += 1
         self._refused.labels(reason).inc()
+
+    def fail_views(self) -> None:
+        """A forward pass over further views failed."""
+        self.view_failures += 1
+        self._view_failures.inc()
 
     def switch(self) -> None:
         """Another lane became the active one."""
@@ -147,4 +166,6 @@ class EngineMetrics:
             canary_fallbacks=self.fallbacks,
             compared=dict(self.compared),
             dropped=dict(self.dropped),
+            views=dict(self.views),
+            view_failures=self.view_failures,
         )

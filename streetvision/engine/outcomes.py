@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from streetvision.engine.dispatch import Answer
+from streetvision.engine.answers import Answer
 from streetvision.engine.types import EngineError, Outcome, Role
 
 Listener = Callable[[Outcome], None]

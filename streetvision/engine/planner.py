@@ -8,7 +8,7 @@ waits, and an answer in hand is never kept beyond its deadline, however long a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from math import inf
@@ -115,10 +115,9 @@ class ViewPlanner(Generic[T]):
         self._last[0] = now
         return improving
 
-    def remove(self, improving: Improving[T]) -> None:
-        """Forget a request whose caller has gone; one that is not here is ignored."""
-        if improving in self._improving:
-            self._improving.remove(improving)
+    def drop(self, gone: Callable[[T], bool]) -> None:
+        """Forget the requests whose callers have gone."""
+        self._improving = [improving for improving in self._improving if not gone(improving.item)]
 
     def ready(self, now: float, work: float = 0.0) -> list[Improving[T]]:
         """Remove and return what is to be answered now: complete, out of time, or without hope of another view.

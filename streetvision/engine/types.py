@@ -61,6 +61,16 @@ class Runner(Protocol):
 
 
 @runtime_checkable
+class Resampling(Protocol):
+    """A Runner whose pictures are not scaled by the bicubic filter, or which says so."""
+
+    @property
+    def resample(self) -> str:
+        """Filter that scales a picture to its input, by Pillow's name in lower case."""
+        ...
+
+
+@runtime_checkable
 class Closing(Protocol):
     """A Runner that holds more than Python's reference counting frees: cycles, graphs, device memory."""
 

@@ -30,6 +30,8 @@ class Frame:
     """What it shows."""
     inner: int
     """Side of what it shows within the square; mirrored edges fill the border."""
+    resample: str = "bicubic"
+    """Filter that scales it, by Pillow's name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,11 @@ class Eye:
     size: int
     rule: ResizeRule
     weight: float = 1.0
+    resample: str = "bicubic"
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class ViewPass:
     """One member over one look."""
 
     member: int
@@ -65,13 +68,13 @@ def resize_rule(name: str) -> ResizeRule:
     return cast(ResizeRule, name)
 
 
-def plain_look(width: int, height: int, size: int, rule: ResizeRule) -> Look:
+def plain_look(width: int, height: int, eye: Eye) -> Look:
     """The look without views: the whole picture or its central square."""
-    box = WHOLE if rule == "squash" else _square(width, height, 1.0)
-    return Look(Frame(size, box, size))
+    box = WHOLE if eye.rule == "squash" else _square(width, height, 1.0)
+    return Look(Frame(eye.size, box, eye.size, eye.resample))
 
 
-def plan_passes(eyes: Sequence[Eye], views: Sequence[View], width: int, height: int) -> tuple[Pass, ...]:
+def plan_passes(eyes: Sequence[Eye], views: Sequence[View], width: int, height: int) -> tuple[ViewPass, ...]:
     """All passes over a picture of that upright size, in the order in which they are worth running.
 
     Every member sees a view before any sees the next: members differ more than views do. So the first pass is the plain
@@ -82,7 +85,7 @@ def plan_passes(eyes: Sequence[Eye], views: Sequence[View], width: int, height: 
     for view in views:
         for member, eye in enumerate(eyes):
             looks = looks_of(view, width, height, eye)
-            passes += [Pass(member, look, eye.weight / len(looks)) for look in looks]
+            passes += [ViewPass(member, look, eye.weight / len(looks)) for look in looks]
     return tuple(passes)
 
 
@@ -92,11 +95,11 @@ def looks_of(view: View, width: int, height: int, eye: Eye) -> tuple[Look, ...]:
         boxes = _tiles(view, width, height, eye.rule)
         if not all(_is_large(box, width, height, eye.size) for box in boxes):
             return ()
-        return tuple(Look(Frame(eye.size, box, eye.size), view.flip) for box in boxes)
+        return tuple(Look(Frame(eye.size, box, eye.size, eye.resample), view.flip) for box in boxes)
     if view == PLAIN:
-        return (plain_look(width, height, eye.size, eye.rule),)
+        return (plain_look(width, height, eye),)
     box = _centre(view.crop, view.crop) if eye.rule == "squash" else _square(width, height, view.crop)
-    return (Look(Frame(eye.size, box, round(eye.size * view.scale)), view.flip),)
+    return (Look(Frame(eye.size, box, round(eye.size * view.scale), eye.resample), view.flip),)
 
 
 def _centre(across: float, down: float) -> Box:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.engine import intake as intake_module
 from streetvision.engine import lanes as lanes_module
-from streetvision.engine.decode import DecodedImage, DecodeLimits, decode
+from streetvision.engine.decode import DecodedImage, DecodeLimits, decode_looks
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import (
     BadImage,
@@ -352,14 +352,14 @@ def test_nothing_can_be_done_without_room_or_threads(option: str) -> None:
 
 
 async def test_one_slow_decode_does_not_close_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow_decode(data: bytes, **options: Any) -> DecodedImage:
+    def slow_decode(*arguments: Any, **options: Any) -> DecodedImage:
         time.sleep(0.6)
-        return decode(data, **options)
+        return decode_looks(*arguments, **options)
 
     monkeypatch.setattr(intake_module, "DECODE_MEMORY", 1.0)
     async with running(GatedRunner()) as engine:
         with monkeypatch.context() as patch:
-            patch.setattr(lanes_module, "decode", slow_decode)
+            patch.setattr(lanes_module, "decode_looks", slow_decode)
             await ask(engine)
         assert (await ask(engine, seconds=0.5)).batch_size == 1
 

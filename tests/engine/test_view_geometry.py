@@ -56,7 +56,7 @@ def test_every_member_sees_a_view_before_any_sees_the_next() -> None:
     passes = plan_passes(eyes, parse_views(["plain", "hflip", "tiles:2x2"]), 800, 600)
     assert [p.member for p in passes] == [0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1]
     assert [p.look.flip for p in passes[:4]] == ["", "", "hflip", "hflip"]
-    assert passes[0].look == plain_look(800, 600, 64, "squash")
+    assert passes[0].look == plain_look(800, 600, eyes[0])
     assert {p.look.frame.size for p in passes if p.member == 1} == {96}
 
 
@@ -188,7 +188,14 @@ def test_any_picture_gives_every_look_in_the_asked_size(
         assert array.dtype == np.uint8
 
 
+def test_a_model_that_was_made_with_another_filter_is_shown_pictures_through_it() -> None:
+    picture = texture(400, 200)
+    eye = Eye(64, "squash", resample="bilinear")
+    decoded = decode_looks(encode(picture, "PNG"), lambda w, h: looks_of(PLAIN, w, h, eye), limits=LIMITS)
+    assert np.array_equal(decoded.array, np.asarray(picture.resize((64, 64), Image.Resampling.BILINEAR)))
+
+
 def test_a_plain_look_is_the_whole_picture_or_its_central_square() -> None:
-    assert plain_look(400, 200, 64, "squash") == Look(Frame(64, WHOLE, 64))
-    assert plain_look(400, 200, 64, "crop") == Look(Frame(64, (0.25, 0.0, 0.75, 1.0), 64))
-    assert looks_of(PLAIN, 400, 200, Eye(64, "crop")) == (plain_look(400, 200, 64, "crop"),)
+    assert plain_look(400, 200, Eye(64, "squash")) == Look(Frame(64, WHOLE, 64))
+    assert plain_look(400, 200, Eye(64, "crop")) == Look(Frame(64, (0.25, 0.0, 0.75, 1.0), 64))
+    assert looks_of(PLAIN, 400, 200, Eye(64, "crop")) == (plain_look(400, 200, Eye(64, "crop")),)
