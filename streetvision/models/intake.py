@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ Progress = Callable[[str, int, int], None]
 SMALL_LIMIT_BYTES = 4 << 20
 WEIGHTS_LIMIT_BYTES = 64 << 30
 """A ViT-7B in float32 is 27 GB."""
-COPIED = (CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, "model_card.json", "README.md", "LICENSE")
+EXTRAS = ("model_card.json", "README.md", "LICENSE")
+COPIED = (CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, *EXTRAS)
 MAX_DEPTH = 3
 """Folders below a model's own: the members of an ensemble."""
 MAX_FILES = 200
@@ -165,11 +166,19 @@ def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> 
             progress("copying", done, total)
 
 
-def _model_files(root: Path) -> Iterator[tuple[Path, int]]:
+def copy_extras(source: Path, target: Path) -> None:
+    """Copy what a model's folder says for people, to stand beside a converted model."""
+    for path, _ in _model_files(source.resolve(), names=EXTRAS):
+        if path.parent == source.resolve():
+            for _ in _copy(path, target / path.name):
+                pass
+
+
+def _model_files(root: Path, *, names: Collection[str] = COPIED) -> Iterator[tuple[Path, int]]:
     """The model's files and sizes; a link that leaves the folder, a pipe or an absurd size is refused."""
     found = 0
     for path in sorted(root.rglob("*")):
-        if path.name not in COPIED or len(path.relative_to(root).parts) > MAX_DEPTH:
+        if path.name not in names or len(path.relative_to(root).parts) > MAX_DEPTH:
             continue
         found += 1
         if not path.resolve().is_relative_to(root):

@@ -72,11 +72,6 @@ def convert(
     return save_checkpoint(target, config, converted, overwrite=True)
 
 
-def is_classifier(folder: Path) -> bool:
-    """Whether the folder looks like a model of transformers."""
-    return (folder / CONFIG).is_file()
-
-
 def _read_fields(source: Path) -> dict[str, Any]:
     fields = load_json(CONFIG, read_description(source, CONFIG))
     if not isinstance(fields, dict):

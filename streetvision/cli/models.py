@@ -1,0 +1,149 @@
+"""`streetvision models list|show|add|rm|verify`: the versions on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streetvision.cli.models_table import version_fields, version_page, version_table
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.config import Settings
+from streetvision.errors import OperatorError
+from streetvision.models.registry import REGISTRY_FOLDER, Registry
+
+if TYPE_CHECKING:
+    from streetvision.models.intake import Progress
+
+app = typer.Typer(no_args_is_help=True, help="Model versions: keep, check, swap, try, publish.")
+
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `models list` prints it.")]
+
+
+@app.command("list")
+def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Print every version: what it is, where it came from, whether it may serve and which one is active."""
+    registry = open_registry(miner_settings(state_dir))
+    versions, active, previous = registry.versions(), registry.active(), registry.previous()
+    if as_json:
+        for item in versions:
+            print_json(version_fields(item, active=active, previous=previous))
+    else:
+        sys.stdout.write(version_table(versions, active=active, previous=previous) + "\n")
+
+
+@app.command()
+def show(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Print all that is known of a version: hashes, metrics, card."""
+    registry = open_registry(miner_settings(state_dir))
+    item = registry.get(version)
+    fields = version_fields(item, active=registry.active(), previous=registry.previous())
+    if as_json:
+        print_json(fields)
+    else:
+        sys.stdout.write(version_page(item, fields) + "\n")
+
+
+@app.command()
+def add(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A checkpoint folder, a transformers ViT classifier's folder, hf:owner/name@tag, or timm:TAG.",
+        ),
+    ],
+    *,
+    version: Annotated[
+        str | None, typer.Option(help="Keep it under this version instead of its own.", metavar="X.Y.Z")
+    ] = None,
+    positive: Annotated[
+        list[str] | None, typer.Option(help="Label of a transformers classifier that means roadwork.", metavar="LABEL")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="For timm:TAG: the safetensors file, instead of the hub.", metavar="FILE")
+    ] = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Add a model: it is copied, loaded and tried on the golden pictures, and refused if it does not fit."""
+    from streetvision.models.importers import Wishes, add_model
+
+    registry = open_registry(miner_settings(state_dir))
+    with progress_shown(f"adding {source}") as progress:
+        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn)
+        item = add_model(source, registry, wishes)
+    if as_json:
+        print_json(version_fields(item, active=registry.active(), previous=registry.previous()))
+    else:
+        state = "ready to serve" if item.servable else f"may not serve: {item.why_not}"
+        sys.stdout.write(f"{item.version}  {item.name}  {state}\n")
+
+
+@app.command()
+def rm(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Delete a version; the active one, the last good one and members of ensembles stay."""
+    settings = miner_settings(state_dir)
+    registry = open_registry(settings)
+    if settings.model == version:
+        raise OperatorError(f"Model version {version} is what --model names: choose another one before you remove it.")
+    registry.remove(version)
+    if as_json:
+        print_json({"removed": version})
+    else:
+        sys.stdout.write(f"removed {version}\n")
+
+
+@app.command()
+def verify(
+    versions: Annotated[
+        list[str] | None, typer.Argument(metavar="[VERSION]...", help="Default: every version.")
+    ] = None,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Hash the files again, load the model and try it; exit code 1 when anything is wrong."""
+    registry = open_registry(miner_settings(state_dir))
+    found = [registry.get(version) for version in versions] if versions else list(registry.versions())
+    sound = True
+    for item in found:
+        with progress_shown(f"verifying {item.version}") as progress:
+            problems = registry.verify(item.version, progress=progress)
+        sound = sound and not problems
+        if as_json:
+            print_json({"version": item.version, "problems": problems})
+        else:
+            lines = [f"{item.version}  {problem}" for problem in problems] or [f"{item.version}  sound"]
+            sys.stdout.write("\n".join(lines) + "\n")
+    if not sound:
+        raise typer.Exit(1)
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry in the miner's state folder."""
+    return Registry(settings.state_dir / REGISTRY_FOLDER)
+
+
+@contextmanager
+def progress_shown(label: str) -> Iterator[Progress]:
+    """A bar on stderr where that is a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=None)
+
+        def step(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{label}: {stage}", completed=done, total=total or None)
+
+        yield step
+
+
+def _warn(sentence: str) -> None:
+    typer.echo(f"warning: {sentence}", err=True)

@@ -1,0 +1,148 @@
+"""Everything that can become a version, told apart by how it is written: a folder, `hf:owner/name@tag`, `timm:tag`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streetvision.models.checks import CheckpointError, load_json
+from streetvision.models.disk import exclusive
+from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
+from streetvision.models.intake import Progress, copy_extras, no_progress
+from streetvision.models.registry import Registry
+from streetvision.models.versions import ModelVersion, is_version
+
+if TYPE_CHECKING:
+    from streetvision.models.hub_client import Hub
+
+HUB, TIMM = "hf:", "timm:"
+TRANSFORMERS_CONFIG = "config.json"
+FIRST_VERSION = "1.0.0"
+"""Of a converted model that says nothing of its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What goes with a source."""
+
+    version: str | None = None
+    """Under which version to add it; None: its own."""
+    positive: Sequence[str] = ()
+    """A transformers classifier's labels that mean roadwork; empty: found by their words."""
+    weights: Path | None = None
+    """A safetensors file for a timm tag, instead of the hub."""
+    progress: Progress = no_progress
+    warn: Callable[[str], None] = lambda _: None
+    hub: Hub | None = None
+    """Default: the one that HF_ENDPOINT names."""
+
+
+def add_model(source: str, registry: Registry, wishes: Wishes = Wishes()) -> ModelVersion:  # frozen
+    """Add what `source` names to the registry; raises OperatorError with one sentence when that cannot be."""
+    if source.startswith(TIMM):
+        return _add_timm(source, registry, wishes)
+    if wishes.weights is not None:
+        raise CheckpointError("--weights belongs to a timm: tag; a folder brings its own.")
+    if source.startswith((HUB, "https://", "http://")):
+        return _add_hub(source, registry, wishes)
+    folder, version, progress = Path(source).expanduser(), wishes.version, wishes.progress
+    named = str(folder.resolve())
+    if _is_transformers(folder):
+        return add_classifier(
+            folder, registry, source=named, version=version, positive=wishes.positive, progress=progress
+        )
+    if wishes.positive:
+        raise CheckpointError("--positive belongs to a transformers classifier; a checkpoint knows its answer.")
+    return registry.add_folder(folder, source=named, version=version, progress=progress)
+
+
+def add_classifier(
+    folder: Path,
+    registry: Registry,
+    *,
+    source: str,
+    version: str | None = None,
+    positive: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> ModelVersion:
+    """Convert a transformers ViT classifier and add it; its version: the given one, its card's, or 1.0.0."""
+    from streetvision.models.transformers_vit import convert
+
+    named = version or _card_version(folder) or FIRST_VERSION
+
+    def fill(target: Path) -> None:
+        progress("converting", 0, 0)
+        convert(folder, target, name=_name(source), version=named, positive=positive, made_from=source)
+        copy_extras(folder, target)
+
+    return registry.add(fill, source, version=named, progress=progress)
+
+
+def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
+    from streetvision.models.timm_backbone import default_version, import_backbone
+
+    tag = source.removeprefix(TIMM)
+    named = wishes.version or default_version(tag)
+    if not is_version(named):
+        raise CheckpointError(f"{tag!r:.100} is no timm model; write timm:vit_small_patch16_dinov3.lvd1689m, say.")
+    place = registry.folder / "pulls" / "timm"
+
+    def fill(target: Path) -> None:
+        import_backbone(tag, target, version=named, fetch=fetch, file=wishes.weights)
+
+    def fetch(repo: str) -> Path:
+        from streetvision.models.hub_files import RepoRef
+        from streetvision.models.hub_pull import fetch as fetch_files
+
+        return fetch_files(RepoRef(repo), place, progress=wishes.progress, hub=wishes.hub).folder / WEIGHTS_FILE
+
+    with exclusive(place):
+        added = registry.add(fill, source, version=named, progress=wishes.progress)
+        shutil.rmtree(place)
+    return added
+
+
+def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
+    from streetvision.models.hub import parse_ref, pull
+
+    ref = parse_ref(source)
+    return pull(
+        ref.repo,
+        ref.revision,
+        registry,
+        version=wishes.version,
+        positive=wishes.positive,
+        progress=wishes.progress,
+        warn=wishes.warn,
+        hub=wishes.hub,
+    )
+
+
+def _is_transformers(folder: Path) -> bool:
+    ours = any((folder / name).exists() for name in (CONFIG_FILE, ENSEMBLE_FILE))
+    return not ours and (folder / TRANSFORMERS_CONFIG).is_file()
+
+
+def _name(source: str) -> str:
+    """What to call a converted model: owner/name of a repository, else its folder's name."""
+    if source.startswith(HUB):
+        return source.removeprefix(HUB).partition("@")[0]
+    return Path(source).name[:200] or "converted"
+
+
+def _card_version(folder: Path) -> str | None:
+    """The version in a model card beside the weights, if there is a usable one."""
+    from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES
+
+    path = folder / CARD_FILE
+    if not path.is_file() or path.stat().st_size > CARD_LIMIT_BYTES:
+        return None
+    try:
+        card = load_json(CARD_FILE, path.read_text(encoding="utf-8", errors="replace"))
+    except CheckpointError:
+        return None
+    version = card.get("version") if isinstance(card, dict) else None
+    return version if isinstance(version, str) and is_version(version) else None
