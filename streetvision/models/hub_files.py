@@ -17,6 +17,8 @@ from streetvision.models.folder import CONFIG_FILE, CONFIG_LIMIT_BYTES, ENSEMBLE
 
 README_FILE = "README.md"
 LICENSE_FILE = "LICENSE"
+CLASSIFIER = "transformers"
+"""Kind of a repository that holds an image classifier of that library."""
 TRANSFORMERS_CONFIG = "config.json"
 TRANSFORMERS_PREPROCESSOR = "preprocessor_config.json"
 
@@ -143,7 +145,7 @@ def _kind(files: Mapping[str, RemoteFile], repo: str) -> str:
     if WEIGHTS_FILE in files and CONFIG_FILE in files:
         return "checkpoint"
     if WEIGHTS_FILE in files and TRANSFORMERS_CONFIG in files:
-        return "transformers"
+        return CLASSIFIER
     raise OperatorError(_no_model(files, repo))
 
 
@@ -166,7 +168,7 @@ def _belongs(name: str, kind: str) -> bool:
         return True
     if kind == "checkpoint":
         return name in (CONFIG_FILE, WEIGHTS_FILE)
-    if kind == "transformers":
+    if kind == CLASSIFIER:
         return name in (TRANSFORMERS_CONFIG, TRANSFORMERS_PREPROCESSOR, WEIGHTS_FILE)
     part, _, file = name.rpartition("/")
     return name == ENSEMBLE_FILE or (

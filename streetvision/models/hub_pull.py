@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.hub_client import Hub
 from streetvision.models.hub_errors import FULL_DISK, sentences
 from streetvision.models.hub_files import (
+    CLASSIFIER,
     DEFAULT_LIMIT_BYTES,
     DEFAULT_REVISION,
     Choice,
@@ -34,9 +35,10 @@ from streetvision.models.hub_files import (
     narrow,
     size_text,
 )
+from streetvision.models.importers import add_classifier
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.registry import Registry
-from streetvision.models.versions import ModelVersion
+from streetvision.models.versions import ModelVersion, is_version
 
 PULLS_FOLDER = "pulls"
 """In the registry's folder: what has arrived of pulls that are not finished."""
@@ -66,6 +68,7 @@ def pull(
     registry: Registry,
     *,
     version: str | None = None,
+    positive: Sequence[str] = (),
     hotkey: str | None = None,
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
     progress: Progress = no_progress,
@@ -76,7 +79,8 @@ def pull(
     """Fetch a model (owner/name at a tag, branch or commit; None: `main`) into the registry; returns its version.
 
     A pull that was cut off goes on where it stopped when it is run again. `version` renames the model, `hotkey` (ss58)
-    is compared with its card; `warn` hears sentences about the card, which never stop a pull. Raises OperatorError.
+    is compared with its card; `warn` hears sentences about the card, which never stop a pull. `positive` are the labels
+    of a transformers classifier that mean roadwork. Raises OperatorError.
     """
     ref = RepoRef(repo, revision or DEFAULT_REVISION)
     check_repo(ref.repo)
@@ -87,9 +91,10 @@ def pull(
         for sentence in _about_card(fetched.folder, hotkey, now()):
             warn(sentence)
         try:
-            found = _add(fetched, registry, version, progress)
+            found = _add(fetched, registry, version or _tagged(fetched, revision), positive, progress)
         except CheckpointError:
-            shutil.rmtree(fetched.folder, ignore_errors=True)
+            if fetched.kind != CLASSIFIER:  # a classifier may only want --positive, and need not be fetched again
+                shutil.rmtree(fetched.folder, ignore_errors=True)
             raise
         shutil.rmtree(fetched.folder, ignore_errors=True)
     return found
@@ -174,7 +179,7 @@ def _checked(choice: Choice, folder: Path, subject: str) -> Choice:
     if choice.kind == "ensemble":
         ensemble = read_ensemble(folder)
         choice = narrow(choice, (member.folder for member in ensemble.members))
-    if choice.kind == "transformers":
+    if choice.kind == CLASSIFIER:
         return choice
     listed = {file.name: file.sha256 for file in choice.files}
     for name in (name for name in listed if name.rpartition("/")[2] == CONFIG_FILE):
@@ -203,12 +208,22 @@ def _require_space(choice: Choice, folder: Path, subject: str) -> int:
     return there
 
 
-def _add(fetched: Fetched, registry: Registry, version: str | None, progress: Progress) -> ModelVersion:
+def _tagged(fetched: Fetched, revision: str | None) -> str | None:
+    """The version that a tag names; only a classifier needs it, since other models say theirs themselves."""
+    named = (revision or "").removeprefix("v")
+    return named if fetched.kind == CLASSIFIER and is_version(named) else None
+
+
+def _add(
+    fetched: Fetched, registry: Registry, version: str | None, positive: Sequence[str], progress: Progress
+) -> ModelVersion:
     source = f"hf:{fetched.ref}"
-    if fetched.kind == "transformers":
-        raise OperatorError(
-            f"{source} is a transformers classifier: add it with `streetvision models add {source}`, which converts it."
+    if fetched.kind == CLASSIFIER:
+        return add_classifier(
+            fetched.folder, registry, source=source, version=version, positive=positive, progress=progress
         )
+    if positive:
+        raise OperatorError("--positive belongs to a transformers classifier; a checkpoint knows its answer.")
     return registry.add(lambda target: _hand_over(fetched.folder, target), source, version=version, progress=progress)
 
 

@@ -85,6 +85,8 @@ class FakeHub:
     ranges: bool = True
     lie: Callable[[dict[str, Any]], None] = lambda _: None
     """Changes what the hub says about a repository."""
+    stall_after: int | None = None
+    """Send so many bytes of a large file, then nothing until `released`."""
     released: threading.Event = field(default_factory=threading.Event)
 
     def repo(self, name: str, files: dict[str, bytes], *, tag: str = "v1.0.0", private: bool = False) -> Repo:
@@ -308,8 +310,19 @@ class Handler(BaseHTTPRequestHandler):
             assert hashlib.sha256(body).hexdigest() == oid
             self.hub.blobs[oid] = body
             self.reply(200)
+        elif self.hub.stall_after is not None:
+            self.stall(self.hub.blobs[oid], self.hub.stall_after)
         else:
             self.send_data(self.hub.blobs[oid], cut)
+
+    def stall(self, data: bytes, after: int) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[:after])
+        self.wfile.flush()
+        self.hub.released.wait(60.0)
+        self.close_connection = True
 
     def send_data(self, data: bytes, cut: int | None) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range") or "")

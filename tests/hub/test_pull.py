@@ -13,10 +13,12 @@ import pytest
 from huggingface_hub import constants
 
 from streetvision.errors import OperatorError
+from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.hub import Hub, RepoRef, fetch, parse_ref, pull
 from streetvision.models.hub_files import GIB, RemoteFile, choose
 from streetvision.models.registry import Registry
+from streetvision.models.versions import ModelVersion
 
 REPO = "miner/roadwork"
 Files = dict[str, bytes]
@@ -398,3 +400,32 @@ def test_no_more_sets_of_weights_than_an_ensemble_can_have() -> None:
     listing += [RemoteFile(f"m{n}/{name}", 10) for n in range(99) for name in ("model.json", "model.safetensors")]
     with pytest.raises(OperatorError, match="more than 8 sets of weights"):
         choose(listing, REPO)
+
+
+def test_a_classifier_goes_through_the_converter(
+    server: Any, hub: Hub, registry: Registry, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def converter(folder: Path, to: Registry, **options: Any) -> ModelVersion:
+        given.append(options)
+        if not options["positive"]:
+            raise CheckpointError("Which of its labels mean roadwork? Say so with --positive.")
+        assert (folder / "config.json").is_file()
+        return to.add_folder(model_folder, source=options["source"], version=options["version"])
+
+    monkeypatch.setattr("streetvision.models.hub_pull.add_classifier", converter)
+    repo = server.repo(REPO, {"config.json": b"{}", "model.safetensors": b"x" * 3000}, tag="v1.4.0")
+    refused(registry, hub, "Say so with --positive", revision="v1.4.0")
+    fetched = len(server.requests)
+    found = pulled(registry, hub, "v1.4.0", positive=["LABEL_1"])
+    assert (found.version, found.source) == ("1.4.0", f"hf:{REPO}@{repo.head}")
+    assert given[-1]["positive"] == ["LABEL_1"]
+    assert len(server.requests) == fetched + 1
+    assert left(registry) == []
+    assert pulled(registry, hub, "main", version="1.5.0", positive=["LABEL_1"]).version == "1.5.0"
+
+
+def test_positive_labels_belong_to_classifiers(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    refused(registry, hub, "--positive belongs to a transformers classifier", positive=["a"])
