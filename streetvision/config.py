@@ -147,8 +147,9 @@ class Settings:
         "",
         "--model",
         ("MODEL_URL", "MODEL"),
-        "Checkpoint folder (model.safetensors and model.json), or `bundled` for the small embedded one. "
-        "Empty: `bundled` on the mock network; a public network wants a choice.",
+        "A version of the registry such as `1.2.0`, a model on the hub as `hf:owner/name@tag`, a checkpoint folder, or "
+        "`bundled` for the small embedded one. A swap holds over restarts while this stays as it is. Empty: the active "
+        "version, else `bundled` on the mock network; a public network wants a choice.",
         str,
     )
     device: str = _setting(
@@ -167,6 +168,14 @@ class Settings:
         "MODEL_THREADS",
         "CPU threads of the model; 0: as many as there are cores.",
         integer(0, 1024),
+    )
+    views_max_seconds: float = _setting(
+        1.0,
+        "--views.max_seconds",
+        "VIEWS_MAX_SECONDS",
+        "Longest that a request waits for further views and members of an ensemble, once it has a first answer. "
+        "0: the first member alone, one view.",
+        number(0.0, 8.0),
     )
     rollout_shadow_share: float = _setting(
         1.0,

@@ -28,7 +28,9 @@ class ModelRoom:
     def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
         self._settings, self._choice = settings, choice
         self._books = Books(choice.registry.folder, metrics)
-        self.engine = Engine(partial(self._open_runner, choice.start), registry=metrics)
+        self.engine = Engine(
+            partial(self._open_runner, choice.start), registry=metrics, view_seconds=settings.views_max_seconds
+        )
 
     async def start(self) -> None:
         """Load and warm the chosen version; raises OperatorError. The engine is to be closed either way."""

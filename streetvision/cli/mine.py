@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,13 +18,13 @@ import typer
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
 from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.config import BUNDLED_MODEL
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
 from streetvision.mining.names import HARD_VIEW
 from streetvision.mining.repeating import parse_interval, repeat
 
 if TYPE_CHECKING:
-    from streetvision.engine.runner import TorchRunner
+    from streetvision.engine.types import Runner
 
 Name = Annotated[str, typer.Option("--dataset", help="Name of the FiftyOne dataset.")]
 Distance = Annotated[
@@ -156,7 +157,7 @@ def export(
 @app.command()
 def rescore(
     *,
-    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the miner's.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many pictures.")] = None,
     dataset: Name = DATASET,
@@ -164,26 +165,24 @@ def rescore(
     state_dir: StateDir = None,
 ) -> None:
     """Answer and embed the pictures by another model version, so that `mine hard` can compare the versions."""
-    from streetvision.engine.runner import TorchRunner  # torch takes seconds to import
+    from streetvision.engine.opening import open_runner  # torch takes seconds to import
     from streetvision.mining.rescoring import unscored
-    from streetvision.parts import choose_checkpoint
+    from streetvision.model_choice import choose_checkpoint
 
     with opened(state_dir, dataset) as mine:
-        checkpoint = choose_checkpoint(Settings(model=model))
-        runner = TorchRunner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
+        checkpoint = choose_checkpoint(replace(mine.settings, model=model))
+        runner = open_runner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
         total = len(unscored(mine.fo, mine.dataset, runner.version, limit))
         with progress_bar("rescoring", total) as progress:
             report = asyncio.run(_rescore(mine, runner, limit, progress))
     _show(report, rescore_report, as_json)
 
 
-async def _rescore(
-    mine: Mine, runner: TorchRunner, limit: int | None, progress: Callable[[int], None]
-) -> dict[str, Any]:
+async def _rescore(mine: Mine, runner: Runner, limit: int | None, progress: Callable[[int], None]) -> dict[str, Any]:
     from streetvision.engine.engine import Engine
     from streetvision.mining.rescoring import rescore as answer_all
 
-    engine = Engine(runner, resize=runner.config.resize)
+    engine = Engine(runner, view_seconds=inf)
     await engine.start()
     try:
         report = await answer_all(mine.fo, mine.dataset, engine, runner.version, limit=limit, progress=progress)

@@ -6,12 +6,15 @@ import asyncio
 import json
 import sys
 import time
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.cli.shared import miner_settings
+from streetvision.config import BUNDLED_MODEL
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
 
@@ -20,24 +23,26 @@ PATIENCE_S = 120.0
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files: JPEG, PNG or WebP.")],
-    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    from streetvision.parts import choose_checkpoint  # brings torch and the chain's SDK, which take seconds to import
+    from streetvision.model_choice import (
+        choose_checkpoint,
+    )  # brings torch and the chain's SDK, which take seconds to import
 
-    checkpoint = choose_checkpoint(Settings(model=model))
+    checkpoint = choose_checkpoint(replace(miner_settings(None), model=model))
     failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
     if failed:
         raise typer.Exit(1)
 
 
 async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
-    from streetvision.engine.runner import TorchRunner
+    from streetvision.engine.opening import open_runner
 
-    runner = TorchRunner(checkpoint, device=device, buckets=(1,), compile=False)
-    engine = Engine(runner, resize=runner.config.resize)
+    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
+    engine = Engine(runner, view_seconds=inf)
     await engine.start()
     failed = 0
     try:
@@ -62,6 +67,7 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
         "width": answer.width,
         "height": answer.height,
         "model": answer.model_version,
+        "views": answer.views,
     }
 
 

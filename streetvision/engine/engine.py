@@ -60,7 +60,7 @@ class Engine:
         """`first` is the first model, or makes it in a thread when the engine starts; `resize` overrides its rule.
 
         `queue_size` bounds all that waits for one lane, decoded or not. `view_seconds` bounds what a request waits for
-        the further views of its model, 0 switches them off.
+        the further views of its model: 0 switches them off, infinity is for work that nobody waits for.
         """
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")

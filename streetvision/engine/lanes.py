@@ -101,6 +101,7 @@ class Lane:
         self._runner: Runner | None = runner
         self._exclusive = threading.Lock()
         self._clock = clock
+        self._view_seconds = view_seconds
         self._improver = Improver(self._costs, self.batcher, metrics, max_seconds=view_seconds, coming=coming)
         self._dispatcher = Dispatcher(
             self._run_member, runner.version, self.batcher, self._improver, metrics=metrics, clock=clock
@@ -133,10 +134,11 @@ class Lane:
         Prepares as many views as there will be time for before `deadline`, and one where others wait to be decoded.
         """
         passes: list[ViewPass] = []
+        hurried = crowded and self._view_seconds < inf
 
         def looks(width: int, height: int) -> list[Look]:
             planned = self._sight.passes(width, height)
-            passes.extend(planned[:1] if crowded else self._improver.affordable(planned, self._clock(), deadline))
+            passes.extend(planned[:1] if hurried else self._improver.affordable(planned, self._clock(), deadline))
             return [viewed.look for viewed in passes]
 
         return replace(decode_looks(data, looks, limits=limits), passes=tuple(passes))

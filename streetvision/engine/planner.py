@@ -87,9 +87,13 @@ class ViewPlanner(Generic[T]):
         chunk_seconds: float = CHUNK_SECONDS,
         safety: float = 1.1,
     ) -> None:
-        """`costs` has one model a member; `max_seconds` bounds the time that a request waits for its further views."""
+        """`costs` has one model a member; `max_seconds` bounds the time that a request waits for its further views.
+
+        Infinity is for work that nobody waits for: then only its deadline bounds it, and others cost it no view.
+        """
         self._costs = tuple(costs)
         self._max_seconds = max_seconds
+        self._patience = inf if max_seconds == inf else PATIENCE
         self._chunk_seconds = chunk_seconds
         self._safety = safety
         self._improving: list[Improving[T]] = []
@@ -172,7 +176,7 @@ class ViewPlanner(Generic[T]):
             self._last[chunk.member] = now
 
     def _is_ready(self, improving: Improving[T], now: float, work: float) -> bool:
-        if improving.done >= len(improving.members) or improving.passed_over > PATIENCE:
+        if improving.done >= len(improving.members) or improving.passed_over > self._patience:
             return True
         return now + work + self._cost(improving.members[improving.done], 1, now) > improving.until
 

@@ -10,13 +10,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import torch
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
-from streetvision.engine.types import EngineError, Prediction, RunnerFailure
+from streetvision.engine.opening import open_runner
+from streetvision.engine.types import EngineError, Prediction, Runner, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import Progress, chunks
@@ -79,7 +80,7 @@ def replay_log(
 
     `compile` and `threads` (0: torch's choice) are the miner's settings: with the same ones answers repeat exactly.
     """
-    runner = TorchRunner(
+    runner = open_runner(
         checkpoint,
         device=device,
         buckets=sorted({1, options.batch}),
@@ -96,7 +97,7 @@ def replay_log(
 
 async def run_replay(
     reader: LogReader,
-    runner: TorchRunner,
+    runner: Runner,
     options: ReplayOptions,
     done: Replayed,
     *,
@@ -104,7 +105,7 @@ async def run_replay(
     progress: Progress = lambda _: None,
 ) -> None:
     """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
-    engine = Engine(runner, resize=runner.config.resize)
+    engine = Engine(runner, view_seconds=inf)
     await engine.start()
     try:
         async for answered in replay(reader, engine, options, tally=done.tally, progress=progress):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 import pytest
 from hypothesis import assume, given, settings
@@ -120,6 +121,15 @@ def test_who_has_let_others_go_first_twice_is_answered() -> None:
         assert plan.ready(0) == []
     plan.give_way()
     assert plan.ready(0) == [improving]
+
+
+def test_work_that_nobody_waits_for_loses_no_view_to_others() -> None:
+    plan = ViewPlanner[str]([seeded()], max_seconds=inf)
+    plan.add("a", (0,) * 3, deadline=600.0, now=0)
+    for _ in range(9):
+        plan.give_way()
+    assert plan.ready(0, work=100.0) == []
+    assert plan.allowance(0, 600.0, work=0, others=8).passes((0,) * 64) == 64
 
 
 def test_a_failed_chunk_ends_the_views_of_its_requests_alone() -> None:
