@@ -15,7 +15,7 @@ from math import inf
 from streetvision.engine.types import Outcome, Role
 from streetvision.rollout.golden import MIN_SPREAD
 from streetvision.rollout.report import LATE, MODEL_FAULTS
-from streetvision.rollout.stats import EARLY_Z, quantile, wilson
+from streetvision.rollout.stats import quantile, surely_above
 
 WINDOW_S = 60.0
 LEAST_KEPT = 20
@@ -24,10 +24,10 @@ OLDEST_S = 3600.0
 MIN_FAILURES = 5
 """Different images that must fail within the window before failures alone condemn the model."""
 MAX_ERROR_RATE = 0.05
-RECENT = 64
-"""Different images whose answers are compared with each other."""
-SAME_AFTER = 8
-"""Different images with one answer that are suspicious."""
+RISK = 1e-3
+"""Chance that failures of a model just within that rate look like more."""
+RECENT = 10
+"""So many different images in a row with one and the same answer are suspicious."""
 NEAR_DEADLINE = 0.8
 """Share of the caller's time that the slowest answers may take."""
 ANSWERED, CLOSE, LATE_KIND, FAILED = "answered", "close", "late", "failed"
@@ -74,7 +74,7 @@ class Health:
         """What is wrong with the model; None if it is well as far as the last minute tells."""
         self._forget(now)
         failing, answered = len({key for _, key in self._failures}), self._answered
-        if failing >= MIN_FAILURES and wilson(failing, failing + answered, EARLY_Z)[0] > MAX_ERROR_RATE:
+        if failing >= MIN_FAILURES and surely_above(failing, failing + answered, MAX_ERROR_RATE, RISK):
             return Sickness(True, f"it failed on {failing} different images and answered {answered} requests")
         doubt = self._doubt(failing)
         return None if doubt is None else Sickness(False, doubt)
@@ -105,7 +105,7 @@ class Health:
         if failing and self._is_news(FAILED):
             return f"it failed on {failing} different images"
         logits = self._logits.values()
-        if len(logits) >= SAME_AFTER and max(logits) - min(logits) < MIN_SPREAD and self._is_news(ANSWERED, CLOSE):
+        if len(logits) >= RECENT and max(logits) - min(logits) < MIN_SPREAD and self._is_news(ANSWERED, CLOSE):
             return f"it gave the same answer to the last {len(logits)} different images"
         late, close, answered = self._counts[LATE_KIND], self._counts[CLOSE], self._answered
         if late and self._is_news(LATE_KIND):

@@ -15,7 +15,7 @@ from typing import Any
 
 from streetvision.engine.types import Outcome, Role
 from streetvision.rollout.gates import Look, Stats, standard_error
-from streetvision.rollout.stats import EARLY_Z, quantile, wilson
+from streetvision.rollout.stats import REPORTED_Z, quantile, wilson
 from streetvision.subnet import SUBNET
 
 KEPT_SECONDS = 4096
@@ -110,7 +110,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The report for people and for the journal; None where nothing was measured."""
         samples = self.samples
-        low, high = wilson(self.agreed, samples, EARLY_Z)
+        low, high = wilson(self.agreed, samples, REPORTED_Z)
         return {
             "role": self.role.value,
             "version": self.version,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil, exp, lgamma, log, log1p, sqrt
 from statistics import NormalDist
 
 ALPHA = 0.05
 """Risk, over all looks together, of promoting a candidate whose true agreement is below what is wanted."""
-EARLY_Z = 3.0
-"""Standard errors of evidence before a candidate or a serving model is condemned, for that is asked every second."""
+RISK = 1e-4
+"""Chance of condemning wrongly at one asking; small, for it is asked every second."""
+REPORTED_Z = 1.96
+"""Width of the intervals in reports: 95%."""
 
 
 def wilson(hits: int, n: int, z: float) -> tuple[float, float]:
@@ -23,6 +25,25 @@ def wilson(hits: int, n: int, z: float) -> tuple[float, float]:
     centre = (share + spread / 2) / (1 + spread)
     reach = z * sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def surely_above(hits: int, n: int, share: float, risk: float = RISK) -> bool:
+    """Whether so many hits would come by chance with less than `risk` if the true share were `share` or lower.
+
+    The exact binomial tail: for the few and rare events that are asked about here, an interval is too bold.
+    """
+    if hits <= share * n:
+        return False
+    if not 0.0 < share < 1.0:
+        return share <= 0.0
+    log_first = lgamma(n + 1) - lgamma(hits + 1) - lgamma(n - hits + 1) + hits * log(share) + (n - hits) * log1p(-share)
+    tail = term = exp(log_first)
+    for count in range(hits, n):
+        term *= (n - count) / (count + 1) * share / (1 - share)
+        tail += term
+        if term < tail * 1e-9:
+            break
+    return tail < risk
 
 
 def look_z(look: int, alpha: float = ALPHA) -> float:

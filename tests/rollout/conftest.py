@@ -183,14 +183,15 @@ class House:
             number = self.asked
         return await self.engine.predict(photo(number), deadline=time.monotonic() + seconds, priority=0.0)
 
+    async def try_to_ask(self, seconds: float = 5.0) -> Prediction | EngineError:
+        try:
+            return await self.ask(seconds=seconds)
+        except EngineError as error:
+            return error
+
     async def ask_many(self, count: int) -> list[Prediction | EngineError]:
         """Different pictures, one after the other; what fails is in the list as its error."""
-        answers: list[Prediction | EngineError] = []
-        for _ in range(count):
-            try:
-                answers.append(await self.ask())
-            except EngineError as error:
-                answers.append(error)
+        answers = [await self.try_to_ask() for _ in range(count)]
         await self.settled()
         return answers
 

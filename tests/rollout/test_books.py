@@ -1,0 +1,111 @@
+"""The journal and the marks: what is written survives crashes, full disks and restarts, and stays small."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streetvision.errors import OperatorError
+from streetvision.rollout.books import Books
+from streetvision.rollout.journal import Journal
+from streetvision.rollout.marks import Mark, Marks
+
+
+def journal(folder: Path, **options: int) -> Journal:
+    return Journal(folder / "models" / "decisions.jsonl", now=lambda: 1_800_000_000.25, **options)
+
+
+def test_a_decision_is_one_line_of_json(tmp_path: Path) -> None:
+    written = journal(tmp_path).write("rollback", "1.1.0", "it is sick", by="health", evidence=["a", "b"])
+    line = (tmp_path / "models" / "decisions.jsonl").read_text()
+    assert json.loads(line) == written
+    assert line.endswith("}\n")
+    assert written["at"] == "2027-01-15T08:00:00.250+00:00"
+
+
+def test_the_newest_are_read_back_in_order_across_both_halves(tmp_path: Path) -> None:
+    small = journal(tmp_path, max_bytes=400)
+    for number in range(20):
+        small.write("swap", f"1.{number}.0", "by hand")
+        assert sum(path.stat().st_size for path in small.path.parent.iterdir()) < 1100
+    assert [entry["version"] for entry in small.tail(4)] == ["1.16.0", "1.17.0", "1.18.0", "1.19.0"]
+
+
+def test_a_torn_line_is_skipped_and_not_continued(tmp_path: Path) -> None:
+    book = journal(tmp_path)
+    book.write("swap", "1.1.0", "by hand")
+    with book.path.open("ab") as file:
+        file.write(b'{"at": "2027-01-15T08:00')
+    book.write("swap", "1.2.0", "by hand")
+    assert [entry["version"] for entry in book.tail(9)] == ["1.1.0", "1.2.0"]
+
+
+@pytest.mark.parametrize("rubbish", [b"[1]\n", b"\xff\xfe\n", b"null\n", b"\n\n"])
+def test_lines_that_are_no_decisions_are_skipped(tmp_path: Path, rubbish: bytes) -> None:
+    book = journal(tmp_path)
+    book.write("swap", "1.1.0", "by hand")
+    with book.path.open("ab") as file:
+        file.write(rubbish)
+    assert len(book.tail(9)) == 1
+
+
+def test_absurdly_long_evidence_is_left_out(tmp_path: Path) -> None:
+    book = journal(tmp_path)
+    book.write("swap", "1.1.0", "by hand", evidence=["x" * 100_000])
+    (entry,) = book.tail(1)
+    assert entry["shortened"] is True
+    assert book.path.stat().st_size < 2000
+
+
+def test_a_disk_that_fails_stops_no_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    entry = journal(tmp_path).write("rollback", "1.1.0", "it is sick")
+    assert entry["event"] == "rollback"
+    assert "could not be written" in caplog.text
+
+
+def test_an_empty_journal_has_no_tail(tmp_path: Path) -> None:
+    assert journal(tmp_path).tail(5) == []
+
+
+def test_marks_survive_and_belong_to_content(tmp_path: Path) -> None:
+    marks = Marks(tmp_path / "bad.json")
+    marks.put("1.1.0", Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    again = Marks(tmp_path / "bad.json")
+    assert again.get("1.1.0", "a" * 64) == Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64)
+    assert again.get("1.1.0", "b" * 64) is None
+    assert again.get("1.2.0", "a" * 64) is None
+    again.clear("1.1.0")
+    again.clear("1.1.0")
+    assert Marks(tmp_path / "bad.json").all() == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"1.0.0": 3}', '{"1.0.0": {"why": "x"}}', "\x00"])
+def test_damaged_marks_are_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(OperatorError, match=r"is damaged .* remove it") as caught:
+        Marks(tmp_path / "bad.json")
+    assert "\n" not in str(caught.value)
+
+
+async def test_books_remember_the_newest_decisions_over_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    books = Books(tmp_path, CollectorRegistry())
+    for number in range(25):
+        await books.note("swap", f"1.{number}.0", "by hand", by="operator")
+    assert len(books.recent) == 20
+    again = Books(tmp_path, CollectorRegistry())
+    assert again.recent == books.recent
+    assert "models: swap 1.24.0 by operator: by hand" in caplog.text
