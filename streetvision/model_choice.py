@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
-from streetvision.config import Settings
-from streetvision.errors import ConfigError
+from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.checkpoint import read_config
+from streetvision.models.dinov3 import require_fit
+from streetvision.models.ensemble import is_ensemble
+from streetvision.models.importers import HUB
 from streetvision.models.intake import describe
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
-from streetvision.models.versions import ModelVersion
-from streetvision.parts import choose_checkpoint
+from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
+from streetvision.models.versions import ModelVersion, is_version
 from streetvision.rollout.served import unregistered
+
+NO_MODEL = (
+    "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
+    "Name one with --model: a checkpoint folder, a registry version or hf:owner/name@tag (docs/models.md says how to "
+    "get one), or insist with --model bundled"
+)
+NAMED = "named by --model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,37 +38,120 @@ class ModelChoice:
 
 
 def choose_model(settings: Settings) -> ModelChoice:
-    """The registry's pointer wins while --model is what it was at the swap; OperatorError with one sentence."""
-    registry = Registry(settings.state_dir / REGISTRY_FOLDER)
+    """The model to start with, written down as the active one; OperatorError with one sentence.
+
+    The registry's pointer wins while --model is what it was when the pointer was set, or is empty. A version that is
+    damaged or gone is named in the log, and the last good one or what --model names serves instead.
+    """
+    registry = open_registry(settings)
+    pointed = _pointed(settings, registry)
+    if pointed is not None:
+        return ModelChoice(registry, pointed, _named_if_here(settings, registry))
+    named = named_model(settings, registry)
+    _record(registry, named, settings.model)
+    return ModelChoice(registry, named, named)
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry in the state folder."""
+    return Registry(settings.state_dir / REGISTRY_FOLDER)
+
+
+def choose_checkpoint(settings: Settings) -> Path:
+    """The folder of the model that --model names, for commands beside the miner; OperatorError with one sentence."""
+    return named_model(settings, open_registry(settings)).folder
+
+
+def named_model(settings: Settings, registry: Registry) -> ModelVersion:
+    """What --model stands for: a registry version, a model on the hub (fetched now), or a folder; OperatorError."""
+    name = settings.model
+    if name == BUNDLED_MODEL or (not name and settings.is_mock):
+        return registry.servable(BUNDLED)
+    if not name:
+        raise ConfigError(NO_MODEL)
+    if is_version(name):
+        return registry.servable(name)
+    if name.startswith(("http://", "https://")):
+        raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
+    if name.startswith(HUB):
+        return registry.servable(_pulled(name, registry).version)
+    return _in_folder(Path(name).expanduser(), registry)
+
+
+def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:
+    """The version that the pointer says, if --model does not overrule it and one can serve; says which and why."""
     steps = registry.steps()
-    pointer = steps[-1] if steps else None
-    if pointer is None or pointer.version is None:
-        named = _named(settings, registry)
-        return ModelChoice(registry, named, named)
-    if pointer.over != settings.model:
-        logger.info("model: --model is another than at the swap to {}, so it wins", pointer.version)
-        named = _named(settings, registry)
-        return ModelChoice(registry, named, named)
-    logger.info("model: {} serves since {} ({}), as --model is unchanged", pointer.version, pointer.at, pointer.why)
-    return ModelChoice(registry, registry.servable(pointer.version), _named_if_any(settings, registry))
+    if not steps or steps[-1].version is None:
+        return None
+    last = steps[-1]
+    if settings.model not in ("", last.over):
+        logger.info(
+            "model: {} wins over {}, which was active while --model was {}",
+            settings.model,
+            last.version,
+            last.over or "empty",
+        )
+        return None
+    for version in dict.fromkeys(_candidates(registry)):
+        try:
+            found = registry.servable(version)
+        except OperatorError as error:
+            logger.error("model: {}", error)
+            continue
+        if version == last.version:
+            logger.info("model: {} serves since {} ({}), as --model is unchanged", version, last.at, last.why)
+        else:
+            logger.error("model: {} serves in place of {}, which cannot", version, last.version)
+        return found
+    return None
 
 
-def _named_if_any(settings: Settings, registry: Registry) -> ModelVersion | None:
-    """What --model names need not be there any more when another version serves."""
+def _candidates(registry: Registry) -> Iterator[str]:
+    """The active version, then the last good one."""
+    for version in (registry.active(), registry.previous()):
+        if version is not None:
+            yield version
+
+
+def _named_if_here(settings: Settings, registry: Registry) -> ModelVersion | None:
+    """What --model names need not be there any more when another version serves, and is not fetched for that."""
     try:
-        return _named(settings, registry)
-    except ConfigError:
+        if not settings.model.startswith(HUB):
+            return named_model(settings, registry)
+        seen = [step.version for step in registry.steps() if step.over == settings.model and step.why == NAMED]
+        return registry.servable(seen[-1]) if seen and seen[-1] is not None else None
+    except OperatorError:
         return None
 
 
-def _named(settings: Settings, registry: Registry) -> ModelVersion:
-    folder = choose_checkpoint(settings)
+def _record(registry: Registry, named: ModelVersion, over: str) -> None:
+    """Keep the pointer true: --model has the say again, and a version that it names is the active one from now on."""
+    steps = registry.steps()
+    in_registry = named.version != BUNDLED and registry.folder in named.folder.parents
+    if in_registry:
+        if not steps or (steps[-1].version, steps[-1].over) != (named.version, over):
+            registry.activate(named.version, over=over, why=NAMED)
+    elif steps and steps[-1].version is not None:
+        registry.release(over=over, why=NAMED)
+
+
+def _pulled(name: str, registry: Registry) -> ModelVersion:
+    from streetvision.models.hub import parse_ref, pull
+
+    ref = parse_ref(name)
+    logger.info("model: fetching {} into {}", ref, registry.folder)
+    return pull(ref.repo, ref.revision, registry, warn=lambda sentence: logger.warning("model: {}", sentence))
+
+
+def _in_folder(folder: Path, registry: Registry) -> ModelVersion:
+    """A folder outside the registry, or one of its own; what can be checked without the weights is checked."""
     for version in registry.versions():
-        if version.folder == folder:
+        if version.folder == folder.resolve():
             return registry.servable(version.version)
-    return _outside(folder)
-
-
-def _outside(folder: Path) -> ModelVersion:
     described = describe(folder, None)
+    if not is_ensemble(folder):
+        config = read_config(folder)
+        if config.why_not_servable is not None:
+            raise OperatorError(f"The model in {folder} may not serve: {config.why_not_servable}.")
+        require_fit(folder, config)
     return unregistered(folder, described.version, described.name, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -15,12 +14,10 @@ from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.config import Settings
 from streetvision.control.server import NAME, SOCKET_NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.runner import resolve_device
-from streetvision.errors import ConfigError
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
@@ -33,22 +30,6 @@ NONCE_MINUTES = 3
 GIB = 2**30
 MOCK_SOCKET = "mock.sock"
 """Name of the mocked chain's socket in the state folder."""
-
-
-def choose_checkpoint(settings: Settings) -> Path:
-    """The checkpoint folder to serve; ConfigError on a public network without a choice."""
-    if settings.model == BUNDLED_MODEL or (not settings.model and settings.is_mock):
-        return bundled_checkpoint()
-    if not settings.model:
-        raise ConfigError(
-            "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
-            "Name a checkpoint folder with --model (docs/models.md says how to get one), or insist with --model bundled"
-        )
-    if settings.model.startswith(("http://", "https://", "hf:")):
-        raise ConfigError(
-            f"--model takes a checkpoint folder on this machine, not {settings.model}: fetch it first (docs/models.md)"
-        )
-    return Path(settings.model).expanduser()
 
 
 def check_before_paying(settings: Settings) -> None:

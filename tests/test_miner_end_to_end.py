@@ -25,9 +25,9 @@ from streetvision.chain.mock_config import dev_hotkey
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.miner import Miner
+from streetvision.model_choice import choose_checkpoint
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.parts import choose_checkpoint
 from streetvision.prediction_log.reader import LogReader
 from streetvision.training.challenges import challenge
 
@@ -214,7 +214,4 @@ async def test_standing_is_logged_every_tempo(miner: Miner) -> None:
 def test_a_public_network_does_not_start_on_drawings() -> None:
     with pytest.raises(ConfigError, match="insist with --model bundled"):
         choose_checkpoint(Settings())
-    with pytest.raises(ConfigError, match="fetch it first"):
-        choose_checkpoint(Settings(model="hf:someone/model"))
     assert choose_checkpoint(Settings(model="bundled")) == choose_checkpoint(Settings(subtensor_network="mock"))
-    assert choose_checkpoint(Settings(model="/models/mine")) == Path("/models/mine")

@@ -28,9 +28,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    from streetvision.model_choice import (
-        choose_checkpoint,
-    )  # brings torch and the chain's SDK, which take seconds to import
+    from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
 
     checkpoint = choose_checkpoint(replace(miner_settings(None), model=model))
     failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))

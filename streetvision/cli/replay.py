@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ from streetvision.cli.shared import (
     print_json,
     progress_bar,
 )
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.config import BUNDLED_MODEL
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import Answered, compare
 from streetvision.prediction_log.reader import LogReader
@@ -32,7 +33,7 @@ from streetvision.prediction_log.replay_report import answer_fields, nothing_rep
 
 def replay(
     *,
-    model: Annotated[str, typer.Option(help="Checkpoint folder, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
     logged_model: Annotated[
         str | None, typer.Option(help="Only rows that this model version answered.", metavar="VERSION")
     ] = None,
@@ -66,7 +67,7 @@ def replay(
         max_score=max_score,
         status=status,
     )
-    from streetvision.parts import choose_checkpoint  # brings torch and the chain's SDK, which take seconds to import
+    from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
     from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on
 
     # On a machine without a GPU each compilation would say so.
@@ -79,7 +80,7 @@ def replay(
     ):
         done = replay_log(
             reader,
-            choose_checkpoint(Settings(model=model)),
+            choose_checkpoint(replace(settings, model=model)),
             options,
             device=device,
             compile=settings.compile if compile is None else compile,

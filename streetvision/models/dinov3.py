@@ -128,7 +128,7 @@ def load(
     config = read_config(folder)
     if config.why_not_servable is not None and not untrained:
         raise CheckpointError(f"The model in {folder} may not serve: {config.why_not_servable}.")
-    _require_fit(folder, config)
+    require_fit(folder, config)
     config, state = load_checkpoint(folder)
     with WithoutRandomStart():
         net = build(config)
@@ -136,8 +136,11 @@ def load(
     return LoadedModel(net.for_inference(device, dtype), config)
 
 
-def _require_fit(folder: Path, config: ModelConfig) -> None:
-    """Compare names and shapes before anything large is read or built: a description may claim 200 billion weights."""
+def require_fit(folder: Path, config: ModelConfig) -> None:
+    """Compare names and shapes before anything large is read or built; raises CheckpointError.
+
+    A stranger's description may claim 200 billion weights.
+    """
     require_weights(folder)
     with torch.device("meta"):
         expected = build(config).state_dict()
