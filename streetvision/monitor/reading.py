@@ -118,15 +118,26 @@ def _usual(traffic: Traffic, since: float, now: float) -> tuple[float | None, fl
     since = max(since, now - DAY)
     counts, gaps = [], []
     for days in range(1, 8):
-        then = traffic.between(since - days * DAY, now - days * DAY)
-        if sum(b.span for b in then) >= 0.5 * (now - since):
-            counts.append(sum(b.requests for b in then))
+        requests, heard = _overlap(traffic, since - days * DAY, now - days * DAY)
+        if heard >= 0.5 * (now - since):
+            counts.append(requests)
             around = traffic.between(now - days * DAY - HOUR, now - days * DAY + HOUR)
             gaps.append(max((b.longest_gap for b in around), default=0.0))
     if counts:
         gaps.sort()
         return median(counts), gaps[-2] if len(gaps) >= 3 else gaps[-1]
     return _usual_today(traffic, since, now)
+
+
+def _overlap(traffic: Traffic, since: float, until: float) -> tuple[float, float]:
+    """Requests in [since, until), taken evenly from the buckets at its ends, and the seconds of it on record."""
+    requests = heard = 0.0
+    for bucket in traffic.between(since - HOUR, until):
+        inside = min(until, bucket.start + bucket.span) - max(since, bucket.start)
+        if inside > 0:
+            requests += bucket.requests * inside / bucket.span
+            heard += inside
+    return requests, heard
 
 
 def _usual_today(traffic: Traffic, since: float, now: float) -> tuple[float | None, float | None]:

@@ -91,8 +91,8 @@ class Thresholds:
     """How improbable a run of one class must be under the last week's mix: checked each minute for years."""
     one_class_minority: float = 0.2
     """Share of the rarer class assumed before a week is known: the public set is 4 to 1."""
-    drift_answers: int = 100
-    """Answers in the sample of now: the reward's own window."""
+    drift_answers: int = 150
+    """Answers in the sample of now: enough that a major shift stands out of the noise, an hour's at real traffic."""
     drift_base_answers: int = 500
     """Answers of the last week below which there is nothing to drift from."""
     drift_psi: float = 0.25

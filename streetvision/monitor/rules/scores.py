@@ -69,7 +69,7 @@ def score_drift(seen: Observation, limits: Thresholds) -> list[Finding]:
     if sample.answered < limits.drift_answers or base.answered < limits.drift_base_answers:
         return []
     index = stability_index(sample.scores, base.scores)
-    noise = 3 * (SCORE_BINS // 2 - 1) * (1 / sample.answered + 1 / base.answered)
+    noise = 2 * (SCORE_BINS // 2 - 1) * (1 / sample.answered + 1 / base.answered)
     if index <= limits.drift_psi + noise:
         return []
     return [_drift_finding(sample, base, index)]

@@ -46,7 +46,7 @@ HEALTHY_MACHINE = MachineView(
 class World:
     """Advance it by blocks, turn its attributes, and observe. Time is simulated; nothing is written to disk."""
 
-    def __init__(self, seed: int = 0, *, requests_per_minute: float = 1.5, uids: int = 256) -> None:
+    def __init__(self, seed: int = 0, *, requests_per_minute: float = 3.0, uids: int = 256) -> None:
         self.subnet = Subnet(seed, uids=uids)
         self.requests_per_minute = requests_per_minute
         self.night_share = 0.15
