@@ -300,3 +300,14 @@ async def test_a_history_that_cannot_be_read_still_allows_the_standby(house: Any
     result = await house.manager.rollback()
     assert result["active"] == "1.0.0"
     assert isinstance(house.registry, Registry)
+
+
+async def test_a_version_promoted_again_after_its_rollback_is_a_last_good_one_again(house: Any) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        house.add(version)
+    await house.manager.swap("1.1.0")
+    await house.manager.rollback()
+    assert house.registry.previous() is None
+    await house.manager.promote("1.1.0")
+    await house.manager.swap("1.2.0")
+    assert house.registry.previous() == "1.1.0"
