@@ -152,22 +152,22 @@ class History:
             self.buckets = (*(b for b in buckets if b.start < start), *self.buckets)
             self._loaded = True
 
-    def _thin(self, db: HistoryDatabase) -> None:
+    def _thin(self, db: HistoryDatabase | None) -> None:
+        """Shrink memory and file; without a file (it fails at present) memory alone, so that it stays bounded."""
         with self._state:
             points, buckets = self.points, self.buckets
         kept = (thinned_points(points, self._now()), thinned_buckets(buckets, self._now()))
         self._thinned_at = self._now()
         if len(kept[0]) == len(points) and len(kept[1]) == len(buckets):
             return
-        gone = (
-            {p.time for p in points} - {p.time for p in kept[0]},
-            {b.start for b in buckets} - {b.start for b in kept[1]},
-        )
-        db.replace(gone, (_fresh(kept[0], points), _fresh(kept[1], buckets)))
-        with self._state:
-            if self.points[: len(points)] == points:  # what was added meanwhile stays
+        if db is not None:
+            gone = ({p.time for p in points} - {p.time for p in kept[0]}, _starts(buckets) - _starts(kept[1]))
+            db.replace(gone, (_fresh(kept[0], points), _fresh(kept[1], buckets)))
+        with self._state:  # what was added meanwhile stays
+            if self.points[: len(points)] == points:
                 self.points = (*kept[0], *self.points[len(points) :])
-            self.buckets = (*kept[1], *self.buckets[len(buckets) :])
+            if self.buckets[: len(buckets)] == buckets:
+                self.buckets = (*kept[1], *self.buckets[len(buckets) :])
 
     def _fail(self, error: Exception) -> None:
         """Say it once, set a damaged file aside, and try again at the next flush."""
@@ -179,6 +179,8 @@ class History:
         if cause != self._degraded:
             logger.warning("monitor: history cannot be written to {}: {} ({})", self._folder, CAUSES[cause], error)
         self._degraded = cause
+        if self._now() - self._thinned_at >= THIN_S:
+            self._thin(None)
 
     def _recover(self) -> None:
         if self._degraded is not None:
@@ -195,6 +197,10 @@ class History:
             file = self._folder / f"{DATABASE}{suffix}"
             with contextlib.suppress(OSError):
                 file.rename(self._folder / f"damaged-{int(self._now())}.sqlite{suffix}")
+
+
+def _starts(buckets: Iterable[TrafficBucket]) -> set[float]:
+    return {bucket.start for bucket in buckets}
 
 
 def _fresh(kept: Sequence[T], before: Sequence[T]) -> list[T]:

@@ -1,0 +1,266 @@
+"""History: kept, thinned, re-read, and never in the way of anything."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streetvision.errors import OperatorError
+from streetvision.monitor.history import MAX_WAITING, History, read_history
+from streetvision.monitor.history_database import DATABASE, MIGRATIONS
+from streetvision.monitor.simulation.subnet import OWN, Subnet
+from streetvision.monitor.thinning import thinned_buckets, thinned_points
+from streetvision.monitor.traffic import merged
+from streetvision.prediction_log.schema import migrate, version_of
+
+Make = Callable[..., Any]
+NOW = 1.795e9
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def subnet() -> Subnet:
+    return Subnet(3, uids=64)
+
+
+def opened(folder: Path, clock: Clock | None = None, **kinds: Any) -> History:
+    return History(folder, OWN, 72, now=clock or Clock(NOW), **kinds)
+
+
+def test_points_and_traffic_survive_a_restart(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
+    before = opened(tmp_path)
+    for _ in range(5):
+        subnet.advance(5)
+        before.add(subnet.snapshot(subnet.time))
+    odd = bucket(subnet.time, 7, failed={"runner": 2}, rejected={"stale_nonce": 1})
+    before.add_traffic([odd])
+    before.close()
+    after = opened(tmp_path)
+    assert after.points == ()
+    after.flush()
+    assert after.points == before.points
+    assert after.buckets == (odd,)
+    assert read_history(tmp_path, OWN, 72) == (before.points, (odd,))
+    assert read_history(tmp_path, "another", 72) == ((), ())
+    after.close()
+
+
+def test_what_came_before_the_first_flush_follows_what_the_file_remembers(tmp_path: Path, subnet: Subnet) -> None:
+    first = opened(tmp_path)
+    first.add(subnet.snapshot(subnet.time))
+    first.close()
+    second = opened(tmp_path)
+    subnet.advance(5)
+    second.add(subnet.snapshot(subnet.time))
+    second.flush()
+    assert [p.block for p in second.points] == [6_000_000, 6_000_005]
+    second.close()
+    assert len(read_history(tmp_path, OWN, 72)[0]) == 2
+
+
+def test_registrations_are_counted_since_the_point_before(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    history.add(subnet.snapshot(subnet.time))
+    subnet.registrations_per_day = 0
+    subnet.block += 5
+    subnet.register("miner-1")
+    subnet.register("miner-2")
+    assert history.add(subnet.snapshot(subnet.time + 60)).registrations == 2
+    assert history.add(subnet.snapshot(subnet.time + 120)).registrations == 0
+
+
+def test_a_chain_begun_anew_and_a_clock_set_back_leave_one_order(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    subnet.advance(50)
+    history.add(subnet.snapshot(NOW - 2000))
+    history.add(subnet.snapshot(NOW - 1000))
+    history.flush()
+    history.add(subnet.snapshot(NOW - 1500))
+    assert [p.time for p in history.points] == [NOW - 2000, NOW - 1500]
+    history.flush()
+    assert read_history(tmp_path, OWN, 72)[0] == history.points
+    history.add(Subnet(3, uids=64).snapshot(NOW))
+    assert [p.block for p in history.points] == [6_000_000]
+    history.close()
+    assert read_history(tmp_path, OWN, 72)[0] == history.points
+
+
+def test_thinning_by_age(point: Make) -> None:
+    now = 1.8e9
+    points = [
+        point(0, time=now - age, block=int(7e6 - age / 12), epoch=int((7e6 - age / 12) // 360 * 360), registrations=1)
+        for age in range(90 * 86_400, -1, -600)
+    ]
+    kept = thinned_points(points, now)
+    ages = [now - p.time for p in kept]
+    assert sum(age <= 2 * 86_400 for age in ages) == 289
+    assert sum(2 * 86_400 < age <= 30 * 86_400 for age in ages) == pytest.approx(28 * 20, abs=2)
+    assert sum(age > 30 * 86_400 for age in ages) == pytest.approx(60, abs=2)
+    assert sum(p.registrations for p in kept) == len(points)
+    assert thinned_points(kept, now) == kept
+
+
+def test_a_deregistration_survives_thinning(point: Make) -> None:
+    lost = [point(0, time=t, epoch=1, uid=uid, registered_at=uid) for t, uid in ((1.0, 8), (2.0, None), (3.0, 9))]
+    assert [p.uid for p in thinned_points(lost, 10 * 86_400.0)] == [8, None, 9]
+
+
+def test_traffic_thins_to_sums(bucket: Make) -> None:
+    rng = random.Random(1)
+    buckets = [bucket(1.8e9 + i * 600, rng.randint(0, 40)) for i in range(60 * 144)]
+    now = buckets[-1].start + 600
+    kept = thinned_buckets(buckets, now)
+    assert len(kept) == pytest.approx(9 * 144 + 21 * 24 + 30, abs=4)
+    before, after = merged(buckets, 0, 1), merged(kept, 0, 1)
+    assert before == after
+    assert sum(b.span for b in kept) == pytest.approx(60 * 86_400)
+    assert thinned_buckets(kept, now) == kept
+
+
+def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
+    clock = Clock(subnet.time)
+    history = opened(tmp_path, clock)
+    for _ in range(200):
+        subnet.advance(36)
+        history.add(subnet.snapshot(subnet.time))
+    history.add_traffic(bucket(subnet.time + i * 600) for i in range(60))
+    history.flush()
+    assert len(history.points) == 200
+    clock.now = subnet.time + 40 * 86_400
+    history.flush()
+    assert len(history.points) < 10
+    assert len(history.buckets) == 1
+    assert read_history(tmp_path, OWN, 72) == (history.points, history.buckets)
+    history.close()
+
+
+def test_a_locked_file_is_waited_for_and_told(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    history.flush()
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    history.add(subnet.snapshot(subnet.time))
+    history.flush()
+    assert history.health().degraded == "locked"
+    assert history.health().lost == 0
+    other.execute("ROLLBACK")
+    other.close()
+    history.flush()
+    assert history.health().degraded is None
+    assert len(read_history(tmp_path, OWN, 72)[0]) == 1
+    history.close()
+
+
+@pytest.mark.parametrize("damage", [b"no database at all" * 100, b"SQLite format 3\0" + b"x" * 4096])
+def test_a_damaged_file_is_set_aside(tmp_path: Path, subnet: Subnet, damage: bytes) -> None:
+    (tmp_path / DATABASE).write_bytes(damage)
+    history = opened(tmp_path)
+    history.add(subnet.snapshot(subnet.time))
+    history.flush()
+    assert history.health().degraded == "corrupt"
+    history.flush()
+    assert history.health().degraded is None
+    assert [f.read_bytes() for f in tmp_path.glob("damaged-*.sqlite")] == [damage]
+    assert len(read_history(tmp_path, OWN, 72)[0]) == 1
+    history.close()
+
+
+def test_a_row_of_nonsense_is_damage(tmp_path: Path, bucket: Make) -> None:
+    history = opened(tmp_path)
+    history.add_traffic([bucket(1.0)])
+    history.close()
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute("UPDATE buckets SET body = '{\"no_such_field\": 1}'")
+    db.close()
+    with pytest.raises(OperatorError, match="cannot be read"):
+        read_history(tmp_path, OWN, 72)
+    again = opened(tmp_path)
+    again.flush()
+    assert again.health().degraded == "corrupt"
+    again.close()
+
+
+def test_a_folder_that_is_a_file_degrades_and_what_waits_is_bounded(
+    tmp_path: Path, subnet: Subnet, bucket: Make
+) -> None:
+    (tmp_path / "monitor").write_text("in the way")
+    history = opened(tmp_path / "monitor")
+    history.add(subnet.snapshot(subnet.time))
+    history.add_traffic(bucket(NOW - 9_000 + i) for i in range(MAX_WAITING + 7))
+    history.flush()
+    assert history.health().degraded == "io"
+    assert history.health().lost == 7
+    (tmp_path / "monitor").unlink()
+    history.flush()
+    assert history.health().degraded is None
+    assert len(read_history(tmp_path / "monitor", OWN, 72)[1]) == MAX_WAITING
+    history.close()
+
+
+def test_memory_is_thinned_without_a_file(tmp_path: Path, subnet: Subnet) -> None:
+    (tmp_path / "monitor").write_text("in the way")
+    clock = Clock(NOW)
+    history = opened(tmp_path / "monitor", clock)
+    for i in range(100):
+        history.add(replace(subnet.snapshot(NOW + i), block=6_000_000 + i))
+    clock.now = NOW + 40 * 86_400
+    history.flush()
+    assert len(history.points) == 1
+
+
+def test_a_newer_schema_is_left_alone(tmp_path: Path, subnet: Subnet) -> None:
+    with sqlite3.connect(tmp_path / DATABASE) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    history = opened(tmp_path)
+    history.add(subnet.snapshot(subnet.time))
+    history.close()
+    assert history.health().degraded == "newer_schema"
+    assert not list(tmp_path.glob("damaged*"))
+    with pytest.raises(OperatorError):
+        read_history(tmp_path, OWN, 72)
+
+
+def test_a_deleted_file_is_made_again(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    history.add(subnet.snapshot(subnet.time))
+    history.flush()
+    for file in tmp_path.glob(f"{DATABASE}*"):
+        file.unlink()
+    history.add(subnet.snapshot(subnet.time + 60))
+    history.flush()
+    assert [p.time for p in read_history(tmp_path, OWN, 72)[0]] == [subnet.time + 60]
+    history.close()
+
+
+def test_every_migration_can_be_followed_by_another(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / DATABASE, isolation_level=None) as db:
+        migrate(db, MIGRATIONS)
+        db.execute("INSERT INTO buckets VALUES ('own', 72, 1.0, 2.0, '{}')")
+        migrate(db, (*MIGRATIONS, "ALTER TABLE buckets ADD COLUMN more TEXT"))
+        assert version_of(db) == len(MIGRATIONS) + 1
+        assert db.execute("SELECT start, more FROM buckets").fetchall() == [(1.0, None)]
+    db.close()
+
+
+def test_no_file_is_no_history(tmp_path: Path) -> None:
+    assert read_history(tmp_path, OWN, 72) == ((), ())
+
+
+def test_block_times_of_the_mock_are_not_compared(tmp_path: Path, subnet: Subnet) -> None:
+    snapshot = replace(subnet.snapshot(subnet.time), block_time=1.0)
+    assert opened(tmp_path, clocked=False).add(snapshot).clock_offset is None
+    assert opened(tmp_path).add(snapshot).clock_offset == subnet.time - 1.0
