@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from streetvision.models.versions import ModelVersion
 
 GIB = 2**30
+COUNTED = ("hashing", "fetching", "copying")
+"""Stages whose progress is in bytes."""
 
 Hotkey = Annotated[
     str | None, typer.Option(help="The hotkey's address (ss58). Default: the miner's own wallet.", metavar="SS58")
@@ -167,7 +169,8 @@ def _transfer(label: str) -> Iterator[Progress]:
         task = bar.add_task(label, total=None)
 
         def show(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=f"{label}: {stage}", completed=done, total=total or None)
+            counts = (done, total or None) if stage in COUNTED else (0, None)
+            bar.update(task, description=f"{label}: {stage}", completed=counts[0], total=counts[1])
             if stage == "uploading":  # huggingface_hub shows how far that is
                 bar.stop()
 

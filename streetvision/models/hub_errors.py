@@ -110,7 +110,7 @@ def _sentence(error: BaseException, subject: str) -> str:
     if isinstance(error, errors.HfHubHTTPError):
         return _refused(error, subject)
     found = next((text for kind, text in cases if isinstance(error, kind)), None)
-    if found is None and isinstance(error, OSError):
+    if found is None and isinstance(error, OSError) and error.errno is not None:
         found = _disk(error, subject)
     return found or f"The transfer of {subject} failed ({reason}): run this again."
 
