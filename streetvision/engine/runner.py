@@ -111,6 +111,11 @@ class TorchRunner:
         return self._model.config.resize
 
     @property
+    def resample(self) -> str:
+        """Filter that scales a picture to the input, as the checkpoint says."""
+        return self._model.config.resample
+
+    @property
     def buckets(self) -> tuple[int, ...]:
         """Batch sizes that run without padding, ascending."""
         return self._buckets
@@ -165,6 +170,15 @@ class TorchRunner:
         if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
             raise RunnerFailure("the model's answer is not finite")
         return RunnerOutput(logits, embeddings)
+
+    def close(self) -> None:
+        """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow."""
+        cuda, net = self._cuda, self._model.net
+        undo_compile(net)
+        vars(self).clear()
+        del net
+        if cuda:
+            torch.cuda.empty_cache()
 
     def _execute(self, images: ImageArray, count: int, bucket: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows beyond `count` keep what an earlier batch left there: no image's answer depends on another's."""
