@@ -20,6 +20,7 @@ from streetvision.rollout.marks import MARKS_FILE, Mark, Marks
 from streetvision.rollout.metrics import RolloutMetrics
 
 REMEMBERED = 20
+LOUD = ("rollback", "shadow_failed", "stuck", "refused", "failed")
 BY_OPERATOR, BY_GATES, BY_HEALTH = "operator", "gates", "health"
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Books:
 
     async def note(self, event: str, version: str | None, why: str, *, by: str, **details: Any) -> None:  # noqa: ANN401
         """Write a decision down, in the log too; `details` are JSON values."""
-        level = logging.WARNING if event in ("rollback", "stuck", "refused", "failed") else logging.INFO
+        level = logging.WARNING if event in LOUD else logging.INFO
         logger.log(level, "models: %s %s by %s: %s", event, version, by, why)
         self.metrics.decide(event, by)
         self._recent.append(await asyncio.to_thread(self._write, event, version, why, by, details))

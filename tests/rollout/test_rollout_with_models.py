@@ -111,14 +111,14 @@ async def test_the_gates_promote_a_twin_and_end_its_opposite(real: Real, tmp_pat
     real.registry.add_folder(variant(tmp_path / "twin", "7.0.0"), source="a test")
     real.registry.add_folder(variant(tmp_path / "opposite", "8.0.0", sign=-1.0), source="a test")
     await real.manager.shadow("8.0.0")
-    await seen(real, range(30))
+    await seen(real, range(12))
     await real.manager.tick()
     status = real.manager.status()
     assert status["candidate"] is None
     assert status["decisions"][-1]["event"] == "shadow_failed"
     assert "agrees on" in json.dumps(status["decisions"][-1]["evidence"])
-    await real.manager.canary("7.0.0", 0.5)
-    await seen(real, range(100, 170))
+    await real.manager.canary("7.0.0", 1.0)
+    await seen(real, range(100, 126))
     await real.manager.tick()
     assert real.manager.active == "7.0.0"
     assert real.manager.status()["decisions"][-1]["report"]["agreement"] == 1.0
