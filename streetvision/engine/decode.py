@@ -146,7 +146,7 @@ def _check(header: Header, limits: DecodeLimits) -> None:
 
 def _frames(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
     """Decode once for each scale that is needed."""
-    if header.format != "JPEG":
+    if header.format != "JPEG" or len(frames) == 1:
         return _decoded(header, frames)
     frames = sorted(frames, key=lambda frame: _draft_scale(header, frame))
     made: dict[Frame, ImageArray] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from streetvision.engine.types import Closing, ImageArray, Runner, RunnerOutput
-from streetvision.engine.views import Eye, ResizeRule, ViewPass, plan_passes, resize_rule
+from streetvision.engine.views import Eye, Look, ResizeRule, ViewPass, plain_look, plan_passes, resize_rule
 from streetvision.models.ensemble import EnsembleConfig
 from streetvision.models.views import PLAIN, View
 
@@ -95,10 +95,12 @@ class Sight:
             Eye(member.input_size, rule, weight) for member, rule, weight in zip(members, rules, weights, strict=True)
         )
 
-    @property
-    def single(self) -> bool:
+        self.single = len(self.eyes) == 1 and self.views == (PLAIN,)
         """Whether there is never more than one pass."""
-        return len(self.eyes) == 1 and self.views == (PLAIN,)
+
+    def plain(self, width: int, height: int) -> tuple[Look]:
+        """The first pass's look alone."""
+        return (plain_look(width, height, self.eyes[0]),)
 
     @property
     def geometry(self) -> Geometry:

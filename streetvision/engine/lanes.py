@@ -133,6 +133,8 @@ class Lane:
 
         Prepares as many views as there will be time for before `deadline`, and one where others wait to be decoded.
         """
+        if self._sight.single:
+            return decode_looks(data, self._sight.plain, limits=limits)
         passes: list[ViewPass] = []
         hurried = crowded and self._view_seconds < inf
 
