@@ -42,7 +42,7 @@ def version_page(item: ModelVersion, fields: Mapping[str, Any]) -> str:
         lines.append(f"{'why not':<9} {item.why_not}")
     for name in ("metrics", "card"):
         if fields[name]:
-            lines += ["", f"{name}:", json.dumps(fields[name], indent=2, ensure_ascii=False)]
+            lines += ["", f"{name}:", _harmless(json.dumps(fields[name], indent=2, ensure_ascii=False))]
     return "\n".join(lines)
 
 
@@ -58,6 +58,11 @@ def _state(item: ModelVersion, active: bool, last_good: bool) -> str:
     if active:
         return "active"
     return "last good" if last_good else "ready"
+
+
+def _harmless(text: str) -> str:
+    """A stranger's words without what could steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def _day(moment: str) -> str:

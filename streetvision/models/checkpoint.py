@@ -81,7 +81,7 @@ def save_checkpoint(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         temporary.chmod(0o755)
-        save_file(stored, temporary / WEIGHTS_FILE)
+        _save(stored, temporary / WEIGHTS_FILE)
         (temporary / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for the owner alone
         digest = hashlib.sha256((temporary / WEIGHTS_FILE).read_bytes()).hexdigest()
         written = replace(config, sha256=digest)
@@ -121,6 +121,13 @@ def require_weights(folder: Path) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}.")
     return path
+
+
+def _save(state: State, path: Path) -> None:
+    try:
+        save_file(state, path)
+    except SafetensorError as error:  # a full disk comes as one
+        raise CheckpointError(f"The weights cannot be written to {path.parent.parent} ({error}).") from error
 
 
 def _require_finite(state: Mapping[str, torch.Tensor]) -> None:

@@ -13,6 +13,7 @@ from streetvision.errors import OperatorError
 
 SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_NESTING = 50
 
 
 class CheckpointError(OperatorError):
@@ -25,6 +26,8 @@ def load_json(where: str, source: str) -> object:
         parsed: object = json.loads(source, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{where} is not valid JSON ({error}).") from error
+    if _is_deep(parsed):
+        raise CheckpointError(f"{where} nests more than {MAX_NESTING} levels deep.")
     return parsed
 
 
@@ -97,6 +100,19 @@ def check(holds: bool, sentence: str) -> None:
 def fail(sentence: str) -> NoReturn:
     """Raise CheckpointError with this clause."""
     raise CheckpointError(f"The model description is wrong: {sentence}.")
+
+
+def _is_deep(value: object) -> bool:
+    """Whether the value nests beyond the limit: copying it would then exhaust the stack."""
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.errors import OperatorError
-from streetvision.models.config import CheckpointError
+from streetvision.models.config import CheckpointError, ModelConfig
 from streetvision.models.ensemble import (
     Resolve,
     is_ensemble,
@@ -86,6 +86,13 @@ def describe(folder: Path, version: str | None) -> Described:
     """Read a model's description, after renaming its version where one is given; raises CheckpointError."""
     if version is not None and not is_version(version):
         raise CheckpointError(f"{version!r} is no semantic version such as 1.0.0.")
+    described = _described(folder, version)
+    if not is_version(described.version):
+        raise CheckpointError(f"The version {described.version[:60]!r} is too long or too large; choose another one.")
+    return described
+
+
+def _described(folder: Path, version: str | None) -> Described:
     if is_ensemble(folder):
         ensemble = read_ensemble(folder)
         if version is not None and version != ensemble.version:
@@ -115,14 +122,28 @@ def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) ->
         return _try_checkpoint(folder, progress)
     ensemble = read_ensemble(folder)
     member_configs(folder, ensemble, resolve)
-    found = [_try_checkpoint(path, progress) for path in member_folders(folder, ensemble, resolve)]
+    folders = member_folders(folder, ensemble, resolve)
+    seen = read_config(folders[0]).input_size
+    found = [_try_checkpoint(path, progress, seen) for path in folders]
     weights = [member.weight for member in ensemble.members]
     answers = np.average([one.logits for one in found], axis=0, weights=weights)
     why_not = next((one.why_not for one in found if one.why_not is not None), None)
     return Findings(found[0].input_size, tuple(float(x) for x in answers), why_not)
 
 
-def _try_checkpoint(folder: Path, progress: Progress) -> Findings:
+def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -> Findings:
+    """`seen` is the size of the golden pictures, where that is another than the model's own (in an ensemble)."""
+    try:
+        config, answers = _answers(folder, progress, seen)
+    except (RuntimeError, MemoryError) as error:
+        reason = next(iter(str(error).splitlines()), "out of memory")
+        raise CheckpointError(f"The model in {folder} cannot be run here ({reason}).") from error
+    if not np.isfinite(answers).all():
+        raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
+    return Findings(config.input_size, tuple(float(x) for x in answers), config.why_not_servable)
+
+
+def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelConfig, NDArray[np.float32]]:
     import torch
 
     from streetvision.models.dinov3 import load
@@ -130,16 +151,20 @@ def _try_checkpoint(folder: Path, progress: Progress) -> Findings:
 
     progress("loading", 0, 0)
     loaded = load(folder, untrained=True)
-    images = torch.from_numpy(golden_images(loaded.config.input_size))
+    size = loaded.config.input_size
+    images = _nearest(golden_images(seen or size), size)
     logits = []
     with torch.inference_mode():
-        for done, image in enumerate(images):
+        for done, image in enumerate(torch.from_numpy(images)):
             progress("trying", done, len(images))
             logits.append(loaded.net.forward_uint8(image[None])[0])
-    answers: NDArray[np.float32] = torch.cat(logits).numpy()
-    if not np.isfinite(answers).all():
-        raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
-    return Findings(loaded.config.input_size, tuple(float(x) for x in answers), loaded.config.why_not_servable)
+    return loaded.config, torch.cat(logits).numpy()
+
+
+def _nearest(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Square pictures of another size by nearest neighbours, as an ensemble gives them to its members."""
+    places = (np.arange(size) * 2 + 1) * images.shape[1] // (2 * size)
+    return np.ascontiguousarray(images[:, places][:, :, places])
 
 
 def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> None:

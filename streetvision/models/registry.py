@@ -85,7 +85,8 @@ class Registry:
         if not found.servable:
             raise OperatorError(f"Model version {version} may not serve: {found.why_not}.")
         if version != BUNDLED:
-            changed = _changed(read_entry(found.folder), hash_files(found.folder))
+            with sentences(f"Reading model version {version}"):
+                changed = _changed(read_entry(found.folder), hash_files(found.folder))
             if changed:
                 raise OperatorError(
                     f"Model version {version} is damaged ({changed[0]}): remove it with `streetvision models rm "
@@ -148,8 +149,8 @@ class Registry:
         """What is wrong with a version, one sentence each: files are hashed again and the model loads and answers."""
         found = self.get(version)
         try:
-            problems = [] if version == BUNDLED else _differences(found.folder)
-            with sentences("Reading the model"):
+            with sentences(f"Reading model version {version}"):
+                problems = [] if version == BUNDLED else _differences(found.folder)
                 findings = self._examine(found.folder, self._folder_of, progress)
             if findings.why_not is not None and found.servable:
                 problems.append(f"It may not serve: {findings.why_not}.")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.layers.attention import Attention
 from timm.layers.mlp import Mlp
 from timm.models.eva import Eva
@@ -95,7 +96,7 @@ def _create(tag: str, weights: Path) -> Eva | VisionTransformer:
         model = timm.create_model(
             tag, pretrained=True, num_classes=0, dynamic_img_size=False, pretrained_cfg_overlay=overlay, **sizes
         )
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"The weights in {weights} do not fit timm's {tag} ({_line(error)}).") from error
     return cast(Eva | VisionTransformer, model.eval())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from streetvision.models.architectures import PLAIN_VIT
@@ -59,7 +60,7 @@ def convert(
     outputs, width = header["classifier.weight"].shape
     labels = labels_of(fields.get("id2label"), outputs)
     chosen = positive_classes(labels, positive)
-    state = load_file(source / "model.safetensors")
+    state = _load(source)
     converted = _backbone(state, source, depth=int(kwargs["depth"]))
     head = _head(converted, state, fields, chosen, width)
     card = {
@@ -70,6 +71,13 @@ def convert(
     }
     config = ModelConfig(name, version, PLAIN_VIT, kwargs, size, head=head, card=card, **preparation)
     return save_checkpoint(target, config, converted, overwrite=True)
+
+
+def _load(source: Path) -> State:
+    try:
+        return load_file(require_weights(source))
+    except SafetensorError as error:
+        raise CheckpointError(f"{source} holds no valid safetensors file ({error}).") from error
 
 
 def _read_fields(source: Path) -> dict[str, Any]:

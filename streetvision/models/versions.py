@@ -148,9 +148,13 @@ def content_hash(files: Mapping[str, str]) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder` but its entry.json, by relative path."""
+    """SHA-256 of every file below `folder` but its entry.json, by relative path; of what is no plain file, nothing."""
     paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
-    return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths if path != folder / ENTRY_FILE}
+    return {
+        path.relative_to(folder).as_posix(): hash_file(path) if path.is_file() else ""
+        for path in paths
+        if path != folder / ENTRY_FILE
+    }
 
 
 def hash_file(path: Path) -> str:
