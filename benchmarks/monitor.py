@@ -73,7 +73,8 @@ def _milliseconds(work: Callable[[], object], runs: int = 30) -> float:
 
 
 def cost_rows(days: int) -> list[harness.Row]:
-    world = World(7).run(days)
+    world = World(7).run(days - 2.5).run(2.5, blocks=5)
+    world.thin()
     points, buckets = world.history.points, world.history.buckets
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -86,11 +87,11 @@ def cost_rows(days: int) -> list[harness.Row]:
         write = (time.perf_counter() - start) * 1e3
         size = sum(file.stat().st_size for file in folder.iterdir())
         read = _milliseconds(lambda: read_history(folder, OWN, 72), 5)
-    snapshot = world.subnet.snapshot(world.now)
+    snapshots = iter([world.subnet.snapshot(world.now + i) for i in range(1, 100)])
     measured = {
         "rule pass (all rules, fresh observation)": _milliseconds(lambda: judge(world.observe())),
         "rule pass and diagnosis": _milliseconds(lambda: diagnose(world.observe())),
-        "adding a snapshot": _milliseconds(lambda: world.fork().history.add(snapshot)),
+        "adding a snapshot": _milliseconds(lambda: world.history.add(next(snapshots))),
         "writing it all at once": write,
         "reading it all back": read,
     }

@@ -1,0 +1,103 @@
+"""What the machine has left: disk, memory (of the container where it has a limit) and GPU. Reading never fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from streetvision.monitor.observation import MachineView
+
+GpuReader = Callable[[], MachineView]
+"""Fills in the GPU's fields alone."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def read_machine(folder: Path, gpu: GpuReader | None = None, *, root: Path = Path("/")) -> MachineView:
+    """Disk of `folder` (or of its nearest parent that exists), memory under `root`'s proc and sys, and the GPU."""
+    view = MachineView() if gpu is None else gpu()
+    free, total = _disk(folder)
+    available, memory = _memory(root)
+    return replace(
+        view,
+        disk_free=free,
+        disk_total=total,
+        disk_folder=str(folder),
+        memory_available=available,
+        memory_total=memory,
+        process_bytes=_resident(root),
+    )
+
+
+def _disk(folder: Path) -> tuple[int | None, int | None]:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        state = os.statvfs(folder)
+    except OSError:
+        return None, None
+    return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+
+
+def _memory(root: Path) -> tuple[int | None, int | None]:
+    """The tighter of the machine and its control group (version 2); page cache counts as available in both."""
+    fields = dict(line.split(":", 1) for line in _text(root / "proc/meminfo").splitlines() if ":" in line)
+    available, total = (_kib(fields.get(name, "")) for name in ("MemAvailable", "MemTotal"))
+    group = root / "sys/fs/cgroup"
+    limit, used = (_number(_text(group / name)) for name in ("memory.max", "memory.current"))
+    if limit is None or used is None or (total is not None and limit >= total):
+        return available, total
+    left = max(0, limit - used + _file_cache(group))
+    return left if available is None else min(left, available), limit
+
+
+def _file_cache(group: Path) -> int:
+    lines = (line.split() for line in _text(group / "memory.stat").splitlines())
+    stats = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+    return stats.get("inactive_file", 0)
+
+
+def _resident(root: Path) -> int | None:
+    parts = _text(root / "proc/self/statm").split()
+    return int(parts[1]) * _PAGE if len(parts) > 1 else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.strip().isdigit() else None
+
+
+def _kib(text: str) -> int | None:
+    number = _number(text.removesuffix("kB").strip().removesuffix("kB"))
+    return None if number is None else 1024 * number
+
+
+def cuda_reader(index: int = 0) -> GpuReader:
+    """Reads one CUDA device through torch; nothing while the driver fails, temperature where NVML's module is there."""
+    import torch
+
+    def read() -> MachineView:
+        try:
+            free, total = torch.cuda.mem_get_info(index)
+        except RuntimeError:
+            return MachineView()
+        others = max(0, total - free - torch.cuda.memory_reserved(index))
+        return MachineView(gpu_free=free, gpu_total=total, gpu_others=others, gpu_celsius=_celsius(index))
+
+    return read
+
+
+def _celsius(index: int) -> float | None:
+    import torch
+
+    try:
+        return float(torch.cuda.temperature(index))
+    except (ModuleNotFoundError, RuntimeError):
+        return None

@@ -1,0 +1,177 @@
+"""The monitor of a running miner: listens to the chain and to requests, observes, judges, and says what changed.
+
+It never stands in the way: what it hears costs microseconds on the loop, files are written and rules run in a thread,
+and a defect in it is the supervising task's to log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streetvision.axon.records import RequestRecord
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.monitor.diagnosis import Diagnosis, diagnose
+from streetvision.monitor.finding import Finding
+from streetvision.monitor.history import History
+from streetvision.monitor.machine import GpuReader, read_machine
+from streetvision.monitor.meter import TrafficMeter
+from streetvision.monitor.observation import (
+    MachineView,
+    ModelView,
+    Observation,
+    Probe,
+    RolloutView,
+    StoreView,
+    ValidatorView,
+)
+from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.rules import judge
+from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
+from streetvision.prediction_log.health import LogHealth
+
+LOOK_S = 20.0
+"""Between two passes of the rules: an operator is to know within a minute."""
+PROBE_S = 300.0
+"""Between two tries of the own endpoint."""
+
+Findings = tuple[Finding, ...]
+Listener = Callable[[Findings, Observation], None]
+"""Called on the loop after every pass with all that is wrong now."""
+
+
+@dataclass(slots=True)
+class Sources:
+    """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
+
+    snapshot_age: Callable[[], float]
+    """Seconds, infinite before the first: `watcher.age(time.time())`."""
+    chain_failures: Callable[[], int] = lambda: 0
+    endpoint: Callable[[], str | None] = lambda: None
+    """What we publish, `ip:port`."""
+    offset: Callable[[str], float | None] = lambda _: None
+    """A validator's learned clock offset: `axon.admission.skew.offset`."""
+    model: Callable[[], ModelView | None] = lambda: None
+    rollout: Callable[[], RolloutView | None] = lambda: None
+    log: Callable[[], LogHealth | None] = lambda: None
+    gpu: GpuReader | None = None
+    register_command: Callable[[], str] = lambda: Observation.register_command
+
+
+@dataclass(slots=True)
+class _Heard:
+    """The newest of what comes by itself."""
+
+    validators: tuple[ValidatorView, ...] = ()
+    probe: Probe | None = None
+    findings: Findings = ()
+    listeners: list[Listener] = field(default_factory=list)
+
+
+class Monitor:
+    """Give `on_snapshot` to the watcher and `on_request` to the axon, then `run` it as a task and `close` it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        hotkey: str,
+        netuid: int,
+        sources: Sources,
+        *,
+        clocked: bool = True,
+        limits: Thresholds = THRESHOLDS,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        probe: Callable[[str], Awaitable[Probe]] = probe_endpoint,
+    ) -> None:
+        """`folder` is `<state_dir>/monitor`; `clocked` is false on the mock network, whose block times run apart."""
+        self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
+        self._now, self._sleep, self._probe = now, sleep, probe
+        self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
+        self.meter = TrafficMeter(now())
+        self._heard = _Heard()
+        self._probed_at = 0.0
+
+    @property
+    def findings(self) -> Findings:
+        """Of the last pass, the gravest first."""
+        return self._heard.findings
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call this after every pass; it must not block, and what it raises ends the pass."""
+        self._heard.listeners.append(listener)
+
+    def on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
+        """Listens to the watcher."""
+        self.history.add(new)
+        self._heard.validators = tuple(
+            ValidatorView(n.uid, n.hotkey, n.stake, n.last_update)
+            for n in new.neurons
+            if n.validator_permit and n.stake > 0
+        )
+
+    def on_request(self, record: RequestRecord) -> None:
+        """Listens to the axon."""
+        self.meter(record)
+
+    def observe(self, machine: MachineView | None = None) -> Observation:
+        """Everything that is known now; on the loop. Reads a few small files, unless `machine` was read already."""
+        sources, heard = self._sources, self._heard
+        log = sources.log()
+        offsets = {v.hotkey: sources.offset(v.hotkey) for v in heard.validators}
+        return Observation(
+            now=self._now(),
+            hotkey=self.hotkey,
+            points=self.history.points,
+            traffic=self.meter.traffic(self.history.buckets),
+            validators=heard.validators,
+            snapshot_age=sources.snapshot_age(),
+            chain_failures=sources.chain_failures(),
+            endpoint=sources.endpoint(),
+            probe=heard.probe,
+            offsets={hotkey: offset for hotkey, offset in offsets.items() if offset is not None},
+            model=sources.model(),
+            rollout=sources.rollout(),
+            machine=read_machine(self._folder, sources.gpu) if machine is None else machine,
+            log=None if log is None else StoreView(log.degraded, sum(log.rows_dropped.values())),
+            history=self.history.health(),
+            register_command=sources.register_command(),
+        )
+
+    def diagnose(self) -> Diagnosis:
+        """Why the miner earns nothing, or that it earns, as of now."""
+        return diagnose(self.observe(), limits=self._limits)
+
+    async def look(self) -> Findings:
+        """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
+        self.history.add_traffic(self.meter.close_due(self._now()))
+        await asyncio.to_thread(self.history.flush)
+        await self._try_endpoint()
+        machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
+        seen = self.observe(machine)
+        findings = await asyncio.to_thread(judge, seen, self._limits)
+        self._heard.findings = findings
+        for listener in self._heard.listeners:
+            listener(findings, seen)
+        return findings
+
+    async def _try_endpoint(self) -> None:
+        endpoint, now = self._sources.endpoint(), self._now()
+        if endpoint is None or 0 <= now - self._probed_at < PROBE_S:
+            return
+        self._probed_at = now
+        self._heard.probe = await self._probe(endpoint)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await self._sleep(LOOK_S)
+
+    async def close(self) -> None:
+        """Keep what the last minutes brought."""
+        self.history.add_traffic(self.meter.drain(self._now()))
+        await asyncio.to_thread(self.history.close)
