@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 from bittensor.sp_core import Keypair
 
 from streetvision.axon.client import legacy_headers, request_body
-from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.training.challenges import challenge
 
@@ -147,3 +149,121 @@ class Caller:
 @pytest.fixture
 def caller() -> Callable[[str], Caller]:
     return Caller
+
+
+@pytest.fixture(scope="session")
+def variant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make checkpoints that really tell pictures apart: the first blocks of the bundled one, changed as asked."""
+    config, state = load_checkpoint(bundled_checkpoint())
+    home = tmp_path_factory.mktemp("variants")
+
+    def make(version: str, *, depth: int = 2, noise: float = 0.0, invert: bool = False, constant: bool = False) -> Path:
+        folder = home / f"{version}-{depth}-{noise:g}-{invert:d}{constant:d}"
+        if folder.exists():
+            return folder
+        random = torch.Generator().manual_seed(1)
+        weights = {}
+        for name, value in state.items():
+            if name.startswith("backbone.blocks.") and int(name.split(".")[2]) >= depth:
+                continue
+            stored = value.float()
+            weights[name] = stored + noise * stored.std(correction=0) * torch.randn(stored.shape, generator=random)
+        for name in ("head.fc.weight", "head.fc.bias"):
+            weights[name] = -weights[name] if invert else 0.0 * weights[name] if constant else weights[name]
+        kwargs = {**config.architecture_kwargs, "depth": depth}
+        save_checkpoint(folder, replace(config, version=version, architecture_kwargs=kwargs), weights)
+        return folder
+
+    return make
+
+
+class Load:
+    """Validators that ask one picture after the other, each on a thread and a connection of its own, until stopped.
+
+    `pause_s` between two leaves the miner idle moments, in which it compares a candidate's answers.
+    """
+
+    def __init__(self, port: int, images: Sequence[bytes], pause_s: float = 0.02) -> None:
+        names = ("Alice", "Bob", "Charlie")
+        self._port, self._images, self._pause_s = port, images, pause_s
+        self._stop = threading.Event()
+        self.statuses: list[int] = []
+        self._threads = [threading.Thread(target=self._ask, args=(Caller(name), name)) for name in names]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, count: int) -> None:
+        """Until so many more requests were answered or refused."""
+        goal, deadline = len(self.statuses) + count, time.monotonic() + PATIENCE_S
+        while len(self.statuses) < goal:
+            assert time.monotonic() < deadline, f"only {len(self.statuses)} of {goal} requests came back"
+            time.sleep(0.01)
+
+    def _ask(self, caller: Caller, name: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        number = 0
+        while not self._stop.wait(self._pause_s):
+            # Bytes behind the end of a JPEG change its hash and not its picture.
+            image = self._images[number % len(self._images)] + f"{name} {number}".encode()
+            number += 1
+            try:
+                connection.request("POST", "/ImageSynapse", request_body(image), caller.headers())
+                response = connection.getresponse()
+                response.read()
+                self.statuses.append(response.status)
+            except (OSError, http.client.HTTPException):
+                self.statuses.append(0)
+                connection.close()
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def pictures() -> list[bytes]:
+    return [challenge(seed, native=False).jpeg for seed in range(12)]
+
+
+@pytest.fixture
+def load_on(pictures: list[bytes]) -> Callable[..., Load]:
+    """`with load_on(port) as load:` asks all the while."""
+    return lambda port, **kwargs: Load(port, pictures, **kwargs)
+
+
+class Command:
+    """`streetvision models ...` in a process of its own."""
+
+    def __init__(self, state: Path, *words: str) -> None:
+        environ = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
+        code = "from streetvision.cli.main import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, "models", *words, "--state-dir", str(state)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=state.parent,
+        )  # fmt: skip
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Run `streetvision models` with the words; the state folder is the miners'."""
+    running: list[Command] = []
+
+    def run(*words: str) -> Command:
+        running.append(Command(tmp_path / "state", *words))
+        return running[-1]
+
+    yield run
+    for command in running:
+        command.process.kill()
+        if command.process.stdout is not None and not command.process.stdout.closed:
+            command.process.communicate()
