@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from streetvision import __version__
-from streetvision.cli import demo, log, mine, predict, register, replay
+from streetvision.cli import (
+    demo,
+    log,
+    mine,
+    models,
+    models_combine,  # noqa: F401 - adds its command to models.app
+    models_hub,  # noqa: F401 - adds its commands to models.app
+    models_live,  # noqa: F401 - as above
+    predict,
+    register,
+    replay,
+)
 from streetvision.errors import OperatorError
 
 app = typer.Typer(
@@ -22,6 +33,7 @@ app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.add_typer(log.app, name="log")
 app.add_typer(mine.app, name="mine")
+app.add_typer(models.app, name="models")
 app.command("replay")(replay.replay)
 app.command(
     "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -1,0 +1,86 @@
+"""`streetvision models combine`: an ensemble of versions that are here, or one of them with test-time views."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streetvision.cli.models import app, open_registry, progress_shown
+from streetvision.cli.models_table import version_fields
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
+from streetvision.models.views import PLAIN_TEXT
+
+
+@app.command()
+def combine(
+    version: Annotated[str, typer.Argument(metavar="X.Y.Z", help="Version of the ensemble.")],
+    members: Annotated[
+        list[str],
+        typer.Argument(metavar="VERSION[:WEIGHT]...", help="Its members; under load the first one answers alone."),
+    ],
+    *,
+    view: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VIEW",
+            help="A view beside the plain one: hflip, vflip, rot180, crop:0.8, scale:0.75, tiles:3x2@0.2, "
+            "or a region with a flip, crop:0.8+hflip. Repeat it for several.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the ensemble.")] = "ensemble",
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the members into it, so that it can be published.")
+    ] = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Make an ensemble of versions that are here, with test-time views; one version alone may have views too."""
+    registry = open_registry(miner_settings(state_dir))
+    folders = [registry.get(text.partition(":")[0]).folder for text in members]
+    config = EnsembleConfig(
+        name,
+        version,
+        tuple(_member(text, folder, copy=copy) for text, folder in zip(members, folders, strict=True)),
+        (PLAIN_TEXT, *(view or ())),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    with progress_shown(f"combining {version}") as progress:
+        item = registry.add(
+            lambda target: _fill(target, config, folders),
+            f"combined from {', '.join(members)}",
+            progress=progress,
+        )
+    if as_json:
+        print_json(version_fields(item, active=registry.active(), previous=registry.previous()))
+    else:
+        state = "ready to serve" if item.servable else f"may not serve: {item.why_not}"
+        sys.stdout.write(f"{item.version}  {item.name}  {state}\n")
+
+
+def _member(text: str, folder: Path, *, copy: bool) -> Member:
+    version, colon, weight = text.partition(":")
+    if not (folder / CONFIG_FILE).is_file():
+        raise OperatorError(f"Model version {version} is an ensemble itself: name its members instead.")
+    try:
+        share = float(weight) if colon else 1.0
+    except ValueError:
+        raise ConfigError(f"The weight of {text!r} is not a number: write it as {version}:0.5.") from None
+    sha256 = read_config(folder).sha256
+    return Member(sha256, folder=version, weight=share) if copy else Member(sha256, version=version, weight=share)
+
+
+def _fill(target: Path, config: EnsembleConfig, folders: list[Path]) -> None:
+    (target / ENSEMBLE_FILE).write_text(config.to_json(), encoding="utf-8")
+    for member, folder in zip(config.members, folders, strict=True):
+        if member.folder:
+            (target / member.folder).mkdir()
+            for name in (CONFIG_FILE, WEIGHTS_FILE):
+                shutil.copyfile(folder / name, target / member.folder / name)
