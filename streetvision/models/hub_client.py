@@ -55,13 +55,14 @@ class Hub:
         anonymous: bool = False,
         attempts: int = 5,
         read_s: float = READ_S,
+        longest_wait_s: float = LONGEST_WAIT_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`endpoint`: default HF_ENDPOINT, else huggingface.co. `anonymous`: send no token, as a validator would."""
         constants.HF_HUB_DISABLE_TELEMETRY = True  # the hub learns nothing about this machine
         self._token = False if anonymous else None
         self._api = HfApi(endpoint=endpoint, token=self._token, library_name="streetvision")
-        self._attempts = attempts
+        self._attempts, self._longest_wait_s = attempts, longest_wait_s
         self._timeout = httpx.Timeout(connect=CONNECT_S, read=read_s, write=WRITE_S, pool=CONNECT_S)
         self._sleep = sleep
 
@@ -72,7 +73,8 @@ class Hub:
 
     def has_token(self) -> bool:
         """Whether there is a token to send."""
-        return "authorization" in build_hf_headers(token=self._token)
+        with sentences("The login"):
+            return "authorization" in build_hf_headers(token=self._token)
 
     def state(self, ref: RepoRef) -> RepoState:
         """The commit that a revision stands for, and its files."""
@@ -177,7 +179,7 @@ class Hub:
 
     def _wait_or_raise(self, error: Exception, attempt: int) -> None:
         wait = wait_asked(error)
-        if not is_transient(error) or (wait or 0.0) > LONGEST_WAIT_S:
+        if not is_transient(error) or (wait or 0.0) > self._longest_wait_s:
             raise error
         self._sleep(wait if wait is not None else min(8.0, 2.0 ** (attempt - 1)))
 

@@ -19,6 +19,12 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 RETRIED_STATUS = (408, 429, 500, 502, 503, 504)
 RETRIED: tuple[type[Exception], ...] = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
+_LOGIN = tuple(getattr(errors, name) for name in ("OIDCError", "DeviceCodeError") if hasattr(errors, name))
+"""What finding a token may raise; which of them there are depends on huggingface_hub's version."""
+_ODD_ANSWER: tuple[type[BaseException], ...] = (ValueError, LookupError, TypeError, AttributeError, httpx.InvalidURL)
+"""What huggingface_hub raises when something else than a hub answers it."""
+_CAUGHT: tuple[type[BaseException], ...] = (httpx.HTTPError, OSError, RuntimeError, *_ODD_ANSWER, *_LOGIN)
+
 _Cases = tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]
 """Kinds of errors and their sentences; the first that fits is taken."""
 
@@ -32,7 +38,7 @@ def sentences(subject: str) -> Iterator[None]:
         yield
     except OperatorError:
         raise
-    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except _CAUGHT as error:
         raise OperatorError(_sentence(_root(error), subject)) from error
 
 
@@ -93,6 +99,7 @@ def _sentence(error: BaseException, subject: str) -> str:
             errors.OfflineModeIsEnabled,
             f"{subject} cannot be reached: HF_HUB_OFFLINE is set; unset it for this command.",
         ),
+        (_LOGIN, f"The Hugging Face login does not work ({reason}): {LOGIN}."),
         (errors.LocalTokenNotFoundError, f"{subject} needs a Hugging Face token: {LOGIN}."),
         (
             httpx.TimeoutException,
@@ -103,7 +110,7 @@ def _sentence(error: BaseException, subject: str) -> str:
             f"{_hub()} cannot be reached for {subject} ({reason}): check the network and HF_ENDPOINT.",
         ),
         (
-            (ValueError, LookupError, TypeError, AttributeError),
+            _ODD_ANSWER,
             f"{_hub()} gave no sensible answer about {subject} ({reason}): check HF_ENDPOINT.",
         ),
     )

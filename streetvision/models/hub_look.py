@@ -50,7 +50,8 @@ def published(
     """
     check_repo(repo)
     check_revision(revision)
-    hub, moment = hub or Hub(anonymous=True, attempts=2, read_s=10.0), time.time() if now is None else now
+    hub = hub or Hub(anonymous=True, attempts=2, read_s=10.0, longest_wait_s=5.0)
+    moment = time.time() if now is None else now
     try:
         data = hub.read(RepoRef(repo, revision), CARD_FILE, CARD_LIMIT_BYTES)
     except OperatorError as error:

@@ -182,7 +182,7 @@ def _look(hub: Hub, repo: str, tag: str, hotkey: str, dry_run: bool) -> _Look:
 
 
 def _repo_notes(hub: Hub, repo: str, state: RepoState, hotkey: str) -> list[str]:
-    notes = [f"{repo} is private and the subnet wants it public: change that in its settings"] if state.private else []
+    notes = [_private_note(repo)] if state.private else []
     if any(file.name == CARD_FILE for file in state.files):
         try:
             card = parse_card(hub.read(RepoRef(repo, state.commit), CARD_FILE, CARD_LIMIT_BYTES))
@@ -212,11 +212,12 @@ def _carry_out(hub: Hub, plan: PublishPlan, uploads: list[Upload], progress: Pro
     progress("uploading", 0, 0)
     if plan.creates:
         hub.create_public(plan.repo)
-    parent = hub.state(RepoRef(plan.repo)).commit
+    before = hub.state(RepoRef(plan.repo))
     message = f"Publish {plan.card['model_name']} {plan.version}"
     files = [(item.path, item.content) for item in uploads]
-    commit = hub.commit(plan.repo, files, plan.removes, message=message, parent=parent)
+    commit = hub.commit(plan.repo, files, plan.removes, message=message, parent=before.commit)
     progress("tagging", 0, 0)
+    _require_arrived(hub.state(RepoRef(plan.repo, commit)), plan)
     try:
         hub.tag(plan.repo, plan.tag, commit, message)
     except OperatorError as error:
@@ -224,4 +225,22 @@ def _carry_out(hub: Hub, plan: PublishPlan, uploads: list[Upload], progress: Pro
             f"The files are in {plan.repo} (commit {commit[:12]}) but the tag {plan.tag} is not: "
             f"run the same command again. {error}"
         ) from error
-    return replace(plan, commit=commit, url=f"{hub.endpoint}/{plan.repo}/tree/{plan.tag}")
+    private = (_private_note(plan.repo),) if plan.creates and before.private else ()
+    notes = (*plan.notes, *private)
+    return replace(plan, commit=commit, notes=notes, url=f"{hub.endpoint}/{plan.repo}/tree/{plan.tag}")
+
+
+def _require_arrived(state: RepoState, plan: PublishPlan) -> None:
+    """A tag lasts, so it comes last: a repository's own .gitignore may have kept files out without an error."""
+    there = {file.name: file for file in state.files}
+    for file in plan.files:
+        found = there.get(file.path)
+        if found is None or found.size != file.size or found.sha256 not in (None, file.sha256):
+            raise OperatorError(
+                f"{plan.repo} did not take {file.path} (commit {state.commit[:12]}), so the tag {plan.tag} is not set: "
+                "remove what keeps it out, such as a .gitignore there, and run the same command again."
+            )
+
+
+def _private_note(repo: str) -> str:
+    return f"{repo} is private and the subnet wants it public: change that in its settings"

@@ -16,11 +16,11 @@ from pathlib import Path
 from streetvision.errors import OperatorError
 from streetvision.models.card import CARD_FILE, STALE_DAYS, STALE_REASON, age_days, parse_card, problems
 from streetvision.models.checks import CheckpointError
-from streetvision.models.disk import exclusive
+from streetvision.models.disk import exclusive, sentences
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.hub_client import Hub
-from streetvision.models.hub_errors import FULL_DISK, sentences
+from streetvision.models.hub_errors import FULL_DISK
 from streetvision.models.hub_files import (
     CLASSIFIER,
     DEFAULT_LIMIT_BYTES,
@@ -86,7 +86,7 @@ def pull(
     check_repo(ref.repo)
     check_revision(ref.revision)
     place = registry.folder / PULLS_FOLDER / repo.replace("/", "--")
-    with sentences(str(ref)), exclusive(place, patience_s=0.0):
+    with sentences(f"Pulling {ref}"), exclusive(place, patience_s=0.0):
         fetched = fetch(ref, place, limit_bytes=limit_bytes, progress=progress, hub=hub)
         for sentence in _about_card(fetched.folder, hotkey, now()):
             warn(sentence)
@@ -117,7 +117,7 @@ def fetch(
     choice = choose(state.files, ref.repo, limit_bytes=limit_bytes)
     pinned = RepoRef(ref.repo, state.commit)
     folder = place / state.commit
-    with sentences(str(ref)):
+    with sentences(f"Fetching {ref}"):
         _forget_others(place, folder)
         for file in choice.files:
             if not is_weights(file.name):

@@ -85,6 +85,9 @@ class FakeHub:
     ranges: bool = True
     lie: Callable[[dict[str, Any]], None] = lambda _: None
     """Changes what the hub says about a repository."""
+    ignored: set[str] = field(default_factory=set)
+    """What a .gitignore keeps out of commits."""
+    always_private: bool = False
     stall_after: int | None = None
     """Send so many bytes of a large file, then nothing until `released`."""
     released: threading.Event = field(default_factory=threading.Event)
@@ -211,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
             self.error(409, message="You already created this model repo")
             return
         private = wanted.get("private", wanted.get("visibility") == "private")
-        self.hub.repos[name] = Repo(bool(private))
+        self.hub.repos[name] = Repo(bool(private) or self.hub.always_private)
         self.hub.repos[name].commit({".gitattributes": b""}, "initial commit")
         self.json({"url": f"{self.hub.endpoint}/{name}"})
 
@@ -234,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
             self.json(
                 {
                     "files": [
-                        {"path": f["path"], "uploadMode": m, "shouldIgnore": False}
+                        {"path": f["path"], "uploadMode": m, "shouldIgnore": f["path"] in self.hub.ignored}
                         for f, m in zip(files, modes, strict=True)
                     ]
                 }

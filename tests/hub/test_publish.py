@@ -208,6 +208,23 @@ def test_damaged_weights_are_not_published(hub: Hub, version: ModelVersion, toke
     assert server.requests == []
 
 
+def test_a_file_that_the_repository_ignores_stops_the_tag(
+    server: Any, hub: Hub, version: ModelVersion, token: str
+) -> None:
+    server.repo(REPO, {".gitignore": b"model.json"}, tag="v0.9.0")
+    server.ignored = {"model.json"}
+    with pytest.raises(OperatorError, match=r"did not take model\.json .* so the tag v1\.0\.0 is not set"):
+        go(version, hub)
+    assert "v1.0.0" not in server.repos[REPO].tags
+
+
+def test_a_new_repository_that_came_out_private_is_told(
+    server: Any, hub: Hub, version: ModelVersion, token: str
+) -> None:
+    server.always_private = True
+    assert any("is private and the subnet wants it public" in note for note in go(version, hub).notes)
+
+
 def test_leftovers_go_and_the_operators_own_files_stay(
     server: Any, hub: Hub, version: ModelVersion, token: str
 ) -> None:

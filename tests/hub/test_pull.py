@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
 from streetvision.models.checks import CheckpointError
@@ -197,6 +197,21 @@ def test_a_hub_that_is_not_there(registry: Registry, naps: list[float]) -> None:
     assert naps == [1.0, 2.0, 4.0, 8.0]
 
 
+@pytest.mark.parametrize("endpoint", ["not a url", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::"])
+def test_an_endpoint_that_is_none(registry: Registry, endpoint: str) -> None:
+    refused(registry, Hub(endpoint, attempts=1), "check .*HF_ENDPOINT")
+
+
+def test_a_login_that_fails_is_a_sentence(hub: Hub, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise errors.DeviceCodeError("refresh was refused")
+
+    monkeypatch.setattr("huggingface_hub.utils._headers.get_token", broken)
+    refused(registry, hub, r"login does not work \(refresh was refused\)")
+    with pytest.raises(OperatorError, match="login does not work"):
+        hub.has_token()
+
+
 def test_a_hub_that_hangs(server: Any, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     server.fail("GET", times=9, status=200, hang=20.0)
@@ -233,6 +248,26 @@ def test_a_disk_that_fills_up_meanwhile(
 
     monkeypatch.setattr("streetvision.models.hub_client._write_bounded", no_space)
     refused(registry, hub, "does not fit on the disk: free some space and run this again")
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+    server.repo(REPO, files)
+    registry.folder.mkdir(parents=True)
+    (registry.folder / "pulls").write_text("in the way")
+    refused(registry, hub, r"Pulling miner/roadwork@v1\.0\.0 failed: .*pulls")
+
+
+def test_a_mistake_of_our_own_is_not_blamed_on_the_hub(
+    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.repo(REPO, files)
+
+    def mistaken(*_: object, **__: object) -> None:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(registry, "add", mistaken)
+    with pytest.raises(KeyError, match="bug"):
+        pulled(registry, hub)
 
 
 def test_a_pull_in_progress_keeps_others_out(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
