@@ -30,7 +30,7 @@ class Books:
     """Journal and marks in one folder. Writing happens in threads: serving waits for no disk."""
 
     def __init__(self, folder: Path, metrics: CollectorRegistry, *, now: Callable[[], float] = time.time) -> None:
-        """Reads what is there; raises OperatorError when the marks are damaged."""
+        """Reads what is there."""
         self._now = now
         self._journal = Journal(folder / JOURNAL_FILE, now=now)
         self._marks = Marks(folder / MARKS_FILE)

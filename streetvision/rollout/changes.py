@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streetvision.engine.types import Role
+from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
@@ -88,7 +88,11 @@ class Changes:
             first_look=self._policy.gates.min_samples,
             active_seconds=active_seconds,
         )
-        self._stage.try_out(Candidate(served, role, share, report))
+        try:
+            self._stage.try_out(Candidate(served, role, share, report))
+        except EngineError as error:
+            self._stage.dismiss_unless_kept(served.lane)
+            raise OperatorError(f"Version {served.version} is not tried: {error}.") from error
 
     async def end_trial(self, candidate: Candidate, event: str, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
         """Take the candidate out and write down what it has shown."""
@@ -132,7 +136,7 @@ class Changes:
     async def _switch(self, new: Served, event: str, why: str, by: str, details: dict[str, Any]) -> Result:
         try:
             old = await self._stage.switch(new, f"{event} by {by}: {why}"[:200])
-        except OperatorError as error:
+        except (OperatorError, EngineError) as error:
             self._stage.dismiss_unless_kept(new.lane)
             sentence = (
                 f"Version {new.version} was not put on, and {self._stage.active.version} goes on serving: {error}"

@@ -20,6 +20,7 @@ from streetvision.rollout.stats import quantile, surely_above
 WINDOW_S = 60.0
 LEAST_KEPT = 20
 """Requests that stay in view where a minute holds fewer: validators ask a few times a minute."""
+MOST_KEPT = 20_000
 OLDEST_S = 3600.0
 MIN_FAILURES = 5
 """Different images that must fail within the window before failures alone condemn the model."""
@@ -128,7 +129,9 @@ class Health:
 
     def _forget(self, now: float) -> None:
         events = self._events
-        while events and now - events[0][0] > (WINDOW_S if len(events) > LEAST_KEPT else OLDEST_S):
+        while events and (
+            now - events[0][0] > (WINDOW_S if len(events) > LEAST_KEPT else OLDEST_S) or len(events) > MOST_KEPT
+        ):
             self._counts[events.popleft()[1]] -= 1
         while self._failures and (not events or self._failures[0][0] < events[0][0]):
             self._failures.popleft()

@@ -85,6 +85,9 @@ def _read(path: Path) -> list[Entry]:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        logger.error("earlier decisions about models cannot be read: %s", error)
+        return []
     entries = (_parsed(line) for line in lines)
     return [entry for entry in entries if entry is not None]
 

@@ -112,7 +112,11 @@ class ModelManager:
         return await self._try_out(version, Role.CANARY, share, progress)
 
     async def stop_shadow(self) -> Result:
-        """End the trial, shadow or canary, without a verdict on it."""
+        """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
+        running = self._turnstile.current
+        if running is not None and not running.automatic:
+            await self._turnstile.stop("stopped by hand")
+            return self._changes.result(self.active, f"Stopped {running.name}; version {self.active} serves.")
         async with self._turnstile.enter("the end of the trial"):
             return await self._changes.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
 
@@ -150,6 +154,8 @@ class ModelManager:
         """One look; problems that an operator can act on are logged and do not end `run`."""
         try:
             await self._watch.look()
+            if self._turnstile.current is None:
+                await self._stage.settle()
         except (OperatorError, EngineError) as error:
             logger.error("models: %s", error)
         if self._turnstile.current is None and (version := self._stage.expire()) is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streetvision.errors import OperatorError
 from streetvision.models.disk import sentences, write_atomically
 
 MARKS_FILE = "bad.json"
 """Name in the registry's folder."""
 MAX_MARKS = 1000
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Marks:
     """The marks on disk, read once and replaced whole; a restart does not forget them."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OperatorError when the file is damaged."""
+        """A damaged file is logged and set aside: the miner must not stay down for the sake of old marks."""
         self._path = path
         self._marks = _read(path)
 
@@ -67,7 +70,8 @@ def _read(path: Path) -> dict[str, Mark]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise OperatorError(
-            f"{path} is damaged ({error}): remove it; the versions that were rolled back are then no longer marked."
-        ) from error
+        logger.error("models: %s is damaged (%s): versions that were rolled back are no longer marked", path, error)
+        with suppress(OSError):
+            path.replace(path.with_name(f"{path.name}.damaged"))
+        return {}
     return marks

@@ -20,6 +20,8 @@ class Operation:
     task: asyncio.Task[Any] | None
     since: float
     step: Mapping[str, Any] = field(default_factory=dict)
+    automatic: bool = False
+    """Whether the miner does it by itself, for safety; an operator does not stop that."""
     stopped: str | None = None
     """Why it was stopped from outside."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -33,11 +35,11 @@ class Turnstile:
         self.current: Operation | None = None
 
     @asynccontextmanager
-    async def enter(self, name: str) -> AsyncIterator[Operation]:
+    async def enter(self, name: str, *, automatic: bool = False) -> AsyncIterator[Operation]:
         """Do something under this name; OperatorError while something else is done, or when it is stopped."""
         if self.current is not None:
             raise OperatorError(f"Not now: {self.current.name} is running; try again when it is done.")
-        operation = self.current = Operation(name, asyncio.current_task(), self._clock())
+        operation = self.current = Operation(name, asyncio.current_task(), self._clock(), automatic=automatic)
         try:
             yield operation
         except asyncio.CancelledError:

@@ -44,6 +44,7 @@ class Stage:
         self.since = clock()
         self.standby: Standby | None = None
         self.candidate: Candidate | None = None
+        self._owed: tuple[ModelVersion, str] | None = None
 
     async def switch(self, new: Served, why: str, *, failed: bool = False) -> Served:
         """Make `new` active, write the pointer, keep the former one on standby; returns the former one.
@@ -61,12 +62,28 @@ class Stage:
             if not failed:
                 self._engine.activate(old.lane)
                 self.active, self.since = old, since
+                if self.candidate is not None:
+                    self.try_out(self.candidate)
                 raise
+            self._owed = (new.model, why)
             logger.error(
-                "version %s serves, but a restart would come back with %s: %s", new.version, old.version, error
+                "models: %s serves, but until the pointer can be written a restart would come back with %s: %s",
+                new.version,
+                old.version,
+                error,
             )
+        else:
+            self._owed = None
         self._tidy_up(old, new, failed)
         return old
+
+    async def settle(self) -> None:
+        """Write the pointer that a rollback could not write; OperatorError while it still cannot be."""
+        if self._owed is not None:
+            model, why = self._owed
+            await asyncio.to_thread(self._point, model, why, True)
+            self._owed = None
+            logger.info("models: a restart comes back with %s now", model.version)
 
     def try_out(self, candidate: Candidate) -> None:
         """Give the candidate its share: of the answers as a canary, of glances as a shadow."""

@@ -96,7 +96,7 @@ class Watch:
             await self._stick(reason, "no other good version has served before")
             return
         await self._turnstile.stop(f"the serving version {sick.version} is sick and is being rolled back")
-        async with self._turnstile.enter("the automatic rollback"):
+        async with self._turnstile.enter("the automatic rollback", automatic=True):
             if self._stage.active is not sick:
                 return
             try:
@@ -126,7 +126,7 @@ class Watch:
         if candidate.role is Role.SHADOW:
             await self._decide_shadow(candidate, verdict.decision, list(verdict.evidence))
             return
-        async with self._turnstile.enter("the gates' decision"):
+        async with self._turnstile.enter("the gates' decision", automatic=True):
             if verdict.decision is Decision.ROLLBACK:
                 await self._books.mark(candidate.served.model, verdict.why)
                 await self._changes.end_trial(
@@ -138,7 +138,7 @@ class Watch:
     async def _decide_shadow(self, candidate: Candidate, decision: Decision, evidence: list[str]) -> None:
         """A shadow that fails is ended; one that passes goes on, and whether it may answer is the operator's choice."""
         if decision is Decision.ROLLBACK:
-            async with self._turnstile.enter("the gates' decision"):
+            async with self._turnstile.enter("the gates' decision", automatic=True):
                 await self._changes.end_trial(candidate, "shadow_failed", evidence[0], by=BY_GATES, evidence=evidence)
         elif not candidate.passed:
             candidate.passed = True

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.errors import OperatorError
 from streetvision.rollout.books import Books
 from streetvision.rollout.journal import Journal
 from streetvision.rollout.marks import Mark, Marks
@@ -91,11 +90,21 @@ def test_marks_survive_and_belong_to_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"1.0.0": 3}', '{"1.0.0": {"why": "x"}}', "\x00"])
-def test_damaged_marks_are_a_sentence(tmp_path: Path, text: str) -> None:
+def test_damaged_marks_are_set_aside_and_said(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The miner must not stay down for the sake of old marks."""
     (tmp_path / "bad.json").write_text(text)
-    with pytest.raises(OperatorError, match=r"is damaged .* remove it") as caught:
-        Marks(tmp_path / "bad.json")
-    assert "\n" not in str(caught.value)
+    marks = Marks(tmp_path / "bad.json")
+    assert marks.all() == {}
+    assert "is damaged" in caplog.text
+    assert (tmp_path / "bad.json.damaged").read_text() == text
+    marks.put("1.1.0", Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    assert set(Marks(tmp_path / "bad.json").all()) == {"1.1.0"}
+
+
+def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "models" / "decisions.jsonl").mkdir(parents=True)
+    assert journal(tmp_path).tail(3) == []
+    assert "cannot be read" in caplog.text
 
 
 async def test_books_remember_the_newest_decisions_over_a_restart(

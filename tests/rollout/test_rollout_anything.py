@@ -27,6 +27,18 @@ def spoil(rng: random.Random, model: Any) -> None:
     model.answer = rng.choice(ways)
 
 
+def fill_the_disk_now_and_then(rng: random.Random, house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pointer in five cannot be written."""
+    move = house.registry._move
+
+    def sometimes(*args: Any, **options: Any) -> None:
+        if rng.random() < 0.2:
+            raise OperatorError("Moving the pointer failed: the disk is full.")
+        move(*args, **options)
+
+    monkeypatch.setattr(house.registry, "_move", sometimes)
+
+
 async def do_something(rng: random.Random, house: Any) -> None:
     manager, version = house.manager, rng.choice(VERSIONS)
     what = rng.randrange(10)
@@ -63,14 +75,18 @@ def check(house: Any) -> None:
     assert len(parts) == len(set(parts)), "no lane plays two parts"
     assert set(engine.lanes) == set(parts), "and none is left over"
     pointer = house.registry.active()
-    assert (pointer or "1.0.0") == house.manager.active, "a restart would come back with what serves"
+    owed = stage._owed is not None
+    assert owed or (pointer or "1.0.0") == house.manager.active, "a restart would come back with what serves"
     assert house.manager.active not in house.manager.status()["bad"]
     assert house.manager.status()["operation"] is None
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_any_sequence_leaves_one_model_serving_and_the_books_right(house: Any, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_sequence_leaves_one_model_serving_and_the_books_right(
+    house: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = random.Random(seed)
+    fill_the_disk_now_and_then(rng, house, monkeypatch)
     for version in VERSIONS:
         house.add(version)
     for _ in range(40):
@@ -81,6 +97,8 @@ async def test_any_sequence_leaves_one_model_serving_and_the_books_right(house: 
         model.raises = None
         model.answer = lambda means: (means - 100.0) / 20.0
     assert all(isinstance(answer, Prediction) for answer in await house.ask_many(3))
+    monkeypatch.undo()
+    await house.manager.tick()
     active = house.manager.active
     await house.reopen()
     assert house.manager.active == active

@@ -188,6 +188,58 @@ async def test_a_pointer_that_cannot_be_written_leaves_the_old_model_serving(
     assert house.events() == [("failed", "1.1.0")]
 
 
+async def test_a_promotion_that_cannot_be_written_leaves_the_trial_as_it_was(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add("1.1.0")
+    await house.manager.canary("1.1.0", 1.0)
+
+    def full(*args: object, **options: object) -> None:
+        raise OperatorError("Moving the pointer failed: the disk is full.")
+
+    monkeypatch.setattr(house.registry, "activate", full)
+    with pytest.raises(OperatorError, match=r"1\.1\.0 was not put on"):
+        await house.manager.promote()
+    assert house.engine.route.canary.version == "1.1.0"
+    assert house.engine.route.active.version == "1.0.0"
+    monkeypatch.undo()
+    await house.manager.promote()
+    assert house.manager.active == "1.1.0"
+
+
+async def test_a_pointer_that_a_rollback_could_not_write_is_written_later(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        house.add(version)
+        await house.manager.swap(version)
+
+    def full(*args: object, **options: object) -> None:
+        raise OperatorError("Moving the pointer failed: the disk is full.")
+
+    monkeypatch.setattr(house.registry, "activate", full)
+    await house.manager.rollback()
+    await house.manager.tick()
+    assert (house.manager.active, house.registry.active()) == ("1.1.0", "1.2.0")
+    monkeypatch.undo()
+    await house.manager.tick()
+    assert house.registry.active() == "1.1.0"
+
+
+async def test_what_is_being_prepared_can_be_stopped_by_hand(house: Any) -> None:
+    slow = house.add("1.1.0", gate=threading.Event())
+    swap = asyncio.create_task(house.manager.swap("1.1.0"))
+    await house.until(lambda: slow.calls > 0)
+    stopping = asyncio.create_task(house.manager.stop_shadow())
+    await asyncio.sleep(0.05)
+    slow.gate.set()
+    assert (await stopping)["sentence"] == "Stopped the swap to 1.1.0; version 1.0.0 serves."
+    with pytest.raises(OperatorError, match=r"The swap to 1\.1\.0 was stopped: stopped by hand"):
+        await swap
+    await house.until(lambda: slow.closed == slow.loaded)
+    assert (await house.ask()).model_version == "1.0.0"
+
+
 async def test_a_rollback_goes_on_though_nothing_can_be_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
