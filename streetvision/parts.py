@@ -17,7 +17,7 @@ from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import Settings
 from streetvision.control.server import NAME, SOCKET_NAME
 from streetvision.endpoint import external_endpoint
-from streetvision.engine.runner import resolve_device
+from streetvision.engine.wishes import resolve_device
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits

@@ -74,7 +74,8 @@ def capture(forward: Forward, images: torch.Tensor, pool: PoolHandle) -> Forward
     torch.cuda.current_stream(images.device).wait_stream(side)
     torch.cuda.synchronize(images.device)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
+    # Other threads may be serving: what they allocate must not end this capture.
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         outputs = forward(images)
 
     def replay(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,14 +21,21 @@ from streetvision.engine.compiling import (
     missing_for_cpu_compile,
     undo_compile,
 )
+from streetvision.engine.forwards import choose_fast, fast_failures, why_not_fast
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.engine.wishes import (
+    CPU_BUCKETS,
+    CUDA_BUCKETS,
+    check_buckets,
+    check_precision,
+    first_line,
+    resolve_device,
+)
+from streetvision.errors import OperatorError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
+from streetvision.models.precision import Precision
 
-CPU_BUCKETS = (1, 2, 4, 8)
-CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-MAX_BUCKET = 1024
 TIMED_RUNS = 5
 
 logger = logging.getLogger(__name__)
@@ -50,8 +57,9 @@ class WarmupStep:
 class TorchRunner:
     """Runs a checkpoint in buckets: a batch is padded to the next bucket, and padding is cut off again.
 
-    On CUDA the backbone runs in bfloat16, images travel as uint8 through pinned memory and are normalised on the
-    device, the head is a Triton kernel, and every bucket is one CUDA graph. On the CPU it runs in float32.
+    On CUDA images travel as uint8 through pinned memory and every bucket is one CUDA graph: of the fast forward where
+    it knows the network, in float8 or bfloat16 as `precision` says, otherwise of timm's, compiled, in bfloat16 and with
+    the head as a Triton kernel. On the CPU timm's runs in float32.
 
     Call `warmup` and `run` from one thread: torch's thread count and compile settings belong to a thread.
     A `LoadedModel` passed in is moved to the device, cast, and the runner's own from then on.
@@ -68,23 +76,35 @@ class TorchRunner:
         regional: bool = True,
         threads: int | None = None,
         progress: Callable[[WarmupStep], None] | None = None,
+        fast: bool | None = None,
+        precision: str = "auto",
+        calibration: Callable[[], ImageArray] | None = None,
     ) -> None:
         """Load the model; raises CheckpointError, or ConfigError for a device or bucket that cannot be.
+
+        `fast` None means the fast forward wherever it can run, True insists, False leaves it to timm's; it needs no
+        compilation, so `compile` is for timm's. `precision` (auto, bf16, fp8) is the fast forward's: auto takes float8
+        if it passes its gate on the pictures of `calibration` (default: drawn ones); fp8 takes it in any case.
 
         `compile` None means wherever the machine can, with a logged sentence where it cannot; True insists.
         `regional` compiles one transformer block for all of them. `threads` is for the CPU; None leaves torch's choice.
         """
         self._device = resolve_device(device)
         self._cuda = self._device.type == "cuda"
-        self._buckets = _check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
+        self._buckets = check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
         self._threads = threads
         self._progress = progress
         self._insist, self._regional = compile is True, regional
         self._dtype = dtype or (torch.bfloat16 if self._cuda else torch.float32)
-        self._model = self._load(model)
-        self._compiled = self._decide_compile(compile)
+        self._insist_fast, self._wished, self._pictures = fast is True, check_precision(precision), calibration
+        self._model = model if isinstance(model, LoadedModel) else load(model)
+        self._compile, self._compiled = compile, False
         self._forward: Forward | None = None
         self._ready: dict[int, Forward] = {}
+        self._fast = self._decide_fast(fast)
+        self._precision = Precision("bf16", "the fast forward serves; warm-up decides whether in float8")
+        if not self._fast:
+            self._take_timm()
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         shape = (self._buckets[-1], self.input_size, self.input_size, 3)
         self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._cuda)
@@ -121,6 +141,16 @@ class TorchRunner:
         return self._buckets
 
     @property
+    def precision(self) -> Precision:
+        """What the backbone's products run in, and why; warm-up decides."""
+        return self._precision
+
+    @property
+    def fast(self) -> bool:
+        """Whether the fast forward serves, rather than timm's."""
+        return self._fast
+
+    @property
     def compiled(self) -> bool:
         """Whether torch.compile is in use, rather than eager execution."""
         return self._compiled
@@ -136,7 +166,7 @@ class TorchRunner:
             torch.set_num_threads(self._threads)
         if buckets is not None and not len(buckets):
             return {}
-        wanted = self._buckets if buckets is None else _check_buckets(buckets)
+        wanted = self._buckets if buckets is None else check_buckets(buckets)
         seconds: dict[int, float] = {}
         # Largest first: the graphs of smaller buckets then fit into the memory that it left.
         for done, bucket in enumerate(sorted(wanted, reverse=True), start=1):
@@ -166,7 +196,7 @@ class TorchRunner:
             with torch.inference_mode():
                 logits, embeddings = self._execute(images, count, bucket)
         except RuntimeError as error:
-            raise RunnerFailure(f"the model failed on {self._device}: {_first_line(error)}") from error
+            raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
         if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
             raise RunnerFailure("the model's answer is not finite")
         return RunnerOutput(logits, embeddings)
@@ -193,28 +223,69 @@ class TorchRunner:
         """Make the bucket ready: compile its shape and, on CUDA, capture its graph."""
         if bucket in self._ready:
             return
+        slow: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit)
+        failures = (*slow, *fast_failures()) if self._fast else slow
         try:
             self._ready[bucket] = self._prepared(bucket)
-        except (RuntimeError, FailOnRecompileLimitHit) as error:
-            if not self._compiled:
-                raise RunnerFailure(f"the model failed on {self._device}: {_first_line(error)}") from error
-            self._give_up_compiling(error)
+        except failures as error:
+            self._step_back(error)
             self._prepare(bucket)
 
     def _prepared(self, bucket: int) -> Forward:
-        net, images = self._model.net, self._input[:bucket]
+        images = self._input[:bucket]
         with torch.inference_mode(), compiling():
             if self._forward is None:
-                self._forward = compile_net(net, regional=self._regional) if self._compiled else net.forward_uint8
+                self._forward = self._build()
             if self._pool is not None:
                 return capture(self._forward, images, self._pool)
             self._forward(images)
             return self._forward
 
+    def _build(self) -> Forward:
+        net = self._model.net
+        if not self._fast:
+            return compile_net(net, regional=self._regional) if self._compiled else net.forward_uint8
+        chosen = choose_fast(net, self._device, self._wished, self._pictures)
+        self._precision = chosen.precision
+        logger.info(
+            "the fast forward serves %s in %s: %s", self.version, chosen.precision.name, chosen.precision.reason
+        )
+        return chosen.forward
+
+    def _step_back(self, error: Exception) -> None:
+        """From the fast forward to timm's compiled, from there to eager; raises where no step is left or allowed."""
+        if self._fast and self._insist_fast:
+            raise OperatorError(f"The fast forward failed on {self._device}: {first_line(error)}.") from error
+        if self._fast:
+            logger.warning("the fast forward failed, so timm's serves, and slower: %s", first_line(error))
+            self._take_timm()
+        elif self._compiled:
+            self._give_up_compiling(error)
+        else:
+            raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
+
+    def _take_timm(self) -> None:
+        """Put the network itself on the device; until then it stays where it was, as loaded."""
+        self._fast, self._forward = False, None
+        self._ready.clear()
+        self._model.net.for_inference(self._device, self._dtype)
+        self._precision = Precision(str(self._dtype).removeprefix("torch."), "timm's forward serves")
+        self._compiled = self._decide_compile(self._compile)
+
+    def _decide_fast(self, wish: bool | None) -> bool:
+        why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
+        if why is None and self._dtype != torch.bfloat16:
+            why = f"{self._dtype} was asked for"
+        if why is not None and wish:
+            raise OperatorError(f"The fast forward cannot serve this model: {why}.")
+        if why is not None and self._cuda:
+            logger.info("timm's forward serves this model: %s", why)
+        return why is None
+
     def _give_up_compiling(self, error: Exception) -> None:
         if self._insist:
-            raise OperatorError(f"torch.compile failed on {self._device}: {_first_line(error)}.") from error
-        logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", _first_line(error))
+            raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
+        logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
         self._compiled = False
         self._ready.clear()
         self._forward = undo_compile(self._model.net)
@@ -229,11 +300,6 @@ class TorchRunner:
             raise OperatorError(f"The model cannot be compiled: {missing}; install it or leave compilation off.")
         logger.warning("the model runs eagerly and slower: %s", missing)
         return False
-
-    def _load(self, model: Path | LoadedModel) -> LoadedModel:
-        if isinstance(model, LoadedModel):
-            return LoadedModel(model.net.for_inference(self._device, self._dtype), model.config)
-        return load(model, self._device, self._dtype)
 
     def _bucket_for(self, count: int) -> int:
         return next(bucket for bucket in self._buckets if bucket >= count)
@@ -254,28 +320,3 @@ class TorchRunner:
                 f"images must be uint8 [1..{most}, {side}, {side}, 3], not {images.dtype} {list(images.shape)}"
             )
         return count
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of that name (auto: a GPU where there is one); ConfigError when it cannot be used."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"The device {name!r} does not exist; use auto, cpu or cuda.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"The device {name!r} is not supported; use auto, cpu or cuda.")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("No CUDA device is usable here; use --device cpu or repair the driver.")
-    return device
-
-
-def _check_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
-    if not buckets or not all(1 <= bucket <= MAX_BUCKET for bucket in buckets):
-        raise ConfigError(f"Batch sizes must be from 1 to {MAX_BUCKET}, not {list(buckets)}.")
-    return tuple(sorted(set(buckets)))
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

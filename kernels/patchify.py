@@ -1,0 +1,86 @@
+"""uint8 pixels to rows that one matrix product turns into tokens, prefix tokens and bias included.
+
+A pixel less 128 is a whole number of 8 bits, which bfloat16 holds exactly: mean and deviation of the channels belong in
+the weight, and nothing is rounded on the way in. Behind a patch's 768 pixels stand a few columns that choose what is
+added: the bias (twice, as a coarse and a fine part) for patches, its own vector for each prefix token. So the product
+needs no epilogue, and writes the residual stream as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+PATCH = 16
+PIXELS = 3 * PATCH * PATCH
+CENTRE = 128
+"""Taken from every pixel."""
+ROWS = 4
+
+
+def columns_for(prefix: int) -> int:
+    """Columns of a row: pixels, two for the bias, one for each prefix token, and padding to a multiple of 16."""
+    return (PIXELS + 2 + prefix + 15) // 16 * 16
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
+def _patchify_kernel(  # noqa: PLR0917  # the launcher passes by position
+    images: tl.tensor,
+    out: tl.tensor,
+    M: tl.tensor,
+    SIDE: tl.constexpr,
+    PREFIX: tl.constexpr,
+    WIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PDL: tl.constexpr,
+) -> None:
+    if PDL:
+        gdc_launch_dependents()
+        gdc_wait()
+    GRID: tl.constexpr = SIDE // 16
+    T: tl.constexpr = GRID * GRID + PREFIX
+    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    k = tl.arange(0, BLOCK)
+    token = rows % T
+    patch = token - PREFIX
+    corner = (rows // T).to(tl.int64) * (SIDE * SIDE * 3) + (patch // GRID) * (16 * SIDE * 3) + (patch % GRID) * 48
+    # A row of a patch is 48 bytes in a row.
+    at = images + corner[:, None] + (k // 48 * (SIDE * 3) + k % 48)[None, :]
+    seen = ((patch >= 0) & (rows < M))[:, None] & (k < 768)[None, :]
+    value = tl.where(seen, tl.load(at, mask=seen, other=0).to(tl.float32) - 128.0, 0.0)
+    chosen = tl.where(patch >= 0, 0, 2 + token)[:, None]
+    column = (k - 768)[None, :]
+    value += tl.where((column == chosen) | ((column == 1) & (chosen == 0)), 1.0, 0.0)
+    mask = (rows < M)[:, None] & (k < WIDE)[None, :]
+    place = rows.to(tl.int64)[:, None] * WIDE + k[None, :]
+    tl.store(out + place, value.to(out.dtype.element_ty), mask=mask)
+
+
+def patchify(images: torch.Tensor, out: torch.Tensor, *, prefix: int, pdl: bool = False) -> None:
+    """Write a row [columns_for(prefix)] for every token of every image to `out`; see `patchify_oracle`.
+
+    `images` are contiguous uint8 [N, S, S, 3]; `out` is contiguous [N * T, columns] in a float dtype. Raises ValueError
+    on other shapes.
+    """
+    count, side = images.shape[:2]
+    if images.dtype != torch.uint8 or images.shape[2:] != (side, 3) or side % PATCH or not images.is_contiguous():
+        raise ValueError(f"images must be contiguous uint8 [N, S, S, 3], not {images.dtype} {tuple(images.shape)}")
+    rows, wide = count * ((side // PATCH) ** 2 + prefix), columns_for(prefix)
+    if out.shape != (rows, wide) or not out.is_contiguous():
+        raise ValueError(f"out must be contiguous [{rows}, {wide}], not {tuple(out.shape)}")
+    _patchify_kernel[(triton.cdiv(rows, ROWS),)](
+        images,
+        out,
+        rows,
+        SIDE=side,
+        PREFIX=prefix,
+        WIDE=wide,
+        ROWS=ROWS,
+        BLOCK=triton.next_power_of_2(wide),
+        PDL=pdl,
+        num_warps=4,
+        **({"launch_pdl": True} if pdl else {}),
+    )

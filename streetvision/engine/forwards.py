@@ -1,0 +1,89 @@
+"""Which forward serves a network on CUDA, in which precision, and why."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from streetvision.engine.compiling import Forward
+from streetvision.engine.types import ImageArray
+from streetvision.models.calibration import calibration_images
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.precision import Precision, compare, judge
+
+CALIBRATION_BATCH = 64
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A forward and what it computes in."""
+
+    forward: Forward
+    precision: Precision
+
+
+def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
+    """Why the fast forward cannot run this network there, as part of a sentence; None if it can."""
+    if device.type != "cuda":
+        return "it needs a CUDA device"
+    try:
+        from streetvision.models.fast import missing_for_fast
+    except ImportError as error:
+        return f"its kernels cannot be imported ({error})"
+    return missing_for_fast(net, device)
+
+
+def fast_failures() -> tuple[type[Exception], ...]:
+    """What building or first running the fast forward may raise: no compiler, or a library or chip that lacks it."""
+    import subprocess
+
+    from triton.errors import TritonError
+
+    return (RuntimeError, OSError, subprocess.SubprocessError, TritonError)
+
+
+def choose_fast(
+    net: StreetVisionNet, device: torch.device, precision: str, pictures: Callable[[], ImageArray] | None = None
+) -> Chosen:
+    """The fast forward of a network: float8 where `precision` allows and the gate does, bfloat16 otherwise.
+
+    `pictures` gives what float8 is calibrated and judged on, uint8 [N, S, S, 3] (default: drawn scenes); `fp8` insists,
+    and takes float8 whatever the gate says. Raises one of `fast_failures` when it cannot run.
+    """
+    from streetvision.models.fast import FastForward, has_float8
+
+    bfloat16 = FastForward(net, device)
+    if precision == "bf16":
+        return Chosen(bfloat16, Precision("bf16", "bfloat16 was asked for"))
+    if not has_float8(device):
+        return Chosen(bfloat16, Precision("bf16", f"{torch.cuda.get_device_name(device)} has no float8"))
+    images = pictures() if pictures is not None else calibration_images(net.input_size)
+    batches = _batches(images, device)
+    peaks = bfloat16.observe(batches)
+    if not all(math.isfinite(peak) for peak in peaks.values()):
+        return Chosen(bfloat16, Precision("bf16", "activations are not finite, so float8 cannot be calibrated"))
+    float8 = FastForward(net, device, peaks=peaks)
+    moved = compare(*(_logits(forward, batches)[: len(images)] for forward in (bfloat16, float8)))
+    verdict = judge(moved)
+    if precision == "fp8" and verdict.name != "fp8":
+        logger.warning("float8 was asked for and serves, although %s", moved)
+        verdict = Precision("fp8", f"float8 was asked for, although {moved}")
+    return Chosen(float8 if verdict.name == "fp8" else bfloat16, verdict)
+
+
+def _batches(images: ImageArray, device: torch.device) -> list[torch.Tensor]:
+    """On the device, in equal batches: what is left over is filled up with the first images."""
+    whole = -len(images) % CALIBRATION_BATCH
+    filled = np.concatenate((images, images[np.arange(whole) % len(images)])) if whole else images
+    return list(torch.split(torch.from_numpy(np.ascontiguousarray(filled)).to(device), CALIBRATION_BATCH))
+
+
+def _logits(forward: Forward, batches: list[torch.Tensor]) -> np.ndarray:
+    return torch.cat([forward(batch)[0] for batch in batches]).cpu().numpy()

@@ -1,0 +1,50 @@
+"""Pictures that a model is calibrated and judged on where nobody has given better ones: drawn scenes, varied.
+
+Scenes take tens of milliseconds each, so a few dozen are drawn and each is varied as validators vary theirs: a crop,
+flips, contrast, brightness and noise.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional as F
+
+SCENES = 32
+IMAGES = 1024
+FIRST_SEED = 71_000_000
+
+
+def calibration_images(size: int, *, scenes: int = SCENES, count: int = IMAGES) -> NDArray[np.uint8]:
+    """`count` pictures, uint8 [count, size, size, 3], the same in every process."""
+    from streetvision.training.challenges import challenge
+
+    jpegs = (challenge(FIRST_SEED + index, native=False).jpeg for index in range(scenes))
+    drawn = np.stack([np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB").resize((size, size))) for jpeg in jpegs])
+    generator = torch.Generator().manual_seed(7)
+    source = torch.from_numpy(drawn).permute(0, 3, 1, 2).float()
+    varied = [
+        _vary(source[index % scenes], generator) if index >= scenes else source[index].round().to(torch.uint8)
+        for index in range(count)
+    ]
+    return np.ascontiguousarray(torch.stack(varied).permute(0, 2, 3, 1).numpy())
+
+
+def _vary(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """One of many looks at a picture [3, S, S]."""
+    size = image.shape[-1]
+    draw = torch.rand(8, generator=generator)
+    side = max(16, int(size * (0.45 + 0.55 * float(draw[0]))))
+    top, left = (int(float(d) * (size - side)) for d in draw[1:3])
+    look = image[:, top : top + side, left : left + side]
+    look = F.interpolate(look[None], size=(size, size), mode="bilinear", align_corners=False)[0]
+    turned = [axis for axis, value in ((1, draw[3]), (2, draw[4])) if value < 0.5]
+    look = look.flip(turned) if turned else look
+    mean = look.mean()
+    look = (look - mean) * (0.4 + 0.8 * draw[5]) + mean + 40.0 * (draw[6] - 0.5)
+    noise = torch.randn(look.shape, generator=generator) * (15.0 * float(draw[7]))
+    return (look + noise).clamp(0, 255).round().to(torch.uint8)

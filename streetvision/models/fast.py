@@ -1,0 +1,158 @@
+"""The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt, cuDNN and Triton, without torch.compile.
+
+Per block: LayerNorm, qkv product, attention, projection onto the residual stream, LayerNorm, first MLP product with
+GELU in its epilogue, second onto the residual stream. Seven launches for a small batch, eight for a large one;
+docs/kernels.md says what each costs. The numbers differ from timm's by rounding and by GELU's tanh form (at most 5e-4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from streetvision_kernels.attention import attention
+from streetvision_kernels.cublaslt import CublasLt
+from streetvision_kernels.layer_norm import layer_norm
+from streetvision_kernels.norm_head import norm_head
+from streetvision_kernels.patchify import PATCH, patchify
+from streetvision_kernels.rotary import rotary
+
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.fast_weights import HEAD_DIM, Block, Norm, Peaks, Product, pack, unsupported
+
+FEW_HEADS = 12
+"""Heads in a batch up to which one kernel that rotates as it loads beats a rotation and cuDNN's attention."""
+MAX_BATCH = 1024
+
+Observer = Callable[[str, torch.Tensor], None]
+
+
+def missing_for_fast(net: StreetVisionNet, device: torch.device) -> str | None:
+    """Why the fast forward cannot run this network there, as part of a sentence; None if it can."""
+    if device.type != "cuda":
+        return "it needs a CUDA device"
+    if torch.version.hip is not None or torch.cuda.get_device_capability(device) < (8, 0):
+        return "the GPU is older than NVIDIA's Ampere"
+    return unsupported(net)
+
+
+def has_float8(device: torch.device) -> bool:
+    """Whether the device multiplies float8 (Ada, Hopper and later)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
+
+
+class FastForward:
+    """uint8 images to calibrated logits and embeddings, as `StreetVisionNet.forward_uint8`, in bfloat16 or float8.
+
+    Belongs to one stream at a time: its workspace and counters serve one batch. Can be captured in a CUDA graph after
+    one call with the same batch size.
+    """
+
+    def __init__(self, net: StreetVisionNet, device: torch.device, *, peaks: Peaks | None = None) -> None:
+        """Pack the network's weights; `peaks` (see `observe`) asks for float8.
+
+        Raises ValueError for a network that cannot be packed, RuntimeError when cuBLASLt cannot be used.
+        """
+        self._weights = pack(net, device, peaks)
+        self._device = device
+        head: Any = net.head
+        vectors = (head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias)
+        self._head = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
+        self._scalars = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift}
+        self._products = CublasLt(device)
+        self._arrived = torch.zeros(MAX_BATCH, dtype=torch.int32, device=device)
+        self._hopper = torch.cuda.get_device_capability(device) >= (9, 0)
+        self._observer: Observer | None = None
+
+    @property
+    def float8(self) -> bool:
+        """Whether qkv and MLP products run in float8."""
+        return self._weights.float8
+
+    def observe(self, batches: Sequence[torch.Tensor]) -> dict[str, float]:
+        """Run uint8 batches and return the largest magnitude of what enters each product, for a float8 forward."""
+        peaks: dict[str, torch.Tensor] = {}
+
+        def keep(name: str, value: torch.Tensor) -> None:
+            top = value.abs().max().float()
+            peaks[name] = torch.maximum(peaks[name], top) if name in peaks else top
+
+        self._observer = keep
+        try:
+            for batch in batches:
+                self(batch)
+        finally:
+            self._observer = None
+        return {name: float(top) for name, top in peaks.items()}
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """uint8 [N, H, W, 3] on the device -> calibrated logits [N] and raw pooled embeddings [N, 2D], float32."""
+        weights, count = self._weights, images.shape[0]
+        tokens = len(weights.cos)
+        if not 1 <= count <= MAX_BATCH or (images.shape[1] // PATCH) ** 2 + weights.prefix != tokens:
+            raise ValueError(f"images must be [1..{MAX_BATCH}, S, S, 3] of {tokens} tokens, not {tuple(images.shape)}")
+        rows = self._new(count * tokens, weights.patches.shape[1])
+        patchify(images, rows, prefix=weights.prefix, pdl=self._hopper)
+        x = self._new(count * tokens, weights.width)
+        self._products.matmul(rows, weights.patches, x)
+        for index, block in enumerate(weights.blocks):
+            self._block(x, block, index, count)
+        logits, pooled = norm_head(
+            x,
+            (weights.norm.gain, weights.norm.offset),
+            *self._head,
+            self._arrived,
+            images=count,
+            prefix=weights.prefix,
+            token_eps=weights.norm.eps,
+            **self._scalars,
+            pdl=self._hopper,
+        )
+        return logits, pooled
+
+    def _block(self, x: torch.Tensor, block: Block, index: int, count: int) -> None:
+        """Add one block's two branches to the residual stream `x` in place."""
+        rows, width = x.shape
+        normed = self._normalise(x, block.norm1, block.qkv, f"{index}.qkv")
+        qkv = self._new(rows, 3 * width)
+        self._multiply(normed, block.qkv, qkv)
+        heads = self._attend(qkv, count)
+        self._multiply(heads, block.proj, x, add=True)
+        normed = self._normalise(x, block.norm2, block.fc1, f"{index}.fc1")
+        hidden = self._new(rows, block.fc1.matrix.shape[0], like=block.fc2)
+        self._multiply(normed, block.fc1, hidden, gelu=True)
+        if self._observer is not None:
+            self._observer(f"{index}.fc2", hidden)
+        self._multiply(hidden, block.fc2, x, add=True)
+
+    def _normalise(self, x: torch.Tensor, norm: Norm, product: Product, name: str) -> torch.Tensor:
+        out = self._new(x.shape[0], x.shape[1], like=product)
+        layer_norm(x, norm.gain, norm.offset, out, eps=norm.eps, inverse8=product.inverse8, pdl=self._hopper)
+        if self._observer is not None:
+            self._observer(name, out)
+        return out
+
+    def _multiply(
+        self, a: torch.Tensor, product: Product, out: torch.Tensor, *, gelu: bool = False, add: bool = False
+    ) -> None:
+        self._products.matmul(a, product.matrix, out, bias=product.bias, gelu=gelu, add=add, scales=product.scales)
+
+    def _attend(self, qkv: torch.Tensor, count: int) -> torch.Tensor:
+        """Rotated self-attention, [N * T, 3 D] -> [N * T, D]; may rotate queries and keys in `qkv` itself."""
+        cos, sin = self._weights.cos, self._weights.sin
+        tokens, width = len(cos), self._weights.width
+        if count * (width // HEAD_DIM) <= FEW_HEADS or not self._hopper:
+            out = self._new(len(qkv), width)
+            attention(qkv, cos, sin, out, tokens=tokens, pdl=self._hopper)
+            return out
+        rotary(qkv, cos, sin, tokens=tokens, pdl=self._hopper)
+        q, k, v = qkv.view(count, tokens, 3, width // HEAD_DIM, HEAD_DIM).permute(2, 0, 3, 1, 4)
+        found = torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False)[0]
+        heads: torch.Tensor = found.transpose(1, 2).reshape(len(qkv), width)
+        return heads
+
+    def _new(self, rows: int, columns: int, like: Product | None = None) -> torch.Tensor:
+        """Memory in the dtype of that product's matrix, bfloat16 otherwise."""
+        dtype = torch.bfloat16 if like is None else like.matrix.dtype
+        return torch.empty((rows, columns), dtype=dtype, device=self._device)
