@@ -34,8 +34,8 @@ What was not reached, and why:
 - **Progressive JPEG**: every scan must be read whatever the scale, so it gains 2 times where baseline JPEG gains 4.5.
 - **The fused head** beats eager PyTorch 4 to 7 times, but torch.compile only at small batches.
 - **Compiling on the CPU** gains at batches of 8 alone; two cores are busy with the matrix products either way.
-- **Test-time views** gain the bundled model 0.4 points of accuracy on augmented challenges (three flips) and nothing sure at
-  native size; crops and tiles do not pay for it. None is on by default.
+- **Test-time views** gain the bundled model 0.4 points of accuracy on augmented challenges (three flips) and nothing
+  sure at native size; crops and tiles do not pay for it. None is on by default.
 - **The prediction log** keeps to its hundredth of the throughput by giving way: a flood longer than 2 s is logged in
   samples and the rest is counted. The first two seconds of a flood are logged in full and cost about a tenth, most of it
   because memory that is not freed at once is cold when it is used again. At a validator's pace, a few requests a minute,
