@@ -25,7 +25,7 @@ from streetvision.models.card import (
 from streetvision.models.hub_client import Hub, RepoState
 from streetvision.models.hub_errors import LOGIN
 from streetvision.models.hub_files import LICENSE_FILE, README_FILE, RepoRef, check_repo, is_ours
-from streetvision.models.hub_upload import Upload, gather
+from streetvision.models.hub_upload import Upload, facts, gather
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.readme import readme
 from streetvision.models.versions import BUNDLED, ModelVersion
@@ -115,6 +115,7 @@ def publish(
         repo=repo,
         about=version.card,
         metrics=version.metrics,
+        facts=facts(version.folder, find),
         files=[(item.path, item.size, item.sha256) for item in uploads],
         license=license,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streetvision.errors import OperatorError
+from streetvision.models.config import ModelConfig
 from streetvision.models.disk import sentences
 from streetvision.models.ensemble import (
     EnsembleConfig,
@@ -58,6 +59,35 @@ def gather(
                 f"{item.path} has a name that `models pull` does not fetch: rename the member's folder."
             )
     return uploads
+
+
+def facts(folder: Path, find: Callable[[str], Path] | None = None) -> list[tuple[str, str]]:
+    """What a model is made of, for its README: (name, value) of a checkpoint, or of each member and the views."""
+    if not is_ensemble(folder):
+        return _checkpoint_facts(read_config(folder))
+    ensemble = read_ensemble(folder)
+    folders = member_folders(folder, ensemble, find or sibling_versions(folder))
+    rows = [("kind", f"ensemble of {len(folders)}, averaged as logits"), ("views", ", ".join(ensemble.views))]
+    for member, path in zip(ensemble.members, folders, strict=True):
+        config = read_config(path)
+        rows.append((f"member {member}", f"{_network(config)}, weight {member.weight:g}"))
+    return rows
+
+
+def _checkpoint_facts(config: ModelConfig) -> list[tuple[str, str]]:
+    return [
+        ("network", _network(config)),
+        ("preparation", f"{config.resize} to the input size, mean {config.mean}, deviation {config.std}"),
+        ("calibration", f"temperature {config.temperature:.4g}, threshold {config.threshold:.4g} moved to 0.5"),
+        ("made", config.created or "unknown"),
+    ]
+
+
+def _network(config: ModelConfig) -> str:
+    changes = ", ".join(f"{name} {value}" for name, value in config.architecture_kwargs.items())
+    return (
+        f"{config.architecture}{f' ({changes})' if changes else ''} at {config.input_size} x {config.input_size} pixels"
+    )
 
 
 def _files(folder: Path, find: Callable[[str], Path] | None, progress: Progress) -> Iterator[Upload]:

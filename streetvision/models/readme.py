@@ -30,17 +30,20 @@ def readme(
     repo: str,
     about: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    facts: Iterable[tuple[str, str]],
     files: Iterable[tuple[str, int, str]],
     license: str | None,
 ) -> str:
     """Markdown with the hub's metadata on top.
 
-    `card` is the subnet's card, `about` the version's own for people, `files` are (path, bytes, sha256).
+    `card` is the subnet's card, `about` the version's own for people, `facts` are what the model is made of as
+    (name, value), `files` are (path, bytes, sha256).
     """
     sections = [
         _metadata(license),
         f"# {_plain(card['model_name'])} {card['version']}",
         _plain(card["description"]),
+        f"## Model\n\n{_table(('', ''), ((_plain(name), _plain(value)) for name, value in facts))}",
         f"## Intended use\n\n{_said(about, 'intended_use', USE)}",
         f"## Metrics\n\n{_figures(metrics or _mapping(about, 'figures') or _mapping(about, 'metrics'))}",
         f"## Limits\n\n{_said(about, 'limits', NO_LIMITS)}",

@@ -135,7 +135,15 @@ def test_a_card_that_is_no_json_is_a_sentence() -> None:
 def page(about: dict[str, Any], metrics: dict[str, Any] | None = None, license: str | None = None) -> str:
     card = a_card(model_name="road_work <b>")
     files = [("model.safetensors", 123, "ab" * 32)]
-    return readme(card, repo="me/roadwork", about=about, metrics=metrics or {}, files=files, license=license)
+    return readme(
+        card,
+        repo="me/roadwork",
+        about=about,
+        metrics=metrics or {},
+        facts=[("network", "vit | 224")],
+        files=files,
+        license=license,
+    )
 
 
 def test_the_readme_tells_figures_limits_use_and_files() -> None:
@@ -151,6 +159,7 @@ def test_the_readme_tells_figures_limits_use_and_files() -> None:
     assert "streetvision models pull me/roadwork@v1.2.0" in text
     assert "`model.safetensors` | 123" in text
     assert ALICE in text
+    assert "| network | vit \\| 224 |" in text
 
 
 def test_the_readme_says_when_there_are_no_figures() -> None:

@@ -47,6 +47,7 @@ def test_a_dry_run_shows_all_and_sends_nothing(server: Any, hub: Hub, version: M
         "submitted_by": ALICE,
         "submission_time": int(NOW),
     }
+    assert "at 224 x 224 pixels" in plan.readme
     assert any("no Hugging Face token yet" in note for note in plan.notes)
     assert {method for method, _, _ in server.requests} == {"GET"}
     assert server.repos == {}
@@ -267,6 +268,8 @@ def test_an_ensemble_takes_its_members_along(
     assert [str(member) for member in alone.members] == ["members/1.0.0", "own"]
     assert alone.members[0].weight == 2.0
     assert done.tag == "v2.0.0"
+    assert "| member 1.0.0 | vit\\_small" in done.readme
+    assert "weight 2 |" in done.readme
     members = (replace(members[0], sha256="0" * 64), members[1])
     (home / "ensemble.json").write_text(replace(ensemble, members=members).to_json())
     with pytest.raises(OperatorError, match="is not published"):
