@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"], ["prediction_log.py"])
+CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"], ["prediction_log.py"], ["monitor.py"])
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
 GPU = (["head.py"],)

@@ -178,9 +178,10 @@ class Chain:
         """The subnet at the head, by the SDK's own metagraph decoding; OperatorError when the subnet does not exist."""
 
         async def fetch(client: Client) -> MetagraphSnapshot | None:
+            asked = self._now()
             view = await client.at()
             graph = await view.subnets.metagraph(self.netuid, commitments=False)
-            return None if graph is None else snapshot_of(graph, self._now(), await read_extras(view, self.netuid))
+            return None if graph is None else snapshot_of(graph, asked, await read_extras(view, self.netuid))
 
         snapshot = await self.call("metagraph", fetch, self.deadlines.snapshot_s)
         if snapshot is None:

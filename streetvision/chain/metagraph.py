@@ -39,7 +39,7 @@ class MetagraphSnapshot:
     netuid: int
     block: int
     taken_at: float
-    """Wall-clock time (Unix seconds) at which this process read it."""
+    """Wall-clock time (Unix seconds) at which this process asked for it."""
     tempo: int
     owner_hotkey: str
     max_uids: int

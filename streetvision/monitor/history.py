@@ -119,7 +119,8 @@ class History:
             (points, buckets), gone = self._waiting, self._gone
             self._waiting, self._gone = ([], []), []
         try:
-            db.replace((gone, ()), (points, buckets))
+            if points or buckets or gone:
+                db.replace((gone, ()), (points, buckets))
         except _TROUBLE:
             with self._state:
                 self._gone = gone + self._gone
@@ -135,6 +136,9 @@ class History:
             self._close_file()
         if self._db is None:
             self._db = HistoryDatabase(self._folder, self._hotkey, self._netuid)
+            if self._loaded:  # the file may be a new one: memory holds everything
+                with self._state:
+                    self._waiting = (list(self.points), list(self.buckets))
         if not self._loaded:
             self._load(self._db)
         return self._db

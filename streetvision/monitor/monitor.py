@@ -108,7 +108,7 @@ class Monitor:
         """Listens to the watcher."""
         self.history.add(new)
         self._heard.validators = tuple(
-            ValidatorView(n.uid, n.hotkey, n.stake, n.last_update)
+            ValidatorView(n.uid, n.hotkey, n.stake, n.last_update, n.block_at_registration)
             for n in new.neurons
             if n.validator_permit and n.stake > 0
         )

@@ -23,6 +23,8 @@ class ValidatorView:
     """Alpha."""
     last_update: int
     """Block at which it last set weights."""
+    registered_at: int = 0
+    """Block."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ class Thresholds:
     """More than propagation, polling and transit explain; the stock nonce window is 4 s plus the timeout."""
     skew_critical_s: float = 15.0
     """Near the 20 s beyond which the axon does not follow: from there requests are refused."""
+    refused_s: float = 300.0
+    """Without an accepted request for this long, refusals for a wrong time mean that our clock is wrong."""
     skew_points: int = 5
     """Snapshots of which the least offset counts: delays only add."""
     block_delay_s: float = 18.0

@@ -63,10 +63,10 @@ class Traffic:
     def _starts(self) -> tuple[float, ...]:
         return tuple(bucket.start for bucket in self.buckets)
 
-    @property
+    @cached_property
     def last_request(self) -> float | None:
         """Unix seconds of the last proven request on record."""
-        return max((bucket.last for bucket in self.buckets[-200:]), default=0.0) or None
+        return max((bucket.last for bucket in self.buckets), default=0.0) or None
 
     def between(self, since: float, until: float) -> Sequence[TrafficBucket]:
         """Buckets that start in [since, until)."""

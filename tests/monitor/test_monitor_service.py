@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from streetvision.axon.app import GREETING
-from streetvision.monitor.diagnosis import Cause
+from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Severity, worst
 from streetvision.monitor.history import read_history
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import MachineView, Observation, Probe
+from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.prediction_log.health import LogHealth
@@ -95,6 +96,21 @@ async def test_run_looks_until_cancelled_and_survives_a_bad_folder(tmp_path: Pat
     assert [f.code for f in monitor.findings] == ["history_degraded"]
     assert len(monitor.history.buckets) == 1
     await monitor.close()
+
+
+async def test_without_a_miner_history_and_chain_still_tell(tmp_path: Path) -> None:
+    clock, subnet = Clock(), Subnet(1, uids=64)
+    monitor = service(tmp_path, clock)
+    monitor.on_snapshot(None, subnet.snapshot(clock.now))
+    await monitor.close()
+    subnet.advance(5)
+    subnet.deregister_own()
+    seen = observe_offline(tmp_path, OWN, 72, clock.now + 60, subnet.snapshot(clock.now + 60))
+    assert [p.registered for p in seen.points] == [True, False]
+    diagnosis = diagnose(seen)
+    assert diagnosis.cause is Cause.NOT_REGISTERED
+    assert "was lost between blocks" in diagnosis.evidence[1]
+    assert diagnose(observe_offline(tmp_path / "none", OWN, 72, clock.now)).cause is Cause.UNKNOWN
 
 
 def test_worst_and_plain_values(seen: Callable[..., Any]) -> None:

@@ -179,6 +179,16 @@ def test_a_validator_that_has_stopped(seen: Make, traffic: Make, buckets: int, e
     assert (finding is not None) is expected
 
 
+def test_a_new_validator_has_a_day_to_begin(seen: Make) -> None:
+    def with_age(blocks: int) -> Observation:
+        newcomer = ValidatorView(9, "v9", 500.0, 6_999_990, registered_at=7_000_000 - blocks)
+        made: Observation = seen(validators=(*seen().validators, newcomer))
+        return made
+
+    assert found(with_age(7_199), "validator_silent") is None
+    assert found(with_age(7_200), "validator_silent") is not None
+
+
 def test_listening_for_less_than_a_day_proves_no_never(seen: Make, traffic: Make) -> None:
     validators = (*seen().validators, ValidatorView(9, "v9", 500.0, 6_999_990))
     assert found(seen(validators=validators, traffic=traffic(days=0.9)), "validator_silent") is None
@@ -281,9 +291,17 @@ def test_one_late_block_is_no_skew(seen: Make, point: Make, now: float) -> None:
     assert found(seen(points=points), "clock_skew") is None
 
 
-@pytest.mark.parametrize(("refused", "asked", "expected"), [(9, 0, False), (10, 10, True), (10, 11, False)])
-def test_clock_by_refusals(seen: Make, bucket: Make, now: float, refused: int, asked: int, expected: bool) -> None:
-    one = bucket(now - 600, asked, rejected={"stale_nonce": refused})
+@pytest.mark.parametrize(
+    ("refused", "accepted_ago", "expected"),
+    [(9, None, False), (10, None, True), (10, 300.0, True), (10, 299.0, False), (9_999, 10.0, False)],
+)
+def test_clock_by_refusals(
+    seen: Make, bucket: Make, now: float, refused: int, accepted_ago: float | None, expected: bool
+) -> None:
+    """Anybody can send a stale request in a validator's name: it proves nothing while others are accepted."""
+    one = bucket(now - 500, 0, rejected={"stale_nonce": refused})
+    if accepted_ago is not None:
+        one = replace(one, requests=1, last=now - accepted_ago)
     finding = found(seen(traffic=Traffic((one,), now - 900), offsets={}), "clock_skew")
     assert (finding is not None) is expected
     if finding:

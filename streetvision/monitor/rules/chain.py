@@ -9,7 +9,8 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import HOUR, Thresholds
-from streetvision.monitor.wording import duration, plural
+from streetvision.monitor.traffic import BUCKET_S
+from streetvision.monitor.wording import duration, moment, plural
 
 _REFUSED = ("stale_nonce", "future_nonce")
 _SYNCHRONISE = "Set the clock right: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
@@ -89,13 +90,18 @@ def _by_blocks(seen: Observation, limits: Thresholds) -> tuple[float, tuple[str,
 
 
 def _refused(seen: Observation, limits: Thresholds) -> tuple[str, ...]:
-    hour = seen.traffic.total(seen.now - limits.recent_s, seen.now + 1)
-    refused = sum(hour.rejected.get(reason, 0) for reason in _REFUSED)
-    if refused < limits.failing_requests or refused < limits.failing_critical * (hour.requests + refused):
+    """Strangers can forge such requests, so they count only while no proven one arrives."""
+    last = seen.traffic.last_request
+    if last is not None and seen.now - last < limits.refused_s:
         return ()
+    hour = seen.traffic.total(max(seen.now - limits.recent_s, (last or 0.0) - BUCKET_S), seen.now + 1)
+    refused = sum(hour.rejected.get(reason, 0) for reason in _REFUSED)
+    if refused < limits.failing_requests:
+        return ()
+    silence = "none was ever accepted" if last is None else f"the last accepted one came {moment(last)}"
     return (
-        f"In the last hour {refused} requests were refused because their time was too far from ours, "
-        f"{hour.requests} were not.",
+        f"Lately {refused} requests in validators' names were refused because their time was too far from ours; "
+        f"{silence}.",
     )
 
 

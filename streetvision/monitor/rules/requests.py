@@ -148,6 +148,8 @@ def validator_silent(seen: Observation, limits: Thresholds) -> list[Finding]:
     for validator in seen.validators:
         weight = validator.stake / total if total > 0 else 0.0
         awake = latest.block - validator.last_update <= IDLE_BLOCKS
+        age = (latest.block - validator.registered_at) * SECONDS_PER_BLOCK
+        awake = awake and age >= limits.silent_validator_s
         if weight >= limits.silent_validator_stake and awake and validator.hotkey != seen.hotkey:
             sentences = _silent(seen, validator, limits)
             if sentences:
