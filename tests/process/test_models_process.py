@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -10,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
+from streetvision.models.intake import Findings
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
@@ -51,6 +56,43 @@ def add(tmp_path: Path, variant: Variant) -> Callable[..., None]:
         registry.add_folder(variant(version, **changes), source="test")
 
     return put
+
+
+def unexamined(path: Path, *_: object) -> Findings:
+    """In place of the registry's examination: as if a version had been sound when it was added."""
+    return Findings(224, tuple(float(n) for n in range(16)), None)
+
+
+@pytest.fixture
+def plant(tmp_path: Path, variant: Variant) -> Callable[..., None]:
+    """Put a version into the registry whose files and hashes are in order, and whose weights are not."""
+    registry = Registry(tmp_path / "state" / REGISTRY_FOLDER, examine=unexamined)
+
+    def put(version: str, spoil: Callable[[dict[str, torch.Tensor]], None]) -> None:
+        folder = tmp_path / "spoilt" / version
+        shutil.copytree(variant(version), folder)
+        weights = load_file(folder / "model.safetensors")
+        spoil(weights)
+        save_file(weights, folder / "model.safetensors")
+        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        fields = json.loads((folder / "model.json").read_text()) | {"sha256": digest}
+        (folder / "model.json").write_text(json.dumps(fields))
+        registry.add_folder(folder, source="test")
+
+    return put
+
+
+def with_nan(weights: dict[str, torch.Tensor]) -> None:
+    weights["head.fc.weight"][0, 3] = torch.nan
+
+
+def without_head(weights: dict[str, torch.Tensor]) -> None:
+    del weights["head.fc.weight"]
+
+
+def of_other_size(weights: dict[str, torch.Tensor]) -> None:
+    name = "backbone.patch_embed.proj.weight"
+    weights[name] = weights[name][..., :14, :14].clone()
 
 
 def answers_by_caller(state: Path) -> dict[str, list[str]]:
@@ -112,10 +154,12 @@ def test_a_swap_in_the_middle_of_a_load(
 
 
 def test_what_cannot_serve_never_does_and_the_command_says_why(
-    serve: Start, add: Callable[..., None], variant: Variant, models: Models, load_on: Any, port: int, tmp_path: Path
+    serve: Start, add: Callable[..., None], plant: Any, models: Models, load_on: Any, port: int, tmp_path: Path
 ) -> None:
     add("0.2.0", constant=True)
     add("0.3.0", noise=0.01)
+    for version, spoil in (("0.6.0", with_nan), ("0.7.0", without_head), ("0.8.0", of_other_size)):
+        plant(version, spoil)
     registry = tmp_path / "state" / REGISTRY_FOLDER
     weights = registry / "versions" / "0.3.0" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\xc0\x7f")  # the last weight is NaN now
@@ -129,6 +173,9 @@ def test_what_cannot_serve_never_does_and_the_command_says_why(
             ("0.5.0", "There is no model version '0.5.0'"),
             ("0.1.0", "There is no model version '0.1.0'"),
             ("../../0.2.0", "There is no model version"),
+            ("0.6.0", "holds NaN or infinite values"),
+            ("0.7.0", "'head.fc.weight' is missing"),
+            ("0.8.0", "has shape [192, 3, 14, 14], not [192, 3, 16, 16]"),
         ]:
             code, out, err = models("swap", version).end()
             assert (code, out) == (1, "")
@@ -142,7 +189,7 @@ def test_what_cannot_serve_never_does_and_the_command_says_why(
     assert active(miner) == "0.1.0"
     assert {v for versions in answers_by_caller(miner.state).values() for v in versions} == {"0.1.0"}
     refused = [line for line in status(miner)["decisions"] if line["event"] == "refused"]
-    assert {line["version"] for line in refused} == {"0.2.0"}
+    assert {line["version"] for line in refused} == {"0.2.0", "0.6.0", "0.7.0", "0.8.0"}
 
 
 def test_a_canary_promotes_itself_and_a_bad_one_rolls_itself_back(
