@@ -102,6 +102,12 @@ class Changes:
         sentence = f"Version {candidate.served.version} is no longer tried; {self._stage.active.version} serves alone."
         return self.result(candidate.served.version, sentence, report=report)
 
+    async def take_off(self, candidate: Candidate, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+        """End a canary that is no good, and mark it: first it loses its traffic, then it is written down."""
+        result = await self.end_trial(candidate, "rollback", why, by=by, **details)
+        await self._books.mark(candidate.served.model, why)
+        return result
+
     async def ways_back(self) -> list[ModelVersion]:
         """The versions that a rollback may go to, best first."""
         standby = self._stage.standby
@@ -124,7 +130,11 @@ class Changes:
             except ModelProblem as problem:
                 problems.append(f"{model.version} {problem}")
                 continue
-            await _to_the_end(self._leave(sick, new, why, by))
+            try:
+                await _to_the_end(self._leave(sick, new, why, by))
+            except EngineError as error:
+                self._stage.dismiss_unless_kept(new.lane)
+                raise OperatorError(f"Version {new.version} was not put on: {error}.") from error
             return self.result(new.version, f"Version {new.version} serves again; {sick.version} was taken off: {why}.")
         tried = "; ".join(problems) or "no other version has served before"
         raise OperatorError(f"There is no good version to go back to ({tried}): {sick.version} goes on serving.")

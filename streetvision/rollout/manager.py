@@ -126,8 +126,7 @@ class ModelManager:
             candidate = self._stage.candidate
             if candidate is None or candidate.role is Role.SHADOW:
                 return await self._changes.go_back(why, BY_OPERATOR, _watched(operation, progress))
-            await self._books.mark(candidate.served.model, why)
-            return await self._changes.end_trial(candidate, "rollback", why, by=BY_OPERATOR)
+            return await self._changes.take_off(candidate, why, by=BY_OPERATOR)
 
     def status(self) -> Result:
         """Everything about models at this moment, as JSON."""

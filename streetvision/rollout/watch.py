@@ -128,10 +128,7 @@ class Watch:
             return
         async with self._turnstile.enter("the gates' decision", automatic=True):
             if verdict.decision is Decision.ROLLBACK:
-                await self._books.mark(candidate.served.model, verdict.why)
-                await self._changes.end_trial(
-                    candidate, "rollback", verdict.why, by=BY_GATES, evidence=list(verdict.evidence)
-                )
+                await self._changes.take_off(candidate, verdict.why, by=BY_GATES, evidence=list(verdict.evidence))
                 return
             await self._promote(candidate, list(verdict.evidence))
 
