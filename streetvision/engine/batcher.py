@@ -133,8 +133,8 @@ class Batcher(Generic[T]):
         self._free_at = now + seconds
 
     def work(self, now: float, coming: int = 0) -> float:
-        """Predicted seconds until an idle runner has computed all that wait, and `coming` more."""
-        return self._drain(len(self._queue) + coming, self._best())
+        """Predicted seconds until the runner has done what it does now, all that wait, and `coming` more."""
+        return self._free(now) - now + self._drain(len(self._queue) + coming, self._best())
 
     def finished(self, now: float, n: int = 0, seconds: float | None = None) -> None:
         """The running batch of n has ended; `seconds` is what the forward pass took, None when it failed."""
@@ -175,7 +175,8 @@ class Batcher(Generic[T]):
         return self._free(now) + self._single(now)
 
     def _free(self, now: float) -> float:
-        return now if self._free_at is None else max(now, self._free_at)
+        free_at = self._free_at  # read once: decode threads ask too
+        return now if free_at is None else max(now, free_at)
 
     def _cost(self, n: int) -> float:
         return self.cost.predict(n) * self._safety

@@ -19,6 +19,12 @@ from streetvision.engine.views import ViewPass
 
 MAX_BYTES = 128 * 2**20
 """Pixels of further views that may wait in one lane; beyond it requests are decoded for one view."""
+MAX_DECODE_SECONDS = 0.5
+"""Longest that one request's further views may hold a decode thread, by the estimate of PIXEL_SECONDS."""
+DECODE_SHARE = 0.25
+"""Part of the time left that may go into decoding them."""
+PIXEL_SECONDS = 1e-8
+"""What one more frame costs for each pixel of the picture, at most: another JPEG scale, or a resize of a large PNG."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,15 +66,19 @@ class Improver:
         self._coming = coming
         self._bytes = 0
 
-    def affordable(self, passes: Sequence[ViewPass], now: float, deadline: float) -> Sequence[ViewPass]:
-        """The first of these passes that are worth decoding now. Called in a decode thread; it changes nothing."""
+    def affordable(self, passes: Sequence[ViewPass], pixels: int, now: float, deadline: float) -> Sequence[ViewPass]:
+        """The first of these passes over a picture of so many pixels that are worth decoding now.
+
+        Called in a decode thread; it changes nothing.
+        """
         coming = max(0, len(self._coming()) - 1)
         others = len(self._batcher) + self._batcher.running + len(self._planner) + coming
         work = self._batcher.work(now, coming)
         allowance = self._planner.allowance(now, deadline, work=work, others=others)
         count = allowance.passes([viewed.member for viewed in passes])
         room = MAX_BYTES - self._bytes
-        while count > 1 and _pixel_bytes(passes[:count]) > room:
+        spare = min(MAX_DECODE_SECONDS, DECODE_SHARE * (deadline - now))
+        while count > 1 and (_pixel_bytes(passes[:count]) > room or _decode_seconds(passes[:count], pixels) > spare):
             count -= 1
         return passes[:count]
 
@@ -131,6 +141,11 @@ class Improver:
 def images_of(chunk: Chunk[Held]) -> list[ImageArray]:
     """The pixels of a chunk's rows, uint8 [H, W, 3] each."""
     return [improving.item.waiting.others[place] for improving, place in chunk.rows]
+
+
+def _decode_seconds(passes: Sequence[ViewPass], pixels: int) -> float:
+    """An estimate from above; looks that differ in their flip alone cost nothing."""
+    return PIXEL_SECONDS * pixels * (len({viewed.look.frame for viewed in passes}) - 1)
 
 
 def _pixel_bytes(passes: Sequence[ViewPass]) -> int:

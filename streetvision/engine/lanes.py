@@ -140,7 +140,9 @@ class Lane:
 
         def looks(width: int, height: int) -> list[Look]:
             planned = self._sight.passes(width, height)
-            passes.extend(planned[:1] if hurried else self._improver.affordable(planned, self._clock(), deadline))
+            passes.extend(
+                planned[:1] if hurried else self._improver.affordable(planned, width * height, self._clock(), deadline)
+            )
             return [viewed.look for viewed in passes]
 
         return replace(decode_looks(data, looks, limits=limits), passes=tuple(passes))
@@ -210,6 +212,8 @@ class Lane:
         for member, eye in enumerate(self._sight.eyes):
             blank = np.zeros((eye.size, eye.size, 3), np.uint8)
             seconds.append(forward(partial(self._run_member, member), [blank] * bucket).seconds)
+            if member:
+                self._costs[member].seed(bucket, seconds[-1])
         return seconds[0]
 
     @contextmanager

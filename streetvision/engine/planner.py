@@ -41,6 +41,8 @@ class Improving(Generic[T]):
     done: int = 0
     """Further passes that it has had."""
     passed_over: int = 0
+    flying: bool = False
+    """In the chunk that runs now."""
 
     def run(self) -> int:
         """How many of its next passes are over one member."""
@@ -126,10 +128,13 @@ class ViewPlanner(Generic[T]):
     def ready(self, now: float, work: float = 0.0) -> list[Improving[T]]:
         """Remove and return what is to be answered now: complete, out of time, or without hope of another view.
 
-        `work` is the predicted time that others have the runner before any view.
+        `work` is the predicted time until the runner has done all that goes before views.
         """
-        ready = [improving for improving in self._improving if self._is_ready(improving, now, work)]
-        self._improving = [improving for improving in self._improving if improving not in ready]
+        ready: list[Improving[T]] = []
+        waiting: list[Improving[T]] = []
+        for improving in self._improving:
+            (ready if self._is_ready(improving, now, work) else waiting).append(improving)
+        self._improving = waiting
         return ready
 
     def next_ready(self) -> float | None:
@@ -149,6 +154,7 @@ class ViewPlanner(Generic[T]):
     def next_chunk(self, now: float, by: float = inf) -> Chunk[T] | None:
         """What an idle runner does next, done before `by`; None if there is nothing that ends in time.
 
+        The caller runs it at once and reports its end through `finished`.
         Who has had the fewest views goes first. Of the batch sizes that time allows, the cheapest a row wins.
         """
         waiting = sorted(self._improving, key=lambda improving: (improving.done, improving.until))
@@ -159,14 +165,18 @@ class ViewPlanner(Generic[T]):
         if not chunks:
             return None
         least = min(chunk.seconds / len(chunk.rows) for chunk in chunks)
-        return max(
+        best = max(
             (chunk for chunk in chunks if chunk.seconds / len(chunk.rows) <= NEAR * least),
             key=lambda chunk: len(chunk.rows),
         )
+        for improving, _ in best.rows:
+            improving.flying = True
+        return best
 
     def finished(self, chunk: Chunk[T], now: float, seconds: float | None) -> None:
         """A chunk has ended; `seconds` is what it took, None when it failed: then its requests get no further view."""
         for improving, place in chunk.rows:
+            improving.flying = False
             if seconds is None:
                 improving.members = improving.members[: improving.done]
             else:
@@ -176,6 +186,8 @@ class ViewPlanner(Generic[T]):
             self._last[chunk.member] = now
 
     def _is_ready(self, improving: Improving[T], now: float, work: float) -> bool:
+        if improving.flying:
+            return now >= improving.until
         if improving.done >= len(improving.members) or improving.passed_over > self._patience:
             return True
         return now + work + self._cost(improving.members[improving.done], 1, now) > improving.until
@@ -185,7 +197,7 @@ class ViewPlanner(Generic[T]):
         for size in self._costs[member].buckets:
             seconds = self._cost(member, size, now)
             if seconds > longest or now + seconds > by:
-                return
+                continue
             fitting = [
                 improving
                 for improving in waiting

@@ -27,7 +27,7 @@ from streetvision.models.checks import (
 )
 from streetvision.models.config import ModelConfig
 from streetvision.models.folder import ENSEMBLE_FILE, bundled_checkpoint, read_config, read_description
-from streetvision.models.views import PLAIN_TEXT, View, parse_views
+from streetvision.models.views import MAX_PASSES, PLAIN_TEXT, View, parse_views
 
 FORMAT = 1
 MAX_MEMBERS = 8
@@ -95,7 +95,8 @@ class EnsembleConfig:
         named = [str(PurePosixPath(str(member))) for member in self.members]
         check(len(set(named)) == len(named), "a member is named twice; give it a larger weight instead")
         check(self.version not in named, f"the ensemble {self.version} cannot be its own member")
-        parse_views(self.views)
+        passes = len(self.members) * sum(view.looks for view in parse_views(self.views))
+        check(passes <= MAX_PASSES, f"members times views, tiles counted, must be at most {MAX_PASSES}, not {passes}")
         check(self.created == "" or is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
         check(isinstance(self.card, Mapping), "card must be an object")
 

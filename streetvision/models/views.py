@@ -21,6 +21,8 @@ MAX_VIEWS = 16
 """In one description, the plain one included."""
 MAX_TILES = 16
 """In one view."""
+MAX_PASSES = 64
+"""Over one picture, tiles counted, by all members of an ensemble."""
 CROPS = (0.3, 0.95)
 SCALES = (0.5, 0.95)
 OVERLAPS = (0.0, 0.5)
@@ -53,9 +55,14 @@ class View:
     """Share of a tile's side that it has in common with its neighbour."""
 
     @property
+    def looks(self) -> int:
+        """How many looks it takes at most."""
+        return self.columns * self.rows
+
+    @property
     def tiled(self) -> bool:
         """Whether the view is a grid of tiles."""
-        return self.columns * self.rows > 1
+        return self.looks > 1
 
     def __str__(self) -> str:
         region = self._region()

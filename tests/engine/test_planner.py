@@ -239,14 +239,13 @@ class Simulation:
         return [time + 1e-9 for time in times if time is not None] + [arrival.at for arrival in pending[:1]]
 
     def arrive(self, arrival: Arrival) -> None:
-        alone = self.queue.work(self.now)
         try:
             self.queue.offer(arrival, deadline=arrival.deadline, priority=0.0, now=self.now)
         except Overloaded:
             arrival.refused = True
             if self.chunk is not None and not len(self.queue):
                 # Only a chunk was in its way: no request whose deadline leaves room for one is refused for it.
-                assert arrival.patience <= self.bound() + alone + SAFETY * seconds(1, *self.costs[0]) + 1e-6
+                assert arrival.patience <= self.bound() + SAFETY * seconds(1, *self.costs[0]) + 1e-6
 
     def bound(self) -> float:
         return max(CHUNK_SECONDS, *(SAFETY * seconds(1, *cost) for cost in self.costs))

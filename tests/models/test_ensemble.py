@@ -81,6 +81,10 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"members": [{"sha256": HASH, "folder": "a"}, {"sha256": HASH, "folder": "./a"}]}, "a member is named twice"),
     ({"members": [{"sha256": HASH, "version": "2.0.0"}]}, "the ensemble 2.0.0 cannot be its own member"),
     ({"members": [{"sha256": HASH, "folder": str(n)} for n in range(9)]}, "members must be 1 to 8, not 9"),
+    (
+        {"views": ["plain", "tiles:4x4", "tiles:4x4+hflip"]},
+        "members times views, tiles counted, must be at most 64, not 66",
+    ),
     ({"created": "yesterday"}, "created must be an ISO 8601 time"),
     ({"card": []}, "card must be an object"),
     ({"extra": 1}, "ensemble.json has the unknown key 'extra'"),
