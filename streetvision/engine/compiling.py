@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from streetvision.engine.deference import stands_back
 from streetvision.models.dinov3 import StreetVisionNet
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -56,8 +57,16 @@ def undo_compile(net: StreetVisionNet) -> Forward:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Room for every bucket of several models; running out is an error rather than a silent fall to eager speed."""
-    with torch._dynamo.config.patch(recompile_limit=MAX_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
+    """Room for every bucket of several models; running out is an error rather than a silent fall to eager speed.
+
+    Beside serving on a CPU the thread that stands back starts compilers itself, for they inherit its priority; torch's
+    pool of threads for them would not stand back.
+    """
+    alone = {"compile_threads": 1} if stands_back() and not torch.cuda.is_available() else {}
+    with (
+        torch._dynamo.config.patch(recompile_limit=MAX_COMPILED_SHAPES, fail_on_recompile_limit_hit=True),
+        torch._inductor.config.patch(alone),
+    ):
         yield
 
 

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from streetvision.engine.aftermath import Aftermath
 from streetvision.engine.answering import Answering, Request
 from streetvision.engine.decode import DecodeLimits
+from streetvision.engine.deference import Deference
 from streetvision.engine.intake import Intake
 from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane, explained
 from streetvision.engine.metrics import EngineMetrics, EngineStats
@@ -83,6 +84,7 @@ class Engine:
         self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
         self._one_at_a_time = asyncio.Lock()
         self._preparation: Preparation | None = None
+        self._deference = Deference()
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -120,7 +122,7 @@ class Engine:
         """
         async with self._one_at_a_time:
             self._require_open()
-            self._preparation = Preparation(make, self._add_lane, self._quiet, progress)
+            self._preparation = Preparation(make, self._add_lane, self._quiet, progress, self._deference)
             try:
                 return await self._preparation.run()
             finally:
@@ -253,6 +255,7 @@ class Engine:
             clock=self._clock,
             resize=resize,
             background=background,
+            deference=self._deference,
             view_seconds=self._view_seconds,
             coming=self._intake.deadlines,
         )
@@ -286,8 +289,10 @@ class Engine:
 
     @contextmanager
     def _accounted(self) -> Iterator[None]:
+        if not self._pending:
+            self._idle.clear()
+            self._deference.busy()
         self._pending += 1
-        self._idle.clear()
         try:
             yield
         except EngineError as refusal:
@@ -300,3 +305,4 @@ class Engine:
             self._pending -= 1
             if not self._pending:
                 self._idle.set()
+                self._deference.idle()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from streetvision.engine.answers import Answer, Waiting
 from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
 from streetvision.engine.decode import DecodedImage, DecodeLimits, decode_looks
+from streetvision.engine.deference import Deference
 from streetvision.engine.dispatch import Dispatcher, forward
 from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of
 from streetvision.engine.improving import Improver
@@ -42,8 +41,6 @@ __all__ = ["Lane", "LaneStats", "Role", "background_workers", "explained"]
 
 T = TypeVar("T")
 
-BACKGROUND_NICE = 15
-"""How far the background thread stands back; a thread can never come forward again without privileges."""
 VIEW_SECONDS = 1.0
 """How long a request waits for its further views, unless the engine is told otherwise."""
 RETIRED = "this model was taken down"
@@ -86,11 +83,12 @@ class Lane:
         background: Workers | None = None,
         view_seconds: float = VIEW_SECONDS,
         coming: Callable[[], Sequence[float]] = tuple,
+        deference: Deference,
     ) -> None:
         """`resize` overrides the runner's rule; `background` is the thread that loaded the runner, if one did.
 
         `view_seconds` bounds what a request waits for its further views; `coming` gives the deadlines of the requests
-        that are being decoded.
+        that are being decoded. The background thread steps aside as `deference` says.
         """
         self.version = runner.version
         self.input_size = runner.input_size
@@ -106,6 +104,7 @@ class Lane:
         self._dispatcher = Dispatcher(
             self._run_member, runner.version, self.batcher, self._improver, metrics=metrics, clock=clock
         )
+        self._deference = deference
         self._background = background
         self._foreground: Workers | None = None
         self._thread: Workers | None = None
@@ -191,7 +190,7 @@ class Lane:
     def bring_back(self) -> Workers:
         """Compute on the niced background thread from now on: for work that nobody waits for."""
         if self._background is None:
-            self._background = background_workers()
+            self._background = background_workers(self._deference)
             # Its thread has not met the model yet.
             self._background.submit(partial(self.warm, ()))
         return self._use(self._background)
@@ -289,11 +288,6 @@ def explained(call: Callable[[], T]) -> T:
         raise RunnerFailure("the model failed while it was made ready") from error
 
 
-def background_workers() -> Workers:
-    """One thread that stands back for all others, and with it what it starts: compilers and torch's own threads."""
-    return Workers(1, "background", begin=_stand_back)
-
-
-def _stand_back() -> None:
-    if sys.platform == "linux":  # elsewhere a priority belongs to the process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
+def background_workers(deference: Deference) -> Workers:
+    """One thread that steps aside for serving."""
+    return Workers(1, "background", begin=deference.join)

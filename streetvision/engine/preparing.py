@@ -6,6 +6,7 @@ docs/architecture.md says under "Why serving is not starved" what was tried and 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,11 +14,12 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import Literal, TypeVar
 
+from streetvision.engine.deference import Deference
 from streetvision.engine.lanes import Lane, background_workers, explained
 from streetvision.engine.types import EngineClosed, EngineError, PrepareStep, Runner
 from streetvision.engine.workers import Workers
 
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0002
 """Seconds after which Python takes the interpreter from the compiling thread when a serving one wants it."""
 QUIET_PATIENCE = 1.0
 """Seconds that a touch waits for the engine to have nothing to do."""
@@ -38,11 +40,13 @@ class Preparation:
         make_lane: MakeLane,
         quiet: Callable[[], Awaitable[None]],
         progress: Progress | None,
+        deference: Deference,
     ) -> None:
         self._make = make
         self._make_lane = make_lane
         self._quiet = quiet
         self._progress = progress
+        self._deference = deference
         self._done, self._total = 0, 1
         self._background: Workers | None = None
 
@@ -53,7 +57,7 @@ class Preparation:
 
     async def _run(self) -> Lane:
         async with AsyncExitStack() as undo:
-            background = self._background = background_workers()
+            background = self._background = background_workers(self._deference)
             undo.push_async_callback(background.stop, EngineClosed(CANCELLED), 0.0)
             started = time.perf_counter()
             runner = await background.submit(partial(explained, self._make))
@@ -103,10 +107,16 @@ class Preparation:
 
 @contextmanager
 def yielding() -> Iterator[None]:
-    """Let serving threads have the interpreter quickly while another one compiles."""
+    """Let serving threads have the interpreter quickly while another one compiles, and keep collections short.
+
+    Compiling makes enough garbage for several full collections; each would halt the process for the time that it takes
+    to visit all that was ever loaded. Frozen, that is left out for now.
+    """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, SWITCH_INTERVAL))
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(before)

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
+from streetvision.engine.deference import NICE
 from streetvision.engine.engine import Engine
-from streetvision.engine.lanes import BACKGROUND_NICE, Lane
+from streetvision.engine.lanes import Lane
 from streetvision.engine.types import (
     EngineClosed,
     ImageArray,
@@ -181,7 +182,7 @@ async def test_preparing_stands_back_and_serving_has_its_own_thread() -> None:
             ("run", "runner-0", 4),
         ]
         if sys.platform == "linux":
-            assert model.warm_nice == [max(here, BACKGROUND_NICE)] * 2 + [here]
+            assert model.warm_nice == [max(here, NICE)] * 2 + [here]
         assert sys.getswitchinterval() == interval
         engine.activate(lane)
         model.calls.clear()
