@@ -93,7 +93,7 @@ class Stats:
     insane: int = 0
     """Answers that are no finite number."""
     spread: float = inf
-    """Largest less smallest logit of the candidate."""
+    """Largest less smallest logit of the candidate on the last images compared (at most MIN_COMPARED)."""
     active_spread: float = inf
     """The same of the active model on the same images."""
     seconds: tuple[float, ...] = ()
@@ -130,7 +130,7 @@ def _condemned(stats: Stats, gates: Gates) -> Iterator[str]:
     if stats.insane:
         yield f"it gave {stats.insane} answers that are no finite number"
     if stats.samples >= MIN_COMPARED and stats.spread < MIN_SPREAD <= stats.active_spread:
-        yield f"it gave the same answer to {stats.samples} different images"
+        yield f"it gave the same answer to the last {MIN_COMPARED} different images"
     if surely_above(stats.failed, stats.images, gates.max_error_rate):
         yield f"it failed on {stats.failed} of {stats.images} images (at most {gates.max_error_rate:.1%} may)"
     if surely_above(stats.samples - stats.agreed, stats.samples, 1 - gates.min_agreement):

@@ -6,7 +6,6 @@ Latencies are those of the forward pass, on both sides, since a shadow waits for
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from math import inf, isfinite
 from typing import Any
 
 from streetvision.engine.types import Outcome, Role
-from streetvision.rollout.gates import Look, Stats, standard_error
+from streetvision.rollout.gates import MIN_COMPARED, Look, Stats, standard_error
 from streetvision.rollout.stats import REPORTED_Z, quantile, wilson
 from streetvision.subnet import SUBNET
 
@@ -72,7 +71,7 @@ class Report:
         self.samples = self.agreed = self._positive = self._active_positive = 0
         self._shift = self._shift_squares = self._score = 0.0
         self._shifts: deque[float] = deque(maxlen=KEPT_SHIFTS)
-        self._range, self._active_range = array("d", (inf, -inf)), array("d", (inf, -inf))
+        self._logits: deque[tuple[float, float]] = deque(maxlen=MIN_COMPARED)
         self._look: Look | None = None
         self._next_look = first_look
 
@@ -97,8 +96,8 @@ class Report:
             images=self._images,
             failed=self.failed,
             insane=self._insane,
-            spread=self._range[1] - self._range[0] if self.samples else inf,
-            active_spread=self._active_range[1] - self._active_range[0] if self.samples else inf,
+            spread=_spread(own for own, _ in self._logits),
+            active_spread=_spread(other for _, other in self._logits),
             seconds=tuple(sorted(self._seconds)),
             active_seconds=tuple(sorted(self._active_seconds)),
             asked=self._asked,
@@ -170,8 +169,7 @@ class Report:
         self._shift_squares += shift * shift
         self._shifts.append(shift)
         self._score += logit - other.logit
-        _widen(self._range, logit)
-        _widen(self._active_range, other.logit)
+        self._logits.append((logit, other.logit))
 
     def _count_decision(self, own: bool, active: bool) -> None:
         self.samples += 1
@@ -189,8 +187,10 @@ def _sane(outcome: Outcome) -> bool:
     return probability is not None and logit is not None and isfinite(logit) and 0.0 <= probability <= 1.0
 
 
-def _widen(limits: array[float], value: float) -> None:
-    limits[0], limits[1] = min(limits[0], value), max(limits[1], value)
+def _spread(logits: Iterable[float]) -> float:
+    """Largest less smallest; infinite of nothing."""
+    values = tuple(logits)
+    return max(values) - min(values) if values else inf
 
 
 def _latency(seconds: Iterable[float]) -> dict[str, float | None]:

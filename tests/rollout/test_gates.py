@@ -129,7 +129,7 @@ def test_what_is_not_sure_yet_waits(case: str) -> None:
 
 ROLLBACKS = {
     "nan": (replace(GOOD, insane=1), "no finite number"),
-    "constant": (replace(GOOD, spread=1e-4), "the same answer to 200 different images"),
+    "constant": (replace(GOOD, spread=1e-4), "the same answer to the last 20 different images"),
     "errors": (replace(GOOD, samples=0, agreed=0, look=None, images=3, failed=3), "it failed on 3 of 3 images"),
     "disagreement": (replace(GOOD, samples=20, agreed=8, look=None), "it agrees on 8 of 20 images only"),
     "shift": (replace(GOOD, mean_shift=0.3, shift_error=0.01), "its probabilities differ by 0.300"),

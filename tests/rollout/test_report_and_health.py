@@ -142,6 +142,18 @@ def test_a_comparison_without_an_answer_of_the_active_model_is_no_sample() -> No
     assert seen.stats().samples == 0
 
 
+def test_a_candidate_that_turns_constant_late_is_seen() -> None:
+    seen = report()
+    for number in range(100):
+        seen.feed(compared(number))
+    for number in range(100, 120):
+        assert seen.stats().spread > 0
+        answer = OtherAnswer("old", 0.7, number / 10, None)
+        seen.feed(outcome(number, logit=0.5, comparison=True, other=answer))
+    assert seen.stats().spread == 0
+    assert seen.stats().active_spread > 1
+
+
 def test_decisions_are_the_validators_own() -> None:
     """Above a half is roadwork; exactly a half is not."""
     seen = report()

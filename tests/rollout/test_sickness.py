@@ -14,6 +14,8 @@ from PIL import Image
 
 from streetvision.engine.types import EngineError, Prediction, RunnerFailure
 from streetvision.errors import OperatorError
+from streetvision.monitor.observation import RolloutView
+from streetvision.rollout.view import rollout_view
 
 SICK: dict[str, dict[str, Any]] = {
     "nan": {"answer": lambda means: means * np.nan},
@@ -183,6 +185,24 @@ async def test_when_the_device_is_broken_nothing_is_marked_and_it_is_said_loudly
     await house.manager.tick()
     assert house.manager.status()["stuck"] is None
     assert house.metric("stuck") == 0
+
+
+async def test_the_monitor_sees_trials_and_rollbacks(house: Any) -> None:
+    assert rollout_view(house.manager.status()) == RolloutView("idle")
+    await serve(house, "1.1.0")
+    house.add("1.2.0")
+    await house.manager.shadow("1.2.0")
+    assert rollout_view(house.manager.status()) == RolloutView("shadow", "1.2.0")
+    await house.manager.canary("1.2.0")
+    assert rollout_view(house.manager.status()) == RolloutView("canary", "1.2.0")
+    await house.manager.rollback()
+    assert rollout_view(house.manager.status()) == RolloutView("idle"), "the operator knows"
+    house.models["1.1.0"].raises = RunnerFailure("device error")
+    await house.ask_many(1)
+    await house.manager.tick()
+    seen = rollout_view(house.manager.status())
+    assert (seen.state, seen.version, seen.since) == ("rolled_back", "1.1.0", 1_800_000_000.0)
+    assert "failed on golden pictures" in seen.reason
 
 
 async def test_with_no_other_version_it_keeps_serving_and_says_so(house: Any) -> None:
