@@ -34,7 +34,7 @@ def network() -> StreetVisionNet:
     return net
 
 
-@pytest.fixture(scope="module", params=["regional", "eager"])
+@pytest.fixture(scope="module", params=["fast", "regional", "eager"])
 def runner(request: pytest.FixtureRequest) -> TorchRunner:
     mode: str = request.param
     runner = TorchRunner(
@@ -42,6 +42,8 @@ def runner(request: pytest.FixtureRequest) -> TorchRunner:
         device="cuda",
         buckets=BUCKETS,
         compile=mode == "regional",
+        fast=mode == "fast",
+        precision="bf16",
     )
     assert sorted(runner.warmup()) == list(BUCKETS)
     return runner

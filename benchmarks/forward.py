@@ -1,0 +1,159 @@
+"""The serving forward against timm's DINOv3 under torch.compile, on CUDA: bfloat16 and float8, S, B and L.
+
+The baseline is timm in bfloat16 with torch.compile(mode="reduce-overhead") and an eager head. Ours is one CUDA
+graph, as in service. Images are on the device already. Weights are random (speed does not depend on them), with a layer
+scale that lets every block matter; each answer is compared with timm's in float32 first, and a wrong one gets no speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from harness import RESULTS, Row, machine, report
+
+from streetvision.engine.compiling import capture
+from streetvision.models.config import HeadConfig
+from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.fast import FastForward, has_float8
+
+WIDTHS = {"small": 384, "base": 768, "large": 1024}
+BATCHES = (1, 8, 32, 128)
+LAYER_SCALE = 0.1
+ROUNDS = 5
+ROUND_SECONDS = 0.15
+WORST = {"timm": 0.05, "bf16": 0.05, "fp8": 0.15}
+"""Largest relative distance of the embeddings from float32's that still counts as right."""
+
+Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def network(size: str) -> StreetVisionNet:
+    """A random DINOv3 of that size in float32 on the device."""
+    head = HeadConfig(embedding_dim=2 * WIDTHS[size])
+    kwargs = {"init_values": LAYER_SCALE}
+    config = replace(tiny_config(), architecture=f"vit_{size}_patch16_dinov3", architecture_kwargs=kwargs, head=head)
+    torch.manual_seed(0)
+    return build(config).cuda().eval().requires_grad_(False)
+
+
+def baseline(net: StreetVisionNet) -> Forward:
+    """timm, compiled, with the head as plain PyTorch outside of it."""
+    backbone = torch.compile(lambda images: net.tokens(net.preprocess(images)), mode="reduce-overhead", dynamic=False)
+
+    def run(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, embeddings = net.head(backbone(images))
+        return logits, embeddings
+
+    return run
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Median over rounds of the time of one run, rounds long enough for the chip to settle at its power limit."""
+    for _ in range(3):
+        run()
+    start: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
+    end: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
+
+    def timed(times: int) -> float:
+        start.record()
+        for _ in range(times):
+            run()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e-3 / times
+
+    times = max(3, int(ROUND_SECONDS / timed(3)))
+    return statistics.median(timed(times) for _ in range(ROUNDS))
+
+
+def graphed(forward: Forward, images: torch.Tensor) -> Forward:
+    return capture(forward, images, torch.cuda.graph_pool_handle())
+
+
+def distance(answer: tuple[torch.Tensor, torch.Tensor], truth: torch.Tensor) -> float:
+    """Relative distance of the embeddings from float32's."""
+    return float((answer[1] - truth).norm() / truth.norm())
+
+
+def measure(size: str, batches: Sequence[int]) -> list[Row]:
+    net = network(size)
+    pool = torch.randint(0, 256, (max(*batches, 32), 224, 224, 3), dtype=torch.uint8, device="cuda")
+    truth = torch.cat([net.forward_uint8(part)[1] for part in pool.split(16)])  # type: ignore[no-untyped-call]  # torch's gap
+    device = torch.device("cuda")
+    forwards: dict[str, Forward] = {"bf16": FastForward(net, device)}
+    if has_float8(device):
+        forwards["fp8"] = FastForward(net, device, peaks=FastForward(net, device).observe([pool[:32]]))
+    net.for_inference("cuda", torch.bfloat16)
+    rows: list[Row] = []
+    for batch in batches:
+        images = pool[:batch].clone()
+        rows += _rows(size, batch, images, truth[:batch], baseline(net), forwards)
+        torch.compiler.reset()
+    return rows
+
+
+def _rows(
+    size: str, batch: int, images: torch.Tensor, truth: torch.Tensor, slow: Forward, fast: dict[str, Forward]
+) -> list[Row]:
+    candidates = {"timm": slow} | {name: graphed(forward, images) for name, forward in fast.items()}
+    errors = {name: distance(run(images), truth) for name, run in candidates.items()}
+    wrong = {name: error for name, error in errors.items() if not error <= WORST[name]}
+    if wrong:
+        sys.exit(f"{size} at batch {batch} is wrong: {wrong}, so it gets no speed")
+    times = {name: seconds(lambda run=run: run(images)) for name, run in candidates.items()}  # type: ignore[misc]  # bound
+    return [
+        {
+            "model": size,
+            "batch": batch,
+            "forward": name,
+            "ms": time * 1e3,
+            "images_per_s": batch / time,
+            "times_baseline": times["timm"] / time,
+            "of_its_latency": time / times["timm"],
+            "error": errors[name],
+        }
+        for name, time in times.items()
+    ]
+
+
+def warm(models: Sequence[str], batches: Sequence[int]) -> None:
+    """Compile every baseline in a process of its own, all at once: the measuring process finds them in the cache."""
+    command = [sys.executable, __file__, "--only-compile"]
+    jobs = [
+        subprocess.Popen([*command, "--models", m, "--batches", str(b)], stdout=subprocess.DEVNULL)
+        for m in models
+        for b in batches
+    ]
+    for job in jobs:
+        job.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for forward.json")
+    parser.add_argument("--models", nargs="+", choices=WIDTHS, default=list(WIDTHS))
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
+    parser.add_argument("--only-compile", action="store_true", help="fill the compiler's cache and measure nothing")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("The serving forward runs on CUDA alone, and this machine has no CUDA device; nothing was measured.")
+    with torch.inference_mode():
+        if arguments.only_compile:
+            net = network(arguments.models[0]).for_inference("cuda", torch.bfloat16)
+            baseline(net)(torch.zeros(arguments.batches[0], 224, 224, 3, dtype=torch.uint8, device="cuda"))
+            return
+        where = machine()
+        warm(arguments.models, arguments.batches)
+        rows = [row for size in arguments.models for row in measure(size, arguments.batches)]
+    report("forward", "The forward against timm under torch.compile", rows, where, arguments.results)
+
+
+if __name__ == "__main__":
+    main()

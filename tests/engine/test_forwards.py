@@ -1,0 +1,118 @@
+"""Which forward serves where there is no CUDA device, and how the runner says so; tests/gpu has the rest."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.engine import runner as runner_module
+from streetvision.engine.forwards import Chosen, why_not_fast
+from streetvision.engine.runner import TorchRunner
+from streetvision.engine.types import RunnerFailure
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.config import ModelConfig
+from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.models.precision import Precision
+
+CONFIG = tiny_config(depth=1)
+IMAGES = np.zeros((1, 224, 224, 3), np.uint8)
+
+
+def model(config: ModelConfig = CONFIG) -> LoadedModel:
+    torch.manual_seed(0)
+    return LoadedModel(build(config), config)
+
+
+def test_the_cpu_keeps_timms_forward_and_says_so() -> None:
+    runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
+    assert not runner.fast
+    assert runner.precision == Precision("float32", "timm's forward serves")
+    assert why_not_fast(build(CONFIG), torch.device("cpu")) == "it needs a CUDA device"
+
+
+def test_insisting_on_what_cannot_be_is_an_error() -> None:
+    with pytest.raises(OperatorError, match="cannot serve this model: it needs a CUDA device"):
+        TorchRunner(model(), device="cpu", buckets=(1,), compile=False, fast=True)
+    with pytest.raises(ConfigError, match="precision 'fp4' does not exist; use auto, bf16, fp8"):
+        TorchRunner(model(), device="cpu", buckets=(1,), compile=False, precision="fp4")
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, choose: Any) -> None:
+    """A runner on the CPU that believes in the fast forward."""
+    monkeypatch.setattr(runner_module, "why_not_fast", lambda net, device: None)
+    monkeypatch.setattr(runner_module, "choose_fast", choose)
+
+
+def fast_runner(**options: Any) -> TorchRunner:
+    return TorchRunner(model(), device="cpu", buckets=(1,), dtype=torch.bfloat16, compile=False, **options)
+
+
+def test_the_chosen_forward_serves_and_its_reason_is_visible(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forward(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(images),), 7.0), torch.zeros(len(images), 384)
+
+    seen: list[Any] = []
+
+    def choose(net: StreetVisionNet, device: torch.device, precision: str, pictures: Any) -> Chosen:
+        seen.append((precision, pictures))
+        return Chosen(forward, Precision("fp8", "float8 passes its gate: it does"))
+
+    _pretend(monkeypatch, choose)
+    pictures = IMAGES.copy
+    runner = fast_runner(precision="fp8", calibration=pictures)
+    assert runner.fast
+    with caplog.at_level(logging.INFO):
+        runner.warmup()
+    assert runner.run(IMAGES).logits.tolist() == [7.0]
+    assert runner.precision.name == "fp8"
+    assert "serves 0.0.0 in fp8: float8 passes its gate" in caplog.text
+    assert seen == [("fp8", pictures)]
+
+
+def _fails(*_: Any) -> Chosen:
+    raise RuntimeError("no such product\nand more")
+
+
+def test_a_fast_forward_that_fails_gives_way_to_timms(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _pretend(monkeypatch, _fails)
+    runner = fast_runner()
+    runner.warmup()
+    assert not runner.fast
+    assert runner.precision == Precision("bfloat16", "timm's forward serves")
+    assert "the fast forward failed, so timm's serves, and slower: no such product" in caplog.text
+    with torch.inference_mode():
+        expected = model().net.eval().forward_uint8(torch.from_numpy(IMAGES))[0]
+    np.testing.assert_allclose(runner.run(IMAGES).logits, expected.numpy(), atol=0.05)
+
+
+def test_insisting_keeps_a_failure_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend(monkeypatch, _fails)
+    with pytest.raises(OperatorError, match="The fast forward failed on cpu: no such product"):
+        fast_runner(fast=True).warmup()
+
+
+def test_what_fails_everywhere_fails_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend(monkeypatch, _fails)
+    runner = fast_runner()
+
+    def broken(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        raise RuntimeError("still broken")
+
+    monkeypatch.setattr(StreetVisionNet, "forward_uint8", lambda self, images: broken(images))
+    with pytest.raises(RunnerFailure, match="still broken"):
+        runner.warmup()
+
+
+def test_another_dtype_leaves_it_to_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pretend(monkeypatch, _fails)
+    runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
+    assert not runner.fast
+    runner.warmup()

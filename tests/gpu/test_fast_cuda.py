@@ -1,0 +1,166 @@
+"""The fast forward on a real GPU: right, the same in any batch, judged before it takes float8, at home in a runner."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.engine.forwards import choose_fast
+from streetvision.engine.runner import TorchRunner
+from streetvision.models.calibration import calibration_images
+from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.config import HeadConfig, ModelConfig
+from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load, tiny_config
+from streetvision.models.fast import FEW_HEADS, FastForward, has_float8
+from streetvision.models.precision import MAX_MOVE
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run make test-gpu on a GPU machine"),
+]
+
+DEVICE = torch.device("cuda")
+NEEDS_FLOAT8 = pytest.mark.skipif(not torch.cuda.is_available() or not has_float8(DEVICE), reason="no float8")
+WIDTHS = {"tiny": 192, "small": 384, "base": 768}
+GIB = 2**30
+
+
+def described(size: str) -> ModelConfig:
+    if size == "tiny":
+        base = tiny_config(depth=4)
+        return replace(base, architecture_kwargs={**base.architecture_kwargs, "init_values": 0.1})
+    head = HeadConfig(embedding_dim=2 * WIDTHS[size])
+    name = f"vit_{size}_patch16_dinov3"
+    kwargs = {"init_values": 0.1, "depth": 4, "qkv_bias": size == "base"}
+    return replace(tiny_config(), architecture=name, architecture_kwargs=kwargs, head=head, temperature=1.3)
+
+
+def network(size: str) -> StreetVisionNet:
+    torch.manual_seed(0)
+    net = build(described(size)).eval().requires_grad_(False)
+    torch.nn.init.normal_(net.head.fc.weight, std=WIDTHS[size] ** -0.5)
+    return net
+
+
+def images(count: int, seed: int = 0, side: int = 224) -> torch.Tensor:
+    """Coarse blocks with noise: unlike plain noise, no two embed alike."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randint(0, 206, (count, side // 8, side // 8, 3), generator=generator)
+    fine = torch.randint(0, 50, (count, side, side, 3), generator=generator)
+    return (coarse.repeat_interleave(8, 1).repeat_interleave(8, 2) + fine).to(torch.uint8).cuda()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 33])
+@pytest.mark.parametrize("size", WIDTHS)
+@torch.inference_mode()
+def test_it_is_closer_to_float32_than_timm_in_bfloat16_or_nearly(size: str, count: int) -> None:
+    net, given = network(size).cuda(), images(count)
+    logits, pooled = net.forward_uint8(given)
+    got, embedded = FastForward(net, DEVICE)(given)
+    slow = network(size).for_inference("cuda", torch.bfloat16).forward_uint8(given)[1]
+    bound = float((slow - pooled).norm() / pooled.norm())
+    assert float((embedded - pooled).norm() / pooled.norm()) < 1.3 * bound < 2e-2
+    torch.testing.assert_close(got, logits, rtol=0, atol=0.05)
+
+
+@torch.inference_mode()
+def test_it_is_right_at_other_sizes() -> None:
+    config = replace(described("tiny"), input_size=256)
+    torch.manual_seed(0)
+    net = build(config).eval().cuda()
+    pooled = net.forward_uint8(images(4, side=256))[1]
+    got = FastForward(net, DEVICE)(images(4, side=256))[1]
+    assert float((got - pooled).norm() / pooled.norm()) < 1.5e-2
+
+
+@pytest.mark.parametrize("float8", [False, pytest.param(True, marks=NEEDS_FLOAT8)])
+@pytest.mark.parametrize("size", WIDTHS)
+@torch.inference_mode()
+def test_an_image_gets_the_same_bits_in_any_batch_that_cudnn_attends_to(size: str, float8: bool) -> None:
+    net, given = network(size), images(64)
+    forward = FastForward(net, DEVICE)
+    if float8:
+        forward = FastForward(net, DEVICE, peaks=forward.observe([given]))
+    whole = forward(given)
+    heads = WIDTHS[size] // 64
+    for count in (FEW_HEADS // heads + 1, 7, 16, 64):
+        part = forward(given[:count])
+        assert torch.equal(part[0], whole[0][:count]), count
+        assert torch.equal(part[1], whole[1][:count]), count
+    alone = forward(given[:1])
+    # Another attention kernel, the same arithmetic: roundings of bfloat16 differ.
+    bound = 8e-2 if float8 else 2e-2
+    torch.testing.assert_close(alone[0], whole[0][:1], rtol=0, atol=bound)
+
+
+@NEEDS_FLOAT8
+@torch.inference_mode()
+def test_float8_serves_the_bundled_model_only_if_its_gate_allows() -> None:
+    net = load(bundled_checkpoint()).net
+    chosen = choose_fast(net, DEVICE, "auto")
+    assert "over 1024 pictures" in chosen.precision.reason
+    exact = choose_fast(net, DEVICE, "bf16")
+    assert exact.precision.name == "bf16"
+    pictures = torch.from_numpy(calibration_images(224)).cuda()
+    ours, reference = (
+        torch.sigmoid(torch.cat([forward(pictures[i : i + 64])[0] for i in range(0, 1024, 64)]))
+        for forward in (chosen.forward, exact.forward)
+    )
+    assert float((ours - reference).abs().quantile(0.999)) <= MAX_MOVE
+    assert chosen.precision.name == ("fp8" if "passes" in chosen.precision.reason else "bf16")
+
+
+@NEEDS_FLOAT8
+@torch.inference_mode()
+def test_a_model_that_float8_breaks_stays_in_bfloat16() -> None:
+    net = load(bundled_checkpoint()).net
+    net.scale *= 300.0
+    chosen = choose_fast(net, DEVICE, "auto")
+    assert chosen.precision.name == "bf16"
+    assert "fails its gate" in chosen.precision.reason
+    assert choose_fast(net, DEVICE, "fp8").precision.name == "fp8"
+
+
+def test_two_runners_live_side_by_side_and_one_warms_up_while_the_other_serves() -> None:
+    given = images(8).cpu().numpy()
+    first = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1, 8), precision="bf16")
+    first.warmup()
+    expected = first.run(given).logits
+    second = TorchRunner(LoadedModel(network("small"), described("small")), device="cuda", buckets=(1, 4, 8))
+    with ThreadPoolExecutor(1) as pool:
+        warm = pool.submit(second.warmup)
+        while not warm.done():
+            np.testing.assert_array_equal(first.run(given).logits, expected)
+        assert sorted(warm.result()) == [1, 4, 8]
+    ours = second.run(given).logits
+    np.testing.assert_array_equal(first.run(given).logits, expected)
+    np.testing.assert_array_equal(second.run(given).logits, ours)
+
+
+def test_the_runner_says_what_serves() -> None:
+    runner = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1,))
+    runner.warmup()
+    assert runner.fast and not runner.compiled
+    assert runner.precision.name in ("fp8", "bf16")
+    assert "gate" in runner.precision.reason or "has no float8" in runner.precision.reason
+    slow = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1,), fast=False, compile=False)
+    slow.warmup()
+    assert not slow.fast and slow.precision.name == "bfloat16"
+    given = images(1).cpu().numpy()
+    np.testing.assert_allclose(runner.run(given).logits, slow.run(given).logits, atol=0.1)
+
+
+def test_vit_large_serves_in_less_than_four_gib() -> None:
+    head = HeadConfig(embedding_dim=2048)
+    config = replace(tiny_config(), architecture="vit_large_patch16_dinov3", architecture_kwargs={}, head=head)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    runner = TorchRunner(LoadedModel(build(config), config), device="cuda", buckets=(1, 8, 64))
+    runner.warmup()
+    runner.run(images(64).cpu().numpy())
+    assert torch.cuda.max_memory_allocated() - before < 4 * GIB

@@ -1,0 +1,111 @@
+"""The serving kernels on a real GPU: over all shapes and dtypes, and cuBLASLt's products. No plugin needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from streetvision_kernels.cublaslt import CublasLt, Scales
+from streetvision_kernels.cublaslt_oracle import matmul_oracle
+from streetvision_kernels.float8 import float8_oracle
+
+from streetvision.models.fast import has_float8
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run make test-gpu on a GPU machine"),
+]
+
+DEVICE = torch.device("cuda")
+# One rounding of the answer (1.7e-3, 2e-4 and 2.7e-2 as norms of normal values), and of the attention's weights.
+BOUNDS = {"bfloat16": 3.5e-3, "float16": 4.5e-4, "float8_e4m3fn": 3e-2}
+SHAPES = ((1, 192, 192), (201, 2304, 768), (1005, 768, 3072), (402, 384, 784), (16500, 1024, 1024))
+NEEDS_FLOAT8 = pytest.mark.skipif(not torch.cuda.is_available() or not has_float8(DEVICE), reason="no float8")
+
+
+def relative(got: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((got.double() - expected.double()).norm() / expected.double().norm())
+
+
+def test_every_kernel_matches_its_float64_oracle() -> None:
+    script = Path(__file__).parents[1] / "kernels" / "serving_cases.py"
+    result = subprocess.run(
+        [sys.executable, str(script), "cuda"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    rows = {row["case"]: row["error"] for row in map(json.loads, result.stdout.splitlines())}
+    assert len(rows) >= 80
+    wrong = {case: error for case, error in rows.items() if not error <= BOUNDS[case.split("-")[1]]}
+    assert wrong == {}
+    assert {case: error for case, error in rows.items() if case.startswith("patchify") and error != 0} == {}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("gelu", "add", "bias"), [(False, False, False), (True, False, True), (False, True, True)])
+def test_products_in_bfloat16(shape: tuple[int, int, int], gelu: bool, add: bool, bias: bool) -> None:
+    m, n, k = shape
+    torch.manual_seed(m)
+    a, weight = torch.randn(m, k, device=DEVICE).bfloat16(), (torch.randn(n, k, device=DEVICE) / k**0.5).bfloat16()
+    offset = torch.randn(n, device=DEVICE).bfloat16() if bias else None
+    out = torch.randn(m, n, device=DEVICE).bfloat16()
+    wide = {"bias": None if offset is None else offset.double(), "added": out.double() if add else None}
+    expected = matmul_oracle(a.double(), weight.double(), gelu=gelu, **wide)
+    CublasLt(DEVICE).matmul(a, weight, out, bias=offset, gelu=gelu, add=add)
+    assert relative(out, expected) < 2e-3
+
+
+@NEEDS_FLOAT8
+@pytest.mark.parametrize("shape", SHAPES[:3] + SHAPES[4:])
+@pytest.mark.parametrize(("gelu", "add"), [(False, False), (True, False), (False, True)])
+def test_products_in_float8(shape: tuple[int, int, int], gelu: bool, add: bool) -> None:
+    m, n, k = shape
+    torch.manual_seed(m)
+    a, weight = float8_oracle(torch.randn(m, k, device=DEVICE), 40.0), torch.randn(n, k, device=DEVICE) / k**0.5
+    weight = float8_oracle(weight, 600.0)
+    bias = torch.randn(n, device=DEVICE).bfloat16()
+    out = torch.randn(m, n, device=DEVICE).bfloat16()
+    expected = matmul_oracle(
+        a.double() / 40, weight.double() / 600, bias=bias.double(), gelu=gelu, added=out.double() if add else None
+    )
+    one = [torch.tensor(value, device=DEVICE) for value in (1 / 40, 1 / 600, 50.0)]
+    if gelu:
+        out = torch.empty_like(out, dtype=torch.float8_e4m3fn)
+    CublasLt(DEVICE).matmul(a, weight, out, bias=bias, gelu=gelu, add=add, scales=Scales(*one[: 3 if gelu else 2]))
+    assert relative(out.float() / (50 if gelu else 1), expected) < (3e-2 if gelu else 3e-3)
+
+
+@pytest.mark.parametrize("float8", [False, pytest.param(True, marks=NEEDS_FLOAT8)])
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize(("n", "k"), [(768, 784), (2304, 768), (768, 3072), (1536, 384)])
+def test_a_row_has_the_same_bits_in_any_batch(n: int, k: int, gelu: bool, float8: bool) -> None:
+    torch.manual_seed(n)
+    a, weight = torch.randn(201 * 96, k, device=DEVICE), torch.randn(n, k, device=DEVICE) / k**0.5
+    a, weight = (float8_oracle(t, 30.0) if float8 else t.bfloat16() for t in (a, weight))
+    scales = Scales(*(torch.tensor(1 / 30, device=DEVICE) for _ in range(2))) if float8 else None
+    lt = CublasLt(DEVICE)
+    bias = torch.randn(n, device=DEVICE).bfloat16()
+    answers = {}
+    for images in (1, 3, 8, 96):
+        out = torch.zeros(201 * images, n, device=DEVICE, dtype=torch.bfloat16)
+        lt.matmul(a[: 201 * images], weight, out, bias=bias, gelu=gelu, scales=scales)
+        answers[images] = out[:201]
+    differ = [images for images, answer in answers.items() if not torch.equal(answer, answers[96])]
+    assert differ == []
+
+
+def test_what_cublaslt_cannot_take_is_refused_before_it_is_called() -> None:
+    lt = CublasLt(DEVICE)
+    a, weight = (torch.zeros(shape, device=DEVICE, dtype=torch.bfloat16) for shape in ((4, 64), (32, 64)))
+    out = torch.zeros(4, 32, device=DEVICE, dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match="a must be"):
+        lt.matmul(a[:, :32], weight, out)
+    with pytest.raises(ValueError, match="out"):
+        lt.matmul(a, weight, out[:3])
+    with pytest.raises(ValueError, match="scales belong"):
+        lt.matmul(a, weight, out, scales=Scales(a, a))
+    with pytest.raises(ValueError, match="bias must be"):
+        lt.matmul(a, weight, out, bias=torch.zeros(32, device=DEVICE))
