@@ -146,4 +146,5 @@ async def main() -> None:
     print(json.dumps({"latencies": latencies, "failures": failures, "seconds": elapsed, "replies": replies}))
 
 
-uvloop.run(main())
+if __name__ == "__main__":
+    uvloop.run(main())
