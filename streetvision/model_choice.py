@@ -102,6 +102,7 @@ def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:
             logger.info("model: {} serves since {} ({}), as --model is unchanged", version, last.at, last.why)
         else:
             logger.error("model: {} serves in place of {}, which cannot", version, last.version)
+            registry.activate(version, over=settings.model, why=f"{last.version} cannot serve", rollback=True)
         return found
     return None
 
@@ -140,7 +141,26 @@ def _pulled(name: str, registry: Registry) -> ModelVersion:
 
     ref = parse_ref(name)
     logger.info("model: fetching {} into {}", ref, registry.folder)
-    return pull(ref.repo, ref.revision, registry, warn=lambda sentence: logger.warning("model: {}", sentence))
+    return pull(
+        ref.repo,
+        ref.revision,
+        registry,
+        progress=_FetchLog(),
+        warn=lambda sentence: logger.warning("model: {}", sentence),
+    )
+
+
+class _FetchLog:
+    """A log line for every tenth of a download: a large model takes minutes, and a service has no terminal."""
+
+    def __init__(self) -> None:
+        self._tenths = 0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        tenths = 10 * done // total if stage == "fetching" and total else 0
+        if tenths > self._tenths:
+            self._tenths = tenths
+            logger.info("model: {}0% of {:.2f} GB fetched", tenths, total / 1e9)
 
 
 def _in_folder(folder: Path, registry: Registry) -> ModelVersion:

@@ -17,6 +17,7 @@ from streetvision.model_choice import choose_checkpoint, choose_model
 from streetvision.models import hub
 from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.intake import Progress
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 
 Make = Callable[..., Path]
@@ -154,18 +155,24 @@ def test_a_damaged_active_version_gives_way_to_the_last_good_one(
     assert choose_model(settings("bundled")).start.version == "1.1.0"
     assert any("1.2.0 is damaged" in line for line in log)
     assert "model: 1.1.0 serves in place of 1.2.0, which cannot" in log
-    weights = registry.get("1.1.0").folder / "golden.json"
-    weights.unlink()
+    assert (registry.active(), registry.previous()) == ("1.1.0", "1.0.0")
+    for version in ("1.0.0", "1.1.0"):
+        (registry.get(version).folder / "golden.json").unlink()
     assert choose_model(settings("bundled")).start.version == "bundled"
+    assert registry.active() is None
     with pytest.raises(ConfigError, match="no model is chosen"):
         choose_model(settings(""))
 
 
-def test_a_model_on_the_hub_is_fetched_once(registry: Registry, settings: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_on_the_hub_is_fetched_once(
+    registry: Registry, settings: Ask, monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
     pulls = []
 
-    def pull(repo: str, revision: str, into: Registry, **_: Any) -> Any:
+    def pull(repo: str, revision: str, into: Registry, *, progress: Progress, **_: Any) -> Any:
         pulls.append((repo, revision))
+        for done in range(101):
+            progress("fetching", done * 10**7, 10**9)
         return into.get("1.1.0")
 
     monkeypatch.setattr(hub, "pull", pull)
@@ -175,6 +182,7 @@ def test_a_model_on_the_hub_is_fetched_once(registry: Registry, settings: Ask, m
         assert choice.named is not None
         assert choice.named.version == "1.1.0"
     assert pulls == [("someone/roadwork", "v1.1.0")]
+    assert [line for line in log if "GB fetched" in line] == [f"model: {n}0% of 1.00 GB fetched" for n in range(1, 11)]
     registry.activate("1.2.0", over="hf:someone/roadwork@v1.1.0", why="swap")
     choice = choose_model(settings("hf:someone/roadwork@v1.1.0"))
     assert choice.start.version == "1.2.0"

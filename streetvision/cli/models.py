@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from streetvision.models.registry import REGISTRY_FOLDER, Registry
 
 if TYPE_CHECKING:
     from streetvision.models.intake import Progress
+
+NICE = 10
+"""Of the commands that load a model."""
 
 app = typer.Typer(no_args_is_help=True, help="Model versions: keep, check, swap, try, publish.")
 
@@ -74,6 +78,7 @@ def add(
     from streetvision.models.importers import Wishes, add_model
 
     registry = open_registry(miner_settings(state_dir))
+    _stand_back()
     with progress_shown(f"adding {source}") as progress:
         wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn)
         item = add_model(source, registry, wishes)
@@ -110,6 +115,7 @@ def verify(
     registry = open_registry(miner_settings(state_dir))
     found = [registry.get(version) for version in versions] if versions else list(registry.versions())
     sound = True
+    _stand_back()
     for item in found:
         with progress_shown(f"verifying {item.version}") as progress:
             problems = registry.verify(item.version, progress=progress)
@@ -143,6 +149,11 @@ def progress_shown(label: str) -> Iterator[Progress]:
             bar.update(task, description=f"{label}: {stage}", completed=done, total=total or None)
 
         yield step
+
+
+def _stand_back() -> None:
+    """A miner may be serving on this machine: what runs here takes only the time that it leaves."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _warn(sentence: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streetvision.engine.types import Closing, ImageArray, Runner, RunnerOutput
+from streetvision.engine.types import Closing, ImageArray, Resampling, Runner, RunnerOutput
 from streetvision.engine.views import Eye, Look, ResizeRule, ViewPass, plain_look, plan_passes, resize_rule
 from streetvision.models.ensemble import EnsembleConfig
 from streetvision.models.views import PLAIN, View
@@ -92,7 +92,8 @@ class Sight:
         weights = runner.weights if isinstance(runner, EnsembleRunner) else (1.0,)
         self.views: tuple[View, ...] = runner.views if isinstance(runner, EnsembleRunner) else (PLAIN,)
         self.eyes = tuple(
-            Eye(member.input_size, rule, weight) for member, rule, weight in zip(members, rules, weights, strict=True)
+            Eye(member.input_size, rule, weight, resample=_filter(member))
+            for member, rule, weight in zip(members, rules, weights, strict=True)
         )
 
         self.single = len(self.eyes) == 1 and self.views == (PLAIN,)
@@ -110,6 +111,11 @@ class Sight:
     def passes(self, width: int, height: int) -> tuple[ViewPass, ...]:
         """All passes over a picture of that upright size, in order."""
         return plan_passes(self.eyes, self.views, width, height)
+
+
+def _filter(runner: Runner) -> str:
+    """How it wants its pictures scaled; a runner that does not say takes the bicubic filter."""
+    return runner.resample if isinstance(runner, Resampling) else "bicubic"
 
 
 def _resampled(images: ImageArray, size: int) -> ImageArray:

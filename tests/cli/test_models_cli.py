@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ Make = Callable[..., Path]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run `streetvision models ...` in an empty folder; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)  # it would outlive the test
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
 
     def call(*arguments: str) -> tuple[int, str, str]:

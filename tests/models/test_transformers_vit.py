@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from streetvision.engine.engine import Engine
+from streetvision.engine.opening import open_runner
 from streetvision.engine.runner import TorchRunner
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
@@ -292,3 +296,24 @@ def test_what_is_missing_is_named(make: Make) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is a pickled file"):
         converted(folder)
+
+
+@pytest.mark.parametrize("size", [(150, 100), (48, 48), (40, 90)])
+async def test_a_picture_gets_the_logit_of_their_whole_pipeline(make: Make, size: tuple[int, int]) -> None:
+    """From the bytes of a picture to the logit, their resizing included."""
+    folder, model = make()
+    converted(folder)
+    picture = Image.fromarray(images(1, 64)[0]).resize(size)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        processor = transformers.ViTImageProcessorPil.from_pretrained(folder)
+        theirs = model(**processor(picture, return_tensors="pt")).logits[0]
+    data = BytesIO()
+    picture.save(data, "PNG")
+    engine = Engine(open_runner(folder.parent / "ours", device="cpu", compile=False, threads=1, buckets=(1,)))
+    await engine.start()
+    try:
+        answer = await engine.predict(data.getvalue(), deadline=time.monotonic() + 30, priority=0.0)
+    finally:
+        await engine.close()
+    assert answer.logit == pytest.approx(float(theirs[1] - theirs[0]), abs=1e-4)
