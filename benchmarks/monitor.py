@@ -14,15 +14,36 @@ from pathlib import Path
 from statistics import median
 
 import harness
+import numpy as np
 
+from streetvision.axon.records import RequestRecord, StageTimings
+from streetvision.axon.wire import Dialect
+from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history import History, read_history
+from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Outcome, play
 from streetvision.monitor.simulation.subnet import OWN, TEMPO
 from streetvision.monitor.simulation.world import World
 
 GOAL_MS = 50.0
+"""For a pass of the rules over the whole history."""
+_RECORD = RequestRecord(
+    dialect=Dialect.LEGACY,
+    hotkey="validator",
+    uid=1,
+    stake=1.0,
+    authenticated=True,
+    status=200,
+    reason="ok",
+    image=None,
+    prediction=Prediction(0.7, 0.8, np.zeros(1, np.float32), "1.0.0", 1, 1, 224, 224, Timings(0.001, 0.0, 0.01)),
+    arrival=1.8e9,
+    headroom=8.0,
+    stages=StageTimings(0.0002, 0.001, 0.011, 0.0001),
+    remote="",
+)
 
 
 def scenario_rows(seeds: int) -> list[harness.Row]:
@@ -72,6 +93,12 @@ def _milliseconds(work: Callable[[], object], runs: int = 30) -> float:
     return median(times) * 1e3
 
 
+def _count(requests: int) -> None:
+    meter = TrafficMeter(_RECORD.arrival)
+    for _ in range(requests):
+        meter(_RECORD)
+
+
 def cost_rows(days: int) -> list[harness.Row]:
     world = World(7).run(days - 2.5).run(2.5, blocks=5)
     world.thin()
@@ -89,6 +116,7 @@ def cost_rows(days: int) -> list[harness.Row]:
         read = _milliseconds(lambda: read_history(folder, OWN, 72), 5)
     snapshots = iter([world.subnet.snapshot(world.now + i) for i in range(1, 100)])
     measured = {
+        "counting a request": _milliseconds(lambda: _count(1_000), 20) / 1_000,
         "rule pass (all rules, fresh observation)": _milliseconds(lambda: judge(world.observe())),
         "rule pass and diagnosis": _milliseconds(lambda: diagnose(world.observe())),
         "adding a snapshot": _milliseconds(lambda: world.history.add(next(snapshots))),
@@ -114,7 +142,7 @@ def main() -> int:
     harness.report("monitor_healthy", "Healthy months: findings of any severity", healthy, where)
     missed = [row for row in scenarios if row["found_of"] != f"{options.seeds}/{options.seeds}"]
     alarms = [row for row in healthy if row["findings"]]
-    slow = [row for row in costs[:1] if float(row["ms"] or 0) > GOAL_MS]
+    slow = [row for row in costs if "rule pass" in str(row["what"]) and float(row["ms"] or 0) > GOAL_MS]
     return 1 if missed or alarms or slow else 0
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK, Thresholds
-from streetvision.monitor.traffic import Traffic
+from streetvision.monitor.traffic import BUCKET_S, Traffic, TrafficBucket
 from streetvision.monitor.wording import duration, plural, share
 
+_LEAST_HEARD_S = 6 * HOUR
+"""Before that, nothing is known of how requests come."""
 LATE_REASONS = frozenset({"late", "deadline", "overloaded", "slow_body"})
 """Refusals that mean: no time was left."""
 
@@ -109,8 +113,25 @@ def silence_of(seen: Observation, limits: Thresholds) -> Silence | None:
     if expected is None or gap is None:
         unusual = length >= limits.silence_blind_s
     else:
-        unusual = expected >= limits.silence_expected and length >= limits.silence_factor * gap
+        rounds = expected / burst_size([b.requests for b in whole_buckets(traffic, since)])
+        unusual = rounds >= limits.silence_expected and length >= limits.silence_factor * gap
     return Silence(length, since, last is not None, expected, gap, unusual)
+
+
+def whole_buckets(traffic: Traffic, until: float) -> Sequence[TrafficBucket]:
+    """The ten-minute buckets of the week before `until`."""
+    week = traffic.between(until - 7 * DAY, until - BUCKET_S)
+    return [bucket for bucket in week if bucket.span == BUCKET_S]
+
+
+def burst_size(counts: Sequence[int]) -> float:
+    """How many requests come together, at least 1: variance over mean of counts in a row.
+
+    Differences of neighbours are taken, so that a pace that changes slowly, as at night, is not mistaken for bursts.
+    """
+    squares = sum((a - b) ** 2 for a, b in pairwise(counts))
+    total = sum(a + b for a, b in pairwise(counts))
+    return max(1.0, squares / total) if total else 1.0
 
 
 def _usual(traffic: Traffic, since: float, now: float) -> tuple[float | None, float | None]:
@@ -144,6 +165,6 @@ def _usual_today(traffic: Traffic, since: float, now: float) -> tuple[float | No
     """The same from the hours before this silence, while there is no other day to compare with."""
     before = traffic.between(since - DAY, since)
     requests, heard = sum(b.requests for b in before), sum(b.span for b in before)
-    if heard < HOUR or requests == 0:
+    if heard < _LEAST_HEARD_S or requests == 0:
         return None, None
     return requests / heard * (now - since), max(b.longest_gap for b in before)

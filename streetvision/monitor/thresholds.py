@@ -68,7 +68,8 @@ class Thresholds:
     silence_factor: float = 2.0
     """Times the longest usual gap at this time of day, learned from the last week's days, the worst one left out."""
     silence_expected: float = 15.0
-    """Requests that would usually have come meanwhile: none of 15 is no chance, even when they come in threes."""
+    """Rounds of requests that would usually have come meanwhile, where a round is what usually comes together: that
+    none of 15 came has a chance of e^-15, one in three million."""
     silence_blind_s: float = 3 * HOUR
     """Silence that counts while there is less than a day of traffic to learn from."""
     failing_share: float = 0.1

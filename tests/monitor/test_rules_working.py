@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
+from streetvision.monitor.reading import burst_size
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.scores import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket
@@ -90,6 +92,27 @@ def test_without_a_running_miner_nobody_is_silent(seen: Make, traffic: Make) -> 
 def test_a_halt_explains_the_silence(seen: Make, traffic: Make, epochs: Make) -> None:
     halted = seen(traffic=traffic(silent_s=9_000.0), points=epochs(burn_share=[0.0] * 5 + [1.0]))
     assert [f.code for f in judge(halted)] == ["subnet_halted"]
+
+
+def test_bursts_are_counted_as_rounds(seen: Make, traffic: Make, bucket: Make) -> None:
+    """The same 180 requests an hour in one burst of all: fifteen rounds take fifteen hours."""
+
+    def hourly(silent_s: float) -> Traffic:
+        steady: Traffic = traffic(silent_s=silent_s)
+        buckets = [bucket(b.start, 180 if i % 6 == 0 and b.requests else 0) for i, b in enumerate(steady.buckets)]
+        return replace(steady, buckets=tuple(replace(b, longest_gap=3_600.0) for b in buckets))
+
+    assert found(seen(traffic=hourly(4 * 3_600.0)), "no_requests") is None
+    assert found(seen(traffic=hourly(20 * 3_600.0)), "no_requests") is not None
+
+
+def test_the_size_of_bursts_is_learned() -> None:
+    rng = random.Random(1)
+    poisson = [sum(rng.random() < 0.03 for _ in range(1_000)) for _ in range(500)]
+    assert burst_size(poisson) == pytest.approx(1.0, abs=0.2)
+    assert burst_size([12 * (rng.random() < 0.3) for _ in range(2_000)]) == pytest.approx(8.4, rel=0.2)
+    assert burst_size(range(100)) == 1.0
+    assert burst_size([]) == burst_size([0, 0]) == 1.0
 
 
 # -- errors and lateness -----------------------------------------------------------------------------------------------

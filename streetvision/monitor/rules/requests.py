@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, ValidatorView
 from streetvision.monitor.point import IDLE_BLOCKS
-from streetvision.monitor.reading import LATE_REASONS, Silence, halt_of, silence_of
+from streetvision.monitor.reading import LATE_REASONS, Silence, burst_size, halt_of, silence_of, whole_buckets
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, Traffic, TrafficBucket, quantile
@@ -170,7 +170,13 @@ def _silent(seen: Observation, validator: ValidatorView, limits: Thresholds) -> 
     others_since = sum(b.requests for b in week if b.start > last)
     usual = own / all_then if all_then else 0.0
     expected = others_since * usual / max(1e-9, 1 - usual)
-    if expected < limits.silence_expected:
+    if min(own, expected) < limits.silence_expected:
+        return ()
+    counted = whole_buckets(traffic, last)
+    together = max(
+        burst_size([b.validators.get(hotkey, 0) for b in counted]), burst_size([b.requests for b in counted])
+    )
+    if min(own, expected) < together * limits.silence_expected:
         return ()
     return (
         f"Its last request came {moment(last)}; the others have sent {others_since} since.",

@@ -97,8 +97,8 @@ class World:
         if self.chain_up:
             self._read()
 
-    def run(self, days: float, blocks: int = 15) -> World:
-        """Pass days in steps of `blocks`, thinning each six hours as the history does each hour."""
+    def run(self, days: float, blocks: int = 25) -> World:
+        """Pass days in steps of `blocks` (a whole number in ten minutes), thinning each six hours."""
         for step in range(round(days * DAY / (blocks * SECONDS_PER_BLOCK))):
             self.advance(blocks)
             if step % round(6 * HOUR / (blocks * SECONDS_PER_BLOCK)) == 0:
