@@ -1,4 +1,4 @@
-"""`make bench`: run every benchmark that this machine can, one after the other. The head's needs a GPU."""
+"""`make bench`: run every benchmark that this machine can, one after the other. Some need a GPU or many cores."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).parent
-CPU = (["axon.py"], ["decode.py"], ["engine.py"], ["runner.py"], ["memory.py"], ["prediction_log.py"], ["monitor.py"])
+CPU = (
+    ["axon.py"],
+    ["decode.py"],
+    ["engine.py"],
+    ["runner.py"],
+    ["view_load.py"],
+    ["memory.py"],
+    ["prediction_log.py"],
+    ["monitor.py"],
+)
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
-GPU = (["head.py"],)
+GPU = (["head.py"], ["views.py"])
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ whether views pay for another model is for its own evaluation to say.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -141,9 +142,11 @@ def table(results: Sequence[Scored]) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for views.json")
-    parser.add_argument("--augmented", type=int, default=6000, help="challenges at levels 0 to 3")
-    parser.add_argument("--native", type=int, default=1200, help="challenges at native size")
-    parser.add_argument("--workers", type=int, default=2, help="processes that draw challenges")
+    parser.add_argument("--augmented", type=int, default=8000, help="challenges at levels 0 to 3")
+    parser.add_argument("--native", type=int, default=800, help="challenges at native size")
+    parser.add_argument(
+        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that draw challenges"
+    )
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     where = machine()

@@ -203,6 +203,20 @@ def test_one_slow_spell_does_not_close_the_engine_for_ever() -> None:
     assert items(queue.next_batch(6.0)) == ["later"]
 
 
+def test_what_else_the_runner_does_is_in_the_way() -> None:
+    queue = batcher()
+    assert (queue.busy, queue.work(0)) == (False, 0.0)
+    queue.occupy(0, 0.5)
+    assert (queue.busy, queue.work(0.1)) == (True, pytest.approx(0.4))
+    with pytest.raises(Overloaded, match="deadline"):
+        queue.offer("too soon", deadline=0.529, priority=0, now=0)
+    queue.offer("after it", deadline=0.531, priority=0, now=0)
+    assert queue.next_batch(0.1) == []
+    assert queue.work(0.1, coming=1) == pytest.approx(0.4 + 0.040)
+    queue.finished(0.5)
+    assert items(queue.next_batch(0.5)) == ["after it"]
+
+
 def test_clear_hands_back_all_that_wait() -> None:
     queue = batcher()
     queue.offer("a", deadline=1.0, priority=0, now=0)
