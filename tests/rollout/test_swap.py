@@ -363,3 +363,28 @@ async def test_a_version_promoted_again_after_its_rollback_is_a_last_good_one_ag
     await house.manager.promote("1.1.0")
     await house.manager.swap("1.2.0")
     assert house.registry.previous() == "1.1.0"
+
+
+async def test_a_swap_stopped_while_it_writes_the_pointer_is_finished_and_written_down(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add("1.1.0")
+    writing, go_on = threading.Event(), threading.Event()
+    move = house.registry._move
+
+    def slowly(*args: Any, **options: Any) -> None:
+        writing.set()
+        assert go_on.wait(20)
+        move(*args, **options)
+
+    monkeypatch.setattr(house.registry, "_move", slowly)
+    swap = asyncio.create_task(house.manager.swap("1.1.0"))
+    await house.until(writing.is_set)
+    swap.cancel()
+    await asyncio.sleep(0.01)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await swap
+    assert house.manager.active == house.registry.active() == "1.1.0"
+    assert house.events() == [("swap", "1.1.0")]
+    assert house.manager.status()["standby"]["version"] == "1.0.0"
