@@ -72,10 +72,12 @@ def add_classifier(
     from streetvision.models.transformers_vit import convert
 
     named = version or _card_version(folder) or FIRST_VERSION
+    name = _name(source)
+    made_from = source if source.startswith(HUB) else name  # a card is published: no path of this machine
 
     def fill(target: Path) -> None:
         progress("converting", 0, 0)
-        convert(folder, target, name=_name(source), version=named, positive=positive, made_from=source)
+        convert(folder, target, name=name, version=named, positive=positive, made_from=made_from)
         copy_extras(folder, target)
 
     return registry.add(fill, source, version=named, progress=progress)

@@ -45,7 +45,7 @@ _INNER = {
 
 
 def convert(
-    source: Path, target: Path, *, name: str, version: str, positive: Sequence[str] = (), made_from: str = ""
+    source: Path, target: Path, *, name: str, version: str, positive: Sequence[str] = (), made_from: str
 ) -> ModelConfig:
     """Write the classifier in `source` as a checkpoint into `target`; raises CheckpointError for what is none.
 
@@ -65,7 +65,7 @@ def convert(
     head = _head(converted, state, fields, chosen, width)
     card = {
         "what": f"Converted from a transformers {CLASSIFIER}.",
-        "made_from": made_from or str(source),
+        "made_from": made_from,
         "labels": list(labels),
         "positive": [labels[index] for index in chosen],
     }

@@ -22,6 +22,9 @@ from streetvision.engine.runner import TorchRunner
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import load
+from streetvision.models.importers import Wishes, add_model
+from streetvision.models.intake import read_golden
+from streetvision.models.registry import Registry
 from streetvision.models.transformers_vit import convert
 
 with warnings.catch_warnings():
@@ -79,7 +82,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 def converted(folder: Path, positive: tuple[str, ...] = ()) -> ModelConfig:
-    return convert(folder, folder.parent / "ours", name="x", version="1.0.0", positive=positive)
+    return convert(folder, folder.parent / "ours", name="x", version="1.0.0", positive=positive, made_from="x")
 
 
 def images(count: int = 5, side: int = 48) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -317,3 +320,20 @@ async def test_a_picture_gets_the_logit_of_their_whole_pipeline(make: Make, size
     finally:
         await engine.close()
     assert answer.logit == pytest.approx(float(theirs[1] - theirs[0]), abs=1e-4)
+
+
+def test_a_folder_becomes_a_version_and_tells_nothing_of_this_machine(make: Make, tmp_path: Path) -> None:
+    folder, _ = make()
+    (folder / "README.md").write_text("words")
+    registry = Registry(tmp_path / "models")
+    added = add_model(str(folder), registry)
+    assert (added.version, added.name, added.servable) == ("1.0.0", "theirs", True)
+    assert added.source == str(folder)
+    assert str(tmp_path) not in (added.folder / "model.json").read_text()
+    assert (added.folder / "README.md").read_text() == "words"
+    assert registry.verify("1.0.0") == []
+    again = add_model(str(folder), registry, Wishes(version="1.1.0", positive=("none",)))
+    assert again.card["positive"] == ["none"]
+    first, second = read_golden(added.folder), read_golden(again.folder)
+    assert first is not None
+    assert second == pytest.approx([-logit for logit in first], abs=1e-5)
