@@ -19,6 +19,7 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
+from streetvision.control.server import SOCKET_NAME, ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError
@@ -148,7 +149,8 @@ class Miner:
         self._closers.append(self.models.manager.close)
 
     async def _open_control(self) -> None:
-        control = self.models.control()
+        """The operator's door, opened last and closed first."""
+        control = ControlServer(self.settings.state_dir / SOCKET_NAME, self.models.operations())
         await control.start()
         self._closers.append(control.close)
 

@@ -1,4 +1,4 @@
-"""The miner's models as one part of it: registry, engine, the manager that changes models, and the socket to ask it."""
+"""The miner's models as one part of it: registry, engine, and the manager that changes models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.config import Settings
 from streetvision.control.operations import model_operations
-from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.control.server import Handler
 from streetvision.engine.engine import Engine
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import EngineError, Runner
@@ -23,7 +23,7 @@ from streetvision.rollout.policy import policy_of
 
 
 class ModelRoom:
-    """Open it, serve from `engine`, run `manager.run`; then open the socket last, and close everything in reverse."""
+    """Start it, serve from `engine` and keep `manager.run` running; close first the manager, then the engine."""
 
     def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
         self._settings, self._choice = settings, choice
@@ -55,9 +55,9 @@ class ModelRoom:
         seconds = time.monotonic() - started
         logger.info("model: {} {} is warm after {:.1f} s", choice.start.name, choice.start.version, seconds)
 
-    def control(self) -> ControlServer:
-        """The socket in the state folder by which `streetvision models` asks the manager; not started."""
-        return ControlServer(self._settings.state_dir / SOCKET_NAME, model_operations(self.manager))
+    def operations(self) -> dict[str, Handler]:
+        """What `streetvision models` asks of the manager through the control socket."""
+        return model_operations(self.manager)
 
     def describe(self) -> str:
         """`model 1.2.0, canary 1.3.0 on 10% of the images`, for the status line."""

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 import torch
 
-import streetvision.model_room
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.config import Settings
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
+from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
@@ -61,8 +61,7 @@ class Moody:
 @pytest.fixture
 def moods(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """How each version behaves from now on."""
-    real = streetvision.model_room.open_runner
-    monkeypatch.setattr(streetvision.model_room, "open_runner", lambda *a, **k: Moody(real(*a, **k)))
+    monkeypatch.setattr("streetvision.model_room.open_runner", lambda *a, **k: Moody(open_runner(*a, **k)))
     Moody.moods.clear()
     yield Moody.moods
     Moody.moods.clear()
