@@ -22,6 +22,7 @@ from streetvision.setting_types import (
     parse_endpoints,
     parse_network,
     parse_path,
+    parse_repo,
 )
 from streetvision.subnet import SUBNET
 
@@ -151,6 +152,13 @@ class Settings:
         "`bundled` for the small embedded one. A swap holds over restarts while this stays as it is. Empty: the active "
         "version, else `bundled` on the mock network; a public network wants a choice.",
         str,
+    )
+    model_repo: str = _setting(
+        "",
+        "--model.repo",
+        "MODEL_REPO",
+        "Your public repository on Hugging Face, `owner/name`: `streetvision doctor` looks at its model card.",
+        parse_repo,
     )
     device: str = _setting(
         "auto", "--device", "DEVICE", "`auto`, `cpu`, `cuda` or `cuda:N`; auto takes a GPU where there is one.", str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,10 @@ def parse_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ValueError(f"{text!r} names the home of a user that does not exist") from None
+
+
+def parse_repo(text: str) -> str:
+    """A repository as `owner/name`."""
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is None:
+        raise ValueError(f"{text!r} is not owner/name")
+    return text

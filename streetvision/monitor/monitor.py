@@ -141,6 +141,11 @@ class Monitor:
             register_command=sources.register_command(),
         )
 
+    async def observe_aside(self) -> Observation:
+        """As `observe`, but a disk or GPU that is slow to answer does not hold up the loop."""
+        machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
+        return self.observe(machine)
+
     def diagnose(self) -> Diagnosis:
         """Why the miner earns nothing, or that it earns, as of now."""
         return diagnose(self.observe(), limits=self._limits)
@@ -150,8 +155,7 @@ class Monitor:
         self.history.add_traffic(self.meter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
-        machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
-        seen = self.observe(machine)
+        seen = await self.observe_aside()
         findings = await asyncio.to_thread(judge, seen, self._limits)
         self._heard.findings = findings
         for listener in self._heard.listeners:

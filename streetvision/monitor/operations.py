@@ -1,0 +1,74 @@
+"""What an operator may ask of the running monitor: all that it observes, finds and concludes, as of now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from streetvision import __version__
+from streetvision.control.server import Handler, Progress
+from streetvision.errors import OperatorError
+from streetvision.monitor.diagnosis import diagnose
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.rules import judge
+from streetvision.monitor.thresholds import HOUR
+
+if TYPE_CHECKING:
+    from streetvision.monitor.monitor import Monitor
+
+
+def monitor_operations(
+    monitor: Monitor, about: Callable[[], Mapping[str, Any]] = lambda: {}
+) -> dict[str, Handler]:
+    """The operations by name, for a ControlServer; `about` is what else tells one miner from another."""
+
+    async def findings(arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+        if arguments:
+            raise OperatorError("`findings` takes no arguments")
+        seen = await monitor.observe_aside()
+        return {"miner": {"pid": os.getpid(), "version": __version__, **about()}, **await asyncio.to_thread(told, seen)}
+
+    return {"findings": findings}
+
+
+def told(seen: Observation) -> dict[str, Any]:
+    """Findings, diagnosis and the figures behind them as plain values."""
+    found = judge(seen)
+    return {
+        "observed": observed(seen),
+        "findings": [finding.as_dict() for finding in found],
+        "diagnosis": diagnose(seen, found).as_dict(),
+    }
+
+
+def observed(seen: Observation) -> dict[str, Any]:
+    """The parts of an observation that are small and finite."""
+    hour = seen.traffic.total(seen.now - HOUR, seen.now + 1)
+    age = seen.snapshot_age
+    return {
+        "now": seen.now,
+        "hotkey": seen.hotkey,
+        "endpoint": seen.endpoint,
+        "snapshot_age": age if age is not None and isfinite(age) else None,
+        "chain_failures": seen.chain_failures,
+        "listening_since": seen.traffic.listening_since,
+        "last_request": seen.traffic.last_request,
+        "requests": hour.requests,
+        "answered": hour.answered,
+        **{
+            name: None if value is None else asdict(value)
+            for name, value in (
+                ("latest", seen.latest),
+                ("probe", seen.probe),
+                ("model", seen.model),
+                ("rollout", seen.rollout),
+                ("machine", seen.machine),
+                ("log", seen.log),
+                ("history", seen.history),
+            )
+        },
+    }
