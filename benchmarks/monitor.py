@@ -135,11 +135,11 @@ def main() -> int:
     options = parser.parse_args()
     where = harness.machine()
     costs = cost_rows(options.history_days)
-    harness.report("monitor_cost", "What the monitor's judgement costs", costs, where)
+    harness.report("monitor-cost", "What the monitor's judgement costs", costs, where)
     scenarios = scenario_rows(options.seeds)
-    harness.report("monitor_scenarios", f"Simulated troubles (a tempo is {TEMPO * 12 / 60:g} min)", scenarios, where)
+    harness.report("monitor-scenarios", f"Simulated troubles (a tempo is {TEMPO * 12 / 60:g} min)", scenarios, where)
     healthy = [healthy_row(seed, options.healthy_days) for seed in range(options.seeds)]
-    harness.report("monitor_healthy", "Healthy months: findings of any severity", healthy, where)
+    harness.report("monitor-healthy", "Healthy months: findings of any severity", healthy, where)
     missed = [row for row in scenarios if row["found_of"] != f"{options.seeds}/{options.seeds}"]
     alarms = [row for row in healthy if row["findings"]]
     slow = [row for row in costs if "rule pass" in str(row["what"]) and float(row["ms"] or 0) > GOAL_MS]
