@@ -1,0 +1,235 @@
+"""The shape of a status snapshot: plain JSON values, the same from a running miner and from its files.
+
+Times are Unix seconds, durations seconds, stakes and emissions alpha unless they say TAO. None stands where nobody
+knows: a fresh miner has no history, a stopped one no model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+SCHEMA = 1
+"""Raised when a field changes its meaning or goes; new fields do not count."""
+
+State = Literal["starting", "serving", "degraded", "deregistered", "draining", "stopped"]
+"""`degraded`: it serves, and something on this side costs money now. `stopped`: read from the files of no miner."""
+
+STAGES = ("admission", "body", "decode", "queue", "inference", "reply", "total")
+"""Where an answer's time goes, in order."""
+
+
+class MinerPart(TypedDict):
+    """Which miner this is and what it does."""
+
+    state: State
+    why: str
+    """One sentence when the state is not `serving`; else empty."""
+    version: str
+    """Of streetvision."""
+    pid: int | None
+    started: float | None
+    hotkey: str
+    netuid: int
+    network: str
+    endpoint: str | None
+    """What is published, `ip:port`."""
+    last_request: float | None
+
+
+class ChainPart(TypedDict):
+    """How fresh our view of the chain is."""
+
+    block: int | None
+    age: float | None
+    """Seconds since the metagraph was read."""
+    failures: int
+    """Failed looks in a row."""
+    tempo: int | None
+    epoch: int | None
+    """Block of the last epoch."""
+
+
+class StandingPart(TypedDict):
+    """The newest point of the history. What concerns the own UID is None or 0 while there is none."""
+
+    uid: int | None
+    registered_at: int | None
+    rank: int | None
+    miners: int
+    paid_miners: int
+    incentive: float
+    emission: float
+    """Alpha per tempo."""
+    emission_per_day: float
+    tao_per_day: float | None
+    trust: float
+    consensus: float
+    pruning_score: float
+    stake: float
+    collateral: float | None
+    position: int | None
+    """Place in the order of eviction, 1 is next; None when it cannot be evicted."""
+    queue: int
+    immune_blocks: int
+    """Blocks of immunity left."""
+    burn_share: float
+    validators: int
+    active_validators: int
+    registration_price: float | None
+    """TAO."""
+    recent_registrations: int
+    """In the last day's blocks."""
+
+
+class Track(TypedDict):
+    """One measure over the times of its series; None in an interval that has no point."""
+
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+class StandingSeries(TypedDict):
+    """The history in equal intervals, oldest first."""
+
+    since: float
+    """Start of the first interval."""
+    step: float
+    """Seconds in an interval."""
+    points: int
+    """Snapshots behind it."""
+    rank: Track
+    incentive: Track
+    emission_per_day: Track
+    burn_share: Track
+
+
+class RequestSeries(TypedDict):
+    """Requests in equal intervals, oldest first."""
+
+    since: float
+    step: float
+    answered: list[int]
+    failed: list[int]
+
+
+class Quantiles(TypedDict):
+    """Of one duration over the window, in seconds."""
+
+    p50: float
+    p99: float
+
+
+class Histogram(TypedDict):
+    """Counts between edges: `counts[0]` lies at or below `edges[0]`, the last above `edges[-1]`."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class TrafficPart(TypedDict):
+    """Proven requests of the window (the last hour, or less at high rates)."""
+
+    window: float
+    """Seconds that it spans."""
+    requests: int
+    answered: int
+    failed: dict[str, int]
+    """By reason."""
+    per_minute: float
+    stages: dict[str, Quantiles]
+    """By STAGES, over answers; empty without any."""
+    headroom: dict[Literal["p1", "p50"], float] | None
+    """Seconds to spare before the deadline."""
+    batches: dict[str, int]
+    """Answers by the number of requests that shared their forward pass."""
+    views: dict[str, int]
+    """Answers by the views averaged in them."""
+
+
+class DayPart(TypedDict):
+    """The last 24 hours, from the monitor's counts."""
+
+    requests: int
+    answered: int
+    positive: int
+    """Answers above the threshold."""
+    failed: dict[str, int]
+    rejected: dict[str, int]
+    """Refused before they were proven, by reason; a sample."""
+    scores: list[int]
+    """Answers in equal bins of [0, 1]."""
+    latency: Histogram
+    """Seconds."""
+    headroom: Histogram
+
+
+class ValidatorRow(TypedDict):
+    """One validator over the last day (at high rates the newest requests of it)."""
+
+    uid: int | None
+    hotkey: str
+    stake: float | None
+    """None when the metagraph does not have it as a validator (any more)."""
+    weights_age: int | None
+    """Blocks since it set weights."""
+    requests: int
+    answered: int
+    errors: int
+    latency: float | None
+    """Median of its answers, seconds."""
+    last_seen: float | None
+    score: float | None
+    """Mean P(roadwork) that it was answered."""
+
+
+class ModelsPart(TypedDict):
+    """The manager's own status (rollout/manager.py), as far as it matters here."""
+
+    active: dict[str, Any]
+    standby: dict[str, Any] | None
+    candidate: dict[str, Any] | None
+    """A canary or a shadow: `role`, `version`, `share`, `verdict`, `evidence`."""
+    operation: dict[str, Any] | None
+    stuck: str | None
+    decision: dict[str, Any] | None
+    """The latest."""
+
+
+class LogPart(TypedDict):
+    """Health of the prediction log."""
+
+    rows_written: int
+    images_written: int
+    rows_dropped: int
+    images_dropped: int
+    queued: int
+    stored_bytes: int
+    giving_way: bool
+    degraded: str | None
+
+
+class Status(TypedDict):
+    """Everything at one moment."""
+
+    schema: int
+    taken_at: float
+    miner: MinerPart
+    chain: ChainPart
+    standing: StandingPart | None
+    series: StandingSeries | None
+    requests: RequestSeries | None
+    traffic: TrafficPart
+    day: DayPart
+    validators: list[ValidatorRow]
+    """The largest stake first."""
+    models: ModelsPart | None
+    findings: list[dict[str, Any]]
+    """As Finding.as_dict, the gravest first."""
+    diagnosis: dict[str, Any] | None
+    """As Diagnosis.as_dict."""
+    log: LogPart | None
+    machine: dict[str, Any]
+    """As MachineView."""
+    history: dict[str, Any] | None
+    """As StoreView."""
