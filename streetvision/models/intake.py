@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,6 @@ WEIGHTS_LIMIT_BYTES = 64 << 30
 """A ViT-7B in float32 is 27 GB."""
 EXTRAS = ("model_card.json", "README.md", "LICENSE")
 COPIED = (CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, *EXTRAS)
-MAX_DEPTH = 3
-"""Folders below a model's own: the members of an ensemble."""
-MAX_FILES = 200
 _CHUNK = 8 << 20
 
 
@@ -193,19 +190,26 @@ def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> 
 
 def copy_extras(source: Path, target: Path) -> None:
     """Copy what a model's folder says for people, to stand beside a converted model."""
-    for path, _ in _model_files(source.resolve(), names=EXTRAS):
-        if path.parent == source.resolve():
-            for _ in _copy(path, target / path.name):
-                pass
+    root = source.resolve()
+    for path, _ in _files_in(root, root, EXTRAS):
+        for _ in _copy(path, target / path.name):
+            pass
 
 
-def _model_files(root: Path, *, names: Collection[str] = COPIED) -> Iterator[tuple[Path, int]]:
-    """The model's files and sizes; a link that leaves the folder, a pipe or an absurd size is refused."""
-    found = 0
-    for path in sorted(root.rglob("*")):
-        if path.name not in names or len(path.relative_to(root).parts) > MAX_DEPTH:
+def _model_files(root: Path) -> Iterator[tuple[Path, int]]:
+    """The model's files and sizes: the folder's own, and those of the members inside an ensemble."""
+    yield from _files_in(root, root, COPIED)
+    if is_ensemble(root):
+        inside = dict.fromkeys(member.folder for member in read_ensemble(root).members if member.folder)
+        for folder in inside:
+            yield from _files_in(root, root / folder, (CONFIG_FILE, WEIGHTS_FILE))
+
+
+def _files_in(root: Path, folder: Path, names: Iterable[str]) -> Iterator[tuple[Path, int]]:
+    """Those of the names that are there; a link that leaves `root`, a pipe or an absurd size is refused."""
+    for path in (folder / name for name in names):
+        if not path.exists() and not path.is_symlink():
             continue
-        found += 1
         if not path.resolve().is_relative_to(root):
             raise CheckpointError(
                 f"{path} is a link that leaves its folder; copy the folder with `cp -rL` and add that."
@@ -213,8 +217,8 @@ def _model_files(root: Path, *, names: Collection[str] = COPIED) -> Iterator[tup
         if not path.is_file():
             raise CheckpointError(f"{path} is not a regular file.")
         size, limit = path.stat().st_size, WEIGHTS_LIMIT_BYTES if path.name == WEIGHTS_FILE else SMALL_LIMIT_BYTES
-        if size > limit or found > MAX_FILES:
-            raise CheckpointError(f"{path} is too large or one of too many files for a model ({size} bytes).")
+        if size > limit:
+            raise CheckpointError(f"{path} is too large for its part in a model ({size} bytes).")
         yield path, size
 
 

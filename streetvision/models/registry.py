@@ -11,7 +11,8 @@ A version's folder appears by one rename when everything in it is checked and fl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +20,14 @@ from pathlib import Path
 from streetvision.errors import OperatorError
 from streetvision.models.config import CheckpointError
 from streetvision.models.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
-from streetvision.models.ensemble import Resolve, is_ensemble, read_ensemble
-from streetvision.models.folder import bundled_checkpoint, read_config
-from streetvision.models.intake import Findings, Progress, copy_model, describe, examine, metrics_in, no_progress
+from streetvision.models.ensemble import Resolve
+from streetvision.models.intake import Findings, Progress, copy_model, describe, examine, no_progress
+from streetvision.models.listing import bundled_version, changes, differences, listed, uses
 from streetvision.models.pointer import Step, last_good, read_steps, write_steps
 from streetvision.models.versions import (
     BUNDLED,
     ENTRY_FILE,
     Entry,
-    EntryError,
     ModelVersion,
     content_hash,
     hash_files,
@@ -67,15 +67,15 @@ class Registry:
         """All versions by semantic version, the bundled one first; a damaged one is listed as not servable."""
         found = [path for path in self._versions.iterdir() if path.is_dir()] if self._versions.is_dir() else []
         named = sorted((path for path in found if is_version(path.name)), key=lambda path: version_order(path.name))
-        return (_bundled(), *(_listed(path) for path in named))
+        return (bundled_version(), *(listed(path) for path in named))
 
     def get(self, version: str) -> ModelVersion:
         """The version of that name; OperatorError that says which ones there are."""
         if version == BUNDLED:
-            return _bundled()
+            return bundled_version()
         folder = self._versions / version
         if is_version(version) and folder.is_dir():
-            return _listed(folder)
+            return listed(folder)
         there = ", ".join(item.version for item in self.versions())
         raise OperatorError(f"There is no model version {version!r} in {self.folder}; there are: {there}.")
 
@@ -86,7 +86,7 @@ class Registry:
             raise OperatorError(f"Model version {version} may not serve: {found.why_not}.")
         if version != BUNDLED:
             with sentences(f"Reading model version {version}"):
-                changed = _changed(read_entry(found.folder), hash_files(found.folder))
+                changed = changes(read_entry(found.folder), hash_files(found.folder))
             if changed:
                 raise OperatorError(
                     f"Model version {version} is damaged ({changed[0]}): remove it with `streetvision models rm "
@@ -117,7 +117,8 @@ class Registry:
             target = place / "model"
             target.mkdir()
             fill(target)
-            entry = self._checked(target, source, version, progress)
+            with _named(target, source):
+                entry = self._checked(target, source, version, progress)
             progress("storing", 0, 0)
             sync_tree(target)
             with exclusive(self.folder):
@@ -138,7 +139,7 @@ class Registry:
                     f"Model version {version} is the last good one, which a rollback brings back: "
                     "it can go after another swap."
                 )
-            users = [item.version for item in self.versions() if _uses(item, version)]
+            users = [item.version for item in self.versions() if uses(item, version)]
             if users:
                 raise OperatorError(
                     f"Model version {version} is a member of the ensemble {users[0]}: remove that first."
@@ -150,7 +151,7 @@ class Registry:
         found = self.get(version)
         try:
             with sentences(f"Reading model version {version}"):
-                problems = [] if version == BUNDLED else _differences(found.folder)
+                problems = [] if version == BUNDLED else differences(found.folder)
                 findings = self._examine(found.folder, self._folder_of, progress)
             if findings.why_not is not None and found.servable:
                 problems.append(f"It may not serve: {findings.why_not}.")
@@ -224,7 +225,7 @@ class Registry:
         """Rename into place, unless this version is there already."""
         home = self._versions / entry.version
         if home.exists():
-            there = _listed(home)
+            there = listed(home)
             if there.sha256 == entry.sha256:
                 return there
             raise OperatorError(
@@ -237,62 +238,14 @@ class Registry:
         return entry.at(home)
 
 
+@contextmanager
+def _named(place: Path, source: str) -> Iterator[None]:
+    """Let a sentence name the source that the operator knows, not the place where it is looked at."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(str(place), source)) from error
+
+
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _bundled() -> ModelVersion:
-    folder = bundled_checkpoint()
-    config = read_config(folder)
-    return ModelVersion(
-        BUNDLED,
-        config.name,
-        folder,
-        config.sha256,
-        "the package",
-        "",
-        True,
-        None,
-        config.created,
-        metrics_in(config.card),
-        config.card,
-    )
-
-
-def _listed(folder: Path) -> ModelVersion:
-    """A version as it is listed: a damaged one too, so that it can be seen and removed."""
-    try:
-        return read_entry(folder).at(folder)
-    except EntryError as error:
-        return ModelVersion(folder.name, folder.name, folder, "", "unknown", "", False, str(error).rstrip("."), "")
-
-
-def _uses(ensemble: ModelVersion, version: str) -> bool:
-    """Whether the ensemble names that version; a damaged ensemble uses nothing."""
-    try:
-        described = is_ensemble(ensemble.folder) and read_ensemble(ensemble.folder)
-    except CheckpointError:
-        return False
-    return described is not False and any(member.version == version for member in described.members)
-
-
-def _differences(folder: Path) -> list[str]:
-    entry = read_entry(folder)
-    files = hash_files(folder)
-    problems = [f"{sentence}." for sentence in _changed(entry, files)]
-    if content_hash(entry.files) != entry.sha256:
-        problems.append(f"The content hash in {ENTRY_FILE} does not belong to its list of files.")
-    return problems
-
-
-def _changed(entry: Entry, files: dict[str, str]) -> list[str]:
-    names = sorted(set(entry.files) | set(files))
-    return [
-        f"{name} is missing"
-        if name not in files
-        else f"{name} was not there when the model was added"
-        if name not in entry.files
-        else f"{name} has changed since the model was added"
-        for name in names
-        if files.get(name) != entry.files.get(name)
-    ]

@@ -237,8 +237,9 @@ def test_poisoned_weights_are_refused_by_name(registry: Registry, make: Make) ->
     for poisoned, sentence in cases:
         replace_weights(folder, poisoned)
         with pytest.raises(CheckpointError, match=sentence) as caught:
-            full.add_folder(folder, source="x")
+            full.add_folder(folder, source="the source")
         assert "\n" not in str(caught.value)
+        assert STAGING not in str(caught.value)
     whole(registry)
 
 
@@ -337,3 +338,10 @@ def test_progress_may_be_interrupted(registry: Registry, make: Make) -> None:
         registry.add_folder(make(), source="x", progress=interrupt)
     whole(registry)
     no_progress("done", 0, 0)
+
+
+def test_other_checkpoints_below_a_folder_are_not_copied(registry: Registry, make: Make) -> None:
+    source = make()
+    shutil.copytree(make("0.1.0"), source / "step-100")
+    folder = registry.add_folder(source, source="x").folder
+    assert not [path for path in folder.iterdir() if path.is_dir()]
