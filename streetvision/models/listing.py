@@ -47,13 +47,14 @@ def listed(folder: Path) -> ModelVersion:
         return ModelVersion(folder.name, folder.name, folder, "", "unknown", "", False, str(error).rstrip("."), "")
 
 
-def uses(ensemble: ModelVersion, version: str) -> bool:
-    """Whether the ensemble names that version; a damaged ensemble uses nothing."""
+def member_versions(item: ModelVersion) -> tuple[str, ...]:
+    """The versions that an ensemble names; none for a checkpoint, or for an ensemble that cannot be read."""
+    if not is_ensemble(item.folder):
+        return ()
     try:
-        described = is_ensemble(ensemble.folder) and read_ensemble(ensemble.folder)
+        return tuple(member.version for member in read_ensemble(item.folder).members if member.version)
     except CheckpointError:
-        return False
-    return described is not False and any(member.version == version for member in described.members)
+        return ()
 
 
 def differences(folder: Path) -> list[str]:

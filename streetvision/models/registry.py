@@ -22,7 +22,7 @@ from streetvision.models.config import CheckpointError
 from streetvision.models.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.models.ensemble import Resolve
 from streetvision.models.intake import Findings, Progress, copy_model, describe, examine, no_progress
-from streetvision.models.listing import bundled_version, changes, differences, listed, uses
+from streetvision.models.listing import bundled_version, changes, differences, listed, member_versions
 from streetvision.models.pointer import Step, last_good, read_steps, write_steps
 from streetvision.models.versions import (
     BUNDLED,
@@ -80,7 +80,10 @@ class Registry:
         raise OperatorError(f"There is no model version {version!r} in {self.folder}; there are: {there}.")
 
     def servable(self, version: str) -> ModelVersion:
-        """The version, if it may serve and its files have the hashes they were added with; OperatorError otherwise."""
+        """The version, if it may serve and its files have the hashes they were added with; OperatorError otherwise.
+
+        Versions that an ensemble names are held to the same.
+        """
         found = self.get(version)
         if not found.servable:
             raise OperatorError(f"Model version {version} may not serve: {found.why_not}.")
@@ -92,6 +95,8 @@ class Registry:
                     f"Model version {version} is damaged ({changed[0]}): remove it with `streetvision models rm "
                     f"{version}` and add it again."
                 )
+        for member in member_versions(found):
+            self.servable(member)
         return found
 
     def add_folder(
@@ -139,7 +144,7 @@ class Registry:
                     f"Model version {version} is the last good one, which a rollback brings back: "
                     "it can go after another swap."
                 )
-            users = [item.version for item in self.versions() if uses(item, version)]
+            users = [item.version for item in self.versions() if version in member_versions(item)]
             if users:
                 raise OperatorError(
                     f"Model version {version} is a member of the ensemble {users[0]}: remove that first."

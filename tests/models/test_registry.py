@@ -289,6 +289,11 @@ def test_an_ensemble_holds_its_members(registry: Registry, make: Make, tmp_path:
     )
     with pytest.raises(OperatorError, match=r"a member of the ensemble 3\.0\.0"):
         registry.remove("1.0.0")
+    assert registry.servable("3.0.0").kind == "ensemble"
+    whole = (one.folder / "model.json").read_text()
+    (one.folder / "model.json").write_text(whole.replace('"temperature": 1.0', '"temperature": 2.0'))
+    with pytest.raises(OperatorError, match=r"1\.0\.0 is damaged \(model\.json has changed"):
+        registry.servable("3.0.0")
     registry.remove("3.0.0")
     registry.remove("1.0.0")
     with pytest.raises(OperatorError, match=r"no model version '1\.0\.0'"):
