@@ -10,6 +10,7 @@ import typer
 from streetvision import __version__
 from streetvision.cli import (
     demo,
+    doctor,
     log,
     mine,
     models,
@@ -30,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("demo")(demo.demo)
+app.command("doctor", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(doctor.doctor)
 app.command("predict")(predict.predict)
 app.add_typer(log.app, name="log")
 app.add_typer(mine.app, name="mine")

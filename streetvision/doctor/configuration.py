@@ -1,0 +1,62 @@
+"""Checks of the settings: readable, known, private, and those that the running miner has too."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from streetvision.config import Settings
+from streetvision.doctor.check import Check, ok, warning
+from streetvision.doctor.live import Live
+from streetvision.doctor.secrecy import is_secret
+from streetvision.settings_io import ENV_FILE_VARIABLE, build_parser, load_settings, setting_fields
+
+SAME = "Give the doctor the miner's own flags or MINER_ENV, or restart the miner to use these settings."
+
+
+def read_settings(
+    arguments: Sequence[str], environ: Mapping[str, str], cwd: Path
+) -> tuple[Settings, Path | None, list[str]]:
+    """The settings, the file they come from, and what is wrong with names in it; ConfigError for a wrong value."""
+    sentences: list[str] = []
+    settings = load_settings(arguments, environ, cwd=cwd, warn=sentences.append)
+    named = build_parser().parse_args(list(arguments)).env_file or environ.get(ENV_FILE_VARIABLE)
+    file = Path(named).expanduser() if named else cwd / "miner.env"
+    return settings, file if file.is_file() else None, sentences
+
+
+def check_settings(settings: Settings, file: Path | None, sentences: Sequence[str], live: Live | None) -> Check:
+    """Where the settings come from, and whether anything is odd about them. No value is shown that may be a secret."""
+    where = str(file) if file is not None else "no miner.env here; flags, environment and defaults"
+    evidence = f"{where}; netuid {settings.netuid} on {place(settings)}"
+    if sentences:
+        return warning("settings", f"{evidence}; {'; '.join(sentences)}", "Correct or remove these lines.")
+    other = differences(settings, live)
+    if other:
+        return warning("settings", f"{evidence}; the running miner has {', '.join(other)}", SAME)
+    if file is not None and _exposed(settings, file):
+        return warning("settings", f"{file} holds secrets and others may read it", f"chmod 600 {file}")
+    return ok("settings", evidence)
+
+
+def place(settings: Settings) -> str:
+    """The network, for people."""
+    return ", ".join(settings.endpoints) or settings.subtensor_network
+
+
+def differences(settings: Settings, live: Live | None) -> list[str]:
+    """What the running miner has otherwise, as `port 9000`."""
+    if live is None:
+        return []
+    ours = {"netuid": settings.netuid, "network": place(settings), "port": settings.axon_port or None}
+    return [
+        f"{name} {live.miner[name]}"
+        for name, value in ours.items()
+        if value is not None and live.miner.get(name) not in (None, value)
+    ]
+
+
+def _exposed(settings: Settings, file: Path) -> bool:
+    holds = any(is_secret(item) and getattr(settings, item.name) for item in setting_fields())
+    return holds and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))

@@ -1,0 +1,238 @@
+"""The whole examination: every check, bounded in time and side by side, in the order in which to read them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streetvision import __version__
+from streetvision.chain.wallets import MinerWallet
+from streetvision.config import Settings
+from streetvision.doctor.bounds import bounded, from_error, in_thread
+from streetvision.doctor.check import Check, Mark, gravest, of_finding, skipped
+from streetvision.doctor.configuration import check_settings
+from streetvision.doctor.installation import (
+    check_compiler,
+    check_gpu,
+    check_mining_extra,
+    check_versions,
+    driver_version,
+    look_at_gpu,
+)
+from streetvision.doctor.keys import check_coldkey, check_hotkey
+from streetvision.doctor.live import Live, ask, check_miner
+from streetvision.doctor.models import check_card, check_model
+from streetvision.doctor.network import OpenChain, Try, open_chain
+from streetvision.doctor.standing import Standing, standing_live, standing_offline
+from streetvision.doctor.stores import (
+    MONITOR_FOLDER,
+    check_history,
+    check_live_store,
+    check_log,
+    check_memory,
+    check_space,
+    check_state,
+)
+from streetvision.errors import OperatorError
+from streetvision.models.hub_client import Hub
+from streetvision.models.versions import ModelVersion
+from streetvision.monitor.finding import Finding
+from streetvision.monitor.machine import read_machine
+from streetvision.monitor.probe import probe_endpoint
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Installation": ("settings", "versions", "device", "compiler", "mining"),
+    "Keys": ("hotkey", "coldkey"),
+    "Chain": ("chain", "registered", "endpoint", "port", "reachable", "clock"),
+    "Model": ("model", "card"),
+    "Machine": ("miner", "state", "disk", "memory", "log", "history"),
+}
+"""What is checked, in the order of reading; every name appears in every report."""
+
+COVERED: Mapping[str, tuple[str, ...]] = {
+    "chain": ("metagraph_stale",),
+    "registered": ("deregistered", "deregistration_risk"),
+    "endpoint": ("endpoint_differs",),
+    "reachable": ("endpoint_unreachable",),
+    "clock": ("clock_skew",),
+    "model": ("model_old", "model_rolled_back"),
+    "card": ("card_foreign",),
+    "device": ("gpu_pressure",),
+    "disk": ("disk_low",),
+    "memory": ("memory_low",),
+    "log": ("log_degraded",),
+    "history": ("history_degraded",),
+}
+"""Rules that have the last word on a check; findings of all others stand for themselves."""
+
+QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
+_GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found."""
+
+    checks: tuple[Check, ...]
+    """In the order of SECTIONS, then one for each finding that no check covers."""
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    """`cause`, `title`, `evidence`, `remedy`, `ruled_out`; empty when the settings could not be read."""
+
+    def without_secrets(self, scrub: Callable[[str], str]) -> Report:
+        """The same, every text passed through `scrub`."""
+        checks = tuple(Check(c.name, c.mark, scrub(c.evidence), scrub(c.remedy)) for c in self.checks)
+        return Report(checks, {name: _scrubbed(value, scrub) for name, value in self.diagnosis.items()})
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything must be put right."""
+        return any(check.mark is Mark.FAILURE for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "ok": not self.failed,
+            "version": __version__,
+            "checks": [check.as_dict() for check in self.checks],
+            "why_not_earning": dict(self.diagnosis),
+        }
+
+
+def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {name: _scrubbed(inner, scrub) for name, inner in value.items()}
+    return [_scrubbed(inner, scrub) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True)
+class Tools:
+    """How the doctor reaches the world; tests bring their own."""
+
+    opening: OpenChain = open_chain
+    try_it: Try = probe_endpoint
+    hub: Hub | None = None
+    ask: Callable[[Path], Live] = ask
+    look_at_gpu: Callable[[], Mapping[str, Any] | str] = look_at_gpu
+    driver: Callable[[], str | None] = driver_version
+    now: Callable[[], float] = time.time
+
+
+async def examine(
+    settings: Settings,
+    file: Path | None,
+    sentences: list[str],
+    tools: Tools = Tools(),
+) -> Report:
+    """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
+    live, error = await _ask(settings, tools)
+    wallet, hotkey = await _open(settings)
+    standing, *groups = await asyncio.gather(
+        _standing(settings, live, wallet, tools),
+        _installed(settings, tools),
+        _model(settings, wallet, tools),
+        _kept(settings, live, wallet, tools),
+    )
+    assert isinstance(standing, Standing)  # noqa: S101 - gather's types are lost
+    known = [check_settings(settings, file, sentences, live), hotkey, check_coldkey(settings)]
+    known += [check_miner(settings.state_dir, live, error), *standing.checks]
+    known += [check for group in groups if isinstance(group, tuple) for check in group]
+    return Report(arranged(known, standing.findings), standing.diagnosis)
+
+
+async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorError | None]:
+    try:
+        return await asyncio.wait_for(in_thread(lambda: tools.ask(settings.state_dir)), QUICK_S), None
+    except TimeoutError:
+        return None, OperatorError("the miner does not answer: read its log, and restart it")
+    except OperatorError as error:
+        return None, error
+
+
+async def _open(settings: Settings) -> tuple[MinerWallet | None, Check]:
+    found: list[MinerWallet] = []
+
+    def work() -> Check:
+        check, wallet = check_hotkey(settings)
+        found.append(wallet)
+        return check
+
+    check = await bounded("hotkey", QUICK_S, in_thread(work))
+    return (found[0] if found else None), check
+
+
+async def _standing(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> Standing:
+    if live is not None:
+        return await standing_live(settings, live, tools.try_it)
+    return await standing_offline(settings, wallet, opening=tools.opening, try_it=tools.try_it, now=tools.now)
+
+
+async def _installed(settings: Settings, tools: Tools) -> tuple[Check, ...]:
+    on_gpu: list[bool] = []
+
+    def device() -> Check:
+        seen = tools.look_at_gpu()
+        on_gpu.append(not isinstance(seen, str) and bool(seen["available"]) and settings.device != "cpu")
+        return check_gpu(settings, seen, tools.driver())
+
+    versions, mining, gpu = await asyncio.gather(
+        bounded("versions", QUICK_S, in_thread(check_versions)),
+        bounded("mining", QUICK_S, in_thread(check_mining_extra)),
+        bounded("device", SLOW_S, in_thread(device)),
+    )
+    compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(settings, any(on_gpu))))
+    return versions, mining, gpu, compiler
+
+
+async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
+    found: list[ModelVersion | None] = []
+    hotkey = None if wallet is None else wallet.ss58_address
+
+    def model() -> Check:
+        check, version = check_model(settings)
+        found.append(version)
+        return check
+
+    checked = await bounded("model", SLOW_S, in_thread(model))
+    version = found[0] if found else None
+    return checked, await bounded("card", DISK_S, in_thread(lambda: check_card(settings, version, hotkey, tools.hub)))
+
+
+async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
+    hotkey = None if wallet is None else wallet.ss58_address
+    folder = settings.state_dir / MONITOR_FOLDER
+    if live is not None:
+        log, history = (check_live_store(name, live.observed[name]) for name in ("log", "history"))
+    else:
+        log, history = await asyncio.gather(
+            bounded("log", DISK_S, in_thread(lambda: check_log(settings, tools.now()))),
+            bounded("history", DISK_S, in_thread(lambda: check_history(settings, hotkey))),
+        )
+
+    def state() -> tuple[Check, ...]:
+        machine = read_machine(folder)
+        space = check_space(settings.state_dir, machine.disk_free, machine.disk_total)
+        return check_state(settings), space, check_memory(machine.memory_available, machine.memory_total)
+
+    try:
+        return *await asyncio.wait_for(in_thread(state), QUICK_S), log, history
+    except TimeoutError:
+        why = OperatorError(f"the disk of {settings.state_dir} does not answer: check the mount and the disk (dmesg)")
+        return from_error("state", why), log, history
+
+
+def arranged(checks: list[Check], findings: tuple[Finding, ...]) -> tuple[Check, ...]:
+    """In the order of reading, with the rules' word where it is graver, then what the rules alone know."""
+    known = {check.name: check for check in checks}
+    covered = {code for codes in COVERED.values() for code in codes}
+    ordered = []
+    for name in (name for names in SECTIONS.values() for name in names):
+        check = known.get(name, skipped(name, "not checked"))
+        ruled = gravest(name, findings, COVERED.get(name, ()))
+        ordered.append(ruled if ruled is not None and _GRAVITY[ruled.mark] >= _GRAVITY[check.mark] else check)
+    return (*ordered, *(of_finding(found.code, found) for found in findings if found.code not in covered))

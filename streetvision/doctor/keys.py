@@ -1,0 +1,53 @@
+"""Checks of the keys on this machine: the hotkey must be here, the coldkey need not and should not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from streetvision.chain.wallets import MinerWallet
+from streetvision.config import Settings
+from streetvision.doctor.check import Check, ok, skipped, warning
+from streetvision.parts import open_wallet
+
+
+def check_hotkey(settings: Settings) -> tuple[Check, MinerWallet]:
+    """The hotkey can sign; OperatorError that says what to do when it cannot."""
+    wallet = open_wallet(settings)
+    if wallet.is_development:
+        return ok("hotkey", f"{wallet.ss58_address}, the development key {wallet.name} of the mock network"), wallet
+    file = wallet_folder(settings) / "hotkeys" / wallet.hotkey_name
+    evidence = f"{wallet.ss58_address} signs, from {file}"
+    if _others_may_read(file):
+        return warning("hotkey", f"{evidence}, which other users may read", f"chmod 600 {file}"), wallet
+    return ok("hotkey", evidence), wallet
+
+
+def wallet_folder(settings: Settings) -> Path:
+    """The folder of the chosen wallet."""
+    return settings.wallet_path / (settings.wallet_name or "default")
+
+
+def check_coldkey(settings: Settings) -> Check:
+    """Mining needs no coldkey: one that lies on a machine with an open port can be stolen with it."""
+    if settings.is_mock and not settings.wallet_name:
+        return skipped("coldkey", "the mock network has keys of its own")
+    file = wallet_folder(settings) / "coldkey"
+    if not os.path.lexists(file):
+        return ok("coldkey", "not on this machine, where nothing needs it")
+    if settings.register:
+        return warning(
+            "coldkey",
+            f"{file} is here for --register {settings.register}",
+            "Drop --register once the hotkey has its UID, and move the coldkey to another machine.",
+        )
+    remedy = f"Mining needs the hotkey alone: move {file} to another machine, and keep its mnemonic offline."
+    return warning("coldkey", f"{file} is on this machine", remedy)
+
+
+def _others_may_read(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:
+        return False

@@ -1,0 +1,83 @@
+"""What a running miner says of itself, through its control socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streetvision import __version__
+from streetvision.control.client import call
+from streetvision.control.server import SOCKET_NAME
+from streetvision.doctor.bounds import parted
+from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.errors import OperatorError
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.state_folder import WORK
+
+OPERATION = "findings"
+SILENCE_S = 8.0
+START = "Start it: python neurons/miner.py, pm2 start, or systemctl start streetvision (docs/running.md)."
+
+
+@dataclass(frozen=True)
+class Live:
+    """A miner that runs in the state folder, and all that it observes."""
+
+    miner: Mapping[str, Any]
+    """`pid`, `version`, and where it serves: `port`, `netuid`, `network`."""
+    observed: Mapping[str, Any]
+    """See monitor/operations.py."""
+    findings: tuple[Finding, ...]
+    diagnosis: Mapping[str, Any]
+
+
+def ask(state_dir: Path) -> Live:
+    """The running miner's answer; OperatorError when there is none, or one of another version."""
+    answer = call(state_dir / SOCKET_NAME, OPERATION, silence_s=SILENCE_S)
+    try:
+        found = tuple(_finding(fields) for fields in answer["findings"])
+        return Live(answer["miner"], answer["observed"], found, answer["diagnosis"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise OperatorError("the miner is of another version than this command: restart the miner") from error
+
+
+def _finding(fields: Mapping[str, Any]) -> Finding:
+    severity = {level.label: level for level in Severity}[fields["severity"]]
+    texts = (str(fields["title"]), tuple(map(str, fields["evidence"])), str(fields["remedy"]))
+    return Finding(str(fields["code"]), severity, *texts, fields["since"], str(fields["subject"]))
+
+
+def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None) -> Check:
+    """Whether a miner runs here, starts, or is of another version."""
+    if live is not None:
+        pid, version = live.miner.get("pid"), live.miner.get("version")
+        evidence = f"process {pid}, version {version}, state folder {state_dir}"
+        if version != __version__:
+            return warning(
+                "miner", f"{evidence}; installed is {__version__}", "Restart the miner to use what is installed."
+            )
+        return ok("miner", evidence)
+    if lock_holder(state_dir / f"{WORK}.lock") is None:
+        return skipped("miner", f"no miner runs with the state folder {state_dir}", START)
+    if not (state_dir / SOCKET_NAME).exists():
+        remedy = "Wait until its log says `ready`; compiling a model takes minutes the first time."
+        return warning("miner", f"a miner is starting in {state_dir}", remedy)
+    wrong, remedy = parted(str(error))
+    return failure("miner", wrong, remedy or "Read the miner's log; restart it.")
+
+
+def lock_holder(lock: Path, table: Path = Path("/proc/locks")) -> int | None:
+    """The process that holds this file's lock, found without touching the lock; None when nobody does."""
+    try:
+        inode, lines = lock.stat(), table.read_text().splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(inode.st_dev):02x}:{os.minor(inode.st_dev):02x}:{inode.st_ino}"
+    for line in lines:
+        fields = line.split()
+        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place:
+            return int(fields[4])
+    return None

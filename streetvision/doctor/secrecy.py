@@ -1,0 +1,70 @@
+"""Takes secrets out of everything that the doctor shows: reports are pasted into public channels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field
+from typing import Any
+from urllib.parse import urlsplit
+
+from streetvision.config import Settings
+from streetvision.settings_io import setting_fields
+
+HIDDEN = "[hidden]"
+_VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGNORECASE)
+_NAMES = re.compile(r"url|token|webhook|secret|discord|slack|telegram|ping|password")
+_ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>,;()]+")
+_SHORTEST = 4
+"""A shorter value is no secret, and would be found in every word."""
+
+
+def scrubber(settings: Settings | None, environ: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that hides secret values and whatever of an address is more than its host and port."""
+    secrets = sorted(set(_secrets(settings, environ)), key=len, reverse=True)
+
+    def scrub(text: str) -> str:
+        text = _ADDRESS.sub(_bare, text)
+        for secret in secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    return scrub
+
+
+def _secrets(settings: Settings | None, environ: Mapping[str, str]) -> Iterable[str]:
+    for name, value in environ.items():
+        if _VARIABLES.search(name) and len(value) >= _SHORTEST and not name.endswith("_FILE"):
+            yield value
+    if settings is None:
+        return
+    for item in setting_fields():
+        value = getattr(settings, item.name)
+        if isinstance(value, str) and len(value) >= _SHORTEST and is_secret(item):
+            yield value
+    for endpoint in (*settings.endpoints, settings.subtensor_network):
+        yield from (part for part in _private(endpoint) if len(part) >= _SHORTEST)
+
+
+def is_secret(item: Field[Any]) -> bool:
+    """Whether a setting may hold a key: an address to post to, a token."""
+    return bool(item.metadata.get("secret")) or _NAMES.search(item.name) is not None
+
+
+def _private(address: str) -> tuple[str, ...]:
+    if "://" not in address:
+        return ()
+    parts = urlsplit(address)
+    return (parts.query, parts.password or "", parts.path.strip("/"))
+
+
+def _bare(found: re.Match[str]) -> str:
+    """An address without user, path and query, any of which may hold a key; a plain one stays as it is."""
+    address = found.group()
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return HIDDEN
+    if not (parts.query or parts.username or parts.password or parts.path.strip("/")):
+        return address
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/..."

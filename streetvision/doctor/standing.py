@@ -1,0 +1,229 @@
+"""The chain's part of the examination: from the running miner's own view, or read for the occasion without one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.wallets import MinerWallet
+from streetvision.config import Settings
+from streetvision.doctor.bounds import bounded, from_error
+from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.doctor.clock import check_clock
+from streetvision.doctor.live import START, Live
+from streetvision.doctor.network import (
+    OpenChain,
+    Try,
+    check_endpoint,
+    check_port_free,
+    check_port_served,
+    check_reachable,
+    open_chain,
+    reachable,
+    read_chain,
+)
+from streetvision.doctor.stores import MONITOR_FOLDER
+from streetvision.endpoint import external_endpoint
+from streetvision.errors import OperatorError
+from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
+from streetvision.monitor.finding import Finding
+from streetvision.monitor.observation import Observation, Probe
+from streetvision.monitor.offline import observe_offline
+from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.rules import judge
+from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.wording import duration, plural
+from streetvision.registering import command_for
+
+CHAIN_S = 40.0
+PORT_S = 15.0
+_NETWORKED = ("chain", "registered", "endpoint", "clock")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Checks that need the chain or the running miner, what the rules found, and why nothing is earned."""
+
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
+    diagnosis: Mapping[str, Any]
+
+
+async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> Standing:
+    """From what the running miner observes."""
+    seen = live.observed
+    latest = seen["latest"]
+    port = int(live.miner.get("port") or settings.axon_port)
+    served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
+    checks = (
+        _live_chain(seen),
+        _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
+        _live_endpoint(seen),
+        served,
+        _live_reach(seen),
+        check_clock(None if latest is None else latest["clock_offset"]),
+    )
+    return Standing(checks, live.findings, live.diagnosis)
+
+
+def _live_chain(seen: Mapping[str, Any]) -> Check:
+    latest, age = seen["latest"], seen["snapshot_age"]
+    if latest is None or age is None:
+        return failure("chain", "the running miner has not read the metagraph yet", "Read `chain:` lines in its log.")
+    return ok("chain", f"block {latest['block']}, read by the running miner {duration(age)} ago")
+
+
+def _registered(uid: int | None, hotkey: str, latest: Mapping[str, Any] | None) -> Check:
+    if latest is None:
+        return skipped("registered", "the chain was not read")
+    if uid is None:
+        return failure("registered", f"{hotkey} has no UID", "Register: streetvision register (docs/running.md).")
+    rank = "no rank yet" if latest["rank"] is None else f"rank {latest['rank']} of {latest['miners']}"
+    place = latest["position"]
+    queue = "cannot be evicted now" if place is None else f"place {place} of {latest['queue']} in the order of eviction"
+    return ok("registered", f"UID {uid}, {rank}, incentive {latest['incentive']:.4g}, {queue}")
+
+
+def _live_endpoint(seen: Mapping[str, Any]) -> Check:
+    latest, ours = seen["latest"], seen["endpoint"]
+    if latest is None or ours is None:
+        return skipped("endpoint", "not known to the running miner yet")
+    if latest["axon"] != ours:
+        shown = latest["axon"] or "no endpoint"
+        return warning("endpoint", f"the chain shows {shown}, the miner has {ours}",
+                       "Wait 10 minutes for publishing; `endpoint:` lines in the log say more.")  # fmt: skip
+    return ok("endpoint", f"the chain shows {ours}, which is ours")
+
+
+def _live_reach(seen: Mapping[str, Any]) -> Check:
+    last, probe = seen["last_request"], seen["probe"]
+    if last is not None and seen["now"] - last < THRESHOLDS.proof_of_reach_s:
+        return ok("reachable", f"a validator's request arrived {duration(seen['now'] - last)} ago")
+    if probe is None:
+        return skipped("reachable", "no request yet, and the miner has not tried its address yet")
+    return reachable(Probe(**probe))
+
+
+async def standing_offline(
+    settings: Settings,
+    wallet: MinerWallet | None,
+    *,
+    opening: OpenChain = open_chain,
+    try_it: Try = probe_endpoint,
+    now: Callable[[], float] = time.time,
+) -> Standing:
+    """Without a running miner: the chain is read now, and the port is tried."""
+    if settings.is_mock:
+        why = "the mock network lives inside the miner, and none runs"
+        port = await _port_checks(settings, try_it)
+        return Standing((*(skipped(name, why) for name in _NETWORKED), *port), (), _not_running("").as_dict())
+    (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), _port_checks(settings, try_it))
+    if snapshot is None or wallet is None:
+        blind = (
+            error,
+            *(skipped(name, _blind(wallet)) for name in ("registered", "endpoint")),
+            check_clock(_offset(snapshot)),
+        )
+        return Standing((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
+    seen = _observation(settings, wallet, snapshot, now())
+    own = seen.points[-1]
+    served = None if own.axon is None else await try_it(own.axon)
+    checks = (
+        error,
+        _registered_offline(own, wallet, seen),
+        _offline_endpoint(settings, own),
+        check_clock(own.clock_offset),
+    )
+    return Standing((*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own).as_dict())
+
+
+async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSnapshot | None, Check]:
+    try:
+        snapshot = await asyncio.wait_for(read_chain(settings, opening), CHAIN_S)
+    except TimeoutError:
+        return None, failure(
+            "chain", f"no answer within {CHAIN_S:g} s", "Name another node: --subtensor.chain_endpoint."
+        )
+    except OperatorError as error:
+        return None, from_error("chain", error)
+    neurons = plural(len(snapshot.neurons), "UID")
+    return snapshot, ok("chain", f"block {snapshot.block} of netuid {snapshot.netuid}, {neurons}")
+
+
+def _offset(snapshot: MetagraphSnapshot | None) -> float | None:
+    if snapshot is None or snapshot.block_time is None:
+        return None
+    return snapshot.taken_at - snapshot.block_time
+
+
+def _blind(wallet: MinerWallet | None) -> str:
+    return "without a hotkey there is nobody to look for" if wallet is None else "the chain was not read"
+
+
+def _observation(settings: Settings, wallet: MinerWallet, snapshot: MetagraphSnapshot, now: float) -> Observation:
+    folder = settings.state_dir / MONITOR_FOLDER
+    command = command_for(wallet, settings, snapshot.registration_price or 0.0)
+    arguments = (wallet.ss58_address, settings.netuid, now, snapshot)
+    try:
+        return observe_offline(folder, *arguments, register_command=command)
+    except OperatorError:  # the check of the history tells of it
+        return observe_offline(folder / "none", *arguments, register_command=command)
+
+
+def _registered_offline(own: HistoryPoint, wallet: MinerWallet, seen: Observation) -> Check:
+    fields = {name: getattr(own, name) for name in ("rank", "miners", "position", "queue", "incentive")}
+    check = _registered(own.uid, wallet.ss58_address, fields)
+    return replace(check, remedy=f"Register with: {seen.register_command}") if own.uid is None else check
+
+
+def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
+    try:
+        ours = external_endpoint(settings, settings.axon_port)
+    except OperatorError as error:
+        return from_error("endpoint", error)
+    return check_endpoint(own.axon, ours, registered=own.registered)
+
+
+async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
+    """Whether the port is free; if so, whether the public address leads here."""
+
+    async def free() -> Check:
+        return check_port_free(settings)
+
+    port = await bounded("port", PORT_S, free())
+    if port.mark != "ok" or settings.axon_port == 0:
+        return port, skipped("reachable", "the port could not be tried")
+    try:
+        ours = external_endpoint(settings, settings.axon_port)
+    except OperatorError as error:
+        return port, from_error("reachable", error)
+    return port, await bounded("reachable", PORT_S, check_reachable(settings, ours, try_it))
+
+
+def _diagnosis(seen: Observation, own: HistoryPoint) -> Diagnosis:
+    """As the monitor reads it; but where nothing answers at the published address, the reason is that no miner runs."""
+    found = diagnose(seen)
+    if found.cause in (Cause.HALTED, Cause.NOT_REGISTERED) or (seen.probe is not None and seen.probe.reached):
+        return found
+    where = (
+        f"the chain sends validators to {own.axon}, where nothing answers" if own.axon else "no endpoint is published"
+    )
+    ruled = tuple(r for r in found.ruled_out if r.cause in (Cause.HALTED, Cause.NOT_REGISTERED))
+    return replace(_not_running(where), ruled_out=ruled)
+
+
+def _not_running(where: str) -> Diagnosis:
+    evidence = ("No miner runs with this state folder" + (f", and {where}." if where else "."),)
+    return Diagnosis(Cause.NOT_REACHABLE, "no miner is running here", evidence, START)
+
+
+def _unknown(why: str) -> Diagnosis:
+    sentence = f"{why[:1].upper()}{why[1:]}."
+    return Diagnosis(
+        Cause.UNKNOWN, "nothing can be said yet", (sentence,), "Put the failures above right, then ask again."
+    )
