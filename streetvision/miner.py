@@ -25,7 +25,8 @@ from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
-from streetvision.monitor.standing import Standing, describe, is_alarming, standing_of
+from streetvision.monitor.monitor import Monitor
+from streetvision.monitor_room import MonitorRoom
 from streetvision.parts import (
     axon_config,
     check_before_paying,
@@ -35,7 +36,7 @@ from streetvision.parts import (
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
-from streetvision.registering import command_for, register
+from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
 from streetvision.state_folder import one_miner
 
@@ -59,7 +60,6 @@ class Miner:
         self.settings = settings
         self.registry = CollectorRegistry()
         self.gate = Gate()
-        self._standing: Standing | None = None
         self._closers: list[Callable[[], Awaitable[object]]] = []
         self._held = ExitStack()
 
@@ -94,6 +94,7 @@ class Miner:
             _supervised("publisher", self.publisher.run),
             _supervised("models", self.models.manager.run),
             _supervised("housekeeping", self._keep_house),
+            *(_supervised(name, work) for name, work in self.eyes.tasks()),
         )
 
     async def close(self) -> None:
@@ -106,6 +107,11 @@ class Miner:
                 logger.warning("closing: {}", error)
         self._closers.clear()
         self._held.close()
+
+    @property
+    def monitor(self) -> Monitor:
+        """What watches the miner, from the moment when the hotkey is registered."""
+        return self.eyes.monitor
 
     @property
     def _network(self) -> str:
@@ -138,6 +144,8 @@ class Miner:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
+        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher)
+        self._closers.append(self.eyes.close)
         await self.watcher.refresh()
         self.watcher.start()
         self._closers.append(self.watcher.stop)
@@ -147,12 +155,18 @@ class Miner:
         self._closers.append(self.models.engine.close)
         await self.models.start()
         self._closers.append(self.models.manager.close)
+        self.eyes.watch_models(self.models.manager)
 
     async def _open_control(self) -> None:
         """The operator's door, opened last and closed first."""
-        control = ControlServer(self.settings.state_dir / SOCKET_NAME, self.models.operations())
+        operations = {**self.models.operations(), **self.eyes.operations(self._about)}
+        control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
         self._closers.append(control.close)
+
+    def _about(self) -> dict[str, str | int]:
+        """What tells this miner from another."""
+        return {"port": self.axon.port, "netuid": self.settings.netuid, "network": self._network}
 
     def _open_log(self) -> None:
         self.requests = RequestLog(time.monotonic)
@@ -160,6 +174,7 @@ class Miner:
         if self.log is not None:
             self.log.start()
             self._closers.append(self._close_log)
+            self.eyes.watch_log(self.log)
 
     async def _close_log(self) -> None:
         if self.log is not None:
@@ -167,6 +182,7 @@ class Miner:
 
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)
+        self.monitor.on_request(record)
         if self.log is not None:
             self.log(record)
 
@@ -181,6 +197,7 @@ class Miner:
         )
         self._closers.append(self._close_axon)
         await self.axon.start()
+        self.eyes.watch_axon(self.axon)
 
     async def _close_axon(self) -> None:
         self.axon.stop_admitting("draining")
@@ -196,8 +213,9 @@ class Miner:
         if await self.publisher.publish() is not None:
             self.publisher.request()
         self.watcher.add_listener(self.publisher.on_snapshot)
+        self.eyes.watch_endpoint(self.publisher)
 
-    def _on_snapshot(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
+    def _on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         own = new.find(self.wallet.ss58_address)
         if own is None:
             self._deregistered()
@@ -205,8 +223,6 @@ class Miner:
             self.gate.closed = None
             self.publisher.request()
             logger.success("registered again as UID {}: admitting requests", own.uid)
-        if own is not None and (old is None or old.last_epoch != new.last_epoch):
-            self._log_standing(new)
 
     def _deregistered(self) -> None:
         if self.gate.closed is None:
@@ -216,18 +232,8 @@ class Miner:
                 "Register with: {}",
                 self.wallet.ss58_address,
                 self.settings.netuid,
-                command_for(self.wallet, self.settings, self._own_snapshot().registration_price or 0.0),
+                self.eyes.register_command(),
             )
-
-    def _log_standing(self, snapshot: MetagraphSnapshot) -> None:
-        now = standing_of(snapshot, self.wallet.ss58_address)
-        if now is None:
-            return
-        alarm = is_alarming(now, self._standing)
-        logger.info("standing: {}", describe(now, self._standing))
-        if alarm:
-            logger.warning("standing: {}", alarm)
-        self._standing = now
 
     async def _keep_house(self) -> None:
         """Once a second: close the log's minute, say when the metagraph is stale, and now and then how things stand."""

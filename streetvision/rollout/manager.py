@@ -82,6 +82,11 @@ class ModelManager:
         """The version that serves."""
         return self._stage.active.version
 
+    @property
+    def serving(self) -> ModelVersion:
+        """The model that serves."""
+        return self._stage.active.model
+
     async def swap(self, version: str, progress: Progress = silent) -> Result:
         """Load a version beside the serving one, check it, switch to it between two requests."""
         return await self._put_on(version, "swap", progress, marked_too=False)

@@ -1,0 +1,105 @@
+"""The miner's eyes as one part of it: the monitor, what it looks at, and what tells the operator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from loguru import logger
+
+from streetvision.axon.server import AxonServer
+from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.wallets import MinerWallet
+from streetvision.chain.watcher import MetagraphWatcher
+from streetvision.config import Settings
+from streetvision.control.server import Handler
+from streetvision.engine.wishes import resolve_device
+from streetvision.monitor.machine import GpuReader, cuda_reader
+from streetvision.monitor.model_card import CardWatch
+from streetvision.monitor.monitor import Monitor, Sources
+from streetvision.monitor.operations import monitor_operations
+from streetvision.monitor.standing import Standing, describe, standing_of
+from streetvision.prediction_log.store import PredictionLog
+from streetvision.publishing import EndpointPublisher
+from streetvision.registering import command_for
+from streetvision.rollout.manager import ModelManager
+from streetvision.rollout.view import rollout_view
+
+MONITOR_FOLDER = "monitor"
+"""In the state folder."""
+
+Task = tuple[str, Callable[[], Awaitable[None]]]
+
+
+class MonitorRoom:
+    """Make it before the first snapshot; tell it of each room as that room opens; keep `tasks` running; close it."""
+
+    def __init__(self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher) -> None:
+        self._settings, self._wallet, self._watcher = settings, wallet, watcher
+        self._card = CardWatch(settings.model_repo, wallet.ss58_address)
+        self._sources = Sources(
+            snapshot_age=lambda: watcher.age(time.time()),
+            chain_failures=lambda: watcher.failures,
+            register_command=self.register_command,
+        )
+        self.monitor = Monitor(
+            settings.state_dir / MONITOR_FOLDER,
+            wallet.ss58_address,
+            settings.netuid,
+            self._sources,
+            clocked=not settings.is_mock,
+        )
+        self.standing: Standing | None = None
+        watcher.add_listener(self.monitor.on_snapshot)
+        watcher.add_listener(self._log_standing)
+
+    def watch_models(self, manager: ModelManager) -> None:
+        """The models are open."""
+        self._sources.model = lambda: self._card.view(manager.serving)
+        self._sources.rollout = lambda: rollout_view(manager.status())
+        self._sources.gpu = _gpu_of(self._settings.device)
+
+    def watch_log(self, log: PredictionLog) -> None:
+        """The prediction log is open."""
+        self._sources.log = log.health
+
+    def watch_axon(self, axon: AxonServer) -> None:
+        """The axon is open."""
+        self._sources.offset = axon.admission.skew.offset
+
+    def watch_endpoint(self, publisher: EndpointPublisher) -> None:
+        """The endpoint is published."""
+        self._sources.endpoint = lambda: str(publisher.endpoint)
+
+    def register_command(self) -> str:
+        """The command that gives this hotkey a UID again."""
+        snapshot = self._watcher.current
+        price = snapshot.registration_price if snapshot is not None else None
+        return command_for(self._wallet, self._settings, price or 0.0)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """What must run for as long as the miner serves, by name."""
+        return (("monitor", self.monitor.run), ("card", self._card.run))
+
+    def operations(self, about: Callable[[], Mapping[str, Any]] = lambda: {}) -> dict[str, Handler]:
+        """What an operator may ask through the control socket."""
+        return monitor_operations(self.monitor, about)
+
+    async def close(self) -> None:
+        """Keep what the last minutes brought."""
+        await self.monitor.close()
+
+    def _log_standing(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
+        """Once a tempo, where we stand."""
+        if old is not None and old.last_epoch == new.last_epoch:
+            return
+        now = standing_of(new, self._wallet.ss58_address)
+        if now is not None:
+            logger.info("standing: {}", describe(now, self.standing))
+            self.standing = now
+
+
+def _gpu_of(device: str) -> GpuReader | None:
+    found = resolve_device(device)
+    return cuda_reader(found.index or 0) if found.type == "cuda" else None
