@@ -97,7 +97,6 @@ class Dispatcher:
             _fail(ticket, RunnerFailure(FAILED) if ticket.solo else DeadlineMissed(MISSED))
         batch = self._batcher.next_batch(now)
         if batch:
-            self._improver.give_way()
             images = [ticket.item.image for ticket in batch]
             self._start(0, images, partial(self._finish, batch))
         self._improver.release(now)
@@ -123,6 +122,7 @@ class Dispatcher:
         error = done.exception()
         self._batcher.finished(self._clock(), len(batch), done.result().seconds if error is None else None)
         if error is None:
+            self._improver.give_way(done.result().seconds)
             self._answer(batch, done.result())
         elif isinstance(error, RunnerFailure):
             self._retry(batch)

@@ -95,9 +95,9 @@ class Improver:
         held = Held(waiting, answer, [answer.logit])
         self._planner.add(held, [viewed.member for viewed in waiting.passes[1:]], deadline=deadline, now=now)
 
-    def give_way(self) -> None:
-        """A batch of others goes first."""
-        self._planner.give_way()
+    def give_way(self, seconds: float) -> None:
+        """A batch of first passes had the runner for so long."""
+        self._planner.give_way(seconds)
 
     def release(self, now: float) -> None:
         """Answer whom no further view can help in time, and forget whose caller has gone."""

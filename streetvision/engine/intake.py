@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 DECODE_MEMORY = 0.1
 """Weight of the newest image in the average decode time."""
+CROWDED = 0.1
+"""Seconds of waiting for a thread beyond which an image is decoded for one view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Intake:
             raise DeadlineMissed(MISSED)
         ahead = bisect_right(self._waiting, deadline)
         # Only the wait counts, not the decode itself: one slow decode must not make the engine refuse for ever.
-        delay = self._seconds * (ahead // self._count)
+        delay = self._wait(ahead)
         lane.batcher.admit(now, deadline, ahead=ahead, behind=len(self._waiting) - ahead, delay=delay)
 
     async def take(self, jpeg: bytes, route: Route, deadline: float, *, keyed: bool) -> Taken:
@@ -89,6 +91,10 @@ class Intake:
         """Decode for this lane, as urgent as the deadline says and counted by nobody; raises EngineError."""
         return await self._submit(partial(self._decode, jpeg, lane, deadline), deadline)
 
+    def _wait(self, ahead: int) -> float:
+        """Predicted seconds until a thread is free for one that has so many before it."""
+        return self._seconds * (ahead // self._count)
+
     def _submit(self, job: Callable[[], T], deadline: float) -> asyncio.Future[T]:
         if self._threads is None:
             raise EngineClosed("the engine has not started")
@@ -108,6 +114,6 @@ class Intake:
 
     def _decode(self, jpeg: bytes, lane: Lane, deadline: float) -> DecodedImage:
         try:
-            return lane.decode(jpeg, self._limits, deadline=deadline, crowded=len(self._waiting) > self._count)
+            return lane.decode(jpeg, self._limits, deadline=deadline, crowded=self._wait(len(self._waiting)) > CROWDED)
         except MemoryError as error:
             raise Overloaded("there is no memory for this image now") from error

@@ -2,7 +2,7 @@
 
 The first pass of a request is the batcher's affair and always goes first. After it the request has an answer in hand;
 here it waits to be improved, view by view in declared order, until its time for that is used up, until others need the
-runner twice in a row, or until it has seen everything. Passes run in chunks short enough that a new arrival hardly
+runner for too long, or until it has seen everything. Passes run in chunks short enough that a new arrival hardly
 waits, and an answer in hand is never kept beyond its deadline, however long a chunk takes.
 """
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 CHUNK_SECONDS = 0.2
 """Longest that a chunk of views may hold the runner, unless one image alone takes longer."""
-MARGIN = 0.05
-"""Seconds before its deadline at which an answer in hand leaves."""
-PATIENCE = 1
-"""How often a request lets a batch of others go first; the next time it is answered, for then there is load."""
+MARGIN = 0.1
+"""Seconds before its deadline at which an answer in hand leaves: a busy event loop may be late by some of them."""
+PATIENCE = 0.25
+"""Part of the time for views that a request waits for others' first passes: when they need more, there is load."""
 STALE_AFTER = 5.0
 """Seconds after which a member's last time is forgotten and its least hoped for: one slow spell must not end views."""
 
@@ -40,7 +40,8 @@ class Improving(Generic[T]):
     """When it is answered, whatever has been reached."""
     done: int = 0
     """Further passes that it has had."""
-    passed_over: int = 0
+    waited: float = 0.0
+    """Seconds for which others had the runner since its last pass."""
     flying: bool = False
     """In the chunk that runs now."""
 
@@ -95,7 +96,7 @@ class ViewPlanner(Generic[T]):
         """
         self._costs = tuple(costs)
         self._max_seconds = max_seconds
-        self._patience = inf if max_seconds == inf else PATIENCE
+        self._patience = PATIENCE * max_seconds
         self._chunk_seconds = chunk_seconds
         self._safety = safety
         self._improving: list[Improving[T]] = []
@@ -146,10 +147,10 @@ class ViewPlanner(Generic[T]):
         improving, self._improving = self._improving, []
         return improving
 
-    def give_way(self) -> None:
-        """A batch of others goes first."""
+    def give_way(self, seconds: float) -> None:
+        """A batch of others had the runner for so long."""
         for improving in self._improving:
-            improving.passed_over += 1
+            improving.waited += seconds
 
     def next_chunk(self, now: float, by: float = inf) -> Chunk[T] | None:
         """What an idle runner does next, done before `by`; None if there is nothing that ends in time.
@@ -180,7 +181,7 @@ class ViewPlanner(Generic[T]):
             if seconds is None:
                 improving.members = improving.members[: improving.done]
             else:
-                improving.done, improving.passed_over = place + 1, 0
+                improving.done, improving.waited = place + 1, 0.0
         if seconds is not None:
             self._costs[chunk.member].observe(len(chunk.rows), seconds)
             self._last[chunk.member] = now
@@ -188,7 +189,7 @@ class ViewPlanner(Generic[T]):
     def _is_ready(self, improving: Improving[T], now: float, work: float) -> bool:
         if improving.flying:
             return now >= improving.until
-        if improving.done >= len(improving.members) or improving.passed_over > self._patience:
+        if improving.done >= len(improving.members) or improving.waited + work > self._patience:
             return True
         return now + work + self._cost(improving.members[improving.done], 1, now) > improving.until
 

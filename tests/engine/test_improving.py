@@ -46,8 +46,8 @@ class Seer:
     version = "seer"
     resize = "squash"
 
-    def __init__(self, factor: float = 0.01, side: int = 16, seconds: float = 0.0001) -> None:
-        self.factor, self.input_size, self.seconds = factor, side, seconds
+    def __init__(self, factor: float = 0.01, side: int = 16, seconds: float = 0.0001, *, pause: float = 0.0) -> None:
+        self.factor, self.input_size, self.seconds, self.pause = factor, side, seconds, pause
         self.buckets = (1, 2, 4, 8)
         self.gate = threading.Event()
         self.gate.set()
@@ -62,6 +62,7 @@ class Seer:
         assert images.shape[1:] == (self.input_size, self.input_size, 3)
         self.runs.append(len(images))
         self.entered.set()
+        time.sleep(self.pause)
         assert self.gate.wait(20)
         if self.fails():
             raise RunnerFailure("device error")
@@ -161,8 +162,8 @@ async def test_an_answer_in_hand_leaves_before_its_deadline() -> None:
     async with running(ensemble(first, second, views=("plain",))) as engine:
         second.gate.clear()
         began = time.monotonic()
-        answer = await ask(engine, seconds=1.0)
-        assert time.monotonic() - began < 1.0
+        answer = await ask(engine, seconds=2.0)
+        assert time.monotonic() - began < 2.0
         assert answer.views == 1
         second.gate.set()
 
@@ -217,17 +218,24 @@ async def test_views_beyond_the_memory_for_them_are_not_decoded(monkeypatch: pyt
 
 
 async def test_a_flood_is_answered_whole_and_sheds_views() -> None:
-    first, second = Seer(), Seer()
-    async with running(ensemble(first, second), queue_size=400, view_seconds=1.0) as engine:
+    first, second = Seer(seconds=0.002, pause=0.016), Seer(seconds=0.002, pause=0.016)
+    async with running(ensemble(first, second), queue_size=400, view_seconds=0.4) as engine:
         first.gate.clear()
-        tasks = [asyncio.create_task(ask(engine, photo(n % 250, 3))) for n in range(300)]
-        await until(lambda: engine.stats().queued >= 290)
+        tasks = [asyncio.create_task(ask(engine, photo(n, 3))) for n in range(240)]
+        await until(lambda: engine.stats().queued >= 230)
         first.gate.set()
         answers = await asyncio.gather(*tasks)
-    assert sum(answer.views for answer in answers) < 300 * 8
-    for n, answer in enumerate(answers):
-        alone = 0.01 * (n % 250)
-        assert answer.views > 1 or answer.logit == pytest.approx(alone, abs=1e-6)
+    ones = [n for n, answer in enumerate(answers) if answer.views == 1]
+    assert len(ones) > 100
+    for n in ones:
+        assert answers[n].logit == pytest.approx(0.01 * n, abs=1e-6)
+
+
+async def test_a_burst_of_small_pictures_gets_all_its_views() -> None:
+    first, second = Seer(), Seer()
+    async with running(ensemble(first, second)) as engine:
+        answers = await asyncio.gather(*(ask(engine, photo(n, 3)) for n in range(12)))
+    assert [answer.views for answer in answers] == [8] * 12
 
 
 async def test_a_prepared_ensemble_is_warm_in_every_member() -> None:
