@@ -120,6 +120,13 @@ class Quantiles(TypedDict):
     p99: float
 
 
+class Headroom(TypedDict):
+    """Seconds to spare before the deadline; the low percentile is what matters."""
+
+    p1: float
+    p50: float
+
+
 class Histogram(TypedDict):
     """Counts between edges: `counts[0]` lies at or below `edges[0]`, the last above `edges[-1]`."""
 
@@ -139,17 +146,18 @@ class TrafficPart(TypedDict):
     per_minute: float
     stages: dict[str, Quantiles]
     """By STAGES, over answers; empty without any."""
-    headroom: dict[Literal["p1", "p50"], float] | None
-    """Seconds to spare before the deadline."""
+    headroom: Headroom | None
     batches: dict[str, int]
     """Answers by the number of requests that shared their forward pass."""
     views: dict[str, int]
     """Answers by the views averaged in them."""
 
 
-class DayPart(TypedDict):
-    """The last 24 hours, from the monitor's counts."""
+class CountedPart(TypedDict):
+    """The last day, or as many days as a report is for, from the monitor's counts."""
 
+    span: float
+    """Seconds."""
     requests: int
     answered: int
     positive: int
@@ -165,7 +173,7 @@ class DayPart(TypedDict):
 
 
 class ValidatorRow(TypedDict):
-    """One validator over the last day (at high rates the newest requests of it)."""
+    """One validator over the span of `counted`, as far back as requests are remembered one by one."""
 
     uid: int | None
     hotkey: str
@@ -220,7 +228,7 @@ class Status(TypedDict):
     series: StandingSeries | None
     requests: RequestSeries | None
     traffic: TrafficPart
-    day: DayPart
+    counted: CountedPart
     validators: list[ValidatorRow]
     """The largest stake first."""
     models: ModelsPart | None

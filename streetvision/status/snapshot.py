@@ -1,0 +1,176 @@
+"""From what is known to one status snapshot. Pure: clocks, files and the running miner are the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from streetvision.monitor.diagnosis import Diagnosis
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.point import HistoryPoint
+from streetvision.prediction_log.health import LogHealth
+from streetvision.status.samples import Sample
+from streetvision.status.series import request_series, standing_series
+from streetvision.status.shape import SCHEMA, ChainPart, LogPart, MinerPart, ModelsPart, StandingPart, State, Status
+from streetvision.status.summary import counted_part, traffic_part, validator_rows
+
+NOT_OURS = frozenset({"subnet_halted"})
+"""Grave, but nothing on this side is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known beside the monitor's observation."""
+
+    version: str
+    netuid: int
+    network: str
+    running: bool = True
+    closed: str | None = None
+    """Why requests are refused: the miner's gate; None while they are admitted."""
+    pid: int | None = None
+    started: float | None = None
+    """Unix seconds."""
+    models: Mapping[str, Any] | None = None
+    """ModelManager.status()."""
+    log: LogHealth | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How much history a reader wants."""
+
+    days: float = 7.0
+    intervals: int = 60
+    """Most intervals of a series."""
+    counted_days: float = 1.0
+    """For histograms and validators."""
+
+
+def status_of(
+    facts: Facts,
+    seen: Observation,
+    found: tuple[tuple[Finding, ...], Diagnosis | None],
+    samples: Sequence[Sample],
+    span: Span,
+) -> Status:
+    """The snapshot of `seen.now`. `found` is what the rules make of `seen`."""
+    findings, diagnosis = found
+    traffic = seen.traffic
+    return {
+        "schema": SCHEMA,
+        "taken_at": seen.now,
+        "miner": _miner(facts, seen, findings),
+        "chain": _chain(seen),
+        "standing": None if seen.latest is None else _standing(seen.latest),
+        "series": standing_series(seen.points, seen.now, span.days, span.intervals),
+        "requests": request_series(traffic.buckets, seen.now, span.days, span.intervals),
+        "traffic": traffic_part(samples, seen.now, traffic.listening_since),
+        "counted": counted_part(seen, span.counted_days),
+        "validators": validator_rows(samples, seen, span.counted_days),
+        "models": None if facts.models is None else _models(facts.models),
+        "findings": [finding.as_dict() for finding in findings],
+        "diagnosis": None if diagnosis is None else diagnosis.as_dict(),
+        "log": None if facts.log is None else _log(facts.log),
+        "machine": asdict(seen.machine),
+        "history": None if seen.history is None else asdict(seen.history),
+    }
+
+
+def _miner(facts: Facts, seen: Observation, findings: Sequence[Finding]) -> MinerPart:
+    state, why = state_of(facts, findings)
+    return {
+        "state": state,
+        "why": why,
+        "version": facts.version,
+        "pid": facts.pid,
+        "started": facts.started,
+        "hotkey": seen.hotkey,
+        "netuid": facts.netuid,
+        "network": facts.network,
+        "endpoint": seen.endpoint,
+        "last_request": seen.traffic.last_request,
+    }
+
+
+def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[State, str]:
+    """What the miner does, and why it does not simply serve."""
+    if not facts.running:
+        return "stopped", "no miner is running; this is what it left behind"
+    if facts.closed == "deregistered":
+        return "deregistered", "the hotkey has no UID: requests are refused until it is registered again"
+    if facts.closed == "draining":
+        return "draining", "it answers what is in flight and ends"
+    if facts.closed is not None:
+        return "starting", "it admits no requests yet"
+    stuck = None if facts.models is None else facts.models["stuck"]
+    if stuck:
+        return "degraded", str(stuck)
+    grave = next((f for f in findings if f.severity is Severity.CRITICAL and f.code not in NOT_OURS), None)
+    return ("serving", "") if grave is None else ("degraded", grave.title)
+
+
+def _chain(seen: Observation) -> ChainPart:
+    latest, age = seen.latest, seen.snapshot_age
+    return {
+        "block": None if latest is None else latest.block,
+        "age": age if age is not None and isfinite(age) else None,
+        "failures": seen.chain_failures,
+        "tempo": None if latest is None else latest.tempo,
+        "epoch": None if latest is None else latest.epoch,
+    }
+
+
+def _standing(point: HistoryPoint) -> StandingPart:
+    return {
+        "uid": point.uid,
+        "registered_at": point.registered_at,
+        "rank": point.rank,
+        "miners": point.miners,
+        "paid_miners": point.paid_miners,
+        "incentive": point.incentive,
+        "emission": point.emission,
+        "emission_per_day": point.emission_per_day,
+        "tao_per_day": point.tao_per_day,
+        "trust": point.trust,
+        "consensus": point.consensus,
+        "pruning_score": point.pruning_score,
+        "stake": point.stake,
+        "collateral": point.collateral,
+        "position": point.position,
+        "queue": point.queue,
+        "immune_blocks": max(0, (point.immune_until or 0) - point.block),
+        "burn_share": point.burn_share,
+        "validators": point.validators,
+        "active_validators": point.active_validators,
+        "registration_price": point.registration_price,
+        "recent_registrations": point.recent_registrations,
+    }
+
+
+def _models(status: Mapping[str, Any]) -> ModelsPart:
+    decisions = status["decisions"]
+    return {
+        "active": dict(status["active"]),
+        "standby": status["standby"],
+        "candidate": status["candidate"],
+        "operation": status["operation"],
+        "stuck": status["stuck"],
+        "decision": dict(decisions[-1]) if decisions else None,
+    }
+
+
+def _log(health: LogHealth) -> LogPart:
+    return {
+        "rows_written": health.rows_written,
+        "images_written": health.images_written,
+        "rows_dropped": sum(health.rows_dropped.values()),
+        "images_dropped": sum(health.images_dropped.values()),
+        "queued": health.queued,
+        "stored_bytes": health.stored_bytes,
+        "giving_way": health.giving_way,
+        "degraded": health.degraded,
+    }
