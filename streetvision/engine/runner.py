@@ -61,7 +61,7 @@ class TorchRunner:
     it knows the network, in float8 or bfloat16 as `precision` says, otherwise of timm's, compiled, in bfloat16 and with
     the head as a Triton kernel. On the CPU timm's runs in float32.
 
-    Call `warmup` and `run` from one thread: torch's thread count and compile settings belong to a thread.
+    Never two calls at once; each thread that calls `run` calls `warmup` first, which sets torch's thread count there.
     A `LoadedModel` passed in is moved to the device, cast, and the runner's own from then on.
     """
 

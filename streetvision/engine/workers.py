@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,8 @@ from itertools import count
 from math import inf
 from queue import PriorityQueue
 from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
@@ -23,7 +26,7 @@ class Workers:
     """
 
     def __init__(self, threads: int, name: str, *, begin: Callable[[], None] | None = None) -> None:
-        """Each thread calls `begin` first, which must not raise."""
+        """Each thread calls `begin` first; what that raises is logged, and the thread works all the same."""
         self._loop = asyncio.get_running_loop()
         self._begin = begin
         self._stopped: Exception | None = None
@@ -65,7 +68,7 @@ class Workers:
 
     def _work(self, ended: asyncio.Future[None]) -> None:
         if self._begin is not None:
-            self._begin()
+            _try(self._begin)
         while self._make_next_call():
             pass
         self._hand_over(ended, None, None)
@@ -89,6 +92,13 @@ class Workers:
     def _hand_over(self, future: asyncio.Future[T], result: T | None, error: Exception | None) -> None:
         with suppress(RuntimeError):  # the loop is closed and nobody waits any more
             self._loop.call_soon_threadsafe(_settle, future, result, error)
+
+
+def _try(begin: Callable[[], None]) -> None:
+    try:
+        begin()
+    except Exception:
+        logger.exception("a worker thread could not be set up as it should be")
 
 
 def _settle(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:

@@ -32,6 +32,7 @@ from streetvision.engine.types import (
     RunnerFailure,
     RunnerOutput,
 )
+from streetvision.engine.workers import Workers
 from streetvision.errors import ConfigError
 
 
@@ -439,3 +440,15 @@ async def test_lanes_and_switches_are_counted() -> None:
         assert lane.stats().answered == 0
         await ask(engine)
         assert (lane.stats().answered, lane.stats().held) == (1, 0)
+
+
+async def test_a_worker_that_cannot_be_set_up_works_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def begin() -> None:
+        raise PermissionError
+
+    workers = Workers(1, "test", begin=begin)
+    assert await workers.submit(lambda: 7) == 7
+    assert "could not be set up" in caplog.text
+    assert await workers.stop(EngineClosed("over"), 5.0)
+    with pytest.raises(EngineClosed):
+        await workers.submit(lambda: 7)
