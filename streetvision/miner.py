@@ -39,6 +39,7 @@ from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
 from streetvision.state_folder import one_miner
+from streetvision.status_room import StatusRoom
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
@@ -74,6 +75,7 @@ class Miner:
         await self._ensure_registered()
         await self._open_models(choice)
         self._open_log()
+        await self._open_status()
         await self._open_axon()
         await self._publish_endpoint()
         await self._open_control()
@@ -159,7 +161,7 @@ class Miner:
 
     async def _open_control(self) -> None:
         """The operator's door, opened last and closed first."""
-        operations = {**self.models.operations(), **self.eyes.operations(self._about)}
+        operations = self.models.operations() | self.eyes.operations(self._about) | self.status.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
         self._closers.append(control.close)
@@ -176,6 +178,10 @@ class Miner:
             self._closers.append(self._close_log)
             self.eyes.watch_log(self.log)
 
+    async def _open_status(self) -> None:
+        self.status = StatusRoom(self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed)
+        await self.status.open()
+
     async def _close_log(self) -> None:
         if self.log is not None:
             await asyncio.to_thread(self.log.close, CLOSE_SECONDS)
@@ -183,6 +189,7 @@ class Miner:
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)
         self.monitor.on_request(record)
+        self.status.on_request(record)
         if self.log is not None:
             self.log(record)
 

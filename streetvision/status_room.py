@@ -1,0 +1,66 @@
+"""The miner's face as one part of it: the newest requests, the snapshot of everything, and who may ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+from streetvision import __version__
+from streetvision.axon.records import RequestRecord
+from streetvision.config import Settings
+from streetvision.control.server import Handler
+from streetvision.monitor.monitor import Monitor
+from streetvision.monitor.thresholds import DAY
+from streetvision.prediction_log.schema import LOG_FOLDER
+from streetvision.prediction_log.store import PredictionLog
+from streetvision.rollout.manager import ModelManager
+from streetvision.status.live import LiveStatus
+from streetvision.status.remembered import remembered
+from streetvision.status.samples import Samples
+from streetvision.status.snapshot import Facts
+
+
+class StatusRoom:
+    """Open it before the axon, give it every record, and ask `live` for snapshots."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        monitor: Monitor,
+        manager: ModelManager,
+        log: PredictionLog | None,
+        closed: Callable[[], str | None],
+    ) -> None:
+        """`closed` says why requests are refused; None while they are admitted."""
+        self._settings, self._monitor, self._manager, self._log, self._closed = settings, monitor, manager, log, closed
+        self._started = time.time()
+        self.live = LiveStatus(monitor, self.facts, Samples())
+
+    async def open(self) -> None:
+        """Take up what the log knows of the last day, so that a restart forgets no validator."""
+        folder = self._settings.state_dir / LOG_FOLDER
+        before = await asyncio.to_thread(remembered, folder, self._started - DAY)
+        self.live.samples = Samples(before)
+
+    def on_request(self, record: RequestRecord) -> None:
+        """Listens to the axon."""
+        self.live.samples(record)
+
+    def operations(self) -> dict[str, Handler]:
+        """For the control socket."""
+        return self.live.operations()
+
+    def facts(self) -> Facts:
+        """What the monitor does not observe."""
+        return Facts(
+            __version__,
+            self._settings.netuid,
+            self._settings.subtensor_network,
+            closed=self._closed(),
+            pid=os.getpid(),
+            started=self._started,
+            models=self._manager.status(),
+            log=None if self._log is None else self._log.health(),
+        )
