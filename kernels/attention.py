@@ -18,28 +18,69 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 HEAD = 64
 """Channels of a head."""
 
+SMALL = ((64, 64), 4, 3, None)
+LARGE = ((128, 64), 8, 3, 128)
+"""Queries and keys of a block, warps, pipeline stages, registers a thread (128 leave room for a second program)."""
+MANY = 132
+"""Programs of the large kind that give every multiprocessor of an H100 one."""
+
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
-def _rotated(  # noqa: PLR0917  # the launcher passes by position
+def _rotated(  # noqa: PLR0917  # one tile's address, parts and bounds
     source: tl.tensor,
     rows: tl.tensor,
     cos: tl.tensor,
     sin: tl.tensor,
-    T: tl.tensor,
     factor: tl.tensor,
+    T: tl.constexpr,
     STRIDE: tl.constexpr,
+    WHOLE: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor]:
-    """Both halves of the heads in `rows`, rotated by their positions and multiplied by `factor`."""
+    """Both halves of the heads in `rows`, rotated by their positions, times `factor`; WHOLE: all rows exist."""
     half = tl.arange(0, 32)
-    mask = (rows < T)[:, None]
     at = source + rows[:, None] * STRIDE + half[None, :]
-    first = tl.load(at, mask=mask, other=0.0).to(tl.float32)
-    second = tl.load(at + 32, mask=mask, other=0.0).to(tl.float32)
     angle = rows[:, None] * 32 + half[None, :]
-    c = tl.load(cos + angle, mask=mask, other=0.0).to(tl.float32) * factor
-    s = tl.load(sin + angle, mask=mask, other=0.0).to(tl.float32) * factor
-    kind = source.dtype.element_ty
-    return (first * c - second * s).to(kind), (second * c + first * s).to(kind)
+    if WHOLE:
+        first, second, c, s = tl.load(at), tl.load(at + 32), tl.load(cos + angle), tl.load(sin + angle)
+    else:
+        mask = (rows < T)[:, None]
+        first, second = tl.load(at, mask=mask, other=0.0), tl.load(at + 32, mask=mask, other=0.0)
+        c, s = tl.load(cos + angle, mask=mask, other=0.0), tl.load(sin + angle, mask=mask, other=0.0)
+    x, y = first.to(tl.float32), second.to(tl.float32)
+    c, s = c.to(tl.float32) * factor, s.to(tl.float32) * factor
+    return (x * c - y * s).to(first.dtype), (y * c + x * s).to(first.dtype)
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
+def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
+    source: tl.tensor,
+    start: tl.tensor,
+    cos: tl.tensor,
+    sin: tl.tensor,
+    q1: tl.tensor,
+    q2: tl.tensor,
+    largest: tl.tensor,
+    total: tl.tensor,
+    acc: tl.tensor,
+    T: tl.constexpr,
+    WIDTH: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    WHOLE: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """Let the queries meet one block of keys and values: new maximum, sum of weights and weighted sum."""
+    keys = start + tl.arange(0, BLOCK_N)
+    channels = tl.arange(0, 64)
+    k1, k2 = _rotated(source + WIDTH, keys, cos, sin, 1.0, T, 3 * WIDTH, WHOLE)
+    at = source + 2 * WIDTH + keys[:, None] * (3 * WIDTH) + channels[None, :]
+    values = tl.load(at) if WHOLE else tl.load(at, mask=(keys < T)[:, None], other=0.0)
+    scores = tl.dot(q2, k2.T, tl.dot(q1, k1.T))
+    if not WHOLE:
+        scores = tl.where((keys < T)[None, :], scores, -float("inf"))
+    top = tl.maximum(largest, tl.max(scores, axis=1))
+    weights = tl.exp2(scores - top[:, None])
+    shrink = tl.exp2(largest - top)
+    acc = tl.dot(weights.to(values.dtype), values, acc * shrink[:, None])
+    return top, total * shrink + tl.sum(weights, axis=1), acc
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
@@ -48,13 +89,12 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     cos: tl.tensor,
     sin: tl.tensor,
     out: tl.tensor,
-    T: tl.tensor,
     factor: tl.tensor,
     inverse8: tl.tensor,
+    T: tl.constexpr,
     HEADS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
-    QUERIES: tl.constexpr,
     OUT8: tl.constexpr,
     PDL: tl.constexpr,
 ) -> None:
@@ -62,36 +102,32 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
         gdc_launch_dependents()
         gdc_wait()
     WIDTH: tl.constexpr = HEADS * 64
-    image = (tl.program_id(0) // HEADS).to(tl.int64)
-    head = tl.program_id(0) % HEADS
-    source = qkv + image * T * (3 * WIDTH) + head * 64
-    target = out + image * T * WIDTH + head * 64
-    channels = tl.arange(0, 64)
-    for block in range(QUERIES):
-        rows = (tl.program_id(1) * QUERIES + block) * BLOCK_M + tl.arange(0, BLOCK_M)
-        q1, q2 = _rotated(source, rows, cos, sin, T, factor, 3 * WIDTH)
-        largest = tl.full([BLOCK_M], -float("inf"), dtype=tl.float32)
-        total = tl.zeros([BLOCK_M], dtype=tl.float32)
-        acc = tl.zeros([BLOCK_M, 64], dtype=tl.float32)
-        for start in range(0, T, BLOCK_N):
-            keys = start + tl.arange(0, BLOCK_N)
-            k1, k2 = _rotated(source + WIDTH, keys, cos, sin, T, 1.0, 3 * WIDTH)
-            scores = tl.dot(q2, k2.T, tl.dot(q1, k1.T))
-            scores = tl.where((keys < T)[None, :], scores, -float("inf"))
-            top = tl.maximum(largest, tl.max(scores, axis=1))
-            weights = tl.exp2(scores - top[:, None])
-            shrink = tl.exp2(largest - top)
-            total = total * shrink + tl.sum(weights, axis=1)
-            at = source + 2 * WIDTH + keys[:, None] * (3 * WIDTH) + channels[None, :]
-            values = tl.load(at, mask=(keys < T)[:, None], other=0.0)
-            acc = tl.dot(weights.to(values.dtype), values, acc * shrink[:, None])
-            largest = top
-        answer = acc / total[:, None]
-        at = target + rows[:, None] * WIDTH + channels[None, :]
-        if OUT8:
-            tl.store(at, to_float8(answer, inverse8), mask=(rows < T)[:, None])
-        else:
-            tl.store(at, answer.to(out.dtype.element_ty), mask=(rows < T)[:, None])
+    WHOLE: tl.constexpr = T // BLOCK_N * BLOCK_N
+    # Blocks of queries vary fastest: those of a head run together and share its keys and values in the caches.
+    BLOCKS: tl.constexpr = (T + BLOCK_M - 1) // BLOCK_M
+    place = tl.program_id(0) // BLOCKS
+    image = (place // HEADS).to(tl.int64)
+    source = qkv + image * (T * 3 * WIDTH) + place % HEADS * 64
+    target = out + image * (T * WIDTH) + place % HEADS * 64
+    rows = tl.program_id(0) % BLOCKS * BLOCK_M + tl.arange(0, BLOCK_M)
+    q1, q2 = _rotated(source, rows, cos, sin, factor, T, 3 * WIDTH, False)
+    largest = tl.full([BLOCK_M], -float("inf"), dtype=tl.float32)
+    total = tl.zeros([BLOCK_M], dtype=tl.float32)
+    acc = tl.zeros([BLOCK_M, 64], dtype=tl.float32)
+    for start in range(0, WHOLE, BLOCK_N):
+        largest, total, acc = _meet(
+            source, start, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, True
+        )  # fmt: skip
+    if WHOLE < T:
+        largest, total, acc = _meet(
+            source, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, False
+        )  # fmt: skip
+    answer = acc * (1.0 / total)[:, None]
+    at = target + rows[:, None] * WIDTH + tl.arange(0, 64)[None, :]
+    if OUT8:
+        tl.store(at, to_float8(answer, inverse8), mask=(rows < T)[:, None])
+    else:
+        tl.store(at, answer.to(out.dtype.element_ty), mask=(rows < T)[:, None])
 
 
 def attention(
@@ -102,38 +138,41 @@ def attention(
     *,
     tokens: int,
     inverse8: float = 1.0,
-    block: tuple[int, int] = (64, 256),
-    queries: int = 1,
-    warps: int = 4,
-    stages: int = 2,
+    block: tuple[int, int] | None = None,
+    warps: int = 0,
+    stages: int = 0,
+    registers: int | None = None,
     pdl: bool = False,
 ) -> None:
     """Write softmax(q k.T / 8) v of every image and head to `out` [N * tokens, D], with q and k rotated first.
 
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
     `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head. `out` is of qkv's dtype, or
-    float8_e4m3fn (times `inverse8`, saturating). A program takes `queries` blocks of `block[0]` queries and meets keys
-    in blocks of `block[1]`. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
+    float8_e4m3fn (times `inverse8`, saturating). A program takes `block[0]` queries and meets keys in blocks of
+    `block[1]`; left alone, keys come in blocks of 64 whatever the batch, so that an image's answer does not depend on
+    it. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
     """
     heads = out.shape[1] // HEAD
     _check(qkv, cos, sin, out, tokens)
-    images = qkv.shape[0] // tokens
-    _attention_kernel[(images * heads, triton.cdiv(tokens, block[0] * queries))](
+    places = qkv.shape[0] // tokens * heads
+    if block is None:
+        block, warps, stages, registers = LARGE if places * triton.cdiv(tokens, 128) >= MANY else SMALL
+    _attention_kernel[(places * triton.cdiv(tokens, block[0]),)](
         qkv,
         cos,
         sin,
         out,
-        tokens,
         HEAD**-0.5 * math.log2(math.e),
         inverse8,
+        T=tokens,
         HEADS=heads,
         BLOCK_M=block[0],
         BLOCK_N=block[1],
-        QUERIES=queries,
         OUT8=out.dtype == torch.float8_e4m3fn,
         PDL=pdl,
-        num_warps=warps,
-        num_stages=stages,
+        num_warps=warps or 4,
+        num_stages=stages or 2,
+        **({"maxnreg": registers} if registers is not None else {}),
         **({"launch_pdl": True} if pdl else {}),
     )
 

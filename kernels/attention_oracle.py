@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import torch
-from streetvision_kernels.rotary_oracle import HEAD, rotary_oracle
 from torch.nn import functional as F
+
+HEAD = 64
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn channel i and channel i + 32 of x [..., T, 64] by the angles behind cos and sin [T, 32]."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def attention_oracle(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, tokens: int) -> torch.Tensor:
     """softmax(q k.T / 8) v with q and k rotated: qkv [N * T, 3 D] -> [N * T, D], heads of 64 channels."""
     rows, width = qkv.shape[0], qkv.shape[1] // 3
-    turned = rotary_oracle(qkv, cos, sin, tokens=tokens)
-    q, k, v = turned.reshape(-1, tokens, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4)
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(rows, width)
+    q, k, v = qkv.reshape(-1, tokens, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4)
+    out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
+    return out.transpose(1, 2).reshape(rows, width)

@@ -9,7 +9,7 @@ from streetvision_kernels.float8 import to_float8
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 MANY_ROWS = 4096
-"""From here on a program takes several rows: enough programs are left to fill any chip."""
+"""From here on a program takes several rows: enough programs are left to fill any chip. A row is added up as before."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
@@ -83,6 +83,6 @@ def layer_norm(
         BLOCK_D=triton.next_power_of_2(width),
         OUT8=out.dtype == torch.float8_e4m3fn,
         PDL=pdl,
-        num_warps=4,
+        num_warps=max(1, triton.next_power_of_2(width) // 256),
         **({"launch_pdl": True} if pdl else {}),
     )

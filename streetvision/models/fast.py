@@ -1,8 +1,9 @@
-"""The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt, cuDNN and Triton, without torch.compile.
+"""The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt and Triton, without torch.compile.
 
-Per block: LayerNorm, qkv product, attention, projection onto the residual stream, LayerNorm, first MLP product with
-GELU in its epilogue, second onto the residual stream. Seven launches for a small batch, eight for a large one;
-docs/kernels.md says what each costs. The numbers differ from timm's by rounding and by GELU's tanh form (at most 5e-4).
+Seven launches a block: LayerNorm, qkv product, attention with the rotary positions in it, projection onto the residual
+stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. An image's answer has
+the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from timm's by
+rounding and by GELU's tanh form (at most 5e-4).
 """
 
 from __future__ import annotations
@@ -16,13 +17,10 @@ from streetvision_kernels.cublaslt import CublasLt
 from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.norm_head import norm_head
 from streetvision_kernels.patchify import PATCH, patchify
-from streetvision_kernels.rotary import rotary
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.fast_weights import HEAD_DIM, Block, Norm, Peaks, Product, pack, unsupported
+from streetvision.models.fast_weights import Block, Norm, Peaks, Product, pack, unsupported
 
-FEW_HEADS = 12
-"""Heads in a batch up to which one kernel that rotates as it loads beats a rotation and cuDNN's attention."""
 MAX_BATCH = 1024
 
 Observer = Callable[[str, torch.Tensor], None]
@@ -97,7 +95,7 @@ class FastForward:
         x = self._new(count * tokens, weights.width)
         self._products.matmul(rows, weights.patches, x)
         for index, block in enumerate(weights.blocks):
-            self._block(x, block, index, count)
+            self._block(x, block, index)
         logits, pooled = norm_head(
             x,
             (weights.norm.gain, weights.norm.offset),
@@ -111,13 +109,15 @@ class FastForward:
         )
         return logits, pooled
 
-    def _block(self, x: torch.Tensor, block: Block, index: int, count: int) -> None:
+    def _block(self, x: torch.Tensor, block: Block, index: int) -> None:
         """Add one block's two branches to the residual stream `x` in place."""
         rows, width = x.shape
         normed = self._normalise(x, block.norm1, block.qkv, f"{index}.qkv")
         qkv = self._new(rows, 3 * width)
         self._multiply(normed, block.qkv, qkv)
-        heads = self._attend(qkv, count)
+        heads = self._attend(qkv, block.proj)
+        if self._observer is not None:
+            self._observer(f"{index}.proj", heads)
         self._multiply(heads, block.proj, x, add=True)
         normed = self._normalise(x, block.norm2, block.fc1, f"{index}.fc1")
         hidden = self._new(rows, block.fc1.matrix.shape[0], like=block.fc2)
@@ -138,19 +138,12 @@ class FastForward:
     ) -> None:
         self._products.matmul(a, product.matrix, out, bias=product.bias, gelu=gelu, add=add, scales=product.scales)
 
-    def _attend(self, qkv: torch.Tensor, count: int) -> torch.Tensor:
-        """Rotated self-attention, [N * T, 3 D] -> [N * T, D]; may rotate queries and keys in `qkv` itself."""
+    def _attend(self, qkv: torch.Tensor, product: Product) -> torch.Tensor:
+        """Rotated self-attention for `product`, [N * T, 3 D] -> [N * T, D]."""
         cos, sin = self._weights.cos, self._weights.sin
-        tokens, width = len(cos), self._weights.width
-        if count * (width // HEAD_DIM) <= FEW_HEADS or not self._hopper:
-            out = self._new(len(qkv), width)
-            attention(qkv, cos, sin, out, tokens=tokens, pdl=self._hopper)
-            return out
-        rotary(qkv, cos, sin, tokens=tokens, pdl=self._hopper)
-        q, k, v = qkv.view(count, tokens, 3, width // HEAD_DIM, HEAD_DIM).permute(2, 0, 3, 1, 4)
-        found = torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False)[0]
-        heads: torch.Tensor = found.transpose(1, 2).reshape(len(qkv), width)
-        return heads
+        out = self._new(len(qkv), self._weights.width, like=product)
+        attention(qkv, cos, sin, out, tokens=len(cos), inverse8=product.inverse8, pdl=self._hopper)
+        return out
 
     def _new(self, rows: int, columns: int, like: Product | None = None) -> torch.Tensor:
         """Memory in the dtype of that product's matrix, bfloat16 otherwise."""

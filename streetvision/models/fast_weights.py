@@ -147,7 +147,7 @@ def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) ->
     return Block(
         norm1=_norm(block.norm1, device),
         qkv=_product(attention.qkv.weight, bias, None, device, peak("qkv")),
-        proj=_product(attention.proj.weight, attention.proj.bias, block.gamma_1, device, None),
+        proj=_product(attention.proj.weight, attention.proj.bias, block.gamma_1, device, peak("proj")),
         norm2=_norm(block.norm2, device),
         fc1=_product(mlp.fc1.weight, mlp.fc1.bias, None, device, peak("fc1"), follows),
         fc2=_product(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2, device, peak("fc2")),

@@ -15,7 +15,7 @@ from streetvision.models.calibration import calibration_images
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load, tiny_config
-from streetvision.models.fast import FEW_HEADS, FastForward, has_float8
+from streetvision.models.fast import FastForward, has_float8
 from streetvision.models.precision import MAX_MOVE
 
 pytestmark = [
@@ -80,21 +80,16 @@ def test_it_is_right_at_other_sizes() -> None:
 @pytest.mark.parametrize("float8", [False, pytest.param(True, marks=NEEDS_FLOAT8)])
 @pytest.mark.parametrize("size", WIDTHS)
 @torch.inference_mode()
-def test_an_image_gets_the_same_bits_in_any_batch_that_cudnn_attends_to(size: str, float8: bool) -> None:
+def test_an_image_gets_the_same_bits_in_any_batch(size: str, float8: bool) -> None:
     net, given = network(size), images(64)
     forward = FastForward(net, DEVICE)
     if float8:
         forward = FastForward(net, DEVICE, peaks=forward.observe([given]))
     whole = forward(given)
-    heads = WIDTHS[size] // 64
-    for count in (FEW_HEADS // heads + 1, 7, 16, 64):
+    for count in (1, 2, 3, 7, 16, 33):
         part = forward(given[:count])
         assert torch.equal(part[0], whole[0][:count]), count
         assert torch.equal(part[1], whole[1][:count]), count
-    alone = forward(given[:1])
-    # Another attention kernel, the same arithmetic: roundings of bfloat16 differ.
-    bound = 8e-2 if float8 else 2e-2
-    torch.testing.assert_close(alone[0], whole[0][:1], rtol=0, atol=bound)
 
 
 @NEEDS_FLOAT8

@@ -21,8 +21,6 @@ from streetvision_kernels.norm_head import norm_head
 from streetvision_kernels.norm_head_oracle import norm_head_oracle
 from streetvision_kernels.patchify import columns_for, patchify
 from streetvision_kernels.patchify_oracle import patchify_oracle
-from streetvision_kernels.rotary import rotary
-from streetvision_kernels.rotary_oracle import rotary_oracle
 
 Case = dict[str, Any]
 
@@ -57,16 +55,14 @@ def norm_case(device: str, rows: int, width: int, dtype: torch.dtype, out: torch
     return {"case": name("norm", out, rows, width), "error": relative(got.float() / (16 if small else 1), expected)}
 
 
-def rotary_case(device: str, images: int, tokens: int, heads: int, dtype: torch.dtype) -> Case:
-    qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens)
-    cos, sin = angles(device, tokens, seed=heads)
-    expected = rotary_oracle(qkv.double(), cos.double(), sin.double(), tokens=tokens)
-    rotary(qkv, cos, sin, tokens=tokens)
-    return {"case": name("rotary", dtype, images, tokens, heads), "error": relative(qkv, expected)}
-
-
 def attention_case(
-    device: str, images: int, tokens: int, heads: int, dtype: torch.dtype, out: torch.dtype, block: tuple[int, int]
+    device: str,
+    images: int,
+    tokens: int,
+    heads: int,
+    dtype: torch.dtype,
+    out: torch.dtype,
+    block: tuple[int, int] | None,
 ) -> Case:
     qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
     cos, sin = angles(device, tokens, seed=heads)
@@ -75,7 +71,7 @@ def attention_case(
     attention(qkv, cos, sin, got, tokens=tokens, block=block, inverse8=64.0 if small else 1.0)
     expected = attention_oracle(qkv.double(), cos.double(), sin.double(), tokens=tokens)
     error = relative(got.float() / (64 if small else 1), expected)
-    return {"case": name("attention", out, images, tokens, heads, *block), "error": error}
+    return {"case": name("attention", out, images, tokens, heads, *(block or ())), "error": error}
 
 
 def patchify_case(device: str, images: int, side: int, prefix: int, dtype: torch.dtype) -> Case:
@@ -111,25 +107,39 @@ def head_case(device: str, images: int, tokens: int, width: int, prefix: int, dt
 
 
 def cases(device: str) -> Iterator[Case]:
-    cuda = device == "cuda"
-    kinds = (torch.bfloat16, torch.float16) if cuda else (torch.float32, torch.float16)
-    small = (torch.float8_e4m3fn,) if cuda else ()
-    for rows, width, out in itertools.product((1, 7, 5000) if cuda else (1, 7), (192, 384, 768, 1024), kinds + small):
-        yield norm_case(device, rows, width, kinds[0] if out in small else out, out)
-    shapes = ((1, 201, 6), (3, 201, 3), (2, 41, 12), (1, 7, 1), (2, 261, 2), (1, 789, 16))
-    for shape, dtype in itertools.product(shapes if cuda else ((2, 41, 3), (1, 7, 1), (1, 70, 2)), kinds):
-        yield rotary_case(device, *shape, dtype)
-        for block in ((64, 256), (64, 64)) if cuda else ((16, 32), (64, 64)):
-            yield attention_case(device, *shape, dtype, dtype, block)
-    if cuda:
-        yield attention_case(device, 2, 201, 6, torch.bfloat16, torch.float8_e4m3fn, (64, 256))
-    for images, side, prefix in (
-        ((1, 224, 5), (5, 224, 5), (2, 48, 1), (1, 256, 9)) if cuda else ((2, 48, 5), (1, 32, 1))
-    ):
-        yield patchify_case(device, images, side, prefix, kinds[0])
-    shapes4 = ((1, 201, 384, 5), (3, 201, 768, 5), (130, 201, 1024, 5), (2, 6, 192, 5), (2, 17, 192, 1))
-    for images, tokens, width, prefix in shapes4 if cuda else ((2, 41, 192, 5), (1, 6, 384, 5), (3, 17, 128, 1)):
-        yield head_case(device, images, tokens, width, prefix, kinds[0])
+    yield from (cuda_cases() if device == "cuda" else cpu_cases())
+
+
+def cpu_cases() -> Iterator[Case]:
+    kinds = (torch.float32, torch.float16)
+    for rows, width, out in itertools.product((1, 7), (192, 384, 768, 1024), kinds):
+        yield norm_case("cpu", rows, width, out, out)
+    for shape, dtype in itertools.product(((2, 41, 3), (1, 7, 1), (1, 64, 2), (1, 70, 2)), kinds):
+        yield attention_case("cpu", *shape, dtype, dtype, (16, 32))
+    yield attention_case("cpu", 1, 70, 2, torch.float32, torch.float32, None)
+    for shape in ((2, 48, 5), (1, 32, 1)):
+        yield patchify_case("cpu", *shape, torch.float32)
+    for sizes in ((2, 41, 192, 5), (1, 6, 384, 5), (3, 17, 128, 1)):
+        yield head_case("cpu", *sizes, torch.float32)
+
+
+def cuda_cases() -> Iterator[Case]:
+    bf16, fp16, fp8 = torch.bfloat16, torch.float16, torch.float8_e4m3fn
+    for rows, width in ((1, 192), (7, 384), (5000, 384), (3, 768), (5000, 1024)):
+        for out in (bf16, fp8):
+            yield norm_case("cuda", rows, width, bf16, out)
+    yield norm_case("cuda", 7, 768, fp16, fp16)
+    for shape in ((1, 201, 6), (3, 201, 3), (30, 201, 12), (2, 41, 12), (1, 7, 1), (2, 261, 2), (1, 789, 16)):
+        for out in (bf16, fp8):
+            yield attention_case("cuda", *shape, bf16, out, None)
+    yield attention_case("cuda", 3, 201, 3, fp16, fp16, None)
+    yield attention_case("cuda", 3, 201, 3, bf16, bf16, (128, 128))
+    for shape in ((1, 224, 5), (5, 224, 5), (2, 48, 1), (1, 256, 9)):
+        yield patchify_case("cuda", *shape, bf16)
+    yield patchify_case("cuda", 3, 64, 5, fp16)
+    for sizes in ((1, 201, 384, 5), (3, 201, 768, 5), (130, 201, 1024, 5), (2, 6, 192, 5), (2, 17, 192, 1)):
+        yield head_case("cuda", *sizes, bf16)
+    yield head_case("cuda", 3, 201, 384, 5, fp16)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def cases() -> dict[str, float]:
 def test_every_interpreted_kernel_matches_its_float64_oracle(cases: dict[str, float]) -> None:
     wrong = {case: error for case, error in cases.items() if not error <= BOUNDS[case.split("-")[1]]}
     assert wrong == {}
-    assert {case.split("-")[0] for case in cases} == {"norm", "rotary", "attention", "patchify", "head"}
+    assert {case.split("-")[0] for case in cases} == {"norm", "attention", "patchify", "head"}
     assert {case: error for case, error in cases.items() if case.startswith("patchify") and error != 0} == {}
 
 

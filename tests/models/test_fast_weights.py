@@ -76,12 +76,11 @@ def test_the_packed_network_is_the_network_up_to_bfloat16(kwargs: dict[str, Any]
 @torch.inference_mode()
 def test_float8_matrices_and_scales_are_the_network_up_to_float8() -> None:
     net = network(config())
-    names = [f"{index}.{name}" for index in range(2) for name in ("qkv", "fc1", "fc2")]
+    names = [f"{index}.{name}" for index in range(2) for name in ("qkv", "proj", "fc1", "fc2")]
     weights = pack(net, CPU, dict.fromkeys(names, 3.0))
     assert weights.float8
     for block in weights.blocks:
-        assert {p.matrix.dtype for p in (block.qkv, block.fc1, block.fc2)} == {torch.float8_e4m3fn}
-        assert block.proj.matrix.dtype == torch.bfloat16
+        assert {p.matrix.dtype for p in (block.qkv, block.proj, block.fc1, block.fc2)} == {torch.float8_e4m3fn}
         assert block.fc1.scales is not None and block.fc1.scales.inverse_out is not None
         assert float(block.fc1.scales.inverse_out) == pytest.approx(block.fc2.inverse8)
     assert 6e-3 < error(net, weights) < 6e-2
