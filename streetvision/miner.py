@@ -66,9 +66,9 @@ class Miner:
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        check_before_paying(self.settings)
         self._held.enter_context(one_miner(self.settings.state_dir))
         choice = await asyncio.to_thread(choose_model, self.settings)
+        check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         await self._open_chain()
