@@ -6,15 +6,15 @@ settings_io.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from streetvision.alert_settings import AlertSettings
 from streetvision.errors import ConfigError
 from streetvision.setting_types import (
     MOCK_NETWORK,
     choice,
+    declare,
     integer,
     number,
     parse_address,
@@ -29,22 +29,12 @@ from streetvision.subnet import SUBNET
 BUNDLED_MODEL = "bundled"
 
 
+_setting = declare
 _PORT = integer(0, 65535)
 
 
-def _setting(
-    default: Any,  # noqa: ANN401 - a dataclass default is of its field's type
-    flag: str,
-    env: str | tuple[str, ...],
-    help: str,
-    parse: Callable[[str], Any],
-) -> Any:  # noqa: ANN401 - stands in for any field type, as dataclasses.field does
-    names = (env,) if isinstance(env, str) else env
-    return field(default=default, metadata={"flag": flag, "env": names, "help": help, "parse": parse})
-
-
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(AlertSettings):
     """One miner's settings, checked. Build with `settings_io.load_settings`; tests may construct it directly."""
 
     netuid: int = _setting(
@@ -322,6 +312,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        self.check_alerts()
         if self.register == "burn" and self.register_max_burn <= 0:
             raise ConfigError("--register burn spends TAO: say how much at most with --register.max_burn TAO")
         if self.is_mock and self.subtensor_chain_endpoint:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from streetvision.secret import Secret
 
 MOCK_NETWORK = "mock"
 NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)
@@ -94,4 +100,95 @@ def parse_repo(text: str) -> str:
     """A repository as `owner/name`."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is None:
         raise ValueError(f"{text!r} is not owner/name")
+    return text
+
+
+def declare(
+    default: Any,  # noqa: ANN401 - a dataclass default is of its field's type
+    flag: str,
+    env: str | tuple[str, ...],
+    help: str,
+    parse: Callable[[str], Any],
+) -> Any:  # noqa: ANN401 - stands in for any field type, as dataclasses.field does
+    """A setting as a dataclass field: its flag, its names in the environment, what it does and how it is read."""
+    names = (env,) if isinstance(env, str) else env
+    return field(default=default, metadata={"flag": flag, "env": names, "help": help, "parse": parse})
+
+
+# -- alerts: no parser of a secret repeats it in its error -------------------------------------------------------------
+
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+
+
+def parse_secret(text: str) -> Secret:
+    """Any text of one line, to be hidden."""
+    if not text.isprintable():
+        raise ValueError("the value holds control characters")
+    return Secret(text)
+
+
+def parse_address_of_hook(text: str) -> Secret:
+    """An https:// address (http:// on this machine alone), to be hidden: it is all that a sender needs."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("the value is not an address") from None
+    if parts.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text:
+        raise ValueError("the value is not an https:// address")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("the address must begin with https://, as it is a secret")
+    return Secret(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of an address is this machine, by name or number."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_token(text: str) -> Secret:
+    """A Telegram bot's token, to be hidden."""
+    if re.fullmatch(r"\d{3,20}:[\w-]{20,100}", text, re.ASCII) is None:
+        raise ValueError("the value is not a bot's token such as 110201543:AAHdqTcv...")
+    return Secret(text)
+
+
+def parse_chat(text: str) -> str:
+    """A Telegram chat by number or a channel by name."""
+    if re.fullmatch(r"-?\d{1,20}|@[A-Za-z]\w{3,63}", text, re.ASCII) is None:
+        raise ValueError(f"{text!r} is neither a chat's number nor a channel's @name")
+    return text
+
+
+def parse_label(text: str) -> str:
+    """A short name for people."""
+    if not text.isprintable() or len(text) > 40:
+        raise ValueError("a name has at most 40 letters and no control characters")
+    return text.strip()
+
+
+def parse_time_of_day(text: str) -> str:
+    """`HH:MM`, or `never`."""
+    if text != "never" and _CLOCK.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is neither a time such as 08:00 nor never")
+    return text
+
+
+def parse_quiet_hours(text: str) -> str:
+    """`HH:MM-HH:MM`, over midnight too."""
+    start, dash, end = text.replace(" ", "").partition("-")
+    if not (dash and _CLOCK.fullmatch(start) and _CLOCK.fullmatch(end)) or start == end:
+        raise ValueError(f"{text!r} is not two times such as 22:30-07:00")
+    return f"{start}-{end}"
+
+
+def parse_zone(text: str) -> str:
+    """The name of a time zone."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{text!r} is not a time zone such as Europe/Berlin") from None
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -11,22 +12,37 @@ from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
+from streetvision.alert_settings import AlertSettings
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
+from streetvision.secret import Secret
 from streetvision.setting_types import parse_bool
 from streetvision.subnet import SUBNET
 
 ENV_FILE_VARIABLE = "MINER_ENV"
+FROM_FILE = "_FILE"
+"""After the name of a secret: the path of a file that holds it."""
 
 
 def setting_fields() -> tuple[Field[Any], ...]:
     """The declared settings in order; each field's metadata holds flag, env names, help and parser."""
-    return fields(Settings)
+    inherited = {item.name for item in fields(AlertSettings)}
+    return (*(item for item in fields(Settings) if item.name not in inherited), *fields(AlertSettings))
+
+
+def is_secret(item: Field[Any]) -> bool:
+    """Whether a setting's value must not be shown."""
+    return isinstance(item.default, Secret)
+
+
+def without_secrets(text: str) -> str:
+    """The text, addresses and tokens in it shortened: a misspelt flag may carry one."""
+    return re.sub(r"(https?://|\b\d{3,20}:)[^\s'\"]+", r"\1...", text)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; `python neurons/miner.py --help` lists the flags")
+        raise ConfigError(f"{without_secrets(message)}; `python neurons/miner.py --help` lists the flags")
 
 
 def build_parser(*, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -83,19 +99,30 @@ def _from_mapping(values: Mapping[str, str | None], where: str) -> dict[str, Any
     found: dict[str, Any] = {}
     for item in setting_fields():
         for name in item.metadata["env"]:
-            text = values.get(name)
+            text = values.get(name) or (_from_file(values.get(name + FROM_FILE), name) if is_secret(item) else None)
             if text:  # an empty value means unset, as in shell scripts
                 found[item.name] = _parse(item, text, f"{name} in {where}")
                 break
     return found
 
 
+def _from_file(path: str | None, name: str) -> str | None:
+    """A secret that lies in a file of its own, as container platforms hand them out."""
+    if not path:
+        return None
+    try:
+        return Path(path).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise ConfigError(f"{name}{FROM_FILE}: cannot read {path}: {why}") from None
+
+
 def flags_of(settings: Settings, *, without: Sequence[str] = ()) -> list[str]:
-    """The flags that give these settings, defaults and the named fields left out; values are not shell-quoted."""
+    """The flags that give these settings but defaults, secrets and the named fields; values are not shell-quoted."""
     flags = []
     for item in setting_fields():
         value = getattr(settings, item.name)
-        if value != item.default and item.name not in without:
+        if value != item.default and item.name not in without and not is_secret(item):
             flags += [item.metadata["flag"], str(value).lower() if isinstance(value, bool) else str(value)]
     return flags
 
@@ -103,6 +130,7 @@ def flags_of(settings: Settings, *, without: Sequence[str] = ()) -> list[str]:
 def unknown_names(values: Mapping[str, str | None]) -> list[str]:
     """One sentence for each name in miner.env that is no setting, with the nearest setting where there is one."""
     known = [name for item in setting_fields() for name in item.metadata["env"]]
+    known += [name + FROM_FILE for item in setting_fields() if is_secret(item) for name in item.metadata["env"]]
     sentences = []
     for name in values:
         if name not in known:
@@ -147,12 +175,15 @@ def render_env_example() -> str:
     """The text of miner.env.example: every setting with its help and default."""
     lines = [
         "# Settings of the miner. Copy to miner.env and uncomment what you change.",
-        "# Flags beat the environment, the environment beats this file. No secrets belong here.",
+        "# Flags beat the environment, the environment beats this file.",
+        "# The only secrets are those of alerts: keep this file to yourself (chmod 600), or each of them in its own.",
     ]
     for item in setting_fields():
         lines += ["", f"# {item.metadata['help']}", f"# Flag: {item.metadata['flag']}"]
         if len(item.metadata["env"]) > 1:
             lines.append(f"# Also read: {', '.join(item.metadata['env'][1:])}")
+        if is_secret(item):
+            lines.append(f"# From a file: {item.metadata['env'][0]}{FROM_FILE}")
         lines.append(f"#{item.metadata['env'][0]}={show_default(item)}")
     return "\n".join(lines) + "\n"
 
@@ -161,7 +192,8 @@ def render_settings_table() -> str:
     """The settings as a Markdown table, for docs/settings.md."""
     lines = ["| flag | miner.env / environment | default | what it does |", "|---|---|---|---|"]
     for item in setting_fields():
-        names = ", ".join(f"`{name}`" for name in item.metadata["env"])
+        written = (*item.metadata["env"], *([item.metadata["env"][0] + FROM_FILE] if is_secret(item) else []))
+        names = ", ".join(f"`{name}`" for name in written)
         default = show_default(item)
         lines.append(
             f"| `{item.metadata['flag']}` | {names} | {f'`{default}`' if default else ''} | {item.metadata['help']} |"
