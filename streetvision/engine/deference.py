@@ -13,7 +13,7 @@ import threading
 import time
 from types import FrameType
 
-NICE = 15
+NICE = 10
 """Of the thread and what it starts: compilers, torch's own threads. It can never come forward again."""
 MAX_PAUSE = 0.05
 """Seconds: under a load that never ends the thread still gets on, and what waits for a lock it holds goes on too."""

@@ -21,6 +21,7 @@ from streetvision.engine.compiling import (
     missing_for_cpu_compile,
     undo_compile,
 )
+from streetvision.engine.deference import stands_back
 from streetvision.engine.forwards import choose_fast, fast_failures, why_not_fast
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.engine.wishes import (
@@ -168,6 +169,7 @@ class TorchRunner:
             return {}
         wanted = self._buckets if buckets is None else check_buckets(buckets)
         seconds: dict[int, float] = {}
+        runs = 1 if stands_back() else TIMED_RUNS  # beside serving each one costs others time
         # Largest first: the graphs of smaller buckets then fit into the memory that it left.
         for done, bucket in enumerate(sorted(wanted, reverse=True), start=1):
             started = time.perf_counter()
@@ -175,7 +177,7 @@ class TorchRunner:
             self._prepare(self._bucket_for(bucket))
             self.run(images)
             compile_s = time.perf_counter() - started
-            seconds[bucket] = statistics.median(self._timed_run(images) for _ in range(TIMED_RUNS))
+            seconds[bucket] = statistics.median(self._timed_run(images) for _ in range(runs))
             logger.info("bucket %d is warm: first run %.1f s, then %.4f s", bucket, compile_s, seconds[bucket])
             if self._progress is not None:
                 self._progress(WarmupStep(bucket, compile_s, seconds[bucket], done, len(wanted)))
