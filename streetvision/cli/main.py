@@ -20,6 +20,7 @@ from streetvision.cli import (
     predict,
     register,
     replay,
+    status,
 )
 from streetvision.errors import OperatorError
 
@@ -37,6 +38,7 @@ app.add_typer(log.app, name="log")
 app.add_typer(mine.app, name="mine")
 app.add_typer(models.app, name="models")
 app.command("replay")(replay.replay)
+app.command("status")(status.status)
 app.command(
     "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(register.register)

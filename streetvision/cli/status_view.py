@@ -1,0 +1,189 @@
+"""`streetvision status` on a terminal: one screen that fits its width, and its height where it is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streetvision.monitor.wording import duration, short
+from streetvision.status.shape import STAGES, Status, ValidatorRow
+from streetvision.status.spark import bar, sparkline
+from streetvision.status.wording import (
+    NOTHING,
+    ago,
+    candidate_words,
+    chain_words,
+    decision_words,
+    emission_words,
+    headroom_words,
+    log_words,
+    milliseconds,
+    model_words,
+    place_words,
+    rank_words,
+    stake_words,
+    subnet_words,
+    traffic_words,
+)
+
+WIDE = 110
+"""Columns from which hotkeys are shown in full and more of the machine is told."""
+LEAST_ROWS = 3
+"""Validators shown however low the window is."""
+_WORD = 10
+"""Columns of the words in front."""
+_COLOURS = {"serving": "green", "degraded": "yellow", "starting": "cyan", "draining": "cyan"}
+_SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def spark_width(width: int) -> int:
+    """Columns left for a sparkline beside its words."""
+    return max(10, min(width - 54, 100))
+
+
+def view(status: Status, width: int, height: int | None = None) -> RenderableType:
+    """The screen; with a height, long texts are cut and the table of validators is as long as there is room."""
+    fixed = height is not None
+    head = [*_head(status, width), Text(), *_standing(status, width), *_work(status, width)]
+    models, findings = list(_models(status, width)), list(_findings(status, most=3 if fixed else 64))
+    room = 64 if height is None else height - len(head) - len(models) - len(findings) - 8
+    parts: list[RenderableType] = [*head, Text(), _stages(status, width), *models, Text()]
+    parts += [_validators(status, width, max(LEAST_ROWS, room)), Text(), *findings]
+    return Group(*(_fitted(part, fixed) for part in parts))
+
+
+def _fitted(part: RenderableType, fixed: bool) -> RenderableType:
+    if isinstance(part, Text) and fixed:
+        part.no_wrap, part.overflow = True, "ellipsis"
+    return part
+
+
+def _line(word: str, *parts: str | tuple[str, str]) -> Text:
+    return Text.assemble((f"{word:<{_WORD}}", "dim"), *parts)
+
+
+def _head(status: Status, width: int) -> Iterator[Text]:
+    miner, standing = status["miner"], status["standing"]
+    uid = NOTHING if standing is None or standing["uid"] is None else str(standing["uid"])
+    colour = _COLOURS.get(miner["state"], "red")
+    yield Text.assemble(
+        ("streetvision ", "bold"),
+        f"{miner['version']}  ",
+        (f"● {miner['state']}", f"bold {colour}"),
+        f"  UID {uid}  netuid {miner['netuid']} ({miner['network']})",
+    )
+    hotkey = miner["hotkey"] if width >= WIDE else short(miner["hotkey"])
+    up = "" if miner["started"] is None else f"  up {duration(status['taken_at'] - miner['started'])}"
+    yield Text(f"{hotkey}  {miner['endpoint'] or 'no endpoint'}  {chain_words(status)}{up}", style="dim")
+    if miner["why"]:
+        yield Text(miner["why"], style=colour)
+
+
+def _standing(status: Status, width: int) -> Iterator[Text]:
+    standing, series = status["standing"], status["series"]
+    for word, text, track, low in (
+        ("rank", rank_words(standing), "rank", True),
+        ("emission", emission_words(standing), "emission_per_day", False),
+    ):
+        line = _line(word, (f"{text:<32}", "bold"))
+        if series is not None:
+            values = series[track]["mean"]  # type: ignore[literal-required]  # one of two tracks
+            span = duration(status["taken_at"] - series["since"])
+            line.append(sparkline(values, spark_width(width), best_is_low=low), "cyan").append(f" {span}", "dim")
+        yield line
+    yield _line("place", place_words(standing))
+    yield _line("subnet", subnet_words(standing))
+
+
+def _work(status: Status, width: int) -> Iterator[Text]:
+    last = ago(status["miner"]["last_request"], status["taken_at"])
+    yield _line("requests", traffic_words(status), (f", last {last}" if width >= WIDE else "", ""))
+    yield _line("deadline", headroom_words(status))
+
+
+def _stages(status: Status, width: int) -> Table:
+    """Milliseconds by stage; beside it, where there is room, batches and views."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    table.add_column("ms", width=_WORD - 1, style="dim")
+    for stage in STAGES:
+        table.add_column(stage, justify="right", no_wrap=True)
+    for name in ("p50", "p99"):
+        found = status["traffic"]["stages"]
+        table.add_row(name, *(milliseconds(found[s][name]) if s in found else NOTHING for s in STAGES))
+    return table
+
+
+def _models(status: Status, width: int) -> Iterator[Text]:
+    traffic = status["traffic"]
+    yield _line("batch of", *_bars(traffic["batches"], width), "   views ", *_bars(traffic["views"], width))
+    yield _line("model", model_words(status))
+    trial = candidate_words(status)
+    if trial:
+        yield _line("trial", (trial, "magenta"))
+    elif width >= WIDE and decision_words(status):
+        yield _line("decided", decision_words(status))
+    log = status["log"]
+    if width >= WIDE or (log is not None and log["degraded"] is not None):
+        yield _line("log", log_words(status))
+
+
+def _bars(counts: dict[str, int], width: int) -> list[str | tuple[str, str]]:
+    """The commonest few numbers, each with a bar: `1 ████ 189`."""
+    if not counts:
+        return [NOTHING]
+    total, most = sum(counts.values()), 5 if width >= WIDE else 3
+    shown = sorted(sorted(counts, key=lambda number: -counts[number])[:most], key=int)
+    parts: list[str | tuple[str, str]] = []
+    for number in shown:
+        parts += [f"{number} ", (bar(counts[number] / total, 5), "cyan"), f" {100 * counts[number] / total:.0f}%  "]
+    return parts
+
+
+def _validators(status: Status, width: int, most: int) -> Table:
+    rows = status["validators"]
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    for name, right in (("UID", True), ("validator", False), ("stake", True), ("asked", True), ("ok", True)):
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for name in ("errors", "ms", "score", "last seen"):
+        table.add_column(name, justify="right", no_wrap=True)
+    cut = len(rows) > most
+    for row in rows[: most - 1 if cut else most]:
+        table.add_row(*_cells(row, status["taken_at"], width))
+    if cut:
+        table.add_row("", Text(f"and {len(rows) - most + 1} more", style="dim"))
+    if not rows:
+        table.add_row("", Text("nobody has asked yet", style="dim"))
+    return table
+
+
+def _cells(row: ValidatorRow, now: float, width: int) -> list[str | Text]:
+    return [
+        NOTHING if row["uid"] is None else str(row["uid"]),
+        Text(row["hotkey"] if width >= WIDE else short(row["hotkey"])),
+        stake_words(row["stake"]),
+        f"{row['requests']:,}",
+        f"{row['answered']:,}",
+        Text(f"{row['errors']:,}", style="red" if row["errors"] else ""),
+        milliseconds(row["latency"]),
+        NOTHING if row["score"] is None else f"{row['score']:.2f}",
+        ago(row["last_seen"], now),
+    ]
+
+
+def _findings(status: Status, most: int) -> Iterator[Text]:
+    findings: list[dict[str, Any]] = status["findings"]
+    for finding in findings[:most]:
+        style = _SEVERITIES.get(finding["severity"], "")
+        yield Text.assemble((f"{finding['severity']:<{_WORD}}", style), (finding["title"], "bold"))
+        yield _line("", (finding["remedy"], "dim"))
+    if len(findings) > most:
+        yield _line("", f"and {len(findings) - most} more: `streetvision doctor` has all")
+    diagnosis = status["diagnosis"]
+    if diagnosis is not None:
+        yield _line("earning", diagnosis["title"])
+    if not findings:
+        yield _line("findings", "none")

@@ -1,0 +1,187 @@
+"""The snapshot's numbers as an operator reads them: shared by the terminal, the plain form and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streetvision.monitor.wording import duration, share
+from streetvision.status.shape import StandingPart, Status
+
+NOTHING = "–"
+_SECONDS_PER_BLOCK = 12.0
+
+
+def rank_words(standing: StandingPart | None) -> str:
+    """`9 of 248`; `no UID` when not registered."""
+    if standing is None:
+        return "not read yet"
+    if standing["uid"] is None:
+        return "no UID"
+    return f"{standing['rank']} of {standing['miners']}" if standing["rank"] is not None else NOTHING
+
+
+def emission_words(standing: StandingPart | None) -> str:
+    """`13.4 alpha a day (0.267 TAO)`."""
+    if standing is None or standing["uid"] is None:
+        return NOTHING
+    tao = standing["tao_per_day"]
+    in_tao = "" if tao is None else f" ({tao:.3g} TAO)"
+    return f"{standing['emission_per_day']:.4g} alpha a day{in_tao}"
+
+
+def place_words(standing: StandingPart | None) -> str:
+    """Where the UID stands in the order of eviction, and whether it is immune."""
+    if standing is None or standing["uid"] is None:
+        return NOTHING
+    if standing["position"] is None:
+        return "cannot be evicted"
+    place = f"{standing['position']} of {standing['queue']} to be evicted"
+    if standing["immune_blocks"]:
+        place += f", immune for {duration(standing['immune_blocks'] * _SECONDS_PER_BLOCK)}"
+    return place
+
+
+def chain_words(status: Status) -> str:
+    """`block 6,000,123, read 2 s ago`."""
+    chain = status["chain"]
+    if chain["block"] is None:
+        return "chain not read yet"
+    age = "" if chain["age"] is None else f", read {duration(chain['age'])} ago"
+    failures = f", {chain['failures']} failed looks" if chain["failures"] else ""
+    return f"block {chain['block']:,}{age}{failures}"
+
+
+def subnet_words(standing: StandingPart | None) -> str:
+    """Burn share and who earns and votes."""
+    if standing is None:
+        return NOTHING
+    return (
+        f"{share(standing['burn_share'])} burned, {standing['paid_miners']} of {standing['miners']} miners earn, "
+        f"{standing['active_validators']} of {standing['validators']} validators set weights"
+    )
+
+
+def traffic_words(status: Status) -> str:
+    """`3.2 a minute; 189 of 190 answered in the last hour`."""
+    traffic = status["traffic"]
+    words = f"{traffic['per_minute']:.3g} a minute; {traffic['answered']:,} of {traffic['requests']:,} answered"
+    return f"{words} in the last {_span(traffic['window'])}{_reasons(traffic['failed'])}"
+
+
+def _span(seconds: float) -> str:
+    return "hour" if seconds == 3600 else duration(seconds)
+
+
+def _reasons(failed: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{count} {reason}' for reason, count in failed.items())})" if failed else ""
+
+
+def headroom_words(status: Status) -> str:
+    """`8.31 s to spare in 99 of 100, median 8.35 s`."""
+    headroom = status["traffic"]["headroom"]
+    if headroom is None:
+        return NOTHING
+    return f"{headroom['p1']:.2f} s or more to spare in 99 of 100 answers, median {headroom['p50']:.2f} s"
+
+
+def model_words(status: Status) -> str:
+    """`1.2.0 (street-b), for 3 days`, or why nothing is known."""
+    models = status["models"]
+    if models is None:
+        return NOTHING
+    active = models["active"]
+    words = f"{active['version']} ({active['name']}), for {duration(active['for_s'])}"
+    if models["standby"]:
+        words += f"; {models['standby']['version']} is kept loaded"
+    return words
+
+
+def candidate_words(status: Status) -> str:
+    """What is tried beside the active model, or being done; empty when nothing is."""
+    models = status["models"]
+    if models is None:
+        return ""
+    candidate, operation = models["candidate"], models["operation"]
+    if candidate:
+        does = "answers" if candidate["role"] == "canary" else "looks at"
+        part = f"{100 * candidate['share']:g} % of the images"
+        return f"{candidate['role']} {candidate['version']} {does} {part}: {candidate['verdict']}"
+    return f"{operation['name']}, for {duration(operation['for_s'])}" if operation else ""
+
+
+def decision_words(status: Status) -> str:
+    """The latest decision about models; empty without one."""
+    models = status["models"]
+    decision = None if models is None else models["decision"]
+    if not decision:
+        return ""
+    return f"{str(decision['at'])[:16].replace('T', ' ')} {decision['event']} {decision['version']}: {decision['why']}"
+
+
+def log_words(status: Status) -> str:
+    """How the prediction log does."""
+    log = status["log"]
+    if log is None:
+        return "not kept, or not running"
+    if log["degraded"] is not None:
+        return f"cannot be written ({log['degraded']}); {log['rows_dropped']:,} requests lost"
+    lost = f"; {log['rows_dropped']:,} lost" if log["rows_dropped"] else ""
+    waiting = f", {log['queued']:,} waiting" if log["queued"] else ""
+    sampled = "; takes samples, as serving goes first" if log["giving_way"] else ""
+    kept = f"{log['rows_written']:,} requests since the start{waiting}, {_size(log['stored_bytes'])} of images"
+    return f"{kept}{lost}{sampled}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def machine_words(status: Status) -> str:
+    """What is left of disk, memory and GPU."""
+    machine = status["machine"]
+    parts = [
+        f"{_size(machine[free])} {what} free" + (f" of {_size(machine[total])}" if machine.get(total) else "")
+        for what, free, total in (
+            ("disk", "disk_free", "disk_total"),
+            ("memory", "memory_available", "memory_total"),
+            ("GPU memory", "gpu_free", "gpu_total"),
+        )
+        if machine.get(free) is not None
+    ]
+    if machine.get("process_bytes") is not None and status["miner"]["state"] != "stopped":
+        parts.append(f"the miner takes {_size(machine['process_bytes'])}")
+    if machine.get("gpu_celsius") is not None:
+        parts.append(f"GPU at {machine['gpu_celsius']:.0f} °C")
+    return ", ".join(parts) or NOTHING
+
+
+def stake_words(stake: float | None) -> str:
+    """`200 k`, `1.25 M`, `950`."""
+    if stake is None:
+        return NOTHING
+    if stake >= 999_500:
+        return f"{stake / 1e6:.3g} M"
+    return f"{stake / 1e3:.3g} k" if stake >= 1_000 else f"{stake:.3g}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """`148`, `9.3`, `0.21`, a dash for None."""
+    if seconds is None:
+        return NOTHING
+    value = 1e3 * seconds
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def ago(time: float | None, now: float) -> str:
+    """`9 s ago`, `never`."""
+    return "never" if time is None else f"{duration(max(0.0, now - time))} ago"
+
+
+def printable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same JSON without characters that steer a terminal: texts come from the chain and from model cards."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, list) else value
