@@ -22,8 +22,11 @@ import torch
 from bittensor.sp_core import Keypair
 
 from streetvision.axon.client import legacy_headers, request_body
+from streetvision.control.client import call
+from streetvision.control.server import SOCKET_NAME
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.training.challenges import challenge
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +72,17 @@ class MinerProcess:
                 break
             time.sleep(0.05)
         raise AssertionError(f"no {start!r} in the log; exit code {self.process.poll()}\n{self.text}")
+
+    def models(self) -> dict[str, Any]:
+        """What `streetvision models status --json` prints."""
+        return call(self.state / SOCKET_NAME, "status")
+
+    def wait_until(self, happened: Callable[[dict[str, Any]], bool]) -> None:
+        """Until the status of the models is so."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not happened(status := self.models()):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.1)
 
     def exit_code(self) -> int:
         return self.process.wait(PATIENCE_S)
@@ -267,3 +281,30 @@ def models(tmp_path: Path) -> Iterator[Callable[..., Command]]:
         command.process.kill()
         if command.process.stdout is not None and not command.process.stdout.closed:
             command.process.communicate()
+
+
+@pytest.fixture
+def serve(start_miner: Callable[..., MinerProcess], variant: Callable[..., Path], port: int) -> Callable[..., Any]:
+    """A ready miner on the first two blocks of the bundled model, as version 0.1.0."""
+
+    def start(*flags: str, model: str | None = None) -> Any:
+        served = model or str(variant("0.1.0"))
+        miner = start_miner(
+            "--axon.port", str(port), "--axon.ip", "127.0.0.1", "--axon.requests_per_minute", "100000",
+            "--model", served, "--compile", "false", "--threads", "1", *flags, model=False,
+        )  # fmt: skip
+        miner.wait_for("ready")
+        return miner
+
+    return start
+
+
+@pytest.fixture
+def add(tmp_path: Path, variant: Callable[..., Path]) -> Callable[..., None]:
+    """Put variants into the registry, as `models add` does."""
+    registry = Registry(tmp_path / "state" / REGISTRY_FOLDER)
+
+    def put(version: str, **changes: Any) -> None:
+        registry.add_folder(variant(version, **changes), source="test")
+
+    return put

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
 from streetvision.models.intake import Findings
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
@@ -28,34 +26,6 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 Start = Callable[..., Any]
 Models = Callable[..., Any]
 Variant = Callable[..., Path]
-QUICK = ("--rollout.min_samples", "30", "--rollout.min_agreement", "0.8")
-
-
-@pytest.fixture
-def serve(start_miner: Start, variant: Variant, port: int) -> Callable[..., Any]:
-    """A ready miner on the first two blocks of the bundled model, as version 0.1.0."""
-
-    def start(*flags: str, model: str | None = None) -> Any:
-        served = model or str(variant("0.1.0"))
-        miner = start_miner(
-            "--axon.port", str(port), "--axon.ip", "127.0.0.1", "--axon.requests_per_minute", "100000",
-            "--model", served, "--compile", "false", "--threads", "1", *flags, model=False,
-        )  # fmt: skip
-        miner.wait_for("ready")
-        return miner
-
-    return start
-
-
-@pytest.fixture
-def add(tmp_path: Path, variant: Variant) -> Callable[..., None]:
-    """Put variants into the registry, as `models add` does."""
-    registry = Registry(tmp_path / "state" / REGISTRY_FOLDER)
-
-    def put(version: str, **changes: Any) -> None:
-        registry.add_folder(variant(version, **changes), source="test")
-
-    return put
 
 
 def unexamined(path: Path, *_: object) -> Findings:
@@ -110,26 +80,6 @@ def changes(versions: list[str]) -> list[str]:
     return [version for place, version in enumerate(versions) if place == 0 or versions[place - 1] != version]
 
 
-def active(miner: Any) -> str:
-    return str(status(miner)["active"]["version"])
-
-
-def status(miner: Any) -> dict[str, Any]:
-    return call(miner.state / SOCKET_NAME, "status")
-
-
-def decided_by(miner: Any, whom: str) -> set[tuple[str, str]]:
-    """Events and versions; written down a moment after they took effect."""
-    return {(line["event"], line["version"]) for line in status(miner)["decisions"] if line["by"] == whom}
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-
-
 def test_a_swap_in_the_middle_of_a_load(
     serve: Start, add: Callable[..., None], models: Models, load_on: Any, port: int
 ) -> None:
@@ -154,7 +104,7 @@ def test_a_swap_in_the_middle_of_a_load(
 
     again = serve()
     assert again.wait_for("model: 0.3.0 serves since")
-    assert active(again) == "0.3.0"
+    assert again.models()["active"]["version"] == "0.3.0"
     assert again.terminate()[0] == 0
 
 
@@ -191,65 +141,10 @@ def test_what_cannot_serve_never_does_and_the_command_says_why(
         assert "the same answer" in err
         load.wait_for(10)
     assert set(load.statuses) == {200}
-    assert active(miner) == "0.1.0"
+    assert miner.models()["active"]["version"] == "0.1.0"
     assert {v for versions in answers_by_caller(miner.state).values() for v in versions} == {"0.1.0"}
-    refused = [line for line in status(miner)["decisions"] if line["event"] == "refused"]
+    refused = [line for line in miner.models()["decisions"] if line["event"] == "refused"]
     assert {line["version"] for line in refused} == {"0.2.0", "0.6.0", "0.7.0", "0.8.0"}
-
-
-def test_a_canary_promotes_itself_and_a_bad_one_rolls_itself_back(
-    serve: Start, add: Callable[..., None], models: Models, load_on: Any, port: int
-) -> None:
-    add("0.2.0", invert=True)
-    add("0.3.0", noise=0.01)
-    miner = serve(*QUICK)
-    with load_on(port, pause_s=0.05) as load:
-        assert models("canary", "0.2.0", "--share", "50%").end()[0] == 0
-        wait_until(lambda: "0.2.0" in status(miner)["bad"])
-        assert active(miner) == "0.1.0"
-        assert (
-            "it agrees on" in status(miner)["bad"]["0.2.0"]["why"] or "differ" in status(miner)["bad"]["0.2.0"]["why"]
-        )
-        code, _, err = models("swap", "0.2.0").end()
-        assert code == 1
-        assert "was rolled back at" in err
-        assert models("canary", "0.3.0", "--share", "0.5").end()[0] == 0
-        wait_until(lambda: active(miner) == "0.3.0")
-        load.wait_for(20)
-    assert set(load.statuses) == {200}
-    wait_until(lambda: {("rollback", "0.2.0"), ("promote", "0.3.0")} <= decided_by(miner, "gates"))
-    assert "rollback 0.2.0 by gates" in models("status").end()[1]
-
-
-def test_shadow_promotion_and_rollback_by_hand(
-    serve: Start, add: Callable[..., None], models: Models, load_on: Any, port: int
-) -> None:
-    add("0.2.0", noise=0.01)
-    miner = serve("--rollout.min_samples", "100000")
-    with load_on(port, pause_s=0.05) as load:
-        code, out, _ = models("shadow", "0.2.0", "--share", "100%").end()
-        assert (code, out) == (0, "Version 0.2.0 is tried as shadow on 100.0% of images.\n")
-        wait_until(lambda: bool(status(miner)["candidate"]["report"]["samples"] > 5))
-        shown = models("status").end()[1]
-        assert "shadow" in shown
-        assert "agree" in shown
-        code, _, err = models("swap", "0.2.0").end()
-        assert code == 1
-        assert "is tried as shadow" in err
-        assert models("shadow", "--stop").end()[0] == 0
-        code, _, err = models("shadow", "--stop").end()
-        assert (code, err) == (1, "error: Nothing is tried at the moment.\n")
-        assert models("shadow", "0.2.0").end()[0] == 0
-        assert models("promote").end()[0] == 0
-        assert active(miner) == "0.2.0"
-        load.wait_for(10)
-        code, out, _ = models("rollback", "--json").end()
-        assert code == 0
-        assert json.loads(out)["active"] == "0.1.0"
-        load.wait_for(10)
-    assert set(load.statuses) == {200}
-    assert "0.2.0" in status(miner)["bad"]
-    assert miner.terminate()[0] == 0
 
 
 def test_kill_in_the_middle_of_a_swap_then_a_restart_is_sane(
@@ -261,7 +156,7 @@ def test_kill_in_the_middle_of_a_swap_then_a_restart_is_sane(
     assert swap.process.stderr is not None
     while "weights loaded" not in swap.process.stderr.readline():
         assert swap.process.poll() is None
-    meanwhile = status(miner)
+    meanwhile = miner.models()
     assert meanwhile["operation"]["name"] == "the swap to 0.2.0"
     assert meanwhile["active"]["version"] == "0.1.0"
     miner.process.send_signal(signal.SIGKILL)
@@ -273,7 +168,7 @@ def test_kill_in_the_middle_of_a_swap_then_a_restart_is_sane(
     assert err.startswith("error: no miner runs with the state folder")
 
     again = serve()
-    assert active(again) == "0.1.0"
+    assert again.models()["active"]["version"] == "0.1.0"
     assert models("swap", "0.2.0").end()[0] == 0
     assert again.terminate()[0] == 0
     assert not (again.state / SOCKET_NAME).exists()
@@ -283,7 +178,7 @@ def test_a_swap_outlives_its_command(serve: Start, add: Callable[..., None], mod
     add("0.2.0", depth=8, noise=0.01)
     miner = serve()
     swap = models("swap", "0.2.0")
-    wait_until(lambda: status(miner)["operation"] is not None)
+    miner.wait_until(lambda status: status["operation"] is not None)
     swap.process.send_signal(signal.SIGINT)
     code, _, err = swap.end()
     assert code == 130
@@ -291,21 +186,21 @@ def test_a_swap_outlives_its_command(serve: Start, add: Callable[..., None], mod
     code, _, err = models("swap", "0.3.0").end()
     assert code == 1
     assert "Not now: the swap to 0.2.0 is running" in err
-    wait_until(lambda: active(miner) == "0.2.0")
+    miner.wait_until(lambda status: status["active"]["version"] == "0.2.0")
 
 
 def test_a_miner_that_stops_ends_the_swap(serve: Start, add: Callable[..., None], models: Models) -> None:
     add("0.2.0", depth=8, noise=0.01)
     miner = serve()
     swap = models("swap", "0.2.0")
-    wait_until(lambda: status(miner)["operation"] is not None)
+    miner.wait_until(lambda status: status["operation"] is not None)
     code, seconds = miner.terminate()
     assert code == 0
     assert seconds < 15
     code, _, err = swap.end()
     assert code == 1
     assert "the miner is shutting down" in err
-    assert active(serve()) == "0.1.0"
+    assert serve().models()["active"]["version"] == "0.1.0"
 
 
 def test_a_second_miner_in_the_state_folder_is_refused(serve: Start, start_miner: Start) -> None:
@@ -313,7 +208,7 @@ def test_a_second_miner_in_the_state_folder_is_refused(serve: Start, start_miner
     second = start_miner("--axon.port", "0")
     assert second.exit_code() == 1
     assert "another miner is running in" in second.text
-    assert active(miner) == "0.1.0"
+    assert miner.models()["active"]["version"] == "0.1.0"
 
 
 def test_another_model_in_the_settings_wins_over_the_swap(
@@ -324,5 +219,5 @@ def test_another_model_in_the_settings_wins_over_the_swap(
     assert models("swap", "0.2.0").end()[0] == 0
     miner.terminate()
     again = serve(model=str(variant("0.9.0", noise=0.02)))
-    assert active(again) == "0.9.0"
+    assert again.models()["active"]["version"] == "0.9.0"
     again.terminate()
