@@ -20,6 +20,7 @@ from streetvision.setting_types import (
     parse_address,
     parse_bool,
     parse_endpoints,
+    parse_hosts,
     parse_network,
     parse_path,
     parse_repo,
@@ -27,7 +28,8 @@ from streetvision.setting_types import (
 from streetvision.subnet import SUBNET
 
 BUNDLED_MODEL = "bundled"
-
+METRICS_PORT = 9172
+"""Of the ports that Prometheus exporters use by custom (9100 and up), the one that ends in the subnet's number."""
 
 _setting = declare
 _PORT = integer(0, 65535)
@@ -286,6 +288,28 @@ class Settings(AlertSettings):
     logging_json: bool = _setting(
         False, "--logging.json", "LOGGING_JSON", "Log JSON lines, for machines to read.", parse_bool
     )
+    metrics_port: int | None = _setting(
+        None,
+        "--metrics.port",
+        "METRICS_PORT",
+        f"TCP port of metrics, health checks and the status page; 0: none. Empty: {METRICS_PORT}, and none on the mock "
+        "network.",
+        _PORT,
+    )
+    metrics_address: str = _setting(
+        "127.0.0.1",
+        "--metrics.address",
+        "METRICS_ADDRESS",
+        "Address of that port. Anything but loopback shows your standing and your validators to whoever reaches it.",
+        parse_address,
+    )
+    metrics_hosts: str = _setting(
+        "",
+        "--metrics.hosts",
+        "METRICS_HOSTS",
+        "Names, separated by commas, by which that port may be called beside IP addresses and `localhost`.",
+        parse_hosts,
+    )
     drain_seconds: float = _setting(
         9.0,
         "--drain_seconds",
@@ -329,3 +353,10 @@ class Settings(AlertSettings):
     def endpoints(self) -> tuple[str, ...]:
         """Chain endpoints in order of preference; empty: the network's own."""
         return tuple(part.strip() for part in self.subtensor_chain_endpoint.split(",") if part.strip())
+
+    @property
+    def http_port(self) -> int:
+        """Port of metrics, health and status; 0: none. Rehearsals and tests beside a miner must not take its port."""
+        if self.metrics_port is None:
+            return 0 if self.is_mock else METRICS_PORT
+        return self.metrics_port

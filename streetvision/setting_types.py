@@ -96,6 +96,14 @@ def parse_path(text: str) -> Path:
         raise ValueError(f"{text!r} names the home of a user that does not exist") from None
 
 
+def parse_hosts(text: str) -> str:
+    """Names of hosts without ports, separated by commas."""
+    for part in text.split(","):
+        if re.fullmatch(r"[A-Za-z0-9_]([\w.-]{0,252})", part.strip(), re.ASCII) is None:
+            raise ValueError(f"{part.strip()!r} is not the name of a host")
+    return text
+
+
 def parse_repo(text: str) -> str:
     """A repository as `owner/name`."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is None:

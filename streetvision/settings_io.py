@@ -81,6 +81,8 @@ def show_default(item: Field[Any]) -> str:
     value = item.default
     if value is MISSING:  # every setting has one; this is for the type checker's sake
         raise TypeError(item.name)
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
