@@ -9,8 +9,10 @@ import typer
 
 from streetvision import __version__
 from streetvision.cli import (
+    completion,
     demo,
     doctor,
+    init,
     log,
     mine,
     models,
@@ -31,8 +33,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+_WITH_MINER_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
 app.command("demo")(demo.demo)
-app.command("doctor", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(doctor.doctor)
+app.command("completion")(completion.completion)
+app.command("doctor", context_settings=_WITH_MINER_FLAGS)(doctor.doctor)
+app.command("init", context_settings=_WITH_MINER_FLAGS)(init.init)
 app.command("predict")(predict.predict)
 app.add_typer(log.app, name="log")
 app.add_typer(mine.app, name="mine")
@@ -61,6 +67,7 @@ def root(
 
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
+    completion.answer_the_shell()
     try:
         app()
     except OperatorError as error:

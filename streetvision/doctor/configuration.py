@@ -9,7 +9,7 @@ from pathlib import Path
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.doctor.live import Live
-from streetvision.doctor.secrecy import is_secret
+from streetvision.secret import Secret
 from streetvision.settings_io import ENV_FILE_VARIABLE, build_parser, load_settings, setting_fields
 
 SAME = "Give the doctor the miner's own flags or MINER_ENV, or restart the miner to use these settings."
@@ -58,5 +58,6 @@ def differences(settings: Settings, live: Live | None) -> list[str]:
 
 
 def _exposed(settings: Settings, file: Path) -> bool:
-    holds = any(is_secret(item) and getattr(settings, item.name) for item in setting_fields())
+    values = (getattr(settings, item.name) for item in setting_fields())
+    holds = any(isinstance(value, Secret) and value for value in values)
     return holds and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field
-from typing import Any
 from urllib.parse import urlsplit
 
 from streetvision.config import Settings
+from streetvision.secret import HIDDEN, Secret
 from streetvision.settings_io import setting_fields
 
-HIDDEN = "[hidden]"
 _VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGNORECASE)
-_NAMES = re.compile(r"url|token|webhook|secret|discord|slack|telegram|ping|password")
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>,;()]+")
 _SHORTEST = 4
 """A shorter value is no secret, and would be found in every word."""
@@ -40,15 +37,10 @@ def _secrets(settings: Settings | None, environ: Mapping[str, str]) -> Iterable[
         return
     for item in setting_fields():
         value = getattr(settings, item.name)
-        if isinstance(value, str) and len(value) >= _SHORTEST and is_secret(item):
-            yield value
+        if isinstance(value, Secret) and value:
+            yield value.reveal()
     for endpoint in (*settings.endpoints, settings.subtensor_network):
         yield from (part for part in _private(endpoint) if len(part) >= _SHORTEST)
-
-
-def is_secret(item: Field[Any]) -> bool:
-    """Whether a setting may hold a key: an address to post to, a token."""
-    return bool(item.metadata.get("secret")) or _NAMES.search(item.name) is not None
 
 
 def _private(address: str) -> tuple[str, ...]:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from streetvision.monitor.monitor import Monitor
 
 
-def monitor_operations(
-    monitor: Monitor, about: Callable[[], Mapping[str, Any]] = lambda: {}
-) -> dict[str, Handler]:
+def monitor_operations(monitor: Monitor, about: Callable[[], Mapping[str, Any]] = lambda: {}) -> dict[str, Handler]:
     """The operations by name, for a ControlServer; `about` is what else tells one miner from another."""
 
     async def findings(arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:

@@ -1,0 +1,168 @@
+"""What `streetvision init` asks, in which order, and what it suggests from what it finds on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from streetvision.config import BUNDLED_MODEL
+from streetvision.endpoint import own_addresses
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.setting_types import MOCK_NETWORK
+from streetvision.settings_file import Answers, field_named, parsed, settings_of
+from streetvision.settings_io import show_default
+from streetvision.subnet import SUBNET
+
+PRIVATE = (MOCK_NETWORK, "local")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What an empty answer means, and what is worth knowing before answering."""
+
+    text: str = ""
+    hint: str = ""
+    required: bool = False
+    """Whether an empty answer will not do."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One setting to ask for."""
+
+    name: str
+    """Of the setting's field."""
+    words: str
+    suggest: Callable[[Answers], Suggestion]
+    applies: Callable[[Answers], bool] = lambda _: True
+
+
+def network_of(answers: Answers) -> str:
+    """The network that the answers so far mean."""
+    return answers.get("subtensor_network") or show_default(field_named("subtensor_network"))
+
+
+def _public(answers: Answers) -> bool:
+    return network_of(answers) not in PRIVATE
+
+
+def _default(name: str) -> Callable[[Answers], Suggestion]:
+    return lambda _: Suggestion(show_default(field_named(name)))
+
+
+def _netuid(answers: Answers) -> Suggestion:
+    return Suggestion(str(SUBNET.test_netuid if network_of(answers) == "test" else SUBNET.netuid))
+
+
+def _wallets(answers: Answers) -> Path:
+    return Path(parsed("wallet_path", answers.get("wallet_path") or show_default(field_named("wallet_path"))))
+
+
+def wallet_names(folder: Path) -> list[str]:
+    """Wallets that have at least one hotkey here."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if hotkey_names(path))
+    except OSError:
+        return []
+
+
+def hotkey_names(wallet: Path) -> list[str]:
+    """Hotkeys of one wallet's folder."""
+    try:
+        found = sorted(path.name for path in (wallet / "hotkeys").iterdir() if path.is_file())
+    except OSError:
+        return []
+    return [name for name in found if not name.endswith("pub.txt")]
+
+
+def _wallet(answers: Answers) -> Suggestion:
+    folder = _wallets(answers)
+    return _of_names(wallet_names(folder), f"no wallet with a hotkey in {folder}: copy the hotkey's file there later")
+
+
+def _hotkey(answers: Answers) -> Suggestion:
+    wallet = _wallets(answers) / (answers.get("wallet_name") or "default")
+    return _of_names(hotkey_names(wallet), f"no hotkey in {wallet / 'hotkeys'} yet")
+
+
+def _of_names(names: list[str], none: str) -> Suggestion:
+    if not names:
+        return Suggestion("default", none)
+    return Suggestion(names[0], f"here: {', '.join(names)}" if len(names) > 1 else "")
+
+
+def _address(_: Answers) -> Suggestion:
+    own = [address for address in own_addresses() if ipaddress.ip_address(address).is_global]
+    if own:
+        return Suggestion("", f"empty: {own[0]}, this machine's own")
+    return Suggestion("", "this machine has no public address of its own: name your router's", required=True)
+
+
+def _model(answers: Answers) -> Suggestion:
+    folder = parsed("state_dir", answers.get("state_dir") or show_default(field_named("state_dir")))
+    registry = Registry(folder / REGISTRY_FOLDER)
+    try:
+        versions = [found.version for found in registry.versions() if found.servable and found.version != BUNDLED_MODEL]
+        active = registry.active()
+    except OperatorError:
+        versions, active = [], None
+    if versions:
+        return Suggestion(active or versions[-1], f"in the registry: {', '.join(versions)}")
+    hint = "a version, hf:owner/name@tag or a folder; without one the miner will not start (docs/models.md)"
+    return Suggestion("" if _public(answers) else BUNDLED_MODEL, hint if _public(answers) else "")
+
+
+QUESTIONS = (
+    Question(
+        "subtensor_network",
+        "Network: finney, test, local, mock, or a node's ws:// or wss:// address",
+        _default("subtensor_network"),
+    ),
+    Question("netuid", "Subnet", _netuid),
+    Question("wallet_name", "Wallet (coldkey) name", _wallet, lambda answers: network_of(answers) != MOCK_NETWORK),
+    Question("wallet_hotkey", "Hotkey name", _hotkey, lambda answers: network_of(answers) != MOCK_NETWORK),
+    Question("axon_port", "Port that validators call", _default("axon_port")),
+    Question("axon_external_ip", "Public address", _address, _public),
+    Question("model", "Model", _model),
+    Question(
+        "model_repo", "Your Hugging Face repository, owner/name; empty: none yet", lambda _: Suggestion(), _public
+    ),
+    Question("device", "Device: auto, cpu, cuda or cuda:N", _default("device")),
+    Question(
+        "alerts_discord_url",
+        "Discord webhook for alerts; empty: none (docs/monitoring.md has the others)",
+        lambda _: Suggestion(),
+        _public,
+    ),
+)
+"""In this order: later suggestions build on earlier answers."""
+
+
+def check(name: str, text: str, suggestion: Suggestion) -> None:
+    """Raise ConfigError when this answer will not do."""
+    if text:
+        parsed(name, text)
+    elif suggestion.required:
+        raise ConfigError(f"{field_named(name).metadata['flag']}: an answer is needed here, {suggestion.hint}")
+
+
+def complete(given: Answers, ask: Callable[[Question, Suggestion], str]) -> dict[str, str]:
+    """All answers: those given, and what `ask` returns for each question that applies and was not given.
+
+    ConfigError when an answer is wrong or two contradict each other.
+    """
+    answers = dict(given)
+    for question in QUESTIONS:
+        if question.name in answers or not question.applies(answers):
+            continue
+        answers[question.name] = ask(question, question.suggest(answers))
+    settings_of(answers)
+    return {name: text for name, text in answers.items() if text}
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Settings of a former file that the new one changes or drops, by flag."""
+    return [str(field_named(name).metadata["flag"]) for name in before if before[name] != after.get(name)]

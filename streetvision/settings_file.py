@@ -1,0 +1,100 @@
+"""Writing miner.env: only what differs from the defaults, readable by its owner alone, never half a file."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from streetvision.config import Settings
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.secret import Secret
+from streetvision.settings_io import setting_fields, show_default
+
+HEADER = (
+    "# Settings of the miner, written by `streetvision init`; miner.env.example and docs/settings.md explain them all."
+)
+_PLAIN = re.compile(r"[\w./:@%+,=~-]*", re.ASCII)
+
+Answers = Mapping[str, str]
+"""Text of each setting by its field's name; an empty one means the default."""
+
+
+def field_named(name: str) -> Field[Any]:
+    """The declared setting; KeyError for an unknown one."""
+    return {item.name: item for item in setting_fields()}[name]
+
+
+def parsed(name: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
+    """The value that the text stands for; ConfigError with the setting's flag when there is none."""
+    item = field_named(name)
+    try:
+        return item.metadata["parse"](text)
+    except ValueError as error:
+        raise ConfigError(f"{item.metadata['flag']}: {error}") from None
+
+
+def settings_of(answers: Answers) -> Settings:
+    """The settings that these answers give; ConfigError when one is wrong or two contradict each other."""
+    return Settings(**{name: parsed(name, text) for name, text in answers.items() if text})
+
+
+def is_secret(name: str) -> bool:
+    """Whether the setting is kept from being shown."""
+    return isinstance(field_named(name).default, Secret)
+
+
+def render(answers: Answers, *, hide: bool = False) -> str:
+    """The file's text, in the order in which settings are declared; `hide` replaces secrets, for showing it."""
+    lines = [HEADER]
+    for item in setting_fields():
+        text = answers.get(item.name, "")
+        if text and text != show_default(item):
+            shown = "(hidden)" if hide and is_secret(item.name) else quoted(text)
+            lines.append(f"{item.metadata['env'][0]}={shown}")
+    return "\n".join(lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A value as miner.env's parser reads it back; ConfigError for what no quotes can carry."""
+    value = text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))
+    back = dotenv_values(stream=io.StringIO(f"X={value}\n"), interpolate=False)
+    if dict(back) != {"X": text}:
+        raise ConfigError(f"{text!r} cannot be written into a settings file")
+    return value
+
+
+def answers_in(file: Path) -> dict[str, str]:
+    """What a settings file says, by field name; OperatorError when it cannot be read."""
+    try:
+        values = dotenv_values(file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"cannot read {file} ({error}): move it away, or name another with --env_file") from error
+    found = {}
+    for item in setting_fields():
+        text = next((values[name] for name in item.metadata["env"] if values.get(name)), None)
+        if text:
+            found[item.name] = text
+    return found
+
+
+def write(file: Path, text: str) -> None:
+    """Replace the file at once, mode 0600; OperatorError when it cannot be written."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+                target.write(text)
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OperatorError(f"cannot write {file} ({error.strerror}): name another file with --env_file") from error
