@@ -138,7 +138,7 @@ class Dispatcher:
         self._pump()
 
     def _answer(self, batch: Sequence[Ticket[Waiting]], done: Pass) -> None:
-        self._metrics.batch(len(batch))
+        self._metrics.batch(len(batch), done.seconds)
         now = self._clock()
         rows = zip(batch, done.output.logits, done.output.embeddings, strict=True)
         for ticket, logit, embedding in rows:

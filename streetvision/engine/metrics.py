@@ -6,8 +6,9 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from streetvision.counting import Histogram
 from streetvision.engine.types import Role, Timings
 
 _SIZES = tuple(2**power for power in range(11))
@@ -78,6 +79,12 @@ class EngineMetrics:
         self._batch_size = Histogram(
             "streetvision_engine_batch_size", "Requests per forward pass", buckets=_SIZES, registry=registry
         )
+        self._forward = Histogram(
+            "streetvision_engine_forward_seconds",
+            "Seconds of a forward pass over one batch of first views",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._views = Histogram(
             "streetvision_engine_views", "Passes averaged into a prediction", buckets=_VIEWS, registry=registry
         )
@@ -104,10 +111,11 @@ class EngineMetrics:
         )
         self._stages = {stage: self._seconds.labels(stage) for stage in ("decode", "queue", "inference")}
 
-    def batch(self, size: int) -> None:
-        """One forward pass succeeded."""
+    def batch(self, size: int, seconds: float) -> None:
+        """One forward pass succeeded, in so many seconds."""
         self.batches[size] += 1
         self._batch_size.observe(size)
+        self._forward.observe(seconds)
 
     def answer(self, timings: Timings, views: int) -> None:
         """One request got its prediction, the mean of so many passes."""
