@@ -34,6 +34,8 @@ from streetvision.errors import OperatorError
 
 SHUTTING_DOWN = "the miner is shutting down"
 NOT_STARTED = "the engine has not started"
+LOWEST = -1.0
+"""Priority below any stake."""
 RETIRE_GRACE = 5.0
 """Seconds that a forward pass may take to end when its model is taken down."""
 
@@ -82,6 +84,8 @@ class Engine:
         self._listeners = Listeners()
         self._aftermath = Aftermath(self._intake, self._quiet, self._listeners, self._metrics, clock)
         self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
+        self._untold = EngineMetrics(CollectorRegistry(), waiting=int, running=int, lanes=int)
+        self._exercise = Answering(self._intake, self._aftermath, Listeners(), self._untold, clock)
         self._one_at_a_time = asyncio.Lock()
         self._preparation: Preparation | None = None
         self._deference = Deference()
@@ -107,11 +111,20 @@ class Engine:
         Raises BadImage, Overloaded, DeadlineMissed, EngineClosed or RunnerFailure, and ValueError when deadline or
         priority is not finite. A cancelled call leaves the queue.
         """
-        with self._accounted():
+        with self._accounted(self._metrics):
             if not isfinite(deadline):
                 raise ValueError("the deadline must be finite")
             route = self.route
             return await self._answering.answer(Request(jpeg, deadline, priority, self._clock()), route)
+
+    async def exercise(self, jpeg: bytes, *, seconds: float) -> Prediction:
+        """As `predict`, for a health check: by the active model, behind whoever waits, told to no listener.
+
+        Nobody judges a model by it, and of the counters it moves only those of forward passes. Raises EngineError.
+        """
+        with self._accounted(self._untold):
+            now, route = self._clock(), Route(self.route.active)
+            return await self._exercise.answer(Request(jpeg, now + seconds, LOWEST, now), route)
 
     async def prepare(self, make: Callable[[], Runner], *, progress: Progress | None = None) -> Lane:
         """Load, compile and warm another model while this one serves; returns its lane, which gets no requests yet.
@@ -288,7 +301,7 @@ class Engine:
             raise EngineClosed(RETIRED)
 
     @contextmanager
-    def _accounted(self) -> Iterator[None]:
+    def _accounted(self, metrics: EngineMetrics) -> Iterator[None]:
         if not self._pending:
             self._idle.clear()
             self._deference.busy()
@@ -296,10 +309,10 @@ class Engine:
         try:
             yield
         except EngineError as refusal:
-            self._metrics.refuse(refusal.reason)
+            metrics.refuse(refusal.reason)
             raise
         except asyncio.CancelledError:
-            self._metrics.cancelled += 1
+            metrics.cancelled += 1
             raise
         finally:
             self._pending -= 1
