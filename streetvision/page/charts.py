@@ -1,0 +1,226 @@
+"""Charts as inline SVG: lines over time, bars over time, histograms. Pure; colours come from the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streetvision.monitor.thresholds import DAY
+from streetvision.monitor.wording import moment
+from streetvision.page.html import Html, el, join
+from streetvision.page.scale import bounds, clock, number, ticks, time_ticks
+from streetvision.status.shape import RequestSeries, StandingSeries, Track
+
+WIDTH, HEIGHT = 440.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 24.0
+"""Margins of the plot."""
+PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+Words = Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How one track is drawn."""
+
+    title: str
+    key: str
+    """Of StandingSeries."""
+    words: Words = number
+    best_is_low: bool = False
+    from_zero: bool = True
+    least: float = 1e-3
+    """Smallest span of the axis."""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """From data to pixels."""
+
+    low: float
+    high: float
+    upside_down: bool = False
+
+    def y(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return TOP + PLOT_HEIGHT * (share if self.upside_down else 1 - share)
+
+
+def line_chart(series: StandingSeries, measure: Measure) -> Html:
+    """One track over time, its lowest and highest in each interval as a band behind the mean."""
+    track: Track = series[measure.key]  # type: ignore[literal-required]  # one of the tracks
+    known = [v for column in (track["low"], track["high"]) for v in column if v is not None]
+    if not known:
+        return _empty(measure.title)
+    low, high = bounds(known, from_zero=measure.from_zero, least=measure.least)
+    frame = _Frame(max(low, 1.0) if measure.best_is_low and low < 1 else low, high, measure.best_is_low)
+    count = len(track["mean"])
+    until = series["since"] + count * series["step"]
+    return _figure(
+        measure.title,
+        _summary(track, measure, series["since"], until),
+        _grid(frame, measure, series["since"], until),
+        _band(track, frame, count),
+        *_line(track["mean"], frame, count),
+        *_hits(track, measure, series),
+    )
+
+
+def _x(place: float, count: int) -> float:
+    return LEFT + PLOT_WIDTH * place / count
+
+
+def _grid(frame: _Frame, measure: Measure, since: float, until: float) -> Html:
+    rows = [t for t in ticks(frame.low, frame.high, whole=measure.whole) if frame.low <= t <= frame.high]
+    if measure.best_is_low and 1 not in rows and frame.low <= 1:
+        rows = [1.0, *rows]
+    lines = [el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=frame.y(t), y2=frame.y(t), class_="grid") for t in rows]
+    words = [el("text", measure.words(t), x=LEFT - 6, y=frame.y(t) + 4, text_anchor="end") for t in rows]
+    return join(*lines, *words, *_dates(since, until))
+
+
+def _dates(since: float, until: float) -> list[Html]:
+    """Labels under a time axis; none so near the edge that it would be cut."""
+    made = []
+    for time, label in time_ticks(since, until):
+        x = LEFT + PLOT_WIDTH * (time - since) / (until - since)
+        if LEFT - 1 <= x <= WIDTH - RIGHT - 12:
+            made.append(el("text", label, x=x, y=HEIGHT - 6, text_anchor="start" if x < LEFT + 12 else "middle"))
+    return made
+
+
+def _band(track: Track, frame: _Frame, count: int) -> Html:
+    """One closed path for each run without gaps."""
+    paths = []
+    for run in _runs(track["mean"]):
+        upper = [(_x(i + 0.5, count), frame.y(_at(track["high"], i))) for i in run]
+        lower = [(_x(i + 0.5, count), frame.y(_at(track["low"], i))) for i in reversed(run)]
+        paths.append(f"M{_points(upper)}L{_points(lower)}Z")
+    return el("path", d="".join(paths), class_="band")
+
+
+def _line(values: Sequence[float | None], frame: _Frame, count: int) -> list[Html]:
+    runs = [[(_x(i + 0.5, count), frame.y(_at(values, i))) for i in run] for run in _runs(values)]
+    path = el("path", d="".join(f"M{_points(run)}" for run in runs), class_="line")
+    dots = [el("circle", cx=run[0][0], cy=run[0][1], r=1.6, class_="dot") for run in runs if len(run) == 1]
+    x, y = runs[-1][-1]
+    return [path, *dots, el("circle", cx=x, cy=y, r=3.2, class_="dot")]
+
+
+def _runs(values: Sequence[float | None]) -> list[list[int]]:
+    """Places of values that follow one another without a gap."""
+    runs: list[list[int]] = []
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        if runs and runs[-1][-1] == place - 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return runs
+
+
+def _at(values: Sequence[float | None], place: int) -> float:
+    value = values[place]
+    assert value is not None  # noqa: S101 - a run has values
+    return value
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def _hits(track: Track, measure: Measure, series: StandingSeries) -> list[Html]:
+    """What a pointer is told, without a script: a transparent column for each interval."""
+    count, made = len(track["mean"]), []
+    for place, value in enumerate(track["mean"]):
+        if value is not None:
+            low, high = _at(track["low"], place), _at(track["high"], place)
+            within = "" if low == high else f" ({measure.words(low)} to {measure.words(high)})"
+            when = moment(series["since"] + (place + 1) * series["step"])
+            made.append(_hit(place, count, f"{when}: {measure.words(value)}{within}"))
+    return made
+
+
+def _hit(place: int, count: int, words: str) -> Html:
+    width = PLOT_WIDTH / count
+    return el("rect", el("title", words), x=_x(place, count), y=TOP, width=width, height=PLOT_HEIGHT, class_="hit")
+
+
+def _summary(track: Track, measure: Measure, since: float, until: float) -> str:
+    lows, highs = ([v for v in column if v is not None] for column in (track["low"], track["high"]))
+    last = next(v for v in reversed(track["mean"]) if v is not None)
+    step = DAY if until - since > DAY else 0.0
+    span = f"{clock(since, step)} to {clock(until, step)}"
+    return f"now {measure.words(last)}; {measure.words(min(lows))} to {measure.words(max(highs))}, {span}"
+
+
+def requests_chart(series: RequestSeries) -> Html:
+    """Answered and failed requests, stacked, in each interval."""
+    title, count = "Requests", len(series["answered"])
+    totals = [good + bad for good, bad in zip(series["answered"], series["failed"], strict=True)]
+    _, high = bounds(totals, from_zero=True, least=4.0)
+    frame, until = _Frame(0.0, high), series["since"] + count * series["step"]
+    bars = []
+    for place, (total, bad) in enumerate(zip(totals, series["failed"], strict=True)):
+        if total:
+            bars.append(_column(place, count, frame, (bad, total), "ok"))
+        if bad:
+            bars.append(_column(place, count, frame, (0, bad), "bad"))
+        when = moment(series["since"] + place * series["step"])
+        bars.append(_hit(place, count, f"{when}: {total - bad:,} answered, {bad:,} failed"))
+    each = {600.0: "10 minutes", 1800.0: "half hour", 3600.0: "hour", DAY: "day"}.get(series["step"])
+    each = f"{series['step'] / 3600:g} hours" if each is None else each
+    words = f"{sum(series['answered']):,} answered, {sum(series['failed']):,} failed; each bar is one {each}"
+    grid = _grid(frame, Measure(title, "", whole=True), series["since"], until)
+    return _figure(title, words, grid, *bars)
+
+
+def _column(place: int, count: int, frame: _Frame, ends: tuple[float, float], kind: str) -> Html:
+    """A bar between two values."""
+    width, gap = PLOT_WIDTH / count, min(1.5, 0.2 * PLOT_WIDTH / count)
+    top, bottom = frame.y(ends[1]), frame.y(ends[0])
+    x = _x(place, count) + gap / 2
+    return el("rect", x=x, y=top, width=width - gap, height=max(0.8, bottom - top), class_=f"bar {kind}")
+
+
+def histogram(
+    title: str, counts: Sequence[int], labels: Sequence[tuple[float, str]], summary: str, each: Words
+) -> Html:
+    """Bars of counts. `labels` stand under places (0 to len(counts)); `each` says what a bar is."""
+    if not sum(counts):
+        return _empty(title)
+    _, high = bounds(counts, from_zero=True, least=4.0)
+    frame, count, total = _Frame(0.0, high), len(counts), sum(counts)
+    grid = [el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=frame.y(t), y2=frame.y(t), class_="grid") for t in ticks(0, high)]
+    words = [el("text", number(t), x=LEFT - 6, y=frame.y(t) + 4, text_anchor="end") for t in ticks(0, high)]
+    under = [el("text", text, x=_x(place, count), y=HEIGHT - 6, text_anchor="middle") for place, text in labels]
+    bars = [_column(i, count, frame, (0, n), "ok") for i, n in enumerate(counts) if n]
+    hits = [_hit(i, count, f"{each(i)}: {n:,} ({n / total:.1%})") for i, n in enumerate(counts)]
+    return _figure(title, summary, *grid, *words, *under, *bars, *hits)
+
+
+def edges_within(counts: Sequence[int]) -> tuple[int, int]:
+    """The first and last bin worth drawing: those with counts and a neighbour on each side."""
+    used = [place for place, count in enumerate(counts) if count]
+    if not used:
+        return 0, len(counts) - 1
+    return max(0, used[0] - 1), min(len(counts) - 1, used[-1] + 1)
+
+
+def sampled(labels: Sequence[str], most: int = 7) -> list[tuple[float, str]]:
+    """Every n-th of the labels between bins, so that none overlap."""
+    every = -(-len(labels) // most)
+    return [(place + 1.0, text) for place, text in enumerate(labels) if place % every == 0]
+
+
+def _figure(title: str, summary: str, *drawn: Html) -> Html:
+    picture = el("svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=f"{title}: {summary}")
+    return el("figure", el("figcaption", el("b", title), " ", el("span", summary)), picture, class_="card chart")
+
+
+def _empty(title: str) -> Html:
+    return el(
+        "figure", el("figcaption", el("b", title)), el("p", "Nothing to show yet.", class_="none"), class_="card chart"
+    )

@@ -1,0 +1,159 @@
+"""The whole document, and the headers it is to be served with. Pure: the same snapshot gives the same page.
+
+Nothing is loaded from anywhere: the policy forbids it, in a header and in the document itself, so that a report that
+was saved as a file is under it too.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streetvision.monitor.wording import duration, moment
+from streetvision.page import sections
+from streetvision.page.html import Html, el, join
+from streetvision.page.looks import SCRIPT, STYLE
+from streetvision.page.pictures import Picture
+from streetvision.status.shape import Status
+from streetvision.status.snapshot import Span
+from streetvision.status.wording import chain_words
+
+INTERVALS = 120
+"""Of each chart: what a pointer can still tell apart."""
+PAGE_SPAN = Span(days=90.0, intervals=INTERVALS)
+REFRESH_S = 20
+"""As often as the monitor looks."""
+MOST_BYTES = 300_000
+"""Pictures are left out from the end until the page is below."""
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+POLICY = (
+    f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a server answers with."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+def page_of(status: Status, pictures: Sequence[Picture] = (), trouble: str = "") -> Page:
+    """The running miner's page, ready to be sent."""
+    return Page(render_page(status, pictures, trouble).encode(), dict(HEADERS))
+
+
+def render_page(status: Status, pictures: Sequence[Picture] = (), trouble: str = "", *, report: bool = False) -> str:
+    """The document. `trouble` says why there are no pictures; a `report` is a file: nothing in it refreshes."""
+    shown = list(pictures)
+    text = _document(status, shown, trouble, report)
+    while shown and len(text.encode()) > MOST_BYTES:
+        shown = shown[: len(shown) * 2 // 3]
+        text = _document(status, shown, trouble, report)
+    return text
+
+
+def _document(status: Status, pictures: Sequence[Picture], trouble: str, report: bool) -> str:
+    uid = None if status["standing"] is None else status["standing"]["uid"]
+    title = f"{'no UID' if uid is None else f'UID {uid}'} · {status['miner']['state']} · streetvision"
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="referrer", content="no-referrer"),
+        None if report else el("noscript", el("meta", http_equiv="refresh", content="60")),
+        el("title", title),
+        el("style", Html(STYLE)),
+    )
+    body = el(
+        "body",
+        el("a", "Skip to the figures", href="#main", class_="skip"),
+        el("header", _heading(status, uid), _controls(report)),
+        _main(status, pictures, trouble),
+        _footer(report),
+        el("script", Html(SCRIPT)),
+    )
+    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
+
+
+def _heading(status: Status, uid: int | None) -> Html:
+    state = status["miner"]["state"]
+    name = "not registered" if uid is None else f"UID {uid}"
+    return el("h1", f"streetvision · {name}", el("span", state, class_=f"state {state}"))
+
+
+def _controls(report: bool) -> Html:
+    themes = [
+        el("label", el("input", type="radio", name="theme", id=f"theme-{name}", checked=name == "auto"), name)
+        for name in ("auto", "light", "dark")
+    ]
+    refresh = el(
+        "label",
+        el("input", type="checkbox", id="refresh", checked=True, disabled=True, data_seconds=REFRESH_S),
+        "refresh",
+    )
+    return el("fieldset", el("legend", "Colours"), *themes, None if report else refresh)
+
+
+def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:
+    parts: list[tuple[str, Html]] = [
+        ("Findings", sections.findings(status)),
+        (_since(status), sections.standing_charts(status)),
+        ("Requests and answers", sections.work_charts(status)),
+        ("Where the time goes", sections.stages(status)),
+        ("Validators", sections.validators(status)),
+        ("Most uncertain recent images", sections.pictures(pictures, trouble)),
+        ("Model, log and machine", sections.model_and_log(status)),
+    ]
+    made = [el("section", el("h2", title), content) for title, content in parts]
+    return el("main", _about(status), sections.tiles(status), *made, id="main")
+
+
+def _since(status: Status) -> str:
+    series = status["series"]
+    return "Standing" if series is None else f"Standing in the last {duration(status['taken_at'] - series['since'])}"
+
+
+def _about(status: Status) -> Html:
+    miner = status["miner"]
+    up = "" if miner["started"] is None else f", up {duration(status['taken_at'] - miner['started'])}"
+    why = el("b", f"{sections.sentence(miner['why'])}. ", class_=miner["state"]) if miner["why"] else None
+    endpoint = f", endpoint {miner['endpoint']}" if miner["endpoint"] else ""
+    return el(
+        "p",
+        why,
+        "Hotkey ",
+        el("span", miner["hotkey"], class_="key"),
+        f", netuid {miner['netuid']} on {miner['network']}{endpoint}. {sections.sentence(chain_words(status))}. ",
+        f"Version {miner['version']}{up}. As of {moment(status['taken_at'])}.",
+        class_="about quiet",
+    )
+
+
+def _footer(report: bool) -> Html:
+    if report:
+        return el(
+            "footer", "Times are UTC. Written by `streetvision report`; what stands here loads nothing from elsewhere."
+        )
+    links = join(el("a", "the same as JSON", href="api/status.json"), " and ", el("a", "metrics", href="metrics"))
+    said = el("span", id="said", role="status")
+    return el("footer", "Times are UTC. There is ", links, ". ", said)

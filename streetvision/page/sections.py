@@ -1,0 +1,289 @@
+"""The parts of the page, each from a part of the snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isinf
+from typing import Any
+
+from streetvision.monitor.traffic import SCORE_BINS, quantile
+from streetvision.monitor.wording import duration, moment, share
+from streetvision.page.charts import (
+    Measure,
+    edges_within,
+    histogram,
+    line_chart,
+    requests_chart,
+    sampled,
+)
+from streetvision.page.html import Html, el, join
+from streetvision.page.pictures import Picture
+from streetvision.page.scale import number
+from streetvision.status.shape import STAGES, Histogram, Status, ValidatorRow
+from streetvision.status.wording import (
+    NOTHING,
+    ago,
+    candidate_words,
+    decision_words,
+    log_words,
+    machine_words,
+    milliseconds,
+    model_words,
+    place_words,
+    stake_words,
+    subnet_words,
+)
+
+MEASURES = (
+    Measure("Rank", "rank", lambda v: f"{v:,.0f}", best_is_low=True, from_zero=False, least=8, whole=True),
+    Measure("Incentive", "incentive"),
+    Measure("Emission, alpha a day", "emission_per_day", least=0.1),
+)
+BURN = Measure("Burned share of the miners' reward", "burn_share", share, least=1.0)
+
+
+def tiles(status: Status) -> Html:
+    """The figures that are looked for first."""
+    return el("dl", *(_tile(*tile) for tile in (*_standing_tiles(status), *_work_tiles(status))), class_="tiles")
+
+
+def _tile(name: str, big: str, small: str) -> Html:
+    return el(
+        "div",
+        el("dt", name),
+        el("dd", big, class_="big"),
+        el("dd", small, class_="small") if small else None,
+        class_="card",
+    )
+
+
+def _standing_tiles(status: Status) -> list[tuple[str, str, str]]:
+    standing = status["standing"]
+    if standing is None or standing["uid"] is None:
+        return [("UID", NOTHING, "not registered" if standing else "chain not read yet")]
+    tao, rank = standing["tao_per_day"], standing["rank"]
+    return [
+        ("Rank by incentive", NOTHING if rank is None else f"{rank}", f"of {standing['miners']} miners"),
+        ("Emission a day", f"{number(standing['emission_per_day'])} α", "" if tao is None else f"{number(tao)} TAO"),
+        ("Incentive", number(standing["incentive"]), f"trust {standing['trust']:.2f}"),
+        ("Order of eviction", str(standing["position"] or NOTHING), place_words(standing).partition(" of ")[2]),
+    ]
+
+
+def _work_tiles(status: Status) -> list[tuple[str, str, str]]:
+    traffic = status["traffic"]
+    total, headroom = traffic["stages"].get("total"), traffic["headroom"]
+    within = "in the last hour" if traffic["window"] == 3600 else f"in the last {duration(traffic['window'])}"
+    answered = f"{traffic['answered']:,} of {traffic['requests']:,} answered {within}"
+    last = ago(status["miner"]["last_request"], status["taken_at"])
+    return [
+        ("Requests a minute", f"{traffic['per_minute']:.3g}", answered),
+        ("Last request", last.removesuffix(" ago"), "ago" if last.endswith("ago") else ""),
+        ("Latency, p99", f"{milliseconds(total['p99'] if total else None)} ms",
+         f"median {milliseconds(total['p50'])} ms" if total else ""),
+        ("To spare before the deadline", NOTHING if headroom is None else f"{headroom['p1']:.2f} s",
+         "in 99 of 100 answers" if headroom else ""),
+    ]  # fmt: skip
+
+
+def findings(status: Status) -> Html:
+    """The diagnosis, then what is wrong with its remedy, the gravest first."""
+    diagnosis = status["diagnosis"]
+    told = None
+    if diagnosis is not None:
+        told = el(
+            "div",
+            el("h3", sentence(str(diagnosis["title"]))),
+            *(el("p", sentence, class_="quiet") for sentence in diagnosis["evidence"]),
+            el("p", str(diagnosis["remedy"])),
+            class_="card about",
+        )
+    found = [_finding(finding) for finding in status["findings"]]
+    return join(told, *(found or [el("p", "No findings: nothing is wrong as far as can be seen.", class_="quiet")]))
+
+
+def _finding(finding: dict[str, Any]) -> Html:
+    since = finding["since"]
+    return el(
+        "article",
+        el("span", finding["severity"], class_="label"),
+        el("h3", sentence(finding["title"])),
+        *(el("p", sentence, class_="quiet") for sentence in finding["evidence"]),
+        el("p", el("b", "What to do: "), finding["remedy"]),
+        None if since is None else el("p", f"Since {moment(since)}", class_="quiet"),
+        class_=f"card finding {_word(finding['severity'])}",
+    )
+
+
+def sentence(text: str) -> str:
+    """With a capital letter."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _word(text: object) -> str:
+    """A class name, whatever it was."""
+    return str(text) if text in ("critical", "warning", "info") else "info"
+
+
+def standing_charts(status: Status) -> Html:
+    """Rank, incentive and emission over time; the burn share where there is any."""
+    series = status["series"]
+    if series is None:
+        return el("p", "The chain was not read yet.", class_="quiet")
+    burned = any(value for value in series["burn_share"]["high"] if value is not None)
+    measures = (*MEASURES, BURN) if burned else MEASURES
+    return el("div", *(line_chart(series, measure) for measure in measures), class_="charts")
+
+
+def work_charts(status: Status) -> Html:
+    """Requests over time, and how answers were spread over the counted days."""
+    requests, counted = status["requests"], status["counted"]
+    drawn = [
+        None if requests is None else requests_chart(requests),
+        _scores(counted["scores"], counted["positive"], counted["answered"]),
+        _latency(counted["latency"]),
+        _headroom(counted["headroom"]),
+    ]
+    return el("div", *drawn, class_="charts")
+
+
+def _scores(scores: Sequence[int], positive: int, answered: int) -> Html:
+    labels = [(place * SCORE_BINS / 4, f"{place / 4:g}") for place in range(5)]
+    part = share(positive / answered) if answered else NOTHING
+    words = f"P(roadwork) of {answered:,} answers; {part} above the threshold"
+    return histogram(
+        "Scores", scores, labels, words, lambda i: f"P(roadwork) {i / SCORE_BINS:.2f} to {(i + 1) / SCORE_BINS:.2f}"
+    )
+
+
+def _latency(found: Histogram) -> Html:
+    edges = found["edges"]
+    reached = quantile(found["counts"], edges, 0.99) if sum(found["counts"]) else 0.0
+    limit = f"more than {_time(edges[-1])}" if isinf(reached) else f"at most {_time(reached)}"
+    return _binned("Latency of answers", found, f"99 of 100 took {limit}")
+
+
+def _headroom(found: Histogram) -> Html:
+    late = found["counts"][0]
+    return _binned("Time to spare before the deadline", found, f"{late:,} too late" if late else "none too late")
+
+
+def _binned(title: str, found: Histogram, words: str) -> Html:
+    edges, (first, last) = found["edges"], edges_within(found["counts"])
+    counts = found["counts"][first : last + 1]
+    labels = sampled([_time(edge) for edge in edges[first:last]])
+
+    def each(place: int) -> str:
+        low = f"above {_time(edges[first + place - 1])}" if first + place else ""
+        high = f"up to {_time(edges[first + place])}" if first + place < len(edges) else ""
+        return ", ".join(filter(None, (low, high)))
+
+    return histogram(title, counts, labels, words, each)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:g} ms" if 0 < seconds < 1 else f"{seconds:g} s"
+
+
+def stages(status: Status) -> Html:
+    """Where an answer's time goes, and how answers shared passes and views."""
+    traffic = status["traffic"]
+    head = el("tr", el("th", "Milliseconds", scope="col", class_="left"), *(el("th", s, scope="col") for s in STAGES))
+    found = traffic["stages"]
+    low = (milliseconds(found[s]["p50"]) if s in found else NOTHING for s in STAGES)
+    high = (milliseconds(found[s]["p99"]) if s in found else NOTHING for s in STAGES)
+    rows = [
+        el("tr", el("th", name, scope="row", class_="left"), *(el("td", cell) for cell in cells))
+        for name, cells in (("median", low), ("99 of 100 within", high))
+    ]
+    caption = f"Answers of the last {duration(traffic['window'])}. "
+    caption += f"Shared a forward pass with others: {_parts(traffic['batches'])}. Views: {_parts(traffic['views'])}."
+    return _scrolling(el("table", el("caption", caption), el("thead", head), el("tbody", *rows)), "Latency by stage")
+
+
+def _parts(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    return ", ".join(f"{size} ({share(count / total)})" for size, count in counts.items()) or NOTHING
+
+
+COLUMNS = ("UID", "Validator", "Stake, alpha", "Weights set", "Asked", "Answered", "Errors", "Median ms", "Mean score")
+"""Before the last, which says when."""
+
+
+def validators(status: Status) -> Html:
+    """A row for each validator."""
+    if not status["validators"]:
+        return el("p", "No validator is known yet.", class_="quiet")
+    head = el(
+        "tr", *(el("th", c, scope="col", class_="left" if c == "Validator" else None) for c in (*COLUMNS, "Last seen"))
+    )
+    rows = [_validator(row, status["taken_at"]) for row in status["validators"]]
+    span = duration(status["counted"]["span"])
+    caption = el("caption", f"Requests of the last {span}, as far as they are remembered one by one.")
+    table = el("table", caption, el("thead", head), el("tbody", *rows), id="validators")
+    return _scrolling(table, "Validators")
+
+
+def _validator(row: ValidatorRow, now: float) -> Html:
+    seen, age = row["last_seen"], row["weights_age"]
+    weights = NOTHING if age is None else f"{duration(12.0 * age)} ago"
+    return el(
+        "tr",
+        _number(row["uid"], NOTHING if row["uid"] is None else str(row["uid"])),
+        el("th", el("span", row["hotkey"], class_="key"), scope="row", class_="left"),
+        _number(row["stake"], stake_words(row["stake"])),
+        _number(None if age is None else -age, weights),
+        _number(row["requests"], f"{row['requests']:,}"),
+        _number(row["answered"], f"{row['answered']:,}"),
+        _number(row["errors"], f"{row['errors']:,}", "wrong" if row["errors"] else None),
+        _number(row["latency"], milliseconds(row["latency"])),
+        _number(row["score"], NOTHING if row["score"] is None else f"{row['score']:.2f}"),
+        _number(seen, ago(seen, now)),
+    )
+
+
+def _number(value: float | None, words: str, kind: str | None = None) -> Html:
+    """A cell that sorts by its value; what is not known comes last."""
+    return el("td", words, data_value=f"{-1e18 if value is None else value:.6g}", class_=kind)
+
+
+def _scrolling(table: Html, label: str) -> Html:
+    """A table wider than a narrow window scrolls by itself, with the keyboard too."""
+    return el("div", table, class_="card scroll", tabindex=0, role="region", aria_label=label)
+
+
+def model_and_log(status: Status) -> Html:
+    """Facts about the model, the log and the machine."""
+    facts = [
+        ("Model", model_words(status)),
+        ("On trial", candidate_words(status)),
+        ("Last decision", decision_words(status)),
+        ("Subnet", subnet_words(status["standing"])),
+        ("Prediction log", log_words(status)),
+        ("Machine", machine_words(status)),
+    ]
+    told = (part for name, text in facts if text for part in (el("dt", name), el("dd", text)))
+    return el("div", el("dl", *told, class_="facts"), class_="card")
+
+
+def pictures(shown: Sequence[Picture], trouble: str) -> Html:
+    """The challenges that the model was least sure of."""
+    if trouble:
+        return el("p", f"They cannot be shown: {trouble}.", class_="quiet")
+    if not shown:
+        return el("p", "No images are kept yet.", class_="quiet")
+    return el("ul", *(_picture(picture) for picture in shown), class_="pictures")
+
+
+def _picture(picture: Picture) -> Html:
+    asked = "" if picture.uid is None else f"UID {picture.uid}, "
+    words = f"P(roadwork) {picture.probability:.3f}"
+    image = el(
+        "img",
+        src=f"data:image/jpeg;base64,{picture.jpeg}",
+        width=128,
+        height=128,
+        alt=f"A challenge answered with {words}",
+    )
+    size = f"{asked}{picture.width}×{picture.height}"
+    return el("li", image, el("span", words), el("span", size), el("span", moment(picture.time)))
