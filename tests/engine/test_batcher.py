@@ -207,7 +207,8 @@ def test_what_else_the_runner_does_is_in_the_way() -> None:
     queue = batcher()
     assert (queue.busy, queue.work(0)) == (False, 0.0)
     queue.occupy(0, 0.5)
-    assert (queue.busy, queue.work(0.1)) == (True, pytest.approx(0.4))
+    assert queue.busy
+    assert queue.work(0.1) == pytest.approx(0.4)
     with pytest.raises(Overloaded, match="deadline"):
         queue.offer("too soon", deadline=0.529, priority=0, now=0)
     queue.offer("after it", deadline=0.531, priority=0, now=0)

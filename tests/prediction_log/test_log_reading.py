@@ -223,7 +223,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any, make_record: Any) -> None:
-    folder, begun = filled.folder, []
+    folder, begun = filled.folder, list[None]()
 
     def steps(_: float) -> None:
         begun.append(None)
@@ -239,4 +239,3 @@ def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any,
     rows = follow(reader, LogFilter(), after_id=59, sleep=steps, reopen=lambda: LogReader(folder))
     assert [next(rows).validator for _ in range(2)] == ["5V2", "5New"]
     assert len(begun) == 2
-    rows.close()
