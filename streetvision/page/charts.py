@@ -186,7 +186,7 @@ def _column(place: int, count: int, frame: _Frame, ends: tuple[float, float], ki
 
 
 def histogram(
-    title: str, counts: Sequence[int], labels: Sequence[tuple[float, str]], summary: str, each: Words
+    title: str, counts: Sequence[int], labels: Sequence[tuple[float, str]], summary: str, each: Callable[[int], str]
 ) -> Html:
     """Bars of counts. `labels` stand under places (0 to len(counts)); `each` says what a bar is."""
     if not sum(counts):
