@@ -66,7 +66,7 @@ def quoted(text: str) -> str:
     """A value as miner.env's parser reads it back; ConfigError for what no quotes can carry."""
     value = text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))
     back = dotenv_values(stream=io.StringIO(f"X={value}\n"), interpolate=False)
-    if dict(back) != {"X": text}:
+    if not text.isprintable() or dict(back) != {"X": text}:
         raise ConfigError(f"{text!r} cannot be written into a settings file")
     return value
 
