@@ -193,12 +193,15 @@ def main() -> None:
             return
         where = machine()
         warm(arguments.models, arguments.batches, arguments.stock)
-        measured = [measure(size, arguments.batches, arguments.stock) for size in arguments.models]
-    rows = [row for part, _ in measured for row in part]
-    shares = [row for _, part in measured for row in part]
-    if shares:
-        report("forward_kernels", "Where the forward's device time goes", shares, where, arguments.results)
-    report("forward", "The forward against timm under torch.compile", rows, where, arguments.results)
+        rows: list[Row] = []
+        shares: list[Row] = []
+        for size in arguments.models:
+            found, parts = measure(size, arguments.batches, arguments.stock)
+            rows, shares = rows + found, shares + parts
+            # After every model: a run that is cut short has lost little.
+            if shares:
+                report("forward_kernels", "Where the forward's device time goes", shares, where, arguments.results)
+            report("forward", "The forward against timm under torch.compile", rows, where, arguments.results)
 
 
 if __name__ == "__main__":
