@@ -13,6 +13,7 @@ from streetvision.config import Settings
 from streetvision.control.server import Handler
 from streetvision.monitor.monitor import Monitor
 from streetvision.monitor.thresholds import DAY
+from streetvision.page.served import StatusPage
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.manager import ModelManager
@@ -23,7 +24,7 @@ from streetvision.status.snapshot import Facts
 
 
 class StatusRoom:
-    """Open it before the axon, give it every record, and ask `live` for snapshots."""
+    """Open it before the axon, give it every record; ask `live` for snapshots and `page` for the page."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class StatusRoom:
         self._settings, self._monitor, self._manager, self._log, self._closed = settings, monitor, manager, log, closed
         self._started = time.time()
         self.live = LiveStatus(monitor, self.facts, Samples())
+        self.page = StatusPage(self.live, settings.state_dir / LOG_FOLDER)
 
     async def open(self) -> None:
         """Take up what the log knows of the last day, so that a restart forgets no validator."""

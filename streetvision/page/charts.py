@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from streetvision.monitor.thresholds import DAY
 from streetvision.monitor.wording import moment
 from streetvision.page.html import Html, el, join
-from streetvision.page.scale import bounds, clock, number, ticks, time_ticks
+from streetvision.page.scale import bounds, number, ticks, time_ticks
 from streetvision.status.shape import RequestSeries, StandingSeries, Track
 
-WIDTH, HEIGHT = 440.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 24.0
+WIDTH, HEIGHT = 560.0, 200.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 28.0
 """Margins of the plot."""
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -47,8 +47,8 @@ class _Frame:
         return TOP + PLOT_HEIGHT * (share if self.upside_down else 1 - share)
 
 
-def line_chart(series: StandingSeries, measure: Measure) -> Html:
-    """One track over time, its lowest and highest in each interval as a band behind the mean."""
+def line_chart(series: StandingSeries, measure: Measure, latest: float | None) -> Html:
+    """One track over time, its lowest and highest in each interval as a band behind the mean; `latest` is of now."""
     track: Track = series[measure.key]  # type: ignore[literal-required]  # one of the tracks
     known = [v for column in (track["low"], track["high"]) for v in column if v is not None]
     if not known:
@@ -59,7 +59,7 @@ def line_chart(series: StandingSeries, measure: Measure) -> Html:
     until = series["since"] + count * series["step"]
     return _figure(
         measure.title,
-        _summary(track, measure, series["since"], until),
+        _summary(track, measure, latest),
         _grid(frame, measure, series["since"], until),
         _band(track, frame, count),
         *_line(track["mean"], frame, count),
@@ -81,12 +81,13 @@ def _grid(frame: _Frame, measure: Measure, since: float, until: float) -> Html:
 
 
 def _dates(since: float, until: float) -> list[Html]:
-    """Labels under a time axis; none so near the edge that it would be cut."""
-    made = []
+    """Labels under a time axis, every other one spare on a narrow screen; none so near an edge that it is cut."""
+    made: list[Html] = []
     for time, label in time_ticks(since, until):
         x = LEFT + PLOT_WIDTH * (time - since) / (until - since)
-        if LEFT - 1 <= x <= WIDTH - RIGHT - 12:
-            made.append(el("text", label, x=x, y=HEIGHT - 6, text_anchor="start" if x < LEFT + 12 else "middle"))
+        if LEFT + 4 <= x <= WIDTH - RIGHT - 16:
+            spare = "spare" if len(made) % 2 else None
+            made.append(el("text", label, x=x, y=HEIGHT - 8, text_anchor="middle", class_=spare))
     return made
 
 
@@ -148,12 +149,10 @@ def _hit(place: int, count: int, words: str) -> Html:
     return el("rect", el("title", words), x=_x(place, count), y=TOP, width=width, height=PLOT_HEIGHT, class_="hit")
 
 
-def _summary(track: Track, measure: Measure, since: float, until: float) -> str:
+def _summary(track: Track, measure: Measure, latest: float | None) -> str:
     lows, highs = ([v for v in column if v is not None] for column in (track["low"], track["high"]))
-    last = next(v for v in reversed(track["mean"]) if v is not None)
-    step = DAY if until - since > DAY else 0.0
-    span = f"{clock(since, step)} to {clock(until, step)}"
-    return f"now {measure.words(last)}; {measure.words(min(lows))} to {measure.words(max(highs))}, {span}"
+    now = "" if latest is None else f"now {measure.words(latest)}; "
+    return f"{now}{measure.words(min(lows))} to {measure.words(max(highs))}"
 
 
 def requests_chart(series: RequestSeries) -> Html:
@@ -195,7 +194,7 @@ def histogram(
     frame, count, total = _Frame(0.0, high), len(counts), sum(counts)
     grid = [el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=frame.y(t), y2=frame.y(t), class_="grid") for t in ticks(0, high)]
     words = [el("text", number(t), x=LEFT - 6, y=frame.y(t) + 4, text_anchor="end") for t in ticks(0, high)]
-    under = [el("text", text, x=_x(place, count), y=HEIGHT - 6, text_anchor="middle") for place, text in labels]
+    under = [el("text", text, x=_x(place, count), y=HEIGHT - 8, text_anchor="middle") for place, text in labels]
     bars = [_column(i, count, frame, (0, n), "ok") for i, n in enumerate(counts) if n]
     hits = [_hit(i, count, f"{each(i)}: {n:,} ({n / total:.1%})") for i, n in enumerate(counts)]
     return _figure(title, summary, *grid, *words, *under, *bars, *hits)
@@ -209,7 +208,7 @@ def edges_within(counts: Sequence[int]) -> tuple[int, int]:
     return max(0, used[0] - 1), min(len(counts) - 1, used[-1] + 1)
 
 
-def sampled(labels: Sequence[str], most: int = 7) -> list[tuple[float, str]]:
+def sampled(labels: Sequence[str], most: int = 8) -> list[tuple[float, str]]:
     """Every n-th of the labels between bins, so that none overlap."""
     every = -(-len(labels) // most)
     return [(place + 1.0, text) for place, text in enumerate(labels) if place % every == 0]

@@ -36,6 +36,14 @@ def join(*children: Child) -> Html:
     return Html("".join(c if isinstance(c, Html) else escape(str(c)) for c in children if c is not None))
 
 
+def prose(text: str) -> Html:
+    """A sentence in which `backticks` mark commands."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return join(text)
+    return join(*(el("code", part) if place % 2 else part for place, part in enumerate(parts)))
+
+
 def _text(value: str | float) -> str:
     """Numbers short: coordinates need no more than a tenth of a unit."""
     if isinstance(value, float):

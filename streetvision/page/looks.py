@@ -28,13 +28,13 @@ legend{float:left;padding:0;margin-right:12px}label{cursor:pointer;white-space:n
 input{accent-color:var(--line);vertical-align:-2px;margin:0 4px 0 0}
 .card{background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:14px 16px;margin:0}
 .about{margin-bottom:14px;font-size:14px}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin:0}
+.tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;margin:0}
 .tiles dt{font-size:13px;color:var(--quiet)}.tiles dd{margin:0}.tiles .big{font-size:24px;line-height:1.3;
 font-weight:600;font-variant-numeric:tabular-nums}.tiles .small{font-size:13px;color:var(--quiet)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:12px}
-.chart{padding:12px 12px 6px}figcaption{font-size:13px;color:var(--quiet);line-height:1.4;min-height:2.8em}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:12px}
+.chart{padding:12px 12px 6px}figcaption{font-size:13px;color:var(--quiet);line-height:1.4;margin-bottom:4px}
 figcaption b{color:var(--text);font-size:14px;margin-right:4px}
-svg{display:block;width:100%;height:auto;font-size:11.5px}svg text{fill:var(--quiet)}
+svg{display:block;width:100%;height:auto;font-size:12px}svg text{fill:var(--quiet)}
 .grid{stroke:var(--grid)}.line{fill:none;stroke:var(--line);stroke-width:1.8;stroke-linejoin:round}
 .band{fill:var(--line);opacity:.18}.dot{fill:var(--line)}.bar.ok{fill:var(--line);opacity:.85}.bar.bad{fill:var(--bad)}
 .hit{fill:transparent}.hit:hover{fill:var(--text);opacity:.09}
@@ -59,8 +59,10 @@ background:var(--grid)}.pictures span{display:block;font-size:12px;line-height:1
 .facts{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:14px}
 .facts dt{color:var(--quiet)}.facts dd{margin:0}
 footer{margin-top:28px;font-size:13px;color:var(--quiet)}a{color:var(--line)}
-@media(max-width:520px){body{padding:12px 12px 28px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:8px}
-.tiles{grid-template-columns:1fr 1fr}.tiles .big{font-size:20px}}
+@media(max-width:860px){.tiles{grid-template-columns:1fr 1fr}}
+@media(max-width:520px){svg{font-size:17px}svg .spare{display:none}
+body{padding:12px 12px 28px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:8px}
+.tiles .big{font-size:20px}}
 @media print{fieldset,.skip{display:none}.card{break-inside:avoid}}
 """
 

@@ -34,7 +34,7 @@ def ticks(low: float, high: float, about: int = 4, *, whole: bool = False) -> li
     return [step * place for place in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
 
 
-def time_ticks(since: float, until: float, most: int = 5) -> list[tuple[float, str]]:
+def time_ticks(since: float, until: float, most: int = 7) -> list[tuple[float, str]]:
     """Moments (UTC) and their labels."""
     step = next((s for s in _TIME_STEPS if (until - since) / s <= most), _TIME_STEPS[-1])
     first = ceil(since / step)

@@ -16,10 +16,10 @@ from streetvision.page.charts import (
     requests_chart,
     sampled,
 )
-from streetvision.page.html import Html, el, join
+from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
 from streetvision.page.scale import number
-from streetvision.status.shape import STAGES, Histogram, Status, ValidatorRow
+from streetvision.status.shape import STAGES, Histogram, StandingPart, Status, ValidatorRow
 from streetvision.status.wording import (
     NOTHING,
     ago,
@@ -29,17 +29,16 @@ from streetvision.status.wording import (
     machine_words,
     milliseconds,
     model_words,
-    place_words,
     stake_words,
     subnet_words,
 )
 
 MEASURES = (
     Measure("Rank", "rank", lambda v: f"{v:,.0f}", best_is_low=True, from_zero=False, least=8, whole=True),
-    Measure("Incentive", "incentive"),
     Measure("Emission, alpha a day", "emission_per_day", least=0.1),
+    Measure("Incentive", "incentive"),
+    Measure("Burned share of the miners' reward", "burn_share", share, least=1.0),
 )
-BURN = Measure("Burned share of the miners' reward", "burn_share", share, least=1.0)
 
 
 def tiles(status: Status) -> Html:
@@ -66,19 +65,25 @@ def _standing_tiles(status: Status) -> list[tuple[str, str, str]]:
         ("Rank by incentive", NOTHING if rank is None else f"{rank}", f"of {standing['miners']} miners"),
         ("Emission a day", f"{number(standing['emission_per_day'])} α", "" if tao is None else f"{number(tao)} TAO"),
         ("Incentive", number(standing["incentive"]), f"trust {standing['trust']:.2f}"),
-        ("Order of eviction", str(standing["position"] or NOTHING), place_words(standing).partition(" of ")[2]),
+        ("Order of eviction", str(standing["position"] or NOTHING), _place(standing)),
     ]
+
+
+def _place(standing: StandingPart) -> str:
+    if standing["position"] is None:
+        return "cannot be evicted"
+    immune = standing["immune_blocks"]
+    return f"of {standing['queue']}" + (f", immune for {duration(12.0 * immune)}" if immune else "")
 
 
 def _work_tiles(status: Status) -> list[tuple[str, str, str]]:
     traffic = status["traffic"]
     total, headroom = traffic["stages"].get("total"), traffic["headroom"]
-    within = "in the last hour" if traffic["window"] == 3600 else f"in the last {duration(traffic['window'])}"
-    answered = f"{traffic['answered']:,} of {traffic['requests']:,} answered {within}"
+    answered = f"{traffic['answered']:,} of {traffic['requests']:,} answered {_within(traffic['window'])}"
     last = ago(status["miner"]["last_request"], status["taken_at"])
     return [
         ("Requests a minute", f"{traffic['per_minute']:.3g}", answered),
-        ("Last request", last.removesuffix(" ago"), "ago" if last.endswith("ago") else ""),
+        ("Last request", last, ""),
         ("Latency, p99", f"{milliseconds(total['p99'] if total else None)} ms",
          f"median {milliseconds(total['p50'])} ms" if total else ""),
         ("To spare before the deadline", NOTHING if headroom is None else f"{headroom['p1']:.2f} s",
@@ -86,20 +91,24 @@ def _work_tiles(status: Status) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
+def _within(seconds: float) -> str:
+    return "in the last hour" if seconds == 3600 else f"in the last {duration(seconds)}"
+
+
 def findings(status: Status) -> Html:
     """The diagnosis, then what is wrong with its remedy, the gravest first."""
-    diagnosis = status["diagnosis"]
-    told = None
-    if diagnosis is not None:
-        told = el(
-            "div",
-            el("h3", sentence(str(diagnosis["title"]))),
-            *(el("p", sentence, class_="quiet") for sentence in diagnosis["evidence"]),
-            el("p", str(diagnosis["remedy"])),
-            class_="card about",
-        )
+    told = None if status["diagnosis"] is None else _diagnosis(status["diagnosis"], status["findings"])
     found = [_finding(finding) for finding in status["findings"]]
     return join(told, *(found or [el("p", "No findings: nothing is wrong as far as can be seen.", class_="quiet")]))
+
+
+def _diagnosis(diagnosis: dict[str, Any], found: Sequence[dict[str, Any]]) -> Html:
+    """Why it earns nothing, or that it earns; in one line where a finding below says the rest."""
+    repeated = any(finding["title"] == diagnosis["title"] for finding in found)
+    evidence = () if repeated else tuple(el("p", prose(text), class_="quiet") for text in diagnosis["evidence"])
+    remedy = None if repeated else el("p", prose(str(diagnosis["remedy"])))
+    head = el("h3", el("span", "Is it earning? ", class_="quiet"), sentence(str(diagnosis["title"])))
+    return el("div", head, *evidence, remedy, class_="card about")
 
 
 def _finding(finding: dict[str, Any]) -> Html:
@@ -108,8 +117,8 @@ def _finding(finding: dict[str, Any]) -> Html:
         "article",
         el("span", finding["severity"], class_="label"),
         el("h3", sentence(finding["title"])),
-        *(el("p", sentence, class_="quiet") for sentence in finding["evidence"]),
-        el("p", el("b", "What to do: "), finding["remedy"]),
+        *(el("p", prose(text), class_="quiet") for text in finding["evidence"]),
+        el("p", el("b", "What to do: "), prose(finding["remedy"])),
         None if since is None else el("p", f"Since {moment(since)}", class_="quiet"),
         class_=f"card finding {_word(finding['severity'])}",
     )
@@ -126,13 +135,14 @@ def _word(text: object) -> str:
 
 
 def standing_charts(status: Status) -> Html:
-    """Rank, incentive and emission over time; the burn share where there is any."""
+    """Rank, emission, incentive and the burn share over time."""
     series = status["series"]
     if series is None:
         return el("p", "The chain was not read yet.", class_="quiet")
-    burned = any(value for value in series["burn_share"]["high"] if value is not None)
-    measures = (*MEASURES, BURN) if burned else MEASURES
-    return el("div", *(line_chart(series, measure) for measure in measures), class_="charts")
+    standing = status["standing"]
+    registered = standing is not None and standing["uid"] is not None
+    latest: dict[str, Any] = dict(standing or {}) if registered else {}
+    return el("div", *(line_chart(series, m, latest.get(m.key)) for m in MEASURES), class_="charts")
 
 
 def work_charts(status: Status) -> Html:
@@ -196,7 +206,7 @@ def stages(status: Status) -> Html:
         el("tr", el("th", name, scope="row", class_="left"), *(el("td", cell) for cell in cells))
         for name, cells in (("median", low), ("99 of 100 within", high))
     ]
-    caption = f"Answers of the last {duration(traffic['window'])}. "
+    caption = f"Answers {_within(traffic['window'])}. "
     caption += f"Shared a forward pass with others: {_parts(traffic['batches'])}. Views: {_parts(traffic['views'])}."
     return _scrolling(el("table", el("caption", caption), el("thead", head), el("tbody", *rows)), "Latency by stage")
 
@@ -286,4 +296,4 @@ def _picture(picture: Picture) -> Html:
         alt=f"A challenge answered with {words}",
     )
     size = f"{asked}{picture.width}×{picture.height}"
-    return el("li", image, el("span", words), el("span", size), el("span", moment(picture.time)))
+    return el("li", image, el("span", words), el("span", size), el("span", moment(picture.time).removesuffix(" UTC")))
