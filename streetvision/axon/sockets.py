@@ -13,17 +13,28 @@ from streetvision.errors import OperatorError
 _ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
-def listen(hosts: Sequence[str], port: int, backlog: int = 2048) -> list[socket.socket]:
+def listen(
+    hosts: Sequence[str],
+    port: int,
+    backlog: int = 2048,
+    *,
+    port_flag: str = "--axon.port",
+    address_flag: str = "--axon.ip",
+) -> list[socket.socket]:
     """Bind and listen on every host with one port (0: the kernel's choice for the first, then the same).
 
-    A host without IPv6 serves IPv4 alone when `::` was one of several; every other failure is an OperatorError.
+    A host without IPv6 serves IPv4 alone when `::` was one of several; every other failure is an OperatorError
+    that names the flag to change.
     """
     if not hosts:
-        raise OperatorError("The axon has no address to listen on: set --axon.ip to an address of this machine.")
+        raise OperatorError(f"There is no address to listen on: set {address_flag} to an address of this machine.")
     bound: list[socket.socket] = []
     try:
         for host in hosts:
-            opened = _listen_one(host, port, backlog, optional=host == "::" and len(hosts) > 1)
+            try:
+                opened = _listen_one(host, port, backlog, optional=host == "::" and len(hosts) > 1)
+            except (OSError, OverflowError) as error:
+                raise _explain(host, port, error, port_flag, address_flag) from error
             if opened is not None:
                 bound.append(opened)
                 port = opened.getsockname()[1]
@@ -32,7 +43,7 @@ def listen(hosts: Sequence[str], port: int, backlog: int = 2048) -> list[socket.
             opened.close()
         raise
     if not bound:
-        raise OperatorError("The axon could bind none of its addresses: set --axon.ip to an address of this machine.")
+        raise OperatorError(f"No address could be bound: set {address_flag} to an address of this machine.")
     return bound
 
 
@@ -53,18 +64,18 @@ def _listen_one(host: str, port: int, backlog: int, *, optional: bool) -> socket
         if optional and isinstance(error, OSError) and error.errno in _ABSENT:
             logger.info("This machine has no IPv6: the axon serves IPv4 only.")
             return None
-        raise _explain(host, port, error) from error
+        raise
     return opened
 
 
-def _explain(host: str, port: int, error: OSError | OverflowError) -> OperatorError:
+def _explain(host: str, port: int, error: OSError | OverflowError, port_flag: str, address_flag: str) -> OperatorError:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         return OperatorError(
-            f"Port {port} on {host} is already in use: stop the process that holds it or choose another --axon.port."
+            f"Port {port} on {host} is already in use: stop the process that holds it or choose another {port_flag}."
         )
     if number in (errno.EACCES, errno.EPERM):
-        return OperatorError(f"No permission to listen on port {port}: choose an --axon.port of 1024 or more.")
+        return OperatorError(f"No permission to listen on port {port}: choose a {port_flag} of 1024 or more.")
     if isinstance(error, OverflowError):
-        return OperatorError(f"{port} is not a port: choose an --axon.port between 1 and 65535.")
-    return OperatorError(f"Cannot listen on {host}: set --axon.ip to an address of this machine ({error}).")
+        return OperatorError(f"{port} is not a port: choose a {port_flag} between 1 and 65535.")
+    return OperatorError(f"Cannot listen on {host}: set {address_flag} to an address of this machine ({error}).")

@@ -80,24 +80,40 @@ def _kib(text: str) -> int | None:
 
 
 def cuda_reader(index: int = 0) -> GpuReader:
-    """Reads one CUDA device through torch; nothing while the driver fails, temperature where NVML's module is there."""
+    """Reads one CUDA device through torch; nothing while the driver fails, the rest where NVML's module is there."""
     import torch
+
+    known = _nvml_failures()
+
+    def nvml(read: Callable[[int], float]) -> float | None:
+        try:
+            return float(read(index))
+        except known:
+            return None
 
     def read() -> MachineView:
         try:
             free, total = torch.cuda.mem_get_info(index)
         except RuntimeError:
             return MachineView()
-        others = max(0, total - free - torch.cuda.memory_reserved(index))
-        return MachineView(gpu_free=free, gpu_total=total, gpu_others=others, gpu_celsius=_celsius(index))
+        busy, milliwatts = nvml(torch.cuda.utilization), nvml(torch.cuda.power_draw)
+        return MachineView(
+            gpu_free=free,
+            gpu_total=total,
+            gpu_others=max(0, total - free - torch.cuda.memory_reserved(index)),
+            gpu_celsius=nvml(torch.cuda.temperature),
+            gpu_busy=None if busy is None else busy / 100,
+            gpu_watts=None if milliwatts is None else milliwatts / 1000,
+        )
 
     return read
 
 
-def _celsius(index: int) -> float | None:
-    import torch
-
+def _nvml_failures() -> tuple[type[Exception], ...]:
+    """What torch's questions to NVML raise without its module, without a driver, or on a part of a GPU (MIG)."""
+    general = (ModuleNotFoundError, RuntimeError)
     try:
-        return float(torch.cuda.temperature(index))
-    except (ModuleNotFoundError, RuntimeError):
-        return None
+        from pynvml import NVMLError
+    except ImportError:
+        return general
+    return (*general, NVMLError)

@@ -83,6 +83,9 @@ class MachineView:
     gpu_free: int | None = None
     gpu_total: int | None = None
     gpu_celsius: float | None = None
+    gpu_busy: float | None = None
+    """Share of the last moment in which the GPU computed, in [0, 1]."""
+    gpu_watts: float | None = None
     gpu_others: int | None = None
     """Bytes of GPU memory that other processes hold."""
 
