@@ -1,4 +1,4 @@
-"""The whole document, and the headers it is to be served with. Pure: the same snapshot gives the same page.
+"""The whole document, and the policy it is to be served under. Pure: the same snapshot gives the same page.
 
 Nothing is loaded from anywhere: the policy forbids it, in a header and in the document itself, so that a report that
 was saved as a file is under it too.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from streetvision.monitor.wording import duration, moment
 from streetvision.page import sections
@@ -37,28 +36,8 @@ POLICY = (
     f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
 )
-HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a server answers with."""
-
-    body: bytes
-    headers: dict[str, str]
-
-
-def page_of(status: Status, pictures: Sequence[Picture] = (), trouble: str = "") -> Page:
-    """The running miner's page, ready to be sent."""
-    return Page(render_page(status, pictures, trouble).encode(), dict(HEADERS))
+SERVED_POLICY = f"{POLICY}; frame-ancestors 'none'"
+"""For the header: a document cannot say itself who may frame it."""
 
 
 def render_page(status: Status, pictures: Sequence[Picture] = (), trouble: str = "", *, report: bool = False) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streetvision.errors import OperatorError
-from streetvision.page.page import PAGE_SPAN, Page, page_of
+from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.status.live import FRESH_S, LiveStatus
+from streetvision.status.shape import Status
 
 
 class StatusPage:
@@ -22,17 +23,20 @@ class StatusPage:
     ) -> None:  # fmt: skip
         self._live, self._gallery = live, Gallery(log_folder)
         self._now, self._clock = now, clock
-        self._made: tuple[float, Page] | None = None
+        self._made: tuple[float, bytes] | None = None
         self._making = asyncio.Lock()
 
-    async def page(self) -> Page:
-        """The document with its headers, as of now or of a second ago."""
+    async def page(self) -> bytes:
+        """The document in UTF-8, as of now or of a second ago; serve it under SERVED_POLICY."""
         async with self._making:
             if self._made is None or self._clock() - self._made[0] >= FRESH_S:
                 status = await self._live.snapshot(PAGE_SPAN)
-                page = await asyncio.to_thread(lambda: page_of(status, *pictures_of(self._gallery, self._now())))
+                page = await asyncio.to_thread(self._drawn, status)
                 self._made = self._clock(), page
             return self._made[1]
+
+    def _drawn(self, status: Status) -> bytes:
+        return render_page(status, *pictures_of(self._gallery, self._now())).encode()
 
 
 def pictures_of(gallery: Gallery, now: float) -> tuple[list[Picture], str]:
