@@ -10,9 +10,11 @@ from collections.abc import Callable
 from streetvision import __version__
 from streetvision.axon.records import RequestRecord
 from streetvision.config import Settings
+from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
 from streetvision.monitor.monitor import Monitor
 from streetvision.monitor.thresholds import DAY
+from streetvision.page.page import PAGE_SPAN, SERVED_POLICY
 from streetvision.page.served import StatusPage
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
@@ -66,3 +68,14 @@ class StatusRoom:
             models=self._manager.status(),
             log=None if self._log is None else self._log.health(),
         )
+
+    def routes(self) -> dict[str, Route]:
+        """For the operator's port: the page, and the snapshot behind it."""
+
+        async def page(_: Asked) -> Response:
+            return Response(200, await self.page.page(), HTML, SERVED_POLICY)
+
+        async def as_values(_: Asked) -> Response:
+            return as_json(200, await self.live.snapshot(PAGE_SPAN))
+
+        return {"/": page, "/api/status.json": as_values}

@@ -9,6 +9,7 @@ import typer
 
 from streetvision import __version__
 from streetvision.cli import (
+    alerts,
     completion,
     demo,
     doctor,
@@ -22,6 +23,7 @@ from streetvision.cli import (
     predict,
     register,
     replay,
+    report,
     status,
 )
 from streetvision.errors import OperatorError
@@ -40,10 +42,12 @@ app.command("completion")(completion.completion)
 app.command("doctor", context_settings=_WITH_MINER_FLAGS)(doctor.doctor)
 app.command("init", context_settings=_WITH_MINER_FLAGS)(init.init)
 app.command("predict")(predict.predict)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(log.app, name="log")
 app.add_typer(mine.app, name="mine")
 app.add_typer(models.app, name="models")
 app.command("replay")(replay.replay)
+app.command("report")(report.report)
 app.command("status")(status.status)
 app.command(
     "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

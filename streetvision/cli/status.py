@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -15,9 +16,12 @@ from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.cli.status_plain import plain_report
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
+from streetvision.doctor.live import lock_holder
 from streetvision.errors import OperatorError
+from streetvision.state_folder import WORK
 from streetvision.status.live import OPERATION
 from streetvision.status.shape import SCHEMA, Status
+from streetvision.status.snapshot import Span
 from streetvision.status.wording import printable
 
 Show = Callable[[Status | OperatorError], None]
@@ -34,30 +38,35 @@ def status(
     state_dir: StateDir = None,
 ) -> None:
     """How the running miner stands: rank, emission, requests, latencies, model, validators, findings."""
-    path = miner_settings(state_dir).state_dir / SOCKET_NAME
+    folder = miner_settings(state_dir).state_dir
     with _shown(as_json, watch) as (show, intervals):
         if not watch:
-            show(snapshot(path, days, intervals()))
+            show(ask(folder, Span(days, intervals())))
             return
-        for found in _looks(path, days, intervals, interval):
+        for found in _looks(folder, days, intervals, interval):
             show(found)
 
 
-def snapshot(path: Path, days: float, intervals: int) -> Status:
-    """Ask the miner that listens at `path`; OperatorError when there is none or it speaks of other things."""
-    found = call(path, OPERATION, {"days": days, "intervals": intervals})
+def ask(folder: Path, span: Span) -> Status:
+    """The miner that runs in a state folder; OperatorError when there is none, or one that speaks of other things."""
+    try:
+        found = call(folder / SOCKET_NAME, OPERATION, asdict(span))
+    except OperatorError as error:
+        if lock_holder(folder / f"{WORK}.lock") is None or (folder / SOCKET_NAME).exists():
+            raise
+        raise OperatorError(f"a miner is starting in {folder}: wait until its log says `ready`") from error
     if found.get("schema") != SCHEMA:
         raise OperatorError("the miner is of another version than this command: restart the miner")
     return cast(Status, found)
 
 
-def _looks(path: Path, days: float, intervals: Callable[[], int], seconds: float) -> Iterator[Status | OperatorError]:
+def _looks(folder: Path, days: float, intervals: Callable[[], int], seconds: float) -> Iterator[Status | OperatorError]:
     """A look each `seconds`; a miner that is restarted meanwhile is waited for."""
-    yield snapshot(path, days, intervals())
+    yield ask(folder, Span(days, intervals()))
     while True:
         time.sleep(seconds)
         try:
-            yield snapshot(path, days, intervals())
+            yield ask(folder, Span(days, intervals()))
         except OperatorError as error:
             yield error
 
