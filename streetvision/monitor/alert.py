@@ -1,0 +1,156 @@
+"""What is told to the operator: one message about one or several changes, a daily digest, or a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from streetvision.monitor.finding import Severity
+from streetvision.monitor.wording import duration, plural
+
+Kind = Literal["alert", "digest", "test"]
+
+
+class Change(StrEnum):
+    """What happened to a finding."""
+
+    RAISED = "raised"
+    WORSE = "worse"
+    """It was told as a warning and is critical now."""
+    REMINDER = "reminder"
+    """It still holds."""
+    RECOVERED = "recovered"
+    PASSED = "passed"
+    """It came and went in quiet hours: for the digest alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One change of one finding."""
+
+    change: Change
+    code: str
+    severity: Severity
+    title: str
+    """One sentence without a full stop."""
+    evidence: tuple[str, ...]
+    remedy: str
+    began: float
+    """Unix seconds."""
+    at: float
+    """Unix seconds of this change."""
+    subject: str = ""
+
+    @property
+    def lasted(self) -> str:
+        """`3 h 20 min`."""
+        return duration(max(0.0, self.at - self.began))
+
+    @property
+    def headline(self) -> str:
+        """One line: `CRITICAL: the hotkey has no UID`, `recovered after 3 h: ...`."""
+        if self.change is Change.RECOVERED:
+            return f"recovered after {self.lasted}: {self.title}"
+        prefix = {
+            Change.WORSE: f"now {self.severity.label.upper()}",
+            Change.REMINDER: f"still {self.severity.label.upper()}, for {self.lasted}",
+            Change.PASSED: f"came and went ({self.lasted})",
+        }
+        return f"{prefix.get(self.change, self.severity.label.upper())}: {self.title}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            **asdict(self),
+            "change": self.change.value,
+            "severity": self.severity.label,
+            "evidence": list(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One message."""
+
+    kind: Kind
+    at: float
+    """Unix seconds."""
+    miner: str
+    """How the operator knows this miner."""
+    hotkey: str
+    netuid: int
+    items: tuple[Item, ...] = ()
+    more: int = 0
+    """Changes that found no room in `items`."""
+    figures: tuple[tuple[str, str], ...] = ()
+    """Of a digest: what it is and how much."""
+
+    @property
+    def severity(self) -> Severity:
+        """The gravest of what holds; INFO when all that is told is good."""
+        holds = (item.severity for item in self.items if item.change not in (Change.RECOVERED, Change.PASSED))
+        return max(holds, default=Severity.INFO)
+
+    @property
+    def recovers(self) -> bool:
+        """Whether it tells of recoveries alone."""
+        return bool(self.items) and all(item.change is Change.RECOVERED for item in self.items)
+
+    @property
+    def title(self) -> str:
+        """One line for the whole message."""
+        if self.kind == "test":
+            return f"{self.miner}: this is a test, alerts arrive"
+        if self.kind == "digest":
+            return f"{self.miner}: the last day"
+        if len(self.items) == 1 and not self.more:
+            return f"{self.miner}: {self.items[0].headline}"
+        word = "recovered" if self.recovers else self.severity.label.upper()
+        return f"{self.miner}: {word}, {plural(len(self.items) + self.more, 'change')}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `read_alert` reads them back."""
+        return {
+            "kind": self.kind,
+            "at": self.at,
+            "miner": self.miner,
+            "hotkey": self.hotkey,
+            "netuid": self.netuid,
+            "severity": self.severity.label,
+            "title": self.title,
+            "items": [item.as_dict() for item in self.items],
+            "more": self.more,
+            "figures": [list(pair) for pair in self.figures],
+        }
+
+
+def read_item(fields: Mapping[str, Any]) -> Item:
+    """An item from its plain values; KeyError, TypeError or ValueError for anything else."""
+    return Item(
+        change=Change(fields["change"]),
+        code=str(fields["code"]),
+        severity=Severity[str(fields["severity"]).upper()],
+        title=str(fields["title"]),
+        evidence=tuple(map(str, fields["evidence"])),
+        remedy=str(fields["remedy"]),
+        began=float(fields["began"]),
+        at=float(fields["at"]),
+        subject=str(fields["subject"]),
+    )
+
+
+def read_alert(fields: Mapping[str, Any]) -> Alert:
+    """An alert from its plain values; KeyError, TypeError or ValueError for anything else."""
+    kinds: dict[str, Kind] = {"alert": "alert", "digest": "digest", "test": "test"}
+    return Alert(
+        kind=kinds[fields["kind"]],
+        at=float(fields["at"]),
+        miner=str(fields["miner"]),
+        hotkey=str(fields["hotkey"]),
+        netuid=int(fields["netuid"]),
+        items=tuple(read_item(item) for item in fields["items"]),
+        more=int(fields["more"]),
+        figures=tuple((str(name), str(value)) for name, value in fields["figures"]),
+    )

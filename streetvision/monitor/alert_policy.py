@@ -1,0 +1,65 @@
+"""How the alerts judge: the operator's settings as a policy, and what an absent finding proves."""
+
+from __future__ import annotations
+
+from math import isfinite
+from zoneinfo import ZoneInfo
+
+from streetvision.alert_settings import NEVER, AlertSettings
+from streetvision.monitor.alert_hours import Hours, minutes
+from streetvision.monitor.alerts import AlertPolicy
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.thresholds import DAY, HOUR
+
+NEEDS_REQUESTS = frozenset(
+    {
+        "no_requests",
+        "endpoint_unreachable",
+        "requests_failing",
+        "latency_near_deadline",
+        "one_class",
+        "score_drift",
+        "clock_skew",
+    }
+)
+"""Silent after a restart until validators have asked, or should have."""
+NEEDS_CHAIN = frozenset(
+    {"deregistered", "deregistration_risk", "subnet_halted", "emission_fell", "rank_fell", "endpoint_differs"}
+)
+NEEDS_MODEL = frozenset({"model_old", "card_foreign", "model_rolled_back"})
+SILENCE_S = 6 * HOUR
+"""Long enough for any silence to be noticed anew."""
+GRACE_S = 20 * 60.0
+"""The rule about the endpoint waits a quarter of an hour after a start."""
+CARD_S = 10 * 60.0
+"""The card is looked at on the hub soon after a start."""
+
+
+def unproven(seen: Observation) -> frozenset[str]:
+    """Codes that may be absent only because the miner has just begun to look."""
+    since = seen.traffic.listening_since
+    listened = 0.0 if since is None else seen.now - since
+    codes: set[str] = set()
+    if not seen.traffic.seen and listened < SILENCE_S:
+        codes |= NEEDS_REQUESTS
+    if listened < DAY + HOUR:
+        codes.add("validator_silent")
+    if listened < GRACE_S:
+        codes.add("endpoint_differs")
+    if seen.latest is None or seen.snapshot_age is None or not isfinite(seen.snapshot_age):
+        codes |= NEEDS_CHAIN
+    if seen.model is None or listened < CARD_S:
+        codes |= NEEDS_MODEL
+    return frozenset(codes)
+
+
+def policy_of(settings: AlertSettings) -> AlertPolicy:
+    """What the operator wants."""
+    quiet = settings.alerts_quiet_hours
+    start, _, end = quiet.partition("-")
+    hours = Hours(
+        quiet=(minutes(start), minutes(end)) if quiet else None,
+        digest=None if settings.alerts_digest == NEVER else minutes(settings.alerts_digest),
+        zone=ZoneInfo(settings.alerts_time_zone) if settings.alerts_time_zone else None,
+    )
+    return AlertPolicy(reminder_s=settings.alerts_reminder_hours * HOUR, hours=hours)

@@ -1,0 +1,127 @@
+"""What the alerts remember between two passes and over restarts, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from streetvision.monitor.alert import Item, read_item
+from streetvision.monitor.finding import Severity
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """One finding as the alerts see it. Times are Unix seconds."""
+
+    code: str
+    subject: str
+    severity: Severity
+    """Of the last pass in which it held."""
+    title: str
+    evidence: tuple[str, ...]
+    remedy: str
+    began: float
+    """When this spell began."""
+    present_since: float
+    """From when it has held without a break."""
+    critical_since: float | None = None
+    """From when it has been critical without a break; None while it is not."""
+    gone_since: float | None = None
+    """From when it has not held; None while it does."""
+    eased_since: float | None = None
+    """From when it has been less than what was told."""
+    announced: Severity | None = None
+    """What the operator was told; None when nothing, or that it has recovered."""
+    told_at: float = 0.0
+    """When the operator was last told of it."""
+    calmed_at: float | None = None
+    """When it last recovered or eased."""
+    flaps: int = 0
+    """How often it came back soon after it had recovered: each doubles the patience before the next recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """Everything; replaced whole."""
+
+    tracked: Mapping[str, Tracked] = field(default_factory=lambda: MappingProxyType({}))
+    """By the findings' keys."""
+    stepped_at: float | None = None
+    """When the last pass was."""
+    sent: tuple[float, ...] = ()
+    """When messages were sent in the last hour."""
+    events: tuple[Item, ...] = ()
+    """Changes of the last day, oldest first, for the digest."""
+    digest_day: str | None = None
+    """Date of the last digest; None before the first pass."""
+
+    @property
+    def active(self) -> tuple[Tracked, ...]:
+        """What the operator was told and has not recovered, the gravest first."""
+        told = [t for t in self.tracked.values() if t.announced is not None]
+        return tuple(sorted(told, key=lambda t: (-t.severity, t.began)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "format": FORMAT,
+            "tracked": {key: _plain(tracked) for key, tracked in self.tracked.items()},
+            "stepped_at": self.stepped_at,
+            "sent": list(self.sent),
+            "events": [event.as_dict() for event in self.events],
+            "digest_day": self.digest_day,
+        }
+
+
+def _plain(tracked: Tracked) -> dict[str, Any]:
+    announced = None if tracked.announced is None else tracked.announced.label
+    return {**asdict(tracked), "severity": tracked.severity.label, "announced": announced}
+
+
+def read_state(fields: Mapping[str, Any]) -> AlertState:
+    """The state from its plain values; KeyError, TypeError or ValueError for anything else."""
+    if fields["format"] != FORMAT:
+        raise ValueError(f"format {fields['format']!r} is not {FORMAT}")
+    day = fields["digest_day"]
+    return AlertState(
+        tracked={str(key): _tracked(value) for key, value in fields["tracked"].items()},
+        stepped_at=_time(fields["stepped_at"]),
+        sent=tuple(float(time) for time in fields["sent"]),
+        events=tuple(read_item(event) for event in fields["events"]),
+        digest_day=None if day is None else str(day),
+    )
+
+
+def _tracked(fields: Mapping[str, Any]) -> Tracked:
+    announced = fields["announced"]
+    return Tracked(
+        code=str(fields["code"]),
+        subject=str(fields["subject"]),
+        severity=_severity(fields["severity"]),
+        title=str(fields["title"]),
+        evidence=tuple(map(str, fields["evidence"])),
+        remedy=str(fields["remedy"]),
+        began=float(fields["began"]),
+        present_since=float(fields["present_since"]),
+        critical_since=_time(fields["critical_since"]),
+        gone_since=_time(fields["gone_since"]),
+        eased_since=_time(fields["eased_since"]),
+        calmed_at=_time(fields["calmed_at"]),
+        announced=None if announced is None else _severity(announced),
+        told_at=float(fields["told_at"]),
+        flaps=int(fields["flaps"]),
+    )
+
+
+def _severity(label: object) -> Severity:
+    return Severity[str(label).upper()]
+
+
+def _time(value: object) -> float | None:
+    if value is not None and not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no time")
+    return None if value is None else float(value)

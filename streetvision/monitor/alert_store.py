@@ -1,0 +1,65 @@
+"""The alerts' memory on disk: replaced whole, so that a crash leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from loguru import logger
+
+from streetvision.monitor.alert import Alert, read_alert
+from streetvision.monitor.alert_state import AlertState, read_state
+
+FILE = "alerts.json"
+LIMIT_BYTES = 8 << 20
+
+Waiting = Mapping[str, tuple[Alert, ...]]
+
+
+class AlertStore:
+    """One file. A failing disk is told once and never raised: alerts go on from memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FILE
+        self._failing = False
+
+    def load(self) -> tuple[AlertState, Waiting]:
+        """What the last process knew and had not delivered; nothing when there is no file or it is damaged."""
+        try:
+            return read_alerts(self._file)
+        except FileNotFoundError:
+            pass
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            logger.warning("alerts: {} cannot be read ({}): starting anew", self._file, type(error).__name__)
+        return AlertState(), {}
+
+    def save(self, state: AlertState, waiting: Waiting) -> None:
+        """Write both; blocks on the disk."""
+        text = json.dumps({**state.to_json(), "waiting": {k: [a.as_dict() for a in v] for k, v in waiting.items()}})
+        fresh = self._file.with_suffix(".new")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._file)
+        except OSError as error:
+            if not self._failing:
+                logger.warning("alerts: {} cannot be written: {}", self._file, error.strerror or error)
+            self._failing = True
+        else:
+            self._failing = False
+
+
+def read_alerts(file: Path) -> tuple[AlertState, Waiting]:
+    """The file's content; OSError, KeyError, TypeError or ValueError when there is none that can be used."""
+    with file.open("rb") as opened:
+        data = opened.read(LIMIT_BYTES + 1)
+    if len(data) > LIMIT_BYTES:
+        raise ValueError("the file is too large")
+    fields = json.loads(data)
+    waiting = {str(name): tuple(map(read_alert, alerts)) for name, alerts in fields["waiting"].items()}
+    return read_state(fields), waiting

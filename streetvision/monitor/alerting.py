@@ -1,0 +1,168 @@
+"""Alerts of a running miner: after each pass of the rules, decide in a thread what to tell, remember it, hand it on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from streetvision.monitor.alert import Alert, Item
+from streetvision.monitor.alert_policy import unproven
+from streetvision.monitor.alert_state import AlertState, Tracked
+from streetvision.monitor.alert_store import AlertStore
+from streetvision.monitor.alerts import AlertPolicy, advance, digest_due
+from streetvision.monitor.digest import Figures, digest
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.metrics import MonitorMetrics
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.sinks import log
+from streetvision.monitor.sinks.choosing import LOG
+from streetvision.monitor.sinks.courier import Courier
+from streetvision.monitor.sinks.delivery import Patience
+from streetvision.monitor.sinks.ping import FOREIGN, Ping, Pulse
+from streetvision.monitor.sinks.sink import Sink
+
+MAX_ITEMS = 25
+"""Changes that one message carries; the others are counted."""
+SAVE_S = 300.0
+"""Between two writes when nothing has changed: how long the miner was down is known that well."""
+STOPPED_S = 180.0
+"""Without a pass for this long nobody knows how the miner is."""
+
+
+class Alerting:
+    """Give `on_pass` to the monitor, keep `run` running, `close` it after the monitor."""
+
+    def __init__(
+        self,
+        folder: Path,
+        hotkey: str,
+        netuid: int,
+        name: str,
+        *,
+        sinks: Sequence[Sink],
+        ping: Ping | None,
+        ping_every_s: float,
+        policy: AlertPolicy,
+        registry: CollectorRegistry,
+        patience: Patience = Patience(),  # noqa: B008 - immutable
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`folder` is `<state_dir>/monitor`; `name` is how the operator knows this miner."""
+        self._hotkey, self._netuid, self._name = hotkey, netuid, name
+        self._policy, self._now, self._monotonic = policy, now, monotonic
+        self._metrics = MonitorMetrics(registry)
+        self._store = AlertStore(folder)
+        self._courier = Courier(
+            sinks, self._metrics, ping=ping, ping_every_s=ping_every_s, pulse=self.pulse, patience=patience
+        )
+        self.state = AlertState()
+        """Of the last pass; replaced whole."""
+        self._news: tuple[tuple[Finding, ...], Observation] | None = None
+        self._woken = asyncio.Event()
+        self._started = False
+        self._passed_at: float | None = None
+        self._saved_at = 0.0
+
+    def on_pass(self, findings: tuple[Finding, ...], seen: Observation) -> None:
+        """Listens to the monitor; the newest pass wins."""
+        self._news = findings, seen
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Take each pass, until cancelled."""
+        await asyncio.to_thread(self.start)
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            if self._news is not None:
+                await asyncio.to_thread(self.take, *self._news)
+
+    def start(self) -> None:
+        """Remember what the last process knew, and send what it had not delivered; safe to call twice."""
+        if self._started:
+            return
+        self._started = True
+        self.state, waiting = self._store.load()
+        self._courier.start()
+        for name, alerts in waiting.items():
+            for alert in alerts:
+                self._courier.send(alert, only=name)
+
+    def take(self, findings: tuple[Finding, ...], seen: Observation) -> None:
+        """One pass; blocks on the disk."""
+        now, before = self._now(), self.state
+        state, items = advance(before, findings, now, self._policy, unproven=unproven(seen))
+        self.state, due = digest_due(state, now, self._policy.hours)
+        self._passed_at = self._monotonic()
+        self._metrics.passed(findings, now)
+        if items:
+            self._tell(self._alert(now, items))
+        if due:
+            figures, over = digest(seen, self.state)
+            self._tell(self._alert(now, over, figures))
+        if items or due or self._differs(before) or not 0 <= now - self._saved_at < SAVE_S:
+            self._save(now)
+
+    def _differs(self, before: AlertState) -> bool:
+        return bool(self.state.tracked or before.tracked) or bool(self._courier.waiting())
+
+    def _alert(self, now: float, items: Sequence[Item], figures: Figures = ()) -> Alert:
+        return Alert(
+            kind="digest" if figures else "alert",
+            at=now,
+            miner=self._name,
+            hotkey=self._hotkey,
+            netuid=self._netuid,
+            items=tuple(items[:MAX_ITEMS]),
+            more=max(0, len(items) - MAX_ITEMS),
+            figures=figures,
+        )
+
+    def _tell(self, alert: Alert) -> None:
+        log.write(alert)
+        self._metrics.counted(LOG, "sent")
+        self._courier.send(alert)
+
+    def _save(self, now: float) -> None:
+        self._store.save(self.state, self._courier.waiting())
+        self._saved_at = now
+
+    def pulse(self) -> Pulse:
+        """For the dead man's switch, from any thread."""
+        if self._passed_at is None or self._monotonic() - self._passed_at > STOPPED_S:
+            return Pulse.STOPPED
+        grave = (t for t in self.state.active if t.announced is Severity.CRITICAL and t.code not in FOREIGN)
+        return Pulse.WELL if next(grave, None) is None else Pulse.CRITICAL
+
+    def overview(self) -> dict[str, Any]:
+        """What is configured, how each sink does, and what the operator was told: plain values, no secrets."""
+        return {
+            "name": self._name,
+            "sinks": [asdict(health) for health in self._courier.health()],
+            "active": [active_as_dict(tracked) for tracked in self.state.active],
+        }
+
+    async def close(self) -> None:
+        """Give the sinks a moment, then keep what is not delivered for the next start."""
+        if self._started:
+            await asyncio.to_thread(self._courier.close)
+            await asyncio.to_thread(self._save, self._now())
+
+
+def active_as_dict(tracked: Tracked) -> dict[str, Any]:
+    """A finding that the operator was told of, as plain values."""
+    return {
+        "code": tracked.code,
+        "subject": tracked.subject,
+        "severity": tracked.severity.label,
+        "title": tracked.title,
+        "began": tracked.began,
+        "told_at": tracked.told_at,
+    }

@@ -1,0 +1,250 @@
+"""When to tell the operator: a pure state machine over the findings of each pass.
+
+    quiet ──holds long enough──▶ told ──critical for long enough──▶ told as worse
+      ▲                            │ ▲                               (easing is not told)
+      └──gone for long enough──────┘ └── a reminder now and then
+
+A finding that comes and goes is told of less and less: each return within a day doubles the time that it must be gone
+before the next recovery is told. What has to wait (quiet hours, too many messages this hour) is not forgotten: what is
+due follows from the state alone, and goes out together once it may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from streetvision.monitor.alert import Change, Item
+from streetvision.monitor.alert_hours import Hours
+from streetvision.monitor.alert_state import AlertState, Tracked
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.thresholds import DAY, HOUR
+
+MAX_TRACKED = 512
+"""More than all rules find at once, each validator included."""
+MAX_EVENTS = 100
+"""Kept for the digest."""
+MAX_DOUBLINGS = 7
+"""300 s become half a day."""
+_ORDER = (Change.WORSE, Change.RAISED, Change.REMINDER, Change.RECOVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """How patient the alerts are; seconds."""
+
+    hold_s: Mapping[Severity, float] = field(default_factory=lambda: {Severity.WARNING: 300.0, Severity.CRITICAL: 60.0})
+    """How long a finding must hold before it is told, three passes at least."""
+    clear_s: float = 300.0
+    """How long it must be gone before its recovery is told."""
+    reminder_s: float = 6 * HOUR
+    """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
+    gap_s: float = 300.0
+    """Without a pass for this long (the miner was down, the machine slept) nothing counts as having held."""
+    memory_s: float = DAY
+    """For how long a finding that recovered counts as coming back."""
+    per_hour: int = 12
+    """Most messages in an hour, twice as many with something critical; what is due beyond it goes out together."""
+    hours: Hours = field(default_factory=Hours)
+
+    def reminder_after(self, severity: Severity) -> float:
+        """Seconds; infinite for never."""
+        if self.reminder_s <= 0:
+            return float("inf")
+        return self.reminder_s * (1 if severity is Severity.CRITICAL else 4)
+
+    def patience(self, tracked: Tracked) -> float:
+        """How long this finding must be gone, or less grave, to count as such."""
+        return float(self.clear_s * 2 ** min(tracked.flaps, MAX_DOUBLINGS))
+
+
+def advance(
+    state: AlertState,
+    findings: Iterable[Finding],
+    now: float,
+    policy: AlertPolicy,
+    *,
+    unproven: frozenset[str] = frozenset(),
+) -> tuple[AlertState, tuple[Item, ...]]:
+    """One pass: the next state, and what to tell in one message (nothing, mostly).
+
+    `unproven` are codes whose absence proves nothing yet, such as silence shortly after a start.
+    """
+    present = {finding.key: finding for finding in findings if finding.severity >= Severity.WARNING}
+    known = {key: _resumed(tracked, state, now, policy) for key, tracked in state.tracked.items()}
+    tracked, passed = _updated(known, present, now, policy, unproven)
+    sent = tuple(time for time in state.sent if now - HOUR < time <= now)
+    items: list[Item] = []
+    for key, change in _allowed(tracked, len(sent), now, policy).items():
+        tracked[key], item = _told(tracked[key], change, now, policy)
+        items.append(item)
+    items.sort(key=lambda item: (_ORDER.index(item.change), -item.severity, item.began))
+    events = tuple(e for e in (*state.events, *passed, *items) if now - DAY < e.at <= now)[-MAX_EVENTS:]
+    sent = (*sent, now) if items else sent
+    return AlertState(tracked, now, sent, events, state.digest_day), tuple(items)
+
+
+def digest_due(state: AlertState, now: float, hours: Hours) -> tuple[AlertState, bool]:
+    """Whether the daily digest is due, once a day; one that was missed while the miner was down comes late."""
+    day = hours.day(now)
+    due = hours.digest is not None and state.digest_day is not None and day > state.digest_day
+    return replace(state, digest_day=day if due or state.digest_day is None else state.digest_day), due
+
+
+def _allowed(tracked: Mapping[str, Tracked], sent: int, now: float, policy: AlertPolicy) -> dict[str, Change]:
+    """All that is due, unless too many messages were sent already; something critical may still be told then."""
+    quiet = policy.hours.is_quiet(now)
+    due = {key: _due(one, now, policy, quiet=quiet) for key, one in tracked.items()}
+    found = {key: change for key, change in due.items() if change is not None}
+    urgent = any(
+        change in (Change.RAISED, Change.WORSE) and tracked[key].severity is Severity.CRITICAL
+        for key, change in found.items()
+    )
+    return found if sent < policy.per_hour * (2 if urgent else 1) else {}
+
+
+def _updated(
+    known: Mapping[str, Tracked],
+    present: Mapping[str, Finding],
+    now: float,
+    policy: AlertPolicy,
+    unproven: frozenset[str],
+) -> tuple[dict[str, Tracked], list[Item]]:
+    """Every finding after this pass, and those that came and went unsaid."""
+    tracked: dict[str, Tracked] = {}
+    passed: list[Item] = []
+    for key, before in known.items():
+        if key in present:
+            tracked[key] = _seen(before, present[key], now, policy)
+            continue
+        if before.announced is None and before.gone_since is None and _level(before, now, policy) is not None:
+            passed.append(_item(before, Change.PASSED, before.severity, now))
+        after = _absent(before, now, proven=before.code not in unproven)
+        if after.announced is not None or (after.calmed_at is not None and now - after.calmed_at < policy.memory_s):
+            tracked[key] = after
+    for key, finding in present.items():
+        if key not in tracked and len(tracked) < MAX_TRACKED:
+            tracked[key] = _first(finding, now)
+    return tracked, passed
+
+
+def _first(finding: Finding, now: float) -> Tracked:
+    return Tracked(
+        code=finding.code,
+        subject=finding.subject,
+        severity=finding.severity,
+        title=finding.title,
+        evidence=finding.evidence,
+        remedy=finding.remedy,
+        began=_began(finding, now),
+        present_since=now,
+        critical_since=now if finding.severity is Severity.CRITICAL else None,
+    )
+
+
+def _began(finding: Finding, now: float) -> float:
+    return now if finding.since is None else min(now, finding.since)
+
+
+def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) -> Tracked:
+    """It holds in this pass."""
+    if before.announced is None and before.gone_since is not None:
+        return replace(_first(finding, now), calmed_at=before.calmed_at, flaps=before.flaps)
+    critical = finding.severity is Severity.CRITICAL
+    after = replace(
+        before,
+        severity=finding.severity,
+        title=finding.title,
+        evidence=finding.evidence,
+        remedy=finding.remedy,
+        present_since=before.present_since if before.gone_since is None else now,
+        critical_since=(before.critical_since or now) if critical else None,
+        gone_since=None,
+    )
+    return _eased(after, now, policy)
+
+
+def _eased(tracked: Tracked, now: float, policy: AlertPolicy) -> Tracked:
+    """What was told as critical and has long been a warning may become worse anew; nobody is told of the easing."""
+    if tracked.announced is None or tracked.severity >= tracked.announced:
+        return replace(tracked, eased_since=None)
+    since = now if tracked.eased_since is None else tracked.eased_since
+    if now - since < policy.patience(tracked):
+        return replace(tracked, eased_since=since)
+    return replace(tracked, eased_since=None, announced=tracked.severity, calmed_at=now)
+
+
+def _absent(before: Tracked, now: float, *, proven: bool) -> Tracked:
+    since = before.gone_since if before.gone_since is not None and proven else now
+    return replace(before, gone_since=since, critical_since=None, eased_since=None)
+
+
+def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolicy) -> Tracked:
+    """After a break, or when the clock was set back, nothing has held or been gone for any time."""
+    if state.stepped_at is not None and 0 <= now - state.stepped_at <= policy.gap_s:
+        return tracked
+    return replace(
+        tracked,
+        began=min(now, tracked.began),
+        present_since=now,
+        critical_since=None if tracked.critical_since is None else now,
+        gone_since=None if tracked.gone_since is None else now,
+        eased_since=None if tracked.eased_since is None else now,
+        told_at=min(now, tracked.told_at),
+        calmed_at=None if tracked.calmed_at is None else min(now, tracked.calmed_at),
+    )
+
+
+def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
+    """As what it has held for long enough; None when it has not."""
+    since = tracked.critical_since
+    if since is not None and now - since >= policy.hold_s[Severity.CRITICAL]:
+        return Severity.CRITICAL
+    return Severity.WARNING if now - tracked.present_since >= policy.hold_s[Severity.WARNING] else None
+
+
+def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> Change | None:
+    """What to tell of it now."""
+    if tracked.gone_since is not None:
+        over = tracked.announced is not None and now - tracked.gone_since >= policy.patience(tracked)
+        return Change.RECOVERED if over and not (quiet and tracked.announced is Severity.WARNING) else None
+    level = _level(tracked, now, policy)
+    if level is None or (quiet and level is Severity.WARNING):
+        return None
+    if tracked.announced is None:
+        return Change.RAISED
+    if level > tracked.announced:
+        return Change.WORSE
+    late = now - tracked.told_at >= policy.reminder_after(tracked.severity)
+    return Change.REMINDER if late and not (quiet and tracked.severity is Severity.WARNING) else None
+
+
+def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, Item]:
+    """The finding after its change was told, and what is told."""
+    if change is Change.RECOVERED:
+        item = _item(tracked, change, tracked.announced or tracked.severity, tracked.gone_since or now)
+        return replace(tracked, announced=None, told_at=now, calmed_at=now), item
+    level = tracked.severity if change is Change.REMINDER else _level(tracked, now, policy) or tracked.severity
+    back = change is not Change.REMINDER and tracked.calmed_at is not None
+    back = back and now - (tracked.calmed_at or 0.0) < policy.memory_s
+    after = replace(
+        tracked,
+        announced=max(level, tracked.announced or level),
+        told_at=now,
+        flaps=min(MAX_DOUBLINGS, tracked.flaps + 1) if back else tracked.flaps,
+    )
+    return after, _item(tracked, change, level, now)
+
+
+def _item(tracked: Tracked, change: Change, severity: Severity, at: float) -> Item:
+    return Item(
+        change=change,
+        code=tracked.code,
+        severity=severity,
+        title=tracked.title,
+        evidence=tracked.evidence,
+        remedy=tracked.remedy,
+        began=tracked.began,
+        at=at,
+        subject=tracked.subject,
+    )

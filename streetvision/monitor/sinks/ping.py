@@ -1,0 +1,54 @@
+"""The dead man's switch: a call now and then while the miner is well. When it stays away, others raise the alarm."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from urllib.parse import urlsplit, urlunsplit
+
+from streetvision.monitor.alert import Alert
+from streetvision.monitor.sinks.sink import Reply, Request, where_of
+from streetvision.secret import Secret
+
+FOREIGN = frozenset({"subnet_halted"})
+"""Critical, but nothing on this side: the switch would stay down for weeks and miss the day when the miner dies."""
+
+
+class Pulse(StrEnum):
+    """How the miner is."""
+
+    WELL = "well"
+    CRITICAL = "critical"
+    STOPPED = "stopped"
+    """No pass of the rules for long: nobody knows how the miner is."""
+
+
+class Ping:
+    """One address of a service such as healthchecks.io."""
+
+    name = "ping"
+
+    def __init__(self, url: Secret, *, method: str = "GET", on_critical: str = "silent") -> None:
+        self._url, self._method, self._fails = url, method, on_critical == "fail"
+        self.where = where_of(url)
+
+    def beat(self, pulse: Pulse) -> Request | None:
+        """What to call now; None to stay silent."""
+        if pulse is Pulse.WELL:
+            return Request(self._url, method=self._method, headers={})
+        if pulse is Pulse.CRITICAL and self._fails:
+            return Request(failing(self._url), method=self._method, headers={})
+        return None
+
+    def request(self, alert: Alert) -> Request:
+        """A test is one call, whatever the alert says."""
+        return Request(self._url, method=self._method, headers={})
+
+    def refused(self, reply: Reply) -> str | None:
+        """Any 2xx is a success."""
+        return None
+
+
+def failing(url: Secret) -> Secret:
+    """The address with `/fail` at the end of its path."""
+    parts = urlsplit(url.reveal())
+    return Secret(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail")))
