@@ -38,13 +38,14 @@ def ask(state_dir: Path) -> Live:
     """The running miner's answer; OperatorError when there is none, or one of another version."""
     answer = call(state_dir / SOCKET_NAME, OPERATION, silence_s=SILENCE_S)
     try:
-        found = tuple(_finding(fields) for fields in answer["findings"])
+        found = tuple(finding_of(fields) for fields in answer["findings"])
         return Live(answer["miner"], answer["observed"], found, answer["diagnosis"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OperatorError("the miner is of another version than this command: restart the miner") from error
 
 
-def _finding(fields: Mapping[str, Any]) -> Finding:
+def finding_of(fields: Mapping[str, Any]) -> Finding:
+    """The finding that `Finding.as_dict` wrote; KeyError, TypeError or ValueError for anything else."""
     severity = {level.label: level for level in Severity}[fields["severity"]]
     texts = (str(fields["title"]), tuple(map(str, fields["evidence"])), str(fields["remedy"]))
     return Finding(str(fields["code"]), severity, *texts, fields["since"], str(fields["subject"]))

@@ -16,6 +16,7 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
+from streetvision.errors import OperatorError
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.probe import probe_endpoint
 
@@ -61,11 +62,20 @@ def hosts_of(settings: Settings) -> tuple[str, ...]:
     return (settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts
 
 
-def check_port_free(settings: Settings) -> Check:
-    """Whether a miner could listen; OperatorError when another process holds the port."""
-    for bound in listen(hosts_of(settings), settings.axon_port):
-        bound.close()
-    return ok("port", f"{settings.axon_port} is free")
+async def check_port_free(settings: Settings, try_it: Try = probe_endpoint) -> Check:
+    """Whether a miner could listen; when another process holds the port, whether that is a miner too."""
+    port = settings.axon_port
+    try:
+        for bound in listen(hosts_of(settings), port):
+            bound.close()
+    except OperatorError as error:
+        if "in use" not in str(error):
+            raise
+        probe = await try_it(str(Endpoint(settings.axon_ip or "127.0.0.1", port)))
+        holder = "a miner with another state folder" if probe.reached else "another process"
+        remedy = f"See which one: sudo ss -ltnp 'sport = :{port}'. Stop it, or choose another --axon.port."
+        return failure("port", f"{holder} listens on {port}", remedy)
+    return ok("port", f"{port} is free")
 
 
 async def check_port_served(settings: Settings, port: int, try_it: Try = probe_endpoint) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from streetvision.config import Settings
 from streetvision.secret import HIDDEN, Secret
@@ -14,6 +14,9 @@ _VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGN
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>,;()]+")
 _SHORTEST = 4
 """A shorter value is no secret, and would be found in every word."""
+
+_KEY_LENGTH = 9
+"""A part of a path that is shorter is a word such as `v1` or `finney`."""
 
 
 def scrubber(settings: Settings | None, environ: Mapping[str, str]) -> Callable[[str], str]:
@@ -40,14 +43,17 @@ def _secrets(settings: Settings | None, environ: Mapping[str, str]) -> Iterable[
         if isinstance(value, Secret) and value:
             yield value.reveal()
     for endpoint in (*settings.endpoints, settings.subtensor_network):
-        yield from (part for part in _private(endpoint) if len(part) >= _SHORTEST)
+        yield from _private(endpoint)
 
 
-def _private(address: str) -> tuple[str, ...]:
+def _private(address: str) -> Iterable[str]:
+    """What of an address may be a key: its password, the values of its query, and long parts of its path."""
     if "://" not in address:
-        return ()
+        return
     parts = urlsplit(address)
-    return (parts.query, parts.password or "", parts.path.strip("/"))
+    values = [parts.password or "", *(value for _, value in parse_qsl(parts.query))]
+    yield from (value for value in values if len(value) >= _SHORTEST)
+    yield from (part for part in parts.path.split("/") if len(part) >= _KEY_LENGTH)
 
 
 def _bare(found: re.Match[str]) -> str:

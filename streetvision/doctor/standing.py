@@ -12,7 +12,7 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error
-from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.doctor.check import Check, Mark, failure, ok, skipped, warning
 from streetvision.doctor.clock import check_clock
 from streetvision.doctor.live import START, Live
 from streetvision.doctor.network import (
@@ -191,12 +191,8 @@ def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
 
 async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
     """Whether the port is free; if so, whether the public address leads here."""
-
-    async def free() -> Check:
-        return check_port_free(settings)
-
-    port = await bounded("port", PORT_S, free())
-    if port.mark != "ok" or settings.axon_port == 0:
+    port = await bounded("port", PORT_S, check_port_free(settings, try_it))
+    if port.mark is not Mark.OK or settings.axon_port == 0:
         return port, skipped("reachable", "the port could not be tried")
     try:
         ours = external_endpoint(settings, settings.axon_port)
