@@ -39,7 +39,8 @@ def predict(
 async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
     from streetvision.engine.opening import open_runner
 
-    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
+    # Judging float8 would take longer than answering.
+    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False, precision="bf16")
     engine = Engine(runner, view_seconds=inf)
     await engine.start()
     failed = 0

@@ -29,6 +29,7 @@ def open_runner(
     buckets: Sequence[int] | None = None,
     progress: Progress | None = None,
     resolve: Resolve | None = None,
+    precision: str = "auto",
 ) -> Runner:
     """Load the checkpoint or ensemble in `folder`; warm it up before use.
 
@@ -37,7 +38,15 @@ def open_runner(
     """
 
     def load(path: Path, heard: Progress | None) -> TorchRunner:
-        return TorchRunner(path, device=device, compile=compile, threads=threads, buckets=buckets, progress=heard)
+        return TorchRunner(
+            path,
+            device=device,
+            compile=compile,
+            threads=threads,
+            buckets=buckets,
+            progress=heard,
+            precision=precision,
+        )
 
     if not is_ensemble(folder):
         return load(folder, progress)
