@@ -36,14 +36,22 @@ PATIENCE_S = 90.0
 class MinerProcess:
     """`python neurons/miner.py` with its JSON log in a file, so that a test can wait for a line."""
 
-    def __init__(self, folder: Path, *flags: str, network: str = "mock", environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str,
+        network: str = "mock",
+        environ: dict[str, str] | None = None,
+        script: Sequence[str] = (str(ROOT / "neurons" / "miner.py"),),
+    ) -> None:
+        """`script` and its own arguments stand in for the entry point."""
         self.state = folder / "state"
         self.socket = self.state / "mock.sock"
         self._log = folder / "miner.log"
         keep = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "neurons" / "miner.py"), "--subtensor.network", network, "--logging.json",
+                [sys.executable, *script, "--subtensor.network", network, "--logging.json",
                  "--state_dir", str(self.state), *flags],
                 stderr=log, stdout=log, cwd=folder, env=keep | (environ or {}), start_new_session=True,
             )  # fmt: skip
