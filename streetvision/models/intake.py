@@ -144,7 +144,7 @@ def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelC
     import torch
 
     from streetvision.models.dinov3 import load
-    from streetvision.rollout.golden import golden_images
+    from streetvision.models.golden import golden_images
 
     progress("loading", 0, 0)
     loaded = load(folder, untrained=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, sqrt
 
-from streetvision.rollout.golden import MIN_SPREAD
+from streetvision.models.golden import MIN_SPREAD
 from streetvision.rollout.stats import look_z, quantile, surely_above, wilson
 
 MIN_LATE = 4

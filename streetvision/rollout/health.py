@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 from streetvision.engine.types import Outcome, Role
-from streetvision.rollout.golden import MIN_SPREAD
+from streetvision.models.golden import MIN_SPREAD
 from streetvision.rollout.report import LATE, MODEL_FAULTS
 from streetvision.rollout.stats import quantile, surely_above
 

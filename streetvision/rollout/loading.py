@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from streetvision.engine.types import EngineClosed, EngineError, ImageArray, PrepareStep, Runner
 from streetvision.errors import OperatorError
+from streetvision.models.golden import GOLDEN_COUNT, golden_images, golden_problem
 from streetvision.models.intake import read_golden
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.golden import GOLDEN_COUNT, golden_images, golden_problem
 
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine

@@ -22,11 +22,11 @@ from streetvision.engine.opening import open_runner
 from streetvision.engine.types import Prediction, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
+from streetvision.models.golden import golden_images
 from streetvision.models.registry import BUNDLED, Registry
 from streetvision.models.versions import ModelVersion
 from streetvision.rollout.books import Books
 from streetvision.rollout.gates import Gates
-from streetvision.rollout.golden import golden_images
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import Policy
 

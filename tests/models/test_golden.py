@@ -10,7 +10,7 @@ import torch
 
 from streetvision.engine.runner import TorchRunner
 from streetvision.models.checkpoint import bundled_checkpoint
-from streetvision.rollout.golden import GOLDEN_COUNT, TOLERANCE, golden_images, golden_problem
+from streetvision.models.golden import GOLDEN_COUNT, TOLERANCE, golden_images, golden_problem
 
 GOOD = np.linspace(-3, 3, GOLDEN_COUNT).astype(np.float32)
 SUMS = [840636, 1038068, 722365, 1628032]
