@@ -146,7 +146,7 @@ class Miner:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
-        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher)
+        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)
         self._closers.append(self.eyes.close)
         await self.watcher.refresh()
         self.watcher.start()

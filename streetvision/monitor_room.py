@@ -7,27 +7,31 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from loguru import logger
+from prometheus_client import CollectorRegistry
 
 from streetvision.axon.server import AxonServer
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
-from streetvision.control.server import Handler
+from streetvision.control.server import Handler, Progress
 from streetvision.engine.wishes import resolve_device
+from streetvision.errors import OperatorError
+from streetvision.monitor.alert_policy import policy_of
+from streetvision.monitor.alerting import Alerting
+from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.operations import monitor_operations
+from streetvision.monitor.sinks.choosing import ping_of, sinks_of
 from streetvision.monitor.standing import Standing, describe, standing_of
+from streetvision.monitor.wording import short
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.view import rollout_view
-
-MONITOR_FOLDER = "monitor"
-"""In the state folder."""
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 
@@ -35,7 +39,9 @@ Task = tuple[str, Callable[[], Awaitable[None]]]
 class MonitorRoom:
     """Make it before the first snapshot; tell it of each room as that room opens; keep `tasks` running; close it."""
 
-    def __init__(self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher) -> None:
+    def __init__(
+        self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher, metrics: CollectorRegistry
+    ) -> None:
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
         self._card = CardWatch(settings.model_repo, wallet.ss58_address)
         self._sources = Sources(
@@ -44,12 +50,14 @@ class MonitorRoom:
             register_command=self.register_command,
         )
         self.monitor = Monitor(
-            settings.state_dir / MONITOR_FOLDER,
+            settings.state_dir / FOLDER,
             wallet.ss58_address,
             settings.netuid,
             self._sources,
             clocked=not settings.is_mock,
         )
+        self.alerts = _alerting(settings, wallet.ss58_address, metrics)
+        self.monitor.add_listener(self.alerts.on_pass)
         self.standing: Standing | None = None
         watcher.add_listener(self.monitor.on_snapshot)
         watcher.add_listener(self._log_standing)
@@ -80,15 +88,21 @@ class MonitorRoom:
 
     def tasks(self) -> tuple[Task, ...]:
         """What must run for as long as the miner serves, by name."""
-        return (("monitor", self.monitor.run), ("card", self._card.run))
+        return (("monitor", self.monitor.run), ("alerts", self.alerts.run), ("card", self._card.run))
 
     def operations(self, about: Callable[[], Mapping[str, Any]] = lambda: {}) -> dict[str, Handler]:
         """What an operator may ask through the control socket."""
-        return monitor_operations(self.monitor, about)
+        return {**monitor_operations(self.monitor, about), "alerts": self._tell_alerts}
+
+    async def _tell_alerts(self, arguments: Mapping[str, Any], _progress: Progress) -> Mapping[str, Any]:
+        if arguments:
+            raise OperatorError("`alerts` takes no arguments")
+        return self.alerts.overview()
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
         await self.monitor.close()
+        await self.alerts.close()
 
     def _log_standing(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Once a tempo, where we stand."""
@@ -98,6 +112,20 @@ class MonitorRoom:
         if now is not None:
             logger.info("standing: {}", describe(now, self.standing))
             self.standing = now
+
+
+def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Alerting:
+    return Alerting(
+        settings.state_dir / FOLDER,
+        hotkey,
+        settings.netuid,
+        settings.alerts_name or short(hotkey),
+        sinks=sinks_of(settings),
+        ping=ping_of(settings),
+        ping_every_s=60 * settings.alerts_ping_minutes,
+        policy=policy_of(settings),
+        registry=metrics,
+    )
 
 
 def _gpu_of(device: str) -> GpuReader | None:
