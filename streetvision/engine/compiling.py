@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sysconfig
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from streetvision.engine.deference import stands_back
+from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import StreetVisionNet
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -24,6 +26,8 @@ PoolHandle = Any
 MAX_COMPILED_SHAPES = 64
 """Graphs kept for one piece of code: buckets times models alive at once. Beyond torch's own limit it runs eagerly."""
 
+logger = logging.getLogger(__name__)
+
 
 def missing_for_cpu_compile() -> str | None:
     """What this machine lacks for torch.compile on the CPU, as part of a sentence; None if it lacks nothing."""
@@ -33,6 +37,20 @@ def missing_for_cpu_compile() -> str | None:
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         return "Python's C headers are not installed (python3-dev)"
     return None
+
+
+def decide_compile(wish: bool | None, *, cuda: bool) -> bool:
+    """Whether to compile: as wished, None being wherever the machine can, with a logged sentence where it cannot.
+
+    Raises OperatorError when it is insisted on and cannot be.
+    """
+    missing = None if cuda else missing_for_cpu_compile()
+    if wish is False or missing is None:
+        return wish is not False
+    if wish:
+        raise OperatorError(f"The model cannot be compiled: {missing}; install it or leave compilation off.")
+    logger.warning("the model runs eagerly and slower: %s", missing)
+    return False
 
 
 def compile_net(net: StreetVisionNet, *, regional: bool) -> Forward:

@@ -18,7 +18,7 @@ from streetvision.engine.compiling import (
     capture,
     compile_net,
     compiling,
-    missing_for_cpu_compile,
+    decide_compile,
     undo_compile,
 )
 from streetvision.engine.deference import stands_back
@@ -272,7 +272,7 @@ class TorchRunner:
         self._ready.clear()
         self._model.net.for_inference(self._device, self._dtype)
         self._precision = Precision(str(self._dtype).removeprefix("torch."), "timm's forward serves")
-        self._compiled = self._decide_compile(self._compile)
+        self._compiled = decide_compile(self._compile, cuda=self._cuda)
 
     def _decide_fast(self, wish: bool | None) -> bool:
         why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
@@ -291,17 +291,6 @@ class TorchRunner:
         self._compiled = False
         self._ready.clear()
         self._forward = undo_compile(self._model.net)
-
-    def _decide_compile(self, wish: bool | None) -> bool:
-        if wish is False:
-            return False
-        missing = None if self._cuda else missing_for_cpu_compile()
-        if missing is None:
-            return True
-        if wish:
-            raise OperatorError(f"The model cannot be compiled: {missing}; install it or leave compilation off.")
-        logger.warning("the model runs eagerly and slower: %s", missing)
-        return False
 
     def _bucket_for(self, count: int) -> int:
         return next(bucket for bucket in self._buckets if bucket >= count)

@@ -201,7 +201,7 @@ def test_a_compiler_that_fails_is_given_up_loudly(
     def broken(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         raise kind("g++: internal compiler error\nplease report")
 
-    monkeypatch.setattr(runner_module, "missing_for_cpu_compile", lambda: None)
+    monkeypatch.setattr(compiling, "missing_for_cpu_compile", lambda: None)
     monkeypatch.setattr(runner_module, "compile_net", lambda net, regional: broken)
     runner = eager(compile=None)
     with caplog.at_level(logging.WARNING):
