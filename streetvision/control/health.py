@@ -14,6 +14,7 @@ from PIL import Image
 from prometheus_client import CollectorRegistry, Counter
 
 from streetvision.counting import Histogram
+from streetvision.engine.metrics import REASONS
 from streetvision.engine.types import EngineError, Prediction
 from streetvision.models.golden import golden_images
 
@@ -108,6 +109,8 @@ class Generator:
         self._counter = Counter(
             "streetvision_health_generate", "Forward passes for /health/generate", ["result"], registry=registry
         )
+        for result in ("ok", *REASONS):
+            self._counter.labels(result)  # from 0 on: Prometheus must see the first increase
 
     async def check(self) -> Pass:
         """The newest pass, at most `EVERY_S` old; a caller that leaves does not end it for the others."""

@@ -49,6 +49,8 @@ class RequestMetrics:
         if not record.authenticated:
             return
         uid = str(record.uid) if record.uid in self._permitted else OTHER
+        if uid not in self._last:  # both from 0 on: Prometheus must see the first increase
+            self._requests[uid, "answered"] = self._requests[uid, "failed"] = 0
         self._last[uid] = record.arrival
         prediction = record.prediction
         if record.status != 200 or prediction is None:

@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streetvision.counting import Histogram
-from streetvision.engine.types import Role, Timings
+from streetvision.engine.types import (
+    BadImage,
+    DeadlineMissed,
+    EngineClosed,
+    Overloaded,
+    Role,
+    RunnerFailure,
+    Timings,
+)
 
+REASONS = tuple(kind.reason for kind in (BadImage, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure))
 _SIZES = tuple(2**power for power in range(11))
 _VIEWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -109,6 +118,8 @@ class EngineMetrics:
         self._dropped = Counter(
             "streetvision_engine_compare_dropped", "Images not compared for want of room", ["role"], registry=registry
         )
+        for reason in REASONS:
+            self._refused.labels(reason)  # a series that begins at 1 hides its first increase from Prometheus
         self._stages = {stage: self._seconds.labels(stage) for stage in ("decode", "queue", "inference")}
 
     def batch(self, size: int, seconds: float) -> None:

@@ -17,6 +17,8 @@ class RolloutMetrics:
         self._decisions = Counter(
             "streetvision_rollout_decisions", "Decisions about models", ["event", "by"], registry=registry
         )
+        for by in ("gates", "health"):
+            self._decisions.labels("rollback", by)  # from 0 on: Prometheus must see the first increase
         self._share = Gauge(
             "streetvision_rollout_candidate_share", "Share of the candidate", ["version", "role"], registry=registry
         )
