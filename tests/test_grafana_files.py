@@ -1,4 +1,4 @@
-"""What scripts/grafana asks for exists: expressions parse, and their metrics and labels are those of docs/metrics.md."""
+"""What scripts/grafana asks for exists: expressions parse, and docs/metrics.md has their metrics and labels."""
 
 from __future__ import annotations
 
