@@ -42,7 +42,7 @@ def doctor(
 
 
 async def _examine(arguments: list[str]) -> Report:
-    from streetvision.doctor.bounds import from_error
+    from streetvision.doctor.check import failure
     from streetvision.doctor.configuration import read_settings
     from streetvision.doctor.examination import Report, examine
     from streetvision.doctor.secrecy import scrubber
@@ -50,7 +50,8 @@ async def _examine(arguments: list[str]) -> Report:
     try:
         settings, file, sentences = read_settings(arguments, os.environ, Path.cwd())
     except ConfigError as error:
-        return Report((from_error("settings", error),)).without_secrets(scrubber(None, os.environ))
+        check = failure("settings", str(error), "Correct it where it is set: a flag, the environment or miner.env.")
+        return Report((check,)).without_secrets(scrubber(None, os.environ))
     report = await examine(settings, file, sentences)
     return report.without_secrets(scrubber(settings, os.environ))
 

@@ -261,7 +261,7 @@ def test_models_are_looked_at_and_nothing_else(settings: Settings) -> None:
 
 
 def tools(chain: MockNetwork, asked: Callable[[Path], Live]) -> Tools:
-    gpu = {"torch": "2.14.1", "cuda": None, "available": False, "archs": [], "devices": []}
+    gpu: dict[str, Any] = {"torch": "2.14.1", "cuda": None, "available": False, "archs": [], "devices": []}
     return Tools(
         opening=lambda _: chain.chain(), try_it=tries(SILENT), ask=asked, look_at_gpu=lambda: gpu, driver=lambda: None
     )

@@ -1,0 +1,119 @@
+"""docs/running.md says only what works: commands, options, flags, targets, files and variables exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from streetvision.cli.main import app
+from streetvision.settings_io import build_parser, setting_fields
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "running.md").read_text()
+COMMANDS: Any = typer.main.get_command(app)
+FLAGS = {flag for action in build_parser()._actions for flag in action.option_strings}
+ENDS = {"&&", "||", "|", ">", ">>", ";"}
+NOT_OURS = {"PATH", "HOME", "SystemMaxUse", "PYTHON"}
+
+
+def written() -> Iterator[str]:
+    """Every command: the lines of console blocks, and what stands in backticks."""
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
+        yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
+    without_blocks = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+    yield from (code.replace("\n", " ") for code in re.findall(r"`([^`|]+)`", without_blocks))
+
+
+def calls(*programs: str) -> list[list[str]]:
+    """The words after one of these programs, up to the end of that command."""
+    found = []
+    for line in written():
+        words = shlex.split(line.replace("...", "")) if line.count('"') % 2 == 0 and "'" not in line else line.split()
+        for place, word in enumerate(words):
+            if any(word == program or word.endswith(f"/{program}") for program in programs):
+                rest = words[place + 1 :]
+                end = next((i for i, after in enumerate(rest) if after in ENDS or after.endswith(";")), len(rest))
+                found.append(rest[:end])
+    return found
+
+
+OURS = [words for words in calls("streetvision") if words and not words[0].startswith(("-", "/", "~", "streetvision"))]
+STARTS = calls("neurons/miner.py", "miner.py")
+
+
+@pytest.mark.parametrize("words", OURS, ids=" ".join)
+def test_commands_exist_with_their_options(words: list[str]) -> None:
+    command, names = COMMANDS, list(words)
+    while names and names[0] in getattr(command, "commands", {}):
+        command = command.commands[names.pop(0)]
+    assert not (hasattr(command, "commands") and names), f"streetvision has no {' '.join(words)}"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    if command.context_settings.get("ignore_unknown_options"):
+        known |= FLAGS | {"--json"}
+    for option in (word for word in names if word.startswith("-")):
+        assert option in known, f"{' '.join(words)}: {option}"
+
+
+def test_the_page_names_commands_to_test() -> None:
+    named = {words[0] for words in OURS}
+    assert {"init", "doctor", "completion", "register", "replay", "status", "models"} <= named
+    assert len(STARTS) >= 4
+
+
+@pytest.mark.parametrize("words", STARTS, ids=" ".join)
+def test_the_miners_flags_parse(words: list[str]) -> None:
+    build_parser().parse_args(words)
+
+
+def test_flags_in_the_text_exist() -> None:
+    without_blocks = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+    options = {
+        option
+        for command in every_command(COMMANDS)
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    for flag in re.findall(r"`(--[\w.-]+)", without_blocks):
+        assert flag in FLAGS | options, flag
+
+
+def every_command(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield from every_command(command) if hasattr(command, "commands") else [command]
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = [word for words in calls("make") for word in words if not word.startswith(("-", "/")) and "=" not in word]
+    assert named
+    assert set(named) <= targets
+
+
+def test_files_exist() -> None:
+    named = set(re.findall(r"(?<![\w/])scripts/[\w.-]+\w", PAGE))
+    assert len(named) >= 5
+    for name in named:
+        assert (ROOT / name).is_file(), name
+
+
+def test_variables_are_read_by_somebody() -> None:
+    settings = {name for item in setting_fields() for name in item.metadata["env"]} | {"MINER_ENV"}
+    scripts = "".join(
+        (ROOT / "scripts" / name).read_text()
+        for name in ("ecosystem.config.js", "docker-compose.yml", "streetvision.service", "Dockerfile")
+    )
+    for name in set(re.findall(r"\b([A-Z][A-Z_]{3,})(?==)", PAGE)) - NOT_OURS:
+        assert name in settings or name in scripts, name
+
+
+def test_service_names_are_the_files_own() -> None:
+    assert 'STREETVISION_NAME || "streetvision"' in (ROOT / "scripts" / "ecosystem.config.js").read_text()
+    for words in calls("systemctl"):
+        if words[-1] not in ("daemon-reload",):
+            assert words[-1] == "streetvision"
