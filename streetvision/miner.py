@@ -23,6 +23,7 @@ from streetvision.control.server import SOCKET_NAME, ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError
+from streetvision.http_room import HttpRoom
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
@@ -61,12 +62,15 @@ class Miner:
         self.settings = settings
         self.registry = CollectorRegistry()
         self.gate = Gate()
+        self.http = HttpRoom(settings, self.registry, self.gate)
         self._closers: list[Callable[[], Awaitable[object]]] = []
         self._held = ExitStack()
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
         self._held.enter_context(one_miner(self.settings.state_dir))
+        self._closers.append(self.http.close)
+        await self.http.start()
         choice = await asyncio.to_thread(choose_model, self.settings)
         check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
@@ -148,6 +152,7 @@ class Miner:
         self.watcher.add_listener(self._on_snapshot)
         self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)
         self._closers.append(self.eyes.close)
+        self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
         await self.watcher.refresh()
         self.watcher.start()
         self._closers.append(self.watcher.stop)
@@ -158,6 +163,7 @@ class Miner:
         await self.models.start()
         self._closers.append(self.models.manager.close)
         self.eyes.watch_models(self.models.manager)
+        self.http.watch_models(self.models)
 
     async def _open_control(self) -> None:
         """The operator's door, opened last and closed first."""
@@ -181,6 +187,7 @@ class Miner:
     async def _open_status(self) -> None:
         self.status = StatusRoom(self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed)
         await self.status.open()
+        self.http.site.routes |= self.status.routes()
 
     async def _close_log(self) -> None:
         if self.log is not None:
@@ -189,6 +196,7 @@ class Miner:
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)
         self.monitor.on_request(record)
+        self.http.on_request(record)
         self.status.on_request(record)
         if self.log is not None:
             self.log(record)

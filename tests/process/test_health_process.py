@@ -112,7 +112,8 @@ def test_from_start_to_end(start_miner: Start, caller: Any, port: int, health: i
     assert not any("_created" in key[0] for key in samples)
     status, kind, text = get(health, "/metrics", accept="application/openmetrics-text; version=1.0.0")
     assert kind.startswith("application/openmetrics-text")
-    assert any(family.name == "streetvision_axon_requests" for family in parse_openmetrics(text))
+    families = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # the library's omission
+    assert any(family.name == "streetvision_axon_requests" for family in families)
 
     status, _, text = get(health, "/health/generate")
     assert status == 200
