@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -43,8 +43,9 @@ def status(
         if not watch:
             show(ask(folder, Span(days, intervals())))
             return
-        for found in _looks(folder, days, intervals, interval):
-            show(found)
+        with suppress(KeyboardInterrupt):  # the way to end it
+            for found in _looks(folder, days, intervals, interval):
+                show(found)
 
 
 def ask(folder: Path, span: Span) -> Status:

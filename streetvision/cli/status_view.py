@@ -46,14 +46,17 @@ def spark_width(width: int) -> int:
 
 
 def view(status: Status, width: int, height: int | None = None) -> RenderableType:
-    """The screen; with a height, long texts are cut and the table of validators is as long as there is room."""
-    fixed = height is not None
-    head = [*_head(status, width), Text(), *_standing(status, width), *_work(status, width)]
-    models, findings = list(_models(status, width)), list(_findings(status, most=3 if fixed else 64))
-    room = 64 if height is None else height - len(head) - len(models) - len(findings) - 8
-    parts: list[RenderableType] = [*head, Text(), _stages(status, width), *models, Text()]
-    parts += [_validators(status, width, max(LEAST_ROWS, room)), Text(), *findings]
-    return Group(*(_fitted(part, fixed) for part in parts))
+    """The screen; with a height, long texts are cut and as many validators are shown as there is room for."""
+    for remedies, spacers in ((True, True), (False, True), (False, False)):
+        head = [*_head(status, width), *_standing(status, width), *_work(status, width)]
+        tail = list(_findings(status, most=64 if height is None else 3, remedies=remedies))
+        models, space = list(_models(status, width)), [Text()] if spacers else []
+        room = 64 if height is None else height - len(head) - len(models) - len(tail) - 3 * len(space) - 5
+        if room >= LEAST_ROWS:
+            break
+    parts: list[RenderableType] = [*head, *space, _stages(status), *models, *space]
+    parts += [_validators(status, width, max(LEAST_ROWS, room)), *space, *tail]
+    return Group(*(_fitted(part, height is not None) for part in parts))
 
 
 def _fitted(part: RenderableType, fixed: bool) -> RenderableType:
@@ -81,6 +84,7 @@ def _head(status: Status, width: int) -> Iterator[Text]:
     yield Text(f"{hotkey}  {miner['endpoint'] or 'no endpoint'}  {chain_words(status)}{up}", style="dim")
     if miner["why"]:
         yield Text(miner["why"], style=colour)
+    yield Text()
 
 
 def _standing(status: Status, width: int) -> Iterator[Text]:
@@ -105,8 +109,8 @@ def _work(status: Status, width: int) -> Iterator[Text]:
     yield _line("deadline", headroom_words(status))
 
 
-def _stages(status: Status, width: int) -> Table:
-    """Milliseconds by stage; beside it, where there is room, batches and views."""
+def _stages(status: Status) -> Table:
+    """Milliseconds by stage."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
     table.add_column("ms", width=_WORD - 1, style="dim")
     for stage in STAGES:
@@ -174,16 +178,17 @@ def _cells(row: ValidatorRow, now: float, width: int) -> list[str | Text]:
     ]
 
 
-def _findings(status: Status, most: int) -> Iterator[Text]:
+def _findings(status: Status, most: int, *, remedies: bool) -> Iterator[Text]:
     findings: list[dict[str, Any]] = status["findings"]
     for finding in findings[:most]:
         style = _SEVERITIES.get(finding["severity"], "")
         yield Text.assemble((f"{finding['severity']:<{_WORD}}", style), (finding["title"], "bold"))
-        yield _line("", (finding["remedy"], "dim"))
-    if len(findings) > most:
-        yield _line("", f"and {len(findings) - most} more: `streetvision doctor` has all")
+        if remedies:
+            yield _line("", (finding["remedy"], "dim"))
+    if len(findings) > most or (findings and not remedies):
+        yield _line("", (f"{len(findings)} in all: `streetvision doctor` says what to do", "dim"))
     diagnosis = status["diagnosis"]
-    if diagnosis is not None:
+    if diagnosis is not None and all(finding["title"] != diagnosis["title"] for finding in findings):
         yield _line("earning", diagnosis["title"])
     if not findings:
         yield _line("findings", "none")
