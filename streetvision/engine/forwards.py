@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.precision import Precision, compare, judge
 
 CALIBRATION_BATCH = 64
+CHECKED_IMAGES = 16
+MAX_APART = 0.05
+"""Probability: bfloat16's own rounding has moved it by 0.017 at most, a wrong kernel moves it anywhere."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +59,13 @@ def choose_fast(
     """The fast forward of a network: float8 where `precision` allows and the gate does, bfloat16 otherwise.
 
     `pictures` gives what float8 is calibrated and judged on, uint8 [N, S, S, 3] (default: drawn scenes); `fp8` insists,
-    and takes float8 whatever the gate says. Raises one of `fast_failures` when it cannot run.
+    and takes float8 whatever the gate says. Raises one of `fast_failures` when it cannot run, or when its answers are
+    not those of timm's own forward in float32.
     """
     from streetvision.models.fast import FastForward, has_float8
 
     bfloat16 = FastForward(net, device)
+    _require_agreement(net, device, bfloat16)
     if precision == "bf16":
         return Chosen(bfloat16, Precision("bf16", "bfloat16 was asked for"))
     if not has_float8(device):
@@ -76,6 +82,17 @@ def choose_fast(
         logger.warning("float8 was asked for and serves, although %s", moved)
         verdict = Precision("fp8", f"float8 was asked for, although {moved}")
     return Chosen(float8 if verdict.name == "fp8" else bfloat16, verdict)
+
+
+def _require_agreement(net: StreetVisionNet, device: torch.device, forward: Forward) -> None:
+    """A few pictures through both: kernels that are wrong on this chip or driver must not answer a validator."""
+    drawn = calibration_images(net.input_size, scenes=CHECKED_IMAGES, count=CHECKED_IMAGES)
+    batch = torch.from_numpy(drawn).to(device)
+    reference = copy.deepcopy(net).for_inference(device, torch.float32).forward_uint8
+    exact, fast = (torch.sigmoid(answer(batch)[0].float()) for answer in (reference, forward))
+    apart = float((exact - fast).abs().max())
+    if not apart <= MAX_APART:  # NaN does not pass either
+        raise RuntimeError(f"its probabilities are up to {apart:.3f} from those of timm's forward")
 
 
 def _batches(images: ImageArray, device: torch.device) -> list[torch.Tensor]:

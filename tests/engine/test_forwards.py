@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streetvision.engine import runner as runner_module
-from streetvision.engine.forwards import Chosen, why_not_fast
+from streetvision.engine.forwards import Chosen, choose_fast, why_not_fast
 from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
@@ -116,3 +116,23 @@ def test_another_dtype_leaves_it_to_timm(monkeypatch: pytest.MonkeyPatch) -> Non
     runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
     assert not runner.fast
     runner.warmup()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 1.0, float("nan")])
+def test_a_fast_forward_must_answer_as_timms_does(monkeypatch: pytest.MonkeyPatch, shift: float) -> None:
+    class Shifted:
+        def __init__(self, net: StreetVisionNet, device: torch.device) -> None:
+            self._net = net
+
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, embeddings = self._net.forward_uint8(images)
+            return logits + shift, embeddings
+
+    monkeypatch.setattr("streetvision.models.fast.FastForward", Shifted)
+    net = build(CONFIG).for_inference("cpu", torch.float32)
+    with torch.inference_mode():
+        if shift in (0.0, 0.1):
+            assert choose_fast(net, torch.device("cpu"), "bf16").precision.name == "bf16"
+        else:
+            with pytest.raises(RuntimeError, match=r"its probabilities are up to .* from those of timm's forward"):
+                choose_fast(net, torch.device("cpu"), "bf16")
