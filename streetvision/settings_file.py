@@ -86,7 +86,8 @@ def answers_in(file: Path) -> dict[str, str]:
 
 
 def write(file: Path, text: str) -> None:
-    """Replace the file at once, mode 0600; OperatorError when it cannot be written."""
+    """Replace the file at once, mode 0600; OperatorError when it cannot be written. A link stays one."""
+    file = file.resolve()
     try:
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from streetvision.cli.main import main
-from streetvision.errors import ConfigError
+from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import QUESTIONS, Suggestion, complete
 from streetvision.settings_file import answers_in, quoted, render, settings_of, write
 from streetvision.settings_io import load_settings
@@ -147,6 +147,19 @@ def test_values_survive_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "miner.env"
     write(file, render({"wallet_name": text}))
     assert answers_in(file) == {"wallet_name": text}
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.env").write_text("")
+    (tmp_path / "miner.env").symlink_to("real.env")
+    write(tmp_path / "miner.env", "NETUID=1\n")
+    assert (tmp_path / "miner.env").is_symlink()
+    assert (tmp_path / "real.env").read_text() == "NETUID=1\n"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="--env_file"):
+        write(tmp_path / "nowhere" / "miner.env", "")
 
 
 def test_a_value_that_no_quotes_carry_is_refused() -> None:
