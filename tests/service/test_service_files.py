@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from streetvision import __version__
-from streetvision.config import Settings
+from streetvision.config import METRICS_PORT
 from streetvision.neuron import ABANDON_SECONDS, CLOSE_SECONDS
 from streetvision.settings_io import setting_fields
 
@@ -153,10 +153,18 @@ def test_the_image_is_made_of_files_that_exist_and_runs_without_root() -> None:
     assert any(line.startswith("HEALTHCHECK") for line in lines)
 
 
-def test_the_greeting_is_what_the_health_check_asks_for() -> None:
+def test_the_health_check_asks_the_port_of_the_settings() -> None:
     text = (SCRIPTS / "Dockerfile").read_text()
-    port = next(item for item in setting_fields() if item.name == "axon_port")
-    assert f"'{port.metadata['env'][0]}', '{Settings().axon_port}'" in text
+    port = next(item for item in setting_fields() if item.name == "metrics_port")
+    assert f"'{port.metadata['env'][0]}', '{METRICS_PORT}') + '/healthz'" in text
+
+
+def test_compose_publishes_the_operators_port_on_loopback_alone() -> None:
+    miner = compose()["services"]["miner"]
+    assert miner["environment"]["METRICS_PORT"] == str(METRICS_PORT)
+    published = [port for port in miner["ports"] if port.endswith(f":{METRICS_PORT}")]
+    assert len(published) == 1
+    assert published[0].startswith("127.0.0.1:")
 
 
 def test_logrotate_takes_its_file(tmp_path: Path) -> None:
