@@ -169,6 +169,13 @@ class Settings(AlertSettings):
         "CPU threads of the model; 0: as many as there are cores.",
         integer(0, 1024),
     )
+    precision: str = _setting(
+        "bf16",
+        "--precision",
+        "MODEL_PRECISION",
+        "Of a model on a GPU: `bf16`, `auto` (float8 where a test of the model allows it) or `fp8`; see docs/kernels.md.",
+        choice("bf16", "auto", "fp8"),
+    )
     views_max_seconds: float = _setting(
         1.0,
         "--views.max_seconds",

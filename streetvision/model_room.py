@@ -75,5 +75,6 @@ class ModelRoom:
             device=settings.device,
             compile=None if settings.compile else False,
             threads=settings.threads or None,
+            precision=settings.precision,
             resolve=lambda version: registry.get(version).folder,
         )

@@ -171,9 +171,7 @@ def rescore(
 
     with opened(state_dir, dataset) as mine:
         checkpoint = choose_checkpoint(replace(mine.settings, model=model))
-        runner = open_runner(
-            checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False, precision="bf16"
-        )
+        runner = open_runner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
         total = len(unscored(mine.fo, mine.dataset, runner.version, limit))
         with progress_bar("rescoring", total) as progress:
             report = asyncio.run(_rescore(mine, runner, limit, progress))

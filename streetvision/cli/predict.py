@@ -40,7 +40,7 @@ async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json
     from streetvision.engine.opening import open_runner
 
     # Judging float8 would take longer than answering.
-    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False, precision="bf16")
+    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
     engine = Engine(runner, view_seconds=inf)
     await engine.start()
     failed = 0

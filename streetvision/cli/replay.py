@@ -85,6 +85,7 @@ def replay(
             device=device,
             compile=settings.compile if compile is None else compile,
             threads=settings.threads,
+            precision=settings.precision,
             on_answer=_print_answer if as_json else _keep_quiet,
             progress=progress,
         )

@@ -73,12 +73,14 @@ def replay_log(
     device: str,
     compile: bool,
     threads: int,
+    precision: str = "bf16",
     on_answer: Callable[[Answered], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Replayed:
     """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
 
-    `compile` and `threads` (0: torch's choice) are the miner's settings: with the same ones answers repeat exactly.
+    `compile`, `threads` (0: torch's choice) and `precision` are the miner's settings: with the same ones answers repeat
+    exactly.
     """
     runner = open_runner(
         checkpoint,
@@ -86,6 +88,7 @@ def replay_log(
         buckets=sorted({1, options.batch}),
         compile=None if compile else False,
         threads=threads or None,
+        precision=precision,
     )
     done = Replayed(runner.version, _resolved(device))
     try:
