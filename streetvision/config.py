@@ -173,7 +173,7 @@ class Settings(AlertSettings):
         "bf16",
         "--precision",
         "MODEL_PRECISION",
-        "Of a model on a GPU: `bf16`, `auto` (float8 where a test of the model allows it) or `fp8`; see docs/kernels.md.",
+        "On a GPU: `bf16`, `auto` (float8 where a test of the model allows it) or `fp8`; docs/kernels.md has more.",
         choice("bf16", "auto", "fp8"),
     )
     views_max_seconds: float = _setting(
