@@ -130,10 +130,13 @@ async def test_a_slow_canary_is_rolled_back_and_nobody_was_late(house: Any) -> N
     object.__setattr__(house.policy.gates, "harmless_s", 0.01)
     model = house.add("1.1.0")
     await house.manager.canary("1.1.0", 0.5)
-    model.seconds = 0.03
-    answers = await house.ask_many(100)
-    assert versions(answers) == {"1.0.0", "1.1.0"}
-    await house.manager.tick()
+    model.seconds = 0.05
+    for _ in range(6):  # on a busy machine the active model is slow too, and it takes more to tell them apart
+        answers = await house.ask_many(60)
+        await house.manager.tick()
+        if house.manager.status()["candidate"] is None:
+            break
+        assert versions(answers) == {"1.0.0", "1.1.0"}
     assert "took longer than" in house.journal()[-1]["why"]
     assert house.manager.status()["candidate"] is None
 
