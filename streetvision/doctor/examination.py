@@ -27,6 +27,7 @@ from streetvision.doctor.keys import check_coldkey, check_hotkey
 from streetvision.doctor.live import Live, ask, check_miner
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.network import OpenChain, Try, open_chain
+from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.doctor.stores import (
     MONITOR_FOLDER,
@@ -49,7 +50,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Keys": ("hotkey", "coldkey"),
     "Chain": ("chain", "registered", "endpoint", "port", "reachable", "clock"),
     "Model": ("model", "card"),
-    "Machine": ("miner", "state", "disk", "memory", "log", "history"),
+    "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
 }
 """What is checked, in the order of reading; every name appears in every report."""
 
@@ -214,16 +215,18 @@ async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | Non
             bounded("history", DISK_S, in_thread(lambda: check_history(settings, hotkey))),
         )
 
+    metrics = await bounded("metrics", QUICK_S, in_thread(lambda: check_metrics(settings, running=live is not None)))
+
     def state() -> tuple[Check, ...]:
         machine = read_machine(folder)
         space = check_space(settings.state_dir, machine.disk_free, machine.disk_total)
         return check_state(settings), space, check_memory(machine.memory_available, machine.memory_total)
 
     try:
-        return *await asyncio.wait_for(in_thread(state), QUICK_S), log, history
+        return *await asyncio.wait_for(in_thread(state), QUICK_S), metrics, log, history
     except TimeoutError:
         why = OperatorError(f"the disk of {settings.state_dir} does not answer: check the mount and the disk (dmesg)")
-        return from_error("state", why), log, history
+        return from_error("state", why), metrics, log, history
 
 
 def arranged(checks: list[Check], findings: tuple[Finding, ...]) -> tuple[Check, ...]:

@@ -23,6 +23,7 @@ from streetvision.doctor.check import Check, Mark
 from streetvision.doctor.examination import SECTIONS, Tools, examine
 from streetvision.doctor.live import Live, ask, finding_of
 from streetvision.doctor.models import check_card, check_model
+from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.errors import OperatorError
 from streetvision.models.hub_files import RepoRef
@@ -44,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
     """A private network, so that addresses of this machine will do."""
     return Settings(
         subtensor_network="local", state_dir=tmp_path / "state", axon_ip="127.0.0.1", axon_port=free_port(),
-        axon_external_ip="127.0.0.1",
+        axon_external_ip="127.0.0.1", metrics_port=0,
     )  # fmt: skip
 
 
@@ -217,6 +218,30 @@ async def test_a_running_miner_without_a_chain(settings: Settings, seen: Callabl
     checks = by_name((await standing_live(settings, live(blind), tries(GREETS))).checks)
     assert checks["chain"].mark is Mark.FAILURE
     assert checks["registered"].mark is Mark.SKIPPED
+
+
+async def test_the_operators_port(settings: Settings) -> None:
+    answers = {b"ready": b"HTTP/1.1 200 OK\r\n\r\nok", b"stale": b"HTTP/1.1 503 No\r\n\r\nmetagraph is stale"}
+    said = b"ready"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /readyz ")
+        writer.write(answers[said])
+        writer.close()
+
+    async def check(port: int, *, running: bool) -> Check:
+        return await in_thread(lambda: check_metrics(replace(settings, metrics_port=port), running=running))
+
+    assert (await check(0, running=True)).mark is Mark.SKIPPED
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert (await check(port, running=True)).mark is Mark.OK
+        said = b"stale"
+        late = await check(port, running=True)
+        assert (late.mark, "503: metagraph is stale" in late.evidence) == (Mark.WARNING, True)
+        assert (await check(port, running=False)).mark is Mark.FAILURE
+    assert (await check(port, running=False)).mark is Mark.OK
+    assert "does not answer" in (await check(port, running=True)).evidence
 
 
 class HubSays:
