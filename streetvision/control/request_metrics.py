@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,6 +17,15 @@ _HEADROOM = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 7.5, 8.0, 8.25, 
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OTHER = "other"
 """Label of proven callers without a permit: who they are is theirs to choose, and labels must stay few."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """What one validator got."""
+
+    answered: int = 0
+    failed: int = 0
+    last: float = 0.0
 
 
 class RequestMetrics:
@@ -35,28 +44,28 @@ class RequestMetrics:
         self._scores = Histogram(
             "streetvision_request_score", "P(roadwork) answered", buckets=_SCORES, registry=registry
         )
-        self._permitted: frozenset[int] = frozenset()
-        self._requests: Counter[tuple[str, str]] = Counter()
-        self._last: dict[str, float] = {}
+        self._other = _Caller()
+        self._known: dict[int, _Caller] = {}
+        """Every UID that has had a permit."""
+        self._permitted: dict[int | None, _Caller] = {}
         registry.register(self)
 
     def on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
-        """Only UIDs with a permit and stake become labels."""
-        self._permitted = frozenset(n.uid for n in new.neurons if n.validator_permit and n.stake > 0)
+        """Only UIDs with a permit and stake become labels, from 0 on: Prometheus must see the first increase."""
+        uids = [n.uid for n in new.neurons if n.validator_permit and n.stake > 0]
+        self._permitted = {uid: self._known.setdefault(uid, _Caller()) for uid in uids}
 
     def __call__(self, record: RequestRecord) -> None:
         """Count one proven request."""
         if not record.authenticated:
             return
-        uid = str(record.uid) if record.uid in self._permitted else OTHER
-        if uid not in self._last:  # both from 0 on: Prometheus must see the first increase
-            self._requests[uid, "answered"] = self._requests[uid, "failed"] = 0
-        self._last[uid] = record.arrival
+        caller = self._permitted.get(record.uid, self._other)
+        caller.last = record.arrival
         prediction = record.prediction
         if record.status != 200 or prediction is None:
-            self._requests[uid, "failed"] += 1
+            caller.failed += 1
             return
-        self._requests[uid, "answered"] += 1
+        caller.answered += 1
         stages = record.stages
         self._seconds.observe(stages.admission + stages.body + stages.predict + stages.reply)
         self._scores.observe(prediction.probability)
@@ -68,11 +77,12 @@ class RequestMetrics:
         requests = CounterMetricFamily(
             "streetvision_validator_requests", "Proven requests by validator and outcome", labels=["uid", "outcome"]
         )
-        for labels, count in self._requests.items():
-            requests.add_metric(labels, count)
         last = GaugeMetricFamily(
             "streetvision_validator_last_request_timestamp_seconds", "Newest request by validator", labels=["uid"]
         )
-        for uid, moment in self._last.items():
-            last.add_metric([uid], moment)
+        for uid, caller in [*((str(uid), caller) for uid, caller in self._known.items()), (OTHER, self._other)]:
+            requests.add_metric([uid, "answered"], caller.answered)
+            requests.add_metric([uid, "failed"], caller.failed)
+            if caller.last:
+                last.add_metric([uid], caller.last)
         return requests, last

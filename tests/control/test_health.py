@@ -156,12 +156,24 @@ class TestRequestMetrics:
         assert {s.labels["uid"] for s in families["streetvision_validator_requests"].samples} == {"3", "7", "other"}
         last = families["streetvision_validator_last_request_timestamp_seconds"].samples
         assert {sample.value for sample in last} == {record.arrival}
+        metrics.on_snapshot(None, snapshot(3, 7, 9))
+        assert self.value(registry, "9", "answered") == 0
 
     def test_strangers_are_not_counted(self, logbook: Any) -> None:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
         metrics(replace(logbook.record(b"", None), authenticated=False, status=403))
-        assert self.value(registry, "other", "failed") is None
+        assert self.value(registry, "other", "failed") == 0
+
+    def test_a_permit_that_goes_takes_no_count_along(self, logbook: Any) -> None:
+        registry = CollectorRegistry()
+        metrics = RequestMetrics(registry)
+        record = logbook.record(b"", logbook.answer(0.25), uid=3)
+        for permitted in ((3,), (), (3,)):
+            metrics.on_snapshot(None, snapshot(*permitted))
+            metrics(record)
+        assert self.value(registry, "3", "answered") == 2
+        assert self.value(registry, "other", "answered") == 1
 
     def test_what_is_measured_of_an_answer(self, logbook: Any) -> None:
         registry = CollectorRegistry()
