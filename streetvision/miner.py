@@ -44,7 +44,6 @@ from streetvision.status_room import StatusRoom
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
-STALE_SECONDS = 600.0
 STATUS_SECONDS = 300.0
 
 
@@ -251,21 +250,15 @@ class Miner:
             )
 
     async def _keep_house(self) -> None:
-        """Once a second: close the log's minute, say when the metagraph is stale, and now and then how things stand."""
-        old, due = False, time.monotonic() + STATUS_SECONDS
+        """Once a second close the log's minute, and now and then say how things stand."""
+        due = time.monotonic() + STATUS_SECONDS
         while True:
             await asyncio.sleep(1.0)
             self.requests.roll()
-            age = self.watcher.age(time.time())
             if time.monotonic() >= due:
                 due += STATUS_SECONDS
-                logger.info(
-                    "status: metagraph {:.0f} s old; {}; {}", age, self.models.describe(), counts_line(self.registry)
-                )
-            if (age > STALE_SECONDS) != old:
-                old = not old
-                level, state = ("WARNING", "stale") if old else ("INFO", "fresh again")
-                logger.log(level, "chain: the metagraph is {} ({:.0f} s old); serving goes on", state, age)
+                age, models = self.watcher.age(time.time()), self.models.describe()
+                logger.info("status: metagraph {:.0f} s old; {}; {}", age, models, counts_line(self.registry))
 
 
 async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:

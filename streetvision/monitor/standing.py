@@ -8,7 +8,6 @@ from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 
 SECONDS_PER_BLOCK = 12.0
 BLOCKS_PER_DAY = 24 * 3600 / SECONDS_PER_BLOCK
-HALTED_BURN_SHARE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,6 @@ class Standing:
     """Alpha per day at the chain's 12 s blocks."""
     burn_share: float
     """Share of the incentive that goes to the owner's UID and is burned, in [0, 1]."""
-
-    @property
-    def halted(self) -> bool:
-        """Whether validators burn (nearly) everything, so that no miner earns."""
-        return self.burn_share >= HALTED_BURN_SHARE
 
 
 def standing_of(snapshot: MetagraphSnapshot, hotkey: str) -> Standing | None:
@@ -70,22 +64,3 @@ def describe(now: Standing, before: Standing | None) -> str:
         f"emission {now.emission:.4g} alpha per tempo ({now.emission_per_day:.4g} a day)"
     )
     return line + (f"; {now.burn_share:.0%} of the incentive is burned" if now.burn_share > 0 else "")
-
-
-def is_alarming(
-    now: Standing, before: Standing | None, *, rank_fall: int = 10, emission_fall: float = 0.3
-) -> str | None:
-    """One sentence when an operator should look: halted, `rank_fall` places or `emission_fall` of emission lost."""
-    if now.halted:
-        return (
-            None
-            if before and before.halted
-            else "the subnet is halted: validators burn the miners' reward; no miner earns now"
-        )
-    if before is None:
-        return None
-    if now.incentive_rank - before.incentive_rank >= rank_fall:
-        return f"rank fell from {before.incentive_rank} to {now.incentive_rank} of {now.miners}"
-    if before.emission > 0 and now.emission < (1 - emission_fall) * before.emission:
-        return f"emission fell from {before.emission:.4g} to {now.emission:.4g} alpha per tempo"
-    return None

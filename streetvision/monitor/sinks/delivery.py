@@ -32,6 +32,7 @@ MAX_BODY = 64 * 1024
 """Of a reply; the rest is not read."""
 LONGEST_WAIT_S = 900.0
 """A service that asks for more patience than this is not asked again for the same message."""
+_CLIENT = frozenset({httpx.__name__, "httpcore", "httpcore2"})
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 _MEANINGS = {
     401: "the address or token is wrong or was revoked",
@@ -70,9 +71,10 @@ ONCE = Patience(attempts=1)
 
 
 def quiet_client_log() -> None:
-    """The client logs every address that it asks: addresses are secrets here."""
-    for name in (httpx.__name__, "httpcore", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """The client logs every address that it asks and every redirect: they are secrets here."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _CLIENT:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def deliver(
