@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from streetvision.engine.deference import stands_back
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import StreetVisionNet
 
@@ -75,16 +74,18 @@ def undo_compile(net: StreetVisionNet) -> Forward:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Room for every bucket of several models; running out is an error rather than a silent fall to eager speed.
+    """Room for every bucket of several models; running out is an error rather than a silent fall to eager speed."""
+    with torch._dynamo.config.patch(recompile_limit=MAX_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
+        yield
 
-    Beside serving on a CPU the thread that stands back starts compilers itself, for they inherit its priority; torch's
-    pool of threads for them would not stand back.
+
+@contextmanager
+def compiled_before() -> Iterator[None]:
+    """Let only such code run that was compiled before: what would have to be compiled raises RuntimeError instead.
+
+    It holds for the whole process: for others who compile meanwhile too.
     """
-    alone = {"compile_threads": 1} if stands_back() and not torch.cuda.is_available() else {}
-    with (
-        torch._dynamo.config.patch(recompile_limit=MAX_COMPILED_SHAPES, fail_on_recompile_limit_hit=True),
-        torch._inductor.config.patch(alone),
-    ):
+    with torch.compiler.set_stance("fail_on_recompile"):
         yield
 
 

@@ -23,6 +23,8 @@ SWITCH_INTERVAL = 0.0002
 """Seconds after which Python takes the interpreter from the compiling thread when a serving one wants it."""
 QUIET_PATIENCE = 1.0
 """Seconds that a touch waits for the engine to have nothing to do."""
+TOUCH_SECONDS = 0.05
+"""A longer batch is not run on the serving thread beforehand: a request that comes meanwhile would wait that long."""
 CANCELLED = "preparing the model was cancelled"
 
 T = TypeVar("T")
@@ -85,14 +87,19 @@ class Preparation:
             self._report("warm", bucket, started)
         foreground = lane.bring_forward()
         await foreground.submit(partial(explained, partial(lane.warm, ())))
+        long = {size: value for size, value in seconds.items() if size != buckets[0] and value > TOUCH_SECONDS}
+        self._total -= len(long)
         for bucket in buckets:
-            await self._at_leisure()
-            started = time.perf_counter()
-            touched = await foreground.submit(partial(lane.touch, bucket))
-            # A niced run says what a pass costs beside serving; the lower of the two is nearer to what it will cost.
-            lane.cost.seed(bucket, min(touched, seconds.get(bucket, touched)))
-            self._report("touch", bucket, started)
+            lane.cost.seed(bucket, long.get(bucket) or await self._touch(lane, foreground, bucket, seconds))
         lane.bring_back()
+
+    async def _touch(self, lane: Lane, foreground: Workers, bucket: int, seconds: dict[int, float]) -> float:
+        await self._at_leisure()
+        started = time.perf_counter()
+        touched = await foreground.submit(partial(lane.touch, bucket))
+        self._report("touch", bucket, started)
+        # A niced run says what a pass costs beside serving; the lower of the two is nearer to what it will cost.
+        return min(touched, seconds.get(bucket, touched))
 
     async def _at_leisure(self) -> None:
         with suppress(TimeoutError):

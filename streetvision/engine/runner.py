@@ -6,6 +6,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from streetvision.engine.compiling import (
     Forward,
     capture,
     compile_net,
+    compiled_before,
     compiling,
     decide_compile,
     undo_compile,
@@ -38,6 +40,7 @@ from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.models.precision import Precision
 
 TIMED_RUNS = 5
+UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +90,8 @@ class TorchRunner:
         compilation, so `compile` is for timm's. `precision` (auto, bf16, fp8) is the fast forward's: auto takes float8
         if it passes its gate on the pictures of `calibration` (default: drawn ones); fp8 takes it in any case.
 
-        `compile` None means wherever the machine can, with a logged sentence where it cannot; True insists.
+        `compile` None means wherever the machine can, with a logged sentence where it cannot, and on a CPU beside
+        serving only with code that was compiled before; True insists.
         `regional` compiles one transformer block for all of them. `threads` is for the CPU; None leaves torch's choice.
         """
         self._device = resolve_device(device)
@@ -169,15 +173,15 @@ class TorchRunner:
             return {}
         wanted = self._buckets if buckets is None else check_buckets(buckets)
         seconds: dict[int, float] = {}
-        runs = 1 if stands_back() else TIMED_RUNS  # beside serving each one costs others time
+        runs = 0 if stands_back() else TIMED_RUNS  # beside serving each one costs others time
         # Largest first: the graphs of smaller buckets then fit into the memory that it left.
         for done, bucket in enumerate(sorted(wanted, reverse=True), start=1):
             started = time.perf_counter()
             images = np.random.default_rng(bucket).integers(0, 256, self._shape(bucket), dtype=np.uint8)
             self._prepare(self._bucket_for(bucket))
-            self.run(images)
+            first = self._timed_run(images)
             compile_s = time.perf_counter() - started
-            seconds[bucket] = statistics.median(self._timed_run(images) for _ in range(runs))
+            seconds[bucket] = statistics.median([self._timed_run(images) for _ in range(runs)] or [first])
             logger.info("bucket %d is warm: first run %.1f s, then %.4f s", bucket, compile_s, seconds[bucket])
             if self._progress is not None:
                 self._progress(WarmupStep(bucket, compile_s, seconds[bucket], done, len(wanted)))
@@ -235,13 +239,22 @@ class TorchRunner:
 
     def _prepared(self, bucket: int) -> Forward:
         images = self._input[:bucket]
-        with torch.inference_mode(), compiling():
+        with torch.inference_mode(), self._compiler():
             if self._forward is None:
                 self._forward = self._build()
             if self._pool is not None:
                 return capture(self._forward, images, self._pool)
-            self._forward(images)
+            if self._compiled:
+                self._forward(images)
             return self._forward
+
+    def _compiler(self) -> AbstractContextManager[None]:
+        return compiled_before() if self._reuses else compiling()
+
+    @property
+    def _reuses(self) -> bool:
+        """Beside serving nothing is compiled on a CPU unless `compile` insists: it would cost more than it gains."""
+        return not self._cuda and not self._insist and stands_back()
 
     def _build(self) -> Forward:
         net = self._model.net
@@ -287,7 +300,10 @@ class TorchRunner:
     def _give_up_compiling(self, error: Exception) -> None:
         if self._insist:
             raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
-        logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
+        if self._reuses:
+            logger.info("model %s runs uncompiled until the miner starts with it: %s", self.version, UNLIKE)
+        else:
+            logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
         self._compiled = False
         self._ready.clear()
         self._forward = undo_compile(self._model.net)
@@ -296,9 +312,11 @@ class TorchRunner:
         return next(bucket for bucket in self._buckets if bucket >= count)
 
     def _timed_run(self, images: ImageArray) -> float:
-        started = time.perf_counter()
+        """On a CPU beside serving the thread's own time counts, not that for which it stood back."""
+        clock = time.thread_time if stands_back() and not self._cuda else time.perf_counter
+        started = clock()
         self.run(images)
-        return time.perf_counter() - started
+        return clock() - started
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:
         return (count, self.input_size, self.input_size, 3)

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
+from streetvision.engine import preparing
 from streetvision.engine.deference import NICE
 from streetvision.engine.engine import Engine
 from streetvision.engine.lanes import Lane
@@ -196,6 +197,20 @@ async def test_preparing_stands_back_and_serving_has_its_own_thread() -> None:
         ("touch", 1, 4, 5),
         ("touch", 4, 5, 5),
     ]
+
+
+async def test_a_batch_that_would_keep_requests_waiting_is_not_tried_on_the_serving_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preparing, "TOUCH_SECONDS", 0.0)
+    model = Model("2.0.0", buckets=(1, 4, 8))
+    steps: list[PrepareStep] = []
+    async with running(Model("1.0.0")) as engine:
+        lane = await engine.prepare(lambda: model, progress=steps.append)
+        assert [call for call in model.calls if call[0] == "run"] == [("run", "runner-0", 1)]
+        assert lane.cost.predict(8) > 0
+    assert [(step.stage, step.bucket) for step in steps[1:]] == [("warm", 8), ("warm", 4), ("warm", 1), ("touch", 1)]
+    assert (steps[-1].done, steps[-1].total) == (5, 5)
 
 
 def broken_maker() -> Runner:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from streetvision.engine import compiling
 from streetvision.engine import runner as runner_module
+from streetvision.engine.deference import Deference
 from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
@@ -174,6 +176,36 @@ def test_a_second_model_is_compiled_beside_the_first(compiled: TorchRunner) -> N
     expected = eager(network(seed=7)).run(IMAGES[:1]).logits
     np.testing.assert_allclose(other.run(IMAGES[:1]).logits, expected, rtol=0, atol=2e-5)
     np.testing.assert_array_equal(compiled.run(IMAGES[:1]).logits, before)
+
+
+def beside_serving(call: Callable[[], None]) -> None:
+    """On a thread that stands back."""
+    with ThreadPoolExecutor(1, initializer=Deference().join) as pool:
+        pool.submit(call).result()
+
+
+def test_beside_serving_only_what_was_compiled_before_runs_compiled(
+    compiled: TorchRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    alike, unlike = eager(compile=None, buckets=(1, 4), threads=2), eager(compile=None, buckets=(2,), threads=2)
+    for runner in (alike, unlike):
+        with caplog.at_level(logging.INFO):
+            beside_serving(lambda: check_seconds(runner.warmup(), runner.buckets))  # noqa: B023 - called at once
+    assert (alike.compiled, unlike.compiled) == (True, False)
+    assert caplog.text.count("model 1.2.3 runs uncompiled until the miner starts with it") == 1
+    for runner in (alike, unlike):
+        np.testing.assert_allclose(runner.run(IMAGES[:1]).logits, eager().run(IMAGES[:1]).logits, rtol=0, atol=1e-5)
+
+
+def check_seconds(seconds: dict[int, float], buckets: tuple[int, ...]) -> None:
+    assert sorted(seconds) == list(buckets)
+    assert all(value > 0 for value in seconds.values())
+
+
+def test_beside_serving_it_compiles_when_that_is_insisted_upon(compiled: TorchRunner) -> None:
+    runner = eager(compile=True, buckets=(3,))
+    beside_serving(lambda: check_seconds(runner.warmup(), (3,)))
+    assert runner.compiled
 
 
 def test_without_a_compiler_it_runs_eagerly_and_says_why(
