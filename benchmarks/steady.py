@@ -40,7 +40,7 @@ class Connection:
             self._keypair, MINER, nonce_ns=time.time_ns(), uuid=f"steady-{number}", timeout_s=TIMEOUT_S
         )
         try:
-            if self._streams is None:
+            if self._streams is None or self._streams[0].at_eof():  # the miner closes what is idle for long
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             reader, writer = self._streams
             writer.write(encode(headers, body))
