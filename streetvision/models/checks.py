@@ -68,9 +68,8 @@ def triple(name: str, value: object, low: float, high: float) -> None:
 
 def printable(name: str, value: object) -> None:
     """Raise unless `value` is a text of one line, 1 to 200 characters."""
-    check(
-        isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable(), f"{name} must be 1 to 200 characters"
-    )
+    fits = isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
+    check(fits, f"{name} must be one line of 1 to 200 printable characters")
 
 
 def matches(name: str, value: object, pattern: re.Pattern[str], what: str) -> None:

@@ -23,6 +23,7 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config, refuse_pickled
+from streetvision.models.golden import golden_images, golden_problem
 from streetvision.models.versions import GOLDEN_FILE, is_version
 
 Progress = Callable[[str, int, int], None]
@@ -137,14 +138,15 @@ def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -
         raise CheckpointError(f"The model in {folder} cannot be run here ({reason}).") from error
     if not np.isfinite(answers).all():
         raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
-    return Findings(config.input_size, tuple(float(x) for x in answers), config.why_not_servable)
+    problem = golden_problem(answers, None)
+    why_not = config.why_not_servable or (problem and f"it {problem}")
+    return Findings(config.input_size, tuple(float(x) for x in answers), why_not)
 
 
 def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelConfig, NDArray[np.float32]]:
     import torch
 
     from streetvision.models.dinov3 import load
-    from streetvision.models.golden import golden_images
 
     progress("loading", 0, 0)
     loaded = load(folder, untrained=True)

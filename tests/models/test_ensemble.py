@@ -56,7 +56,7 @@ def test_a_description_reads_back_equal() -> None:
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"format": 2}, "format 2 is not 1; update streetvision"),
     ({"format": True}, "format True is not 1"),
-    ({"name": ""}, "name must be 1 to 200 characters"),
+    ({"name": ""}, "name must be one line of 1 to 200 printable characters"),
     ({"version": "two"}, "version must be a semantic version"),
     ({"views": "plain"}, "views must be a list"),
     ({"views": ["hflip"]}, "the first view must be 'plain'"),
@@ -72,7 +72,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"members": [{"sha256": HASH, "folder": "/a"}]}, "must lie inside the ensemble's own"),
     ({"members": [{"sha256": HASH, "folder": "."}]}, "must lie inside the ensemble's own"),
     ({"members": [{"sha256": HASH, "folder": "a\\b"}]}, "must lie inside the ensemble's own"),
-    ({"members": [{"sha256": HASH, "folder": "a\0"}]}, "must be 1 to 200 characters"),
+    ({"members": [{"sha256": HASH, "folder": "a\0"}]}, "must be one line"),
     ({"members": [{"sha256": HASH, "folder": 5}]}, "a member's folder must be text"),
     ({"members": [{"sha256": HASH, "version": "../1.0.0"}]}, "a member's version must be a semantic version"),
     ({"members": [{"sha256": HASH.upper(), "folder": "a"}]}, "a member's sha256 must be 64 hexadecimal digits"),

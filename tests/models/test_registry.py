@@ -99,6 +99,19 @@ def test_a_real_look_at_the_golden_pictures_is_recorded(tmp_path: Path, make: Ma
     assert registry.verify("bundled") == []
 
 
+def test_one_answer_for_every_golden_picture_may_not_serve(tmp_path: Path, make: Make) -> None:
+    registry, source = Registry(tmp_path / "models"), make()
+    config, state = load_checkpoint(source)
+    weights = {name: 0.0 * value if name == "head.fc.weight" else value for name, value in state.items()}
+    save_checkpoint(source, config, weights, overwrite=True)
+    added = registry.add_folder(source, source="x")
+    assert not added.servable
+    assert added.why_not is not None
+    assert added.why_not.startswith("it gives every golden picture the same answer (logit ")
+    with pytest.raises(OperatorError, match=r"1\.0\.0 may not serve: it gives every golden picture the same answer"):
+        registry.servable("1.0.0")
+
+
 def test_versions_come_in_semantic_order(registry: Registry, make: Make) -> None:
     for version in ("1.10.0", "1.2.0", "1.2.0-rc.2", "1.2.0-rc.10"):
         registry.add_folder(make("1.0.0"), source="x", version=version)

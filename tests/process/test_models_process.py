@@ -60,6 +60,10 @@ def without_head(weights: dict[str, torch.Tensor]) -> None:
     del weights["head.fc.weight"]
 
 
+def with_constant_head(weights: dict[str, torch.Tensor]) -> None:
+    weights["head.fc.weight"].zero_()
+
+
 def of_other_size(weights: dict[str, torch.Tensor]) -> None:
     name = "backbone.patch_embed.proj.weight"
     weights[name] = weights[name][..., :14, :14].clone()
@@ -111,9 +115,14 @@ def test_a_swap_in_the_middle_of_a_load(
 def test_what_cannot_serve_never_does_and_the_command_says_why(
     serve: Start, add: Callable[..., None], plant: Any, models: Models, load_on: Any, port: int, tmp_path: Path
 ) -> None:
-    add("0.2.0", constant=True)
+    add("0.1.5", constant=True)
     add("0.3.0", noise=0.01)
-    for version, spoil in (("0.6.0", with_nan), ("0.7.0", without_head), ("0.8.0", of_other_size)):
+    for version, spoil in (
+        ("0.2.0", with_constant_head),
+        ("0.6.0", with_nan),
+        ("0.7.0", without_head),
+        ("0.8.0", of_other_size),
+    ):
         plant(version, spoil)
     registry = tmp_path / "state" / REGISTRY_FOLDER
     weights = registry / "versions" / "0.3.0" / "model.safetensors"
@@ -122,6 +131,7 @@ def test_what_cannot_serve_never_does_and_the_command_says_why(
     miner = serve()
     with load_on(port) as load:
         for version, says in [
+            ("0.1.5", "0.1.5 may not serve: it gives every golden picture the same answer"),
             ("0.2.0", "Version 0.2.0 gives every golden picture the same answer"),
             ("0.3.0", "Model version 0.3.0 is damaged (model.safetensors has changed since the model was added)"),
             ("0.4.0", "0.4.0 may not serve"),
