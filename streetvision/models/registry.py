@@ -79,6 +79,10 @@ class Registry:
         there = ", ".join(item.version for item in self.versions())
         raise OperatorError(f"There is no model version {version!r} in {self.folder}; there are: {there}.")
 
+    def holds(self, model: ModelVersion) -> bool:
+        """Whether the model's place is in this registry, though it may have been removed from it meanwhile."""
+        return model.folder.parent == self._versions
+
     def servable(self, version: str) -> ModelVersion:
         """The version, if it may serve and its files have the hashes they were added with; OperatorError otherwise.
 

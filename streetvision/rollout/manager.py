@@ -200,7 +200,7 @@ class ModelManager:
             self._changes.try_out(served, role, share, self._watch.health.seconds)
             await self._books.note(role.value, version, "started by hand", by=BY_OPERATOR, share=share)
             return self._changes.result(
-                version, f"Version {version} is tried as {role.value} on {share:.1%} of images."
+                version, f"Version {version} is tried as {role.value} on {100 * share:g}% of the images."
             )
 
     def _tried(self) -> Candidate:

@@ -147,16 +147,10 @@ class Stage:
             self.standby = Standby(old, self._clock() + self._keep_s)
 
     def _point(self, model: ModelVersion, why: str, failed: bool) -> None:
-        if self._is_registered(model):
+        if self._registry.holds(model):
             self._registry.activate(model.version, over=self._over, why=why, rollback=failed)
         else:
             self._registry.release(over=self._over, why=why, rollback=failed)
-
-    def _is_registered(self, model: ModelVersion) -> bool:
-        try:
-            return self._registry.get(model.version).folder == model.folder
-        except OperatorError:
-            return False
 
     async def _retire(self, lane: Lane) -> None:
         try:

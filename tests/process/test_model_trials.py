@@ -50,7 +50,7 @@ def test_shadow_promotion_and_rollback_by_hand(
     miner = serve("--rollout.min_samples", "100000")
     with load_on(port, pause_s=0.05) as load:
         code, out, _ = models("shadow", "0.2.0", "--share", "100%").end()
-        assert (code, out) == (0, "Version 0.2.0 is tried as shadow on 100.0% of images.\n")
+        assert (code, out) == (0, "Version 0.2.0 is tried as shadow on 100% of the images.\n")
         miner.wait_until(lambda status: status["candidate"]["report"]["samples"] > 5)
         shown = models("status").end()[1]
         assert "shadow" in shown

@@ -63,6 +63,24 @@ async def test_a_shadow_that_passes_is_written_down_once_and_goes_on(house: Any)
     assert passed["report"]["samples"] == 45
 
 
+@pytest.mark.parametrize("by", ["gates", "operator"])
+async def test_a_version_that_was_removed_while_it_was_tried_is_not_promoted(house: Any, by: str) -> None:
+    house.add("1.1.0")
+    await house.manager.canary("1.1.0", 1.0)
+    house.registry.remove("1.1.0")
+    if by == "gates":
+        await house.ask_many(60)
+        await house.manager.tick()
+        assert house.events()[-1] == ("stopped", "1.1.0")
+        assert "There is no model version '1.1.0'" in house.journal()[-1]["why"]
+    else:
+        with pytest.raises(OperatorError, match=r"was not put on, and 1\.0\.0 goes on serving: There is no model ver"):
+            await house.manager.promote()
+        await house.manager.stop_shadow()
+    assert house.registry.steps() == ()
+    assert versions(await house.ask_many(5)) == {"1.0.0"}
+
+
 async def test_a_good_canary_is_promoted_by_its_gates_with_evidence(house: Any) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 0.5)
