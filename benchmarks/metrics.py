@@ -58,9 +58,10 @@ def microseconds(call: Callable[[], object]) -> float:
 
 def snapshot() -> MetagraphSnapshot:
     """A subnet with many validators."""
-    row = partial(Neuron, coldkey="c", stake=1.0, rank=0.0, trust=0.0, consensus=0.0, incentive=0.0, dividends=0.0)
-    rest = {"pruning_score": 0.0, "emission": 0.0, "last_update": 0, "block_at_registration": 0, "axon": None}
-    neurons = tuple(row(uid=uid, hotkey=f"k{uid}", validator_permit=True, **rest) for uid in range(VALIDATORS))
+    neurons = tuple(
+        Neuron(uid, f"k{uid}", "c", True, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, None)
+        for uid in range(VALIDATORS)
+    )
     return MetagraphSnapshot(72, 1, 0.0, 360, "k0", 256, neurons)
 
 
@@ -90,7 +91,7 @@ def counting() -> list[Row]:
         engine.batch(1, 0.02)
         engine.answer(TIMINGS, 1)
 
-    done = {
+    done: dict[str, Callable[[], object]] = {
         f"{len(STAGES) + 6} values in the axon and the engine": axon_and_engine,
         "nine values by prometheus_client": the_old_way(),
         "request metrics": lambda: requests(one),
