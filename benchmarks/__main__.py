@@ -19,6 +19,7 @@ CPU = (
     ["memory.py"],
     ["prediction_log.py"],
     ["monitor.py"],
+    ["metrics.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
