@@ -1,6 +1,6 @@
 """The status page with 90 days of history: its size, and how long it takes from what is in memory to the last byte.
 
-python benchmarks/page.py [--days 90] [--images 12] [--runs 30]
+python benchmarks/page.py [--days 90] [--images 16] [--runs 30]
 
 The log holds `--images` uncertain photos of 4032x3024 (worst case) and as many crops of 224x224; "first" decodes them,
 "later" has them. A status snapshot for the terminal is measured beside it.
@@ -123,7 +123,7 @@ def rows(days: float, images: int, runs: int) -> list[harness.Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--days", type=float, default=90.0)
-    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--runs", type=int, default=30)
     options = parser.parse_args()
     found = rows(options.days, options.images, options.runs)

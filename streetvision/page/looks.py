@@ -47,7 +47,7 @@ table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:ta
 caption{text-align:left;color:var(--quiet);font-size:13px;padding:6px 16px}
 th,td{padding:6px 12px;text-align:right;white-space:nowrap;border-top:1px solid var(--grid)}
 thead th{border-top:0;color:var(--quiet);font-weight:600;font-size:13px}
-th:first-child,td:first-child{padding-left:16px}.left{text-align:left}
+th:first-child,td:first-child{padding-left:16px}th:last-child,td:last-child{padding-right:16px}.left{text-align:left}
 tbody tr:hover{background:color-mix(in srgb,var(--text) 4%,transparent)}
 th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 th[aria-sort] button{color:var(--text)}th[aria-sort=ascending] button::after{content:" \\2191"}

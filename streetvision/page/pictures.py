@@ -22,7 +22,7 @@ from streetvision.prediction_log.schema import DATABASE
 
 SIDE = 128
 QUALITY = 55
-MOST = 12
+MOST = 16
 LIMITS = DecodeLimits()
 DAYS = 7.0
 """How recent."""
@@ -91,7 +91,7 @@ def _uncertain(reader: LogReader, since: float) -> Iterable[LogRow]:
     """Different images, the most uncertain first: those near the border, else whatever was answered lately."""
     near = LogFilter(since=since, answered=True, stored=True, min_score=0.5 - NEAR, max_score=0.5 + NEAR)
     rows = list(reader.rows(near, limit=LOOKED_AT, newest_first=True))
-    if len(rows) < MOST:
+    if len({row.sha256 for row in rows}) < MOST:
         rows += reader.rows(LogFilter(since=since, answered=True, stored=True), limit=LOOKED_AT, newest_first=True)
     newest = {row.sha256: row for row in reversed(rows)}
     return sorted(newest.values(), key=lambda row: abs((row.probability or 0.0) - 0.5))

@@ -207,7 +207,7 @@ def stages(status: Status) -> Html:
         for name, cells in (("median", low), ("99 of 100 within", high))
     ]
     caption = f"Answers {_within(traffic['window'])}. "
-    caption += f"Shared a forward pass with others: {_parts(traffic['batches'])}. Views: {_parts(traffic['views'])}."
+    caption += f"Requests in one forward pass: {_parts(traffic['batches'])}. Views: {_parts(traffic['views'])}."
     return _scrolling(el("table", el("caption", caption), el("thead", head), el("tbody", *rows)), "Latency by stage")
 
 
