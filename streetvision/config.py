@@ -19,6 +19,7 @@ from streetvision.setting_types import (
     number,
     parse_address,
     parse_bool,
+    parse_device,
     parse_endpoints,
     parse_hosts,
     parse_network,
@@ -153,7 +154,11 @@ class Settings(AlertSettings):
         parse_repo,
     )
     device: str = _setting(
-        "auto", "--device", "DEVICE", "`auto`, `cpu`, `cuda` or `cuda:N`; auto takes a GPU where there is one.", str
+        "auto",
+        "--device",
+        "DEVICE",
+        "`auto`, `cpu`, `cuda` or `cuda:N`; auto takes a GPU where there is one.",
+        parse_device,
     )
     compile: bool = _setting(
         True,

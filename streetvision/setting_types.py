@@ -104,6 +104,13 @@ def parse_hosts(text: str) -> str:
     return text
 
 
+def parse_device(text: str) -> str:
+    """Where the model runs, by name; whether it is there is seen later."""
+    if re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", text, re.ASCII) is None:
+        raise ValueError(f"{text!r} is no device: use auto, cpu or cuda, or cuda:N for one of several")
+    return text
+
+
 def parse_repo(text: str) -> str:
     """A repository as `owner/name`."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is None:

@@ -79,6 +79,8 @@ def test_an_existing_file_is_never_replaced_unasked(run: Run, tmp_path: Path) ->
         (("--axon.external_ip", "here"), "--axon.external_ip"),
         (("--alerts.discord_url", "ftp://x/very-secret-part"), "--alerts.discord_url"),
         (("--model.repo", "no-slash"), "is not owner/name"),
+        (("--device", "gpu7"), "use auto, cpu or cuda"),
+        (("--device", "cuda:x"), "use auto, cpu or cuda"),
         (("--register", "burn"), "--register.max_burn"),
         (("--no-such-flag", "1"), "--no-such-flag"),
     ],
