@@ -24,7 +24,7 @@ from streetvision.doctor.installation import (
     look_at_gpu,
 )
 from streetvision.doctor.keys import check_coldkey, check_hotkey
-from streetvision.doctor.live import Live, ask, check_miner
+from streetvision.doctor.live import Live, ask, check_miner, holds_folder
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.network import OpenChain, Try, open_chain
 from streetvision.doctor.operator_port import check_metrics
@@ -170,7 +170,14 @@ async def _open(settings: Settings) -> tuple[MinerWallet | None, Check]:
 async def _standing(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> Standing:
     if live is not None:
         return await standing_live(settings, live, tools.try_it)
-    return await standing_offline(settings, wallet, opening=tools.opening, try_it=tools.try_it, now=tools.now)
+    return await standing_offline(
+        settings,
+        wallet,
+        opening=tools.opening,
+        try_it=tools.try_it,
+        now=tools.now,
+        starting=holds_folder(settings.state_dir),
+    )
 
 
 async def _installed(settings: Settings, tools: Tools) -> tuple[Check, ...]:
@@ -215,7 +222,11 @@ async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | Non
             bounded("history", DISK_S, in_thread(lambda: check_history(settings, hotkey))),
         )
 
-    metrics = await bounded("metrics", QUICK_S, in_thread(lambda: check_metrics(settings, running=live is not None)))
+    metrics = await bounded(
+        "metrics",
+        QUICK_S,
+        in_thread(lambda: check_metrics(settings, running=live is not None or holds_folder(settings.state_dir))),
+    )
 
     def state() -> tuple[Check, ...]:
         machine = read_machine(folder)

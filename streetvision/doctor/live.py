@@ -21,6 +21,8 @@ OPERATION = "findings"
 SILENCE_S = 8.0
 START = "Start it: python neurons/miner.py, pm2 start, or systemctl start streetvision (docs/running.md)."
 
+WAIT = "Wait until its log says `ready`; compiling a model takes minutes the first time."
+
 
 @dataclass(frozen=True)
 class Live:
@@ -61,13 +63,17 @@ def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None)
                 "miner", f"{evidence}; installed is {__version__}", "Restart the miner to use what is installed."
             )
         return ok("miner", evidence)
-    if lock_holder(state_dir / f"{WORK}.lock") is None:
+    if not holds_folder(state_dir):
         return skipped("miner", f"no miner runs with the state folder {state_dir}", START)
     if not (state_dir / SOCKET_NAME).exists():
-        remedy = "Wait until its log says `ready`; compiling a model takes minutes the first time."
-        return warning("miner", f"a miner is starting in {state_dir}", remedy)
+        return warning("miner", f"a miner is starting in {state_dir}", WAIT)
     wrong, remedy = parted(str(error))
     return failure("miner", wrong, remedy or "Read the miner's log; restart it.")
+
+
+def holds_folder(state_dir: Path) -> bool:
+    """Whether a miner has this state folder, though it may not answer yet."""
+    return lock_holder(state_dir / f"{WORK}.lock") is not None
 
 
 def lock_holder(lock: Path, table: Path = Path("/proc/locks")) -> int | None:

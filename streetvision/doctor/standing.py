@@ -14,7 +14,7 @@ from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error
 from streetvision.doctor.check import Check, Mark, failure, ok, skipped
 from streetvision.doctor.clock import check_clock
-from streetvision.doctor.live import START, Live
+from streetvision.doctor.live import START, WAIT, Live
 from streetvision.doctor.network import (
     OpenChain,
     Try,
@@ -116,13 +116,15 @@ async def standing_offline(
     opening: OpenChain = open_chain,
     try_it: Try = probe_endpoint,
     now: Callable[[], float] = time.time,
+    starting: bool = False,
 ) -> Standing:
-    """Without a running miner: the chain is read now, and the port is tried."""
+    """Without a miner that answers: the chain is read now, and the port is tried unless a miner is about to take it."""
+    ports = _untried() if starting else _port_checks(settings, try_it)
     if settings.is_mock:
-        why = "the mock network lives inside the miner, and none runs"
-        port = await _port_checks(settings, try_it)
-        return Standing((*(skipped(name, why) for name in _NETWORKED), *port), (), _not_running("").as_dict())
-    (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), _port_checks(settings, try_it))
+        why = "the mock network lives inside the miner, and none answers"
+        checks = (*(skipped(name, why) for name in _NETWORKED), *await ports)
+        return Standing(checks, (), _not_running("", starting).as_dict())
+    (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), ports)
     if snapshot is None or wallet is None:
         blind = (
             error,
@@ -139,7 +141,7 @@ async def standing_offline(
         _offline_endpoint(settings, own),
         check_clock(own.clock_offset),
     )
-    return Standing((*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own).as_dict())
+    return Standing((*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict())
 
 
 async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSnapshot | None, Check]:
@@ -189,6 +191,11 @@ def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
     return check_endpoint(own.axon, ours, registered=own.registered)
 
 
+async def _untried() -> tuple[Check, ...]:
+    why = "a miner is starting: its port is left alone"
+    return skipped("port", why), skipped("reachable", why)
+
+
 async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
     """Whether the port is free; if so, whether the public address leads here."""
     port = await bounded("port", PORT_S, check_port_free(settings, try_it))
@@ -201,7 +208,7 @@ async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
     return port, await bounded("reachable", PORT_S, check_reachable(settings, ours, try_it))
 
 
-def _diagnosis(seen: Observation, own: HistoryPoint) -> Diagnosis:
+def _diagnosis(seen: Observation, own: HistoryPoint, starting: bool) -> Diagnosis:
     """As the monitor reads it; but where nothing answers at the published address, the reason is that no miner runs."""
     found = diagnose(seen)
     if found.cause in (Cause.HALTED, Cause.NOT_REGISTERED) or (seen.probe is not None and seen.probe.reached):
@@ -210,12 +217,14 @@ def _diagnosis(seen: Observation, own: HistoryPoint) -> Diagnosis:
         f"the chain sends validators to {own.axon}, where nothing answers" if own.axon else "no endpoint is published"
     )
     ruled = tuple(r for r in found.ruled_out if r.cause in (Cause.HALTED, Cause.NOT_REGISTERED))
-    return replace(_not_running(where), ruled_out=ruled)
+    return replace(_not_running(where, starting), ruled_out=ruled)
 
 
-def _not_running(where: str) -> Diagnosis:
-    evidence = ("No miner runs with this state folder" + (f", and {where}." if where else "."),)
-    return Diagnosis(Cause.NOT_REACHABLE, "no miner is running here", evidence, START)
+def _not_running(where: str, starting: bool) -> Diagnosis:
+    serves = "The miner of this state folder serves nobody yet" if starting else "No miner runs with this state folder"
+    title = "the miner is still starting" if starting else "no miner is running here"
+    evidence = (serves + (f", and {where}." if where else "."),)
+    return Diagnosis(Cause.NOT_REACHABLE, title, evidence, WAIT if starting else START)
 
 
 def _unknown(why: str) -> Diagnosis:

@@ -26,6 +26,7 @@ from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.errors import OperatorError
+from streetvision.locking import only_one
 from streetvision.models.hub_files import RepoRef
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.operations import told
@@ -173,6 +174,26 @@ async def test_without_a_hotkey_the_chain_is_tried_all_the_same(
     checks = by_name(found.checks)
     assert checks["chain"].mark is Mark.OK
     assert "hotkey" in checks["registered"].evidence
+
+
+@pytest.mark.usefixtures("taken")
+async def test_the_port_of_a_starting_miner_is_left_alone(
+    settings: Settings, network: Callable[..., MockNetwork]
+) -> None:
+    found = await standing_offline(
+        settings, dev_wallet("Miner"), opening=lambda _: network().chain(), try_it=tries(SILENT), starting=True
+    )
+    checks = by_name(found.checks)
+    assert (checks["port"].mark, checks["reachable"].mark) == (Mark.SKIPPED, Mark.SKIPPED)
+    assert found.diagnosis["title"] == "the miner is still starting"
+
+
+async def test_a_starting_miner_is_seen_by_its_lock(settings: Settings, network: Callable[..., MockNetwork]) -> None:
+    with only_one(settings.state_dir, "miner"):
+        report = await examine(settings, None, [], tools(network(), ask))
+    checks = by_name(report.checks)
+    assert checks["miner"].mark is Mark.WARNING
+    assert "left alone" in checks["port"].evidence
 
 
 @pytest.fixture
