@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -39,6 +40,8 @@ def status(
 ) -> None:
     """How the running miner stands: rank, emission, requests, latencies, model, validators, findings."""
     folder = miner_settings(state_dir).state_dir
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an old locale lacks some of the signs
     with _shown(as_json, watch) as (show, intervals):
         if not watch:
             show(ask(folder, Span(days, intervals())))

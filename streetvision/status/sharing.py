@@ -7,33 +7,41 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 from streetvision.status.shape import Status
 
 HIDDEN = "…"
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
-_PATH = re.compile(r"(?<![\w./~…])(?:~[\w-]*|\.{1,2})?/[^\s'\"`<>:;,()]+")
+_PATH = re.compile(r"(?:(?<![\w./~…])|(?<=…)(?=/))(?:~[\w-]*|\.{1,2})?/[^\s'\"`<>:;,()]+")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])", re.IGNORECASE)
+_WALLET = re.compile(r"(--wallet[._](?:name|hotkey|path))[ =]\S+")
 _PRIVATE_FIELDS = frozenset({"pid", "disk_folder", "source"})
 
 
-def shared(status: Status) -> Status:
-    """The same without what is nobody else's business."""
-    return cast(Status, _clean(dict(status)))
+def shared(status: Status, known: Sequence[str] = ()) -> Status:
+    """The same without what is nobody else's business; `known` are texts to hide besides, such as the home folder."""
+    return cast(Status, _clean(dict(status), [text for text in known if len(text) > 1]))
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _clean(value: Any, known: Sequence[str]) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
-        return hidden(value)
+        return hidden(value, known)
     if isinstance(value, dict):
-        return {key: None if key in _PRIVATE_FIELDS else _clean(item) for key, item in value.items()}
-    return [_clean(item) for item in value] if isinstance(value, list) else value
+        return {key: None if key in _PRIVATE_FIELDS else _clean(item, known) for key, item in value.items()}
+    return [_clean(item, known) for item in value] if isinstance(value, list) else value
 
 
-def hidden(text: str) -> str:
-    """`text` with paths, addresses of services and private IP addresses replaced."""
+def hidden(text: str, known: Sequence[str] = ()) -> str:
+    """`text` with paths, names of wallets, addresses of services and private IP addresses replaced.
+
+    A path with a space in it is known by its parts alone: name it in `known`.
+    """
+    for word in sorted(known, key=len, reverse=True):
+        text = text.replace(word, HIDDEN)
+    text = _WALLET.sub(rf"\1 {HIDDEN}", text)
     for pattern, cover in ((_URL, _cover), (_PATH, _cover), (_IPV4, _cover_private), (_IPV6, _cover_private)):
         text = pattern.sub(cover, text)
     return text

@@ -28,6 +28,10 @@ from .worlds import hostile, status
         ("host 192.168.1.20.", "host …."),
         ("at:127.0.0.1", "at:…"),
         ("[fd00::1]:8091 and ::1", "[…]:8091 and …"),
+        (
+            "streetvision register --wallet.name joe --wallet.hotkey=h1",
+            "streetvision register --wallet.name … --wallet.hotkey …",
+        ),
         ("fe80::aede:48ff:fe00:1122 asked", "… asked"),
     ],
 )
@@ -49,6 +53,12 @@ def test_what_is_hidden(text: str, told: str) -> None:
 )
 def test_what_is_not(text: str) -> None:
     assert hidden(text) == text
+
+
+def test_folders_with_spaces_are_hidden_by_name() -> None:
+    folder = "/home/joe smith/state"
+    assert hidden(f"{folder}/log is full", [folder, "/home/joe smith"]) == "…… is full"
+    assert "smith" not in hidden(f"`{folder}`", [folder])
 
 
 def test_a_snapshot_loses_what_names_the_machine() -> None:

@@ -1,0 +1,119 @@
+"""The whole miner in this process: what it says of itself through the socket, the page and a report."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from streetvision.axon.client import legacy_headers, request_body
+from streetvision.chain.mock_config import dev_hotkey
+from streetvision.cli.status import ask
+from streetvision.config import Settings
+from streetvision.errors import OperatorError
+from streetvision.miner import Miner
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.dinov3 import build, tiny_config
+from streetvision.page.page import SERVED_POLICY
+from streetvision.status.files import status_from_files
+from streetvision.status.snapshot import Span
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = tiny_config(depth=1)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_checkpoint(folder, config, build(config).state_dict())
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def miner(tmp_path: Path, checkpoint: Path) -> AsyncIterator[Miner]:
+    settings = Settings(
+        subtensor_network="mock", model=str(checkpoint), compile=False, threads=1, axon_ip="127.0.0.1", axon_port=0,
+        state_dir=tmp_path / "state", mock_block_time=0.05, mock_tempo=5, metrics_port=free_port(),
+    )  # fmt: skip
+    miner = Miner(settings)
+    await miner.start()
+    yield miner
+    await miner.close()
+
+
+def challenge(port: int, hotkey: str) -> int:
+    """One challenge by Bob; the status of its reply."""
+    pixels = np.random.default_rng(time.time_ns()).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    headers = legacy_headers(dev_hotkey("Bob"), hotkey, nonce_ns=time.time_ns(), uuid=str(uuid.uuid4()))
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", "/ImageSynapse", request_body(buffer.getvalue()), headers)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner) -> None:
+    hotkey, settings = miner.wallet.ss58_address, miner.settings
+    for _ in range(3):
+        assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
+    await miner.monitor.look()
+    found = await asyncio.to_thread(ask, settings.state_dir, Span())
+    assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
+    assert found["standing"] is not None
+    assert found["standing"]["uid"] is not None
+    assert found["traffic"]["answered"] == found["counted"]["answered"] == 3
+    assert found["models"] is not None
+    bob = next(row for row in found["validators"] if row["hotkey"] == dev_hotkey("Bob").ss58_address)
+    assert (bob["requests"], bob["errors"]) == (3, 0)
+    assert bob["stake"]
+    page = (await miner.status.page.page()).decode()
+    assert bob["hotkey"] in page
+    await miner.close()
+    with pytest.raises(OperatorError, match="no miner runs"):
+        ask(settings.state_dir, Span())
+    left = status_from_files(settings, time.time(), Span(counted_days=1.0))
+    assert (left["miner"]["state"], left["miner"]["hotkey"]) == ("stopped", hotkey)
+    assert left["counted"]["answered"] == 3
+    assert next(row for row in left["validators"] if row["hotkey"] == bob["hotkey"])["requests"] == 3
+
+
+def fetch(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+async def test_the_page_and_the_snapshot_are_on_the_operators_port(miner: Miner) -> None:
+    port = miner.settings.http_port
+    status, headers, body = await asyncio.to_thread(fetch, port, "/")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert headers["content-security-policy"] == SERVED_POLICY
+    assert body.startswith(b"<!doctype html>")
+    status, headers, body = await asyncio.to_thread(fetch, port, "/api/status.json")
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(body)["miner"]["hotkey"] == miner.wallet.ss58_address
