@@ -16,7 +16,7 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry, Counter
 
-from streetvision.axon.exchange import REPLY, Receive, Scope, Send
+from streetvision.axon.exchange import ADMITTED, REPLY, Receive, Scope, Send
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -105,6 +105,7 @@ class OperatorApp:
         path, method = scope["path"], scope["method"]
         if _is_foreign(headers, strict=path in self._site.own_only):
             return failure(403, "Other sites may not call this port.")
+        scope[ADMITTED] = True  # a connection that waits for its answer does not make room for others
         route = self._site.routes.get(path)
         if route is None:
             return failure(404, f"Nothing is served here; there are {', '.join(sorted(self._site.routes))}.")

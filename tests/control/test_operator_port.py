@@ -217,6 +217,26 @@ class TestServer:
         for _, writer in silent:
             writer.close()
 
+    async def test_who_waits_for_an_answer_is_not_crowded_out(self) -> None:
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(_: Asked) -> Response:
+            begun.set()
+            await go.wait()
+            return as_json(200, {})
+
+        server = HttpServer(Site({"/": slow}), CollectorRegistry(), address="127.0.0.1", port=0)
+        await server.start()
+        assert server.port is not None
+        waiting = asyncio.create_task(asyncio.to_thread(fetch, server.port))
+        await asyncio.wait_for(begun.wait(), 5)
+        crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS + 10)]
+        go.set()
+        assert (await waiting)[0] == 200
+        for _, writer in crowd:
+            writer.close()
+        await server.close()
+
     @staticmethod
     async def ends(reader: asyncio.StreamReader) -> bool:
         try:

@@ -1,0 +1,108 @@
+"""When the operator's port opens, and what it takes to be ready."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
+from streetvision.chain.watcher import MetagraphWatcher
+from streetvision.config import METRICS_PORT, Settings
+from streetvision.control.app import Asked
+from streetvision.control.health import LAG_LIMIT_S
+from streetvision.errors import ConfigError
+from streetvision.http_room import STALE_S, HttpRoom
+from streetvision.miner import Gate
+from streetvision.model_room import ModelRoom
+from streetvision.setting_types import parse_hosts
+from streetvision.settings_io import load_settings
+
+ASKED = Asked({})
+
+
+def room(**settings: Any) -> HttpRoom:
+    return HttpRoom(Settings(**settings), CollectorRegistry(), Gate())
+
+
+def snapshot(*hotkeys: str, age: float = 0.0) -> MetagraphSnapshot:
+    rows = (Neuron(uid, key, "c", False, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None) for uid, key in enumerate(hotkeys))
+    return MetagraphSnapshot(72, 1, time.time() - age, 360, "owner", 256, tuple(rows))
+
+
+def ready_room() -> tuple[HttpRoom, SimpleNamespace, Gate]:
+    """A room whose miner is ready, its watcher and its gate."""
+    gate = Gate()
+    made = HttpRoom(Settings(), CollectorRegistry(), gate)
+    watcher = SimpleNamespace(current=snapshot("me"))
+    made._watcher, made._hotkey = cast(MetagraphWatcher, watcher), "me"
+    made._models = cast(ModelRoom, SimpleNamespace())
+    gate.closed = None
+    return made, watcher, gate
+
+
+def codes(made: HttpRoom) -> list[str]:
+    return [reason.code for reason in made.reasons()]
+
+
+def test_the_port_has_a_default_and_rehearsals_do_not_take_it() -> None:
+    assert Settings().http_port == METRICS_PORT
+    assert Settings(subtensor_network="mock").http_port == 0
+    assert Settings(subtensor_network="mock", metrics_port=9999).http_port == 9999
+    assert Settings(metrics_port=0).http_port == 0
+    assert Settings().metrics_address == "127.0.0.1"
+
+
+def test_settings_that_are_none(tmp_path: Any) -> None:
+    for name, text in (("METRICS_PORT", "70000"), ("METRICS_ADDRESS", "localhost"), ("METRICS_HOSTS", "a:1")):
+        with pytest.raises(ConfigError, match=name):
+            load_settings([], {name: text}, cwd=tmp_path, warn=pytest.fail)
+    assert parse_hosts("miner, grafana.lan") == "miner, grafana.lan"
+
+
+async def test_off_means_that_nothing_listens() -> None:
+    closed = room(metrics_port=0)
+    await closed.start()
+    assert closed.server.port is None
+    await closed.close()
+
+
+async def test_ready_needs_all_of_it() -> None:
+    made, watcher, gate = ready_room()
+    assert codes(made) == []
+    assert (await made._ready(ASKED)).status == 200
+    gate.closed = "draining"
+    assert codes(made) == ["draining"]
+    gate.closed = None
+    watcher.current = snapshot("me", age=STALE_S + 5)
+    assert codes(made) == ["stale_metagraph"]
+    watcher.current = snapshot("somebody else")
+    assert codes(made) == ["not_registered"]
+    watcher.current = None
+    assert codes(made) == ["no_metagraph"]
+    response = await made._ready(ASKED)
+    assert response.status == 503
+    assert json.loads(response.body)["reasons"][0]["message"]
+
+
+def test_a_miner_that_has_just_begun_says_why_it_is_not_ready() -> None:
+    assert codes(room()) == ["starting", "not_warm", "no_metagraph"]
+
+
+async def test_a_loop_that_hung_is_not_alive() -> None:
+    made = room()
+    assert (await made._alive(ASKED)).status == 200
+    made._loop_watch._lags.append(LAG_LIMIT_S + 1)
+    response = await made._alive(ASKED)
+    assert response.status == 503
+    assert json.loads(response.body)["alive"] is False
+
+
+async def test_no_forward_pass_before_the_model_is_warm() -> None:
+    response = await room()._generate(ASKED)
+    assert response.status == 503
+    assert json.loads(response.body)["reason"] == "starting"
