@@ -52,7 +52,7 @@ def line_chart(series: StandingSeries, measure: Measure, latest: float | None) -
     track: Track = series[measure.key]  # type: ignore[literal-required]  # one of the tracks
     known = [v for column in (track["low"], track["high"]) for v in column if v is not None]
     if not known:
-        return _empty(measure.title)
+        return empty_chart(measure.title)
     low, high = bounds(known, from_zero=measure.from_zero, least=measure.least)
     frame = _Frame(max(low, 1.0) if measure.best_is_low and low < 1 else low, high, measure.best_is_low)
     count = len(track["mean"])
@@ -169,9 +169,9 @@ def requests_chart(series: RequestSeries) -> Html:
             bars.append(_column(place, count, frame, (0, bad), "bad"))
         when = moment(series["since"] + place * series["step"])
         bars.append(_hit(place, count, f"{when}: {total - bad:,} answered, {bad:,} failed"))
-    each = {600.0: "10 minutes", 1800.0: "half hour", 3600.0: "hour", DAY: "day"}.get(series["step"])
-    each = f"{series['step'] / 3600:g} hours" if each is None else each
-    words = f"{sum(series['answered']):,} answered, {sum(series['failed']):,} failed; each bar is one {each}"
+    known = {600.0: "ten minutes", 1800.0: "half an hour", 3600.0: "an hour", DAY: "a day"}
+    each = known.get(series["step"], f"{series['step'] / 3600:g} hours")
+    words = f"{sum(series['answered']):,} answered, {sum(series['failed']):,} failed; each bar is {each}"
     grid = _grid(frame, Measure(title, "", whole=True), series["since"], until)
     return _figure(title, words, grid, *bars)
 
@@ -189,7 +189,7 @@ def histogram(
 ) -> Html:
     """Bars of counts. `labels` stand under places (0 to len(counts)); `each` says what a bar is."""
     if not sum(counts):
-        return _empty(title)
+        return empty_chart(title)
     _, high = bounds(counts, from_zero=True, least=4.0)
     frame, count, total = _Frame(0.0, high), len(counts), sum(counts)
     grid = [el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=frame.y(t), y2=frame.y(t), class_="grid") for t in ticks(0, high)]
@@ -219,7 +219,8 @@ def _figure(title: str, summary: str, *drawn: Html) -> Html:
     return el("figure", el("figcaption", el("b", title), " ", el("span", summary)), picture, class_="card chart")
 
 
-def _empty(title: str) -> Html:
+def empty_chart(title: str) -> Html:
+    """In place of a chart that has no data."""
     return el(
         "figure", el("figcaption", el("b", title)), el("p", "Nothing to show yet.", class_="none"), class_="card chart"
     )

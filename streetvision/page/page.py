@@ -11,13 +11,13 @@ import hashlib
 from collections.abc import Sequence
 
 from streetvision.monitor.wording import duration, moment
-from streetvision.page import sections
-from streetvision.page.html import Html, el, join
+from streetvision.page import sections, tables
+from streetvision.page.html import Html, el, join, prose
 from streetvision.page.looks import SCRIPT, STYLE
 from streetvision.page.pictures import Picture
 from streetvision.status.shape import Status
 from streetvision.status.snapshot import Span
-from streetvision.status.wording import chain_words
+from streetvision.status.wording import chain_words, span_words
 
 INTERVALS = 120
 """Of each chart: what a pointer can still tell apart."""
@@ -98,8 +98,8 @@ def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:
         ("Findings", sections.findings(status)),
         (_since(status), sections.standing_charts(status)),
         ("Requests and answers", sections.work_charts(status)),
-        ("Where the time goes", sections.stages(status)),
-        ("Validators", sections.validators(status)),
+        ("Where the time goes", tables.stages(status)),
+        ("Validators", tables.validators(status)),
         ("Most uncertain recent images", sections.pictures(pictures, trouble)),
         ("Model, log and machine", sections.model_and_log(status)),
     ]
@@ -109,20 +109,21 @@ def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:
 
 def _since(status: Status) -> str:
     series = status["series"]
-    return "Standing" if series is None else f"Standing in the last {duration(status['taken_at'] - series['since'])}"
+    return "Standing" if series is None else f"Standing in the last {span_words(status['taken_at'] - series['since'])}"
 
 
 def _about(status: Status) -> Html:
     miner = status["miner"]
     up = "" if miner["started"] is None else f", up {duration(status['taken_at'] - miner['started'])}"
     why = el("b", f"{sections.sentence(miner['why'])}. ", class_=miner["state"]) if miner["why"] else None
+    network = f" on {miner['network']}" if miner["network"] else ""
     endpoint = f", endpoint {miner['endpoint']}" if miner["endpoint"] else ""
     return el(
         "p",
         why,
         "Hotkey ",
         el("span", miner["hotkey"], class_="key"),
-        f", netuid {miner['netuid']} on {miner['network']}{endpoint}. {sections.sentence(chain_words(status))}. ",
+        f", netuid {miner['netuid']}{network}{endpoint}. {sections.sentence(chain_words(status))}. ",
         f"Version {miner['version']}{up}. As of {moment(status['taken_at'])}.",
         class_="about quiet",
     )
@@ -130,9 +131,7 @@ def _about(status: Status) -> Html:
 
 def _footer(report: bool) -> Html:
     if report:
-        return el(
-            "footer", "Times are UTC. Written by `streetvision report`; what stands here loads nothing from elsewhere."
-        )
+        return el("footer", prose("Times are UTC. Written by `streetvision report`; nothing is loaded from elsewhere."))
     links = join(el("a", "the same as JSON", href="api/status.json"), " and ", el("a", "metrics", href="metrics"))
     said = el("span", id="said", role="status")
     return el("footer", "Times are UTC. There is ", links, ". ", said)

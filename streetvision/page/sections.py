@@ -11,6 +11,7 @@ from streetvision.monitor.wording import duration, moment, share
 from streetvision.page.charts import (
     Measure,
     edges_within,
+    empty_chart,
     histogram,
     line_chart,
     requests_chart,
@@ -19,7 +20,7 @@ from streetvision.page.charts import (
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
 from streetvision.page.scale import number
-from streetvision.status.shape import STAGES, Histogram, StandingPart, Status, ValidatorRow
+from streetvision.status.shape import Histogram, StandingPart, Status
 from streetvision.status.wording import (
     NOTHING,
     ago,
@@ -29,7 +30,7 @@ from streetvision.status.wording import (
     machine_words,
     milliseconds,
     model_words,
-    stake_words,
+    span_words,
     subnet_words,
 )
 
@@ -59,7 +60,10 @@ def _tile(name: str, big: str, small: str) -> Html:
 def _standing_tiles(status: Status) -> list[tuple[str, str, str]]:
     standing = status["standing"]
     if standing is None or standing["uid"] is None:
-        return [("UID", NOTHING, "not registered" if standing else "chain not read yet")]
+        why = "not registered" if standing else "chain not read yet"
+        return [
+            (name, NOTHING, why) for name in ("Rank by incentive", "Emission a day", "Incentive", "Order of eviction")
+        ]
     tao, rank = standing["tao_per_day"], standing["rank"]
     return [
         ("Rank by incentive", NOTHING if rank is None else f"{rank}", f"of {standing['miners']} miners"),
@@ -84,7 +88,7 @@ def _work_tiles(status: Status) -> list[tuple[str, str, str]]:
     return [
         ("Requests a minute", f"{traffic['per_minute']:.3g}", answered),
         ("Last request", last, ""),
-        ("Latency, p99", f"{milliseconds(total['p99'] if total else None)} ms",
+        ("Latency, p99", f"{milliseconds(total['p99'])} ms" if total else NOTHING,
          f"median {milliseconds(total['p50'])} ms" if total else ""),
         ("To spare before the deadline", NOTHING if headroom is None else f"{headroom['p1']:.2f} s",
          "in 99 of 100 answers" if headroom else ""),
@@ -92,7 +96,7 @@ def _work_tiles(status: Status) -> list[tuple[str, str, str]]:
 
 
 def _within(seconds: float) -> str:
-    return "in the last hour" if seconds == 3600 else f"in the last {duration(seconds)}"
+    return f"in the last {span_words(seconds)}"
 
 
 def findings(status: Status) -> Html:
@@ -149,7 +153,7 @@ def work_charts(status: Status) -> Html:
     """Requests over time, and how answers were spread over the counted days."""
     requests, counted = status["requests"], status["counted"]
     drawn = [
-        None if requests is None else requests_chart(requests),
+        empty_chart("Requests") if requests is None else requests_chart(requests),
         _scores(counted["scores"], counted["positive"], counted["answered"]),
         _latency(counted["latency"]),
         _headroom(counted["headroom"]),
@@ -193,73 +197,6 @@ def _binned(title: str, found: Histogram, words: str) -> Html:
 
 def _time(seconds: float) -> str:
     return f"{seconds * 1e3:g} ms" if 0 < seconds < 1 else f"{seconds:g} s"
-
-
-def stages(status: Status) -> Html:
-    """Where an answer's time goes, and how answers shared passes and views."""
-    traffic = status["traffic"]
-    head = el("tr", el("th", "Milliseconds", scope="col", class_="left"), *(el("th", s, scope="col") for s in STAGES))
-    found = traffic["stages"]
-    low = (milliseconds(found[s]["p50"]) if s in found else NOTHING for s in STAGES)
-    high = (milliseconds(found[s]["p99"]) if s in found else NOTHING for s in STAGES)
-    rows = [
-        el("tr", el("th", name, scope="row", class_="left"), *(el("td", cell) for cell in cells))
-        for name, cells in (("median", low), ("99 of 100 within", high))
-    ]
-    caption = f"Answers {_within(traffic['window'])}. "
-    caption += f"Requests in one forward pass: {_parts(traffic['batches'])}. Views: {_parts(traffic['views'])}."
-    return _scrolling(el("table", el("caption", caption), el("thead", head), el("tbody", *rows)), "Latency by stage")
-
-
-def _parts(counts: dict[str, int]) -> str:
-    total = sum(counts.values())
-    return ", ".join(f"{size} ({share(count / total)})" for size, count in counts.items()) or NOTHING
-
-
-COLUMNS = ("UID", "Validator", "Stake, alpha", "Weights set", "Asked", "Answered", "Errors", "Median ms", "Mean score")
-"""Before the last, which says when."""
-
-
-def validators(status: Status) -> Html:
-    """A row for each validator."""
-    if not status["validators"]:
-        return el("p", "No validator is known yet.", class_="quiet")
-    head = el(
-        "tr", *(el("th", c, scope="col", class_="left" if c == "Validator" else None) for c in (*COLUMNS, "Last seen"))
-    )
-    rows = [_validator(row, status["taken_at"]) for row in status["validators"]]
-    span = duration(status["counted"]["span"])
-    caption = el("caption", f"Requests of the last {span}, as far as they are remembered one by one.")
-    table = el("table", caption, el("thead", head), el("tbody", *rows), id="validators")
-    return _scrolling(table, "Validators")
-
-
-def _validator(row: ValidatorRow, now: float) -> Html:
-    seen, age = row["last_seen"], row["weights_age"]
-    weights = NOTHING if age is None else f"{duration(12.0 * age)} ago"
-    return el(
-        "tr",
-        _number(row["uid"], NOTHING if row["uid"] is None else str(row["uid"])),
-        el("th", el("span", row["hotkey"], class_="key"), scope="row", class_="left"),
-        _number(row["stake"], stake_words(row["stake"])),
-        _number(None if age is None else -age, weights),
-        _number(row["requests"], f"{row['requests']:,}"),
-        _number(row["answered"], f"{row['answered']:,}"),
-        _number(row["errors"], f"{row['errors']:,}", "wrong" if row["errors"] else None),
-        _number(row["latency"], milliseconds(row["latency"])),
-        _number(row["score"], NOTHING if row["score"] is None else f"{row['score']:.2f}"),
-        _number(seen, ago(seen, now)),
-    )
-
-
-def _number(value: float | None, words: str, kind: str | None = None) -> Html:
-    """A cell that sorts by its value; what is not known comes last."""
-    return el("td", words, data_value=f"{-1e18 if value is None else value:.6g}", class_=kind)
-
-
-def _scrolling(table: Html, label: str) -> Html:
-    """A table wider than a narrow window scrolls by itself, with the keyboard too."""
-    return el("div", table, class_="card scroll", tabindex=0, role="region", aria_label=label)
 
 
 def model_and_log(status: Status) -> Html:

@@ -34,7 +34,7 @@ def status_from_files(settings: Settings, now: float, span: Span) -> Status:
         )
     seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
     findings = judge(seen)
-    facts = Facts(__version__, settings.netuid, settings.subtensor_network, running=False)
+    facts = Facts(__version__, settings.netuid, "", running=False)
     samples = remembered(settings.state_dir / LOG_FOLDER, now - span.counted_days * DAY, MOST_LOGGED)
     return status_of(facts, seen, (findings, diagnose(seen, findings)), samples, span)
 

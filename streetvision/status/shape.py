@@ -31,6 +31,7 @@ class MinerPart(TypedDict):
     hotkey: str
     netuid: int
     network: str
+    """Empty for `stopped`: files do not say."""
     endpoint: str | None
     """What is published, `ip:port`."""
     last_request: float | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.wording import duration, share
 from streetvision.status.shape import StandingPart, Status
 
@@ -66,11 +67,15 @@ def traffic_words(status: Status) -> str:
     """`3.2 a minute; 189 of 190 answered in the last hour`."""
     traffic = status["traffic"]
     words = f"{traffic['per_minute']:.3g} a minute; {traffic['answered']:,} of {traffic['requests']:,} answered"
-    return f"{words} in the last {_span(traffic['window'])}{_reasons(traffic['failed'])}"
+    return f"{words} in the last {span_words(traffic['window'])}{_reasons(traffic['failed'])}"
 
 
-def _span(seconds: float) -> str:
-    return "hour" if seconds == 3600 else duration(seconds)
+def span_words(seconds: float) -> str:
+    """`hour`, `day`, `7 days`, `12 min`: what may follow `the last`."""
+    days = seconds / DAY
+    if seconds in (HOUR, DAY):
+        return "hour" if seconds == HOUR else "day"
+    return f"{days:g} days" if days > 1 and days == round(days) else duration(seconds)
 
 
 def _reasons(failed: Mapping[str, int]) -> str:
@@ -123,7 +128,7 @@ def log_words(status: Status) -> str:
     """How the prediction log does."""
     log = status["log"]
     if log is None:
-        return "not kept, or not running"
+        return NOTHING if status["miner"]["state"] == "stopped" else "not kept (--log.enabled false)"
     if log["degraded"] is not None:
         return f"cannot be written ({log['degraded']}); {log['rows_dropped']:,} requests lost"
     lost = f"; {log['rows_dropped']:,} lost" if log["rows_dropped"] else ""
