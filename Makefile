@@ -16,7 +16,7 @@ CODE := streetvision neurons kernels benchmarks tests scripts
 .PHONY: help setup demo test test-gpu lint format bench docs train-bundled interop pm2 clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP)  ## Install the miner into .venv
 
@@ -43,7 +43,7 @@ interop: $(INTEROP)
 pm2:  ## Install pm2 from npm, for the test of it
 	@if [ -x $(PM2) ]; then :; \
 	elif command -v npm >/dev/null; then \
-		npm install --prefix .envs/pm2 --no-audit --no-fund --loglevel error pm2@$(PM2_VERSION) \
+		npm install --prefix .envs/pm2 --no-audit --no-fund --loglevel error --fetch-retries 1 --fetch-timeout 30000 pm2@$(PM2_VERSION) \
 			|| echo "pm2 could not be installed: its test skips" >&2; \
 	else echo "npm is not installed: the test of pm2 skips" >&2; fi
 
