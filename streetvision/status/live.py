@@ -15,7 +15,7 @@ from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
-from streetvision.status.samples import Sample, Samples
+from streetvision.status.samples import Kept, Samples, expanded
 from streetvision.status.shape import Status
 from streetvision.status.snapshot import Facts, Span, status_of
 
@@ -60,7 +60,7 @@ class LiveStatus:
 
     async def _make(self, span: Span) -> Status:
         seen = await self._monitor.observe_aside()
-        facts, samples = self._facts(), self.samples.newest()
+        facts, samples = self._facts(), self.samples.kept()
         return await asyncio.to_thread(_summed, facts, seen, self._monitor.findings, samples, span)
 
     def operations(self) -> dict[str, Handler]:
@@ -72,8 +72,8 @@ class LiveStatus:
         return {OPERATION: snapshot}
 
 
-def _summed(facts: Facts, seen: Observation, findings: Findings, samples: tuple[Sample, ...], span: Span) -> Status:
-    return status_of(facts, seen, (findings, diagnose(seen, findings)), samples, span)
+def _summed(facts: Facts, seen: Observation, findings: Findings, samples: Kept, span: Span) -> Status:
+    return status_of(facts, seen, (findings, diagnose(seen, findings)), expanded(samples), span)
 
 
 _LIMITS = {"days": (0.01, MOST_DAYS), "intervals": (1, MOST_INTERVALS), "counted_days": (0.01, MOST_DAYS)}

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streetvision.axon.records import RequestRecord
+from streetvision.axon.records import RequestRecord, StageTimings
+from streetvision.engine.types import Timings
 from streetvision.prediction_log.row import LogRow
 
 MOST = 10_000
@@ -42,46 +43,54 @@ class Sample(NamedTuple):
         return self.admission + self.body + self.predict + self.reply
 
 
+_Answer = tuple[float, int, int, Timings]
+_Heard = tuple[float, str, int | None, str, float | None, StageTimings, _Answer | None]
+"""What the loop's thread keeps of a record: references alone, a quarter of what a Sample costs to make."""
+Kept = tuple[Sample | _Heard, ...]
+
+
 class Samples:
-    """Listens to the axon's records on the loop's thread; a microsecond a request."""
+    """Listens to the axon's records on the loop's thread; a tenth of a microsecond a request."""
 
     def __init__(self, before: Iterable[Sample] = (), most: int = MOST) -> None:
         """`before`: what is known of the time before the start, oldest first."""
-        self._kept: deque[Sample] = deque(before, maxlen=most)
+        self._kept: deque[Sample | _Heard] = deque(before, maxlen=most)
 
     def __call__(self, record: RequestRecord) -> None:
-        """Keep the numbers of a proven request."""
-        if record.authenticated and record.hotkey is not None:
-            self._kept.append(sample_of(record, record.hotkey))
+        """Keep the numbers of a proven request; never its image or its embedding."""
+        hotkey, answer = record.hotkey, record.prediction
+        if not record.authenticated or hotkey is None:
+            return
+        told = None
+        if answer is not None and record.status == 200:
+            told = (answer.probability, answer.views, answer.batch_size, answer.timings)
+        self._kept.append((record.arrival, hotkey, record.uid, record.reason, record.headroom, record.stages, told))
 
-    def newest(self) -> tuple[Sample, ...]:
-        """All that is kept, oldest first."""
+    def kept(self) -> Kept:
+        """All that is kept, oldest first, for `expanded` in a thread."""
         return tuple(self._kept)
 
+    def newest(self) -> tuple[Sample, ...]:
+        """All that is kept as samples, oldest first."""
+        return expanded(self.kept())
 
-def sample_of(record: RequestRecord, hotkey: str) -> Sample:
-    """The numbers of one record; never its image or its embedding."""
-    stages, answer = record.stages, record.prediction
-    if answer is None or record.status != 200:
-        none = (None, 0, 0, record.headroom, stages.admission, stages.body, 0.0, 0.0, 0.0, stages.predict, stages.reply)
-        return Sample(record.arrival, hotkey, record.uid, record.reason, *none)
-    timings = answer.timings
+
+def expanded(kept: Kept) -> tuple[Sample, ...]:
+    """The same as samples; milliseconds for thousands."""
+    return tuple(item if isinstance(item, Sample) else _sample(item) for item in kept)
+
+
+def _sample(heard: _Heard) -> Sample:
+    time, hotkey, uid, reason, headroom, stages, answer = heard
+    way = (stages.admission, stages.body)
+    if answer is None:
+        return Sample(
+            time, hotkey, uid, reason, None, 0, 0, headroom, *way, 0.0, 0.0, 0.0, stages.predict, stages.reply
+        )
+    probability, views, batch, timings = answer
+    engine = (timings.decode, timings.queue, timings.inference)
     return Sample(
-        record.arrival,
-        hotkey,
-        record.uid,
-        record.reason,
-        answer.probability,
-        answer.views,
-        answer.batch_size,
-        record.headroom,
-        stages.admission,
-        stages.body,
-        timings.decode,
-        timings.queue,
-        timings.inference,
-        stages.predict,
-        stages.reply,
+        time, hotkey, uid, reason, probability, views, batch, headroom, *way, *engine, stages.predict, stages.reply
     )
 
 
