@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +61,8 @@ async def _examine(arguments: list[str]) -> Report:
 def _show(report: Report) -> None:
     from streetvision.doctor.report import COLOURS, lines_of
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no check mark gets a question mark
     for line, mark in lines_of(report, min(120, shutil.get_terminal_size((80, 24)).columns)):
         style: dict[str, Any] = {} if mark is None else {"fg": COLOURS[mark]}
         typer.secho(line, **style)

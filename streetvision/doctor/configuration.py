@@ -26,13 +26,15 @@ def read_settings(
     return settings, file if file.is_file() else None, sentences
 
 
-def check_settings(settings: Settings, file: Path | None, sentences: Sequence[str], live: Live | None) -> Check:
+def check_settings(
+    settings: Settings, file: Path | None, sentences: Sequence[str], live: Live | None, hotkey: str | None = None
+) -> Check:
     """Where the settings come from, and whether anything is odd about them. No value is shown that may be a secret."""
     where = str(file) if file is not None else "no miner.env here; flags, environment and defaults"
     evidence = f"{where}; netuid {settings.netuid} on {place(settings)}"
     if sentences:
         return warning("settings", f"{evidence}; {'; '.join(sentences)}", "Correct or remove these lines.")
-    other = differences(settings, live)
+    other = differences(settings, live, hotkey)
     if other:
         return warning("settings", f"{evidence}; the running miner has {', '.join(other)}", SAME)
     if file is not None and _exposed(settings, file):
@@ -45,15 +47,21 @@ def place(settings: Settings) -> str:
     return ", ".join(settings.endpoints) or settings.subtensor_network
 
 
-def differences(settings: Settings, live: Live | None) -> list[str]:
+def differences(settings: Settings, live: Live | None, hotkey: str | None) -> list[str]:
     """What the running miner has otherwise, as `port 9000`."""
     if live is None:
         return []
-    ours = {"netuid": settings.netuid, "network": place(settings), "port": settings.axon_port or None}
+    has = {**live.miner, "hotkey": live.observed.get("hotkey")}
+    ours = {
+        "netuid": settings.netuid,
+        "network": place(settings),
+        "port": settings.axon_port or None,
+        "hotkey": hotkey,
+    }
     return [
-        f"{name} {live.miner[name]}"
+        f"{name} {has[name]}"
         for name, value in ours.items()
-        if value is not None and live.miner.get(name) not in (None, value)
+        if value is not None and has.get(name) not in (None, value)
     ]
 
 

@@ -140,7 +140,8 @@ async def examine(
         _kept(settings, live, wallet, tools),
     )
     assert isinstance(standing, Standing)  # noqa: S101 - gather's types are lost
-    known = [check_settings(settings, file, sentences, live), hotkey, check_coldkey(settings)]
+    address = None if wallet is None else wallet.ss58_address
+    known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
     known += [check_miner(settings.state_dir, live, error), *standing.checks]
     known += [check for group in groups if isinstance(group, tuple) for check in group]
     return Report(arranged(known, standing.findings), standing.diagnosis)

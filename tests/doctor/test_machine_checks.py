@@ -157,11 +157,13 @@ def test_settings_are_told_without_values(tmp_path: Path) -> None:
 
 
 def test_a_running_miner_with_other_settings_is_told() -> None:
-    live = Live({"netuid": 72, "network": "finney", "port": 9000}, {}, (), {})
+    live = Live({"netuid": 72, "network": "finney", "port": 9000}, {"hotkey": "5Own"}, (), {})
     check = check_settings(Settings(), None, [], live)
     assert check.mark is Mark.WARNING
     assert "the running miner has port 9000" in check.evidence
-    assert check_settings(replace(Settings(), axon_port=9000), None, [], live).mark is Mark.OK
+    same = replace(Settings(), axon_port=9000)
+    assert check_settings(same, None, [], live, "5Own").mark is Mark.OK
+    assert "hotkey 5Own" in check_settings(same, None, [], live, "5Other").evidence
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,17 @@ def test_a_failure_is_in_the_exit_code(tmp_path: Path) -> None:
     assert "btcli wallet new-hotkey --wallet nobody" in failed[0]["remedy"]
 
 
+def test_a_terminal_without_check_marks_is_no_trouble(tmp_path: Path) -> None:
+    code = "from streetvision.cli.main import main; main()"
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor", "--axon.port", "none"],
+        capture_output=True, encoding="latin-1", env=environ, cwd=tmp_path, check=False, timeout=100,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "? failure settings" in done.stdout
+
+
 def test_wrong_settings_are_a_failure_too(tmp_path: Path) -> None:
     code, report, _ = doctor(tmp_path, "--axon.port", "none")
     assert code == 1
