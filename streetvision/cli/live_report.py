@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,11 +13,18 @@ SHOWN = 8
 """Decisions; `--json` has all that the miner remembers."""
 
 
-def status_report(fields: Fields) -> str:
-    """The status as lines with a word in front."""
+def status_report(fields: Fields, width: int | None = None) -> str:
+    """The status as lines with a word in front; where a terminal's width is given, long ones go on below the text."""
     lines = list(_lines(fields))
-    width = max(len(word) for word, _ in lines)
-    return "\n".join(f"{word:<{width}}  {text}".rstrip() for word, text in lines)
+    margin = 2 + max(len(word) for word, _ in lines)
+    return "\n".join(line for word, text in lines for line in _wrapped(word, text, margin, width))
+
+
+def _wrapped(word: str, text: str, margin: int, width: int | None) -> list[str]:
+    line = f"{word:<{margin}}{text}".rstrip()
+    if width is None:
+        return [line]
+    return textwrap.wrap(line, max(width, margin + 20), subsequent_indent=" " * margin, drop_whitespace=True) or [line]
 
 
 def _lines(fields: Fields) -> Iterator[tuple[str, str]]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streetvision.cli.models_table import version_fields, version_page, version_table
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.cli.models_table import Standing, version_fields, version_page, version_table
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.models.versions import ModelVersion
+from streetvision.rollout.marks import MARKS_FILE, Marks
 
 if TYPE_CHECKING:
     from streetvision.models.intake import Progress
@@ -32,12 +34,12 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `m
 def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print every version: what it is, where it came from, whether it may serve and which one is active."""
     registry = open_registry(miner_settings(state_dir))
-    versions, active, previous = registry.versions(), registry.active(), registry.previous()
+    versions, standing = registry.versions(), standing_in(registry)
     if as_json:
         for item in versions:
-            print_json(version_fields(item, active=active, previous=previous))
+            print_json(version_fields(item, standing))
     else:
-        sys.stdout.write(version_table(versions, active=active, previous=previous) + "\n")
+        sys.stdout.write(version_table(versions, standing, terminal_width()) + "\n")
 
 
 @app.command()
@@ -45,7 +47,7 @@ def show(version: Version, as_json: AsJson = False, state_dir: StateDir = None) 
     """Print all that is known of a version: hashes, metrics, card."""
     registry = open_registry(miner_settings(state_dir))
     item = registry.get(version)
-    fields = version_fields(item, active=registry.active(), previous=registry.previous())
+    fields = version_fields(item, standing_in(registry))
     if as_json:
         print_json(fields)
     else:
@@ -83,7 +85,7 @@ def add(
         wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn)
         item = add_model(source, registry, wishes)
     if as_json:
-        print_json(version_fields(item, active=registry.active(), previous=registry.previous()))
+        print_json(version_fields(item, standing_in(registry)))
     else:
         state = "ready to serve" if item.servable else f"may not serve: {item.why_not}"
         sys.stdout.write(f"{item.version}  {item.name}  {state}\n")
@@ -132,6 +134,17 @@ def verify(
 def open_registry(settings: Settings) -> Registry:
     """The registry in the miner's state folder."""
     return Registry(settings.state_dir / REGISTRY_FOLDER)
+
+
+def standing_in(registry: Registry) -> Standing:
+    """Which version is active, which a rollback brings back, which ones were rolled back and why."""
+    marks = Marks(registry.folder / MARKS_FILE)
+
+    def why_bad(item: ModelVersion) -> str | None:
+        mark = marks.get(item.version, item.sha256)
+        return None if mark is None else f"rolled back at {mark.at}: {mark.why}"
+
+    return Standing(registry.active(), registry.previous(), why_bad)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from streetvision.cli.models import app, open_registry, progress_shown
+from streetvision.cli.models import app, open_registry, progress_shown, standing_in
 from streetvision.cli.models_table import version_fields
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import ConfigError, OperatorError
@@ -59,7 +59,7 @@ def combine(
             progress=progress,
         )
     if as_json:
-        print_json(version_fields(item, active=registry.active(), previous=registry.previous()))
+        print_json(version_fields(item, standing_in(registry)))
     else:
         state = "ready to serve" if item.servable else f"may not serve: {item.why_not}"
         sys.stdout.write(f"{item.version}  {item.name}  {state}\n")

@@ -12,7 +12,7 @@ import typer
 from streetvision.cli.live_progress import steps_shown
 from streetvision.cli.live_report import status_report
 from streetvision.cli.models import app
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
 from streetvision.errors import ConfigError
@@ -89,7 +89,7 @@ def status(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     if as_json:
         print_json(fields)
     else:
-        sys.stdout.write(status_report(fields) + "\n")
+        sys.stdout.write(status_report(fields, terminal_width()) + "\n")
 
 
 def share_of(text: str | None) -> float | None:

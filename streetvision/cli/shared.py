@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,11 @@ def miner_settings(state_dir: Path | None) -> Settings:
     """The settings that a miner started here would have; its own warnings are left to it."""
     flags = [] if state_dir is None else ["--state_dir", str(state_dir)]
     return load_settings(flags, os.environ, cwd=Path.cwd(), warn=lambda _: None)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None where it is a pipe or a file, which take lines of any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def log_folder(settings: Settings) -> Path:

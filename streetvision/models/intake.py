@@ -178,9 +178,7 @@ def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> 
     total = sum(size for _, size in files)
     free = shutil.disk_usage(target).free
     if total > free:
-        raise OperatorError(
-            f"The model takes {total / 1e9:.1f} GB but the disk of {target} has {free / 1e9:.1f} GB free."
-        )
+        raise OperatorError(f"The model takes {_mib(total)} but only {_mib(free)} are free on its disk.")
     done = 0
     for path, _ in files:
         place = target / path.relative_to(source.resolve())
@@ -188,6 +186,10 @@ def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> 
         for count in _copy(path, place):
             done += count
             progress("copying", done, total)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def copy_extras(source: Path, target: Path) -> None:

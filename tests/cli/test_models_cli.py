@@ -14,9 +14,12 @@ import pytest
 import torch
 
 from streetvision.cli.main import main
+from streetvision.cli.models_table import Standing, version_table
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.registry import Registry
+from streetvision.models.versions import ModelVersion
+from streetvision.rollout.marks import MARKS_FILE, Mark, Marks
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -53,6 +56,34 @@ def make(tmp_path: Path) -> Make:
         return folder
 
     return call
+
+
+VERSION = ModelVersion(
+    "1.2.0", "roadwork", Path("/m"), "5b" * 32, f"hf:you/{'long' * 20}@1", "2026-11-21", True, None, "2026-11-20"
+)
+
+
+@pytest.mark.parametrize("width", [70, 80, 100, 130, None])
+def test_the_table_fits_the_terminal(width: int | None) -> None:
+    table = version_table([VERSION], Standing(None, None), width)
+    header, line = table.splitlines()
+    assert line.startswith("1.2.0    roadwork  ")
+    assert line.endswith("long@1")
+    assert "ready" in line
+    assert len(line) <= (width or 200)
+    assert ("5b5b5b5b5b5b" in line) == ("HASH" in header) == (width != 70)
+
+
+def test_a_version_that_was_rolled_back_says_so(run: Run, make: Make, tmp_path: Path) -> None:
+    run("add", str(make()))
+    marks = Marks(tmp_path / "state" / "models" / MARKS_FILE)
+    marks.put("1.2.0", Mark("it failed", "2026-11-22T10:00:00+00:00", "another content"))
+    assert "rolled back" not in run("list")[1]
+    sha256 = json.loads(run("show", "1.2.0", "--json")[1])["sha256"]
+    marks.put("1.2.0", Mark("it failed", "2026-11-22T10:00:00+00:00", sha256))
+    assert " rolled back  " in run("list")[1]
+    assert "rolled back at 2026-11-22T10:00:00+00:00: it failed" in run("show", "1.2.0")[1]
+    assert json.loads(run("show", "1.2.0", "--json")[1])["rolled_back"].endswith("it failed")
 
 
 def test_add_list_show_verify_rm(run: Run, make: Make, tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_versions_are_combined_with_weights_and_views(run: Run, tmp_path: Path) 
     assert [(member.version, member.weight) for member in config.members] == [("1.0.0", 1.0), ("1.1.0", 0.5)]
     assert config.views == ("plain", "hflip", "crop:0.8")
     assert run("models", "verify", "2.0.0") == (0, "2.0.0  sound\n", "")
+    page = run("models", "show", "2.0.0")[1].splitlines()
+    assert page[-3:] == ["member    1.0.0, weight 1", "member    1.1.0, weight 0.5", "views     plain, hflip, crop:0.8"]
     code, _, err = run("models", "rm", "1.0.0")
     assert (code, "is a member of the ensemble 2.0.0" in err) == (1, True)
 

@@ -214,6 +214,14 @@ def test_status_for_people_and_programs(run: Run, manager: Manager) -> None:
     assert json.loads(run("status", "--json")[1]) == STATUS
 
 
+def test_status_fits_a_terminal_without_losing_a_word() -> None:
+    wide, narrow = status_report(STATUS), status_report(STATUS, 60)
+    assert narrow.split() == wide.split()
+    assert max(map(len, narrow.splitlines())) <= 60
+    standby = narrow.index("standby  0.9.0")
+    assert narrow[standby:].splitlines()[1].startswith(" " * 9 + "`streetvision models")
+
+
 def test_status_of_a_quiet_and_of_a_sick_miner() -> None:
     quiet = STATUS | {"standby": None, "candidate": None, "operation": None, "bad": {}, "decisions": []}
     assert status_report(quiet).count("\n") == 0

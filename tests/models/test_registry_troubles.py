@@ -211,7 +211,7 @@ def test_too_little_room_is_said_before_anything_is_copied(
     source = make()
     usage = shutil._ntuple_diskusage(10, 9, 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(OperatorError, match="GB free"):
+    with pytest.raises(OperatorError, match=r"MiB but only 0\.0 MiB are free on its disk"):
         registry.add_folder(source, source="x")
     whole(registry)
 
