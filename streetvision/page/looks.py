@@ -44,7 +44,7 @@ svg{display:block;width:100%;height:auto;font-size:12px}svg text{fill:var(--quie
 .finding p{font-size:14px;margin-top:4px}
 .scroll{overflow-x:auto;padding:4px 0}.scroll:focus-visible{outline-offset:-2px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--quiet);font-size:13px;padding:6px 16px}
+caption{text-align:left;color:var(--quiet);font-size:13px;padding:6px 16px;max-width:calc(100vw - 26px)}
 th,td{padding:6px 12px;text-align:right;white-space:nowrap;border-top:1px solid var(--grid)}
 thead th{border-top:0;color:var(--quiet);font-weight:600;font-size:13px}
 th:first-child,td:first-child{padding-left:16px}th:last-child,td:last-child{padding-right:16px}.left{text-align:left}
