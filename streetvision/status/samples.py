@@ -11,7 +11,7 @@ from streetvision.engine.types import Timings
 from streetvision.prediction_log.row import LogRow
 
 MOST = 10_000
-"""A day at seven requests a minute; four megabytes."""
+"""A day at seven requests a minute; a few megabytes."""
 
 
 class Sample(NamedTuple):
