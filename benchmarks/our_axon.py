@@ -1,7 +1,8 @@
 """The project's axon with a predictor that returns at once, in a process of its own.
 
-`our_axon.py PORT [starlette | heard | logged FOLDER]`; prints `ready` when it listens and ends when its input closes.
-`heard`: somebody listens to its records, as in the miner; `logged`: the prediction log in FOLDER listens as well.
+`our_axon.py PORT [starlette | heard | logged FOLDER | monitored FOLDER]`; prints `ready` when it listens and ends when
+its input closes. `heard`: somebody listens to its records, as in the miner; `logged`: the prediction log in FOLDER
+listens as well; `monitored`: all that watches the miner does, and passes of the rules, alerts and files go on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import uvloop
@@ -26,6 +28,9 @@ from streetvision.axon.wire import PATH
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.engine.types import Prediction, Timings
 from streetvision.prediction_log.store import PredictionLog
+
+if TYPE_CHECKING:
+    from watched import Watched
 
 ANSWER = Prediction(0.75, 1.1, np.zeros(384, np.float32), "none", 1, 1, 224, 224, Timings(0.0, 0.0, 0.0))
 
@@ -60,6 +65,15 @@ def listeners(how: str, folder: str, registry: CollectorRegistry) -> tuple[OnReq
     return log, log
 
 
+async def monitored(folder: Path, registry: CollectorRegistry, taken: MetagraphSnapshot) -> Watched:
+    """Everything that watches a miner, running."""
+    from watched import Watched
+
+    watch = Watched(folder, registry, taken)
+    await watch.start()
+    return watch
+
+
 async def main(port: int, how: str, folder: str) -> None:
     """Serve until standard input closes; no quota, as one key sends all the load."""
     logger.remove()
@@ -74,6 +88,8 @@ async def main(port: int, how: str, folder: str) -> None:
     taken = snapshot()
     registry = CollectorRegistry()
     hook, log = listeners(how, folder, registry)
+    watch = await monitored(Path(folder), registry, taken) if how == "monitored" else None
+    hook = watch.on_request if watch is not None else hook
     server = AxonServer(config, AtOnce(), lambda: taken, metrics=AxonMetrics(registry), on_request=hook)
     if how == "starlette":
         server._app = behind_a_router(server._app)  # type: ignore[assignment]  # only for this comparison
@@ -81,6 +97,8 @@ async def main(port: int, how: str, folder: str) -> None:
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.close()
+    if watch is not None:
+        await watch.close()
     if log is not None:
         log.close(20.0)
 

@@ -27,6 +27,7 @@ from streetvision.http_room import HttpRoom
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
+from streetvision.monitor.valve import Valve
 from streetvision.monitor_room import MonitorRoom
 from streetvision.parts import (
     axon_config,
@@ -194,13 +195,13 @@ class Miner:
 
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)
-        self.monitor.on_request(record)
-        self.http.on_request(record)
-        self.status.on_request(record)
+        self._valve(record)
         if self.log is not None:
             self.log(record)
 
     async def _open_axon(self) -> None:
+        watching = (self.monitor.on_request, self.http.on_request, self.status.on_request)
+        self._valve = Valve(watching, self.registry)
         self.axon = AxonServer(
             axon_config(self.settings, self.wallet.ss58_address),
             self.models.engine,
