@@ -1,8 +1,8 @@
 """A background thread that steps aside: it runs while the engine has nothing to do, and a little when it always has.
 
-A compiler in the same process is one long stretch of Python, and takes the interpreter from serving a hundred times in
-one forward pass. A lower priority makes that worse: the compiler holds the interpreter while it waits for a core. So it
-is stopped instead, at the next function that it calls, for as long as a request is in the engine.
+Another model's passes, and a compiler all the more, take the interpreter from serving a hundred times in one forward
+pass. A lower priority makes that worse: they hold the interpreter while they wait for a core. So the thread is stopped
+instead, at the next function that it calls, for as long as a request is in the engine.
 """
 
 from __future__ import annotations

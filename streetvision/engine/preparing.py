@@ -1,4 +1,4 @@
-"""Getting a second model ready while the first one serves: loaded, compiled and warmed where it disturbs least.
+"""Getting a second model ready while the first one serves: loaded and warmed where it disturbs least.
 
 docs/architecture.md says under "Why serving is not starved" what was tried and what it measured.
 """
@@ -20,7 +20,7 @@ from streetvision.engine.types import EngineClosed, EngineError, PrepareStep, Ru
 from streetvision.engine.workers import Workers
 
 SWITCH_INTERVAL = 0.0002
-"""Seconds after which Python takes the interpreter from the compiling thread when a serving one wants it."""
+"""Seconds after which Python takes the interpreter from the preparing thread when a serving one wants it."""
 QUIET_PATIENCE = 1.0
 """Seconds that a touch waits for the engine to have nothing to do."""
 TOUCH_SECONDS = 0.05
@@ -114,10 +114,10 @@ class Preparation:
 
 @contextmanager
 def yielding() -> Iterator[None]:
-    """Let serving threads have the interpreter quickly while another one compiles, and keep collections short.
+    """Let serving threads have the interpreter quickly while a model is prepared, and keep collections short.
 
-    Compiling makes enough garbage for several full collections; each would halt the process for the time that it takes
-    to visit all that was ever loaded. Frozen, that is left out for now.
+    What that makes is enough garbage for full collections, several where it compiles; each would halt the process for
+    the time that it takes to visit all that was ever loaded. Frozen, that is left out for now.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, SWITCH_INTERVAL))

@@ -84,7 +84,7 @@ class PrepareStep:
     """One step of getting a model ready in the background is done."""
 
     stage: Literal["load", "warm", "touch"]
-    """`load`: weights are read. `warm`: a bucket is compiled. `touch`: it has run on the thread that will serve it."""
+    """`load`: weights are read. `warm`: a bucket has run beside serving. `touch`: on the thread that will serve it."""
     bucket: int | None
     """The batch size; None while loading."""
     seconds: float
