@@ -2,7 +2,7 @@
 
 Both are up at once and driven in turns by the same generator, the order swapped from round to round, so that a noisy
 moment of the machine meets both. In both somebody hears of each request, as the miner's log does. The watched one has
-90 days of history; its rules run every 3 s instead of every 20, it reads snapshots and is scraped more often than in
+90 days of history; its rules run every 10 s instead of every 20, it reads snapshots and is scraped more often than in
 the field, and two sinks that nobody answers are being tried.
 
 python benchmarks/monitoring_cost.py [--quick]

@@ -29,8 +29,8 @@ from streetvision.secret import Secret
 from streetvision.status.samples import Samples
 
 DAYS = 90
-PASS_S = 3.0
-"""Once in each run of the load, seven times as often as in the miner."""
+PASS_S = 10.0
+"""Twice as often as the miner."""
 SNAPSHOT_S = 12.0
 """Five times as often as the miner reads the metagraph."""
 SCRAPE_S = 5.0
@@ -39,7 +39,7 @@ NOWHERE = Secret("http://127.0.0.1:9/")
 
 
 class Watched:
-    """Start it, give it every record, close it. Rules run every 3 s, seven times as often as in the miner."""
+    """Start it, give it every record, close it. Rules run twice as often as in the miner."""
 
     def __init__(self, folder: Path, registry: CollectorRegistry, taken: MetagraphSnapshot) -> None:
         self._taken, self._registry = taken, registry
