@@ -20,6 +20,7 @@ CPU = (
     ["prediction_log.py"],
     ["monitor.py"],
     ["metrics.py"],
+    ["monitoring_cost.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
