@@ -17,6 +17,7 @@ from streetvision.models.importers import HUB
 from streetvision.models.intake import describe
 from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version
+from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.rollout.served import unregistered
 
 NO_MODEL = (
@@ -92,17 +93,21 @@ def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:
             last.over or "empty",
         )
         return None
+    problems: list[str] = []
     for version in dict.fromkeys(_candidates(registry)):
         try:
             found = registry.servable(version)
         except OperatorError as error:
             logger.error("model: {}", error)
+            problems.append(str(error))
             continue
         if version == last.version:
             logger.info("model: {} serves since {} ({}), as --model is unchanged", version, last.at, last.why)
         else:
             logger.error("model: {} serves in place of {}, which cannot", version, last.version)
             registry.activate(version, over=settings.model, why=f"{last.version} cannot serve", rollback=True)
+            journal = Journal(registry.folder / JOURNAL_FILE)
+            journal.write("rollback", last.version, problems[0], by="start", to=version)
         return found
     return None
 

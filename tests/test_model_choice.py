@@ -19,6 +19,7 @@ from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.intake import Progress
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.rollout.journal import JOURNAL_FILE, Journal
 
 Make = Callable[..., Path]
 
@@ -155,6 +156,9 @@ def test_a_damaged_active_version_gives_way_to_the_last_good_one(
     assert choose_model(settings("bundled")).start.version == "1.1.0"
     assert any("1.2.0 is damaged" in line for line in log)
     assert "model: 1.1.0 serves in place of 1.2.0, which cannot" in log
+    (decision,) = Journal(registry.folder / JOURNAL_FILE).tail(5)
+    assert (decision["event"], decision["version"], decision["to"]) == ("rollback", "1.2.0", "1.1.0")
+    assert (decision["by"], "1.2.0 is damaged" in decision["why"]) == ("start", True)
     assert (registry.active(), registry.previous()) == ("1.1.0", "1.0.0")
     for version in ("1.0.0", "1.1.0"):
         (registry.get(version).folder / "golden.json").unlink()

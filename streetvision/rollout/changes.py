@@ -136,7 +136,7 @@ class Changes:
                 self._stage.dismiss_unless_kept(new.lane)
                 raise OperatorError(f"Version {new.version} was not put on: {error}.") from error
             return self.result(new.version, f"Version {new.version} serves again; {sick.version} was taken off: {why}.")
-        tried = "; ".join(problems) or "no other version has served before"
+        tried = "; ".join(problems) or "no other version has served that was not rolled back itself"
         raise OperatorError(f"There is no good version to go back to ({tried}): {sick.version} goes on serving.")
 
     def result(self, version: str, sentence: str, **more: Any) -> Result:  # noqa: ANN401 - JSON values
