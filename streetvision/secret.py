@@ -35,5 +35,8 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._text)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a secret is not written anywhere")

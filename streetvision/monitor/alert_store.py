@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
@@ -21,14 +22,16 @@ Waiting = Mapping[str, tuple[Alert, ...]]
 class AlertStore:
     """One file. A failing disk is told once and never raised: alerts go on from memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / FILE
+    def __init__(self, folder: Path, hotkey: str, netuid: int) -> None:
+        """What was kept for another hotkey or subnet is not taken up."""
+        self._file, self._whose = folder / FILE, [hotkey, netuid]
         self._failing = False
 
     def load(self) -> tuple[AlertState, Waiting]:
         """What the last process knew and had not delivered; nothing when there is no file or it is damaged."""
         try:
-            return read_alerts(self._file)
+            fields = _fields(self._file)
+            return _read(fields) if fields["whose"] == self._whose else (AlertState(), {})
         except FileNotFoundError:
             pass
         except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -37,7 +40,8 @@ class AlertStore:
 
     def save(self, state: AlertState, waiting: Waiting) -> None:
         """Write both; blocks on the disk."""
-        text = json.dumps({**state.to_json(), "waiting": {k: [a.as_dict() for a in v] for k, v in waiting.items()}})
+        kept = {name: [alert.as_dict() for alert in alerts] for name, alerts in waiting.items()}
+        text = json.dumps({"whose": self._whose, **state.to_json(), "waiting": kept})
         fresh = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,10 +60,20 @@ class AlertStore:
 
 def read_alerts(file: Path) -> tuple[AlertState, Waiting]:
     """The file's content; OSError, KeyError, TypeError or ValueError when there is none that can be used."""
+    return _read(_fields(file))
+
+
+def _fields(file: Path) -> dict[str, Any]:
     with file.open("rb") as opened:
         data = opened.read(LIMIT_BYTES + 1)
     if len(data) > LIMIT_BYTES:
         raise ValueError("the file is too large")
     fields = json.loads(data)
+    if not isinstance(fields, dict):
+        raise TypeError("the file holds no object")
+    return fields
+
+
+def _read(fields: Mapping[str, Any]) -> tuple[AlertState, Waiting]:
     waiting = {str(name): tuple(map(read_alert, alerts)) for name, alerts in fields["waiting"].items()}
     return read_state(fields), waiting

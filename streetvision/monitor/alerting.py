@@ -26,11 +26,14 @@ from streetvision.monitor.sinks.courier import Courier
 from streetvision.monitor.sinks.delivery import Patience
 from streetvision.monitor.sinks.ping import FOREIGN, Ping, Pulse
 from streetvision.monitor.sinks.sink import Sink
+from streetvision.monitor.thresholds import DAY
 
 MAX_ITEMS = 25
 """Changes that one message carries; the others are counted."""
 SAVE_S = 300.0
 """Between two writes when nothing has changed: how long the miner was down is known that well."""
+LATE_S = DAY
+"""A message that a former process had not delivered is no news after this long."""
 STOPPED_S = 180.0
 """Without a pass for this long nobody knows how the miner is."""
 
@@ -58,7 +61,7 @@ class Alerting:
         self._hotkey, self._netuid, self._name = hotkey, netuid, name
         self._policy, self._now, self._monotonic = policy, now, monotonic
         self._metrics = MonitorMetrics(registry)
-        self._store = AlertStore(folder)
+        self._store = AlertStore(folder, hotkey, netuid)
         self._courier = Courier(
             sinks, self._metrics, ping=ping, ping_every_s=ping_every_s, pulse=self.pulse, patience=patience
         )
@@ -93,7 +96,8 @@ class Alerting:
         self._courier.start()
         for name, alerts in waiting.items():
             for alert in alerts:
-                self._courier.send(alert, only=name)
+                if 0 <= self._now() - alert.at < LATE_S:
+                    self._courier.send(alert, only=name)
 
     def take(self, findings: tuple[Finding, ...], seen: Observation) -> None:
         """One pass; blocks on the disk."""

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from streetvision.cli.main import app
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.monitor.alert_store import FILE, read_alerts
+from streetvision.monitor.alert_state import AlertState
+from streetvision.monitor.alert_store import FILE, AlertStore, read_alerts
 from streetvision.monitor.alerting import SAVE_S, Alerting
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Finding, Severity
@@ -152,6 +153,20 @@ def test_what_was_not_delivered_is_after_a_restart(make: Make, clock: Clock, rec
     assert receiver.got[0]["items"][0]["code"] == "deregistered"
     passes(second, clock, 60, LOST)
     assert second.overview()["sinks"][0]["sent"] == 1
+
+
+def test_yesterdays_news_and_another_hotkeys_are_left_alone(make: Make, clock: Clock, receiver: Receiver) -> None:
+    receiver.status = 500
+    first = make()
+    passes(first, clock, 200, LOST)
+    asyncio.run(first.close())
+    receiver.status = 200
+    clock.now += 2 * 86_400
+    second = make()
+    assert second.state.active[0].code == "deregistered"
+    assert second.overview()["sinks"][0]["waiting"] == 0
+    stranger = AlertStore(second._store._file.parent, "5Other", 72)
+    assert stranger.load() == (AlertState(), {})
 
 
 def test_a_killed_process_forgets_nothing(make: Make, clock: Clock, receiver: Receiver, tmp_path: Path) -> None:
