@@ -60,6 +60,11 @@ class Item:
         }
         return f"{prefix.get(self.change, self.severity.label.upper())}: {self.title}"
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its evidence, for people; what is over needs none."""
+        return () if self.change is Change.RECOVERED else self.evidence
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
@@ -99,13 +104,18 @@ class Alert:
         return bool(self.items) and all(item.change is Change.RECOVERED for item in self.items)
 
     @property
+    def alone(self) -> bool:
+        """Whether its title says what its only change is."""
+        return self.kind == "alert" and len(self.items) == 1 and not self.more
+
+    @property
     def title(self) -> str:
         """One line for the whole message."""
         if self.kind == "test":
             return f"{self.miner}: this is a test, alerts arrive"
         if self.kind == "digest":
             return f"{self.miner}: the last day"
-        if len(self.items) == 1 and not self.more:
+        if self.alone:
             return f"{self.miner}: {self.items[0].headline}"
         word = "recovered" if self.recovers else self.severity.label.upper()
         return f"{self.miner}: {word}, {plural(len(self.items) + self.more, 'change')}"

@@ -254,7 +254,8 @@ async def test_discord_gets_embeds() -> None:
 async def test_slack_telegram_and_their_own_errors() -> None:
     async with serving(answer("200 OK", body=b"ok"), answer("200 OK", body=b"invalid_token")) as server:
         await sent(Slack(server.url()))
-        assert server.bodies[0]["attachments"][0]["blocks"][0]["text"]["text"].endswith("the port is closed*")
+        assert server.bodies[0]["text"].endswith("mine: CRITICAL: the port is closed*")
+        assert server.bodies[0]["attachments"][0]["blocks"][0]["text"]["text"] == "Nobody answers.\n\u25b8 Open it."
         with pytest.raises(DeliveryError, match="it answers 'invalid_token'"):
             await sent(Slack(server.url()))
     token = Secret("123456:SECRET-token_0123456789")
@@ -286,7 +287,7 @@ def test_nothing_is_markup_in_any_service() -> None:
     assert "](" not in discord.replace("\\\\]\\\\(", "")
     slack = slack_message(nasty)
     assert "<!channel>" not in slack["text"]
-    assert {block["text"]["type"] for block in slack["attachments"][0]["blocks"][1:]} == {"plain_text"}
+    assert {block["text"]["type"] for block in slack["attachments"][0]["blocks"]} == {"plain_text"}
     telegram = telegram_text(nasty)
     assert "&lt;b&gt;&amp;amp;" in telegram
     assert telegram.replace("<b>", "").replace("</b>", "").count("<") == 0
@@ -304,8 +305,10 @@ def test_limits_hold_whatever_is_to_be_told(texts: list[str], more: int, is_dige
     assert sum(sizes) <= 6000
     assert all(len(e["title"]) <= 256 and len(e["description"]) <= 4096 for e in discord["embeds"])
     slack = slack_message(told)
-    assert len(slack["attachments"][0]["blocks"]) <= 50
-    assert all(0 < len(block["text"]["text"]) <= 3000 for block in slack["attachments"][0]["blocks"])
+    assert len(slack["text"]) <= 3000
+    blocks = [block for attachment in slack["attachments"] for block in attachment["blocks"]]
+    assert len(blocks) <= 50
+    assert all(0 < len(block["text"]["text"]) <= 3000 for block in blocks)
     telegram = telegram_text(told)
     assert len(telegram.encode("utf-16-le", "replace")) // 2 <= 4096
     assert telegram.count("<b>") == telegram.count("</b>")

@@ -61,7 +61,7 @@ def message(alert: Alert) -> dict[str, Any]:
 
 
 def _embed(item: Item) -> dict[str, Any]:
-    lines = [escaped(sentence) for sentence in item.evidence]
+    lines = [escaped(sentence) for sentence in item.lines]
     if item.change is not Change.RECOVERED:
         lines.append(f"**{escaped(item.remedy)}**")
     return {

@@ -41,10 +41,10 @@ class Slack:
 
 def message(alert: Alert) -> dict[str, Any]:
     """The webhook's JSON."""
-    title = f"{mark_of(alert)} {escaped(alert.title)}"
-    blocks = [_section("mrkdwn", f"*{title}*"), *(_section("plain_text", text) for text in _texts(alert))]
-    colour = GREEN if alert.recovers or alert.kind == "test" else COLOURS[alert.severity]
-    return {"text": cut(title, SECTION), "attachments": [{"color": colour, "fallback": title, "blocks": blocks}]}
+    title = f"{mark_of(alert)} *{cut(escaped(alert.title), SECTION - 10)}*"
+    blocks = [{"type": "section", "text": {"type": "plain_text", "text": cut(t, SECTION)}} for t in _texts(alert) if t]
+    colour = GREEN if alert.recovers else COLOURS[alert.severity]
+    return {"text": title, "attachments": [{"color": colour, "blocks": blocks}] if blocks else []}
 
 
 def _texts(alert: Alert) -> list[str]:
@@ -52,17 +52,18 @@ def _texts(alert: Alert) -> list[str]:
         figures = "\n".join(f"{name}: {value}" for name, value in alert.figures)
         lines = "\n".join(f"{mark_of_item(item)} {item.headline}" for item in alert.items)
         return [figures, lines] if lines else [figures]
+    if alert.alone:
+        return ["\n".join(_details(alert.items[0]))]
     left = max(0, len(alert.items) - SECTIONS) + alert.more
     return [*map(_text, alert.items[:SECTIONS]), *([f"\u2026and {left} more"] if left else [])]
 
 
-def _section(kind: str, text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": kind, "text": cut(text, SECTION)}}
-
-
 def _text(item: Item) -> str:
-    lines = [f"{mark_of_item(item)} {item.headline}", *item.evidence]
-    return "\n".join(lines if item.change is Change.RECOVERED else [*lines, f"\u25b8 {item.remedy}"])
+    return "\n".join([f"{mark_of_item(item)} {item.headline}", *_details(item)])
+
+
+def _details(item: Item) -> list[str]:
+    return [] if item.change is Change.RECOVERED else [*item.lines, f"\u25b8 {item.remedy}"]
 
 
 def escaped(text: str) -> str:

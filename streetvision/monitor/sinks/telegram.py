@@ -71,11 +71,16 @@ def _parts(alert: Alert) -> Iterator[str]:
         yield f"{_safe(name, 100)}: <b>{_safe(value, 300)}</b>"
     for item in alert.items:
         headline = f"{mark_of_item(item)} {_safe(item.headline, 300)}"
-        yield headline if alert.figures else f"\n{headline}{_details(item)}"
+        if alert.figures:
+            yield headline
+        elif alert.alone:
+            yield _details(item).strip("\n")
+        else:
+            yield f"\n{headline}{_details(item)}"
 
 
 def _details(item: Item) -> str:
-    evidence = _safe("\n".join(item.evidence), PART)
+    evidence = _safe("\n".join(item.lines), PART)
     remedy = "" if item.change is Change.RECOVERED else f"\n<b>{_safe(item.remedy, PART)}</b>"
     return f"\n{evidence}{remedy}" if evidence else remedy
 
