@@ -195,6 +195,8 @@ class ModelManager:
             tried = self._stage.candidate
             if tried is not None and same(tried.served.model, model):
                 served = tried.served
+                why = f"begins anew as {role.value} on {100 * share:g}% of the images"
+                await self._books.note("stopped", version, why, by=BY_OPERATOR, report=tried.report.to_json())
             else:
                 served = await self._changes.make_ready(model, role.value, _watched(operation, progress))
             self._changes.try_out(served, role, share, self._watch.health.seconds)

@@ -212,6 +212,9 @@ async def test_a_shadow_becomes_a_canary_without_loading_again(house: Any) -> No
     assert versions(await house.ask_many(5)) == {"1.0.0"}
     assert model.loaded == 1
     assert len(house.engine.lanes) == 2
+    first = house.journal()[1]
+    assert (first["event"], first["why"]) == ("stopped", "begins anew as canary on 100% of the images")
+    assert first["report"]["samples"] == 5
 
 
 async def test_the_standby_can_be_tried_without_loading_it_again(house: Any) -> None:
