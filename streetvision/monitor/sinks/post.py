@@ -36,7 +36,7 @@ class SinkHealth:
 
 
 class Record:
-    """Counts what becomes of messages; of an outage the log says the beginning and the end."""
+    """Counts what becomes of messages, last of all; of an outage the log says the beginning and the end."""
 
     def __init__(self, name: str, metrics: MonitorMetrics) -> None:
         self._name, self._metrics = name, metrics
@@ -46,18 +46,18 @@ class Record:
 
     def sent(self) -> None:
         """A message arrived."""
-        self._count("sent")
         if self.trouble is not None:
             logger.info("alerts: {} works again; {} given up meanwhile", self._name, self._lost)
         self.trouble, self._lost = None, 0
+        self._count("sent")
 
     def failed(self, why: str) -> None:
         """A message was given up."""
-        self._count("failed")
         if self.trouble is None:
             logger.warning("alerts: {} got no message through: {}", self._name, why)
         self.trouble = why
         self._lost += 1
+        self._count("failed")
 
     def dropped(self) -> None:
         """A message made room for newer ones."""
