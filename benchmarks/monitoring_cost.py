@@ -88,13 +88,13 @@ def _row(measure: str, watched: list[Run], plain: list[Run], figure: str, result
 
 
 def main() -> int:
-    """Measure, print one table, write results/watching-cost.json; 1 when the goal is missed; `--quick` tries it."""
+    """Measure, print one table, write results/monitoring_cost.json; 1 when the goal is missed; `--quick` tries it."""
     where = machine()
     with tempfile.TemporaryDirectory(prefix="sv-watch-") as name:
         subprocess.run([sys.executable, HERE / "watched.py", name, str(DAYS)], check=True)
         rows = measure(Path(name))
     title = "Everything that watches the miner: its cost to the axon (10 KB images)"
-    report("watching-cost", title, rows, where, Path(tempfile.gettempdir()) if QUICK else RESULTS)
+    report("monitoring_cost", title, rows, where, Path(tempfile.gettempdir()) if QUICK else RESULTS)
     return 0 if all(float(row["result"] or 0) >= GOAL for row in rows if row["goal"]) else 1
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import Field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dotenv import dotenv_values
@@ -51,14 +52,18 @@ def is_secret(name: str) -> bool:
     return isinstance(field_named(name).default, Secret)
 
 
-def render(answers: Answers, *, hide: bool = False) -> str:
-    """The file's text, in the order in which settings are declared; `hide` replaces secrets, for showing it."""
+def render(answers: Answers, others: Answers = MappingProxyType({}), *, hide: bool = False) -> str:
+    """The file's text, in the order in which settings are declared; `hide` replaces secrets, for showing it.
+
+    `others` are variables of a former file that are no settings, such as HF_TOKEN; they may be secrets too.
+    """
     lines = [HEADER]
     for item in setting_fields():
         text = answers.get(item.name, "")
         if text and text != show_default(item):
             shown = "(hidden)" if hide and is_secret(item.name) else quoted(text)
             lines.append(f"{item.metadata['env'][0]}={shown}")
+    lines += [f"{name}={'(kept)' if hide else quoted(text)}" for name, text in others.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +72,7 @@ def quoted(text: str) -> str:
     value = text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("\\", "\\\\").replace("'", "\\'"))
     back = dotenv_values(stream=io.StringIO(f"X={value}\n"), interpolate=False)
     if not text.isprintable() or dict(back) != {"X": text}:
-        raise ConfigError(f"{text!r} cannot be written into a settings file")
+        raise ConfigError("a value with control characters or mixed quotes cannot be written into a settings file")
     return value
 
 
@@ -83,6 +88,13 @@ def answers_in(file: Path) -> dict[str, str]:
         if text:
             found[item.name] = text
     return found
+
+
+def others_in(file: Path) -> dict[str, str]:
+    """What else the file says, by variable: secrets that lie in files of their own, and what other programs read."""
+    settings = {name for item in setting_fields() for name in item.metadata["env"]}
+    values = dotenv_values(file, interpolate=False)
+    return {name: text for name, text in values.items() if text and name not in settings}
 
 
 def write(file: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import Question, Suggestion, changes, check, complete
-from streetvision.settings_file import answers_in, is_secret, parsed, render, write
+from streetvision.settings_file import answers_in, is_secret, others_in, parsed, render, write
 from streetvision.settings_io import ENV_FILE_VARIABLE, build_parser
 
 NEXT = "Next: streetvision doctor, then start the miner (docs/running.md)."
@@ -37,10 +37,11 @@ def init(
     if not (yes or sys.stdin.isatty()):
         raise ConfigError("there is no terminal to ask on: add --yes, and name the settings as flags")
     before = answers_in(file) if file.exists() else {}
+    others = others_in(file) if file.exists() else {}
     answers = complete(given, _Asker(before, silent=yes).ask)
     answers = {**{name: text for name, text in before.items() if name not in answers}, **answers}
-    text = render(answers)
-    _say(f"\n{file}:\n\n{render(answers, hide=True)}")
+    text = render(answers, others)
+    _say(f"\n{file}:\n\n{render(answers, others, hide=True)}")
     if file.exists() and not overwrite:
         _confirm_overwrite(file, changes(before, answers), yes)
     elif not yes and not typer.confirm("Write it?", default=True, err=True):

@@ -19,7 +19,7 @@ import pytest
 from streetvision.cli.main import main
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import QUESTIONS, Suggestion, complete
-from streetvision.settings_file import answers_in, quoted, render, settings_of, write
+from streetvision.settings_file import answers_in, others_in, quoted, render, settings_of, write
 from streetvision.settings_io import load_settings
 
 Run = Callable[..., tuple[int, str]]
@@ -149,6 +149,16 @@ def test_values_survive_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "miner.env"
     write(file, render({"wallet_name": text}))
     assert answers_in(file) == {"wallet_name": text}
+
+
+def test_what_is_no_setting_stays_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "miner.env"
+    file.write_text("NETUID=1\nALERTS_DISCORD_URL_FILE=/run/secret\nHF_TOKEN='hf it'\nEMPTY=\n")
+    others = others_in(file)
+    assert others == {"ALERTS_DISCORD_URL_FILE": "/run/secret", "HF_TOKEN": "hf it"}
+    assert "hf it" not in render(answers_in(file), others, hide=True)
+    write(file, render(answers_in(file), others))
+    assert (answers_in(file), others_in(file)) == ({"netuid": "1"}, others)
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
