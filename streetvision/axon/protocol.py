@@ -182,7 +182,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """The next bytes belong to another head."""
         self.scope[BODY_COMPLETE] = True  # type: ignore[literal-required]  # a key of our own
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        # What this chunk held was body: only later ones can be the next head.
+        self._in_head, self._begun_in_chunk, self._head_bytes = True, True, 0
         if self._closing:
             self.transport.close()
             raise _Abuse

@@ -158,3 +158,23 @@ async def test_a_body_that_cannot_fit_is_refused_before_it_comes(make_axon: Any,
     axon = await make_axon(verified_body_budget=MIB)
     reply = await axon.ask(headers=kit.signed() | {"content-length": str(2 * MIB)}, body=b"")
     assert (reply.status, axon.counted(503, "body_budget")) == (503, 1)
+
+
+async def test_a_large_picture_keeps_its_connection_and_counts_as_no_header(axon: Any, kit: Any) -> None:
+    """The end of a body and the next head share a limit's counter, not its meaning."""
+    connection = http.client.HTTPConnection("127.0.0.1", axon.port, timeout=20)
+
+    def ask() -> tuple[int, str | None]:
+        connection.request("POST", "/ImageSynapse", kit.request_body(b"x" * MIB), kit.signed())
+        reply = connection.getresponse()
+        reply.read()
+        return reply.status, reply.getheader("connection")
+
+    try:
+        for _ in range(3):
+            assert await asyncio.to_thread(ask) == (200, None)
+            assert connection.sock is not None, "the miner closed it"
+    finally:
+        connection.close()
+    assert axon.counted(431, "huge_headers", "none") == 0
+    assert axon.counted(200, "ok", "legacy") == 3
