@@ -80,8 +80,8 @@ class Registry:
         raise OperatorError(f"There is no model version {version!r} in {self.folder}; there are: {there}.")
 
     def holds(self, model: ModelVersion) -> bool:
-        """Whether the model's place is in this registry, though it may have been removed from it meanwhile."""
-        return model.folder.parent == self._versions
+        """Whether a restart can find it by its version: the bundled one, or one that was put here, removed or not."""
+        return model.version == BUNDLED or model.folder.parent == self._versions
 
     def servable(self, version: str) -> ModelVersion:
         """The version, if it may serve and its files have the hashes they were added with; OperatorError otherwise.
