@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -45,6 +47,21 @@ def percentile(values: Sequence[float], share: float) -> float:
     if not ordered:
         raise ValueError("no values were measured")
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median_ms(work: Callable[[], object], runs: int = 30) -> float:
+    """Milliseconds of one call, the median of several."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times) * 1e3
+
+
+def loop_cpu(process: int) -> float:
+    """Seconds of processor time that the process's first thread, which runs the event loop, has used (Linux)."""
+    return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
 def report(

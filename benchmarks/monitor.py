@@ -9,9 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import harness
 import numpy as np
@@ -84,15 +82,6 @@ def healthy_row(seed: int, days: int) -> harness.Row:
     return {"healthy_days": days, "seed": 100 + seed, "looks": looks, "findings": alarms}
 
 
-def _milliseconds(work: Callable[[], object], runs: int = 30) -> float:
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return median(times) * 1e3
-
-
 def _count(requests: int) -> None:
     meter = TrafficMeter(_RECORD.arrival)
     for _ in range(requests):
@@ -113,13 +102,13 @@ def cost_rows(days: int) -> list[harness.Row]:
         history.close()
         write = (time.perf_counter() - start) * 1e3
         size = sum(file.stat().st_size for file in folder.iterdir())
-        read = _milliseconds(lambda: read_history(folder, OWN, 72), 5)
+        read = harness.median_ms(lambda: read_history(folder, OWN, 72), 5)
     snapshots = iter([world.subnet.snapshot(world.now + i) for i in range(1, 100)])
     measured = {
-        "counting a request": _milliseconds(lambda: _count(1_000), 20) / 1_000,
-        "rule pass (all rules, fresh observation)": _milliseconds(lambda: judge(world.observe())),
-        "rule pass and diagnosis": _milliseconds(lambda: diagnose(world.observe())),
-        "adding a snapshot": _milliseconds(lambda: world.history.add(next(snapshots))),
+        "counting a request": harness.median_ms(lambda: _count(1_000), 20) / 1_000,
+        "rule pass (all rules, fresh observation)": harness.median_ms(lambda: judge(world.observe())),
+        "rule pass and diagnosis": harness.median_ms(lambda: diagnose(world.observe())),
+        "adding a snapshot": harness.median_ms(lambda: world.history.add(next(snapshots))),
         "writing it all at once": write,
         "reading it all back": read,
     }

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axon import Load, drive, serving
-from harness import RESULTS, Row, machine, percentile, report
+from harness import RESULTS, Row, loop_cpu, machine, percentile, report
 
 QUICK = "--quick" in sys.argv
 ROUNDS = 2 if QUICK else 20
@@ -42,11 +42,6 @@ def run(connections: int, port: int, process: int) -> Run:
     before = loop_cpu(process)
     load = drive(port, connections, SECONDS, int(PER_SECOND * SECONDS))
     return Run(load, (loop_cpu(process) - before) / load.replies * 1e6)
-
-
-def loop_cpu(process: int) -> float:
-    """Seconds of processor time that the process's first thread, which runs the event loop, has used (Linux)."""
-    return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
 def measure(folder: Path) -> list[Row]:

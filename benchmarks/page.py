@@ -12,10 +12,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 
 import harness
 import numpy as np
@@ -79,15 +77,6 @@ def filled(seen: Observation) -> Samples:
     return samples
 
 
-def milliseconds(work: Callable[[], object], runs: int) -> float:
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return median(times) * 1e3
-
-
 def rows(days: float, images: int, runs: int) -> list[harness.Row]:
     world = World(7).run(days - 2.5).run(2.5, blocks=5)
     world.thin()
@@ -109,11 +98,11 @@ def rows(days: float, images: int, runs: int) -> list[harness.Row]:
             return render_page(snapshot(PAGE_SPAN), gallery.pictures(seen.now, most=images))
 
         measured = {
-            "snapshot for the terminal": milliseconds(lambda: snapshot(Span()), runs),
-            "snapshot for the page": milliseconds(lambda: snapshot(PAGE_SPAN), runs),
-            "drawing the page": milliseconds(lambda: render_page(status, pictures), runs),
-            "whole page, pictures decoded already": milliseconds(lambda: page(everything), runs),
-            "whole page, first, no picture decoded yet": milliseconds(lambda: page(Gallery(folder)), 5),
+            "snapshot for the terminal": harness.median_ms(lambda: snapshot(Span()), runs),
+            "snapshot for the page": harness.median_ms(lambda: snapshot(PAGE_SPAN), runs),
+            "drawing the page": harness.median_ms(lambda: render_page(status, pictures), runs),
+            "whole page, pictures decoded already": harness.median_ms(lambda: page(everything), runs),
+            "whole page, first, no picture decoded yet": harness.median_ms(lambda: page(Gallery(folder)), 5),
         }
     size = len(render_page(status, pictures).encode())
     facts_of: harness.Row = {"days": days, "points": len(seen.points), "pictures": len(pictures), "page_bytes": size}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from axon import Load, drive, serving
-from harness import RESULTS, Row, machine, percentile, report
+from harness import RESULTS, Row, loop_cpu, machine, percentile, report
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord, StageTimings
@@ -98,11 +98,6 @@ def run(flood: Flood, port: int, process: int) -> Run:
     before = loop_cpu(process)
     load = drive(port, flood.connections, flood.seconds, requests, warm=flood.warm_s)
     return Run(load, (loop_cpu(process) - before) / load.replies * 1e6)
-
-
-def loop_cpu(process: int) -> float:
-    """Seconds of processor time that the process's first thread, which runs the event loop, has used (Linux)."""
-    return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
 def compare(flood: Flood, logged: list[Run], plain: list[Run]) -> list[Row]:
