@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.prediction_log.schema import migrate
+from streetvision.prediction_log.schema import is_in_place, migrate, transaction
 
 FOLDER = "monitor"
 """Name of the monitor's folder in the state folder."""
@@ -105,10 +104,7 @@ class HistoryDatabase:
     @property
     def in_place(self) -> bool:
         """Whether the open file is still the one under its name; false after someone moved or deleted it."""
-        try:
-            return self.file.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
+        return is_in_place(self.file, self._inode)
 
     def points(self) -> tuple[HistoryPoint, ...]:
         """Every point of the hotkey, oldest first."""
@@ -124,7 +120,7 @@ class HistoryDatabase:
         kept: tuple[Iterable[HistoryPoint], Iterable[TrafficBucket]],
     ) -> None:
         """All or nothing: delete points by time and buckets by start, then store; the same time is replaced."""
-        with self._transaction():
+        with transaction(self._db):
             for table, key, times in (("points", "time", gone[0]), ("buckets", "start", gone[1])):
                 self._db.executemany(
                     f"DELETE FROM {table} WHERE hotkey = ? AND netuid = ? AND {key} = ?",  # noqa: S608 - ours
@@ -138,17 +134,6 @@ class HistoryDatabase:
             "INSERT OR REPLACE INTO buckets (hotkey, netuid, start, span, body) VALUES (?, ?, ?, ?, ?)",
             ((*self._owner, bucket.start, bucket.span, _dump(bucket)) for bucket in buckets),
         )
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # on some errors SQLite has rolled back by itself
-                self._db.execute("ROLLBACK")
-            raise
 
 
 def read_points(db: sqlite3.Connection, hotkey: str, netuid: int) -> tuple[HistoryPoint, ...]:

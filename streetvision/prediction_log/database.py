@@ -11,14 +11,14 @@ import fcntl
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from streetvision.prediction_log.entry import Entry
 from streetvision.prediction_log.images import ImageStore
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, migrate
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, is_in_place, migrate, transaction
 from streetvision.prediction_log.trouble import cause_of
 
 _MARKS = ", ".join("?" * len(COLUMNS))
@@ -84,25 +84,10 @@ class LogDatabase:
         finally:
             os.close(self._lock)
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All statements inside or none."""
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:  # on some errors SQLite has rolled back by itself
-                self.db.execute("ROLLBACK")
-            raise
-
     @property
     def in_place(self) -> bool:
         """Whether the open file is still the one under its name; false after someone moved or deleted it."""
-        try:
-            return self.file.stat().st_ino == self.inode
-        except FileNotFoundError:
-            return False
+        return is_in_place(self.file, self.inode)
 
     def write(self, entries: Sequence[Entry], lost: Counter[str]) -> Written:
         """Store a batch: its new images, then all its rows or none. `lost` is added to the persistent counters."""
@@ -110,7 +95,7 @@ class LogDatabase:
         for known in self._known(list(fresh), "stored"):
             del fresh[known]
         dropped, stored = self._store_images(fresh)
-        with self.transaction():
+        with transaction(self.db):
             self._insert(entries, set(dropped))
             self._count(lost + Counter({f"images:{cause}": n for cause, n in Counter(dropped.values()).items()}))
         self.stored_bytes += stored

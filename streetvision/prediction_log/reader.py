@@ -14,7 +14,7 @@ import numpy as np
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, check_version, version_of
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, check_version, is_in_place, version_of
 from streetvision.prediction_log.stats import LogStats, stats_of
 
 _STATE = """CASE WHEN r.sha256 IS NOT NULL THEN coalesce(i.state, 'evicted')
@@ -74,10 +74,7 @@ class LogReader:
     @property
     def in_place(self) -> bool:
         """Whether the open file is still the one under its name; false after it was set aside or deleted."""
-        try:
-            return self._file.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
+        return is_in_place(self._file, self._inode)
 
     def rows(
         self,

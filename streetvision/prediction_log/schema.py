@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.row import LogRow
@@ -81,16 +83,32 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
     check_version(connection, migrations)
     if version_of(connection) == len(migrations):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for script in migrations[version_of(connection) :]:
             for statement in script.split(";\n"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements inside or none, on a connection in autocommit mode."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # on some errors SQLite has rolled back by itself
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
+
+
+def is_in_place(file: Path, inode: int) -> bool:
+    """Whether the file that was opened is still the one under its name; false after someone moved or deleted it."""
+    try:
+        return file.stat().st_ino == inode
+    except FileNotFoundError:
+        return False
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import UNKNOWN_CERTAINTY
+from streetvision.prediction_log.schema import transaction
 
 DAY_S = 86400.0
 _CHUNK = 500
@@ -67,7 +68,7 @@ class Upkeep:
         horizon, database = now - self._limits.max_days * DAY_S, self._database
         images = [digest for (digest,) in database.db.execute(_OLD_IMAGES, [horizon, _CHUNK])]
         self._evict(images)
-        with database.transaction():
+        with transaction(database.db):
             query = "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE time < ? LIMIT ?) RETURNING id"
             old = database.db.execute(query, [horizon, _CHUNK]).fetchall()
             database.db.executemany("DELETE FROM embeddings WHERE request = ?", old)
@@ -101,7 +102,7 @@ class Upkeep:
         if not files:
             return
         rows = [(digest, stat.st_size, UNKNOWN_CERTAINTY, stat.st_mtime) for digest, stat in files.items()]
-        with self._database.transaction():
+        with transaction(self._database.db):
             self._database.db.executemany(_ADOPT, rows)
         self._database.stored_bytes += sum(stat.st_size for stat in files.values())
 
@@ -110,7 +111,7 @@ class Upkeep:
         if not digests:
             return
         freed = 0
-        with self._database.transaction():
+        with transaction(self._database.db):
             for digest in digests:
                 freed += sum(size for (size,) in self._database.db.execute(_MARK_GONE, [digest]).fetchall())
         self._database.stored_bytes -= freed
