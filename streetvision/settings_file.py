@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import Field
 from pathlib import Path
@@ -16,6 +14,7 @@ from dotenv import dotenv_values
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.disk import write_atomically
 from streetvision.secret import Secret
 from streetvision.settings_io import setting_fields, show_default
 
@@ -78,10 +77,7 @@ def quoted(text: str) -> str:
 
 def answers_in(file: Path) -> dict[str, str]:
     """What a settings file says, by field name; OperatorError when it cannot be read."""
-    try:
-        values = dotenv_values(file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"cannot read {file} ({error}): move it away, or name another with --env_file") from error
+    values = _values(file)
     found = {}
     for item in setting_fields():
         text = next((values[name] for name in item.metadata["env"] if values.get(name)), None)
@@ -91,23 +87,22 @@ def answers_in(file: Path) -> dict[str, str]:
 
 
 def others_in(file: Path) -> dict[str, str]:
-    """What else the file says, by variable: secrets that lie in files of their own, and what other programs read."""
+    """What else the file says, by variable: names of files that hold secrets, and what other programs read."""
     settings = {name for item in setting_fields() for name in item.metadata["env"]}
-    values = dotenv_values(file, interpolate=False)
-    return {name: text for name, text in values.items() if text and name not in settings}
+    return {name: text for name, text in _values(file).items() if text and name not in settings}
+
+
+def _values(file: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"cannot read {file} ({error}): move it away, or name another with --env_file") from error
 
 
 def write(file: Path, text: str) -> None:
     """Replace the file at once, mode 0600; OperatorError when it cannot be written. A link stays one."""
     file = file.resolve()
     try:
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-                target.write(text)
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomically(file, text)
     except OSError as error:
         raise OperatorError(f"cannot write {file} ({error.strerror}): name another file with --env_file") from error

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streetvision.mining.pictures import PictureFolder
+from streetvision.models.disk import write_atomically
 from streetvision.prediction_log.reader import LogReader
 
 _DATABASE = ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME", "FIFTYONE_DATABASE_DIR")
@@ -47,9 +48,7 @@ def read_stamp(path: Path) -> Stamp | None:
 
 def write_stamp(path: Path, stamp: Stamp) -> None:
     """Keep it, whole or not at all."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(stamp)))
-    temporary.replace(path)
+    write_atomically(path, json.dumps(asdict(stamp)))
 
 
 def nothing_new(stamp: Stamp, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
+from streetvision.models.disk import write_atomically
 from streetvision.monitor.alert import Alert, read_alert
 from streetvision.monitor.alert_state import AlertState, read_state
 
@@ -42,14 +42,9 @@ class AlertStore:
         """Write both; blocks on the disk."""
         kept = {name: [alert.as_dict() for alert in alerts] for name, alerts in waiting.items()}
         text = json.dumps({"whose": self._whose, **state.to_json(), "waiting": kept})
-        fresh = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._file)
+            write_atomically(self._file, text)
         except OSError as error:
             if not self._failing:
                 logger.warning("alerts: {} cannot be written: {}", self._file, error.strerror or error)
