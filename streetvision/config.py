@@ -28,7 +28,6 @@ from streetvision.setting_types import (
 )
 from streetvision.subnet import SUBNET
 
-BUNDLED_MODEL = "bundled"
 METRICS_PORT = 9172
 """Of the ports that Prometheus exporters use by custom (9100 and up), the one that ends in the subnet's number."""
 

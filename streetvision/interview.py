@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.config import BUNDLED_MODEL
 from streetvision.endpoint import own_addresses
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.models.versions import BUNDLED
 from streetvision.setting_types import MOCK_NETWORK
 from streetvision.settings_file import Answers, field_named, parsed, settings_of
 from streetvision.settings_io import show_default
@@ -105,14 +105,14 @@ def _model(answers: Answers) -> Suggestion:
     folder = parsed("state_dir", answers.get("state_dir") or show_default(field_named("state_dir")))
     registry = Registry(folder / REGISTRY_FOLDER)
     try:
-        versions = [found.version for found in registry.versions() if found.servable and found.version != BUNDLED_MODEL]
+        versions = [found.version for found in registry.versions() if found.servable and found.version != BUNDLED]
         active = registry.active()
     except OperatorError:
         versions, active = [], None
     if versions:
         return Suggestion(active or versions[-1], f"in the registry: {', '.join(versions)}")
     hint = "a version, hf:owner/name@tag or a folder; without one the miner will not start (docs/models.md)"
-    return Suggestion("" if _public(answers) else BUNDLED_MODEL, hint if _public(answers) else "")
+    return Suggestion("" if _public(answers) else BUNDLED, hint if _public(answers) else "")
 
 
 QUESTIONS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from streetvision.config import BUNDLED_MODEL, Settings
+from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import read_config
 from streetvision.models.dinov3 import require_fit
@@ -66,7 +66,7 @@ def choose_checkpoint(settings: Settings) -> Path:
 def named_model(settings: Settings, registry: Registry) -> ModelVersion:
     """What --model stands for: a registry version, a model on the hub (fetched now), or a folder; OperatorError."""
     name = settings.model
-    if name == BUNDLED_MODEL or (not name and settings.is_mock):
+    if name == BUNDLED or (not name and settings.is_mock):
         return registry.servable(BUNDLED)
     if not name:
         raise ConfigError(NO_MODEL)

@@ -18,10 +18,10 @@ import typer
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
 from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
-from streetvision.config import BUNDLED_MODEL
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
 from streetvision.mining.names import HARD_VIEW
 from streetvision.mining.repeating import parse_interval, repeat
+from streetvision.models.versions import BUNDLED
 
 if TYPE_CHECKING:
     from streetvision.engine.types import Runner
@@ -157,7 +157,7 @@ def export(
 @app.command()
 def rescore(
     *,
-    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the miner's.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many pictures.")] = None,
     dataset: Name = DATASET,

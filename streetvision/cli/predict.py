@@ -14,16 +14,16 @@ from typing import Annotated, Any
 import typer
 
 from streetvision.cli.shared import miner_settings
-from streetvision.config import BUNDLED_MODEL
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
+from streetvision.models.versions import BUNDLED
 
 PATIENCE_S = 120.0
 
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files: JPEG, PNG or WebP.")],
-    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:

@@ -24,8 +24,8 @@ from streetvision.cli.shared import (
     print_json,
     progress_bar,
 )
-from streetvision.config import BUNDLED_MODEL
 from streetvision.errors import OperatorError
+from streetvision.models.versions import BUNDLED
 from streetvision.prediction_log.comparison import Answered, compare
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay_report import answer_fields, nothing_replayed, replay_report, summary_fields
@@ -33,7 +33,7 @@ from streetvision.prediction_log.replay_report import answer_fields, nothing_rep
 
 def replay(
     *,
-    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED_MODEL,
+    model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED,
     logged_model: Annotated[
         str | None, typer.Option(help="Only rows that this model version answered.", metavar="VERSION")
     ] = None,

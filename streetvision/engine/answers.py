@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.engine.views import ViewPass
+from streetvision.models.logits import sigmoid
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,8 @@ class Answer:
 
     @property
     def probability(self) -> float:
-        """The logit's sigmoid, stable for any finite logit: exp never sees a large positive number."""
-        small = exp(-abs(self.logit))
-        return 1 / (1 + small) if self.logit >= 0 else small / (1 + small)
+        """The logit's sigmoid."""
+        return sigmoid(self.logit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

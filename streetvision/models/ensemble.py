@@ -27,11 +27,11 @@ from streetvision.models.checks import (
 )
 from streetvision.models.config import ModelConfig
 from streetvision.models.folder import ENSEMBLE_FILE, bundled_checkpoint, read_config, read_description
+from streetvision.models.versions import BUNDLED
 from streetvision.models.views import MAX_PASSES, PLAIN_TEXT, View, parse_views
 
 FORMAT = 1
 MAX_MEMBERS = 8
-BUNDLED = "bundled"
 WEIGHTS = (1e-3, 1e3)
 
 Resolve = Callable[[str], Path]

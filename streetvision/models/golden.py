@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streetvision.models.logits import sigmoid
 
 GOLDEN_COUNT = 16
 _SEED = 72
@@ -60,17 +61,12 @@ def golden_problem(
 def _deviation(logits: NDArray[np.float32], recorded: Sequence[float]) -> str | None:
     if len(recorded) != GOLDEN_COUNT or not np.isfinite(recorded).all():
         return f"has {len(recorded)} recorded golden answers where {GOLDEN_COUNT} finite ones should be"
-    pairs = [(_sigmoid(float(now)), _sigmoid(then)) for now, then in zip(logits, recorded, strict=False)]
+    pairs = [(sigmoid(float(now)), sigmoid(then)) for now, then in zip(logits, recorded, strict=False)]
     worst = max(range(len(pairs)), key=lambda index: abs(pairs[index][0] - pairs[index][1]))
     now, then = pairs[worst]
     if not abs(now - then) <= TOLERANCE:
         return f"answers golden picture {worst} with {now:.3f}, but with {then:.3f} when it was added"
     return None
-
-
-def _sigmoid(logit: float) -> float:
-    small = exp(-abs(logit))
-    return 1 / (1 + small) if logit >= 0 else small / (1 + small)
 
 
 def _picture(index: int, size: int) -> Canvas:
