@@ -8,16 +8,14 @@ import resource
 import socket
 from collections.abc import Callable
 
-import uvicorn
 from loguru import logger
-from uvicorn.server import ServerState
 
 from streetvision.axon.admission import Admission, Gate
 from streetvision.axon.app import AxonApp, OnRequest
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
+from streetvision.axon.listener import Listener
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.protocol import GuardedProtocol, Watch
 from streetvision.axon.quota import Bucket
 from streetvision.axon.records import Predictor
 from streetvision.axon.signatures import Verifier, verify
@@ -65,14 +63,11 @@ class AxonServer:
         clock: Clock | None = None,
         verifier: Verifier = verify,
     ) -> None:
-        self._config, self._metrics = config, metrics
+        self._config = config
         self._gate = _DrainableGate(gate or OpenGate())
         self.admission = Admission(config, metagraph, self._gate, verifier)
         self._app = AxonApp(config, predictor, self.admission, metrics, on_request=on_request, clock=clock)
-        self._state = ServerState()
-        self._servers: list[asyncio.Server] = []
-        self._watch: Watch | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._listener = Listener(self._app, config, metrics, "axon-watch")
         self._port: int | None = None
 
     @property
@@ -88,13 +83,7 @@ class AxonServer:
         self._port = sockets[0].getsockname()[1]
         addresses = ", ".join(_address(bound) for bound in sockets)
         _quiet_uvicorn()
-        protocol = _uvicorn_config(self._app, self._config)
-        watch = self._watch = Watch(self._config, self._metrics, _connection_limit(self._config.max_connections))
-        loop = asyncio.get_running_loop()
-        for bound in sockets:
-            create = lambda: GuardedProtocol(protocol, self._state, {}, loop, watch=watch)  # noqa: E731
-            self._servers.append(await loop.create_server(create, sock=bound))
-        self._watching = asyncio.create_task(watch.run(), name="axon-watch")
+        await self._listener.start(sockets, _connection_limit(self._config.max_connections))
         logger.info("The axon serves {}", addresses)
 
     def stop_admitting(self, reason: str = "draining") -> None:
@@ -112,41 +101,7 @@ class AxonServer:
     async def close(self) -> None:
         """Stop listening and close every connection; what is still in flight gets a second. Safe to call twice."""
         self.stop_admitting(self._gate.stopped or "draining")
-        for server in self._servers:
-            server.close()
-        if self._watch is None or self._watching is None:
-            return
-        for connection in self._watch.connections():
-            connection.shutdown()
-        await self._end_tasks(grace_s=1.0)
-        for connection in self._watch.connections():
-            connection.transport.abort()
-        self._watching.cancel()
-        await asyncio.gather(self._watching, *(s.wait_closed() for s in self._servers), return_exceptions=True)
-        self._watch, self._servers = None, []
-
-    async def _end_tasks(self, grace_s: float) -> None:
-        if self._state.tasks:
-            _, late = await asyncio.wait(set(self._state.tasks), timeout=grace_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-
-def _uvicorn_config(app: AxonApp, config: AxonConfig) -> uvicorn.Config:
-    """What uvicorn's protocol needs to know; its server, signals, logs and proxies stay out."""
-    settings = uvicorn.Config(
-        app,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=int(config.keep_alive_s),
-    )
-    settings.load()
-    return settings
+        await self._listener.close(grace_s=1.0)
 
 
 def _connection_limit(wanted: int) -> int:
