@@ -80,7 +80,7 @@ class TorchRunner:
         threads: int | None = None,
         progress: Callable[[WarmupStep], None] | None = None,
         fast: bool | None = None,
-        precision: str = "auto",
+        precision: str = "bf16",
         calibration: Callable[[], ImageArray] | None = None,
     ) -> None:
         """Load the model; raises CheckpointError, or ConfigError for a device or bucket that cannot be.

@@ -142,7 +142,7 @@ def test_two_runners_live_side_by_side_and_one_warms_up_while_the_other_serves()
 
 
 def test_the_runner_says_what_serves() -> None:
-    runner = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1,))
+    runner = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1,), precision="auto")
     runner.warmup()
     assert runner.fast and not runner.compiled
     assert runner.precision.name in ("fp8", "bf16")
