@@ -21,6 +21,8 @@ HEAD = 64
 SMALL = ((64, 64), 4, 3, None)
 LARGE = ((128, 64), 8, 3, 128)
 """Queries and keys of a block, warps, pipeline stages, registers a thread (128 leave room for a second program)."""
+LEAST = 16
+"""Fewest keys of the last, shorter block: what tensor cores multiply by."""
 MANY = 132
 """Programs of the large kind that give every multiprocessor of an H100 one."""
 
@@ -95,6 +97,7 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     HEADS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
+    TAIL: tl.constexpr,
     OUT8: tl.constexpr,
     PDL: tl.constexpr,
 ) -> None:
@@ -120,7 +123,7 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
         )  # fmt: skip
     if WHOLE < T:
         largest, total, acc = _meet(
-            source, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, False
+            source, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, TAIL, False
         )  # fmt: skip
     answer = acc * (1.0 / total)[:, None]
     at = target + rows[:, None] * WIDTH + tl.arange(0, 64)[None, :]
@@ -149,8 +152,8 @@ def attention(
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
     `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head. `out` is of qkv's dtype, or
     float8_e4m3fn (times `inverse8`, saturating). A program takes `block[0]` queries and meets keys in blocks of
-    `block[1]`; left alone, keys come in blocks of 64 whatever the batch, so that an image's answer does not depend on
-    it. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
+    `block[1]`, the last of which may be shorter; left alone, they are 64 whatever the batch, so that an image's answer
+    does not depend on it. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
     """
     heads = out.shape[1] // HEAD
     _check(qkv, cos, sin, out, tokens)
@@ -168,6 +171,7 @@ def attention(
         HEADS=heads,
         BLOCK_M=block[0],
         BLOCK_N=block[1],
+        TAIL=min(block[1], max(LEAST, triton.next_power_of_2(tokens % block[1]))),
         OUT8=out.dtype == torch.float8_e4m3fn,
         PDL=pdl,
         num_warps=warps or 4,
