@@ -398,11 +398,13 @@ async def test_many_requests_leave_no_objects_behind(monkeypatch: pytest.MonkeyP
                 await asyncio.gather(ask(engine), ask(engine, 13), return_exceptions=True)
             runner.batches.clear()
             gc.collect()
-            return len(gc.get_objects())
+            # Of the engine's kinds alone: whatever else lives in the process of the tests comes and goes.
+            kinds = [type(thing).__module__.partition(".")[0] for thing in gc.get_objects()]
+            return sum(kind in ("streetvision", "asyncio", "_asyncio") for kind in kinds)
 
         await round_of(50)
         before = await round_of(50)
-        assert await round_of(200) < before + 100
+        assert await round_of(200) < before + 20
 
 
 async def test_the_event_loop_keeps_turning_while_work_is_done() -> None:
