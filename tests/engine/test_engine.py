@@ -399,7 +399,7 @@ async def test_many_requests_leave_no_objects_behind(monkeypatch: pytest.MonkeyP
             runner.batches.clear()
             gc.collect()
             # Of the engine's kinds alone: whatever else lives in the process of the tests comes and goes.
-            kinds = [type(thing).__module__.partition(".")[0] for thing in gc.get_objects()]
+            kinds = [str(type(thing).__module__).partition(".")[0] for thing in gc.get_objects()]
             return sum(kind in ("streetvision", "asyncio", "_asyncio") for kind in kinds)
 
         await round_of(50)
