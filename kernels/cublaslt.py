@@ -6,6 +6,9 @@ since CUDA 12). Products in bfloat16, or in float8 with one scale a tensor; bias
 The first product of a shape is tuned: the library's best guesses are timed, and the fastest is kept among those that
 give a row the same bits as the reference, a large batch's first guess. So neither the choice, which timing sways, nor
 the batch that a row comes with can sway an answer.
+
+A handle made while the current stream has only a share of the multiprocessors (see `multiprocessors.py`) asks for
+algorithms for so many, because a grid made for the whole chip would need a second round there. Bits stay the same.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from functools import cache, partial
 from typing import Any
 
 import torch
+from streetvision_kernels.multiprocessors import assigned
 from streetvision_kernels.tuning import Trial, fastest
 
 WORKSPACE_BYTES = 32 << 20
@@ -29,6 +33,7 @@ logger = logging.getLogger(__name__)
 _TYPES = {torch.float32: 0, torch.float16: 2, torch.bfloat16: 14, torch.float8_e4m3fn: 28}
 _COMPUTE_32F = 68
 _TRANSPOSE_A, _EPILOGUE, _BIAS_POINTER = 3, 7, 8
+_MULTIPROCESSORS = 15
 _A_SCALE, _B_SCALE, _D_SCALE = 17, 18, 20
 _FAST_ACCUMULATION, _BIAS_TYPE = 25, 26
 _MAX_WORKSPACE, _REDUCTIONS = 1, 3
@@ -66,6 +71,8 @@ class _Key:
     out: torch.dtype
     epilogue: int
     add: bool
+    multiprocessors: int
+    """To choose an algorithm for; 0 is all."""
 
 
 @dataclass
@@ -86,6 +93,7 @@ class CublasLt:
         with torch.cuda.device(device):
             self._call("cublasLtCreate", ctypes.byref(self._handle))
         self._workspace = torch.empty(WORKSPACE_BYTES, dtype=torch.uint8, device=device)
+        self._multiprocessors = assigned(device)
         self._plans: dict[_Key, _Plan] = {}
 
     def matmul(
@@ -107,7 +115,8 @@ class CublasLt:
         """
         _check(a, weight, out, bias, scales)
         epilogue = (_BIAS if bias is not None else 0) | (_GELU if gelu else 0) or _DEFAULT
-        key = _Key(a.shape[0], weight.shape[0], weight.shape[1], a.dtype, out.dtype, epilogue, add)
+        shape = (a.shape[0], weight.shape[0], weight.shape[1])
+        key = _Key(*shape, a.dtype, out.dtype, epilogue, add, self._multiprocessors)
         plan = self._plans.get(key) or self._operation(key)
         self._point(plan, bias, scales)
         if key not in self._plans:
@@ -188,7 +197,7 @@ class CublasLt:
         rows = min(key.m, REFERENCE_ROWS)
         long, answer = (t.new_zeros((REFERENCE_ROWS, t.shape[1])) for t in (a, out))
         long[:rows], answer[:rows] = a[:rows], out[:rows]
-        plan = self._operation(replace(key, m=REFERENCE_ROWS))
+        plan = self._operation(replace(key, m=REFERENCE_ROWS, multiprocessors=0))
         self._point(plan, bias, scales)
         self._launch(plan, self._find(plan, key)[0], long, weight, answer, add=key.add)
         return answer[:rows]
@@ -198,6 +207,8 @@ class CublasLt:
         self._call("cublasLtMatmulDescCreate", ctypes.byref(operation), _COMPUTE_32F, _TYPES[torch.float32])
         self._set(operation, _TRANSPOSE_A, ctypes.c_int32(1))
         self._set(operation, _EPILOGUE, ctypes.c_int32(key.epilogue))
+        if key.multiprocessors:
+            self._set(operation, _MULTIPROCESSORS, ctypes.c_int32(key.multiprocessors))
         small = key.a == torch.float8_e4m3fn
         added = torch.bfloat16 if key.out == torch.float8_e4m3fn else key.out
         if small:

@@ -51,7 +51,9 @@ def fastest(
 
 def _seconds(trial: Trial[Algorithm], a: torch.Tensor, copies: Sequence[torch.Tensor], out: torch.Tensor) -> float:
     """Best time of one round over the copies, launched by a CUDA graph as in service."""
-    stream: torch.cuda.Stream = torch.cuda.Stream(a.device)  # type: ignore[no-untyped-call]  # torch's gap
+    stream = torch.cuda.current_stream(a.device)
+    if stream == torch.cuda.default_stream(a.device):  # which cannot be captured
+        stream = torch.cuda.Stream(a.device)  # type: ignore[no-untyped-call]  # torch's gap
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize(a.device)
     with torch.cuda.stream(stream):

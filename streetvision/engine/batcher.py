@@ -134,7 +134,7 @@ class Batcher(Generic[T]):
 
     def work(self, now: float, coming: int = 0) -> float:
         """Predicted seconds until the runner has done what it does now, all that wait, and `coming` more."""
-        return self._free(now) - now + self._drain(len(self._queue) + coming, self._best())
+        return self._free(now) - now + self._drain(len(self._queue) + coming, self.cost.best)
 
     def finished(self, now: float, n: int = 0, seconds: float | None = None) -> None:
         """The running batch of n has ended; `seconds` is what the forward pass took, None when it failed."""
@@ -185,10 +185,6 @@ class Batcher(Generic[T]):
         stale = self._free_at is None and now - self._idle_since > self._stale_after
         return self.cost.fastest(1) * self._safety if stale else self._cost(1)
 
-    def _best(self) -> int:
-        """The bucket of the highest throughput."""
-        return max(self.cost.buckets, key=lambda size: (size / max(self._cost(size), 1e-9), size))
-
     def _drain(self, n: int, best: int) -> float:
         """Predicted seconds to compute n requests in batches of the best size."""
         full, rest = divmod(n, best)
@@ -200,7 +196,7 @@ class Batcher(Generic[T]):
         Behind the first full batch every batch is taken to be full, as under load it will be: a request admitted to the
         very edge of its deadline would later force batches of one, and throughput would collapse.
         """
-        free, single, best = self._free(now), self._single(now), self._best()
+        free, single, best = self._free(now), self._single(now), self.cost.best
 
         def done(place: int) -> float:
             if place < best:
@@ -223,7 +219,7 @@ class Batcher(Generic[T]):
         What empties the queue soonest wins; where that is a tie the best throughput; then the smallest, which answers
         sooner.
         """
-        best = self._best()
+        best = self.cost.best
         sizes = [
             size
             for size in self._sizes(waiting)

@@ -92,18 +92,22 @@ def compiled_before() -> Iterator[None]:
 def capture(forward: Forward, images: torch.Tensor, pool: PoolHandle) -> Forward:
     """Capture `forward(images)` in a CUDA graph; the result replays it on whatever `images` holds then.
 
-    Its outputs live in the graph's memory until the next replay of any graph of the same pool.
+    Its outputs live in the graph's memory until the next replay of any graph of the same pool. What is captured runs
+    for ever on the multiprocessors of the stream it was captured on: the caller's, or torch's own for captures where
+    the caller is on the default stream, which cannot be captured and has all of them.
     """
-    side: torch.cuda.Stream = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]  # torch's gap
-    side.wait_stream(torch.cuda.current_stream(images.device))
+    current = torch.cuda.current_stream(images.device)
+    own = None if current == torch.cuda.default_stream(images.device) else current
+    side = own or torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]  # torch's gap
+    side.wait_stream(current)
     with torch.cuda.stream(side):
         for _ in range(3):
             forward(images)
-    torch.cuda.current_stream(images.device).wait_stream(side)
+    current.wait_stream(side)
     torch.cuda.synchronize(images.device)
     graph = torch.cuda.CUDAGraph()
     # Other threads may be serving: what they allocate must not end this capture.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, pool=pool, stream=own, capture_error_mode="thread_local"):
         outputs = forward(images)
 
     def replay(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

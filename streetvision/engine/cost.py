@@ -28,6 +28,9 @@ class CostModel:
         self._count = 0
         self._slope, self._start = 0.0, 0.0
         self._shape = (1.0, 0.0)
+        self._predicted = dict.fromkeys(self.buckets, 0.0)
+        self.best = self.buckets[-1]
+        """The bucket of the highest throughput."""
 
     @property
     def line(self) -> tuple[float, float]:
@@ -54,11 +57,11 @@ class CostModel:
         self._last[size] = self._count
         self._fastest[size] = min(seconds, self._fastest.get(size, seconds))
         self._fit()
+        self._foresee()
 
     def predict(self, n: int) -> float:
         """Seconds that a batch of n takes; 0 before the first observation."""
-        size = self.bucket(n)
-        return self._medians[size] if self._is_fresh(size) else self._slope * size + self._start
+        return self._predicted[self.bucket(n)]
 
     def fastest(self, n: int) -> float:
         """The least that a batch of n ever took: what to hope for when the last batches are long ago."""
@@ -66,6 +69,13 @@ class CostModel:
 
     def _is_fresh(self, size: int) -> bool:
         return size in self._last and self._count - self._last[size] < self._fresh
+
+    def _foresee(self) -> None:
+        """Once a batch, because every request asks many times."""
+        for size in self.buckets:
+            line = self._slope * size + self._start
+            self._predicted[size] = self._medians[size] if self._is_fresh(size) else line
+        self.best = max(self.buckets, key=lambda size: (size / max(self._predicted[size], 1e-9), size))
 
     def _fit(self) -> None:
         points = [(size, self._medians[size]) for size in self.buckets if self._is_fresh(size)]
