@@ -33,13 +33,16 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `m
 @app.command("list")
 def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print every version: what it is, where it came from, whether it may serve and which one is active."""
-    registry = open_registry(miner_settings(state_dir))
+    settings = miner_settings(state_dir)
+    registry = open_registry(settings)
     versions, standing = registry.versions(), standing_in(registry)
     if as_json:
         for item in versions:
             print_json(version_fields(item, standing))
     else:
         sys.stdout.write(version_table(versions, standing, terminal_width()) + "\n")
+    if standing.active is None and settings.model:
+        typer.echo(f"No version is marked as active: the miner serves what --model names, {settings.model}.", err=True)
 
 
 @app.command()

@@ -136,6 +136,15 @@ def test_the_version_that_the_settings_name_is_not_removed(
     assert "is what --model names" in err
 
 
+def test_the_list_tells_of_a_model_that_is_not_in_it(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("list")[2] == ""
+    folder = str(make())
+    monkeypatch.setenv("MODEL_URL", folder)
+    code, out, err = run("list", "--json")
+    assert (code, [json.loads(line)["version"] for line in out.splitlines()]) == (0, ["bundled"])
+    assert err == f"No version is marked as active: the miner serves what --model names, {folder}.\n"
+
+
 def test_a_version_can_be_renamed(run: Run, make: Make) -> None:
     source = make()
     assert run("add", str(source), "--version", "2.0.0-rc.1")[1].startswith("2.0.0-rc.1  mine")
