@@ -17,7 +17,7 @@ import pytest
 import torch
 import typer
 
-from streetvision.cli.main import app, main
+from streetvision.cli.main import app
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.training.challenges import challenge
@@ -29,22 +29,11 @@ FLAGS = ("--device", "cpu", "--no-compile")
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logbook: Any, tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, command: Run, logbook: Any, tmp_path: Path) -> Run:
     """Run the command beside this test's log; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(logbook.state))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streetvision", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return command
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 
 from streetvision.cli.live_progress import step_text, steps_shown
 from streetvision.cli.live_report import status_report
-from streetvision.cli.main import main
 from streetvision.cli.models_live import share_of
 from streetvision.control.operations import model_operations
 from streetvision.control.server import SOCKET_NAME, ControlServer
@@ -129,20 +128,9 @@ def manager(state: Path) -> Iterator[Manager]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, command: Run, state: Path) -> Run:
     """Run `streetvision models ...`; exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streetvision", "models", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return partial(command, "models")
 
 
 def test_swap_says_each_step_once_and_what_came_of_it(run: Run, manager: Manager) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 import threading
 import time
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from streetvision.cli.main import main
 from streetvision.cli.status_plain import plain_report
 from streetvision.cli.status_view import spark_width, view
 from streetvision.control.server import SOCKET_NAME, ControlServer
@@ -71,20 +69,9 @@ def miner(state: Path) -> Iterator[Answers]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, command: Run, state: Path) -> Run:
     """Run `streetvision ...`; exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streetvision", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return command
 
 
 def drawn(found: Status, width: int, height: int | None = None) -> list[str]:

@@ -21,7 +21,7 @@ from .worlds import hostile, status
         ("rm ~/.bittensor/wallets/x", "rm …"),
         ("see ~joe/x and ../up/there", "see … and …"),
         ("(/mnt/a,/mnt/b)", "(…,…)"),
-        ("file:///root/x", "…"),
+        ("file:///srv/x", "…"),
         ("posted to https://discord.com/api/webhooks/1/secret.", "posted to …"),
         ("wss://user:pw@node:9944 failed", "… failed"),
         ("the chain shows 10.0.0.7:8091", "the chain shows …:8091"),
