@@ -10,7 +10,7 @@ import torch
 from timm.models.eva import Eva
 from torch import nn
 
-from streetvision.models.backbones import Backbone, create_backbone, create_dinov3
+from streetvision.models.backbones import Backbone, create_backbone
 from streetvision.models.checkpoint import load_checkpoint, read_config, require_weights, weights_problem
 from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
 from streetvision.models.folder import WEIGHTS_FILE
@@ -147,20 +147,3 @@ def require_fit(folder: Path, config: ModelConfig) -> None:
     problem = weights_problem(expected, read_header(folder / WEIGHTS_FILE))
     if problem is not None:
         raise CheckpointError(f"The weights in {folder} do not fit their description: {problem}.")
-
-
-def load_backbone_pretrained(net: StreetVisionNet, tag: str, *, file: Path | None = None) -> None:
-    """Fill the backbone with pretrained weights, such as `vit_small_patch16_dinov3.lvd1689m`, for fine-tuning.
-
-    Weights come from the Hugging Face hub through timm, or from `file` (safetensors) where one is given. Raises
-    CheckpointError when they cannot be had or do not fit.
-    """
-    overlay = {"file": str(file), "hf_hub_id": None} if file is not None else None
-    try:
-        source = create_dinov3(tag, pretrained=True, img_size=net.input_size, pretrained_cfg_overlay=overlay)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"The pretrained backbone {tag} could not be loaded ({error}).") from error
-    problem = weights_problem(net.backbone.state_dict(), source.state_dict())
-    if problem is not None:
-        raise CheckpointError(f"The pretrained backbone {tag} does not fit this model: {problem}.")
-    net.backbone.load_state_dict(source.state_dict())

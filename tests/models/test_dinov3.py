@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 from timm.models.eva import Eva
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.config import CheckpointError, HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, load, load_backbone_pretrained, tiny_config
+from streetvision.models.dinov3 import StreetVisionNet, build, load, tiny_config
 
 CONFIG = replace(tiny_config(depth=2, width=64), input_size=48, temperature=1.6, threshold=0.3)
 
@@ -109,21 +107,3 @@ def test_a_loaded_checkpoint_answers_like_the_network_that_was_saved(
     with torch.inference_mode():
         for mine, theirs in zip(loaded.net.forward_uint8(images), net.forward_uint8(images), strict=True):
             assert torch.equal(mine, theirs)
-
-
-def test_a_pretrained_backbone_fills_the_network(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    config = replace(CONFIG, architecture_kwargs={}, head=HeadConfig(embedding_dim=768))
-    source = timm.create_model("vit_small_patch16_dinov3", num_classes=0)
-    save_file(source.state_dict(), tmp_path / "backbone.safetensors")
-    net = build(config)
-    load_backbone_pretrained(net, "vit_small_patch16_dinov3.lvd1689m", file=tmp_path / "backbone.safetensors")
-    assert torch.equal(
-        net.backbone.state_dict()["blocks.3.mlp.fc1.weight"], source.state_dict()["blocks.3.mlp.fc1.weight"]
-    )
-    with pytest.raises(CheckpointError, match="does not fit this model"):
-        load_backbone_pretrained(
-            build(CONFIG), "vit_small_patch16_dinov3.lvd1689m", file=tmp_path / "backbone.safetensors"
-        )
-    with pytest.raises(CheckpointError, match="could not be loaded"):
-        load_backbone_pretrained(net, "vit_small_patch16_dinov3.lvd1689m", file=tmp_path / "absent.safetensors")
