@@ -1,7 +1,8 @@
-"""The fused Triton head against the same formula in eager PyTorch and under torch.compile, on CUDA.
+"""The fused Triton heads against the same formulas in eager PyTorch and under torch.compile, on CUDA.
 
-Each version runs inside a CUDA graph, as in service, on tokens that the cache may hold, as after the backbone.
-A shape whose answers are wrong reports no speed and fails the run.
+`head` pools what the backbone's last norm has left and serves timm's forward; `norm_head` takes that norm in as well
+and serves the fast one. Each version runs inside a CUDA graph, as in service, on tokens that the cache may hold, as
+after the backbone. A shape whose answers are wrong reports no speed and fails the run.
 """
 
 from __future__ import annotations
@@ -17,21 +18,28 @@ import triton
 from harness import RESULTS, Row, machine, report
 from streetvision_kernels.head import fused_head
 from streetvision_kernels.head_oracle import head_oracle
+from streetvision_kernels.norm_head import norm_head
+from streetvision_kernels.norm_head_oracle import norm_head_oracle
 
+Head = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WIDTHS = (384, 768, 1024)
 TOKENS, PREFIX = 201, 5
 TOLERANCE = 1e-5
+ORACLES: dict[str, Head] = {"head": head_oracle, "norm_head": norm_head_oracle}
 
 
-def inputs(n: int, d: int) -> dict[str, Any]:
-    """Fresh random tokens in bfloat16 and a head in float32."""
+def inputs(name: str, n: int, d: int) -> dict[str, Any]:
+    """Fresh random tokens in bfloat16 and a head in float32, as this head's oracle takes them."""
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, device="cuda")
 
-    return {
-        "tokens": normal(n, TOKENS, d).bfloat16(),
+    tokens = normal(n, TOKENS, d).bfloat16()
+    first: dict[str, Any] = {"tokens": tokens}
+    if name == "norm_head":
+        first = {"tokens": tokens.flatten(0, 1), "token_norm": (normal(d), normal(d)), "token_eps": 1e-5, "images": n}
+    return first | {
         "norm_weight": normal(2 * d),
         "norm_bias": normal(2 * d),
         "weight": normal(2 * d) / (2 * d) ** 0.5,
@@ -43,11 +51,31 @@ def inputs(n: int, d: int) -> dict[str, Any]:
     }
 
 
-def error(head: Callable[..., tuple[torch.Tensor, torch.Tensor]], given: dict[str, Any]) -> float:
+def ours(name: str, n: int) -> Head:
+    if name == "head":
+        plain: Head = fused_head
+        return plain
+    arrived = torch.zeros(n, dtype=torch.int32, device="cuda")
+
+    def call(**given: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401  # the head's own arguments
+        logits, pooled = norm_head(arrived=arrived, **given)
+        return logits, pooled
+
+    return call
+
+
+def wide(value: Any) -> Any:  # noqa: ANN401  # tensors, pairs of them and numbers
+    """In float64."""
+    if isinstance(value, tuple):
+        return tuple(wide(part) for part in value)
+    return value.double() if isinstance(value, torch.Tensor) else value
+
+
+def error(head: Head, oracle: Head, given: dict[str, Any]) -> float:
     """Largest difference from the float64 oracle over logits and embeddings."""
-    wide = {k: v.double() if isinstance(v, torch.Tensor) else v for k, v in given.items()}
-    pairs: Iterable[tuple[torch.Tensor, torch.Tensor]] = zip(head(**given), head_oracle(**wide), strict=True)
-    return max(float((got.double() - expected).abs().max()) for got, expected in pairs)
+    expected = oracle(**{key: wide(value) for key, value in given.items()})
+    pairs: Iterable[tuple[torch.Tensor, torch.Tensor]] = zip(head(**given), expected, strict=True)
+    return max(float((got.double() - right).abs().max()) for got, right in pairs)
 
 
 def microseconds(call: Callable[[], object]) -> float:
@@ -55,19 +83,19 @@ def microseconds(call: Callable[[], object]) -> float:
     return float(triton.testing.do_bench_cudagraph(call, rep=20, return_mode="median")) * 1e3
 
 
-def measure(n: int, d: int, ceiling: float) -> Row:
-    given = inputs(n, d)
-    compiled: Callable[..., tuple[torch.Tensor, torch.Tensor]] = torch.compile(head_oracle, dynamic=False)
-    worst = error(fused_head, given)
+def measure(name: str, n: int, d: int, ceiling: float) -> Row:
+    given, head, oracle = inputs(name, n, d), ours(name, n), ORACLES[name]
+    compiled: Head = torch.compile(oracle, dynamic=False)
+    worst = error(head, oracle, given)
     if not worst <= TOLERANCE:
-        sys.exit(f"the fused head is wrong at batch {n}, width {d}: error {worst:.2e}, so it gets no speed")
+        sys.exit(f"{name} is wrong at batch {n}, width {d}: error {worst:.2e}, so it gets no speed")
     compiled(**given)
-    fused = microseconds(lambda: fused_head(**given))
-    eager = microseconds(lambda: head_oracle(**given))
+    fused = microseconds(lambda: head(**given))
+    eager = microseconds(lambda: oracle(**given))
     inductor = microseconds(lambda: compiled(**given))
-    bytes_moved = n * (TOKENS - PREFIX + 1) * d * 2 + n * 2 * d * 4
-    row: Row = {"batch": n, "width": d, "fused_us": fused, "compiled_us": inductor, "eager_us": eager}
-    row |= {"vs_compiled": inductor / fused, "vs_eager": eager / fused}
+    bytes_moved = n * (TOKENS if name == "norm_head" else TOKENS - PREFIX + 1) * d * 2 + n * 2 * d * 4
+    row: Row = {"head": name, "batch": n, "width": d, "fused_us": fused, "compiled_us": inductor, "eager_us": eager}
+    row |= {"vs_compiled (goal 1.5)": inductor / fused, "vs_eager (goal 5)": eager / fused}
     return row | {"floor_us": bytes_moved / ceiling * 1e6, "error": worst}
 
 
@@ -82,14 +110,18 @@ def copy_bandwidth() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for head.json")
+    parser.add_argument("--heads", nargs="+", choices=list(ORACLES), default=list(ORACLES))
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("The fused head runs on CUDA alone, and this machine has no CUDA device; nothing was measured.")
     torch._dynamo.config.recompile_limit = 64
     where, ceiling = machine(), copy_bandwidth()
-    rows = [measure(n, d, ceiling) for d in WIDTHS for n in arguments.batches]
-    report("head", f"The fused head ({ceiling / 1e12:.2f} TB/s copy)", rows, where, arguments.results)
+    rows = [
+        measure(name, n, d, ceiling) for name in arguments.heads for d in arguments.widths for n in arguments.batches
+    ]
+    report("head", f"The fused heads ({ceiling / 1e12:.2f} TB/s copy)", rows, where, arguments.results)
 
 
 if __name__ == "__main__":
