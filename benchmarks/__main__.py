@@ -24,7 +24,7 @@ CPU = (
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
-GPU = (["head.py"], ["views.py"])
+GPU = (["head.py"], ["views.py"], ["partition.py"])
 
 
 def main() -> int:

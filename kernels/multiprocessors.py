@@ -12,8 +12,8 @@ from triton.language.extra.cuda import smid
 
 WARPS_A_MULTIPROCESSOR = 32
 """Programs of one warp that any chip since Pascal holds at once: so many at least for each meet every one of them."""
-SPIN = 2000
-"""Rounds that a program stays for, about 10 µs: none ends before the last one is placed."""
+SPIN = 5000
+"""Rounds that a program stays for, ten microseconds and more: the first have not ended when the last are placed."""
 
 _shares: dict[int, int] = {}
 

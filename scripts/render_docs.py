@@ -48,6 +48,8 @@ What was not reached, and why:
   to four seconds and without a failure; another architecture, which runs uncompiled until the next start, to 1.3 to
   1.4. What is left is Python's lock: the new model's first pass through each compiled batch size.
 - **Swaps and starts of a ViT-L on a GPU** are not measured yet.
+- **Serving beside a training step** on one GPU, with stream priorities or a partition of the multiprocessors, is not
+  measured yet; [kernels.md](kernels.md) says what `benchmarks/partition.py` compares.
 - **Mining** beats random picking at every budget tried, by 0.4 to 1.0 points of accuracy, beyond its spread at 25
   and 100 pictures only. It did not beat plain uncertainty by more than noise, and a few labels more did little for
   a small head on frozen embeddings (0.853 before, 0.842 to 0.855 after).
