@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from streetvision_kernels.multiprocessors import assign
 
 from streetvision.errors import OperatorError
 
@@ -127,6 +126,8 @@ def _split(device: torch.device, share: float) -> tuple[_Resource, _Resource]:
 
 def _stream(undo: ExitStack, device: torch.device, share: _Resource, priority: int) -> torch.cuda.Stream:
     """A stream on those multiprocessors alone; `undo` ends it and its context."""
+    from streetvision_kernels.multiprocessors import assign
+
     handle, description, context, stream = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
     _call("cuDeviceGet", ctypes.byref(handle), device.index)
     _call("cuDevResourceGenerateDesc", ctypes.byref(description), ctypes.byref(share), ctypes.c_uint(1))
