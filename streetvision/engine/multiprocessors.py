@@ -1,6 +1,6 @@
 """Two shares of one GPU for one process: serving on most of its multiprocessors, background work on the rest.
 
-NVIDIA calls such shares green contexts (CUDA 12.4 and later): a stream made in one starts kernels on its
+NVIDIA calls such shares green contexts (driver 555 and later): a stream made in one starts kernels on its
 multiprocessors alone. Memory, the L2 cache and the bandwidth between them stay common.
 
 libcuda is called directly. torch's own `GreenContext` takes the first multiprocessors of the whole device every time
@@ -148,7 +148,7 @@ def _call(name: str, *arguments: Any) -> None:  # noqa: ANN401  # any ctypes val
         function = getattr(_library(), name)
     except AttributeError as error:
         raise OperatorError(
-            f"The NVIDIA driver is too old to split a GPU (it lacks {name}); install 550 or later, or serve without a "
+            f"The NVIDIA driver is too old to split a GPU (it lacks {name}); install 555 or later, or serve without a "
             "partition."
         ) from error
     status = function(*arguments)

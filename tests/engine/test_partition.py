@@ -176,7 +176,7 @@ def test_what_the_driver_refuses_is_named_and_the_rest_undone(driver: FakeDriver
 
 def test_a_driver_from_before_green_contexts_is_named(driver: FakeDriver) -> None:
     driver.lacks = "cuDeviceGetDevResource"
-    with pytest.raises(OperatorError, match=r"too old to split a GPU .it lacks cuDeviceGetDevResource.; install 550"):
+    with pytest.raises(OperatorError, match=r"too old to split a GPU .it lacks cuDeviceGetDevResource.; install 555"):
         Partition("cuda")
 
 
