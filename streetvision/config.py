@@ -163,7 +163,7 @@ class Settings(AlertSettings):
         True,
         "--compile",
         "MODEL_COMPILE",
-        "Compile the model (torch.compile). On a CPU this needs a C++ compiler.",
+        "Compile the model (torch.compile) where no faster forward knows it. On a CPU this needs a C++ compiler.",
         parse_bool,
     )
     threads: int = _setting(
@@ -174,11 +174,13 @@ class Settings(AlertSettings):
         integer(0, 1024),
     )
     precision: str = _setting(
-        "bf16",
+        "default",
         "--precision",
         "MODEL_PRECISION",
-        "On a GPU: `bf16`, `auto` (float8 where a test of the model allows it) or `fp8`; docs/kernels.md has more.",
-        choice("bf16", "auto", "fp8"),
+        "What the model computes in. `default`: bfloat16 on a GPU, float32 on a CPU. `auto`: the quickest that a test "
+        "of the model allows. `fp8` (GPU), `int8` (CPU) and `bf16` name one; on a CPU they too serve only if the test "
+        "allows. docs/kernels.md has more.",
+        choice("default", "auto", "bf16", "fp8", "int8"),
     )
     views_max_seconds: float = _setting(
         1.0,

@@ -29,7 +29,7 @@ def open_runner(
     buckets: Sequence[int] | None = None,
     progress: Progress | None = None,
     resolve: Resolve | None = None,
-    precision: str = "bf16",
+    precision: str = "default",
 ) -> Runner:
     """Load the checkpoint or ensemble in `folder`; warm it up before use.
 

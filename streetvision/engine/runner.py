@@ -11,35 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine.compiling import (
-    Forward,
-    capture,
-    compile_net,
-    compiled_before,
-    compiling,
-    decide_compile,
-    undo_compile,
-)
+from streetvision.engine.compiling import Forward, capture, compiled_before, compiling, undo_compile
 from streetvision.engine.deference import stands_back
-from streetvision.engine.forwards import choose_fast, fast_failures, why_not_fast
+from streetvision.engine.serving import Serving
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.engine.wishes import (
     CPU_BUCKETS,
     CUDA_BUCKETS,
     check_buckets,
-    check_precision,
     first_line,
     resolve_device,
 )
-from streetvision.errors import OperatorError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.models.precision import Precision
 
 TIMED_RUNS = 5
-UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +50,8 @@ class TorchRunner:
 
     On CUDA images travel as uint8 through pinned memory and every bucket is one CUDA graph: of the fast forward where
     it knows the network, in float8 or bfloat16 as `precision` says, otherwise of timm's, compiled, in bfloat16 and with
-    the head as a Triton kernel. On the CPU timm's runs in float32.
+    the head as a Triton kernel. On the CPU the fast forward is oneDNN's, in float32, or in bfloat16 or int8 as
+    `precision` says, otherwise timm's in float32.
 
     Never two calls at once; each thread that calls `run` calls `warmup` first, which sets torch's thread count there.
     A `LoadedModel` passed in is moved to the device, cast, and the runner's own from then on.
@@ -80,14 +69,15 @@ class TorchRunner:
         threads: int | None = None,
         progress: Callable[[WarmupStep], None] | None = None,
         fast: bool | None = None,
-        precision: str = "bf16",
+        precision: str = "default",
         calibration: Callable[[], ImageArray] | None = None,
     ) -> None:
         """Load the model; raises CheckpointError, or ConfigError for a device or bucket that cannot be.
 
         `fast` None means the fast forward wherever it can run, True insists, False leaves it to timm's; it needs no
-        compilation, so `compile` is for timm's. `precision` (auto, bf16, fp8) is the fast forward's: auto takes float8
-        if it passes its gate on the pictures of `calibration` (default: drawn ones); fp8 takes it in any case.
+        compilation, so `compile` is for timm's. `precision` (default, auto, bf16, fp8, int8) is the fast forward's:
+        auto takes a quicker one if it passes its gate on the pictures of `calibration` (default: drawn ones); fp8
+        takes it in any case. `default` is bfloat16 on CUDA and float32 on the CPU.
 
         `compile` None means wherever the machine can, with a logged sentence where it cannot, and on a CPU beside
         serving only with code that was compiled before; True insists.
@@ -98,17 +88,18 @@ class TorchRunner:
         self._buckets = check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
         self._threads = threads
         self._progress = progress
-        self._insist, self._regional = compile is True, regional
-        self._dtype = dtype or (torch.bfloat16 if self._cuda else torch.float32)
-        self._insist_fast, self._wished, self._pictures = fast is True, check_precision(precision), calibration
         self._model = model if isinstance(model, LoadedModel) else load(model)
-        self._compile, self._compiled = compile, False
-        self._forward: Forward | None = None
         self._ready: dict[int, Forward] = {}
-        self._fast = self._decide_fast(fast)
-        self._precision = Precision("bf16", "the fast forward serves; warm-up decides whether in float8")
-        if not self._fast:
-            self._take_timm()
+        self._serving = Serving(
+            self._model,
+            self._device,
+            dtype=dtype,
+            fast=fast,
+            compile=compile,
+            regional=regional,
+            precision=precision,
+            calibration=calibration,
+        )
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         shape = (self._buckets[-1], self.input_size, self.input_size, 3)
         self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._cuda)
@@ -147,17 +138,17 @@ class TorchRunner:
     @property
     def precision(self) -> Precision:
         """What the backbone's products run in, and why; warm-up decides."""
-        return self._precision
+        return self._serving.precision
 
     @property
     def fast(self) -> bool:
         """Whether the fast forward serves, rather than timm's."""
-        return self._fast
+        return self._serving.fast
 
     @property
     def compiled(self) -> bool:
         """Whether torch.compile is in use, rather than eager execution."""
-        return self._compiled
+        return self._serving.compiled
 
     def warmup(self, buckets: Sequence[int] | None = None) -> dict[int, float]:
         """Compile, capture and time each bucket (None: all); returns seconds of one warm run, by bucket.
@@ -228,93 +219,35 @@ class TorchRunner:
         """Make the bucket ready: compile its shape and, on CUDA, capture its graph."""
         if bucket in self._ready:
             return
-        slow: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit)
-        failures = (*slow, *fast_failures()) if self._fast else slow
         try:
             self._ready[bucket] = self._prepared(bucket)
-        except failures as error:
-            self._step_back(error)
+        except self._serving.failures as error:
+            self._ready.clear()
+            self._serving.step_back(error)
             self._prepare(bucket)
 
     def _prepared(self, bucket: int) -> Forward:
         images = self._input[:bucket]
         with torch.inference_mode(), compiling():
-            if self._forward is None:
-                self._forward = self._build()
+            forward = self._serving.forward()
             if self._pool is not None:
-                return capture(self._forward, images, self._pool)
-            if self._compiled and not self._reuses:
-                self._forward(images)
-            return self._forward
+                return capture(forward, images, self._pool)
+            if self._serving.compiled and not self._serving.reuses:
+                forward(images)
+            return forward
 
     def _first_run(self, images: ImageArray) -> float:
         """Beside serving on a CPU it also finds out whether all that it needs was compiled before."""
-        if not (self._reuses and self._compiled):
+        if not (self._serving.reuses and self._serving.compiled):
             return self._timed_run(images)
         try:
             with compiled_before():
                 return self._timed_run(images)
         except RunnerFailure as error:
-            self._give_up_compiling(error)
+            self._ready.clear()
+            self._serving.give_up_compiling(error)
         self._prepare(self._bucket_for(len(images)))
         return self._timed_run(images)
-
-    @property
-    def _reuses(self) -> bool:
-        """Beside serving nothing is compiled on a CPU unless `compile` insists: it would cost more than it gains."""
-        return not self._cuda and not self._insist and stands_back()
-
-    def _build(self) -> Forward:
-        net = self._model.net
-        if not self._fast:
-            return compile_net(net, regional=self._regional) if self._compiled else net.forward_uint8
-        chosen = choose_fast(net, self._device, self._wished, self._pictures)
-        self._precision = chosen.precision
-        logger.info(
-            "the fast forward serves %s in %s: %s", self.version, chosen.precision.name, chosen.precision.reason
-        )
-        return chosen.forward
-
-    def _step_back(self, error: Exception) -> None:
-        """From the fast forward to timm's compiled, from there to eager; raises where no step is left or allowed."""
-        if self._fast and self._insist_fast:
-            raise OperatorError(f"The fast forward failed on {self._device}: {first_line(error)}.") from error
-        if self._fast:
-            logger.warning("the fast forward failed, so timm's serves, and slower: %s", first_line(error))
-            self._take_timm()
-        elif self._compiled:
-            self._give_up_compiling(error)
-        else:
-            raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
-
-    def _take_timm(self) -> None:
-        """Put the network itself on the device; until then it stays where it was, as loaded."""
-        self._fast, self._forward = False, None
-        self._ready.clear()
-        self._model.net.for_inference(self._device, self._dtype)
-        self._precision = Precision(str(self._dtype).removeprefix("torch."), "timm's forward serves")
-        self._compiled = decide_compile(self._compile, cuda=self._cuda)
-
-    def _decide_fast(self, wish: bool | None) -> bool:
-        why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
-        if why is None and self._dtype != torch.bfloat16:
-            why = f"{self._dtype} was asked for"
-        if why is not None and wish:
-            raise OperatorError(f"The fast forward cannot serve this model: {why}.")
-        if why is not None and self._cuda:
-            logger.info("timm's forward serves this model: %s", why)
-        return why is None
-
-    def _give_up_compiling(self, error: Exception) -> None:
-        if self._insist:
-            raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
-        if self._reuses:
-            logger.info("model %s runs uncompiled until the miner starts with it: %s", self.version, UNLIKE)
-        else:
-            logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
-        self._compiled = False
-        self._ready.clear()
-        self._forward = undo_compile(self._model.net)
 
     def _bucket_for(self, count: int) -> int:
         return next(bucket for bucket in self._buckets if bucket >= count)

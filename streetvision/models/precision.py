@@ -1,4 +1,4 @@
-"""Whether float8 may serve a checkpoint: what it moves on a calibration set, against bfloat16. Pure arithmetic."""
+"""Whether a quicker precision may serve a checkpoint: what it moves on a calibration set. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ MAX_FLIPS = 1e-3
 """Share of decisions that may flip."""
 MIN_IMAGES = 1000
 """Fewer cannot show a share of one in a thousand."""
+LONG_NAMES = {"fp8": "float8", "bf16": "bfloat16", "int8": "int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,14 @@ class Precision:
     """What the backbone's products run in, and why."""
 
     name: str
-    """`fp8`, `bf16`, or torch's own name of the dtype where timm's forward runs."""
+    """`fp8`, `bf16`, `int8`, `float32`, or torch's own name of the dtype where timm's forward runs."""
     reason: str
     """A sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What float8 changed over a calibration set."""
+    """What a quicker precision changed over a calibration set."""
 
     images: int
     move: float
@@ -38,7 +39,7 @@ class Moved:
 
     @property
     def passes(self) -> bool:
-        """Whether float8 may serve."""
+        """Whether it may serve."""
         return self.images >= MIN_IMAGES and self.move <= MAX_MOVE and self.flips <= MAX_FLIPS * self.images
 
     def __str__(self) -> str:
@@ -48,23 +49,24 @@ class Moved:
         )
 
 
-def compare(bfloat16: NDArray[np.float32], float8: NDArray[np.float32]) -> Moved:
+def compare(exact: NDArray[np.float32], quick: NDArray[np.float32]) -> Moved:
     """Compare calibrated logits [N] of the same images; a value that is not finite counts as a move of 1 and a flip."""
-    if bfloat16.shape != float8.shape or bfloat16.ndim != 1 or len(bfloat16) == 0:
-        raise ValueError(f"logits must be [N] and alike, not {bfloat16.shape} and {float8.shape}")
-    before, after = _probability(bfloat16), _probability(float8)
+    if exact.shape != quick.shape or exact.ndim != 1 or len(exact) == 0:
+        raise ValueError(f"logits must be [N] and alike, not {exact.shape} and {quick.shape}")
+    before, after = _probability(exact), _probability(quick)
     move = np.nan_to_num(np.abs(before - after), nan=1.0)
-    flips = ((before > 0.5) != (after > 0.5)) | ~np.isfinite(float8) | ~np.isfinite(bfloat16)
+    flips = ((before > 0.5) != (after > 0.5)) | ~np.isfinite(quick) | ~np.isfinite(exact)
     return Moved(len(before), float(np.quantile(move, QUANTILE, method="higher")), int(flips.sum()))
 
 
-def judge(moved: Moved) -> Precision:
-    """float8 where it passes, bfloat16 otherwise, with the evidence as the reason."""
+def judge(moved: Moved, name: str = "fp8", otherwise: str = "bf16") -> Precision:
+    """The precision `name` where it passes, `otherwise` where not, with the evidence as the reason."""
+    long = LONG_NAMES[name]
     if moved.passes:
-        return Precision("fp8", f"float8 passes its gate: {moved}")
+        return Precision(name, f"{long} passes its gate: {moved}")
     if moved.images < MIN_IMAGES:
-        return Precision("bf16", f"float8 needs {MIN_IMAGES} pictures to be judged by, and there are {moved.images}")
-    return Precision("bf16", f"float8 fails its gate: {moved}")
+        return Precision(otherwise, f"{long} needs {MIN_IMAGES} pictures to be judged by, and there are {moved.images}")
+    return Precision(otherwise, f"{long} fails its gate: {moved}")
 
 
 def _probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -73,7 +73,7 @@ def replay_log(
     device: str,
     compile: bool,
     threads: int,
-    precision: str = "bf16",
+    precision: str = "default",
     on_answer: Callable[[Answered], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Replayed:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine import runner as runner_module
+from streetvision.engine import serving as serving_module
 from streetvision.engine.forwards import Chosen, choose_fast, why_not_fast
 from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
@@ -27,28 +27,29 @@ def model(config: ModelConfig = CONFIG) -> LoadedModel:
     return LoadedModel(build(config), config)
 
 
-def test_the_cpu_keeps_timms_forward_and_says_so() -> None:
+def test_where_no_fast_forward_runs_timms_does_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_not_fast(build(CONFIG), torch.device("cpu")) == "it needs a CUDA device"
+    monkeypatch.setattr(serving_module, "why_not_fast", lambda net, device: "its heads are odd")
     runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
     assert not runner.fast
     assert runner.precision == Precision("float32", "timm's forward serves")
-    assert why_not_fast(build(CONFIG), torch.device("cpu")) == "it needs a CUDA device"
-
-
-def test_insisting_on_what_cannot_be_is_an_error() -> None:
-    with pytest.raises(OperatorError, match="cannot serve this model: it needs a CUDA device"):
+    with pytest.raises(OperatorError, match="cannot serve this model: its heads are odd"):
         TorchRunner(model(), device="cpu", buckets=(1,), compile=False, fast=True)
-    with pytest.raises(ConfigError, match="precision 'fp4' does not exist; use auto, bf16, fp8"):
+
+
+def test_a_precision_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="precision 'fp4' does not exist; use default, auto, bf16, fp8, int8"):
         TorchRunner(model(), device="cpu", buckets=(1,), compile=False, precision="fp4")
 
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, choose: Any) -> None:
     """A runner on the CPU that believes in the fast forward."""
-    monkeypatch.setattr(runner_module, "why_not_fast", lambda net, device: None)
-    monkeypatch.setattr(runner_module, "choose_fast", choose)
+    monkeypatch.setattr(serving_module, "why_not_fast", lambda net, device: None)
+    monkeypatch.setattr(serving_module, "choose_fast", choose)
 
 
 def fast_runner(**options: Any) -> TorchRunner:
-    return TorchRunner(model(), device="cpu", buckets=(1,), dtype=torch.bfloat16, compile=False, **options)
+    return TorchRunner(model(), device="cpu", buckets=(1,), compile=False, **options)
 
 
 def test_the_chosen_forward_serves_and_its_reason_is_visible(
@@ -86,7 +87,7 @@ def test_a_fast_forward_that_fails_gives_way_to_timms(
     runner = fast_runner()
     runner.warmup()
     assert not runner.fast
-    assert runner.precision == Precision("bfloat16", "timm's forward serves")
+    assert runner.precision == Precision("float32", "timm's forward serves")
     assert "the fast forward failed, so timm's serves, and slower: no such product" in caplog.text
     with torch.inference_mode():
         expected = model().net.eval().forward_uint8(torch.from_numpy(IMAGES))[0]
@@ -113,9 +114,10 @@ def test_what_fails_everywhere_fails_in_the_end(monkeypatch: pytest.MonkeyPatch)
 
 def test_another_dtype_leaves_it_to_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     _pretend(monkeypatch, _fails)
-    runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
+    runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False, dtype=torch.bfloat16)
     assert not runner.fast
     runner.warmup()
+    assert runner.precision.name == "bfloat16"
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 1.0, float("nan")])

@@ -54,7 +54,7 @@ class Maker:
         net = build(config)
         self.nets.append(weakref.ref(net))
         model = LoadedModel(net, config)
-        return TorchRunner(model, device="cpu", buckets=(1, 2), compile=self._compile, threads=2)
+        return TorchRunner(model, device="cpu", buckets=(1, 2), compile=self._compile, threads=2, fast=False)
 
     @property
     def alive(self) -> list[bool]:

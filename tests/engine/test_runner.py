@@ -1,4 +1,4 @@
-"""The runner on the CPU: buckets, padding, failure, compilation and its absence."""
+"""The runner on the CPU with timm's forward: buckets, padding, failure, compilation and its absence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from streetvision.engine import compiling
-from streetvision.engine import runner as runner_module
+from streetvision.engine import serving as serving_module
 from streetvision.engine.deference import Deference
 from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure
@@ -38,7 +38,7 @@ def network(seed: int = 0) -> StreetVisionNet:
 
 
 def eager(net: StreetVisionNet | None = None, **options: Any) -> TorchRunner:
-    settings: dict[str, Any] = {"device": "cpu", "buckets": (1, 4, 8), "compile": False} | options
+    settings: dict[str, Any] = {"device": "cpu", "buckets": (1, 4, 8), "compile": False, "fast": False} | options
     return TorchRunner(LoadedModel(net or network(), CONFIG), **settings)
 
 
@@ -52,7 +52,7 @@ def compiled() -> Iterator[TorchRunner]:
     missing = compiling.missing_for_cpu_compile()
     if missing is not None:
         pytest.skip(f"torch.compile cannot run here: {missing}")
-    runner = TorchRunner(LoadedModel(network(), CONFIG), device="cpu", buckets=(1, 4), compile=True)
+    runner = TorchRunner(LoadedModel(network(), CONFIG), device="cpu", buckets=(1, 4), compile=True, fast=False)
     runner.warmup()
     yield runner
     torch.compiler.reset()
@@ -60,7 +60,7 @@ def compiled() -> Iterator[TorchRunner]:
 
 def test_it_is_a_runner_that_names_its_model(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "model", CONFIG, network().state_dict())
-    runner: Runner = TorchRunner(tmp_path / "model", device="cpu", buckets=(4, 1, 4), compile=False)
+    runner: Runner = TorchRunner(tmp_path / "model", device="cpu", buckets=(4, 1, 4), compile=False, fast=False)
     assert (runner.version, runner.input_size, runner.buckets) == ("1.2.3", 48, (1, 4))
     np.testing.assert_array_equal(runner.run(IMAGES[:4]).logits, eager().run(IMAGES[:4]).logits)
 
@@ -171,7 +171,7 @@ def test_compiled_it_answers_as_eagerly(compiled: TorchRunner) -> None:
 
 def test_a_second_model_is_compiled_beside_the_first(compiled: TorchRunner) -> None:
     before = compiled.run(IMAGES[:1]).logits
-    other = TorchRunner(LoadedModel(network(seed=7), CONFIG), device="cpu", buckets=(1,), compile=True)
+    other = TorchRunner(LoadedModel(network(seed=7), CONFIG), device="cpu", buckets=(1,), compile=True, fast=False)
     other.warmup()
     expected = eager(network(seed=7)).run(IMAGES[:1]).logits
     np.testing.assert_allclose(other.run(IMAGES[:1]).logits, expected, rtol=0, atol=2e-5)
@@ -234,7 +234,7 @@ def test_a_compiler_that_fails_is_given_up_loudly(
         raise kind("g++: internal compiler error\nplease report")
 
     monkeypatch.setattr(compiling, "missing_for_cpu_compile", lambda: None)
-    monkeypatch.setattr(runner_module, "compile_net", lambda net, regional: broken)
+    monkeypatch.setattr(serving_module, "compile_net", lambda net, regional: broken)
     runner = eager(compile=None)
     with caplog.at_level(logging.WARNING):
         runner.warmup()

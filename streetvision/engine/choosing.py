@@ -1,0 +1,126 @@
+"""Which forward serves a network on its device, in which precision, and why: on a CPU by oneDNN, on CUDA by Triton."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from streetvision.engine import forwards
+from streetvision.engine.compiling import Forward
+from streetvision.engine.forwards import Chosen
+from streetvision.engine.types import ImageArray
+from streetvision.models.calibration import calibration_images
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.precision import Precision, compare, judge
+
+if TYPE_CHECKING:
+    from streetvision.models.small import SmallForward
+
+BATCH = 8
+CHECKED_IMAGES = 2
+MAX_APART = 1e-3
+"""Probability: float32 in another order moves it by a hundredth of that, a wrong product moves it anywhere."""
+QUICK = ("int8", "bf16")
+"""What `auto` tries on a CPU, the quickest first."""
+
+Pictures = Callable[[], ImageArray]
+
+logger = logging.getLogger(__name__)
+
+
+def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
+    """Why the fast forward of that device cannot run this network, as part of a sentence; None if it can."""
+    if device.type != "cpu":
+        return forwards.why_not_fast(net, device)
+    try:
+        from streetvision.models.small import missing_for_small
+    except ImportError as error:
+        return f"its parts cannot be imported ({error})"
+    return missing_for_small(net)
+
+
+def fast_failures(device: torch.device) -> tuple[type[Exception], ...]:
+    """What building or first running the fast forward of that device may raise."""
+    return (RuntimeError, NotImplementedError) if device.type == "cpu" else forwards.fast_failures()
+
+
+def choose_fast(net: StreetVisionNet, device: torch.device, precision: str, pictures: Pictures | None = None) -> Chosen:
+    """The fast forward in the precision that was asked for, or in the device's own, with the reason.
+
+    `default` is bfloat16 on CUDA and float32 on a CPU; `auto` and the names are the quicker ones, judged on `pictures`
+    (uint8 [N, S, S, 3]; default: drawn scenes). Raises one of `fast_failures` when it cannot run or answers wrongly.
+    """
+    if device.type == "cpu":
+        return choose_small(net, precision, pictures)
+    if precision not in ("default", "int8"):
+        return forwards.choose_fast(net, device, precision, pictures)
+    reason = "it is a GPU's own" if precision == "default" else "int8 is for CPUs"
+    return replace(forwards.choose_fast(net, device, "bf16"), precision=Precision("bf16", reason))
+
+
+def choose_small(net: StreetVisionNet, precision: str, pictures: Pictures | None = None) -> Chosen:
+    """A CPU's: float32 as oneDNN computes it, or what `precision` allows if the processor has it and the gate passes.
+
+    Unlike float8 on CUDA no name insists: a precision that fails its gate never serves on a CPU. Raises RuntimeError
+    when its answers are not those of timm's own forward.
+    """
+    from streetvision.models.small import SmallForward
+
+    exact = SmallForward(net.for_inference("cpu", torch.float32))
+    _require_agreement(net, exact)
+    if precision == "default":
+        return Chosen(exact, Precision("float32", "it is a CPU's own"))
+    wanted = QUICK if precision == "auto" else (precision,)
+    missing = {name: _missing(name) for name in wanted}
+    able = [name for name in wanted if missing[name] is None]
+    if not able:
+        reasons = "; ".join(f"no {name}: {why}" for name, why in missing.items())
+        return _explained(exact, precision, reasons)
+    return _judged(net, exact, able, precision, pictures or (lambda: calibration_images(net.input_size)))
+
+
+def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], precision: str, pictures: Pictures) -> Chosen:
+    """The first of the `able` precisions that passes, in their order."""
+    from streetvision.models.small import SmallForward
+
+    batches = list(torch.split(torch.from_numpy(np.ascontiguousarray(pictures())), BATCH))
+    logger.info("judging %s on %d pictures", " and ".join(able), sum(map(len, batches)))
+    logits, ranges = exact.watch(batches)
+    reasons = []
+    for name in able:
+        quick = SmallForward(net, ranges=ranges) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
+        moved = compare(logits.numpy(), torch.cat([quick(batch)[0] for batch in batches]).numpy())
+        verdict = judge(moved, name, "float32")
+        if verdict.name == name:
+            return Chosen(quick, verdict)
+        reasons.append(verdict.reason)
+    return _explained(exact, precision, "; ".join(reasons))
+
+
+def _explained(exact: Forward, precision: str, reason: str) -> Chosen:
+    if precision != "auto":
+        logger.warning("%s was asked for, but float32 serves: %s", precision, reason)
+    return Chosen(exact, Precision("float32", reason))
+
+
+def _missing(name: str) -> str | None:
+    from streetvision.models.small import missing_for_bfloat16, missing_for_int8
+
+    if name == "fp8":
+        return "float8 is for GPUs"
+    return missing_for_bfloat16() if name == "bf16" else missing_for_int8()
+
+
+def _require_agreement(net: StreetVisionNet, forward: Forward) -> None:
+    """Noise through both: a product that is wrong on this processor must not answer a validator."""
+    shape = (CHECKED_IMAGES, net.input_size, net.input_size, 3)
+    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    expected, got = (torch.sigmoid(answer(noise)[0]) for answer in (net.forward_uint8, forward))
+    apart = float((expected - got).abs().max())
+    if not apart <= MAX_APART:  # NaN does not pass either
+        raise RuntimeError(f"its probabilities are up to {apart:.4f} from those of timm's forward")

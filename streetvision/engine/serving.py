@@ -1,0 +1,124 @@
+"""What serves one model: the fast forward where it can run, else timm's compiled, else timm's as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
+
+from streetvision.engine.choosing import choose_fast, fast_failures, why_not_fast
+from streetvision.engine.compiling import Forward, compile_net, decide_compile, undo_compile
+from streetvision.engine.deference import stands_back
+from streetvision.engine.types import ImageArray, RunnerFailure
+from streetvision.engine.wishes import check_precision, first_line
+from streetvision.errors import OperatorError
+from streetvision.models.dinov3 import LoadedModel
+from streetvision.models.precision import Precision
+
+UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
+
+logger = logging.getLogger(__name__)
+
+
+class Serving:
+    """One model's forward on a device; it steps down when one fails. The wishes are TorchRunner's."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        device: torch.device,
+        *,
+        dtype: torch.dtype | None,
+        fast: bool | None,
+        compile: bool | None,
+        regional: bool,
+        precision: str,
+        calibration: Callable[[], ImageArray] | None,
+    ) -> None:
+        """Decide, and put timm's network on the device where that one serves; raises ConfigError, OperatorError."""
+        self._model, self._device, self._cuda = model, device, device.type == "cuda"
+        own = torch.bfloat16 if self._cuda else torch.float32
+        self._dtype = dtype or own
+        self._wished, self._pictures = check_precision(precision), calibration
+        self._insist_fast, self._insist, self._compile, self._regional = (
+            fast is True,
+            compile is True,
+            compile,
+            regional,
+        )
+        self._forward: Forward | None = None
+        self.compiled = False
+        self.fast = self._decide_fast(fast, own)
+        self.precision = Precision("bf16" if self._cuda else "float32", "the fast forward serves; warm-up decides")
+        if not self.fast:
+            self._take_timm()
+
+    @property
+    def reuses(self) -> bool:
+        """Beside serving nothing is compiled on a CPU unless `compile` insists: it would cost more than it gains."""
+        return not self._cuda and not self._insist and stands_back()
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What preparing it may raise that a step down may mend."""
+        slow: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit)
+        return (*slow, *fast_failures(self._device)) if self.fast else slow
+
+    def forward(self) -> Forward:
+        """What serves, built at the first call; in inference mode."""
+        if self._forward is None:
+            self._forward = self._build()
+        return self._forward
+
+    def step_back(self, error: Exception) -> None:
+        """From the fast forward to timm's compiled, from there to eager; raises where no step is left or allowed."""
+        if self.fast and self._insist_fast:
+            raise OperatorError(f"The fast forward failed on {self._device}: {first_line(error)}.") from error
+        if self.fast:
+            logger.warning("the fast forward failed, so timm's serves, and slower: %s", first_line(error))
+            self._take_timm()
+        elif self.compiled:
+            self.give_up_compiling(error)
+        else:
+            raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
+
+    def give_up_compiling(self, error: Exception) -> None:
+        """Run timm's as it is; raises OperatorError where compiling is insisted on."""
+        if self._insist:
+            raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
+        if self.reuses:
+            version = self._model.config.version
+            logger.info("model %s runs uncompiled until the miner starts with it: %s", version, UNLIKE)
+        else:
+            logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
+        self.compiled = False
+        self._forward = undo_compile(self._model.net)
+
+    def _build(self) -> Forward:
+        net = self._model.net
+        if not self.fast:
+            return compile_net(net, regional=self._regional) if self.compiled else net.forward_uint8
+        chosen = choose_fast(net, self._device, self._wished, self._pictures)
+        name, reason = chosen.precision.name, chosen.precision.reason
+        self.precision = chosen.precision
+        logger.info("the fast forward serves %s in %s: %s", self._model.config.version, name, reason)
+        return chosen.forward
+
+    def _take_timm(self) -> None:
+        """Put the network itself on the device; until then it stays where it was, as loaded."""
+        self.fast, self._forward = False, None
+        self._model.net.for_inference(self._device, self._dtype)
+        self.precision = Precision(str(self._dtype).removeprefix("torch."), "timm's forward serves")
+        self.compiled = decide_compile(self._compile, cuda=self._cuda)
+
+    def _decide_fast(self, wish: bool | None, own: torch.dtype) -> bool:
+        why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
+        if why is None and self._dtype != own:
+            why = f"{self._dtype} was asked for"
+        if why is not None and wish:
+            raise OperatorError(f"The fast forward cannot serve this model: {why}.")
+        if why is not None:
+            logger.info("timm's forward serves this model: %s", why)
+        return why is None

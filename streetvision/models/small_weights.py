@@ -1,0 +1,243 @@
+"""A timm DINOv3 taken apart for the CPU: products packed for oneDNN in float32, bfloat16 or int8, all folding done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from streetvision_kernels.patchify import PATCH
+
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.fast_weights import HEAD_DIM, Norm, unsupported
+
+CENTRE = 128
+"""Taken from every pixel, so that bfloat16 holds it exactly."""
+LEVELS = 255
+ROUND = 0.5
+"""Added beforehand, so that cutting to uint8 rounds."""
+
+Ranges = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+"""Lowest and highest value [K] seen of each channel that enters a product, by `layer.product`."""
+
+_dense: Any = torch.ops.mkldnn._linear_pointwise
+_int8: Any = torch.ops.onednn.qlinear_pointwise
+
+
+class DenseProduct:
+    """One linear layer in float32 or bfloat16, its weight laid out once as oneDNN reads it."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous())
+        self._bias = None if bias is None else bias.to(dtype).contiguous()
+        # The tanh form differs by 5e-4 at most, which bfloat16 does not show; float32 keeps the network's own.
+        self._form = "none" if dtype == torch.float32 else "tanh"
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """[M, K] -> [M, N]."""
+        answer: torch.Tensor = _dense(rows, self._weight, self._bias, "none", [], "")
+        return answer
+
+    def gelu(self, rows: torch.Tensor) -> torch.Tensor:
+        """With GELU in the product's epilogue."""
+        answer: torch.Tensor = _dense(rows, self._weight, self._bias, "gelu", [], self._form)
+        return answer
+
+    def onto(self, rows: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
+        """Added to the residual stream [M, N] in the epilogue; the stream itself may or may not be written to."""
+        answer: torch.Tensor = _dense.binary(rows, stream, self._weight, self._bias, "add")
+        return answer
+
+
+class Int8Product:
+    """One linear layer over uint8 rows of one scale, with int8 weights of a scale for each output."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, low: float, high: float) -> None:
+        """`weight` [N, K] in float64; `low` <= 0 <= `high` is what its input spans."""
+        self.scale = max((high - low) / LEVELS, 1e-12)
+        self.zero = min(LEVELS, max(0, round(-low / self.scale)))
+        steps = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
+        self._steps = steps.float()
+        self._weight = torch.ops.onednn.qlinear_prepack((weight / steps[:, None]).round().to(torch.int8), None)
+        self._zeros = torch.zeros(len(weight), dtype=torch.int64)
+        self._bias = None if bias is None else bias.float().contiguous()
+
+    @property
+    def _operands(self) -> tuple[Any, ...]:
+        return self.scale, self.zero, self._weight, self._steps, self._zeros
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """uint8 [M, K] -> float32 [M, N]."""
+        answer: torch.Tensor = _int8(rows, *self._operands, self._bias, 1.0, 0, torch.float32, "none", [], "")
+        return answer
+
+    def gelu(self, rows: torch.Tensor, follows: Int8Product) -> torch.Tensor:
+        """uint8 [M, N] as `follows` takes it, GELU and rounding in the epilogue."""
+        scale, zero = follows.scale, follows.zero
+        answer: torch.Tensor = _int8(rows, *self._operands, self._bias, scale, zero, torch.uint8, "gelu", [], "tanh")
+        return answer
+
+    def onto(self, rows: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
+        """Added to the float32 residual stream [M, N], in place."""
+        form: tuple[Any, ...] = (1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "none", [], "")
+        answer: torch.Tensor = _int8.binary(rows, *self._operands, stream, self._bias, *form)
+        return answer
+
+
+@dataclass(frozen=True)
+class SmallBlock:
+    """A transformer block; layer scale is folded into `proj` and `fc2`, scales of int8 into the norms and values."""
+
+    norm1: Norm
+    qkv: DenseProduct | Int8Product
+    proj: DenseProduct | Int8Product
+    norm2: Norm
+    fc1: DenseProduct | Int8Product
+    fc2: DenseProduct | Int8Product
+
+
+@dataclass(frozen=True)
+class SmallWeights:
+    """Everything that the small forward multiplies by."""
+
+    patches: DenseProduct
+    prefix: torch.Tensor
+    """CLS and registers [P, D]."""
+    turns: torch.Tensor
+    """Rotary positions [T, 1, 32], complex64; 1 for prefix tokens, which are not turned."""
+    blocks: tuple[SmallBlock, ...]
+    norm: Norm
+    dtype: torch.dtype
+    """Of patches and, unless in int8, of all products and of the residual stream."""
+
+
+def pack_small(net: StreetVisionNet, dtype: torch.dtype, ranges: Ranges | None = None) -> SmallWeights:
+    """Take the network apart, in `dtype`; with `ranges` the blocks' products are int8 (and `dtype` is float32).
+
+    Raises ValueError for a network that is `unsupported`. The network itself is not changed.
+    """
+    problem = unsupported(net)
+    if problem is not None:
+        raise ValueError(f"the small forward cannot run this network: {problem}")
+    backbone: Any = net.backbone
+    prefix = torch.cat([t[0] for t in (backbone.cls_token, backbone.reg_token) if t is not None])
+    return SmallWeights(
+        patches=_patches(net, dtype),
+        prefix=prefix.detach().to(dtype),
+        turns=_turns(backbone),
+        blocks=tuple(
+            _dense_block(block, dtype) if ranges is None else _int8_block(block, str(index), ranges)
+            for index, block in enumerate(backbone.blocks)
+        ),
+        norm=_norm(backbone.norm, torch.float32),
+        dtype=dtype,
+    )
+
+
+def _patches(net: StreetVisionNet, dtype: torch.dtype) -> DenseProduct:
+    """Over a patch's pixels (row, column, channel) less 128; normalising is folded in."""
+    embedding: Any = net.backbone.patch_embed
+    weight = embedding.proj.weight.detach().double() / net.std.double()[:, None, None]
+    pixels = weight.permute(0, 2, 3, 1).flatten(1)
+    shift = (CENTRE - net.mean.double()).repeat(PATCH * PATCH)
+    bias = embedding.proj.bias.detach().double() + pixels @ shift
+    return DenseProduct(pixels, bias, dtype)
+
+
+def _turns(backbone: Any) -> torch.Tensor:  # noqa: ANN401  # timm's modules carry no types
+    sin, cos = backbone.rope.pos_embed_cached.detach().float().chunk(2, dim=-1)
+    turns = torch.complex(cos[:, : HEAD_DIM // 2], sin[:, : HEAD_DIM // 2])
+    still = torch.ones(backbone.num_prefix_tokens, HEAD_DIM // 2, dtype=turns.dtype)
+    return torch.cat((still, turns))[:, None].contiguous()
+
+
+Parts = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
+
+
+def _parts(block: Any) -> Parts:  # noqa: ANN401  # timm's modules carry no types
+    """Weights and biases in float64, layer scale folded in, the channels that turn together side by side."""
+    attention, mlp = block.attn, block.mlp
+    bias = None
+    if attention.q_bias is not None:
+        bias = torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
+    order = _paired(attention.qkv.weight.shape[1])
+    return {
+        "qkv": _scaled(attention.qkv.weight[order], None if bias is None else bias[order], None),
+        "proj": _scaled(attention.proj.weight, attention.proj.bias, block.gamma_1),
+        "fc1": _scaled(mlp.fc1.weight, mlp.fc1.bias, None),
+        "fc2": _scaled(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2),
+    }
+
+
+def _paired(width: int) -> torch.Tensor:
+    """Rows of qkv such that channels i and i + 32 of a query's or key's head, which turn together, are neighbours."""
+    half = HEAD_DIM // 2
+    pairs = torch.arange(width).view(-1, 2, half).transpose(1, 2).reshape(-1)
+    return torch.cat((pairs, pairs + width, torch.arange(2 * width, 3 * width)))
+
+
+def _scaled(
+    weight: torch.Tensor, bias: torch.Tensor | None, gamma: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    matrix = weight.detach().double()
+    offset = None if bias is None else bias.detach().double()
+    if gamma is None:
+        return matrix, offset
+    factor = gamma.detach().double()
+    return matrix * factor[:, None], None if offset is None else offset * factor
+
+
+def _dense_block(block: Any, dtype: torch.dtype) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
+    products = {name: DenseProduct(weight, bias, dtype) for name, (weight, bias) in _parts(block).items()}
+    return SmallBlock(norm1=_norm(block.norm1, dtype), norm2=_norm(block.norm2, dtype), **products)
+
+
+def _int8_block(block: Any, index: str, ranges: Ranges) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
+    parts = _parts(block)
+    smooth = {name: _smoothing(parts[name][0], *ranges[f"{index}.{name}"]) for name in ("qkv", "proj", "fc1")}
+    products = {
+        name: _int8_product(weight * smooth[name], bias, ranges[f"{index}.{name}"], smooth[name])
+        for name, (weight, bias) in parts.items()
+        if name in ("proj", "fc1")
+    }
+    products["fc2"] = _int8_product(*parts["fc2"], ranges[f"{index}.fc2"], None)
+    # The values come out of the attention in the units that `proj` takes.
+    weight, bias = parts["qkv"]
+    width = weight.shape[1]
+    values = torch.cat((torch.ones(2 * width), 1.0 / (smooth["proj"] * products["proj"].scale)))
+    weight, bias = weight * smooth["qkv"] * values[:, None], None if bias is None else bias * values
+    products["qkv"] = _int8_product(weight, bias, ranges[f"{index}.qkv"], smooth["qkv"])
+    return SmallBlock(
+        norm1=_into(block.norm1, products["qkv"], smooth["qkv"]),
+        norm2=_into(block.norm2, products["fc1"], smooth["fc1"]),
+        **products,
+    )
+
+
+def _smoothing(weight: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """Factor [K] that a channel's input is divided and its weights multiplied by: the difficulty is shared."""
+    inputs = torch.maximum(low.abs(), high.abs()).double().clamp_min(1e-6)
+    return (inputs / weight.abs().amax(dim=0).clamp_min(1e-9)).sqrt()
+
+
+def _int8_product(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    seen: tuple[torch.Tensor, torch.Tensor],
+    smoothing: torch.Tensor | None,
+) -> Int8Product:
+    low, high = (side.double() if smoothing is None else side / smoothing for side in seen)
+    return Int8Product(weight, bias, min(0.0, float(low.min())), max(0.0, float(high.max())))
+
+
+def _into(norm: torch.nn.LayerNorm, product: Int8Product, smoothing: torch.Tensor) -> Norm:
+    """A norm whose answer, cut to uint8, is what the product takes."""
+    gain = norm.weight.detach().double() / (smoothing * product.scale)
+    offset = norm.bias.detach().double() / (smoothing * product.scale) + product.zero + ROUND
+    return Norm(gain.float(), offset.float(), norm.eps)
+
+
+def _norm(norm: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
+    gain, offset = (p.detach().to(dtype).contiguous() for p in (norm.weight, norm.bias))
+    return Norm(gain, offset, norm.eps)
