@@ -90,6 +90,7 @@ class TorchRunner:
         self._progress = progress
         self._model = model if isinstance(model, LoadedModel) else load(model)
         self._ready: dict[int, Forward] = {}
+        self._most = self._buckets[-1]
         self._serving = Serving(
             self._model,
             self._device,
@@ -185,9 +186,12 @@ class TorchRunner:
         """
         count = self._check(images)
         bucket = self._bucket_for(count)
+        if bucket > self._most:
+            return self._run_parts(images)
         if bucket not in self._ready:
             logger.warning("bucket %d was not warmed up; preparing it while a request waits", bucket)
             self._prepare(bucket)
+            return self.run(images)
         try:
             with torch.inference_mode():
                 logits, embeddings = self._execute(images, count, bucket)
@@ -206,6 +210,11 @@ class TorchRunner:
         if cuda:
             torch.cuda.empty_cache()
 
+    def _run_parts(self, images: ImageArray) -> RunnerOutput:
+        parts = [self.run(images[at : at + self._most]) for at in range(0, len(images), self._most)]
+        logits, embeddings = ([getattr(part, name) for part in parts] for name in ("logits", "embeddings"))
+        return RunnerOutput(np.concatenate(logits), np.concatenate(embeddings))
+
     def _execute(self, images: ImageArray, count: int, bucket: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows beyond `count` keep what an earlier batch left there: no image's answer depends on another's."""
         np.copyto(self._staging.numpy()[:count], images)
@@ -217,14 +226,30 @@ class TorchRunner:
 
     def _prepare(self, bucket: int) -> None:
         """Make the bucket ready: compile its shape and, on CUDA, capture its graph."""
+        bucket = min(bucket, self._most)
         if bucket in self._ready:
             return
         try:
             self._ready[bucket] = self._prepared(bucket)
-        except self._serving.failures as error:
+            return
+        except self._serving.failures as failure:
+            error = failure
+        # Out here the failure's frames hold no memory any more.
+        if isinstance(error, torch.OutOfMemoryError) and bucket > self._buckets[0]:
+            self._run_in_parts(bucket)
+        else:
             self._ready.clear()
+            self._most = self._buckets[-1]
             self._serving.step_back(error)
             self._prepare(bucket)
+
+    def _run_in_parts(self, bucket: int) -> None:
+        """The device's memory is too small for batches of that size: they are answered by several of the next."""
+        self._most = max(size for size in self._buckets if size < bucket)
+        logger.warning("%s has no memory for batches of %d, so they run in parts", self._device, bucket)
+        if self._cuda:
+            torch.cuda.empty_cache()
+        self._prepare(self._most)
 
     def _prepared(self, bucket: int) -> Forward:
         images = self._input[:bucket]

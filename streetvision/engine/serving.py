@@ -22,6 +22,15 @@ UNLIKE = "its blocks are unlike those compiled so far, and compiling them now wo
 logger = logging.getLogger(__name__)
 
 
+def own_dtype(device: torch.device) -> torch.dtype:
+    """What a device computes in unless it is asked for something else: bfloat16 where CUDA has it, float32 otherwise.
+
+    Before Ampere bfloat16 is emulated, and slow; float16 would be quick there, but some activations exceed its range.
+    """
+    quick = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if quick else torch.float32
+
+
 class Serving:
     """One model's forward on a device; it steps down when one fails. The wishes are TorchRunner's."""
 
@@ -39,7 +48,7 @@ class Serving:
     ) -> None:
         """Decide, and put timm's network on the device where that one serves; raises ConfigError, OperatorError."""
         self._model, self._device, self._cuda = model, device, device.type == "cuda"
-        own = torch.bfloat16 if self._cuda else torch.float32
+        own = own_dtype(device)
         self._dtype = dtype or own
         self._wished, self._pictures = check_precision(precision), calibration
         self._insist_fast, self._insist, self._compile, self._regional = (
