@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+Done = tuple["asyncio.Future[Any]", object, Exception | None]
 
 
 class Workers:
@@ -33,6 +35,8 @@ class Workers:
         self._jobs: PriorityQueue[tuple[float, int, Job | None]] = PriorityQueue()
         self._order = count()
         self._pending: set[asyncio.Future[Any]] = set()
+        self._done: deque[Done] = deque()
+        self._told = False
         self._ended: list[asyncio.Future[None]] = [self._loop.create_future() for _ in range(threads)]
         for index, ended in enumerate(self._ended):
             threading.Thread(target=self._work, args=(ended,), name=f"{name}-{index}", daemon=True).start()
@@ -90,8 +94,18 @@ class Workers:
         return True
 
     def _hand_over(self, future: asyncio.Future[T], result: T | None, error: Exception | None) -> None:
+        """Wake the loop once for all that is done by the time it looks: each waking costs both threads time."""
+        self._done.append((future, result, error))
+        if self._told:
+            return
+        self._told = True
         with suppress(RuntimeError):  # the loop is closed and nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, future, result, error)
+            self._loop.call_soon_threadsafe(self._settle_all)
+
+    def _settle_all(self) -> None:
+        self._told = False  # before it looks: what is appended from now on wakes it again
+        while self._done:
+            _settle(*self._done.popleft())
 
 
 def _try(begin: Callable[[], None]) -> None:

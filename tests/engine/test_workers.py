@@ -1,0 +1,40 @@
+"""Threads that hand results back to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from streetvision.engine.workers import Workers
+
+
+async def test_results_that_are_ready_together_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, wakes = asyncio.get_running_loop(), []
+    wake = loop.call_soon_threadsafe
+
+    def counted(*arguments: Any) -> asyncio.Handle:
+        wakes.append(arguments)
+        return wake(*arguments)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    workers = Workers(2, "test")
+    futures = [workers.submit(lambda number=number: number * number) for number in range(100)]
+    time.sleep(0.2)
+    assert len(wakes) == 1
+    assert await asyncio.gather(*futures) == [number * number for number in range(100)]
+    assert await workers.submit(lambda: "again") == "again"
+    assert len(wakes) == 2
+    assert await workers.stop(RuntimeError("over"), 5.0)
+
+
+async def test_no_result_is_forgotten_while_others_are_taken() -> None:
+    workers = Workers(4, "test")
+
+    async def caller(number: int) -> int:
+        return sum([await workers.submit(lambda: number) for _ in range(200)])
+
+    assert await asyncio.gather(*(caller(number) for number in range(8))) == [200 * number for number in range(8)]
+    assert await workers.stop(RuntimeError("over"), 5.0)
