@@ -67,7 +67,7 @@ def seen_by(stream: torch.cuda.Stream, device: torch.device, launcher: torch.cud
     torch.cuda.synchronize()
     with torch.cuda.stream(stream):
         look(seen)
-    found: set[int] = multiprocessors_in(seen)
+    found: set[int] = multiprocessors_in(seen, stream)
     if launcher is None:
         return found
     seen.fill_(-1)
@@ -78,7 +78,7 @@ def seen_by(stream: torch.cuda.Stream, device: torch.device, launcher: torch.cud
     torch.cuda.synchronize()
     with torch.cuda.stream(launcher):
         graph.replay()
-    met: set[int] = multiprocessors_in(seen)
+    met: set[int] = multiprocessors_in(seen, launcher)
     return met
 
 

@@ -24,7 +24,7 @@ PAUSE_S = 0.0004
 """The longest pause before a batch: short, and random so that batches meet every part of a training step."""
 ALONE = "training alone"
 ALONE_S = 0.25
-FAILURES = (RuntimeError, OperatorError, RunnerFailure)
+FAILURES = (RuntimeError, ValueError, OperatorError, RunnerFailure)
 STARTED = time.perf_counter()
 
 

@@ -53,8 +53,13 @@ def look(seen: torch.Tensor) -> None:
     _look_kernel[(len(seen),)](seen, SPIN=SPIN, num_warps=1)
 
 
-def multiprocessors_in(seen: torch.Tensor) -> set[int]:
-    """The multiprocessors that `look` met; waits for it. Raises ValueError where a program has not written yet."""
+def multiprocessors_in(seen: torch.Tensor, stream: torch.cuda.Stream) -> set[int]:
+    """The multiprocessors that `look` met on `stream`; waits for it. Raises ValueError if a program has not written.
+
+    The stream itself is waited for: on an H100 with driver 580 `torch.cuda.synchronize` alone was not enough for a
+    graph on a share.
+    """
+    stream.synchronize()
     torch.cuda.synchronize(seen.device)
     found = set(seen[:, 0].tolist())
     if -1 in found:

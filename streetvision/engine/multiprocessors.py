@@ -139,6 +139,7 @@ def _stream(undo: ExitStack, device: torch.device, share: _Resource, priority: i
     made: torch.cuda.Stream = torch.cuda.ExternalStream(stream.value, device)  # type: ignore[no-untyped-call]  # torch's gap
     assign(made, share.multiprocessors)
     undo.callback(assign, made, None)
+    undo.callback(made.synchronize)  # waiting for the device alone is not enough for graphs on a share
     return made
 
 

@@ -53,6 +53,9 @@ class FakeStream:
     def __init__(self, pointer: int, device: torch.device) -> None:
         self.cuda_stream, self.device = pointer, device
 
+    def synchronize(self) -> None:
+        pass
+
 
 class FakeDriver:
     """libcuda of a chip with 132 multiprocessors; `refuses` names a call that fails."""

@@ -43,7 +43,7 @@ def looked(stream: torch.cuda.Stream) -> set[int]:
     torch.cuda.synchronize()
     with torch.cuda.stream(stream):
         look(seen)
-    return set(multiprocessors_in(seen))
+    return set(multiprocessors_in(seen, stream))
 
 
 def looked_in_graph(stream: torch.cuda.Stream) -> set[int]:
@@ -54,10 +54,10 @@ def looked_in_graph(stream: torch.cuda.Stream) -> set[int]:
     with torch.cuda.graph(graph, stream=stream):
         look(seen)
     with pytest.raises(ValueError, match="has not run"):
-        multiprocessors_in(seen)
+        multiprocessors_in(seen, stream)
     with torch.cuda.stream(stream):
         graph.replay()
-    return set(multiprocessors_in(seen))
+    return set(multiprocessors_in(seen, stream))
 
 
 def test_together_the_shares_are_the_whole_device(partition: Partition) -> None:
@@ -86,11 +86,12 @@ def test_other_streams_keep_the_whole_device(partition: Partition) -> None:
 def test_two_shares_of_one_split_work_at_once(partition: Partition) -> None:
     seen = [looking_glass(DEVICE) for _ in range(2)]
     torch.cuda.synchronize()
-    for glass, stream in zip(seen, (partition.serving, partition.background), strict=True):
+    streams = (partition.serving, partition.background)
+    for glass, stream in zip(seen, streams, strict=True):
         with torch.cuda.stream(stream):
             for _ in range(20):
                 look(glass)
-    serving, background = (multiprocessors_in(glass) for glass in seen)
+    serving, background = (multiprocessors_in(*looked_at) for looked_at in zip(seen, streams, strict=True))
     assert not serving & background
 
 
