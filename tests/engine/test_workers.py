@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ async def test_results_that_are_ready_together_wake_the_loop_once(monkeypatch: p
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
     workers = Workers(2, "test")
-    futures = [workers.submit(lambda number=number: number * number) for number in range(100)]
+    futures = [workers.submit(partial(pow, number, 2)) for number in range(100)]
     time.sleep(0.2)
     assert len(wakes) == 1
     assert await asyncio.gather(*futures) == [number * number for number in range(100)]
