@@ -13,7 +13,7 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import read_config
 from streetvision.models.dinov3 import require_fit
 from streetvision.models.ensemble import is_ensemble
-from streetvision.models.importers import HUB
+from streetvision.models.hub_files import HUB
 from streetvision.models.intake import describe
 from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version

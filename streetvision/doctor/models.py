@@ -10,7 +10,7 @@ from streetvision.errors import OperatorError
 from streetvision.model_choice import named_model, open_registry
 from streetvision.models.hub import published
 from streetvision.models.hub_client import Hub
-from streetvision.models.importers import HUB
+from streetvision.models.hub_files import HUB
 from streetvision.models.registry import Registry
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.monitor.wording import plural

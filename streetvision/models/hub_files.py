@@ -15,6 +15,8 @@ from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES
 from streetvision.models.ensemble import MAX_MEMBERS
 from streetvision.models.folder import CONFIG_FILE, CONFIG_LIMIT_BYTES, ENSEMBLE_FILE, PICKLED, WEIGHTS_FILE
 
+HUB = "hf:"
+"""Before owner/name@revision, where other sources may be named too."""
 README_FILE = "README.md"
 LICENSE_FILE = "LICENSE"
 CLASSIFIER = "transformers"
@@ -81,7 +83,7 @@ def parse_ref(text: str) -> RepoRef:
 
     OperatorError for anything else, names that lead out of a folder included.
     """
-    rest = text.strip().removeprefix("hf:")
+    rest = text.strip().removeprefix(HUB)
     for site in _HUB_SITES:
         if rest.lower().startswith(site):
             rest = rest[len(site) :].rstrip("/").replace("/tree/", "@", 1)

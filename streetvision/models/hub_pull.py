@@ -16,6 +16,7 @@ from pathlib import Path
 from streetvision.errors import OperatorError
 from streetvision.models.card import CARD_FILE, STALE_DAYS, STALE_REASON, age_days, parse_card, problems
 from streetvision.models.checks import CheckpointError
+from streetvision.models.classifiers import add_classifier
 from streetvision.models.disk import exclusive, sentences
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
@@ -25,6 +26,7 @@ from streetvision.models.hub_files import (
     CLASSIFIER,
     DEFAULT_LIMIT_BYTES,
     DEFAULT_REVISION,
+    HUB,
     Choice,
     RemoteFile,
     RepoRef,
@@ -35,7 +37,6 @@ from streetvision.models.hub_files import (
     narrow,
     size_text,
 )
-from streetvision.models.importers import add_classifier
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
@@ -217,7 +218,7 @@ def _tagged(fetched: Fetched, revision: str | None) -> str | None:
 def _add(
     fetched: Fetched, registry: Registry, version: str | None, positive: Sequence[str], progress: Progress
 ) -> ModelVersion:
-    source = f"hf:{fetched.ref}"
+    source = f"{HUB}{fetched.ref}"
     if fetched.kind == CLASSIFIER:
         return add_classifier(
             fetched.folder, registry, source=source, version=version, positive=positive, progress=progress

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streetvision.models.checks import CheckpointError, load_json
+from streetvision.models.checks import CheckpointError
+from streetvision.models.classifiers import add_classifier
 from streetvision.models.disk import exclusive
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
-from streetvision.models.intake import Progress, copy_extras, no_progress
+from streetvision.models.hub_files import HUB
+from streetvision.models.intake import Progress, no_progress
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
 
 if TYPE_CHECKING:
     from streetvision.models.hub_client import Hub
 
-HUB, TIMM = "hf:", "timm:"
+TIMM = "timm:"
 TRANSFORMERS_CONFIG = "config.json"
-FIRST_VERSION = "1.0.0"
-"""Of a converted model that says nothing of its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +57,6 @@ def add_model(source: str, registry: Registry, wishes: Wishes = Wishes()) -> Mod
     if wishes.positive:
         raise CheckpointError("--positive belongs to a transformers classifier; a checkpoint knows its answer.")
     return registry.add_folder(folder, source=named, version=version, progress=progress)
-
-
-def add_classifier(
-    folder: Path,
-    registry: Registry,
-    *,
-    source: str,
-    version: str | None = None,
-    positive: Sequence[str] = (),
-    progress: Progress = no_progress,
-) -> ModelVersion:
-    """Convert a transformers ViT classifier and add it; its version: the given one, its card's, or 1.0.0."""
-    from streetvision.models.transformers_vit import convert
-
-    named = version or _card_version(folder) or FIRST_VERSION
-    name = _name(source)
-    made_from = source if source.startswith(HUB) else name  # a card is published: no path of this machine
-
-    def fill(target: Path) -> None:
-        progress("converting", 0, 0)
-        convert(folder, target, name=name, version=named, positive=positive, made_from=made_from)
-        copy_extras(folder, target)
-
-    return registry.add(fill, source, version=named, progress=progress)
 
 
 def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
@@ -126,25 +102,3 @@ def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
 def _is_transformers(folder: Path) -> bool:
     ours = any((folder / name).exists() for name in (CONFIG_FILE, ENSEMBLE_FILE))
     return not ours and (folder / TRANSFORMERS_CONFIG).is_file()
-
-
-def _name(source: str) -> str:
-    """What to call a converted model: owner/name of a repository, else its folder's name."""
-    if source.startswith(HUB):
-        return source.removeprefix(HUB).partition("@")[0]
-    return Path(source).name[:200] or "converted"
-
-
-def _card_version(folder: Path) -> str | None:
-    """The version in a model card beside the weights, if there is a usable one."""
-    from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES
-
-    path = folder / CARD_FILE
-    if not path.is_file() or path.stat().st_size > CARD_LIMIT_BYTES:
-        return None
-    try:
-        card = load_json(CARD_FILE, path.read_text(encoding="utf-8", errors="replace"))
-    except CheckpointError:
-        return None
-    version = card.get("version") if isinstance(card, dict) else None
-    return version if isinstance(version, str) and is_version(version) else None
