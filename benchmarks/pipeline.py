@@ -1,5 +1,8 @@
 """From JPEG bytes to probability on one machine: many images in flight through the engine, their rate and their cost.
 
+What holds it back shows in whose processor time it is, in how often threads change places, and in how late a thread
+that only sleeps gets Python's lock back.
+
 On CUDA the runner is a ViT with random weights (goal: 3,000 images/s with ViT-B, 64 in flight). Without CUDA a
 stand-in sleeps for as long as an H100 takes for ViT-B, so that what is measured is the processor's part alone.
 """
@@ -9,16 +12,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
-import os
 import resource
+import sys
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from harness import RESULTS, Row, loop_cpu, machine, percentile, report
+from harness import RESULTS, Row, machine, percentile, report
 from PIL import Image
 from runner import WIDTHS, description
 
@@ -30,6 +36,8 @@ from streetvision.models.dinov3 import LoadedModel, build
 
 PATIENCE = 60.0
 PICTURES = 64
+PROBE_S = 0.002
+KINDS = ("loop", "decode", "runner", "process")
 H100_SECONDS = (0.00035, 0.000075)
 """Of a batch and of each image in it: ViT-B in bfloat16."""
 
@@ -84,35 +92,69 @@ async def flood(engine: Engine, jpegs: Sequence[bytes], callers: int, seconds: f
     return taken
 
 
-def processor() -> tuple[float, float]:
-    """Seconds of processor time so far: of this process and of its event loop."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime, loop_cpu(os.getpid())
+class Threads:
+    """What the process's threads used up, by kind: their processor time and how often they gave way (Linux)."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.switches = 0
+        for thread in threading.enumerate():
+            task = Path(f"/proc/self/task/{thread.native_id}")
+            kind = "loop" if thread is threading.main_thread() else thread.name.partition("-")[0]
+            self.seconds[kind] += int((task / "schedstat").read_text().split()[0]) / 1e9
+            status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+            self.switches += int(status["voluntary_ctxt_switches"]) + int(status["nonvoluntary_ctxt_switches"])
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self.seconds["process"] = usage.ru_utime + usage.ru_stime
 
 
-async def measure_threads(runner: Runner, threads: int, arguments: argparse.Namespace) -> Row:
+class LockProbe(threading.Thread):
+    """Sleeps and notes how late it wakes: what a thread waits for Python's lock, and for a processor."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True, name="probe")
+        self.late: list[float] = []
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Until `over`."""
+        while not self.over.is_set():
+            began = time.perf_counter()
+            time.sleep(PROBE_S)
+            self.late.append(time.perf_counter() - began - PROBE_S)
+
+
+async def measure_threads(runner: Runner, threads: int, interval: float, arguments: argparse.Namespace) -> Row:
+    sys.setswitchinterval(interval)
     engine, jpegs = Engine(runner, decode_threads=threads), pictures()
     await engine.start()
     await flood(engine, jpegs, arguments.callers, arguments.seconds / 4)
-    rates, taken, before, began = [], [], processor(), time.perf_counter()
+    probe = LockProbe()
+    probe.start()
+    rates, taken, before, began = [], [], Threads(), time.perf_counter()
     batches = engine.stats().batches.copy()
     for _ in range(arguments.rounds):
         started = time.perf_counter()
         latest = await flood(engine, jpegs, arguments.callers, arguments.seconds)
         rates.append(len(latest) / (time.perf_counter() - started))
         taken += latest
-    elapsed, after = time.perf_counter() - began, processor()
+    elapsed, after = time.perf_counter() - began, Threads()
+    probe.over.set()
+    probe.join()
     ran = {size: count - batches.get(size, 0) for size, count in engine.stats().batches.items()}
     await engine.close()
-    process, loop = (now - then for now, then in zip(after, before, strict=True))
+    used = {kind: (after.seconds[kind] - before.seconds[kind]) / len(taken) * 1e6 for kind in KINDS}
     return {
         "decode threads": threads,
+        "switch interval ms": interval * 1e3,
         "images/s (goal 3,000)": median(rates),
         "p50 ms": percentile(taken, 0.5) * 1e3,
         "p99 ms": percentile(taken, 0.99) * 1e3,
-        "loop us/image": loop / len(taken) * 1e6,
-        "processor us/image": process / len(taken) * 1e6,
-        "loop busy": loop / elapsed,
+        **{f"{kind} us/image": used[kind] for kind in KINDS},
+        "loop busy": used["loop"] * len(taken) / 1e6 / elapsed,
+        "switches/image": (after.switches - before.switches) / len(taken),
+        "lock p50 ms": percentile(probe.late, 0.5) * 1e3,
+        "lock p99 ms": percentile(probe.late, 0.99) * 1e3,
         "images/batch": sum(size * count for size, count in ran.items()) / max(1, sum(ran.values())),
     }
 
@@ -128,8 +170,8 @@ def bare_decode() -> float:
 async def measure(arguments: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     print(f"decoding alone: {bare_decode():.0f} us of processor time an image", flush=True)
-    for threads in arguments.threads:
-        rows.append(await measure_threads(open_runner(arguments.size), threads, arguments))
+    for threads, interval in product(arguments.threads, arguments.intervals):
+        rows.append(await measure_threads(open_runner(arguments.size), threads, interval * 1e-3, arguments))
         print(rows[-1], flush=True)
     return rows
 
@@ -139,6 +181,7 @@ def main() -> None:
     parser.add_argument("--size", choices=WIDTHS, default="base")
     parser.add_argument("--callers", type=int, default=64, help="images in flight")
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 4, 8], help="decode threads")
+    parser.add_argument("--intervals", type=float, nargs="+", default=[5.0], help="Python's switch interval, ms")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for pipeline.json")
