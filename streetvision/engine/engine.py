@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from math import isfinite
 
@@ -26,6 +25,7 @@ from streetvision.engine.intake import Intake
 from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane, explained
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listener, Listeners
+from streetvision.engine.pending import Pending
 from streetvision.engine.preparing import Preparation, Progress
 from streetvision.engine.routing import Route
 from streetvision.engine.types import EngineClosed, EngineError, Prediction, Runner
@@ -72,6 +72,8 @@ class Engine:
         self._queue_size = queue_size
         self._view_seconds = view_seconds
         self._clock = clock
+        self._deference = Deference()
+        self._pending = Pending(self._deference)
         self._route: Route | None = None
         self._lanes: list[Lane] = []
         self._metrics = EngineMetrics(
@@ -82,16 +84,12 @@ class Engine:
         )
         self._intake = Intake(decode_threads, limits or DecodeLimits(), clock)
         self._listeners = Listeners()
-        self._aftermath = Aftermath(self._intake, self._quiet, self._listeners, self._metrics, clock)
+        self._aftermath = Aftermath(self._intake, self._pending.none, self._listeners, self._metrics, clock)
         self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
         self._untold = EngineMetrics(CollectorRegistry(), waiting=int, running=int, lanes=int)
         self._exercise = Answering(self._intake, self._aftermath, Listeners(), self._untold, clock)
         self._one_at_a_time = asyncio.Lock()
         self._preparation: Preparation | None = None
-        self._deference = Deference()
-        self._pending = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._closed: str | None = NOT_STARTED
 
     async def start(self) -> None:
@@ -111,7 +109,7 @@ class Engine:
         Raises BadImage, Overloaded, DeadlineMissed, EngineClosed or RunnerFailure, and ValueError when deadline or
         priority is not finite. A cancelled call leaves the queue.
         """
-        with self._accounted(self._metrics):
+        with self._pending.counted(self._metrics):
             if not isfinite(deadline):
                 raise ValueError("the deadline must be finite")
             route = self.route
@@ -122,7 +120,7 @@ class Engine:
 
         Nobody judges a model by it, and of the counters it moves only those of forward passes. Raises EngineError.
         """
-        with self._accounted(self._untold):
+        with self._pending.counted(self._untold):
             now, route = self._clock(), Route(self.route.active)
             return await self._exercise.answer(Request(jpeg, now + seconds, LOWEST, now), route)
 
@@ -135,7 +133,7 @@ class Engine:
         """
         async with self._one_at_a_time:
             self._require_open()
-            self._preparation = Preparation(make, self._add_lane, self._quiet, progress, self._deference)
+            self._preparation = Preparation(make, self._add_lane, self._pending.none, progress, self._deference)
             try:
                 return await self._preparation.run()
             finally:
@@ -222,7 +220,7 @@ class Engine:
         """Admit nobody more and wait until all are answered; False if some are not after `timeout` seconds."""
         self._closed = SHUTTING_DOWN
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            await asyncio.wait_for(self._pending.none(), timeout)
         except TimeoutError:
             return False
         return True
@@ -287,11 +285,6 @@ class Engine:
         if lane is self.route.active:
             raise ValueError("the active lane answers already: it can be neither canary nor shadow")
 
-    async def _quiet(self) -> None:
-        """Wait until no request is in the engine; returns at once when none is."""
-        while self._pending:
-            await self._idle.wait()
-
     def _require_open(self) -> None:
         if self._closed is not None:
             raise EngineClosed(self._closed)
@@ -299,23 +292,3 @@ class Engine:
     def _require_alive(self, lane: Lane) -> None:
         if lane.retired or lane not in self._lanes:
             raise EngineClosed(RETIRED)
-
-    @contextmanager
-    def _accounted(self, metrics: EngineMetrics) -> Iterator[None]:
-        if not self._pending:
-            self._idle.clear()
-            self._deference.busy()
-        self._pending += 1
-        try:
-            yield
-        except EngineError as refusal:
-            metrics.refuse(refusal.reason)
-            raise
-        except asyncio.CancelledError:
-            metrics.cancelled += 1
-            raise
-        finally:
-            self._pending -= 1
-            if not self._pending:
-                self._idle.set()
-                self._deference.idle()
