@@ -24,6 +24,8 @@ CPU = (
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
+RIVALS = (["cpu.py"],)
+"""These want the extra `bench`."""
 GPU = (["head.py"], ["views.py"], ["partition.py"])
 
 
@@ -31,7 +33,8 @@ def main() -> int:
     """Run them all; the exit code is the number of those that failed."""
     failed = 0
     mining = MINING if importlib.util.find_spec("fiftyone") else ()
-    for command in (*CPU, *mining, *(GPU if torch.cuda.is_available() else ())):
+    rivals = RIVALS if importlib.util.find_spec("openvino") else ()
+    for command in (*CPU, *mining, *rivals, *(GPU if torch.cuda.is_available() else ())):
         print(f"\n== {command[0]}", flush=True)
         failed += subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode != 0
     return failed

@@ -35,6 +35,8 @@ BASELINE = ("timm, compiled", "float32")
 LAYER_SCALE = 0.1
 GATED = {"bundled": 1024}
 GATED_OTHERWISE = 64
+PAUSE = 0.03
+RUNS = 3
 WATCHED = 64
 """Pictures that our int8 is calibrated on; the miner takes all that the gate judges on."""
 
@@ -106,13 +108,15 @@ def _by_forward(forward: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tens
 
 
 def timed(all_of_them: Sequence[Candidate], images: Images, rounds: int) -> list[float]:
-    """Median seconds of each; every round runs each once, after one run that counts for nothing."""
+    """Median seconds of each. A turn is a pause, for the last one's threads to stop spinning, and a run to warm up."""
     seconds: list[list[float]] = [[] for _ in all_of_them]
-    for turn in range(rounds + 1):
+    for _ in range(rounds):
         for place, candidate in enumerate(all_of_them):
-            started = time.perf_counter()
+            time.sleep(PAUSE)
             candidate.answer(images)
-            if turn:
+            for _ in range(RUNS):
+                started = time.perf_counter()
+                candidate.answer(images)
                 seconds[place].append(time.perf_counter() - started)
     return [median(each) for each in seconds]
 
@@ -159,7 +163,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=["bundled", *WIDTHS], default=["bundled", "small", "base"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="divisors of 32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     if absent := missing():
         sys.exit(f"Not installed: {', '.join(absent)}. Install the extra: pip install -c constraints.txt -e '.[bench]'")

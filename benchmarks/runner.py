@@ -18,7 +18,8 @@ from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
 
 WIDTHS = {"small": 384, "base": 768, "large": 1024}
-MODES = ("eager", "regional", "whole")
+MODES = ("fast", "eager", "regional", "whole")
+"""The fast forward, and timm's in three ways."""
 
 
 def description(size: str) -> ModelConfig:
@@ -37,6 +38,7 @@ def measure(size: str, mode: str, buckets: Sequence[int], device: str) -> list[R
         LoadedModel(build(config), config),
         device=device,
         buckets=buckets,
+        fast=None if mode == "fast" else False,
         compile=mode != "eager",
         regional=mode == "regional",
         progress=steps.append,
@@ -62,7 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for runner.json")
     parser.add_argument("--models", nargs="+", choices=["tiny", *WIDTHS], default=list(WIDTHS) if cuda else ["tiny"])
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=["regional"] if cuda else ["eager", "regional"])
+    parser.add_argument(
+        "--modes", nargs="+", choices=MODES, default=["fast"] if cuda else ["fast", "eager", "regional"]
+    )
     parser.add_argument("--buckets", type=int, nargs="+", default=[1, 8, 32, 128] if cuda else [1, 2, 4, 8])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()

@@ -179,7 +179,7 @@ class Settings(AlertSettings):
         "MODEL_PRECISION",
         "What the model computes in. `default`: bfloat16 on a GPU, float32 on a CPU. `auto`: the quickest that a test "
         "of the model allows. `fp8` (GPU), `int8` (CPU) and `bf16` name one; on a CPU they too serve only if the test "
-        "allows. docs/kernels.md has more.",
+        "allows. docs/machines.md has more.",
         choice("default", "auto", "bf16", "fp8", "int8"),
     )
     views_max_seconds: float = _setting(

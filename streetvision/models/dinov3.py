@@ -33,6 +33,7 @@ class StreetVisionNet(nn.Module):
         self.backbone = backbone
         self.input_size = config.input_size
         self.head = build_head(config.head, backbone.num_features, backbone.num_prefix_tokens)
+        self.fused = True
         self.scale = 1.0 / config.temperature
         self.shift = config.logit_shift
         self.register_buffer("mean", torch.tensor(config.mean).mul(255.0), persistent=False)
@@ -60,7 +61,7 @@ class StreetVisionNet(nn.Module):
     def forward_uint8(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 [N, H, W, 3] -> calibrated logits [N] (0 decides) and raw pooled embeddings [N, E], float32."""
         tokens = self.tokens(self.preprocess(images))
-        logits, embeddings = self.head(tokens, scale=self.scale, shift=self.shift, fused=True)
+        logits, embeddings = self.head(tokens, scale=self.scale, shift=self.shift, fused=self.fused)
         return logits, embeddings
 
     def for_inference(self, device: torch.device | str, dtype: torch.dtype) -> StreetVisionNet:
@@ -79,7 +80,13 @@ class StreetVisionNet(nn.Module):
             rope.pos_embed_cached = table
         else:
             self.backbone.to(dtype=dtype)
+        self.fused = has_triton(torch.device(device))
         return self.to(device=device).eval().requires_grad_(False)
+
+
+def has_triton(device: torch.device) -> bool:
+    """Whether the head's kernel may run there: Triton supports GPUs from Ampere on. On a CPU it is never asked for."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @dataclass(frozen=True)

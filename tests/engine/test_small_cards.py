@@ -15,7 +15,7 @@ from streetvision.engine.runner import TorchRunner
 from streetvision.engine.serving import own_dtype
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models import fast
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.dinov3 import LoadedModel, build, has_triton, tiny_config
 
 CONFIG = replace(tiny_config(depth=2, width=64), input_size=48)
 IMAGES: ImageArray = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
@@ -101,6 +101,7 @@ def test_every_card_gets_what_it_can_compute(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert own_dtype(CUDA) == dtype
+    assert has_triton(CUDA) == fast_serves
     assert fast.has_float8(CUDA) == float8
     why = fast.missing_for_fast(build(CONFIG), CUDA)
     assert (why is None) == fast_serves
@@ -109,3 +110,4 @@ def test_every_card_gets_what_it_can_compute(
 
 def test_a_cpu_computes_in_float32() -> None:
     assert own_dtype(torch.device("cpu")) == torch.float32
+    assert build(CONFIG).for_inference("cpu", torch.float32).fused
