@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine import choosing
+from streetvision.engine import choosing, forwards
 from streetvision.engine.choosing import choose_fast, choose_small, why_not_fast
 from streetvision.engine.deference import Deference
 from streetvision.engine.forwards import Chosen
@@ -156,3 +156,27 @@ def test_beside_serving_a_model_is_judged_and_warmed_too() -> None:
     assert second.precision.name == "int8"
     np.testing.assert_allclose(second.run(PICTURES[:1]).logits, expected, atol=0.1)
     torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked", "reason"),
+    [
+        ("default", "bf16", "it is a GPU's own"),
+        ("int8", "bf16", "int8 is for CPUs"),
+        ("bf16", "bf16", "as chosen"),
+        ("auto", "auto", "as chosen"),
+        ("fp8", "fp8", "as chosen"),
+    ],
+)
+def test_on_a_gpu_its_own_forward_is_asked(
+    precision: str, asked: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[str] = []
+
+    def choose(net: StreetVisionNet, device: torch.device, wish: str, pictures: object = None) -> Chosen:
+        wishes.append(wish)
+        return Chosen(net.forward_uint8, Precision("bf16", "as chosen"))
+
+    monkeypatch.setattr(forwards, "choose_fast", choose)
+    assert choose_fast(network(), torch.device("cuda"), precision).precision == Precision("bf16", reason)
+    assert wishes == [asked]
