@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
-from streetvision.alert_settings import AlertSettings
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.secret import Secret
@@ -26,8 +25,7 @@ FROM_FILE = "_FILE"
 
 def setting_fields() -> tuple[Field[Any], ...]:
     """The declared settings in order; each field's metadata holds flag, env names, help and parser."""
-    inherited = {item.name for item in fields(AlertSettings)}
-    return (*(item for item in fields(Settings) if item.name not in inherited), *fields(AlertSettings))
+    return fields(Settings)
 
 
 def is_secret(item: Field[Any]) -> bool:
