@@ -1,7 +1,7 @@
 """Swapping the model of the real miner process under load: half of what it can do, by signed requests over HTTP.
 
-The bundled model, compiled, on the CPU. Swaps go over the control socket, in turns to a version of the same
-architecture (its weights perturbed) and to one of another (other widths, never compiled before). A request counts for
+The bundled model on the CPU, as it serves. Swaps go over the control socket, in turns to a version of the same
+architecture (its weights perturbed) and to one of another (other widths). A request counts for
 the swap when it was due between the command and its end. Goals: no failure, p99 at most twice that of the seconds
 before. Three to five minutes.
 """
@@ -69,7 +69,7 @@ def same(version: str, seed: int) -> tuple[ModelConfig, dict[str, torch.Tensor]]
 
 
 def other(version: str, seed: int) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
-    """An architecture that was not compiled before: other hidden widths, random weights, decided answers."""
+    """Another architecture: other hidden widths, random weights, decided answers."""
     config, _ = load_checkpoint(bundled_checkpoint())
     kwargs = {**config.architecture_kwargs, "mlp_ratio": 3.0 + seed / 4}
     config = replace(config, version=version, architecture_kwargs=kwargs)
