@@ -378,7 +378,7 @@ async def test_nothing_keeps_the_image_after_the_reply() -> None:
         data = photo(99)
         before = sys.getrefcount(data)
         answer = await engine.predict(data, deadline=time.monotonic() + 5, priority=0)
-        base = answer.embedding.base
+        base: object = answer.embedding.base
         assert isinstance(base, bytes) and len(base) == answer.embedding.nbytes
         with pytest.raises(BadImage):
             await engine.predict(data[:40], deadline=time.monotonic() + 5, priority=0)
