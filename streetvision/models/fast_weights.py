@@ -100,10 +100,10 @@ def pack(net: StreetVisionNet, device: torch.device, peaks: Peaks | None = None)
         raise ValueError(f"the fast forward cannot run this network: {problem}")
     backbone: Any = net.backbone
     columns = columns_for(backbone.num_prefix_tokens)
-    prefix = torch.cat([t[0] for t in (backbone.cls_token, backbone.reg_token) if t is not None])
+    prefix = prefix_tokens(backbone)
     weight, bias = (p.detach().cpu() for p in (backbone.patch_embed.proj.weight, backbone.patch_embed.proj.bias))
     mean, std = net.mean.cpu(), net.std.cpu()
-    patches = patch_matrix(weight, bias, prefix.detach().cpu(), mean, std, columns=columns, dtype=torch.bfloat16)
+    patches = patch_matrix(weight, bias, prefix.cpu(), mean, std, columns=columns, dtype=torch.bfloat16)
     sin, cos = (part.to(device) for part in _rope(backbone))
     return FastWeights(
         patches=patches.to(device),
@@ -115,6 +115,30 @@ def pack(net: StreetVisionNet, device: torch.device, peaks: Peaks | None = None)
         prefix=backbone.num_prefix_tokens,
         float8=peaks is not None,
     )
+
+
+def prefix_tokens(backbone: Any) -> torch.Tensor:  # noqa: ANN401  # timm's modules carry no types
+    """CLS and registers [P, D]."""
+    return torch.cat([t.detach()[0] for t in (backbone.cls_token, backbone.reg_token) if t is not None])
+
+
+def qkv_bias(attention: Any) -> torch.Tensor | None:  # noqa: ANN401  # timm's modules carry no types
+    """Of queries, keys and values [3 D], where there is one."""
+    if attention.q_bias is None:
+        return None
+    return torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
+
+
+def folded(
+    weight: torch.Tensor, bias: torch.Tensor | None, gamma: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight [N, K] and bias [N] in float64, with the layer scale `gamma` [N] in them."""
+    matrix = weight.detach().double()
+    offset = None if bias is None else bias.detach().double()
+    if gamma is None:
+        return matrix, offset
+    factor = gamma.detach().double()
+    return matrix * factor[:, None], None if offset is None else offset * factor
 
 
 def _unsupported_block(block: nn.Module) -> str | None:
@@ -136,9 +160,6 @@ def _unsupported_block(block: nn.Module) -> str | None:
 
 def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) -> Block:  # noqa: ANN401  # timm's modules carry no types
     attention, mlp = block.attn, block.mlp
-    bias = None
-    if attention.q_bias is not None:
-        bias = torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
 
     def peak(name: str) -> float | None:
         return None if peaks is None else peaks[f"{index}.{name}"]
@@ -146,7 +167,7 @@ def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) ->
     follows = None if peaks is None else peaks[f"{index}.fc2"]
     return Block(
         norm1=_norm(block.norm1, device),
-        qkv=_product(attention.qkv.weight, bias, None, device, peak("qkv")),
+        qkv=_product(attention.qkv.weight, qkv_bias(attention), None, device, peak("qkv")),
         proj=_product(attention.proj.weight, attention.proj.bias, block.gamma_1, device, peak("proj")),
         norm2=_norm(block.norm2, device),
         fc1=_product(mlp.fc1.weight, mlp.fc1.bias, None, device, peak("fc1"), follows),
@@ -163,12 +184,9 @@ def _product(  # noqa: PLR0917  # a layer's parts, in order
     follows: float | None = None,
 ) -> Product:
     """Layer scale `gamma` is folded in. `peak` asks for float8; `follows` is the peak of a float8 answer."""
-    matrix = weight.detach().to(device=device, dtype=torch.float64)
-    offset = None if bias is None else bias.detach().to(device=device, dtype=torch.float64)
-    if gamma is not None:
-        factor = gamma.detach().to(device=device, dtype=torch.float64)
-        matrix = matrix * factor[:, None]
-        offset = None if offset is None else offset * factor
+    matrix, offset = folded(
+        weight.to(device), None if bias is None else bias.to(device), None if gamma is None else gamma.to(device)
+    )
     short = None if offset is None else offset.bfloat16()
     if peak is None:
         return Product(matrix.bfloat16().contiguous(), short)

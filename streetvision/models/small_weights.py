@@ -10,7 +10,7 @@ import torch
 from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.fast_weights import HEAD_DIM, Norm, unsupported
+from streetvision.models.fast_weights import HEAD_DIM, Norm, folded, prefix_tokens, qkv_bias, unsupported
 
 CENTRE = 128
 """Taken from every pixel, so that bfloat16 holds it exactly."""
@@ -121,10 +121,9 @@ def pack_small(net: StreetVisionNet, dtype: torch.dtype, ranges: Ranges | None =
     if problem is not None:
         raise ValueError(f"the small forward cannot run this network: {problem}")
     backbone: Any = net.backbone
-    prefix = torch.cat([t[0] for t in (backbone.cls_token, backbone.reg_token) if t is not None])
     return SmallWeights(
         patches=_patches(net, dtype),
-        prefix=prefix.detach().to(dtype),
+        prefix=prefix_tokens(backbone).to(dtype),
         turns=_turns(backbone),
         blocks=tuple(
             _dense_block(block, dtype) if ranges is None else _int8_block(block, str(index), ranges)
@@ -158,15 +157,13 @@ Parts = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 def _parts(block: Any) -> Parts:  # noqa: ANN401  # timm's modules carry no types
     """Weights and biases in float64, layer scale folded in, the channels that turn together side by side."""
     attention, mlp = block.attn, block.mlp
-    bias = None
-    if attention.q_bias is not None:
-        bias = torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
+    bias = qkv_bias(attention)
     order = _paired(attention.qkv.weight.shape[1])
     return {
-        "qkv": _scaled(attention.qkv.weight[order], None if bias is None else bias[order], None),
-        "proj": _scaled(attention.proj.weight, attention.proj.bias, block.gamma_1),
-        "fc1": _scaled(mlp.fc1.weight, mlp.fc1.bias, None),
-        "fc2": _scaled(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2),
+        "qkv": folded(attention.qkv.weight[order], None if bias is None else bias[order], None),
+        "proj": folded(attention.proj.weight, attention.proj.bias, block.gamma_1),
+        "fc1": folded(mlp.fc1.weight, mlp.fc1.bias, None),
+        "fc2": folded(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2),
     }
 
 
@@ -175,17 +172,6 @@ def _paired(width: int) -> torch.Tensor:
     half = HEAD_DIM // 2
     pairs = torch.arange(width).view(-1, 2, half).transpose(1, 2).reshape(-1)
     return torch.cat((pairs, pairs + width, torch.arange(2 * width, 3 * width)))
-
-
-def _scaled(
-    weight: torch.Tensor, bias: torch.Tensor | None, gamma: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    matrix = weight.detach().double()
-    offset = None if bias is None else bias.detach().double()
-    if gamma is None:
-        return matrix, offset
-    factor = gamma.detach().double()
-    return matrix * factor[:, None], None if offset is None else offset * factor
 
 
 def _dense_block(block: Any, dtype: torch.dtype) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
