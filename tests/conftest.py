@@ -53,6 +53,21 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with random weights, for all to read."""
+    import torch
+
+    from streetvision.models.checkpoint import save_checkpoint
+    from streetvision.models.dinov3 import build, tiny_config
+
+    torch.manual_seed(0)
+    config = tiny_config(depth=1)
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_checkpoint(folder, config, build(config).state_dict())
+    return folder
+
+
 @dataclass
 class Logbook:
     """A prediction log in a state folder, written by the miner's own code; a second passes between its records."""

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
@@ -26,19 +25,8 @@ from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.miner import Miner
 from streetvision.model_choice import choose_checkpoint
-from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.prediction_log.reader import LogReader
 from streetvision.training.challenges import challenge
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    config = tiny_config(depth=1)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_checkpoint(folder, config, build(config).state_dict())
-    return folder
 
 
 def settings_for(folder: Path, checkpoint: Path | None) -> Settings:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
@@ -23,20 +22,9 @@ from streetvision.cli.status import ask
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
-from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.page.page import SERVED_POLICY
 from streetvision.status.files import status_from_files
 from streetvision.status.snapshot import Span
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    config = tiny_config(depth=1)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_checkpoint(folder, config, build(config).state_dict())
-    return folder
 
 
 def free_port() -> int:

@@ -16,7 +16,6 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]  # its __all__ is computed
 
-from streetvision.cli.main import main
 from streetvision.models.registry import Registry
 
 COMMAND = (sys.executable, "-c", "from streetvision.cli.main import main; main()", "models")
@@ -30,9 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 
 @pytest.fixture
-def run(
-    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Run]:
+def run(server: Any, monkeypatch: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> Iterator[Run]:
     """Run the command in an empty folder; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
@@ -43,17 +40,10 @@ def run(
     level = logging.getLogger("huggingface_hub").level
 
     def call(*arguments: str, **environ: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streetvision", "models", *arguments])
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environ.items():
                 patch.setenv(name, value)
-            try:
-                main()
-                code = 0
-            except SystemExit as exit_:
-                code = int(exit_.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+            return command("models", *arguments)
 
     yield call
     logging.getLogger("huggingface_hub").setLevel(level)

@@ -25,7 +25,6 @@ from streetvision.axon.client import legacy_headers, request_body
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.training.challenges import challenge
 
@@ -105,15 +104,6 @@ class MinerProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    config = tiny_config(depth=1)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_checkpoint(folder, config, build(config).state_dict())
-    return folder
 
 
 @pytest.fixture
