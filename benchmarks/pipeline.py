@@ -1,7 +1,7 @@
 """From JPEG bytes to probability on one machine: many images in flight through the engine, their rate and their cost.
 
 What holds it back shows in whose processor time it is, in how often threads change places, and in how late a thread
-that only sleeps gets Python's lock back.
+that only sleeps gets Python's lock back. The event loop is uvloop, as in the miner.
 
 On CUDA the runner is a ViT with random weights (goal: 3,000 images/s with ViT-B, 64 in flight). Without CUDA a
 stand-in sleeps for as long as an H100 takes for ViT-B, so that what is measured is the processor's part alone.
@@ -24,6 +24,7 @@ from statistics import median
 
 import numpy as np
 import torch
+import uvloop
 from harness import RESULTS, Row, machine, percentile, report
 from PIL import Image
 from runner import WIDTHS, description
@@ -180,14 +181,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=WIDTHS, default="base")
     parser.add_argument("--callers", type=int, default=64, help="images in flight")
-    parser.add_argument("--threads", type=int, nargs="+", default=[2, 4, 8], help="decode threads")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 8], help="decode threads")
     parser.add_argument("--intervals", type=float, nargs="+", default=[5.0], help="Python's switch interval, ms")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for pipeline.json")
     arguments = parser.parse_args()
     where = machine()
-    rows = asyncio.run(measure(arguments))
+    rows = uvloop.run(measure(arguments))
     name = f"From JPEG bytes to probability, {arguments.callers} images of 224x224 in flight"
     report("pipeline", name, rows, where, arguments.results)
 

@@ -4,6 +4,7 @@ Choices, each made once for training and serving alike:
 - Resizing is Pillow's bicubic, which antialiases when it shrinks, unless a converted model says another filter.
 - A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps at least `DRAFT_MARGIN` times the model's side; the
   rest of the way is bicubic. On photos of 4032x3024 this stays within `DRAFT_TOLERANCE` of a full decode.
+- A JPEG of exactly the model's size goes straight into an array (jpeg.py), with the same pixels.
 - Each look at a picture (test-time views) is decoded at the scale that it needs by itself, so that its pixels do not
   depend on what else is asked for. Looks of one scale share a decode, and one decoded picture is held at a time.
 - Transparency is laid over white, as a page would show it. A colour key (tRNS) in a 16-bit PNG is ignored.
@@ -28,6 +29,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
+from streetvision.engine.jpeg import decode_plain
 from streetvision.engine.types import BadImage, ImageArray
 from streetvision.engine.views import Box, Eye, Frame, Look, ViewPass, plain_look, resize_rule
 from streetvision.models.views import Flip
@@ -146,6 +148,10 @@ def _check(header: Header, limits: DecodeLimits) -> None:
 
 def _frames(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
     """Decode once for each scale that is needed."""
+    if len(frames) == 1 and _is_stored_as(frames[0], header):
+        pixels = decode_plain(header)
+        if pixels is not None:
+            return {frames[0]: pixels}
     if header.format != "JPEG" or len(frames) == 1:
         return _decoded(header, frames)
     frames = sorted(frames, key=lambda frame: _draft_scale(header, frame))
@@ -153,6 +159,13 @@ def _frames(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
     for _, alike in groupby(frames, key=lambda frame: _draft_scale(header, frame)):
         made |= _decoded(header, list(alike))
     return made
+
+
+def _is_stored_as(frame: Frame, header: Header) -> bool:
+    """Whether a JPEG holds exactly what the frame shows: whole, upright, of its size."""
+    if header.format != "JPEG" or header.orientation != 1 or frame.box != (0.0, 0.0, 1.0, 1.0):
+        return False
+    return header.width == header.height == frame.inner == frame.size
 
 
 def _decoded(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:

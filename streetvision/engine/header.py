@@ -45,6 +45,8 @@ class Header:
     """Passes over the picture: more than one only for a progressive JPEG."""
     stream: bytes
     """The file without metadata."""
+    components: int = 0
+    """Of a JPEG: 1 for grey, 3 for colours, 4 for inks."""
 
 
 def read_header(data: bytes) -> Header:
@@ -104,7 +106,7 @@ def _read_jpeg(data: bytes) -> Header:
         kept.append(data[start:end])
     if size is None or not scans:
         raise BadImage(CORRUPT)
-    return Header("JPEG", *size, read_orientation(exif), scans, b"".join(kept))
+    return Header("JPEG", *size, read_orientation(exif), scans, b"".join(kept), components)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
