@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
+from streetvision_kernels.capturing import uncollected
 
 COLD_BYTES = 96 << 20
 """In service weights come from memory, not from the L2 cache: timing cycles through copies of this size in all."""
@@ -56,12 +57,14 @@ def _seconds(trial: Trial[Algorithm], a: torch.Tensor, copies: Sequence[torch.Te
         stream = torch.cuda.Stream(a.device)  # type: ignore[no-untyped-call]  # torch's gap
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize(a.device)
-    with torch.cuda.stream(stream):
+    with torch.cuda.stream(stream), uncollected():
         # Other threads may be serving: their allocations must not end this capture.
         graph.capture_begin(capture_error_mode="thread_local")
-        for copy in copies:
-            trial.run(a, copy, out)
-        graph.capture_end()
+        try:
+            for copy in copies:
+                trial.run(a, copy, out)
+        finally:
+            graph.capture_end()
     best = float("inf")
     for _ in range(ROUNDS):
         start: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from streetvision_kernels.capturing import uncollected
 from torch import nn
 
 from streetvision.errors import OperatorError
@@ -107,7 +108,7 @@ def capture(forward: Forward, images: torch.Tensor, pool: PoolHandle) -> Forward
     torch.cuda.synchronize(images.device)
     graph = torch.cuda.CUDAGraph()
     # Other threads may be serving: what they allocate must not end this capture.
-    with torch.cuda.graph(graph, pool=pool, stream=own, capture_error_mode="thread_local"):
+    with uncollected(), torch.cuda.graph(graph, pool=pool, stream=own, capture_error_mode="thread_local"):
         outputs = forward(images)
 
     def replay(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
