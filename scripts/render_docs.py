@@ -32,15 +32,18 @@ What was not reached, and why:
   signature, 12 parse headers and body, the rest is the HTTP parser, the event loop and the kernel. At one connection
   the two processes also wait for each other to wake. Collecting garbage less often changed nothing.
 - **Progressive JPEG**: every scan must be read whatever the scale, so it gains 2 times where baseline JPEG gains 4.5.
-- **The forward on a GPU** reaches its goals in float8 (1.98 to 2.18 times timm under torch.compile at a batch of 128)
-  and, in bfloat16, for ViT-B and for ViT-S at 128. ViT-L in bfloat16 reads 1.33 where 1.35 was the goal, and at batch 1
-  ViT-L and ViT-S read 0.72 and 0.60 of the latency (goals 0.65 and 0.55). [kernels.md](kernels.md) has the reasons.
-- **The fused heads** beat eager PyTorch 4.2 to 7.3 times (goal 5) and torch.compile 0.9 to 2.8 times (goal 1.5): below
+- **The forward on a GPU** reaches its goals in float8 (1.94 to 2.18 times timm under torch.compile at a batch of 128,
+  0.41 to 0.60 of its latency at batch 1) and, in bfloat16, for ViT-S, and for ViT-B at batch 1. At 128 in bfloat16
+  ViT-B reads 1.43 and 1.49 in two runs (goal 1.45) and ViT-L 1.31 and 1.33 (1.35); ViT-L at batch 1 has 0.70 of the
+  latency (0.65). [kernels.md](kernels.md) has the reasons.
+- **The fused heads** beat eager PyTorch 4.0 to 7.1 times (goal 5) and torch.compile 1.0 to 3.4 times (goal 1.5): below
   32 images each is one launch long, and a launch is what it costs.
-- **From JPEG to probability** the H100's host gives 1,254 to 1,319 images/s of ViT-B where 3,000 was the goal, with 2,
-  4 or 8 decode threads alike, and neither the GPU nor a processor is busy. What is in the way there is not established
-  yet: on two other cores the same engine decodes, queues and answers 4,400 images/s before a stand-in that takes as
-  long as the GPU (`pipeline.py`; the runs on the H100 were made before threads woke the event loop less often).
+- **From JPEG to probability** the H100's host gives 3,124 images/s of ViT-B with two decode threads (goal: 3,000), and
+  fewer with one, four or eight. Python's lock bounds it: a core of that host runs Python 2.8 times slower than the EPYC
+  of the other tables, and each time the lock changes hands a thread has to wake. So more threads are slower, a
+  processor is never busy, and a shorter switch interval changes nothing. In one run there: 1,921 with every picture
+  decoded by Pillow, 3,340 with pictures of the model's size decoded by simplejpeg, 3,519 on uvloop besides, as in the
+  miner.
 - **Compiling on the CPU** gains timm's forward little; two cores are busy with the matrix products either way. What
   serves since is not compiled and twice as fast. OpenVINO is still ahead of it; [machines.md](machines.md) has the
   figures and the reasons.
@@ -57,11 +60,12 @@ What was not reached, and why:
 - **A ViT-L swapped under full load on a GPU** halts serving for 18 to 24 ms at the switch (goal: under 50) and at most
   45 while the new one is loaded; nothing is compiled and no request fails. Preparing took two minutes there, because
   the engine was never idle and the preparing thread has a third of such a time, and because the run judged float8 too.
-- **A ViT-L's start** took 16.5 and 16.9 s with warm caches (goal: 15) and 23.4 s with cold ones, of which 9.7 to 11.2 s
-  went into importing torch and timm, four times what that takes elsewhere. What is ours, from there to ready, took 7 s
-  warm.
-- **Serving beside a training step** on one GPU, with stream priorities or a partition of the multiprocessors, is not
-  measured yet; [kernels.md](kernels.md) says what `benchmarks/partition.py` compares.
+- **A ViT-L's start** took 16.5 and 16.9 s with warm caches on one H100's host (goal: 15) and 22 and 24 s on another,
+  cold 23. Of that, importing torch and timm takes 10 to 17 s there, several times what it takes elsewhere (timm imports
+  torchvision, which imports torch's compiler). What is ours, from there to ready, takes 7 s on both.
+- **Serving beside a training step** on one GPU, a partition of the multiprocessors wins where training keeps the device
+  busy: the p99 of serving rises 1.2 to 1.3 times, against 1.6 to 3.3 with stream priorities. Training pays for it, with
+  28 % of its speed instead of 62 %; [kernels.md](kernels.md) has the table.
 - **Mining** beats random picking at every budget tried, by 0.4 to 1.0 points of accuracy, beyond its spread at 25
   and 100 pictures only. It did not beat plain uncertainty by more than noise, and a few labels more did little for
   a small head on frozen embeddings (0.853 before, 0.842 to 0.855 after).
