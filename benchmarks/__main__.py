@@ -26,7 +26,7 @@ MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
 RIVALS = (["cpu.py"],)
 """These want the extra `bench`."""
-GPU = (["head.py"], ["views.py"], ["partition.py"])
+GPU = (["forward.py"], ["serving_kernels.py"], ["head.py"], ["pipeline.py"], ["views.py"], ["partition.py"])
 
 
 def main() -> int:

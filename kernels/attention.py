@@ -8,23 +8,30 @@ values are read where the linear layer left them, and heads are written side by 
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import triton
 import triton.language as tl
+from streetvision_kernels.attention_shapes import KEYS, SHAPES, Shape, ranked
+from streetvision_kernels.chip import chip_of
 from streetvision_kernels.float8 import to_float8
+from streetvision_kernels.multiprocessors import assigned
+from streetvision_kernels.tuning import Trial, fastest, recall, remember
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 HEAD = 64
 """Channels of a head."""
 
-SMALL = ((64, 64), 4, 3, None)
-LARGE = ((128, 64), 8, 3, 128)
-"""Queries and keys of a block, warps, pipeline stages, registers a thread (128 leave room for a second program)."""
 LEAST = 16
 """Fewest keys of the last, shorter block: what tensor cores multiply by."""
-MANY = 132
-"""Programs of the large kind that give every multiprocessor of an H100 one."""
+LAUNCHES = 8
+"""Timed together: one alone can be shorter than the clock's step."""
+
+_chosen: dict[tuple[object, ...], Shape] = {}
+_choosing = threading.Lock()
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
@@ -141,26 +148,87 @@ def attention(
     *,
     tokens: int,
     inverse8: float = 1.0,
-    block: tuple[int, int] | None = None,
-    warps: int = 0,
-    stages: int = 0,
-    registers: int | None = None,
+    shape: Shape | None = None,
+    keys: int = KEYS,
     pdl: bool = False,
 ) -> None:
     """Write softmax(q k.T / 8) v of every image and head to `out` [N * tokens, D], with q and k rotated first.
 
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
     `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head. `out` is of qkv's dtype, or
-    float8_e4m3fn (times `inverse8`, saturating). A program takes `block[0]` queries and meets keys in blocks of
-    `block[1]`, the last of which may be shorter; left alone, they are 64 whatever the batch, so that an image's answer
-    does not depend on it. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
+    float8_e4m3fn (times `inverse8`, saturating). Keys are met in blocks of `keys`, the last of which may be shorter.
+    See `attention_oracle`. Raises ValueError on other shapes or dtypes.
+
+    Without a `shape` of the programs, the first call of a size tries those that the model of the chip ranks first and
+    keeps the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
     """
-    heads = out.shape[1] // HEAD
     _check(qkv, cos, sin, out, tokens)
-    places = qkv.shape[0] // tokens * heads
-    if block is None:
-        block, warps, stages, registers = LARGE if places * triton.cdiv(tokens, 128) >= MANY else SMALL
-    _attention_kernel[(places * triton.cdiv(tokens, block[0]),)](
+    run = partial(_launch, qkv, cos, sin, tokens=tokens, inverse8=inverse8, keys=keys, pdl=pdl)
+    run(out, shape=shape or _shape_for(qkv, out, tokens, run))
+
+
+def chosen_shape(qkv: torch.Tensor, out: torch.Tensor, *, tokens: int) -> Shape | None:
+    """The shape that programs for such tensors take on the current stream; None before the first call."""
+    return _chosen.get(_question(qkv, out, tokens))
+
+
+def _question(qkv: torch.Tensor, out: torch.Tensor, tokens: int) -> tuple[object, ...]:
+    """All that the choice depends on."""
+    name = torch.cuda.get_device_name(qkv.device)
+    return (name, assigned(qkv.device), *qkv.shape, tokens, qkv.dtype, out.dtype)
+
+
+def _shape_for(qkv: torch.Tensor, out: torch.Tensor, tokens: int, run: Callable[..., None]) -> Shape:
+    if qkv.device.type != "cuda":  # interpreted
+        return Shape(KEYS, 2)
+    question = _question(qkv, out, tokens)
+    known = _chosen.get(question)
+    if known is not None:
+        return known
+    chip = chip_of(qkv.device, assigned(qkv.device))
+    shapes = ranked(chip, places=qkv.shape[0] // tokens * (out.shape[1] // HEAD), tokens=tokens) or SHAPES
+    if torch.cuda.is_current_stream_capturing():
+        return shapes[0]
+    with _choosing:
+        if question not in _chosen:
+            _chosen[question] = _choose(shapes, question, out, run)
+        return _chosen[question]
+
+
+def _choose(
+    shapes: Sequence[Shape], question: tuple[object, ...], out: torch.Tensor, run: Callable[..., None]
+) -> Shape:
+    """What an earlier process chose among the same shapes, or else the fastest of them."""
+    question = ("attention", _attention_kernel.cache_key, shapes, *question)
+    place = recall(question)
+    if isinstance(place, int) and 0 <= place < len(shapes):
+        return shapes[place]
+    trials = [Trial(partial(_nth, run, shape), index) for index, shape in enumerate(shapes)]
+    best = fastest(trials, out, None, launches=LAUNCHES)
+    if best is None:
+        raise RuntimeError(f"no shape of the attention's programs fits {question[0]}")
+    remember(question, best)
+    return shapes[best]
+
+
+def _nth(run: Callable[..., None], shape: Shape, _: int, out: torch.Tensor) -> None:
+    run(out, shape=shape)
+
+
+def _launch(
+    qkv: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    out: torch.Tensor,
+    *,
+    tokens: int,
+    inverse8: float,
+    shape: Shape,
+    keys: int,
+    pdl: bool,
+) -> None:
+    heads = out.shape[1] // HEAD
+    _attention_kernel[(qkv.shape[0] // tokens * heads * triton.cdiv(tokens, shape.queries),)](
         qkv,
         cos,
         sin,
@@ -169,14 +237,14 @@ def attention(
         inverse8,
         T=tokens,
         HEADS=heads,
-        BLOCK_M=block[0],
-        BLOCK_N=block[1],
-        TAIL=min(block[1], max(LEAST, triton.next_power_of_2(tokens % block[1]))),
+        BLOCK_M=shape.queries,
+        BLOCK_N=keys,
+        TAIL=min(keys, max(LEAST, triton.next_power_of_2(tokens % keys))),
         OUT8=out.dtype == torch.float8_e4m3fn,
         PDL=pdl,
-        num_warps=warps or 4,
-        num_stages=stages or 2,
-        **({"maxnreg": registers} if registers is not None else {}),
+        num_warps=shape.warps,
+        num_stages=shape.stages,
+        **({"maxnreg": shape.registers} if shape.registers is not None else {}),
         **({"launch_pdl": True} if pdl else {}),
     )
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from streetvision_kernels.multiprocessors import assigned
-from streetvision_kernels.tuning import Trial, fastest
+from streetvision_kernels.tuning import Trial, copies_of, fastest
 
 WORKSPACE_BYTES = 32 << 20
 """What NVIDIA advises for Hopper."""
@@ -177,8 +177,13 @@ class CublasLt:
         if not self._tune or torch.cuda.is_current_stream_capturing():
             return candidates[0]
         expected = self._reference(key, a, weight, out, bias, scales)
-        trials = [Trial(partial(self._launch, plan, candidate, add=key.add), candidate) for candidate in candidates]
-        chosen = fastest(trials, a, weight, out, expected)
+        weights = copies_of(weight)
+
+        def run(candidate: _Algorithm, index: int, answer: torch.Tensor) -> None:
+            self._launch(plan, candidate, a, weights[index], answer, add=key.add)
+
+        trials = [Trial(partial(run, candidate), candidate) for candidate in candidates]
+        chosen = fastest(trials, out, expected, launches=len(weights))
         if chosen is None:
             logger.info("no product for %s gives the bits of a large batch; answers may differ by rounding", key)
         _tuned[place] = chosen or candidates[0]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from streetvision_kernels.attention import attention
 from streetvision_kernels.attention_oracle import attention_oracle
+from streetvision_kernels.attention_shapes import Shape
 from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
 from streetvision_kernels.norm_head import norm_head
@@ -64,11 +65,13 @@ def attention_case(
     out: torch.dtype,
     block: tuple[int, int] | None,
 ) -> Case:
+    """`block` is a program's queries and the keys that it meets at once; None leaves both to the kernel."""
     qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
     cos, sin = angles(device, tokens, seed=heads)
     got = torch.full((images * tokens, 64 * heads), float("nan"), device=device).to(out)
     small = out == torch.float8_e4m3fn
-    attention(qkv, cos, sin, got, tokens=tokens, block=block, inverse8=64.0 if small else 1.0)
+    wish = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
+    attention(qkv, cos, sin, got, tokens=tokens, inverse8=64.0 if small else 1.0, **wish)
     expected = attention_oracle(qkv.double(), cos.double(), sin.double(), tokens=tokens)
     error = relative(got.float() / (64 if small else 1), expected)
     return {"case": name("attention", out, images, tokens, heads, *(block or ())), "error": error}
