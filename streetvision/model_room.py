@@ -76,5 +76,6 @@ class ModelRoom:
             compile=None if settings.compile else False,
             threads=settings.threads or None,
             precision=settings.precision,
+            verdicts=settings.state_dir / "precision",
             resolve=lambda version: registry.get(version).folder,
         )

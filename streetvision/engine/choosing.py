@@ -14,6 +14,7 @@ from streetvision.engine import forwards
 from streetvision.engine.compiling import Forward
 from streetvision.engine.forwards import Chosen
 from streetvision.engine.types import ImageArray
+from streetvision.engine.verdicts import Spans, Verdict, Verdicts
 from streetvision.models.calibration import calibration_images
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.precision import Precision, compare, judge
@@ -27,6 +28,9 @@ MAX_APART = 1e-3
 """Probability: float32 in another order moves it by a hundredth of that, a wrong product moves it anywhere."""
 QUICK = ("int8", "bf16")
 """What `auto` tries on a CPU, the quickest first."""
+
+ENDS = ("low", "high")
+"""Of what a channel spans."""
 
 Pictures = Callable[[], ImageArray]
 
@@ -49,21 +53,30 @@ def fast_failures(device: torch.device) -> tuple[type[Exception], ...]:
     return (RuntimeError, NotImplementedError) if device.type == "cpu" else forwards.fast_failures()
 
 
-def choose_fast(net: StreetVisionNet, device: torch.device, precision: str, pictures: Pictures | None = None) -> Chosen:
+def choose_fast(
+    net: StreetVisionNet,
+    device: torch.device,
+    precision: str,
+    pictures: Pictures | None = None,
+    verdicts: Verdicts | None = None,
+) -> Chosen:
     """The fast forward in the precision that was asked for, or in the device's own, with the reason.
 
     `default` is bfloat16 on CUDA and float32 on a CPU; `auto` and the names are the quicker ones, judged on `pictures`
-    (uint8 [N, S, S, 3]; default: drawn scenes). Raises one of `fast_failures` when it cannot run or answers wrongly.
+    (uint8 [N, S, S, 3]; default: drawn scenes) unless `verdicts` knows what came of it. Raises one of `fast_failures`
+    when it cannot run or answers wrongly.
     """
     if device.type == "cpu":
-        return choose_small(net, precision, pictures)
+        return choose_small(net, precision, pictures, verdicts)
     if precision not in ("default", "int8"):
-        return forwards.choose_fast(net, device, precision, pictures)
+        return forwards.choose_fast(net, device, precision, pictures, verdicts)
     reason = "it is a GPU's own" if precision == "default" else "int8 is for CPUs"
     return replace(forwards.choose_fast(net, device, "bf16"), precision=Precision("bf16", reason))
 
 
-def choose_small(net: StreetVisionNet, precision: str, pictures: Pictures | None = None) -> Chosen:
+def choose_small(
+    net: StreetVisionNet, precision: str, pictures: Pictures | None = None, verdicts: Verdicts | None = None
+) -> Chosen:
     """A CPU's: float32 as oneDNN computes it, or what `precision` allows if the processor has it and the gate passes.
 
     Unlike float8 on CUDA no name insists: a precision that fails its gate never serves on a CPU. Raises RuntimeError
@@ -81,25 +94,44 @@ def choose_small(net: StreetVisionNet, precision: str, pictures: Pictures | None
     if not able:
         reasons = "; ".join(f"no {name}: {why}" for name, why in missing.items())
         return _explained(exact, precision, reasons)
-    return _judged(net, exact, able, precision, pictures or (lambda: calibration_images(net.input_size)))
+    known = verdicts.recall() if verdicts is not None else None
+    if known is None:
+        chosen, spans = _judged(net, exact, able, pictures or (lambda: calibration_images(net.input_size)))
+        if verdicts is not None:
+            verdicts.remember(Verdict(chosen.precision, spans))
+    elif known.precision.name == "float32":
+        chosen = Chosen(exact, known.precision)
+    else:
+        chosen = Chosen(_quick(net, known.precision.name, known.spans), known.precision)
+    if chosen.forward is exact:
+        return _explained(exact, precision, chosen.precision.reason)
+    return chosen
 
 
-def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], precision: str, pictures: Pictures) -> Chosen:
-    """The first of the `able` precisions that passes, in their order."""
-    from streetvision.models.small import SmallForward
-
+def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], pictures: Pictures) -> tuple[Chosen, Spans]:
+    """The first of the `able` precisions that passes, in their order, and what int8 takes; float32 where none does."""
     batches = list(torch.split(torch.from_numpy(np.ascontiguousarray(pictures())), BATCH))
     logger.info("judging %s on %d pictures", " and ".join(able), sum(map(len, batches)))
     logits, ranges = exact.watch(batches)
+    spans = {f"{name}.{end}": span for name, ends in ranges.items() for end, span in zip(ENDS, ends, strict=True)}
     reasons = []
     for name in able:
-        quick = SmallForward(net, ranges=ranges) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
+        quick = _quick(net, name, spans)
         moved = compare(logits.numpy(), torch.cat([quick(batch)[0] for batch in batches]).numpy())
         verdict = judge(moved, name, "float32")
         if verdict.name == name:
-            return Chosen(quick, verdict)
+            return Chosen(quick, verdict), spans if name == "int8" else {}
         reasons.append(verdict.reason)
-    return _explained(exact, precision, "; ".join(reasons))
+    return Chosen(exact, Precision("float32", "; ".join(reasons))), {}
+
+
+def _quick(net: StreetVisionNet, name: str, spans: Spans) -> SmallForward:
+    from streetvision.models.small import SmallForward
+
+    if name == "bf16":
+        return SmallForward(net, dtype=torch.bfloat16)
+    names = {key.rpartition(".")[0] for key in spans}
+    return SmallForward(net, ranges={name: (spans[f"{name}.low"], spans[f"{name}.high"]) for name in names})
 
 
 def _explained(exact: Forward, precision: str, reason: str) -> Chosen:

@@ -7,15 +7,20 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from streetvision.engine.compiling import Forward
 from streetvision.engine.types import ImageArray
+from streetvision.engine.verdicts import Spans, Verdict, Verdicts
 from streetvision.models.calibration import calibration_images
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.precision import Precision, compare, judge
+
+if TYPE_CHECKING:
+    from streetvision.models.fast import FastForward
 
 CALIBRATION_BATCH = 64
 CHECKED_IMAGES, CHECKED_SCENES = 16, 4
@@ -54,13 +59,17 @@ def fast_failures() -> tuple[type[Exception], ...]:
 
 
 def choose_fast(
-    net: StreetVisionNet, device: torch.device, precision: str, pictures: Callable[[], ImageArray] | None = None
+    net: StreetVisionNet,
+    device: torch.device,
+    precision: str,
+    pictures: Callable[[], ImageArray] | None = None,
+    verdicts: Verdicts | None = None,
 ) -> Chosen:
     """The fast forward of a network: float8 where `precision` allows and the gate does, bfloat16 otherwise.
 
     `pictures` gives what float8 is calibrated and judged on, uint8 [N, S, S, 3] (default: drawn scenes); `fp8` insists,
-    and takes float8 whatever the gate says. Raises one of `fast_failures` when it cannot run, or when its answers are
-    not those of timm's own forward in float32.
+    and takes float8 whatever the gate says. What came of it is asked of `verdicts` first, and told them. Raises one of
+    `fast_failures` when it cannot run, or when its answers are not those of timm's own forward in float32.
     """
     from streetvision.models.fast import FastForward, has_float8
 
@@ -70,18 +79,42 @@ def choose_fast(
         return Chosen(bfloat16, Precision("bf16", "bfloat16 was asked for"))
     if not has_float8(device):
         return Chosen(bfloat16, Precision("bf16", f"{torch.cuda.get_device_name(device)} has no float8"))
+    known = verdicts.recall() if verdicts is not None else None
+    if known is None:
+        chosen, spans = _judged(net, device, bfloat16, precision, pictures)
+        if verdicts is not None:
+            verdicts.remember(Verdict(chosen.precision, spans))
+        return chosen
+    if known.precision.name == "bf16":
+        return Chosen(bfloat16, known.precision)
+    peaks = {name: float(peak) for name, peak in known.spans.items()}
+    return Chosen(FastForward(net, device, peaks=peaks), known.precision)
+
+
+def _judged(
+    net: StreetVisionNet,
+    device: torch.device,
+    bfloat16: FastForward,
+    precision: str,
+    pictures: Callable[[], ImageArray] | None,
+) -> tuple[Chosen, Spans]:
+    """Float8 or bfloat16, and the peaks that float8 was calibrated by."""
+    from streetvision.models.fast import FastForward
+
     images = pictures() if pictures is not None else calibration_images(net.input_size)
     batches = _batches(images, device)
     peaks = bfloat16.observe(batches)
     if not all(math.isfinite(peak) for peak in peaks.values()):
-        return Chosen(bfloat16, Precision("bf16", "activations are not finite, so float8 cannot be calibrated"))
+        return Chosen(bfloat16, Precision("bf16", "activations are not finite, so float8 cannot be calibrated")), {}
     float8 = FastForward(net, device, peaks=peaks)
     moved = compare(*(_logits(forward, batches)[: len(images)] for forward in (bfloat16, float8)))
     verdict = judge(moved)
     if precision == "fp8" and verdict.name != "fp8":
         logger.warning("float8 was asked for and serves, although %s", moved)
         verdict = Precision("fp8", f"float8 was asked for, although {moved}")
-    return Chosen(float8 if verdict.name == "fp8" else bfloat16, verdict)
+    if verdict.name != "fp8":
+        return Chosen(bfloat16, verdict), {}
+    return Chosen(float8, verdict), {name: torch.tensor(peak, dtype=torch.float64) for name, peak in peaks.items()}
 
 
 def _require_agreement(net: StreetVisionNet, device: torch.device, forward: Forward) -> None:

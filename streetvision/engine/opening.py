@@ -30,6 +30,7 @@ def open_runner(
     progress: Progress | None = None,
     resolve: Resolve | None = None,
     precision: str = "default",
+    verdicts: Path | None = None,
 ) -> Runner:
     """Load the checkpoint or ensemble in `folder`; warm it up before use.
 
@@ -46,6 +47,7 @@ def open_runner(
             buckets=buckets,
             progress=heard,
             precision=precision,
+            verdicts=verdicts,
         )
 
     if not is_ensemble(folder):

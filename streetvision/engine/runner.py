@@ -71,13 +71,15 @@ class TorchRunner:
         fast: bool | None = None,
         precision: str = "default",
         calibration: Callable[[], ImageArray] | None = None,
+        verdicts: Path | None = None,
     ) -> None:
         """Load the model; raises CheckpointError, or ConfigError for a device or bucket that cannot be.
 
         `fast` None means the fast forward wherever it can run, True insists, False leaves it to timm's; it needs no
         compilation, so `compile` is for timm's. `precision` (default, auto, bf16, fp8, int8) is the fast forward's:
         auto takes a quicker one if it passes its gate on the pictures of `calibration` (default: drawn ones); fp8
-        takes it in any case. `default` is bfloat16 on CUDA and float32 on the CPU.
+        takes it in any case. `default` is bfloat16 on CUDA and float32 on the CPU. `verdicts` is a folder in which the
+        gate's verdicts on drawn pictures are kept: the next start of the same model need not judge it again.
 
         `compile` None means wherever the machine can, with a logged sentence where it cannot, and on a CPU beside
         serving only with code that was compiled before; True insists.
@@ -100,6 +102,7 @@ class TorchRunner:
             regional=regional,
             precision=precision,
             calibration=calibration,
+            verdicts=verdicts,
         )
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         shape = (self._buckets[-1], self.input_size, self.input_size, 3)

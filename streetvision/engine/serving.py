@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
@@ -12,6 +13,7 @@ from streetvision.engine.choosing import choose_fast, fast_failures, why_not_fas
 from streetvision.engine.compiling import Forward, compile_net, decide_compile, undo_compile
 from streetvision.engine.deference import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure
+from streetvision.engine.verdicts import Verdicts, verdicts_on
 from streetvision.engine.wishes import check_precision, first_line
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel
@@ -45,12 +47,13 @@ class Serving:
         regional: bool,
         precision: str,
         calibration: Callable[[], ImageArray] | None,
+        verdicts: Path | None,
     ) -> None:
         """Decide, and put timm's network on the device where that one serves; raises ConfigError, OperatorError."""
         self._model, self._device, self._cuda = model, device, device.type == "cuda"
         own = own_dtype(device)
         self._dtype = dtype or own
-        self._wished, self._pictures = check_precision(precision), calibration
+        self._wished, self._pictures, self._kept = check_precision(precision), calibration, verdicts
         self._insist_fast, self._insist, self._compile, self._regional = (
             fast is True,
             compile is True,
@@ -109,11 +112,18 @@ class Serving:
         net = self._model.net
         if not self.fast:
             return compile_net(net, regional=self._regional) if self.compiled else net.forward_uint8
-        chosen = choose_fast(net, self._device, self._wished, self._pictures)
+        chosen = choose_fast(net, self._device, self._wished, self._pictures, self._verdicts())
         name, reason = chosen.precision.name, chosen.precision.reason
         self.precision = chosen.precision
         logger.info("the fast forward serves %s in %s: %s", self._model.config.version, name, reason)
         return chosen.forward
+
+    def _verdicts(self) -> Verdicts | None:
+        """None where they would not hold for the next start: of pictures or weights that have no name."""
+        weights = self._model.config.sha256
+        if self._kept is None or self._pictures is not None or not weights:
+            return None
+        return verdicts_on(self._kept, weights, self._wished, self._device)
 
     def _take_timm(self) -> None:
         """Put the network itself on the device; until then it stays where it was, as loaded."""

@@ -173,7 +173,7 @@ def test_on_a_gpu_its_own_forward_is_asked(
 ) -> None:
     wishes: list[str] = []
 
-    def choose(net: StreetVisionNet, device: torch.device, wish: str, pictures: object = None) -> Chosen:
+    def choose(net: StreetVisionNet, device: torch.device, wish: str, *_: object) -> Chosen:
         wishes.append(wish)
         return Chosen(net.forward_uint8, Precision("bf16", "as chosen"))
 

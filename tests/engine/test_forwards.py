@@ -60,7 +60,7 @@ def test_the_chosen_forward_serves_and_its_reason_is_visible(
 
     seen: list[Any] = []
 
-    def choose(net: StreetVisionNet, device: torch.device, precision: str, pictures: Any) -> Chosen:
+    def choose(net: StreetVisionNet, device: torch.device, precision: str, pictures: Any, _: object) -> Chosen:
         seen.append((precision, pictures))
         return Chosen(forward, Precision("fp8", "float8 passes its gate: it does"))
 

@@ -1,0 +1,119 @@
+"""Verdicts of the precision gate, kept between starts: judging takes up to minutes, and would say the same again.
+
+A verdict holds for the same weights, wish, device, torch and code; anything else is another question, and judged. A
+file that cannot be read is judged anew, one that cannot be written costs the next start its time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from streetvision.models.precision import Precision
+
+Spans = Mapping[str, torch.Tensor]
+"""What a quick forward was calibrated with, by its own names."""
+
+KEPT = 32
+"""Files; the least recently written go first."""
+EARLIER = " (judged at an earlier start)"
+CODE = ("models/*.py", "training/*.py", "engine/choosing.py", "engine/forwards.py")
+"""What forwards, calibration pictures and the gate are made of, beside the kernels."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What serves, and what to build it from."""
+
+    precision: Precision
+    spans: Spans
+    """Empty where it needs none."""
+
+
+class Verdicts:
+    """The verdicts in one folder on one question; `question` is all that the answer depends on."""
+
+    def __init__(self, folder: Path, question: Mapping[str, str]) -> None:
+        digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+        self._path = folder / f"{digest}.safetensors"
+
+    def recall(self) -> Verdict | None:
+        """The verdict of an earlier start, None if there is none that can be read."""
+        if not self._path.exists():
+            return None
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                told = file.metadata() or {}
+                spans = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            return Verdict(Precision(told["name"], told["reason"] + EARLIER), spans)
+        except (OSError, SafetensorError, LookupError) as error:
+            logger.warning("the verdict in %s cannot be read (%s); the model is judged anew", self._path, error)
+            return None
+
+    def remember(self, verdict: Verdict) -> None:
+        """Keep it for the starts to come."""
+        told = {"name": verdict.precision.name, "reason": verdict.precision.reason}
+        spans = {name: span.detach().cpu().contiguous() for name, span in verdict.spans.items()}
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._path.parent) as aside:
+                save_file(spans, Path(aside) / self._path.name, metadata=told)
+                (Path(aside) / self._path.name).replace(self._path)
+            _forget_oldest(self._path.parent)
+        except (OSError, SafetensorError) as error:
+            logger.warning("the verdict on the precision cannot be kept (%s); the next start judges anew", error)
+
+
+def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> Verdicts:
+    """About weights of that sha256 on this machine's device."""
+    cuda = device.type == "cuda"
+    question = {
+        "weights": weights,
+        "wish": wish,
+        "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+        "torch": torch.__version__,
+        "code": _code(),
+    }
+    return Verdicts(folder, question)
+
+
+@cache
+def _code() -> str:
+    """Digest of all that computes, calibrates and judges."""
+    import streetvision_kernels
+
+    package, kernels = Path(__file__).parents[1], Path(streetvision_kernels.__file__).parent
+    paths = [*(path for pattern in CODE for path in package.glob(pattern)), *kernels.glob("*.py")]
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _processor() -> str:
+    """The processor with what it can do: a virtual machine may hide instructions that its name promises."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return " ".join(sorted(set(told))) or platform.processor()
+
+
+def _forget_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.safetensors"), key=os.path.getmtime)
+    for path in files[:-KEPT]:
+        path.unlink(missing_ok=True)

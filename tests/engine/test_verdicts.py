@@ -1,0 +1,196 @@
+"""A model that was judged is not judged again at the next start, and answers with the same bits."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.engine import choosing, forwards, verdicts
+from streetvision.engine.runner import TorchRunner
+from streetvision.engine.types import ImageArray
+from streetvision.engine.verdicts import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.precision import Precision
+from streetvision.models.small import missing_for_bfloat16, missing_for_int8
+
+BASE = tiny_config(depth=2, width=64, version="1.2.3")
+CONFIG = replace(BASE, input_size=48, architecture_kwargs={**BASE.architecture_kwargs, "init_values": 0.5})
+PICTURES: ImageArray = np.random.default_rng(0).integers(0, 256, (1000, 48, 48, 3), dtype=np.uint8)
+CPU = torch.device("cpu")
+QUICK = pytest.mark.skipif(
+    (missing_for_bfloat16() or missing_for_int8()) is not None, reason="the processor has no bfloat16 or int8 products"
+)
+PASSED = Verdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One number for each time that calibration pictures were drawn."""
+    sizes: list[int] = []
+
+    def drawn(size: int) -> ImageArray:
+        sizes.append(size)
+        return PICTURES
+
+    monkeypatch.setattr(choosing, "calibration_images", drawn)
+    return sizes
+
+
+def saved(folder: Path, *, seed: int = 0, steep: float = 0.0) -> Path:
+    torch.manual_seed(seed)
+    net = build(CONFIG)
+    torch.nn.init.normal_(net.head.fc.weight, std=steep)
+    torch.nn.init.constant_(net.head.fc.bias, 0.0 if steep else 2.0)
+    save_checkpoint(folder, CONFIG, net.state_dict())
+    return folder
+
+
+def start(model: Path, folder: Path | None, precision: str = "auto") -> TorchRunner:
+    runner = TorchRunner(model, device="cpu", buckets=(1, 4), threads=2, precision=precision, verdicts=folder)
+    runner.warmup()
+    return runner
+
+
+@QUICK
+@pytest.mark.parametrize(("steep", "precision", "serves"), [(0.0, "auto", "int8"), (0.0, "bf16", "bf16")])
+def test_the_next_start_knows_what_passed(
+    tmp_path: Path, judged: list[int], steep: float, precision: str, serves: str
+) -> None:
+    model = saved(tmp_path / "model", steep=steep)
+    first = start(model, tmp_path / "kept", precision)
+    assert (first.precision.name, judged) == (serves, [48])
+    second = start(model, tmp_path / "kept", precision)
+    assert judged == [48]
+    assert second.precision == Precision(serves, first.precision.reason + EARLIER)
+    for field in ("logits", "embeddings"):
+        before, after = (getattr(runner.run(PICTURES[:3]), field) for runner in (first, second))
+        np.testing.assert_array_equal(before, after)
+
+
+@QUICK
+def test_the_next_start_knows_what_failed(tmp_path: Path, judged: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    model = saved(tmp_path / "model", steep=300.0)
+    start(model, tmp_path / "kept", "int8")
+    with caplog.at_level(logging.WARNING):
+        second = start(model, tmp_path / "kept", "int8")
+    assert judged == [48]
+    assert second.precision.name == "float32"
+    assert "int8 was asked for, but float32 serves: int8 fails its gate" in caplog.text
+
+
+@QUICK
+def test_another_question_is_judged(tmp_path: Path, judged: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, kept = saved(tmp_path / "model"), tmp_path / "kept"
+    start(model, kept)
+    start(saved(tmp_path / "other", seed=1), kept)
+    start(model, kept, "bf16")
+    monkeypatch.setattr(verdicts, "_processor", lambda: "another processor")
+    start(model, kept)
+    monkeypatch.setattr(verdicts, "_code", lambda: "another code")
+    start(model, kept)
+    assert len(judged) == 5
+    assert len(list(kept.iterdir())) == 5
+
+
+@QUICK
+def test_without_a_folder_each_start_judges(tmp_path: Path, judged: list[int]) -> None:
+    model = saved(tmp_path / "model")
+    start(model, None)
+    start(model, None)
+    assert len(judged) == 2
+
+
+@QUICK
+def test_verdicts_on_pictures_of_ones_own_are_not_kept(tmp_path: Path) -> None:
+    runner = TorchRunner(
+        saved(tmp_path / "model"),
+        device="cpu",
+        buckets=(1,),
+        precision="auto",
+        calibration=PICTURES.copy,
+        verdicts=tmp_path / "kept",
+    )
+    runner.warmup()
+    assert runner.precision.name == "int8"
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
+    asked = verdicts_on(tmp_path / "kept", "0" * 64, "auto", CPU)
+    assert asked.recall() is None
+    asked.remember(PASSED)
+    told = verdicts_on(tmp_path / "kept", "0" * 64, "auto", CPU).recall()
+    assert told is not None
+    assert told.precision == Precision("int8", "it passes" + EARLIER)
+    assert torch.equal(told.spans["0.qkv.low"], PASSED.spans["0.qkv.low"])
+    assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".safetensors"]
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      ", os.urandom(200)])
+def test_a_damaged_verdict_is_forgotten(tmp_path: Path, bytes_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    asked = Verdicts(tmp_path, {"what": "ever"})
+    asked.remember(PASSED)
+    next(tmp_path.iterdir()).write_bytes(bytes_)
+    with caplog.at_level(logging.WARNING):
+        assert asked.recall() is None
+    assert "the model is judged anew" in caplog.text
+    asked.remember(PASSED)
+    assert asked.recall() is not None
+
+
+def test_without_a_disk_the_next_start_judges_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    asked = Verdicts(tmp_path / "file" / "kept", {"what": "ever"})
+    with caplog.at_level(logging.WARNING):
+        asked.remember(PASSED)
+        assert asked.recall() is None
+    assert "the next start judges anew" in caplog.text
+
+
+def test_the_oldest_verdicts_go(tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        Verdicts(tmp_path, {"number": str(number)}).remember(PASSED)
+        os.utime(Verdicts(tmp_path, {"number": str(number)})._path, (number, number))
+    assert len(list(tmp_path.iterdir())) == KEPT
+    assert Verdicts(tmp_path, {"number": "0"}).recall() is None
+    assert Verdicts(tmp_path, {"number": str(KEPT + 2)}).recall() is not None
+
+
+def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU's choice, with a forward that only notes what it was built from; tests/gpu has the real one."""
+    built: list[Mapping[str, float] | None] = []
+    watched: list[int] = []
+
+    class Fast:
+        def __init__(
+            self, net: StreetVisionNet, device: torch.device, *, peaks: Mapping[str, float] | None = None
+        ) -> None:
+            self._net = net
+            built.append(peaks)
+
+        def observe(self, batches: list[torch.Tensor]) -> dict[str, float]:
+            watched.append(len(batches))
+            return {"0.qkv": 3.3, "0.fc1": 1e-7}
+
+        def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, embeddings = self._net.forward_uint8(images)
+            return logits, embeddings
+
+    monkeypatch.setattr("streetvision.models.fast.FastForward", Fast)
+    monkeypatch.setattr("streetvision.models.fast.has_float8", lambda device: True)
+    net = build(CONFIG).for_inference("cpu", torch.float32)
+    kept = Verdicts(tmp_path, {"what": "ever"})
+    with torch.inference_mode():
+        first = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
+        second = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
+    assert first.precision.name == second.precision.name == "fp8"
+    assert len(watched) == 1
+    assert built == [None, {"0.qkv": 3.3, "0.fc1": 1e-7}, None, {"0.qkv": 3.3, "0.fc1": 1e-7}]
