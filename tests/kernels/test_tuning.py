@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import triton
 from streetvision_kernels import attention as kernel
 from streetvision_kernels import tuning
 from streetvision_kernels.attention_shapes import SHAPES, Shape
+from streetvision_kernels.chip import Chip, chip_of
 from streetvision_kernels.tuning import COLD_BYTES, MAX_COPIES, Trial, copies_of, fastest, recall, remember
 from triton.errors import TritonError
 
@@ -123,3 +127,51 @@ def test_an_attention_that_fits_nowhere_says_so(cache: Path) -> None:
 
     with pytest.raises(RuntimeError, match="no shape of the attention"):
         kernel._choose(SHAPES[:2], ("a chip", 0, 201), torch.zeros(2), run)
+
+
+def test_a_size_is_tried_once_for_each_share_of_the_chip(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share, capturing, tried = [0], [True], list[tuple[Shape, ...]]()
+
+    def choose(shapes: tuple[Shape, ...], *_: object) -> Shape:
+        tried.append(shapes)
+        return shapes[-1]
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing[0])
+    monkeypatch.setattr(kernel, "assigned", lambda device: share[0])
+    monkeypatch.setattr(
+        kernel, "chip_of", lambda device, count: Chip("H100", (9, 0), count or 132, 65536, 232448, 2048)
+    )
+    monkeypatch.setattr(kernel, "_choose", choose)
+    monkeypatch.setattr(kernel, "_chosen", {})
+    qkv = SimpleNamespace(device=torch.device("cuda"), shape=torch.Size((201, 2304)), dtype=torch.bfloat16)
+    out = SimpleNamespace(shape=torch.Size((201, 768)), dtype=torch.bfloat16)
+
+    def shape() -> Shape:
+        return kernel._shape_for(qkv, out, 201, lambda: None)
+
+    first = shape()
+    assert tried == [], "a stream that is captured can time nothing"
+    capturing[0] = False
+    assert shape() == shape() != first
+    assert len(tried) == 1
+    assert tried[0][0] == first
+    assert kernel.chosen_shape(qkv, out, tokens=201) == tried[0][-1]
+    share[0] = 104
+    assert kernel.chosen_shape(qkv, out, tokens=201) is None
+    shape()
+    assert len(tried) == 2
+
+
+def test_a_chip_is_what_torch_and_triton_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = SimpleNamespace(
+        name="NVIDIA H100", major=9, minor=0, multi_processor_count=132, max_threads_per_multi_processor=2048
+    )
+    limits = {"max_num_regs": 65536, "max_shared_mem": 232448}
+    utils = SimpleNamespace(get_device_properties=lambda index: limits)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: told)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(triton.runtime, "driver", SimpleNamespace(active=SimpleNamespace(utils=utils)))
+    whole = Chip("NVIDIA H100", (9, 0), 132, 65536, 232448, 2048)
+    assert chip_of(torch.device("cuda")) == whole
+    assert chip_of(torch.device("cuda", 0), 104) == replace(whole, multiprocessors=104)
