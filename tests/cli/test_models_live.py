@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from streetvision.cli.live_progress import step_text, steps_shown
 from streetvision.cli.live_report import status_report
 from streetvision.cli.models_live import share_of
 from streetvision.control.operations import model_operations
-from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.control.server import Handler
 from streetvision.errors import ConfigError, OperatorError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -99,32 +96,11 @@ class Manager:
 
 
 @pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder with a short path; the command runs in it and sees no settings of this machine."""
-    with tempfile.TemporaryDirectory(prefix="sv-") as name:
-        monkeypatch.chdir(name)
-        monkeypatch.setenv("STREETVISION_STATE_DIR", name)
-        yield Path(name)
-
-
-@pytest.fixture
-def manager(state: Path) -> Iterator[Manager]:
-    """One that can be asked at the state folder's socket, on a loop in a thread of its own."""
+def manager(answer: Callable[[Mapping[str, Handler]], None]) -> Manager:
+    """One that can be asked at the state folder's socket."""
     manager = Manager()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def do(work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    server = ControlServer(state / SOCKET_NAME, model_operations(manager))  # type: ignore[arg-type]  # a stand-in
-    do(server.start())
-    yield manager
-    do(server.close())
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    answer(model_operations(manager))  # type: ignore[arg-type]  # a stand-in
+    return manager
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from rich.console import Console
 
 from streetvision.cli.status_plain import plain_report
 from streetvision.cli.status_view import spark_width, view
-from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.control.server import SOCKET_NAME, Handler
 from streetvision.locking import only_one
 from streetvision.status.live import OPERATION, span_of
 from streetvision.status.shape import Status
@@ -41,31 +38,11 @@ class Answers:
 
 
 @pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder with a short path, and no settings of this machine."""
-    with tempfile.TemporaryDirectory(prefix="sv-") as name:
-        monkeypatch.chdir(name)
-        monkeypatch.setenv("STREETVISION_STATE_DIR", name)
-        yield Path(name)
-
-
-@pytest.fixture
-def miner(state: Path) -> Iterator[Answers]:
-    """One that answers at the state folder's socket, on a loop in a thread of its own."""
-    answers, loop = Answers(), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def do(work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    server = ControlServer(state / SOCKET_NAME, {OPERATION: answers})
-    do(server.start())
-    yield answers
-    do(server.close())
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def miner(answer: Callable[[Mapping[str, Handler]], None]) -> Answers:
+    """One that answers at the state folder's socket."""
+    answers = Answers()
+    answer({OPERATION: answers})
+    return answers
 
 
 @pytest.fixture

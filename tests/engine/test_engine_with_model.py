@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.engine import Engine
 from streetvision.engine.runner import TorchRunner
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+
+from ..photos import photos
 
 CONFIG = replace(tiny_config(depth=2, width=64, version="1.2.3"), input_size=48, temperature=1.6, threshold=0.3)
 BATCH_BOUND = 1e-4
@@ -28,20 +28,9 @@ def runner() -> TorchRunner:
     return TorchRunner(LoadedModel(build(CONFIG), CONFIG), device="cpu", buckets=(1, 4), compile=False)
 
 
-def photos(count: int) -> list[bytes]:
-    rng = np.random.default_rng(9)
-    encoded = []
-    for _ in range(count):
-        out = io.BytesIO()
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-        coarse.resize((640, 480), Image.Resampling.BICUBIC).save(out, "JPEG")
-        encoded.append(out.getvalue())
-    return encoded
-
-
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 async def test_each_caller_gets_the_answer_to_its_own_image(resize: str) -> None:
-    engine, alone, images = Engine(runner(), resize=resize), runner(), photos(12)
+    engine, alone, images = Engine(runner(), resize=resize), runner(), photos(12, size=(640, 480))
     alone.warmup()
     await engine.start()
     deadline = time.monotonic() + 60

@@ -28,6 +28,8 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 
+from ..photos import photos
+
 FLIPS = ("plain", "hflip", "vflip", "rot180")
 
 
@@ -248,17 +250,6 @@ async def test_a_prepared_ensemble_is_warm_in_every_member() -> None:
     assert touched == ([1, 2, 4, 8], [1, 2, 4, 8])
 
 
-def photos(count: int) -> list[bytes]:
-    rng = np.random.default_rng(4)
-    encoded = []
-    for _ in range(count):
-        out = io.BytesIO()
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-        coarse.resize((320, 240), Image.Resampling.BICUBIC).save(out, "JPEG")
-        encoded.append(out.getvalue())
-    return encoded
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small models of unlike input, with every kind of view."""
@@ -294,7 +285,7 @@ async def test_the_same_views_give_the_same_answer_whoever_shares_the_batch(fold
     torch.set_num_threads(1)
     runner = open_runner(folder, device="cpu", compile=False, threads=1, buckets=(1, 2, 8))
     assert isinstance(runner, EnsembleRunner)
-    images = photos(4)
+    images = photos(4, seed=4)
     expected = [by_hand(runner, image) for image in images]
     async with running(runner) as engine:
         alone = [await ask(engine, image) for image in images]

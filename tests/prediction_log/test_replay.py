@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from streetvision.engine.engine import Engine
 from streetvision.engine.runner import TorchRunner
@@ -22,6 +19,8 @@ from streetvision.prediction_log.comparison import Answered, Replayed, Tally, co
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on
 from streetvision.prediction_log.row import LogFilter
+
+from ..photos import photos
 
 CONFIG = replace(tiny_config(depth=2, width=64, version="1.2.3"), input_size=48)
 
@@ -38,17 +37,6 @@ def runner(*buckets: int, seed: int = 5, version: str = "1.2.3") -> TorchRunner:
     with torch.no_grad():  # scores all over [0, 1], so that a difference shows
         net.head.fc.weight.normal_()
     return TorchRunner(LoadedModel(net.eval(), config), device="cpu", buckets=buckets, compile=False)
-
-
-def photos(count: int) -> list[bytes]:
-    rng = np.random.default_rng(9)
-    encoded = []
-    for _ in range(count):
-        out = io.BytesIO()
-        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-        coarse.resize((320, 240), Image.Resampling.BICUBIC).save(out, "JPEG")
-        encoded.append(out.getvalue())
-    return encoded
 
 
 async def answers(runner: TorchRunner, images: Sequence[bytes], *, together: bool) -> list[Prediction]:

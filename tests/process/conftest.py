@@ -157,6 +157,17 @@ class Caller:
         finally:
             connection.close()
 
+    def begin(self, port: int, image: bytes) -> tuple[http.client.HTTPConnection, bytes]:
+        """A request of which the head and 1,000 bytes were sent, and have passed the gate; the rest of its body."""
+        body = request_body(image)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+        connection.putrequest("POST", "/ImageSynapse")
+        for name, value in (self.headers() | {"content-length": str(len(body))}).items():
+            connection.putheader(name, value)
+        connection.endheaders(body[:1000])
+        time.sleep(0.3)
+        return connection, body[1000:]
+
 
 @pytest.fixture
 def caller() -> Callable[[str], Caller]:

@@ -16,7 +16,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
-from streetvision.axon.client import request_body
 from streetvision.chain.mock_bridge_client import MockBridgeClient
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -127,19 +126,13 @@ def test_from_start_to_end(start_miner: Start, caller: Any, port: int, health: i
 def test_not_ready_while_draining(start_miner: Start, caller: Any, port: int, health: int, jpeg: bytes) -> None:
     miner = start_miner(*flags(port, health))
     miner.wait_for("ready")
-    body = request_body(jpeg)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-    connection.putrequest("POST", "/ImageSynapse")
-    for name, value in (caller("Bob").headers() | {"content-length": str(len(body))}).items():
-        connection.putheader(name, value)
-    connection.endheaders(body[:1000])
-    time.sleep(0.3)  # the request is past the gate, its body half sent
+    connection, rest = caller("Bob").begin(port, jpeg)
     miner.process.send_signal(signal.SIGTERM)
     miner.wait_for("SIGTERM")
     wait_until(lambda: get(health, "/readyz")[0] == 503)
     assert "draining" in codes(health)
     assert get(health, "/healthz")[0] == 200
-    connection.send(body[1000:])
+    connection.send(rest)
     assert connection.getresponse().status == 200
     connection.close()
     assert miner.exit_code() == 0

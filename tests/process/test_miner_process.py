@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from streetvision.axon.client import request_body
 from streetvision.chain.mock_bridge_client import MockBridgeClient
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -53,16 +52,10 @@ def test_start_serve_and_drain(start_miner: Start, caller: Any, port: int, jpeg:
 def test_a_request_in_flight_at_sigterm_is_answered(start_miner: Start, caller: Any, port: int, jpeg: bytes) -> None:
     miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1")
     miner.wait_for("ready")
-    body = request_body(jpeg)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-    connection.putrequest("POST", "/ImageSynapse")
-    for name, value in (caller("Bob").headers() | {"content-length": str(len(body))}).items():
-        connection.putheader(name, value)
-    connection.endheaders(body[:1000])
-    time.sleep(0.3)  # the request is past the gate, its body half sent
+    connection, rest = caller("Bob").begin(port, jpeg)
     miner.process.send_signal(signal.SIGTERM)
     miner.wait_for("SIGTERM")
-    connection.send(body[1000:])
+    connection.send(rest)
     assert connection.getresponse().status == 200
     connection.close()
     assert miner.exit_code() == 0
