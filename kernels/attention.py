@@ -199,15 +199,15 @@ def _choose(
     shapes: Sequence[Shape], question: tuple[object, ...], out: torch.Tensor, run: Callable[..., None]
 ) -> Shape:
     """What an earlier process chose among the same shapes, or else the fastest of them."""
-    question = ("attention", _attention_kernel.cache_key, shapes, *question)
-    place = recall(question)
+    remembered = ("attention", _attention_kernel.cache_key, shapes, *question)
+    place = recall(remembered)
     if isinstance(place, int) and 0 <= place < len(shapes):
         return shapes[place]
     trials = [Trial(partial(_nth, run, shape), index) for index, shape in enumerate(shapes)]
     best = fastest(trials, out, None, launches=LAUNCHES)
     if best is None:
         raise RuntimeError(f"no shape of the attention's programs fits {question[0]}")
-    remember(question, best)
+    remember(remembered, best)
     return shapes[best]
 
 

@@ -1,4 +1,4 @@
-"""What a chip offers a kernel: how many programs a multiprocessor holds at once, and how many it will be given.
+"""What a chip offers a kernel, and how many programs a multiprocessor holds at once.
 
 Source: the occupancy rules of the CUDA C++ programming guide (registers, shared memory, threads, programs).
 """
@@ -23,7 +23,6 @@ REGISTER_UNIT = 8
 class Chip:
     """One device, or a share of its multiprocessors."""
 
-    name: str
     capability: tuple[int, int]
     multiprocessors: int
     registers: int
@@ -50,7 +49,6 @@ def chip_of(device: torch.device, multiprocessors: int = 0) -> Chip:
     index = torch.cuda.current_device() if device.index is None else device.index
     limits = triton.runtime.driver.active.utils.get_device_properties(index)
     return Chip(
-        name=properties.name,
         capability=(properties.major, properties.minor),
         multiprocessors=multiprocessors or properties.multi_processor_count,
         registers=limits["max_num_regs"],

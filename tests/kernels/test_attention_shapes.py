@@ -13,41 +13,25 @@ import triton
 from streetvision_kernels.attention import _attention_kernel
 from streetvision_kernels.attention_shapes import ROWS_A_WARP, SHAPES, TRIED, Shape, predicted_us, ranked
 from streetvision_kernels.chip import Chip, Demand, resident
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, CompiledKernel
+from triton.compiler import CompiledKernel
 
-H100 = Chip("H100", (9, 0), 132, 65536, 232448, 2048)
-A100 = Chip("A100", (8, 0), 108, 65536, 166912, 2048)
-RTX_4090 = Chip("RTX 4090", (8, 9), 128, 65536, 101376, 1536)
-OLD = Chip("with 48 KB", (8, 0), 10, 65536, 49152, 1024)
-CHIPS = (H100, A100, RTX_4090)
+from .compiled import compiled_for
+
+H100 = Chip((9, 0), 132, 65536, 232448, 2048)
+A100 = Chip((8, 0), 108, 65536, 166912, 2048)
+RTX_4090 = Chip((8, 9), 128, 65536, 101376, 1536)
+OLD = Chip((8, 0), 10, 65536, 49152, 1024)
+CHIPS = pytest.mark.parametrize("chip", [H100, A100, RTX_4090], ids=["H100", "A100", "RTX 4090"])
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
 @cache
 def compiled(shape: Shape, capability: tuple[int, int], float8: bool = False) -> CompiledKernel:
-    names = list(_attention_kernel.arg_names)
-    constants = {
-        "T": 201,
-        "HEADS": 12,
-        "BLOCK_M": shape.queries,
-        "BLOCK_N": 64,
-        "TAIL": 16,
-        "OUT8": float8,
-        "PDL": False,
-    }
-    types = {"qkv": "*bf16", "cos": "*fp16", "sin": "*fp16", "out": "*fp8e4nv" if float8 else "*bf16"}
-    source = ASTSource(
-        _attention_kernel,
-        types | {"factor": "fp32", "inverse8": "fp32"} | dict.fromkeys(constants, "constexpr"),
-        constexprs={(names.index(name),): value for name, value in constants.items()},
-        attrs={(names.index(name),): [["tt.divisibility", 16]] for name in types},
-    )
-    return triton.compile(
-        source,
-        target=GPUTarget("cuda", 10 * capability[0] + capability[1], 32),
-        options={"num_warps": shape.warps, "num_stages": shape.stages, "maxnreg": shape.registers},
-    )
+    sizes = {"T": 201, "HEADS": 12, "BLOCK_M": shape.queries, "BLOCK_N": 64, "TAIL": 16, "OUT8": float8, "PDL": False}
+    tensors = {"qkv": "*bf16", "cos": "*fp16", "sin": "*fp16", "out": "*fp8e4nv" if float8 else "*bf16"}
+    options = {"num_warps": shape.warps, "num_stages": shape.stages, "maxnreg": shape.registers}
+    scalars = {"factor": "fp32", "inverse8": "fp32"}
+    return compiled_for(_attention_kernel, capability, tensors=tensors, scalars=scalars, constants=sizes, **options)
 
 
 def registers(kernel: CompiledKernel, folder: Path) -> int:
@@ -57,7 +41,7 @@ def registers(kernel: CompiledKernel, folder: Path) -> int:
     return int(re.findall(r"REG:(\d+)", usage.stdout)[0])
 
 
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+@CHIPS
 def test_a_program_takes_no_more_than_the_model_says(chip: Chip, tmp_path: Path) -> None:
     for shape in ranked(chip, places=12, tokens=201):
         kernel, demand = compiled(shape, chip.capability), shape.demand(chip)
@@ -69,7 +53,7 @@ def test_a_program_takes_no_more_than_the_model_says(chip: Chip, tmp_path: Path)
 
 
 @pytest.mark.parametrize("float8", [False, True])
-@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+@CHIPS
 def test_a_warp_has_sixteen_queries_in_any_shape(chip: Chip, float8: bool) -> None:
     """So a query's sums are the same work in the same order, and its answer has the same bits."""
     for shape in SHAPES[:4]:
@@ -102,7 +86,7 @@ def test_chips_before_hopper_are_not_short_of_registers() -> None:
 
 def test_a_shape_that_does_not_fit_is_not_tried() -> None:
     assert all(shape.stages <= 2 for shape in ranked(OLD, places=12, tokens=201))
-    tiny = Chip("no room", (8, 0), 1, 65536, 16384, 1024)
+    tiny = Chip((8, 0), 1, 65536, 16384, 1024)
     assert ranked(tiny, places=12, tokens=201) == ()
     assert predicted_us(tiny, SHAPES[0], places=1, tokens=201) == float("inf")
 
