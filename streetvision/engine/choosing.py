@@ -21,6 +21,7 @@ from streetvision.models.precision import Precision, compare, judge
 
 if TYPE_CHECKING:
     from streetvision.models.small import SmallForward
+    from streetvision.models.small_weights import Ranges
 
 BATCH = 8
 CHECKED_IMAGES = 2
@@ -94,15 +95,14 @@ def choose_small(
     if not able:
         reasons = "; ".join(f"no {name}: {why}" for name, why in missing.items())
         return _explained(exact, precision, reasons)
-    known = verdicts.recall() if verdicts is not None else None
-    if known is None:
-        chosen, spans = _judged(net, exact, able, pictures or (lambda: calibration_images(net.input_size)))
-        if verdicts is not None:
-            verdicts.remember(Verdict(chosen.precision, spans))
-    elif known.precision.name == "float32":
-        chosen = Chosen(exact, known.precision)
-    else:
-        chosen = Chosen(_quick(net, known.precision.name, known.spans), known.precision)
+
+    def again(known: Verdict) -> Forward:
+        return exact if known.precision.name == "float32" else _quick(net, known.precision.name, _ranges(known.spans))
+
+    def judged() -> tuple[Chosen, Spans]:
+        return _judged(net, exact, able, pictures or (lambda: calibration_images(net.input_size)))
+
+    chosen = forwards.known_or_judged(verdicts, again, judged)
     if chosen.forward is exact:
         return _explained(exact, precision, chosen.precision.reason)
     return chosen
@@ -113,25 +113,31 @@ def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], pictures
     batches = list(torch.split(torch.from_numpy(np.ascontiguousarray(pictures())), BATCH))
     logger.info("judging %s on %d pictures", " and ".join(able), sum(map(len, batches)))
     logits, ranges = exact.watch(batches)
-    spans = {f"{name}.{end}": span for name, ends in ranges.items() for end, span in zip(ENDS, ends, strict=True)}
     reasons = []
     for name in able:
-        quick = _quick(net, name, spans)
+        quick = _quick(net, name, ranges)
         moved = compare(logits.numpy(), torch.cat([quick(batch)[0] for batch in batches]).numpy())
         verdict = judge(moved, name, "float32")
         if verdict.name == name:
-            return Chosen(quick, verdict), spans if name == "int8" else {}
+            return Chosen(quick, verdict), _spans(ranges) if name == "int8" else {}
         reasons.append(verdict.reason)
     return Chosen(exact, Precision("float32", "; ".join(reasons))), {}
 
 
-def _quick(net: StreetVisionNet, name: str, spans: Spans) -> SmallForward:
+def _quick(net: StreetVisionNet, name: str, ranges: Ranges) -> SmallForward:
     from streetvision.models.small import SmallForward
 
-    if name == "bf16":
-        return SmallForward(net, dtype=torch.bfloat16)
+    return SmallForward(net, ranges=ranges) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
+
+
+def _spans(ranges: Ranges) -> Spans:
+    """As a verdict keeps them; `_ranges` takes them back."""
+    return {f"{name}.{end}": span for name, ends in ranges.items() for end, span in zip(ENDS, ends, strict=True)}
+
+
+def _ranges(spans: Spans) -> Ranges:
     names = {key.rpartition(".")[0] for key in spans}
-    return SmallForward(net, ranges={name: (spans[f"{name}.low"], spans[f"{name}.high"]) for name in names})
+    return {name: (spans[f"{name}.low"], spans[f"{name}.high"]) for name in names}
 
 
 def _explained(exact: Forward, precision: str, reason: str) -> Chosen:

@@ -79,16 +79,25 @@ def choose_fast(
         return Chosen(bfloat16, Precision("bf16", "bfloat16 was asked for"))
     if not has_float8(device):
         return Chosen(bfloat16, Precision("bf16", f"{torch.cuda.get_device_name(device)} has no float8"))
+
+    def again(known: Verdict) -> Forward:
+        peaks = {name: float(peak) for name, peak in known.spans.items()}
+        return bfloat16 if known.precision.name == "bf16" else FastForward(net, device, peaks=peaks)
+
+    return known_or_judged(verdicts, again, lambda: _judged(net, device, bfloat16, precision, pictures))
+
+
+def known_or_judged(
+    verdicts: Verdicts | None, again: Callable[[Verdict], Forward], judged: Callable[[], tuple[Chosen, Spans]]
+) -> Chosen:
+    """What an earlier start chose, built `again`, or what is `judged` now, which later starts will know."""
     known = verdicts.recall() if verdicts is not None else None
-    if known is None:
-        chosen, spans = _judged(net, device, bfloat16, precision, pictures)
-        if verdicts is not None:
-            verdicts.remember(Verdict(chosen.precision, spans))
-        return chosen
-    if known.precision.name == "bf16":
-        return Chosen(bfloat16, known.precision)
-    peaks = {name: float(peak) for name, peak in known.spans.items()}
-    return Chosen(FastForward(net, device, peaks=peaks), known.precision)
+    if known is not None:
+        return Chosen(again(known), known.precision)
+    chosen, spans = judged()
+    if verdicts is not None:
+        verdicts.remember(Verdict(chosen.precision, spans))
+    return chosen
 
 
 def _judged(

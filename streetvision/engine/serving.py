@@ -119,9 +119,9 @@ class Serving:
         return chosen.forward
 
     def _verdicts(self) -> Verdicts | None:
-        """None where they would not hold for the next start: of pictures or weights that have no name."""
+        """None where nothing is judged, or it would not hold for the next start: pictures or weights without a name."""
         weights = self._model.config.sha256
-        if self._kept is None or self._pictures is not None or not weights:
+        if self._kept is None or self._wished == "default" or self._pictures is not None or not weights:
             return None
         return verdicts_on(self._kept, weights, self._wished, self._device)
 

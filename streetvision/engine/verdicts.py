@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +18,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from streetvision.models.disk import write_atomically
 from streetvision.models.precision import Precision
 
 Spans = Mapping[str, torch.Tensor]
@@ -70,9 +70,7 @@ class Verdicts:
         spans = {name: span.detach().cpu().contiguous() for name, span in verdict.spans.items()}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._path.parent) as aside:
-                save_file(spans, Path(aside) / self._path.name, metadata=told)
-                (Path(aside) / self._path.name).replace(self._path)
+            write_atomically(self._path, save(spans, told))
             _forget_oldest(self._path.parent)
         except (OSError, SafetensorError) as error:
             logger.warning("the verdict on the precision cannot be kept (%s); the next start judges anew", error)

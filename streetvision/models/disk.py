@@ -78,12 +78,12 @@ def discard(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file: after a power failure it holds the old text or the new one."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a small file: after a power failure it holds the old content or the new one; text as UTF-8."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

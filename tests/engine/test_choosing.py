@@ -17,17 +17,11 @@ from streetvision.engine.deference import Deference
 from streetvision.engine.forwards import Chosen
 from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
 from streetvision.models.precision import Precision, judge
-from streetvision.models.small import SmallForward, missing_for_bfloat16, missing_for_int8
+from streetvision.models.small import SmallForward
 
-BASE = tiny_config(depth=2, width=64, version="1.2.3")
-CONFIG = replace(BASE, input_size=48, architecture_kwargs={**BASE.architecture_kwargs, "init_values": 0.5})
-PICTURES: ImageArray = np.random.default_rng(0).integers(0, 256, (1000, 48, 48, 3), dtype=np.uint8)
-CPU = torch.device("cpu")
-QUICK = pytest.mark.skipif(
-    (missing_for_bfloat16() or missing_for_int8()) is not None, reason="the processor has no bfloat16 or int8 products"
-)
+from .quick import CONFIG, CPU, PICTURES, QUICK
 
 
 def network(*, steep: float = 0.0) -> StreetVisionNet:

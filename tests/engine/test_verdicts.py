@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,11 @@ from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray
 from streetvision.engine.verdicts import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.precision import Precision
-from streetvision.models.small import missing_for_bfloat16, missing_for_int8
 
-BASE = tiny_config(depth=2, width=64, version="1.2.3")
-CONFIG = replace(BASE, input_size=48, architecture_kwargs={**BASE.architecture_kwargs, "init_values": 0.5})
-PICTURES: ImageArray = np.random.default_rng(0).integers(0, 256, (1000, 48, 48, 3), dtype=np.uint8)
-CPU = torch.device("cpu")
-QUICK = pytest.mark.skipif(
-    (missing_for_bfloat16() or missing_for_int8()) is not None, reason="the processor has no bfloat16 or int8 products"
-)
+from .quick import CONFIG, CPU, PICTURES, QUICK
+
 PASSED = Verdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
 
 
