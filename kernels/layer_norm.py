@@ -1,4 +1,8 @@
-"""LayerNorm of the residual stream, rounded once to what the next product takes: bfloat16, or float8 with its scale."""
+"""LayerNorm of the residual stream, rounded once to what the next product takes: bfloat16, or float8 with its scale.
+
+A program is one warp that takes a row at a time, and there are never more than a chip holds at once. So one compiled
+kernel serves any number of rows: a row is added up in the same order, bit for bit, whatever comes with it.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,24 @@ import torch
 import triton
 import triton.language as tl
 from streetvision_kernels.float8 import to_float8
+from streetvision_kernels.multiprocessors import available
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-MANY_ROWS = 4096
-"""From here on a program takes several rows: enough programs are left to fill any chip. A row is added up as before."""
-MOST_WARPS = 32
-"""Of a program, by CUDA."""
+PROGRAMS = 16
+"""Of a multiprocessor: enough loads in flight for the memory, and any chip since Ampere holds so many. More only cost
+the time to start them, about a nanosecond each on an H100."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
+@triton.jit(do_not_specialize=["rows"])  # type: ignore[untyped-decorator]  # triton carries no types
 def _layer_norm_kernel(  # noqa: PLR0917  # the launcher passes by position
     x: tl.tensor,
     gain: tl.tensor,
     offset: tl.tensor,
     out: tl.tensor,
-    M: tl.tensor,
+    rows: tl.tensor,
     eps: tl.tensor,
     inverse8: tl.tensor,
     D: tl.constexpr,
-    ROWS: tl.constexpr,
     BLOCK_D: tl.constexpr,
     OUT8: tl.constexpr,
     PDL: tl.constexpr,
@@ -37,18 +40,17 @@ def _layer_norm_kernel(  # noqa: PLR0917  # the launcher passes by position
         # The next kernel may take its place on the chip now; it waits here, in turn, until this one is done.
         gdc_launch_dependents()
         gdc_wait()
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    at = rows.to(tl.int64)[:, None] * D + columns[None, :]
-    mask = (rows < M)[:, None] & inside[None, :]
-    value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
-    mean = tl.sum(value, axis=1) / D
-    apart = tl.where(inside[None, :], value - mean[:, None], 0.0)
-    rstd = tl.rsqrt(tl.sum(apart * apart, axis=1) / D + eps)
-    y = apart * rstd[:, None] * g[None, :] + b[None, :]
-    if OUT8:
-        tl.store(out + at, to_float8(y, inverse8), mask=mask)
-    else:
-        tl.store(out + at, y.to(out.dtype.element_ty), mask=mask)
+    for row in range(tl.program_id(0).to(tl.int64), rows, tl.num_programs(0)):
+        at = row * D + columns
+        value = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+        mean = tl.sum(value, axis=0) * (1.0 / D)
+        apart = tl.where(inside, value - mean, 0.0)
+        rstd = tl.rsqrt(tl.sum(apart * apart, axis=0) * (1.0 / D) + eps)
+        y = apart * rstd * g + b
+        if OUT8:
+            tl.store(out + at, to_float8(y, inverse8), mask=inside)
+        else:
+            tl.store(out + at, y.to(out.dtype.element_ty), mask=inside)
 
 
 def layer_norm(
@@ -71,8 +73,7 @@ def layer_norm(
         raise ValueError(f"x and out must be contiguous and alike, not {tuple(x.shape)} and {tuple(out.shape)}")
     if gain.shape != (width,) or offset.shape != (width,):
         raise ValueError(f"gain and offset must be [{width}], not {tuple(gain.shape)} and {tuple(offset.shape)}")
-    each, warps = launch_shape(rows, width, out.dtype)
-    _layer_norm_kernel[(triton.cdiv(rows, each),)](
+    _layer_norm_kernel[(min(rows, PROGRAMS * available(x.device)),)](
         x,
         gain,
         offset,
@@ -81,25 +82,9 @@ def layer_norm(
         eps,
         inverse8,
         D=width,
-        ROWS=each,
         BLOCK_D=triton.next_power_of_2(width),
         OUT8=out.dtype == torch.float8_e4m3fn,
         PDL=pdl,
-        num_warps=warps,
+        num_warps=1,
         **({"launch_pdl": True} if pdl else {}),
     )
-
-
-def launch_shape(rows: int, width: int, out: torch.dtype) -> tuple[int, int]:
-    """Rows and warps of a program.
-
-    A thread must hold the same columns of a row whatever the number of rows, or the row is added up in another order.
-    For bfloat16 that is so by itself: eight values are one load. A float8 answer has Triton give a thread sixteen where
-    it can, so there each row gets warps of its own, which leave it eight.
-    """
-    warps = max(1, triton.next_power_of_2(width) // 256)
-    if rows < MANY_ROWS:
-        return 1, warps
-    if out != torch.float8_e4m3fn:
-        return 4, warps
-    return (4, 4 * warps) if 4 * warps <= MOST_WARPS else (1, warps)

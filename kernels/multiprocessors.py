@@ -31,6 +31,13 @@ def assigned(device: torch.device) -> int:
     return _shares.get(torch.cuda.current_stream(device).cuda_stream, 0)
 
 
+def available(device: torch.device) -> int:
+    """How many multiprocessors a kernel on the current stream may fill; 1 where kernels are interpreted."""
+    if device.type != "cuda":
+        return 1
+    return assigned(device) or torch.cuda.get_device_properties(device).multi_processor_count
+
+
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _look_kernel(seen: tl.tensor, SPIN: tl.constexpr) -> None:
     program = tl.program_id(0)

@@ -1,9 +1,9 @@
 """The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt and Triton, without torch.compile.
 
 Seven launches a block: LayerNorm, qkv product, attention with the rotary positions in it, projection onto the residual
-stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. In bfloat16 an image's
-answer has the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from
-timm's by rounding and by GELU's tanh form (at most 5e-4).
+stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. An image's answer has
+the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from timm's by
+rounding and by GELU's tanh form (at most 5e-4).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import torch
 from streetvision_kernels.cublaslt import CublasLt, Scales
 from streetvision_kernels.cublaslt_oracle import matmul_oracle
 from streetvision_kernels.float8 import float8_oracle
+from streetvision_kernels.layer_norm import layer_norm
 
 from streetvision.models.fast import has_float8
 
@@ -102,9 +103,25 @@ def test_a_row_has_the_same_bits_in_any_batch(n: int, k: int, gelu: bool, float8
     for images in (1, 3, 8, 96):
         out = torch.zeros(201 * images, n, device=DEVICE, dtype=torch.bfloat16)
         lt.matmul(a[: 201 * images], weight, out, bias=bias, gelu=gelu, scales=scales)
-        answers[images] = out[:201]
-    differ = [images for images, answer in answers.items() if not torch.equal(answer, answers[96])]
+        answers[images] = out
+    differ = [images for images, answer in answers.items() if not torch.equal(answer, answers[96][: len(answer)])]
     assert differ == []
+
+
+@pytest.mark.parametrize("out", [torch.bfloat16, pytest.param(torch.float8_e4m3fn, marks=NEEDS_FLOAT8)])
+@pytest.mark.parametrize("width", [384, 768, 1024])
+def test_a_row_is_normalised_to_the_same_bits_whatever_comes_with_it(width: int, out: torch.dtype) -> None:
+    torch.manual_seed(width)
+    x = torch.randn(201 * 128, width, device=DEVICE).bfloat16()
+    vectors = [torch.randn(width, device=DEVICE) for _ in range(2)]
+
+    def normalised(rows: int) -> torch.Tensor:
+        answer = torch.empty(rows, width, device=DEVICE, dtype=out)
+        layer_norm(x[:rows], *vectors, answer, eps=1e-5, inverse8=16.0)
+        return answer.view(torch.uint8)
+
+    whole = normalised(len(x))
+    assert [n for n in (1, 201, 1407, 3216, 6633, 9648) if not torch.equal(normalised(n), whole[:n])] == []
 
 
 def test_what_cublaslt_cannot_take_is_refused_before_it_is_called() -> None:

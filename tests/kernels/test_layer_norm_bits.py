@@ -1,49 +1,57 @@
-"""A row is added up in one order whatever comes with it: read off the kernel as compiled for GPUs, which needs none."""
+"""One compiled LayerNorm serves any number of rows, so that a row's bits cannot depend on what comes with it."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 import pytest
 import torch
-import triton
-from streetvision_kernels.layer_norm import MANY_ROWS, _layer_norm_kernel, launch_shape
-
-from .compiled import compiled_for
-
-WIDTHS = (192, 384, 768, 1024, 1280)
+from streetvision_kernels import layer_norm as kernel
+from streetvision_kernels import multiprocessors
+from streetvision_kernels.multiprocessors import available
 
 
-def compiled(rows: int, width: int, out: torch.dtype) -> str:
-    """Triton's own code for a Hopper, with the layout of every tensor."""
-    each, warps = launch_shape(rows, width, out)
-    float8 = out == torch.float8_e4m3fn
-    tensors = {"x": "*bf16", "gain": "*fp32", "offset": "*fp32", "out": "*fp8e4nv" if float8 else "*bf16"}
-    scalars = {"M": "i32", "eps": "fp32", "inverse8": "fp32"}
-    sizes = {"D": width, "ROWS": each, "BLOCK_D": triton.next_power_of_2(width), "OUT8": float8, "PDL": False}
-    made = compiled_for(_layer_norm_kernel, (9, 0), tensors=tensors, scalars=scalars, constants=sizes, num_warps=warps)
-    return str(made.asm["ttgir"])
+class Recorder:
+    """Stands for the kernel: keeps how it was launched."""
 
+    def __init__(self) -> None:
+        self.grids: list[int] = []
+        self.compiled_for: list[dict[str, Any]] = []
 
-def columns_of_sums(code: str) -> set[tuple[int, ...]]:
-    """How the columns of what is summed are dealt out: values a thread, threads a warp, warps a row."""
-    layouts = dict(re.findall(r"^(#\w+) = #ttg\.blocked<\{(.*)\}>", code, re.MULTILINE))
-    summed = re.findall(r'"tt\.reduce".*?\}\) : \(tensor<[^>]*, (#\w+)>', code, re.DOTALL)
-    assert len(summed) == 2
-    return {tuple(int(pair[1]) for pair in re.findall(r"\[(\d+), (\d+)\]", layouts[name])[:3]) for name in summed}
+    def __getitem__(self, grid: tuple[int]) -> Recorder:
+        self.grids.append(grid[0])
+        return self
+
+    def __call__(self, *given: Any, **constants: Any) -> None:
+        kinds = {
+            f"argument {i}": value.dtype if isinstance(value, torch.Tensor) else type(value)
+            for i, value in enumerate(given)
+        }
+        self.compiled_for.append(constants | kinds)
 
 
 @pytest.mark.parametrize("out", [torch.bfloat16, torch.float8_e4m3fn], ids=["bfloat16", "float8"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_few_rows_and_many_are_added_up_alike(width: int, out: torch.dtype) -> None:
-    few, many = (columns_of_sums(compiled(rows, width, out)) for rows in (201, MANY_ROWS))
-    assert few == many
-    assert len(few) == 1
+@pytest.mark.parametrize("width", [192, 384, 768, 1024, 1280])
+def test_nothing_that_it_is_compiled_for_depends_on_the_rows(
+    width: int, out: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(kernel, "_layer_norm_kernel", recorder)
+    monkeypatch.setattr(kernel, "available", lambda device: 132)
+    counts = (1, 16, 201, 3216, 25728)
+    for rows in counts:
+        x, answer = torch.empty(rows, width, dtype=torch.bfloat16), torch.empty(rows, width, dtype=out)
+        kernel.layer_norm(x, torch.empty(width), torch.empty(width), answer, eps=1e-5)
+    assert recorder.compiled_for == [recorder.compiled_for[0]] * len(counts)
+    assert recorder.grids == [min(rows, 132 * kernel.PROGRAMS) for rows in counts]
 
 
-def test_no_program_has_more_warps_than_cuda_allows() -> None:
-    for width in (*WIDTHS, 4096):
-        for out in (torch.bfloat16, torch.float8_e4m3fn):
-            assert launch_shape(MANY_ROWS, width, out)[1] <= 32
-    assert launch_shape(201, 768, torch.float8_e4m3fn) == (1, 4)
-    assert launch_shape(MANY_ROWS, 768, torch.float8_e4m3fn) == (4, 16)
+def test_nor_does_triton_compile_for_a_number_of_rows_with_many_factors() -> None:
+    rows = next(parameter for parameter in kernel._layer_norm_kernel.params if parameter.name == "rows")
+    assert rows.do_not_specialize
+
+
+def test_a_share_of_the_multiprocessors_is_filled_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert available(torch.device("cpu")) == 1
+    monkeypatch.setattr(multiprocessors, "assigned", lambda device: 28)
+    assert available(torch.device("cuda")) == 28
