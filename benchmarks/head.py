@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import triton
 from harness import RESULTS, Row, machine, report
+from replayed import side_by_side
 from streetvision_kernels.head import fused_head
 from streetvision_kernels.head_oracle import head_oracle
 from streetvision_kernels.norm_head import norm_head
@@ -78,11 +80,6 @@ def error(head: Head, oracle: Head, given: dict[str, Any]) -> float:
     return max(float((got.double() - right).abs().max()) for got, right in pairs)
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    """Median device time of a call replayed from a CUDA graph."""
-    return float(triton.testing.do_bench_cudagraph(call, rep=20, return_mode="median")) * 1e3
-
-
 def measure(name: str, n: int, d: int, ceiling: float) -> Row:
     given, head, oracle = inputs(name, n, d), ours(name, n), ORACLES[name]
     compiled: Head = torch.compile(oracle, dynamic=False)
@@ -90,9 +87,10 @@ def measure(name: str, n: int, d: int, ceiling: float) -> Row:
     if not worst <= TOLERANCE:
         sys.exit(f"{name} is wrong at batch {n}, width {d}: error {worst:.2e}, so it gets no speed")
     compiled(**given)
-    fused = microseconds(lambda: head(**given))
-    eager = microseconds(lambda: oracle(**given))
-    inductor = microseconds(lambda: compiled(**given))
+    times = side_by_side(
+        {"fused": partial(head, **given), "eager": partial(oracle, **given), "compiled": partial(compiled, **given)}
+    )
+    fused, eager, inductor = times["fused"], times["eager"], times["compiled"]
     bytes_moved = n * (TOKENS if name == "norm_head" else TOKENS - PREFIX + 1) * d * 2 + n * 2 * d * 4
     row: Row = {"head": name, "batch": n, "width": d, "fused_us": fused, "compiled_us": inductor, "eager_us": eager}
     row |= {"vs_compiled (goal 1.5)": inductor / fused, "vs_eager (goal 5)": eager / fused}

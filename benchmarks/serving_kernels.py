@@ -1,9 +1,11 @@
 """The serving kernels against their formulas, eager and under torch.compile, and the attention's shapes, on CUDA.
 
-Everything runs inside a CUDA graph, as in service. A kernel whose answers are far from its formula in float64 gets no
-speed and ends the run. The second table (serving_kernels-shapes.json) times every shape that the model of the chip
-lets the attention try: how well the model ranks them, and what trying them is worth. Where the device's time goes in a
-whole forward is forward.py's to say, and the heads have head.py.
+Everything runs inside a CUDA graph, each launch after the last has ended. Service launches these kernels while the last
+one ends (programmatically), but there that is another kernel; launches of one that overlap each other tell nothing. A
+kernel whose answers are far from its formula in float64 gets no speed and ends the run. The second table
+(serving_kernels-shapes.json) times every shape that the model of the chip lets the attention try: how well the model
+ranks them, and what trying them is worth. Where the device's time goes in a whole forward is forward.py's to say, and
+the heads have head.py.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from pathlib import Path
 
 import torch
 from harness import RESULTS, Row, machine, report
-from head import copy_bandwidth, microseconds
+from head import copy_bandwidth
+from replayed import side_by_side
 from streetvision_kernels.attention import attention, chosen_shape
 from streetvision_kernels.attention_oracle import attention_oracle
 from streetvision_kernels.attention_shapes import predicted_us, ranked
@@ -68,7 +71,7 @@ def patchify_case(images: int) -> Case:
     pixels = torch.randint(0, 256, (images, SIDE, SIDE, 3), dtype=torch.uint8, device=DEVICE)
     columns = columns_for(PREFIX)
     out = torch.empty(images * TOKENS, columns, dtype=torch.bfloat16, device=DEVICE)
-    launch = partial(patchify, pixels, out, prefix=PREFIX, pdl=True)
+    launch = partial(patchify, pixels, out, prefix=PREFIX)
     return Case(
         "patchify", images, None, launch, out, partial(patchify_oracle, prefix=PREFIX, columns=columns), (pixels,)
     )
@@ -80,11 +83,11 @@ def cases(images: int, width: int, kind: torch.dtype) -> Iterator[Case]:
     name = str(kind).removeprefix("torch.")
     x, gain, offset = normal(rows, width), *(normal(width, dtype=torch.float32) for _ in range(2))
     out = torch.empty(rows, width, dtype=kind, device=DEVICE)
-    launch = partial(layer_norm, x, gain, offset, out, eps=1e-5, inverse8=scale, pdl=True)
+    launch = partial(layer_norm, x, gain, offset, out, eps=1e-5, inverse8=scale)
     formula = partial(layer_norm_oracle, eps=1e-5)
     yield Case(f"layer_norm {name}", images, width, launch, out, formula, (x, gain, offset), scale)
     qkv, (cos, sin) = normal(rows, 3 * width), angles()
-    launch = partial(attention, qkv, cos, sin, out, tokens=TOKENS, inverse8=scale, pdl=True)
+    launch = partial(attention, qkv, cos, sin, out, tokens=TOKENS, inverse8=scale)
     formula = partial(attention_oracle, tokens=TOKENS)
     yield Case(f"attention {name}", images, width, launch, out, formula, (qkv, cos, sin), scale)
 
@@ -100,7 +103,8 @@ def measure(case: Case, ceiling: float) -> Row:
     formula = partial(case.formula, *case.given)
     compiled = torch.compile(formula, dynamic=False)
     compiled()
-    fused, eager, inductor = (microseconds(call) for call in (case.launch, formula, compiled))
+    times = side_by_side({"fused": case.launch, "eager": formula, "compiled": compiled})
+    fused, eager, inductor = times["fused"], times["eager"], times["compiled"]
     moved = case.out.nbytes + case.given[0].nbytes
     return {
         "kernel": case.name,
@@ -120,11 +124,13 @@ def shapes(images: int, width: int) -> Iterator[Row]:
     """Every shape that is tried, in the model's order."""
     qkv, (cos, sin) = normal(images * TOKENS, 3 * width), angles()
     out = torch.empty(images * TOKENS, width, dtype=torch.bfloat16, device=DEVICE)
-    call = partial(attention, qkv, cos, sin, out, tokens=TOKENS, pdl=True)
+    call = partial(attention, qkv, cos, sin, out, tokens=TOKENS)
     call()
     chosen = chosen_shape(qkv, out, tokens=TOKENS)
     chip, places = chip_of(DEVICE), images * width // HEAD
-    for place, shape in enumerate(ranked(chip, places=places, tokens=TOKENS), start=1):
+    tried = ranked(chip, places=places, tokens=TOKENS)
+    times = side_by_side({str(shape): partial(call, shape=shape) for shape in tried})
+    for place, shape in enumerate(tried, start=1):
         yield {
             "batch": images,
             "width": width,
@@ -133,7 +139,7 @@ def shapes(images: int, width: int) -> Iterator[Row]:
             "stages": shape.stages,
             "registers": shape.registers,
             "predicted_us": predicted_us(chip, shape, places=places, tokens=TOKENS),
-            "us": microseconds(partial(call, shape=shape)),
+            "us": times[str(shape)],
             "chosen": "yes" if shape == chosen else "",
         }
 

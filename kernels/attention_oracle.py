@@ -18,5 +18,6 @@ def attention_oracle(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *,
     """softmax(q k.T / 8) v with q and k rotated: qkv [N * T, 3 D] -> [N * T, D], heads of 64 channels."""
     rows, width = qkv.shape[0], qkv.shape[1] // 3
     q, k, v = qkv.reshape(-1, tokens, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4)
-    out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
+    q, k = (rotate(t, cos, sin).to(v.dtype) for t in (q, k))
+    out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).reshape(rows, width)
