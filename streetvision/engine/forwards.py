@@ -93,7 +93,10 @@ def known_or_judged(
     """What an earlier start chose, built `again`, or what is `judged` now, which later starts will know."""
     known = verdicts.recall() if verdicts is not None else None
     if known is not None:
-        return Chosen(again(known), known.precision)
+        try:
+            return Chosen(again(known), known.precision)
+        except (LookupError, ValueError) as error:
+            logger.warning("the verdict of an earlier start does not fit the model (%r); it is judged anew", error)
     chosen, spans = judged()
     if verdicts is not None:
         verdicts.remember(Verdict(chosen.precision, spans))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from streetvision.engine import choosing, forwards, verdicts
 from streetvision.engine.runner import TorchRunner
@@ -137,6 +138,23 @@ def test_a_damaged_verdict_is_forgotten(tmp_path: Path, bytes_: bytes, caplog: p
     assert "the model is judged anew" in caplog.text
     asked.remember(PASSED)
     assert asked.recall() is not None
+
+
+@QUICK
+@pytest.mark.parametrize("spans", [{}, {"0.qkv.low": torch.zeros(1), "0.qkv.high": torch.ones(1)}], ids=["none", "one"])
+def test_a_verdict_that_does_not_fit_the_model_is_made_anew(
+    tmp_path: Path, judged: list[int], spans: dict[str, torch.Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, kept = saved(tmp_path / "model"), tmp_path / "kept"
+    first = start(model, kept)
+    path = next(kept.iterdir())
+    path.write_bytes(save(spans, {"name": "int8", "reason": "it passes"}))
+    with caplog.at_level(logging.WARNING):
+        second = start(model, kept)
+    assert "does not fit the model" in caplog.text
+    assert (second.precision, len(judged)) == (first.precision, 2)
+    assert start(model, kept).precision.name == "int8"
+    assert len(judged) == 2
 
 
 def test_without_a_disk_the_next_start_judges_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
