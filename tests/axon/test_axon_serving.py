@@ -1,18 +1,16 @@
+"""Requests over real sockets."""
+
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import socket
-import time
 from typing import Any
 
 import httpx
 import pytest
-from bittensor import http_auth
 from prometheus_client import CollectorRegistry
 
-from streetvision.axon import sockets
 from streetvision.axon.admission import Admission
 from streetvision.axon.app import AxonApp
 from streetvision.axon.config import AxonConfig
@@ -21,12 +19,8 @@ from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.server import OpenGate
 from streetvision.axon.signatures import verify
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, Overloaded, RunnerFailure
-from streetvision.errors import OperatorError
 
-
-def btauth(kit: Any, content: bytes, signer: Any = None, **changes: Any) -> dict[str, str]:
-    arguments = {"method": "POST", "path": "/ImageSynapse", "body": content, "receiver_ss58": kit.MINER.ss58_address}
-    return http_auth.sign(signer or kit.ALICE, **(arguments | changes))
+from .btauth_signing import btauth
 
 
 async def test_a_signed_request_is_answered(axon: Any) -> None:
@@ -41,56 +35,6 @@ async def test_a_signed_request_is_answered(axon: Any) -> None:
     assert axon.counted(200, "ok") == 1
     for stage in ("admission", "body", "predict", "reply"):
         assert axon.sample("stage_seconds_count", stage=stage) == 1
-
-
-async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
-    reply = await axon.ask(headers=btauth(kit, body), body=body)
-    assert (reply.status, reply.json) == (200, {"prediction": 0.75})
-    assert axon.counted(200, "ok", "btauth") == 1
-    assert axon.predictor.images == [b"image"]
-
-
-async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
-    headers = btauth(kit, body, path="/ImageSynapse?a=b")
-    assert (await axon.ask(path="/ImageSynapse?a=b", headers=headers, body=body)).status == 200
-    headers = btauth(kit, body, path="/ImageSynapse?a=b")
-    assert (await axon.ask(path="/ImageSynapse", headers=headers, body=body)).status == 401
-
-
-BTAUTH_REFUSED = {
-    "tampered body": (401, "bad_signature", {"body": b"{}"}, {}),
-    "another path": (401, "bad_signature", {"path": "/x"}, {}),
-    "no receiver": (401, "wrong_receiver", {"receiver_ss58": None}, {}),
-    "stale": (401, "stale_nonce", {"nonce_ns": -11}, {}),
-    "future": (401, "future_nonce", {"nonce_ns": 3}, {}),
-    "version": (400, "malformed_header", {}, {"X-Bittensor-Version": "2"}),
-    "scheme": (400, "malformed_header", {}, {"X-Bittensor-Crypto": "ecdsa"}),
-    "nonce": (400, "malformed_header", {}, {"X-Bittensor-Nonce": "x"}),
-    "signature": (400, "malformed_header", {}, {"X-Bittensor-Signature": "0xzz"}),
-}
-
-
-@pytest.mark.parametrize("case", BTAUTH_REFUSED.values(), ids=BTAUTH_REFUSED.keys())
-async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> None:
-    status, reason, changes, headers = case
-    if "nonce_ns" in changes:
-        changes = {"nonce_ns": time.time_ns() + changes["nonce_ns"] * 1_000_000_000}
-    body = kit.request_body(b"image")
-    reply = await axon.ask(headers=btauth(kit, body, **changes) | headers, body=body)
-    assert (reply.status, reply.json["status"]) == (status, status)
-    assert reply.json["message"]
-    assert axon.counted(status, reason, "btauth") == 1
-    assert axon.predictor.images == []
-
-
-async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
-    headers = btauth(kit, body)
-    assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
-    assert (await axon.ask(headers=btauth(kit, body, kit.EVE), body=body)).status == 403
-    assert axon.counted(403, "unknown_hotkey", "btauth") == 1
 
 
 async def test_unverified_bodies_are_few_at_once(make_axon: Any, kit: Any) -> None:
@@ -269,103 +213,6 @@ async def test_a_flood_of_strangers_is_paced(make_axon: Any) -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-
-
-class Gate:
-    closed: str | None = None
-
-
-@pytest.mark.parametrize("reason", ["starting", "draining", "deregistered"])
-async def test_the_gate_says_why(reason: str, make_axon: Any) -> None:
-    gate = Gate()
-    axon = await make_axon(gate=gate)
-    gate.closed = reason
-    reply = await axon.ask()
-    assert (reply.status, axon.counted(503, reason)) == (503, 1)
-    assert reason in reply.json["message"]
-    gate.closed = None
-    assert (await axon.ask()).status == 200
-
-
-async def test_no_metagraph_yet(make_axon: Any) -> None:
-    axon = await make_axon(metagraph=lambda: None)
-    assert (await axon.ask()).status == 503
-    assert axon.counted(503, "no_metagraph") == 1
-
-
-async def test_drain_answers_what_is_in_flight_and_refuses_the_rest(make_axon: Any, kit: Any) -> None:
-    release = asyncio.Event()
-
-    async def wait(image: bytes) -> Any:
-        await release.wait()
-        return kit.prediction()
-
-    axon = await make_axon(predictor=kit.CountingPredictor(wait))
-    asked = asyncio.create_task(axon.ask())
-    while not axon.predictor.images:
-        await asyncio.sleep(0.005)
-    axon.server.stop_admitting("draining")
-    assert (await axon.ask(headers=kit.signed(kit.BOB))).status == 503
-    assert not await axon.server.drain(0.02)
-    release.set()
-    assert await axon.server.drain(5.0)
-    assert (await asked).status == 200
-    await axon.server.close()
-    with pytest.raises(ConnectionRefusedError):
-        await axon.connect()
-
-
-async def test_close_cuts_what_does_not_end(make_axon: Any, kit: Any) -> None:
-    async def hang(image: bytes) -> Any:
-        await asyncio.sleep(60)
-
-    axon = await make_axon(predictor=kit.CountingPredictor(hang))
-    idle = await axon.connect()
-    asked = asyncio.create_task(axon.ask())
-    while not axon.predictor.images:
-        await asyncio.sleep(0.005)
-    await asyncio.wait_for(axon.server.close(), 5)
-    results = await asyncio.gather(asked, return_exceptions=True)
-    assert getattr(results[0], "status", 500) == 500
-    idle[1].close()
-
-
-async def test_a_taken_port_is_one_sentence(axon: Any, make_axon: Any) -> None:
-    with pytest.raises(OperatorError, match=r"already in use: .*--axon\.port"):
-        await make_axon(port=axon.port)
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "not-an-address"])
-async def test_a_bad_address_is_one_sentence(host: str, make_axon: Any) -> None:
-    with pytest.raises(OperatorError, match=r"--axon\.ip"):
-        await make_axon(hosts=(host,))
-
-
-async def test_a_bad_port_is_one_sentence(make_axon: Any) -> None:
-    with pytest.raises(OperatorError, match="70000 is not a port"):
-        await make_axon(port=70_000)
-
-
-def test_no_permission_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(self: socket.socket, address: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(socket.socket, "bind", deny)
-    with pytest.raises(OperatorError, match="No permission"):
-        sockets.listen(("127.0.0.1",), 80)
-
-
-def test_a_machine_without_ipv6_serves_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = socket.socket
-
-    def without_ipv6(family: int, kind: int) -> socket.socket:
-        if family == socket.AF_INET6:
-            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        return make(family, kind)
-
-    monkeypatch.setattr(socket, "socket", without_ipv6)
-    (bound,) = sockets.listen(("127.0.0.1", "::"), 0)
-    bound.close()
 
 
 async def test_stock_shape_of_the_error_body(axon: Any, kit: Any) -> None:

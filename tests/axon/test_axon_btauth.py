@@ -1,0 +1,60 @@
+"""btauth/1 over real sockets: answered, refused in plain JSON, not replayed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from .btauth_signing import btauth
+
+
+async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    reply = await axon.ask(headers=btauth(kit, body), body=body)
+    assert (reply.status, reply.json) == (200, {"prediction": 0.75})
+    assert axon.counted(200, "ok", "btauth") == 1
+    assert axon.predictor.images == [b"image"]
+
+
+async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    assert (await axon.ask(path="/ImageSynapse?a=b", headers=headers, body=body)).status == 200
+    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    assert (await axon.ask(path="/ImageSynapse", headers=headers, body=body)).status == 401
+
+
+BTAUTH_REFUSED = {
+    "tampered body": (401, "bad_signature", {"body": b"{}"}, {}),
+    "another path": (401, "bad_signature", {"path": "/x"}, {}),
+    "no receiver": (401, "wrong_receiver", {"receiver_ss58": None}, {}),
+    "stale": (401, "stale_nonce", {"nonce_ns": -11}, {}),
+    "future": (401, "future_nonce", {"nonce_ns": 3}, {}),
+    "version": (400, "malformed_header", {}, {"X-Bittensor-Version": "2"}),
+    "scheme": (400, "malformed_header", {}, {"X-Bittensor-Crypto": "ecdsa"}),
+    "nonce": (400, "malformed_header", {}, {"X-Bittensor-Nonce": "x"}),
+    "signature": (400, "malformed_header", {}, {"X-Bittensor-Signature": "0xzz"}),
+}
+
+
+@pytest.mark.parametrize("case", BTAUTH_REFUSED.values(), ids=BTAUTH_REFUSED.keys())
+async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> None:
+    status, reason, changes, headers = case
+    if "nonce_ns" in changes:
+        changes = {"nonce_ns": time.time_ns() + changes["nonce_ns"] * 1_000_000_000}
+    body = kit.request_body(b"image")
+    reply = await axon.ask(headers=btauth(kit, body, **changes) | headers, body=body)
+    assert (reply.status, reply.json["status"]) == (status, status)
+    assert reply.json["message"]
+    assert axon.counted(status, reason, "btauth") == 1
+    assert axon.predictor.images == []
+
+
+async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    headers = btauth(kit, body)
+    assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
+    assert (await axon.ask(headers=btauth(kit, body, kit.EVE), body=body)).status == 403
+    assert axon.counted(403, "unknown_hotkey", "btauth") == 1

@@ -1,0 +1,106 @@
+"""An engine over a runner that waits at a gate and fails when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from streetvision.engine.engine import Engine
+from streetvision.engine.types import (
+    ImageArray,
+    Prediction,
+    RunnerFailure,
+    RunnerOutput,
+)
+
+SIDE = 16
+
+
+def photo(grey: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (SIDE, SIDE), grey).save(out, "PNG")
+    return out.getvalue()
+
+
+POISON = photo(13)
+
+
+class GatedRunner:
+    """Answers each image with its grey level less 128, tenfold smaller; waits at a gate; breaks on grey level 13."""
+
+    version = "fake-1"
+    input_size = SIDE
+    resize = "squash"
+
+    def __init__(self, buckets: tuple[int, ...] = (1, 2, 4, 8)) -> None:
+        self.buckets = buckets
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.batches: list[list[int]] = []
+        self.threads: set[str] = set()
+        self.poison: Callable[[], Exception] = lambda: RunnerFailure("device error")
+        self.bad_value: float | None = None
+        self.warmed: tuple[int, ...] = ()
+
+    def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
+        self.warmed = tuple(buckets)
+        self.threads.add(threading.current_thread().name)
+        return dict.fromkeys(buckets, 0.001)
+
+    def run(self, images: ImageArray) -> RunnerOutput:
+        levels = images[:, 0, 0, 0].astype(int)
+        self.threads.add(threading.current_thread().name)
+        self.batches.append(levels.tolist())
+        self.entered.set()
+        assert self.gate.wait(20)
+        logits = ((levels - 128) / 10).astype(np.float32)
+        if 13 in levels:
+            if self.bad_value is None:
+                raise self.poison()
+            logits[levels == 13] = self.bad_value
+        return RunnerOutput(logits, np.repeat(logits[:, None], 4, axis=1))
+
+
+@asynccontextmanager
+async def running(runner: GatedRunner, **options: Any) -> AsyncIterator[Engine]:
+    engine = Engine(runner, **options)
+    await engine.start()
+    runner.entered.clear()
+    try:
+        yield engine
+    finally:
+        runner.gate.set()
+        await engine.close()
+
+
+async def ask(engine: Engine, grey: int = 200, seconds: float = 10.0, priority: float = 0.0) -> Prediction:
+    return await engine.predict(photo(grey), deadline=time.monotonic() + seconds, priority=priority)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def block(engine: Engine, runner: GatedRunner) -> asyncio.Task[Prediction]:
+    """Occupy the runner until its gate opens."""
+    runner.gate.clear()
+    first = asyncio.create_task(ask(engine, 100))
+    await until(runner.entered.is_set)
+    return first
+
+
+async def queue_up(engine: Engine, greys: Sequence[int], **options: Any) -> list[asyncio.Task[Prediction]]:
+    tasks = [asyncio.create_task(ask(engine, grey, **options)) for grey in greys]
+    await until(lambda: engine.stats().queued == len(greys))
+    return tasks
