@@ -185,8 +185,9 @@ def _shape_for(qkv: torch.Tensor, out: torch.Tensor, tokens: int, run: Callable[
     known = _chosen.get(question)
     if known is not None:
         return known
-    chip = chip_of(qkv.device, assigned(qkv.device))
-    shapes = ranked(chip, places=qkv.shape[0] // tokens * (out.shape[1] // HEAD), tokens=tokens) or SHAPES
+    shapes = (
+        ranked(chip_of(qkv.device), places=qkv.shape[0] // tokens * (out.shape[1] // HEAD), tokens=tokens) or SHAPES
+    )
     if torch.cuda.is_current_stream_capturing():
         return shapes[0]
     with _choosing:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import triton
+from streetvision_kernels.multiprocessors import available
 
 WARP = 32
 MOST_PROGRAMS = 16
@@ -43,14 +44,14 @@ class Demand:
     shared_bytes: int
 
 
-def chip_of(device: torch.device, multiprocessors: int = 0) -> Chip:
-    """The chip behind a CUDA device; `multiprocessors` is the share of it that is to be used, 0 for all."""
+def chip_of(device: torch.device) -> Chip:
+    """The chip behind a CUDA device, with the multiprocessors that the current stream may use."""
     properties = torch.cuda.get_device_properties(device)
     index = torch.cuda.current_device() if device.index is None else device.index
     limits = triton.runtime.driver.active.utils.get_device_properties(index)
     return Chip(
         capability=(properties.major, properties.minor),
-        multiprocessors=multiprocessors or properties.multi_processor_count,
+        multiprocessors=available(device),
         registers=limits["max_num_regs"],
         shared_bytes=limits["max_shared_mem"],
         threads=properties.max_threads_per_multi_processor,

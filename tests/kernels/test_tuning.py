@@ -12,7 +12,7 @@ import pytest
 import torch
 import triton
 from streetvision_kernels import attention as kernel
-from streetvision_kernels import tuning
+from streetvision_kernels import multiprocessors, tuning
 from streetvision_kernels.attention_shapes import SHAPES, Shape
 from streetvision_kernels.chip import Chip, chip_of
 from streetvision_kernels.tuning import COLD_BYTES, MAX_COPIES, Trial, copies_of, fastest, recall, remember
@@ -139,7 +139,7 @@ def test_a_size_is_tried_once_for_each_share_of_the_chip(cache: Path, monkeypatc
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H100")
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing[0])
     monkeypatch.setattr(kernel, "assigned", lambda device: share[0])
-    monkeypatch.setattr(kernel, "chip_of", lambda device, count: Chip((9, 0), count or 132, 65536, 232448, 2048))
+    monkeypatch.setattr(kernel, "chip_of", lambda device: Chip((9, 0), share[0] or 132, 65536, 232448, 2048))
     monkeypatch.setattr(kernel, "_choose", choose)
     monkeypatch.setattr(kernel, "_chosen", {})
     qkv = SimpleNamespace(device=torch.device("cuda"), shape=torch.Size((201, 2304)), dtype=torch.bfloat16)
@@ -168,6 +168,8 @@ def test_a_chip_is_what_torch_and_triton_say(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: told)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(triton.runtime, "driver", SimpleNamespace(active=SimpleNamespace(utils=utils)))
+    monkeypatch.setattr(multiprocessors, "assigned", lambda device: 0)
     whole = Chip((9, 0), 132, 65536, 232448, 2048)
     assert chip_of(torch.device("cuda")) == whole
-    assert chip_of(torch.device("cuda", 0), 104) == replace(whole, multiprocessors=104)
+    monkeypatch.setattr(multiprocessors, "assigned", lambda device: 104)
+    assert chip_of(torch.device("cuda", 0)) == replace(whole, multiprocessors=104)
