@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import triton
 from harness import RESULTS, Row, machine, report
-from replayed import side_by_side
+from replayed import beside_its_formula, copy_bandwidth
 from streetvision_kernels.head import fused_head
 from streetvision_kernels.head_oracle import head_oracle
 from streetvision_kernels.norm_head import norm_head
@@ -82,27 +81,15 @@ def error(head: Head, oracle: Head, given: dict[str, Any]) -> float:
 
 def measure(name: str, n: int, d: int, ceiling: float) -> Row:
     given, head, oracle = inputs(name, n, d), ours(name, n), ORACLES[name]
-    compiled: Head = torch.compile(oracle, dynamic=False)
     worst = error(head, oracle, given)
     if not worst <= TOLERANCE:
         sys.exit(f"{name} is wrong at batch {n}, width {d}: error {worst:.2e}, so it gets no speed")
-    compiled(**given)
-    times = side_by_side(
-        {"fused": partial(head, **given), "eager": partial(oracle, **given), "compiled": partial(compiled, **given)}
-    )
-    fused, eager, inductor = times["fused"], times["eager"], times["compiled"]
+    times = beside_its_formula(partial(head, **given), partial(oracle, **given))
     bytes_moved = n * (TOKENS if name == "norm_head" else TOKENS - PREFIX + 1) * d * 2 + n * 2 * d * 4
-    row: Row = {"head": name, "batch": n, "width": d, "fused_us": fused, "compiled_us": inductor, "eager_us": eager}
-    row |= {"vs_compiled (goal 1.5)": inductor / fused, "vs_eager (goal 5)": eager / fused}
+    row: Row = {"head": name, "batch": n, "width": d, **times}
+    row["vs_compiled (goal 1.5)"] = times["compiled_us"] / times["fused_us"]
+    row["vs_eager (goal 5)"] = times["eager_us"] / times["fused_us"]
     return row | {"floor_us": bytes_moved / ceiling * 1e6, "error": worst}
-
-
-def copy_bandwidth() -> float:
-    """Bytes per second, read and written, of a large device-to-device copy: the ceiling for this kernel."""
-    source = torch.randn(1 << 28, device="cuda")
-    target = torch.empty_like(source)
-    seconds = triton.testing.do_bench(lambda: target.copy_(source), return_mode="median") * 1e-3
-    return 2 * source.nbytes / float(seconds)
 
 
 def main() -> None:

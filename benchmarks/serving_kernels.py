@@ -19,8 +19,7 @@ from pathlib import Path
 
 import torch
 from harness import RESULTS, Row, machine, report
-from head import copy_bandwidth
-from replayed import side_by_side
+from replayed import beside_its_formula, copy_bandwidth, side_by_side
 from streetvision_kernels.attention import attention, chosen_shape
 from streetvision_kernels.attention_oracle import attention_oracle
 from streetvision_kernels.attention_shapes import predicted_us, ranked
@@ -100,21 +99,15 @@ def measure(case: Case, ceiling: float) -> Row:
         sys.exit(
             f"{case.name} is wrong at batch {case.images}, width {case.width}: error {error:.2e}; it gets no speed"
         )
-    formula = partial(case.formula, *case.given)
-    compiled = torch.compile(formula, dynamic=False)
-    compiled()
-    times = side_by_side({"fused": case.launch, "eager": formula, "compiled": compiled})
-    fused, eager, inductor = times["fused"], times["eager"], times["compiled"]
+    times = beside_its_formula(case.launch, partial(case.formula, *case.given))
     moved = case.out.nbytes + case.given[0].nbytes
     return {
         "kernel": case.name,
         "batch": case.images,
         "width": case.width,
-        "fused_us": fused,
-        "compiled_us": inductor,
-        "eager_us": eager,
-        "vs_compiled": inductor / fused,
-        "vs_eager": eager / fused,
+        **times,
+        "vs_compiled": times["compiled_us"] / times["fused_us"],
+        "vs_eager": times["eager_us"] / times["fused_us"],
         "floor_us": moved / ceiling * 1e6,
         "error": error,
     }

@@ -62,7 +62,7 @@ def fastest(
             continue
         expected = answer.clone() if expected is None else expected
         if torch.equal(answer[: len(expected)].view(torch.uint8), expected.view(torch.uint8)):
-            timed.append((_seconds(trial, answer, launches), trial.choice))
+            timed.append((_round_ms(trial, answer, launches), trial.choice))
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
@@ -89,8 +89,19 @@ def _key(question: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps([triton.__version__, *map(str, question)]).encode()).hexdigest()
 
 
-def _seconds(trial: Trial[Choice], out: torch.Tensor, launches: int) -> float:
-    """Best time of one round of launches, by a CUDA graph as in service."""
+def milliseconds(graph: torch.cuda.CUDAGraph) -> float:
+    """Device time of one replay."""
+    start: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
+    end: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
+    start.record()
+    graph.replay()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def _round_ms(trial: Trial[Choice], out: torch.Tensor, launches: int) -> float:
+    """Best milliseconds of one round of launches, by a CUDA graph as in service."""
     stream = torch.cuda.current_stream(out.device)
     if stream == torch.cuda.default_stream(out.device):  # which cannot be captured
         stream = torch.cuda.Stream(out.device)  # type: ignore[no-untyped-call]  # torch's gap
@@ -104,13 +115,4 @@ def _seconds(trial: Trial[Choice], out: torch.Tensor, launches: int) -> float:
                 trial.run(index, out)
         finally:
             graph.capture_end()
-    best = float("inf")
-    for _ in range(ROUNDS):
-        start: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
-        end: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's gap
-        start.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        best = min(best, start.elapsed_time(end))
-    return best
+    return min(milliseconds(graph) for _ in range(ROUNDS))

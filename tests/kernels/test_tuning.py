@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> dict[object, float]:
     """What each choice is said to take; the GPU's clock is tests/gpu's."""
     told: dict[object, float] = {}
-    monkeypatch.setattr(tuning, "_seconds", lambda trial, out, launches: told[trial.choice])
+    monkeypatch.setattr(tuning, "_round_ms", lambda trial, out, launches: told[trial.choice])
     return told
 
 
