@@ -1,4 +1,4 @@
-"""Pictures with structure, encoded as a validator's."""
+"""Encoded pictures: plain ones that tell what became of them, and ones with structure like a validator's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import io
 
 import numpy as np
 from PIL import Image
+
+
+def grey_photo(level: int, side: int = 24) -> bytes:
+    """A PNG of one grey, which survives decoding and scaling as it is."""
+    out = io.BytesIO()
+    Image.new("L", (side, side), level).save(out, "PNG")
+    return out.getvalue()
 
 
 def photos(count: int, *, size: tuple[int, int] = (320, 240), seed: int = 9) -> list[bytes]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 import uvloop
+from bittensor import http_auth
 from bittensor.sp_core import Keypair
 from prometheus_client import CollectorRegistry
 
@@ -200,6 +201,12 @@ async def make_axon() -> AsyncIterator[MakeAxon]:
 @pytest.fixture
 async def axon(make_axon: MakeAxon) -> Axon:
     return await make_axon()
+
+
+def btauth(content: bytes, signer: Keypair = ALICE, **changes: Any) -> dict[str, str]:
+    """Headers of a request signed as btauth/1 has it, by the SDK itself."""
+    arguments = {"method": "POST", "path": "/ImageSynapse", "body": content, "receiver_ss58": MINER.ss58_address}
+    return http_auth.sign(signer, **(arguments | changes))
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from .btauth_signing import btauth
-
 
 async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
     body = kit.request_body(b"image")
-    reply = await axon.ask(headers=btauth(kit, body), body=body)
+    reply = await axon.ask(headers=kit.btauth(body), body=body)
     assert (reply.status, reply.json) == (200, {"prediction": 0.75})
     assert axon.counted(200, "ok", "btauth") == 1
     assert axon.predictor.images == [b"image"]
@@ -20,9 +18,9 @@ async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
 
 async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
     body = kit.request_body(b"image")
-    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    headers = kit.btauth(body, path="/ImageSynapse?a=b")
     assert (await axon.ask(path="/ImageSynapse?a=b", headers=headers, body=body)).status == 200
-    headers = btauth(kit, body, path="/ImageSynapse?a=b")
+    headers = kit.btauth(body, path="/ImageSynapse?a=b")
     assert (await axon.ask(path="/ImageSynapse", headers=headers, body=body)).status == 401
 
 
@@ -45,7 +43,7 @@ async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> 
     if "nonce_ns" in changes:
         changes = {"nonce_ns": time.time_ns() + changes["nonce_ns"] * 1_000_000_000}
     body = kit.request_body(b"image")
-    reply = await axon.ask(headers=btauth(kit, body, **changes) | headers, body=body)
+    reply = await axon.ask(headers=kit.btauth(body, **changes) | headers, body=body)
     assert (reply.status, reply.json["status"]) == (status, status)
     assert reply.json["message"]
     assert axon.counted(status, reason, "btauth") == 1
@@ -54,7 +52,7 @@ async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> 
 
 async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
     body = kit.request_body(b"image")
-    headers = btauth(kit, body)
+    headers = kit.btauth(body)
     assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
-    assert (await axon.ask(headers=btauth(kit, body, kit.EVE), body=body)).status == 403
+    assert (await axon.ask(headers=kit.btauth(body, kit.EVE), body=body)).status == 403
     assert axon.counted(403, "unknown_hotkey", "btauth") == 1

@@ -20,8 +20,6 @@ from streetvision.axon.server import OpenGate
 from streetvision.axon.signatures import verify
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, Overloaded, RunnerFailure
 
-from .btauth_signing import btauth
-
 
 async def test_a_signed_request_is_answered(axon: Any) -> None:
     reply = await axon.ask()
@@ -41,9 +39,9 @@ async def test_unverified_bodies_are_few_at_once(make_axon: Any, kit: Any) -> No
     axon = await make_axon(max_unverified_bodies=1)
     body = kit.request_body(b"image")
     reader, writer = await axon.connect()
-    writer.write(kit.encode("POST", "/ImageSynapse", btauth(kit, body), body)[:-5])
+    writer.write(kit.encode("POST", "/ImageSynapse", kit.btauth(body), body)[:-5])
     await asyncio.sleep(0.05)
-    assert (await axon.ask(headers=btauth(kit, body), body=body)).status == 503
+    assert (await axon.ask(headers=kit.btauth(body), body=body)).status == 503
     assert (await axon.ask()).status == 200
     writer.write(body[-5:])
     assert (await kit.read_reply(reader)).status == 200
@@ -187,7 +185,7 @@ async def test_records_follow_the_reply(axon: Any, kit: Any) -> None:
 async def test_a_forged_request_is_recorded_as_nobodys(axon: Any, kit: Any) -> None:
     await axon.ask(headers=kit.signed() | {"bt_header_dendrite_signature": "0x" + "ab" * 64})
     body = kit.request_body(b"image")
-    await axon.ask(headers=btauth(kit, body) | {"X-Bittensor-Signature": "0x" + "ab" * 64}, body=body)
+    await axon.ask(headers=kit.btauth(body) | {"X-Bittensor-Signature": "0x" + "ab" * 64}, body=body)
     for record in axon.records:
         assert (record.reason, record.authenticated) == ("bad_signature", False)
         assert (record.hotkey, record.uid, record.stake) == (kit.ALICE.ss58_address, None, 0.0)

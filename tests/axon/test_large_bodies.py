@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from bittensor import http_auth
 
 from streetvision.axon.quota import ByteBudget, Share
 from streetvision.axon.wire import Refused
@@ -67,11 +66,7 @@ async def test_the_budget_is_held_until_the_reply(dialect: str, size: int, make_
     axon = await make_axon(predictor=kit.CountingPredictor(slow), verified_body_budget=len(body) + size // 2)
 
     def headers() -> dict[str, str]:
-        if dialect == "legacy":
-            return kit.signed()  # type: ignore[no-any-return]  # the kit is a module
-        return http_auth.sign(
-            kit.ALICE, method="POST", path="/ImageSynapse", body=body, receiver_ss58=kit.MINER.ss58_address
-        )
+        return kit.signed() if dialect == "legacy" else kit.btauth(body)  # type: ignore[no-any-return]  # a module
 
     asked = asyncio.create_task(axon.ask(headers=headers(), body=body))
     while not axon.predictor.images:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import (
-    ImageArray,
-    Prediction,
-    RunnerFailure,
-    RunnerOutput,
-)
+from streetvision.engine.types import ImageArray, Prediction, RunnerFailure, RunnerOutput
+
+from ..photos import grey_photo
+from .waiting import until
 
 SIDE = 16
 
 
-def photo(grey: int) -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (SIDE, SIDE), grey).save(out, "PNG")
-    return out.getvalue()
-
-
+photo = partial(grey_photo, side=SIDE)
 POISON = photo(13)
 
 
@@ -84,12 +76,6 @@ async def running(runner: GatedRunner, **options: Any) -> AsyncIterator[Engine]:
 
 async def ask(engine: Engine, grey: int = 200, seconds: float = 10.0, priority: float = 0.0) -> Prediction:
     return await engine.predict(photo(grey), deadline=time.monotonic() + seconds, priority=priority)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def block(engine: Engine, runner: GatedRunner) -> asyncio.Task[Prediction]:

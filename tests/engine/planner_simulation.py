@@ -5,23 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from streetvision.engine.batcher import Batcher, Ticket
-from streetvision.engine.cost import CostModel
 from streetvision.engine.planner import CHUNK_SECONDS, Chunk, Improving, ViewPlanner
 from streetvision.engine.types import Overloaded
 
-BUCKETS = (1, 2, 4, 8, 16)
+from .costs import seconds, seeded
+
 SAFETY = 1.1
-
-
-def seconds(n: int, a: float, b: float) -> float:
-    return a * n + b
-
-
-def seeded(a: float = 0.010, b: float = 0.020) -> CostModel:
-    cost = CostModel(BUCKETS)
-    for size in BUCKETS:
-        cost.seed(size, seconds(size, a, b))
-    return cost
 
 
 @dataclass(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import threading
 import time
@@ -12,22 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import (
-    ImageArray,
-    Prediction,
-    Runner,
-    RunnerOutput,
-)
+from streetvision.engine.types import ImageArray, Prediction, Runner, RunnerOutput
 from streetvision.errors import ConfigError
 
-
-def photo(grey: int, side: int = 24) -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (side, side), grey).save(out, "PNG")
-    return out.getvalue()
+from ..photos import grey_photo
+from .waiting import until
 
 
 class Model:
@@ -82,13 +72,7 @@ async def running(model: Runner | Callable[[], Runner], **options: Any) -> Async
 
 
 async def ask(engine: Engine, grey: int = 100, seconds: float = 10.0) -> Prediction:
-    return await engine.predict(photo(grey), deadline=time.monotonic() + seconds, priority=0.0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
+    return await engine.predict(grey_photo(grey), deadline=time.monotonic() + seconds, priority=0.0)
 
 
 @asynccontextmanager

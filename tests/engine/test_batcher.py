@@ -10,21 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streetvision.engine.batcher import Batcher, Ticket
-from streetvision.engine.cost import CostModel
 from streetvision.engine.types import Overloaded
 
-BUCKETS = (1, 2, 4, 8, 16)
-
-
-def seconds(n: int, a: float = 0.010, b: float = 0.020) -> float:
-    return a * n + b
-
-
-def seeded(a: float = 0.010, b: float = 0.020, buckets: tuple[int, ...] = BUCKETS) -> CostModel:
-    cost = CostModel(buckets)
-    for size in buckets:
-        cost.seed(size, seconds(size, a, b))
-    return cost
+from .costs import BUCKETS, seconds, seeded
 
 
 def batcher(capacity: int = 100, a: float = 0.010, b: float = 0.020) -> Batcher[str]:

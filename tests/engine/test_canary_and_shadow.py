@@ -33,6 +33,8 @@ from streetvision.engine.types import (
     RunnerOutput,
 )
 
+from .waiting import until
+
 
 def photo(number: int, side: int = 24) -> bytes:
     """Different bytes for each number; grey level 100."""
@@ -96,12 +98,6 @@ class Bench:
         await asyncio.sleep(0.01)
         assert len(self.heard) == count
         return self.heard
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

@@ -24,7 +24,8 @@ from streetvision.engine.types import (
 )
 from streetvision.errors import ConfigError
 
-from .gated_runner import POISON, SIDE, GatedRunner, ask, block, photo, queue_up, running, until
+from .gated_runner import POISON, SIDE, GatedRunner, ask, block, photo, queue_up, running
+from .waiting import until
 
 
 async def test_one_image_is_answered_with_all_that_is_promised() -> None:

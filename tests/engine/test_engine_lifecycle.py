@@ -19,14 +19,10 @@ from streetvision.engine import intake as intake_module
 from streetvision.engine import lanes as lanes_module
 from streetvision.engine.decode import DecodedImage, decode_looks
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import (
-    BadImage,
-    EngineClosed,
-    EngineError,
-    Prediction,
-)
+from streetvision.engine.types import BadImage, EngineClosed, EngineError, Prediction
 
-from .gated_runner import GatedRunner, ask, block, photo, queue_up, running, until
+from .gated_runner import GatedRunner, ask, block, photo, queue_up, running
+from .waiting import until
 
 
 async def test_before_start_nobody_is_admitted() -> None:

@@ -14,16 +14,11 @@ import pytest
 
 from streetvision.engine import preparing
 from streetvision.engine.deference import NICE
-from streetvision.engine.types import (
-    EngineClosed,
-    PrepareStep,
-    Runner,
-    RunnerFailure,
-    RunnerOutput,
-)
+from streetvision.engine.types import EngineClosed, PrepareStep, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import ConfigError
 
-from .several_models import Model, ask, broken_maker, more, running, steady, until
+from .several_models import Model, ask, broken_maker, more, running, steady
+from .waiting import until
 
 
 def _same(model: Model) -> Runner:

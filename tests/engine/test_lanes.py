@@ -14,15 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.engine.engine import Engine
 from streetvision.engine.lanes import Lane
-from streetvision.engine.types import (
-    EngineClosed,
-    Runner,
-    RunnerFailure,
-)
+from streetvision.engine.types import EngineClosed, Runner, RunnerFailure
 from streetvision.engine.workers import Workers
 from streetvision.errors import ConfigError
 
-from .several_models import Model, ask, broken_maker, more, running, steady, until
+from .several_models import Model, ask, broken_maker, more, running, steady
+from .waiting import until
 
 
 async def test_a_switch_under_load_fails_nobody_and_each_answer_names_its_model() -> None:

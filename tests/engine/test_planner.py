@@ -8,7 +8,7 @@ import pytest
 
 from streetvision.engine.planner import CHUNK_SECONDS, MARGIN, PATIENCE, STALE_AFTER, Chunk, ViewPlanner
 
-from .planner_simulation import seeded
+from .costs import seeded
 
 
 def planner(members: int = 1, max_seconds: float = 1.0) -> ViewPlanner[str]:

@@ -24,8 +24,8 @@ from streetvision.models.card import (
 )
 from streetvision.models.readme import NO_FIGURES, readme
 
-ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
-BOB = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
+from .fake_hub import ALICE, BOB
+
 NOW = 1_790_000_000.0
 
 

@@ -18,10 +18,10 @@ from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defi
 
 from streetvision.models.registry import Registry
 
+from .fake_hub import ALICE, TOKEN
+
 COMMAND = (sys.executable, "-c", "from streetvision.cli.main import main; main()", "models")
 REPO = "miner/roadwork"
-TOKEN = "hf_" + "testtokentesttoken"
-ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 Run = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

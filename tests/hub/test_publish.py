@@ -17,9 +17,9 @@ from streetvision.models.hub import Hub, PublishPlan, publish, published, pull
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
 
+from .fake_hub import ALICE, BOB
+
 REPO = "miner/roadwork"
-ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
-BOB = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
 NOW = 1_790_000_000.0
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

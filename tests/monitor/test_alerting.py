@@ -34,6 +34,8 @@ from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.secret import Secret
 from streetvision.settings_io import flags_of, load_settings, setting_fields, without_secrets
 
+from .sink_server import wait_for
+
 LOST = Finding("deregistered", Severity.CRITICAL, "the hotkey has no UID", ("It was lost.",), "Register again.")
 HALTED = Finding("subnet_halted", Severity.CRITICAL, "the subnet is halted", ("All is burned.",), "Wait.")
 Make = Callable[..., Alerting]
@@ -123,13 +125,6 @@ def passes(alerting: Alerting, clock: Clock, seconds: float, *findings: Finding)
     for _ in range(round(seconds / 20)):
         alerting.take(findings, Observation(now=clock.now, hotkey="5Hotkey"))
         clock.now += 20.0
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 def test_a_finding_reaches_the_operator_once_over_restarts(make: Make, clock: Clock, receiver: Receiver) -> None:
