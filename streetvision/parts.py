@@ -9,7 +9,6 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import MIB, AxonConfig
-from streetvision.axon.sockets import listen
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
@@ -18,11 +17,12 @@ from streetvision.config import Settings
 from streetvision.control.server import NAME, SOCKET_NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.wishes import resolve_device
+from streetvision.net.sockets import listen
+from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.state_folder import make_state_folder
-from streetvision.unix_socket import check_length
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""

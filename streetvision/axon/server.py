@@ -14,14 +14,14 @@ from streetvision.axon.admission import Admission, Gate
 from streetvision.axon.app import AxonApp, OnRequest
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
-from streetvision.axon.listener import Listener
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket
 from streetvision.axon.records import Predictor
 from streetvision.axon.signatures import Verifier, verify
-from streetvision.axon.sockets import listen
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.errors import OperatorError
+from streetvision.net.listener import Listener
+from streetvision.net.sockets import listen
 
 _SPARE_FILES = 256
 """File descriptors left for everything that is not a connection."""

@@ -28,8 +28,8 @@ from loguru import logger
 from streetvision.chain.decoding import snapshot_of
 from streetvision.chain.mock import MockChain
 from streetvision.chain.mock_substrate import MockSubstrate
-from streetvision.line_server import LineServer, NotAnObject, Peer, parsed
-from streetvision.unix_socket import ELSEWHERE
+from streetvision.net.line_server import LineServer, NotAnObject, Peer, parsed
+from streetvision.net.unix_socket import ELSEWHERE
 
 LINE_LIMIT = 65_536
 """Bytes in one request."""

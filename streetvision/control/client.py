@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
-from streetvision.unix_socket import PATH_LIMIT, is_trusted, peer_of
+from streetvision.net.unix_socket import PATH_LIMIT, is_trusted, peer_of
 
 REPLY_LIMIT = 4 << 20
 """Bytes in one line of a reply."""

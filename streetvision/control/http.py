@@ -9,11 +9,11 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.listener import Listener
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.sockets import listen
 from streetvision.control.app import OperatorApp, Site
 from streetvision.errors import OperatorError
+from streetvision.net.listener import Listener
+from streetvision.net.sockets import listen
 
 CONNECTIONS = 64
 """More than one operator's tools open; above it the one that has waited longest gives way."""

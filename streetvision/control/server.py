@@ -25,7 +25,7 @@ from loguru import logger
 
 from streetvision.control.feed import Feed
 from streetvision.errors import OperatorError
-from streetvision.line_server import LineServer, Message, NotAnObject, Peer, parsed
+from streetvision.net.line_server import LineServer, Message, NotAnObject, Peer, parsed
 
 SOCKET_NAME = "control.sock"
 """In the state folder."""

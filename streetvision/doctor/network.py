@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 from streetvision.axon.app import GREETING
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.sockets import listen
 from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
@@ -19,6 +18,7 @@ from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.net.sockets import listen
 
 OpenChain = Callable[[Settings], Chain]
 Try = Callable[[str], Awaitable[Probe]]

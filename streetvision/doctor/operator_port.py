@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from http.client import HTTPConnection, HTTPException
 
-from streetvision.axon.sockets import listen
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
+from streetvision.net.sockets import listen
 
 NAME = "metrics"
 ANSWER_S = 5.0

@@ -215,7 +215,7 @@ async def test_a_socket_of_another_user_is_one_sentence(folder: Path, monkeypatc
     path = folder / "b.sock"
     with socket.socket(socket.AF_UNIX) as theirs:
         theirs.bind(os.fspath(path))
-        monkeypatch.setattr("streetvision.unix_socket.socket.socket", Forbidden)
+        monkeypatch.setattr("streetvision.net.unix_socket.socket.socket", Forbidden)
         with pytest.raises(
             OperatorError, match=r"cannot listen at .* \(Permission denied\): name another state folder"
         ):

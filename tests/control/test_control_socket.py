@@ -227,13 +227,13 @@ async def test_closing_tells_the_waiting_client_and_removes_the_socket(folder: P
 
 async def test_the_socket_is_for_its_owner_alone(server: ControlServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
-    monkeypatch.setattr("streetvision.line_server.peer_of", lambda _: (1, os.geteuid() + 1))
+    monkeypatch.setattr("streetvision.net.line_server.peer_of", lambda _: (1, os.geteuid() + 1))
     (only,) = await lines_after(server, b'{"op": "echo"}\n')
     assert only == {"event": "error", "message": "only the user that runs this process may use its socket"}
 
 
 async def test_the_kernel_says_who_is_at_the_other_end(server: ControlServer) -> None:
-    from streetvision.unix_socket import peer_of
+    from streetvision.net.unix_socket import peer_of
 
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.fspath(server.path))

@@ -15,7 +15,7 @@ from typing import Any
 
 from loguru import logger
 
-from streetvision.unix_socket import is_trusted, listen, peer_of
+from streetvision.net.unix_socket import is_trusted, listen, peer_of
 
 Message = Mapping[str, Any]
 

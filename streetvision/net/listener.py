@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.protocol import GuardedProtocol, Watch
+from streetvision.net.guarded_protocol import GuardedProtocol, Watch
 
 
 class Listener:
