@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from streetvision.axon.config import MIB, AxonConfig
+from streetvision.axon.config import AxonConfig
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
@@ -17,6 +17,7 @@ from streetvision.config import Settings
 from streetvision.control.server import NAME, SOCKET_NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.wishes import resolve_device
+from streetvision.net.limits import MIB
 from streetvision.net.sockets import listen
 from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER

@@ -12,17 +12,7 @@ from loguru import logger
 
 from streetvision.axon.admission import Admission, deadline_of
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import (
-    ADMITTED,
-    REPLY,
-    Clock,
-    Exchange,
-    Receive,
-    Scope,
-    Send,
-    cancelled_on_leave,
-    read_body,
-)
+from streetvision.axon.exchange import Clock, Exchange, cancelled_on_leave, read_body
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket, ByteBudget
 from streetvision.axon.records import Predictor, RequestRecord
@@ -41,6 +31,7 @@ from streetvision.axon.wire import (
     parse_call,
 )
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, EngineError, Overloaded, Prediction
+from streetvision.net.asgi import ADMITTED, Receive, Scope, Send, respond
 
 OnRequest = Callable[[RequestRecord], None]
 GREETING = b"StreetVision miner: POST signed requests to the synapse's path.\n"
@@ -198,7 +189,7 @@ class AxonApp:
         if path == "/" and method in ("GET", "HEAD"):
             exchange.reason = "greeting"
             await self._pace()
-            await _send(exchange, 200, _TEXT_HEAD, GREETING)
+            await respond(exchange.scope, exchange.send, 200, _TEXT_HEAD, GREETING)
             self._metrics.count(exchange.dialect, 200, "greeting")
         elif path == PATH:
             await self._refuse(exchange, Refused(405, "method", "Only POST is answered here."))
@@ -218,7 +209,7 @@ class AxonApp:
             await asyncio.sleep(self._config.junk_delay_s)
 
     async def _reply(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
-        await _send(exchange, status, head, body)
+        await respond(exchange.scope, exchange.send, status, head, body)
         now = self._clock.monotonic()
         self._metrics.count(exchange.dialect, status, exchange.reason)
         if status == 200:
@@ -246,18 +237,6 @@ class AxonApp:
         self._in_flight -= 1
         if self._in_flight == 0:
             self._idle.set()
-
-
-async def _send(exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
-    """One whole response, in one write where the server can."""
-    reply = exchange.scope.pop(REPLY, None)
-    if reply is not None:
-        reply(status, head, body)
-        return
-    lines = (line.partition(b": ") for line in head.split(b"\r\n")[:-1])
-    headers = [*((name, value) for name, _, value in lines), (b"content-length", b"%d" % len(body))]
-    await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
-    await exchange.send({"type": "http.response.body", "body": body})
 
 
 def _refusal_of(error: EngineError, *, caller_slow: bool) -> Refused:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIB = 1 << 20
+from streetvision.net.limits import MIB, HttpLimits
 
 
-@dataclass(frozen=True)
-class AxonConfig:
-    """Limits and addresses of one axon. Durations in seconds, sizes in bytes."""
+@dataclass(frozen=True, kw_only=True)
+class AxonConfig(HttpLimits):
+    """Limits, rules and addresses of one axon. Durations in seconds, sizes in bytes."""
 
     hotkey: str
     """This miner's own hotkey (ss58): what callers must have signed for."""
@@ -26,22 +26,12 @@ class AxonConfig:
     """Requests per minute that each hotkey may sustain; 0 means no quota."""
     quota_burst: int = 120
     """Requests that a hotkey may send at once after a pause; never more than one minute's quota."""
-    max_body_bytes: int = 32 * MIB
     max_unverified_bodies: int = 64
     """Bodies that may be read at once before their signature can be checked (btauth)."""
-    body_timeout_s: float = 8.0
-    """Longest wait for a whole body; the caller's own deadline may end it sooner."""
     verified_body_budget: int = 256 * MIB
     """Memory for requests of proven callers, all together: their bodies, then their images until the reply."""
     unverified_body_budget: int = 64 * MIB
     """Memory for bodies that must be read before their signature, which covers them, can be checked (btauth)."""
-    max_header_bytes: int = 16 << 10
-    header_timeout_s: float = 5.0
-    """From connection (or first byte of a later request) to the end of the headers."""
-    keep_alive_s: float = 30.0
-    """Longer than the 15 s of the dendrite's client: the client closes first, no request meets a closing socket."""
-    max_connections: int = 2048
-    """Above it the connection that has waited longest without an admitted request gives way."""
     nonce_window_s: float = 13.0
     """Accepted age of a legacy nonce, either side, on top of `max_skew_s`; the stock axon's 4 s + timeout."""
     max_skew_s: float = 20.0

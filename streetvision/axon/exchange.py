@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from streetvision.axon.admission import Caller
 from streetvision.axon.quota import ByteBudget, Share
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Call, Dialect, Refused, dialect_of, too_large
 from streetvision.engine.types import Prediction
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ADMITTED = "streetvision.admitted"
-"""Key in a request's scope, set once its caller is proven: such a connection is never closed to make room."""
-BODY_COMPLETE = "streetvision.body_complete"
-"""Key in a request's scope, set when the whole body has arrived: `receive` then answers without waiting."""
-ON_LEAVE = "streetvision.on_leave"
-"""Key in a request's scope, set while a prediction is awaited: called when the caller's connection is lost."""
-REPLY = "streetvision.reply"
-"""Key in a request's scope: `(status, head, body)` sends a whole response; `head` is header lines, each ending CRLF."""
+from streetvision.net.asgi import BODY_COMPLETE, ON_LEAVE, Receive, Scope, Send
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry, Counter
 
-from streetvision.axon.exchange import ADMITTED, REPLY, Receive, Scope, Send
+from streetvision.net.asgi import ADMITTED, Receive, Scope, Send, respond
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -149,13 +149,5 @@ async def _send(scope: Scope, send: Send, response: Response) -> None:
         *_ALWAYS,
         *response.headers,
     )
-    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-    reply = scope.pop(REPLY, None)
-    if reply is not None:
-        head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        reply(response.status, head, response.body)
-        return
-    lines.append((b"content-length", b"%d" % len(response.body)))
-    body = b"" if scope["method"] == "HEAD" else response.body
-    await send({"type": "http.response.start", "status": response.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
+    await respond(scope, send, response.status, head, response.body)

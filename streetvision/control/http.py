@@ -8,17 +8,15 @@ from collections.abc import Collection
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.axon.config import AxonConfig
-from streetvision.axon.metrics import AxonMetrics
 from streetvision.control.app import OperatorApp, Site
 from streetvision.errors import OperatorError
+from streetvision.net.limits import HttpLimits, Uncounted
 from streetvision.net.listener import Listener
 from streetvision.net.sockets import listen
 
 CONNECTIONS = 64
 """More than one operator's tools open; above it the one that has waited longest gives way."""
-_LIMITS = AxonConfig(
-    hotkey="",
+_LIMITS = HttpLimits(
     max_connections=CONNECTIONS,
     max_header_bytes=8 << 10,
     header_timeout_s=5.0,
@@ -39,9 +37,7 @@ class HttpServer:
     ) -> None:
         """`port` 0 lets the kernel choose; `hosts` are names that callers may use."""
         self._address, self._wanted = address, port
-        # What the guard counts belongs to the axon's series and is of no interest here.
-        uncounted = AxonMetrics(CollectorRegistry())
-        self._listener = Listener(OperatorApp(site, registry, hosts), _LIMITS, uncounted, "http-watch")
+        self._listener = Listener(OperatorApp(site, registry, hosts), _LIMITS, Uncounted(), "http-watch")
         self.port: int | None = None
         """What is served; None before `start`."""
 

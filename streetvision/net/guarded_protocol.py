@@ -12,10 +12,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from streetvision.axon.config import AxonConfig
-from streetvision.axon.exchange import ADMITTED, BODY_COMPLETE, ON_LEAVE, REPLY
-from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.wire import Dialect
+from streetvision.net.asgi import ADMITTED, BODY_COMPLETE, ON_LEAVE, REPLY
+from streetvision.net.limits import GuardCounter, HttpLimits
 
 MAX_PIPELINED = 8
 CLOSING = (408, 503)
@@ -34,17 +32,17 @@ class _Abuse(Exception):
 class Watch:
     """All connections of one server: who waits for headers since when, and who gives way when there are too many."""
 
-    def __init__(self, config: AxonConfig, metrics: AxonMetrics, max_connections: int) -> None:
-        self.config, self.metrics, self._max = config, metrics, max_connections
+    def __init__(self, limits: HttpLimits, counter: GuardCounter, max_connections: int) -> None:
+        self.limits, self.counter, self._max = limits, counter, max_connections
         self._open: dict[GuardedProtocol, None] = {}
 
     def opened(self, connection: GuardedProtocol) -> None:
         """Note a new connection; the oldest of those that deserve theirs least makes room."""
         self._open[connection] = None
-        self.metrics.connections.set(len(self._open))
+        self.counter.connections(len(self._open))
         if len(self._open) > self._max:
             victim = self._least_deserving(connection)
-            self.metrics.dropped("evicted")
+            self.counter.dropped("evicted", victim.remote)
             self.closed(victim)
             victim.transport.abort()
 
@@ -63,7 +61,7 @@ class Watch:
     def closed(self, connection: GuardedProtocol) -> None:
         """Forget a connection."""
         self._open.pop(connection, None)
-        self.metrics.connections.set(len(self._open))
+        self.counter.connections(len(self._open))
 
     def sweep(self, now: float) -> None:
         """Close what has waited for its headers too long; `now` is the loop's time."""
@@ -93,12 +91,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._watch = watch
         self.headers_by: float | None = None
-        self._max_header_bytes = watch.config.max_header_bytes
-        self._max_discarded = watch.config.max_body_bytes + DISCARD_BYTES
+        self._max_header_bytes = watch.limits.max_header_bytes
+        self._max_discarded = watch.limits.max_body_bytes + DISCARD_BYTES
         self._head_bytes = self._chunk_bytes = 0
         self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
         self._discarded = 0
         self._closing = self._served = False
+
+    @property
+    def remote(self) -> str:
+        """Address of the peer; empty when the system does not say."""
+        return self.client[0] if self.client else ""
 
     @property
     def busy(self) -> bool:
@@ -161,7 +164,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._check_head(sum(len(name) + len(value) for name, value in self.headers) + len(self.url))
         self._in_head, self._head_begun, self.headers_by, self._discarded = False, False, None, 0
         if len(self.pipeline) >= MAX_PIPELINED:
-            self._watch.metrics.dropped("pipelining")
+            self._watch.counter.dropped("pipelining", self.remote)
             self.transport.abort()
             raise _Abuse
         super().on_headers_complete()
@@ -172,7 +175,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._discarded += len(body)
             if self._discarded > self._max_discarded:
-                self._watch.metrics.dropped("unwanted_body")
+                self._watch.counter.dropped("unwanted_body", self.remote)
                 self.transport.close()
                 raise _Abuse
             return
@@ -199,11 +202,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_begun:
             self._reject(408, "slow_headers", "The headers did not arrive in time.")
         else:
-            self._watch.metrics.dropped("silent")
+            self._watch.counter.dropped("silent", self.remote)
             self.transport.close()
 
     def _await_headers(self) -> None:
-        self.headers_by = self.loop.time() + self._watch.config.header_timeout_s
+        self.headers_by = self.loop.time() + self._watch.limits.header_timeout_s
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
@@ -216,7 +219,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _reject(self, status: int, reason: str, message: str) -> None:
         """Answer below the application and close; where an answer is under way, close after it."""
-        self._watch.metrics.count(Dialect.NONE, status, reason)
+        self._watch.counter.rejected(status, reason, self.remote)
         if self.busy:
             self.cycle.keep_alive = False
             self.flow.pause_reading()
@@ -246,6 +249,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if BODY_COMPLETE not in cycle.scope:
             cycle.body = bytearray()
             self._closing = not cycle.keep_alive
-            self.headers_by = self.loop.time() + self._watch.config.body_timeout_s
+            self.headers_by = self.loop.time() + self._watch.limits.body_timeout_s
         elif not cycle.keep_alive:
             cycle.transport.close()

@@ -10,16 +10,15 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from streetvision.axon.config import AxonConfig
-from streetvision.axon.metrics import AxonMetrics
 from streetvision.net.guarded_protocol import GuardedProtocol, Watch
+from streetvision.net.limits import GuardCounter, HttpLimits
 
 
 class Listener:
-    """Serves one ASGI application within the limits of `config`; what the guard counts goes to `metrics`."""
+    """Serves one ASGI application within `limits`; what the guard counts goes to `counter`."""
 
-    def __init__(self, app: Any, config: AxonConfig, metrics: AxonMetrics, name: str) -> None:  # noqa: ANN401 - ASGI
-        self._app, self._config, self._metrics, self._name = app, config, metrics, name
+    def __init__(self, app: Any, limits: HttpLimits, counter: GuardCounter, name: str) -> None:  # noqa: ANN401 - ASGI
+        self._app, self._limits, self._counter, self._name = app, limits, counter, name
         self._state = ServerState()
         self._servers: list[asyncio.Server] = []
         self._watch: Watch | None = None
@@ -27,7 +26,7 @@ class Listener:
 
     async def start(self, sockets: Sequence[socket.socket], max_connections: int) -> None:
         """Serve; above `max_connections` whoever deserves it least gives way."""
-        watch = self._watch = Watch(self._config, self._metrics, max_connections)
+        watch = self._watch = Watch(self._limits, self._counter, max_connections)
         loop, settings = asyncio.get_running_loop(), self._uvicorn_settings()
         for bound in sockets:
             create = lambda: GuardedProtocol(settings, self._state, {}, loop, watch=watch)  # noqa: E731
@@ -66,7 +65,7 @@ class Listener:
             log_config=None,
             access_log=False,
             proxy_headers=False,
-            timeout_keep_alive=int(self._config.keep_alive_s),
+            timeout_keep_alive=int(self._limits.keep_alive_s),
         )
         settings.load()
         return settings
