@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import pybase64
 
+from streetvision.axon.identity import BTAUTH_HEADERS, LEGACY_HEADERS, unidentified
 from streetvision.subnet import SUBNET
 
 JSON_HEAD = b"content-type: application/json\r\n"
@@ -39,6 +40,7 @@ _HOTKEY = re.compile(rb"[1-9A-HJ-NP-Za-km-z]{46,49}")
 _NONCE = re.compile(rb"[0-9]{1,20}")
 _UUID = re.compile(rb"[0-9A-Za-z-]{1,64}")
 _SIGNATURE = re.compile(rb"(?:0x)?([0-9a-fA-F]{128})")
+_VERSION = re.compile(rb"1")
 _HASH = re.compile(rb"[0-9a-f]{64}")
 _TIMEOUT = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,20})?")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -80,10 +82,12 @@ class Call(NamedTuple):
 
 
 def dialect_of(headers: Mapping[bytes, bytes]) -> Dialect:
-    """Which dialect the headers (names in lower case) speak."""
+    """Which dialect the headers (names in lower case) speak; one header of an identity is enough to say."""
     if b"x-bittensor-version" in headers:
         return Dialect.BTAUTH
-    return Dialect.LEGACY if b"bt_header_dendrite_hotkey" in headers else Dialect.NONE
+    if not LEGACY_HEADERS.isdisjoint(headers):
+        return Dialect.LEGACY
+    return Dialect.NONE if BTAUTH_HEADERS.isdisjoint(headers) else Dialect.BTAUTH
 
 
 def check_framing(headers: Mapping[bytes, bytes], max_body_bytes: int) -> int | None:
@@ -112,18 +116,22 @@ def too_large(limit: int) -> WireError:
 
 
 def parse_call(dialect: Dialect, headers: Mapping[bytes, bytes], own_hotkey: str) -> Call:
-    """Read who calls; raises WireError on anything missing, malformed or addressed to another miner."""
+    """Read who calls; raises WireError.
+
+    Without any identity, or with a malformed one, the request is malformed (400); with a part of it missing, or meant
+    for another miner, it cannot be verified (401).
+    """
     if dialect is Dialect.BTAUTH:
         return _parse_btauth(headers, own_hotkey)
     if dialect is Dialect.LEGACY:
         return _parse_legacy(headers, own_hotkey)
-    raise WireError(400, "no_identity", "The request carries neither dendrite nor X-Bittensor headers.")
+    raise WireError(400, *unidentified(headers))
 
 
 def _take(headers: Mapping[bytes, bytes], name: bytes, shape: re.Pattern[bytes]) -> str:
     value = headers.get(name)
     if value is None:
-        raise WireError(400, "missing_header", f"The header {name.decode()} is missing.")
+        raise WireError(401, "missing_header", f"The header {name.decode()} is missing.")
     if shape.fullmatch(value) is None:
         raise WireError(400, "malformed_header", f"The header {name.decode()} is malformed.")
     return value.decode("ascii")
@@ -160,8 +168,7 @@ def _parse_legacy(headers: Mapping[bytes, bytes], own_hotkey: str) -> Call:
 
 
 def _parse_btauth(headers: Mapping[bytes, bytes], own_hotkey: str) -> Call:
-    if headers[b"x-bittensor-version"] != b"1":
-        raise WireError(400, "malformed_header", "X-Bittensor-Version must be 1.")
+    _take(headers, b"x-bittensor-version", _VERSION)
     scheme = headers.get(b"x-bittensor-crypto", b"sr25519")
     if scheme not in (b"sr25519", b"ed25519"):
         raise WireError(400, "malformed_header", "X-Bittensor-Crypto must be sr25519 or ed25519.")

@@ -56,3 +56,13 @@ async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
     assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
     assert (await axon.ask(headers=kit.btauth(body, kit.EVE), body=body)).status == 403
     assert axon.counted(403, "unknown_hotkey", "btauth") == 1
+
+
+@pytest.mark.parametrize("missing", ["Version", "Hotkey", "Nonce", "Signature"])
+async def test_a_part_of_the_identity_is_missing(missing: str, axon: Any, kit: Any) -> None:
+    body = kit.request_body(b"image")
+    headers = kit.btauth(body)
+    del headers[f"X-Bittensor-{missing}"]
+    reply = await axon.ask(headers=headers, body=body)
+    assert (reply.status, reply.json["status"]) == (401, 401)
+    assert axon.counted(401, "missing_header", "btauth") == 1

@@ -22,7 +22,7 @@ MALFORMED_HEADERS = {
     "computed_body_hash": ["<script>", "00"],
     "timeout": ["nan", "inf", "-1", "0", "soon", "1e9"],
 }
-REQUIRED = ["nonce", "uuid", "signature"]
+REQUIRED = ["hotkey", "nonce", "uuid", "signature"]
 
 
 @dataclass
@@ -49,6 +49,23 @@ def drop(*names: str) -> Callable[[dict[str, str], Any], object]:
     return lambda headers, kit: [headers.pop(name) for name in names]
 
 
+def strip(headers: dict[str, str]) -> None:
+    """As nginx does by default."""
+    for name in [name for name in headers if "_" in name]:
+        del headers[name]
+
+
+def dashed(headers: dict[str, str]) -> None:
+    """As a gateway that speaks CGI does."""
+    for name in [name for name in headers if "_" in name]:
+        headers[name.replace("_", "-")] = headers.pop(name)
+
+
+def only(headers: dict[str, str], kept: str) -> None:
+    for name in [n for n in headers if n.startswith("bt_header_dendrite_") and not n.endswith(kept)]:
+        del headers[name]
+
+
 CASES = {
     "unknown path": Case(404, "unknown_path", path="/x"),
     "unknown synapse": Case(404, "unknown_path", path="/Synapse"),
@@ -57,6 +74,9 @@ CASES = {
     "unknown get": Case(404, "unknown_path", lambda h, k: h.clear(), method="GET", path="/x", dialect="none"),
     "get of the synapse": Case(405, "method", method="GET"),
     "no identity": Case(400, "no_identity", lambda h, k: h.clear(), dialect="none"),
+    "underscores dropped": Case(400, "headers_dropped", lambda h, k: strip(h), dialect="none"),
+    "underscores made dashes": Case(400, "headers_renamed", lambda h, k: dashed(h), dialect="none"),
+    "all but one of the identity dropped": Case(401, "missing_header", lambda h, k: only(h, "signature")),
     "transfer encoding": Case(415, "encoding", put("transfer-encoding", "gzip")),
     "unknown hotkey": Case(403, "unknown_hotkey", signer="EVE"),
     "no permit": Case(403, "no_permit", signer="DAVE"),
@@ -91,7 +111,7 @@ CASES = {
     "no padding": Case(400, "not_base64", body=b'{"image": "QUI"}'),
     "empty image": Case(400, "empty_image", body=b'{"image": ""}'),
     "blank image": Case(400, "empty_image", body=b'{"image": "  "}'),
-    **{f"missing {name}": Case(400, "missing_header", drop(f"bt_header_dendrite_{name}")) for name in REQUIRED},
+    **{f"missing {name}": Case(401, "missing_header", drop(f"bt_header_dendrite_{name}")) for name in REQUIRED},
     **{
         f"{name}: {value[:12]!r}": Case(400, "malformed_header", put(name, value))
         for name, values in MALFORMED_HEADERS.items()
