@@ -16,6 +16,7 @@ from streetvision.axon.exchange import Clock, Exchange, cancelled_on_leave, read
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket, ByteBudget
 from streetvision.axon.records import Predictor, RequestRecord
+from streetvision.axon.refusals import Refusals
 from streetvision.axon.signatures import signed_message
 from streetvision.axon.wire import (
     PATH,
@@ -55,12 +56,13 @@ class AxonApp:
         predictor: Predictor,
         admission: Admission,
         metrics: AxonMetrics,
+        refusals: Refusals,
         *,
         on_request: OnRequest | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._config, self._predictor, self._admission, self._metrics = config, predictor, admission, metrics
-        self._on_request, self._clock = on_request, clock or Clock()
+        self._refusals, self._on_request, self._clock = refusals, on_request, clock or Clock()
         self._verified = ByteBudget(config.verified_body_budget)
         self._unverified = ByteBudget(config.unverified_body_budget)
         self._large_parses = asyncio.Semaphore(LARGE_PARSES)
@@ -199,6 +201,7 @@ class AxonApp:
     async def _refuse(self, exchange: Exchange, refused: Refused) -> None:
         exchange.status, exchange.reason = refused.status, refused.reason
         if not exchange.authenticated:
+            self._refusals.note(refused.reason, exchange.remote, status=refused.status, told=exchange.call is not None)
             await self._pace()
         head, body = error_reply(exchange.dialect, refused)
         await self._reply(exchange, refused.status, head, body)

@@ -30,7 +30,7 @@ class AxonMetrics:
         )
         self._stages = [stages.labels(stage) for stage in STAGES]
         self._children: dict[tuple[Dialect, int, str], Counter] = {}
-        self._connections = Gauge("streetvision_axon_connections", "Open connections", registry=registry)
+        self.connections = Gauge("streetvision_axon_connections", "Open connections", registry=registry)
         self.in_flight = Gauge("streetvision_axon_in_flight", "Requests past the gate", registry=registry)
         self.hook_failures = Counter(
             "streetvision_axon_hook_failures", "Exceptions in the on_request callback", registry=registry
@@ -55,14 +55,6 @@ class AxonMetrics:
             histogram.observe(end - start)
             start = end
 
-    def connections(self, count: int) -> None:
-        """So many connections are open now."""
-        self._connections.set(count)
-
-    def dropped(self, reason: str, remote: str) -> None:
+    def dropped(self, reason: str) -> None:
         """Count a connection closed by us: 'evicted', 'silent', 'pipelining', ..."""
         self._dropped.labels(reason).inc()
-
-    def rejected(self, status: int, reason: str, remote: str) -> None:
-        """Count a request that never reached the application."""
-        self.count(Dialect.NONE, status, reason)

@@ -17,7 +17,9 @@ from streetvision.axon.exchange import Clock
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket
 from streetvision.axon.records import Predictor
+from streetvision.axon.refusals import Refusals
 from streetvision.axon.signatures import Verifier, verify
+from streetvision.axon.wire import Dialect
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.errors import OperatorError
 from streetvision.net.listener import Listener
@@ -45,6 +47,22 @@ class _DrainableGate:
         return self.stopped or self._outer.closed
 
 
+class _Guard:
+    """Counts what never reaches the application, in the metrics and among the refusals."""
+
+    def __init__(self, metrics: AxonMetrics, refusals: Refusals) -> None:
+        self._metrics, self._refusals = metrics, refusals
+        self.connections = metrics.connections.set
+
+    def dropped(self, reason: str, remote: str) -> None:
+        self._metrics.dropped(reason)
+        self._refusals.note(reason, remote)
+
+    def rejected(self, status: int, reason: str, remote: str) -> None:
+        self._metrics.count(Dialect.NONE, status, reason)
+        self._refusals.note(reason, remote, status=status)
+
+
 class AxonServer:
     """Serves one predictor on the configured addresses.
 
@@ -66,8 +84,12 @@ class AxonServer:
         self._config = config
         self._gate = _DrainableGate(gate or OpenGate())
         self.admission = Admission(config, metagraph, self._gate, verifier)
-        self._app = AxonApp(config, predictor, self.admission, metrics, on_request=on_request, clock=clock)
-        self._listener = Listener(self._app, config, metrics, "axon-watch")
+        clock = clock or Clock()
+        self.refusals = Refusals(clock)
+        self._app = AxonApp(
+            config, predictor, self.admission, metrics, self.refusals, on_request=on_request, clock=clock
+        )
+        self._listener = Listener(self._app, config, _Guard(metrics, self.refusals), "axon-watch")
         self._port: int | None = None
 
     @property

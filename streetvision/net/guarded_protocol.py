@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from streetvision.net.asgi import ADMITTED, BODY_COMPLETE, ON_LEAVE, REPLY
 from streetvision.net.limits import GuardCounter, HttpLimits
+from streetvision.net.preamble import LONGEST, MESSAGES, reason_of
 
 MAX_PIPELINED = 8
 CLOSING = (408, 503)
@@ -96,6 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = self._chunk_bytes = 0
         self._in_head, self._head_begun, self._begun_in_chunk = True, False, False
         self._discarded = 0
+        self._first = b""
         self._closing = self._served = False
 
     @property
@@ -132,6 +134,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, within the limits."""
         self._unset_keepalive_if_required()
+        if len(self._first) < LONGEST:
+            self._first += data[: LONGEST - len(self._first)]
         if not self.busy and self.headers_by is None:
             self._await_headers()
         try:
@@ -145,7 +149,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
             if not self.transport.is_closing():
-                self._reject(400, "malformed_http", "This is not a valid HTTP request.")
+                reason = reason_of(self._first)
+                self._reject(400, reason, MESSAGES[reason])
 
     def on_message_begin(self) -> None:
         """Count this request's head from nothing."""

@@ -16,6 +16,7 @@ from streetvision.axon.app import AxonApp
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
 from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.refusals import Refusals
 from streetvision.axon.server import OpenGate
 from streetvision.axon.signatures import verify
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, Overloaded, RunnerFailure
@@ -282,7 +283,7 @@ async def test_a_caller_that_leaves_cancels_its_prediction(make_axon: Any, kit: 
 async def test_the_application_runs_on_any_asgi_server(kit: Any) -> None:
     config = AxonConfig(hotkey=kit.MINER.ss58_address)
     admission = Admission(config, lambda: kit.SNAPSHOT, OpenGate(), verify)
-    app = AxonApp(config, kit.CountingPredictor(), admission, AxonMetrics(CollectorRegistry()))
+    app = AxonApp(config, kit.CountingPredictor(), admission, AxonMetrics(CollectorRegistry()), Refusals(Clock()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://miner") as client:
         answered = await client.post("/ImageSynapse", headers=kit.signed(), content=kit.request_body(b"image"))
         refused = await client.get("/x")

@@ -238,12 +238,24 @@ async def test_a_crowd_of_strangers_never_evicts_a_validators_request(make_axon:
         writer.close()
 
 
-@pytest.mark.parametrize(
-    "junk", [b"\x00" * 100, b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9\r\n\r\n", b"hello\r\n\r\n"]
-)
-async def test_not_http(junk: bytes, axon: Any, kit: Any) -> None:
+JUNK = {
+    "zeros": ("malformed_http", b"\x00" * 100),
+    "another version": ("malformed_http", b"GET / HTTP/9\r\n\r\n"),
+    "a word": ("malformed_http", b"hello\r\n\r\n"),
+    "a method that begins like another": ("malformed_http", b"PRANK / HTTP/1.1\r\n\r\n"),
+    "TLS": ("tls", b"\x16\x03\x01\x02\x00\x01\x00"),
+    "TLS, one byte": ("tls", b"\x16"),
+    "HTTP/2": ("http2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04"),
+    "PROXY protocol": ("proxy_protocol", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nPOST /ImageSynapse HTTP/1.1\r\n\r\n"),
+    "PROXY protocol, binary": ("proxy_protocol", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"),
+}
+
+
+@pytest.mark.parametrize(("reason", "junk"), JUNK.values(), ids=JUNK.keys())
+async def test_not_http(reason: str, junk: bytes, axon: Any, kit: Any) -> None:
     reply = await axon.raw(junk)
-    assert (reply.status, axon.counted(400, "malformed_http", "none")) == (400, 1)
+    assert (reply.status, axon.counted(400, reason, "none")) == (400, 1)
+    assert axon.server.refusals.counts()[0][:3] == (reason, 1, 1)
     await still_serves(axon, kit)
 
 
