@@ -9,6 +9,7 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
+from streetvision.axon.refusals import REASONS
 from streetvision.axon.server import AxonServer
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
@@ -23,6 +24,7 @@ from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
+from streetvision.monitor.observation import RefusalView
 from streetvision.monitor.operations import monitor_operations
 from streetvision.monitor.sinks.choosing import ping_of, sinks_of
 from streetvision.monitor.standing import Standing, describe, standing_of
@@ -75,6 +77,10 @@ class MonitorRoom:
     def watch_axon(self, axon: AxonServer) -> None:
         """The axon is open."""
         self._sources.offset = axon.admission.skew.offset
+        self._sources.refusals = lambda: tuple(
+            RefusalView(count.reason, REASONS.get(count.reason, count.reason), *count[1:])
+            for count in axon.refusals.counts()
+        )
 
     def watch_endpoint(self, publisher: EndpointPublisher) -> None:
         """The endpoint is published."""

@@ -21,6 +21,7 @@ from streetvision.status.wording import (
     model_words,
     place_words,
     rank_words,
+    refusal_words,
     stake_words,
     subnet_words,
     traffic_words,
@@ -52,6 +53,8 @@ def _lines(status: Status) -> Iterator[tuple[str, str]]:
     yield "requests", traffic_words(status)
     yield "last", ago(miner["last_request"], status["taken_at"])
     yield "headroom", headroom_words(status)
+    if refusal_words(status):
+        yield "refused", refusal_words(status, most=8)
     yield from _stages(status)
     yield "batches", _counts(status["traffic"]["batches"])
     yield "views", _counts(status["traffic"]["views"])

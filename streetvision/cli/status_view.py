@@ -25,6 +25,7 @@ from streetvision.status.wording import (
     model_words,
     place_words,
     rank_words,
+    refusal_words,
     stake_words,
     subnet_words,
     traffic_words,
@@ -107,6 +108,8 @@ def _work(status: Status, width: int) -> Iterator[Text]:
     last = ago(status["miner"]["last_request"], status["taken_at"])
     yield _line("requests", traffic_words(status), (f", last {last}" if width >= WIDE else "", ""))
     yield _line("deadline", headroom_words(status))
+    if refusal_words(status):
+        yield _line("refused", refusal_words(status))
 
 
 def _stages(status: Status) -> Table:

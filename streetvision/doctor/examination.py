@@ -48,7 +48,7 @@ from streetvision.monitor.probe import probe_endpoint
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Installation": ("settings", "versions", "device", "compiler", "mining"),
     "Keys": ("hotkey", "coldkey"),
-    "Chain": ("chain", "registered", "endpoint", "port", "reachable", "clock"),
+    "Chain": ("chain", "registered", "endpoint", "port", "reachable", "refused", "clock"),
     "Model": ("model", "card"),
     "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
 }
@@ -59,6 +59,7 @@ COVERED: Mapping[str, tuple[str, ...]] = {
     "registered": ("deregistered", "deregistration_risk"),
     "endpoint": ("endpoint_differs",),
     "reachable": ("endpoint_unreachable",),
+    "refused": ("headers_missing", "proxy_protocol"),
     "clock": ("clock_skew",),
     "model": ("model_old", "model_rolled_back"),
     "card": ("card_foreign",),

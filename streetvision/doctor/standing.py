@@ -66,6 +66,7 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
         _live_endpoint(seen),
         served,
         _live_reach(seen),
+        _live_refusals(seen),
         check_clock(None if latest is None else latest["clock_offset"]),
     )
     return Standing(checks, live.findings, live.diagnosis)
@@ -109,6 +110,16 @@ def _live_reach(seen: Mapping[str, Any]) -> Check:
     return reachable(Probe(**probe))
 
 
+def _live_refusals(seen: Mapping[str, Any]) -> Check:
+    """How many were turned away unproven: mostly the internet's noise; what is not is a finding."""
+    refusals = seen["refusals"]
+    if refusals is None:
+        return skipped("refused", "the running miner serves nobody yet")
+    told = [f"{row['recent']} x {row['reason']} ({row['words']})" for row in refusals if row["recent"]]
+    listed = ", ".join(told) or "none"
+    return ok("refused", f"before their callers were proven, in the last hour: {listed}")
+
+
 async def standing_offline(
     settings: Settings,
     wallet: MinerWallet | None,
@@ -119,7 +130,7 @@ async def standing_offline(
     starting: bool = False,
 ) -> Standing:
     """Without a miner that answers: the chain is read now, and the port is tried unless a miner is about to take it."""
-    ports = _untried() if starting else _port_checks(settings, try_it)
+    ports = _ports(settings, try_it, starting)
     if settings.is_mock:
         why = "the mock network lives inside the miner, and none answers"
         checks = (*(skipped(name, why) for name in _NETWORKED), *await ports)
@@ -191,9 +202,12 @@ def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
     return check_endpoint(own.axon, ours, registered=own.registered)
 
 
-async def _untried() -> tuple[Check, ...]:
+async def _ports(settings: Settings, try_it: Try, starting: bool) -> tuple[Check, ...]:
+    uncounted = skipped("refused", "counted by a running miner alone")
+    if not starting:
+        return *await _port_checks(settings, try_it), uncounted
     why = "a miner is starting: its port is left alone"
-    return skipped("port", why), skipped("reachable", why)
+    return skipped("port", why), skipped("reachable", why), uncounted
 
 
 async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:

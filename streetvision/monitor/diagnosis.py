@@ -137,6 +137,9 @@ def _not_registered(reader: _Reader) -> _Answer:
 def _not_reachable(reader: _Reader) -> _Answer:
     seen = reader.seen
     finding = reader.first("endpoint_differs", "endpoint_unreachable")
+    if finding is None:
+        lost = reader.first("headers_missing", "proxy_protocol")
+        finding = lost if lost is not None and lost.severity is Severity.CRITICAL else None
     if finding is not None:
         return _holds(Cause.NOT_REACHABLE, finding)
     last = seen.traffic.last_request

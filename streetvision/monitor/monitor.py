@@ -24,6 +24,7 @@ from streetvision.monitor.observation import (
     ModelView,
     Observation,
     Probe,
+    RefusalView,
     RolloutView,
     StoreView,
     ValidatorView,
@@ -52,6 +53,8 @@ class Sources:
     chain_failures: Callable[[], int] = lambda: 0
     endpoint: Callable[[], str | None] = lambda: None
     """What we publish, `ip:port`."""
+    refusals: Callable[[], tuple[RefusalView, ...] | None] = lambda: None
+    """Refused before they were proven: `axon.refusals.counts`."""
     offset: Callable[[str], float | None] = lambda _: None
     """A validator's learned clock offset: `axon.admission.skew.offset`."""
     model: Callable[[], ModelView | None] = lambda: None
@@ -132,6 +135,7 @@ class Monitor:
             chain_failures=sources.chain_failures(),
             endpoint=sources.endpoint(),
             probe=heard.probe,
+            refusals=sources.refusals(),
             offsets={hotkey: offset for hotkey, offset in offsets.items() if offset is not None},
             model=sources.model(),
             rollout=sources.rollout(),

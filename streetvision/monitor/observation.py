@@ -100,6 +100,21 @@ class StoreView:
     """Rows not written since the miner started."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalView:
+    """Requests refused before their callers were proven, for one reason."""
+
+    reason: str
+    words: str
+    """The same for people, such as `unknown path`."""
+    total: int
+    """Since the miner started."""
+    recent: int
+    """In the last hour."""
+    last: float
+    """Unix seconds."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What is known now; None, or nothing in a collection, where nobody knows: a rule is silent then."""
@@ -119,6 +134,8 @@ class Observation:
     endpoint: str | None = None
     """What we publish, `ip:port`."""
     probe: Probe | None = None
+    refusals: tuple[RefusalView, ...] | None = None
+    """The most frequent of the last hour first; None without a running miner."""
     offsets: Mapping[str, float] = field(default_factory=dict)
     """Our clock less each validator's as learned from its requests, by hotkey; seconds, transit included."""
     timeout_s: float = 9.0

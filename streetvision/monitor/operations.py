@@ -57,6 +57,7 @@ def observed(seen: Observation) -> dict[str, Any]:
         "last_request": seen.traffic.last_request,
         "requests": hour.requests,
         "answered": hour.answered,
+        "refusals": None if seen.refusals is None else [asdict(refusal) for refusal in seen.refusals],
         **{
             name: None if value is None else asdict(value)
             for name, value in (

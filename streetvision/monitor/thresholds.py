@@ -29,6 +29,14 @@ class Thresholds:
     idle_most_tempos: float = 6.0
     """However slow this subnet's validators usually are: a long halt must not teach that halts are usual."""
 
+    # -- the way here --------------------------------------------------------------------------------------------------
+    lost_requests: int = 3
+    """Within an hour: a trial or two by hand is nothing."""
+    lost_share: float = 0.05
+    """Of the requests that arrive whole: below it somebody else's experiment, or a stranger who imitates one."""
+    lost_quiet_s: float = 600.0
+    """Without a proven request for this long, none gets through: validators ask every minute or so."""
+
     # -- registration --------------------------------------------------------------------------------------------------
     risk_critical_days: float = 1.0
     """Estimated time left: within a day there is one working evening to act."""

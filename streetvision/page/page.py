@@ -100,6 +100,7 @@ def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:
         ("Requests and answers", sections.work_charts(status)),
         ("Where the time goes", tables.stages(status)),
         ("Validators", tables.validators(status)),
+        ("Refused requests", tables.refusals(status)),
         ("Most uncertain recent images", sections.pictures(pictures, trouble)),
         ("Model, log and machine", sections.model_and_log(status)),
     ]

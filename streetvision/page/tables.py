@@ -1,10 +1,10 @@
-"""The page's tables: where an answer's time goes, and a row for each validator. Pure."""
+"""The page's tables: where an answer's time goes, a row for each validator, and what was refused. Pure."""
 
 from __future__ import annotations
 
 from streetvision.monitor.wording import duration, share
 from streetvision.page.html import Html, el
-from streetvision.status.shape import STAGES, Status, ValidatorRow
+from streetvision.status.shape import STAGES, RefusalRow, Status, ValidatorRow
 from streetvision.status.wording import NOTHING, ago, milliseconds, span_words, stake_words
 
 
@@ -73,3 +73,26 @@ def _number(value: float | None, words: str, kind: str | None = None) -> Html:
 def _scrolling(table: Html, label: str) -> Html:
     """A table wider than a narrow window scrolls by itself, with the keyboard too."""
     return el("div", table, class_="card scroll", tabindex=0, role="region", aria_label=label)
+
+
+def refusals(status: Status) -> Html:
+    """A row for each reason for which requests were refused before their callers were proven."""
+    found = status["refusals"]
+    if not found:
+        words = "Counted by a running miner alone." if found is None else "No request was refused since the start."
+        return el("p", words, class_="quiet")
+    names = ("Reason", "Last hour", "Since the start", "Last")
+    head = el("tr", *(el("th", name, scope="col", class_="left" if name == "Reason" else None) for name in names))
+    rows = [_refusal(row, status["taken_at"]) for row in found]
+    caption = el("caption", "Before their callers were proven: mostly the internet's noise; findings tell what is not.")
+    return _scrolling(el("table", caption, el("thead", head), el("tbody", *rows)), "Refused requests")
+
+
+def _refusal(row: RefusalRow, now: float) -> Html:
+    return el(
+        "tr",
+        el("th", f"{row['words']} ({row['reason']})", scope="row", class_="left"),
+        el("td", f"{row['recent']:,}"),
+        el("td", f"{row['total']:,}"),
+        el("td", ago(row["last"], now)),
+    )

@@ -173,6 +173,19 @@ class CountedPart(TypedDict):
     headroom: Histogram
 
 
+class RefusalRow(TypedDict):
+    """Requests refused before their callers were proven, for one reason."""
+
+    reason: str
+    words: str
+    """The same for people."""
+    total: int
+    """Since the miner started."""
+    recent: int
+    """In the last hour."""
+    last: float
+
+
 class ValidatorRow(TypedDict):
     """One validator over the span of `counted`, as far back as requests are remembered one by one."""
 
@@ -230,6 +243,8 @@ class Status(TypedDict):
     requests: RequestSeries | None
     traffic: TrafficPart
     counted: CountedPart
+    refusals: list[RefusalRow] | None
+    """The most frequent of the last hour first; None without a running miner."""
     validators: list[ValidatorRow]
     """The largest stake first."""
     models: ModelsPart | None

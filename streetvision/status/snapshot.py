@@ -9,12 +9,22 @@ from typing import Any
 
 from streetvision.monitor.diagnosis import Diagnosis
 from streetvision.monitor.finding import Finding, Severity
-from streetvision.monitor.observation import Observation
+from streetvision.monitor.observation import Observation, RefusalView
 from streetvision.monitor.point import HistoryPoint
 from streetvision.prediction_log.health import LogHealth
 from streetvision.status.samples import Sample
 from streetvision.status.series import request_series, standing_series
-from streetvision.status.shape import SCHEMA, ChainPart, LogPart, MinerPart, ModelsPart, StandingPart, State, Status
+from streetvision.status.shape import (
+    SCHEMA,
+    ChainPart,
+    LogPart,
+    MinerPart,
+    ModelsPart,
+    RefusalRow,
+    StandingPart,
+    State,
+    Status,
+)
 from streetvision.status.summary import counted_part, traffic_part, validator_rows
 
 NOT_OURS = frozenset({"subnet_halted"})
@@ -70,6 +80,7 @@ def status_of(
         "requests": request_series(traffic.buckets, seen.now, span.days, span.intervals),
         "traffic": traffic_part(samples, seen.now, traffic.listening_since),
         "counted": counted_part(seen, span.counted_days),
+        "refusals": None if seen.refusals is None else [_refusal(refusal) for refusal in seen.refusals],
         "validators": validator_rows(samples, seen, span.counted_days),
         "models": None if facts.models is None else _models(facts.models),
         "findings": [finding.as_dict() for finding in findings],
@@ -148,6 +159,16 @@ def _standing(point: HistoryPoint) -> StandingPart:
         "active_validators": point.active_validators,
         "registration_price": point.registration_price,
         "recent_registrations": point.recent_registrations,
+    }
+
+
+def _refusal(refusal: RefusalView) -> RefusalRow:
+    return {
+        "reason": refusal.reason,
+        "words": refusal.words,
+        "total": refusal.total,
+        "recent": refusal.recent,
+        "last": refusal.last,
     }
 
 

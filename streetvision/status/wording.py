@@ -82,6 +82,19 @@ def _reasons(failed: Mapping[str, int]) -> str:
     return f" ({', '.join(f'{count} {reason}' for reason, count in failed.items())})" if failed else ""
 
 
+def refusal_words(status: Status, most: int = 3) -> str:
+    """`13 headers_dropped, 2 unknown_path in the last hour; 40 since the start`; empty where nobody was refused."""
+    refusals = status["refusals"] or []
+    total = sum(row["total"] for row in refusals)
+    if not total:
+        return ""
+    recent = [row for row in refusals if row["recent"]]
+    told = [f"{row['recent']:,} {row['reason']}" for row in recent[:most]]
+    if len(recent) > most:
+        told.append(f"{sum(row['recent'] for row in recent[most:]):,} others")
+    return f"{', '.join(told) or 'none'} in the last hour; {total:,} since the start"
+
+
 def headroom_words(status: Status) -> str:
     """`8.31 s to spare in 99 of 100, median 8.35 s`."""
     headroom = status["traffic"]["headroom"]

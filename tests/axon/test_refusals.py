@@ -38,11 +38,11 @@ def lines() -> Iterator[list[str]]:
 
 def reasons_in_code() -> set[str]:
     """Second arguments of Refused and WireError, wherever they are made."""
-    found = set()
+    found: set[str] = set()
     for path in AXON.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refused", "WireError"):
-                found |= {a.value for a in node.args[1:2] if isinstance(a, ast.Constant)}
+                found |= {a.value for a in node.args[1:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)}
     return found
 
 

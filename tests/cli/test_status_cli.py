@@ -15,6 +15,7 @@ from streetvision.cli.status_plain import plain_report
 from streetvision.cli.status_view import spark_width, view
 from streetvision.control.server import SOCKET_NAME, Handler
 from streetvision.locking import only_one
+from streetvision.monitor.observation import RefusalView
 from streetvision.status.live import OPERATION, span_of
 from streetvision.status.shape import Status
 from streetvision.status.spark import GAP, bar, sparkline
@@ -23,6 +24,15 @@ from streetvision.status.wording import printable
 from ..status.worlds import HOSTILE, fresh, hostile, status
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+REFUSED = tuple(
+    RefusalView(reason, reason, total, recent, 5.0)
+    for reason, total, recent in (
+        *(("headers_dropped", 120, 120), ("unknown_path", 20_000, 20_000), ("tls", 11, 11)),
+        *(("http2", 1, 1), ("silent", 1, 1), ("method", 13, 0)),
+    )
+)
 
 
 class Answers:
@@ -127,11 +137,25 @@ def test_watching_goes_on_while_the_miner_restarts(
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (120, 40), (200, 60)])
-@pytest.mark.parametrize("found", [status, fresh, lambda: printable(hostile())], ids=["usual", "fresh", "hostile"])
+@pytest.mark.parametrize(
+    "found",
+    [status, fresh, lambda: printable(hostile()), lambda: status(refusals=REFUSED)],
+    ids=["usual", "fresh", "hostile", "refusing"],
+)
 def test_a_watched_screen_fits(found: Callable[[], Status], width: int, height: int) -> None:
     lines = drawn(found(), width, height)
     assert len(lines) <= height
     assert max(len(line.rstrip()) for line in lines) <= width
+
+
+def test_refusals_by_reason() -> None:
+    told = "headers_dropped, 20,000 unknown_path, 11 tls, 2 others in the last hour; 20,146 since the start"
+    assert f"refused   120 {told}" in "\n".join(drawn(status(refusals=REFUSED), 120))
+    assert "1 silent" in plain_report(status(refusals=REFUSED))
+    assert "refused" not in plain_report(status(refusals=()))
+    assert status(refusals=REFUSED)["refusals"][0] == {  # type: ignore[index]  # a miner runs
+        "reason": "headers_dropped", "words": "headers_dropped", "total": 120, "recent": 120, "last": 5.0,
+    }  # fmt: skip
 
 
 def test_eighty_columns_show_all_that_matters() -> None:

@@ -28,7 +28,7 @@ from streetvision.doctor.standing import Standing, standing_live, standing_offli
 from streetvision.errors import OperatorError
 from streetvision.locking import only_one
 from streetvision.models.hub_files import RepoRef
-from streetvision.monitor.observation import Observation, Probe
+from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.operations import told
 
 Offline = Callable[..., Awaitable[Standing]]
@@ -222,7 +222,9 @@ def live(seen: Observation, **about: Any) -> Live:
 
 
 async def test_a_running_miner_that_is_well(settings: Settings, seen: Callable[..., Observation]) -> None:
-    found = await standing_live(settings, live(seen(), port=settings.axon_port), tries(GREETS))
+    well = seen(refusals=(RefusalView("unknown_path", "unknown path", 9, 2, 0.0),))
+    found = await standing_live(settings, live(well, port=settings.axon_port), tries(GREETS))
+    assert "2 x unknown_path (unknown path)" in by_name(found.checks)["refused"].evidence
     assert {check.mark for check in found.checks} == {Mark.OK}
     assert found.findings == ()
     assert found.diagnosis["cause"] == "earning"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streetvision.monitor.observation import RefusalView
 from streetvision.monitor.thresholds import DAY
 from streetvision.page.charts import line_chart
 from streetvision.page.html import Html, el, join, prose
@@ -75,6 +76,13 @@ def test_a_whole_page() -> None:
 
 def test_the_same_snapshot_gives_the_same_page() -> None:
     assert render_page(status()) == render_page(status())
+
+
+def test_refused_requests_by_reason() -> None:
+    rows = (RefusalView("headers_dropped", "validators' headers dropped by a proxy", 13, 12, 0.0),)
+    text = Tree(render_page(status(refusals=rows))).text
+    assert "validators' headers dropped by a proxy (headers_dropped)" in text
+    assert "Counted by a running miner alone" in Tree(render_page(status(refusals=None))).text
 
 
 @pytest.mark.parametrize("report", [False, True])

@@ -9,6 +9,7 @@ from streetvision.monitor.rules.earning import EARNING_RULES
 from streetvision.monitor.rules.endpoint import ENDPOINT_RULES
 from streetvision.monitor.rules.machine import MACHINE_RULES
 from streetvision.monitor.rules.model import MODEL_RULES
+from streetvision.monitor.rules.proxies import PROXY_RULES
 from streetvision.monitor.rules.registration import REGISTRATION_RULES
 from streetvision.monitor.rules.requests import REQUEST_RULES
 from streetvision.monitor.rules.rule import Rule
@@ -19,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     *REGISTRATION_RULES,
     *EARNING_RULES,
     *ENDPOINT_RULES,
+    *PROXY_RULES,
     *REQUEST_RULES,
     *SCORE_RULES,
     *CHAIN_RULES,

@@ -8,12 +8,19 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, ValidatorView
 from streetvision.monitor.point import IDLE_BLOCKS
 from streetvision.monitor.reading import LATE_REASONS, Silence, burst_size, halt_of, silence_of, whole_buckets
+from streetvision.monitor.rules.proxies import headers_lost
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, Traffic, TrafficBucket, quantile
 from streetvision.monitor.wording import duration, moment, plural, share, short
 
+_CHANGED = "Bodies arrive cut or changed: see what a proxy before the axon does to them (docs/proxies.md)."
 _REMEDIES: Mapping[str, str] = {
+    "bad_json": _CHANGED,
+    "body_hash": _CHANGED,
+    "missing_image": _CHANGED,
+    "slow_body": "Bodies arrive too slowly: look at the line, and at a proxy that buffers them (docs/proxies.md).",
+    "too_large": "Raise --axon.max_body_mib, and the limit of a proxy before the axon.",
     "bad_image": "See what they send: streetvision log tail --status 400",
     "closed": "The engine is closed: restart the miner and read the end of its log.",
     "disconnected": "Callers leave before the answer: look at latency (streetvision log stats) and at the line.",
@@ -50,7 +57,9 @@ def no_requests(seen: Observation, limits: Thresholds) -> list[Finding]:
 
 
 def _is_explained(seen: Observation, limits: Thresholds) -> bool:
-    """A halted subnet sends no challenges, and nobody asks a hotkey without a UID."""
+    """A halted subnet sends no challenges, nobody asks a hotkey without a UID, or a proxy makes requests nobody's."""
+    if headers_lost(seen, limits) is not None:
+        return True
     return halt_of(seen, limits) is not None or (seen.latest is not None and not seen.latest.registered)
 
 

@@ -203,6 +203,18 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("endpoint gone from the chain", _set(subnet__axon=None), "endpoint_differs", Cause.NOT_REACHABLE),
     Scenario("port closed", _set(port_open=False), "endpoint_unreachable", Cause.NOT_REACHABLE),
+    Scenario(
+        "a proxy drops the headers",
+        _set(challenges=False, refused={"headers_dropped": 13, "unknown_path": 40}),
+        "headers_missing",
+        Cause.NOT_REACHABLE,
+    ),
+    Scenario(
+        "a proxy speaks the PROXY protocol",
+        _set(challenges=False, refused={"proxy_protocol": 13}),
+        "proxy_protocol",
+        Cause.NOT_REACHABLE,
+    ),
     Scenario("validators stop asking", _set(challenges=False), "no_requests", Cause.NOT_QUERIED),
     Scenario("one validator silent", _silence_one, "validator_silent", Cause.EARNING),
     Scenario("requests fail at times", _set(failing={"runner": 0.3}), "requests_failing", Cause.ANSWERING_LATE),

@@ -18,6 +18,7 @@ from streetvision.monitor.observation import (
     ModelView,
     Observation,
     Probe,
+    RefusalView,
     RolloutView,
     StoreView,
     ValidatorView,
@@ -52,6 +53,8 @@ class World:
         self.night_share = 0.15
         """Requests between 1 and 5 o'clock UTC, of the day's."""
         self.challenges = True
+        self.refused: dict[str, int] = {}
+        """Refused before they were proven within the last hour, by reason."""
         self.port_open = True
         self.chain_up = True
         self.skew_s = 0.0
@@ -181,6 +184,7 @@ class World:
             chain_failures=0 if self.chain_up else 40,
             endpoint=ENDPOINT,
             probe=probe,
+            refusals=tuple(RefusalView(name, name, count, count, self.now) for name, count in self.refused.items()),
             offsets={} if refused else {v.hotkey: clamped + 0.1 for v in subnet.validators},
             model=self.model,
             rollout=self.rollout,
