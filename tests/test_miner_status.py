@@ -65,9 +65,11 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
     hotkey, settings = miner.wallet.ss58_address, miner.settings
     for _ in range(3):
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
+    assert (await asyncio.to_thread(fetch, miner.axon.port, "/wp-login.php"))[0] == 404
     await miner.monitor.look()
     found = await asyncio.to_thread(ask, settings.state_dir, Span())
     assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
+    assert [(row["reason"], row["recent"]) for row in found["refusals"] or ()] == [("unknown_path", 1)]
     assert found["standing"] is not None
     assert found["standing"]["uid"] is not None
     assert found["traffic"]["answered"] == found["counted"]["answered"] == 3

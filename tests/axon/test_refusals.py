@@ -14,6 +14,7 @@ import streetvision
 from streetvision.axon.exchange import Clock
 from streetvision.axon.refusals import LINE_S, OTHER, REASONS, Refusals
 from streetvision.engine.types import EngineError
+from streetvision.request_log import counts_line
 
 AXON = Path(streetvision.__file__).parent / "axon"
 
@@ -104,6 +105,7 @@ async def test_a_proxy_that_drops_underscores_is_seen(axon: Any, kit: Any, lines
     assert axon.counted(400, "headers_dropped", "none") == 13
     assert [count[:3] for count in axon.server.refusals.counts()] == [("headers_dropped", 13, 13)]
     assert len([line for line in lines if "headers_dropped" in line]) == 1
+    assert counts_line(axon.registry) == "since the start 0 answered, 13 refused: 13 x 400 headers_dropped"
 
 
 async def test_proven_requests_are_no_refusals(axon: Any, kit: Any) -> None:
