@@ -42,6 +42,14 @@ class NetworkSettings:
         "Folder of the wallets. Only the hotkey is read; keep the coldkey elsewhere.",
         parse_path,
     )
+    wallet_hotkey_password_file: Path | None = declare(
+        None,
+        "--wallet.hotkey_password_file",
+        "WALLET_HOTKEY_PASSWORD_FILE",
+        "File that holds the password of an encrypted hotkey, mode 600. The password itself may stand in "
+        "`WALLET_HOTKEY_PASSWORD` in the environment, never in a flag.",
+        parse_path,
+    )
     subtensor_network: str = declare(
         "finney",
         "--subtensor.network",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import AxonConfig
+from streetvision.chain.hotkey_password import hotkey_password
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
@@ -47,11 +49,15 @@ def check_before_paying(settings: Settings) -> None:
 
 
 def open_wallet(settings: Settings) -> MinerWallet:
-    """The hotkey to serve with; the development key //Miner on the mock network when no wallet is named."""
+    """The hotkey to serve with; the development key //Miner on the mock network when no wallet is named.
+
+    Blocks for seconds when the hotkey is encrypted; its password leaves this process's environment.
+    """
+    password = hotkey_password(settings.wallet_hotkey_password_file, os.environ)
     if settings.is_mock and not settings.wallet_name and not settings.wallet_hotkey:
         return dev_wallet("Miner")
     return load_wallet(
-        settings.wallet_name or "default", settings.wallet_hotkey or "default", str(settings.wallet_path)
+        settings.wallet_name or "default", settings.wallet_hotkey or "default", str(settings.wallet_path), password
     )
 
 

@@ -35,6 +35,7 @@ def is_secret(item: Field[Any]) -> bool:
 
 def without_secrets(text: str) -> str:
     """The text, addresses and tokens in it shortened: a misspelt flag may carry one."""
+    text = re.sub(r"(--[\w.-]*(?:password|secret|token)[\w.-]*)[ =].*", r"\1 ...", text, flags=re.DOTALL)
     return re.sub(r"(https?://|\b\d{3,20}:)[^\s'\"]+", r"\1...", text)
 
 

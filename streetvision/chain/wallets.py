@@ -14,13 +14,19 @@ from bittensor.sp_core import KeyfileError, WrongPasswordError
 from bittensor.wallet import DEFAULT_WALLET_PATH
 from bittensor.wallets import resolve_wallet_password
 
+from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
+from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
 from streetvision.errors import OperatorError
+from streetvision.secret import Secret
 
 PasswordPrompt = Callable[[str], str]
 """Shows its argument to the operator and returns the password typed."""
 
 PASSWORD_VARIABLE = "BT_WALLET_PASSWORD"  # noqa: S105 - the name of a variable, which the SDK reads as well
+
+
+NO_PASSWORD = Secret()
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,20 @@ def dev_wallet(name: str = "Miner") -> MinerWallet:
     return MinerWallet(f"//{name}", f"//{name}", "", dev_hotkey(name), lambda _: dev_coldkey(name))
 
 
-def load_wallet(name: str = "default", hotkey: str = "default", path: str = DEFAULT_WALLET_PATH) -> MinerWallet:
-    """Read the hotkey (only) of a wallet; OperatorError that names the file and the command which helps."""
+def load_wallet(
+    name: str = "default",
+    hotkey: str = "default",
+    path: str = DEFAULT_WALLET_PATH,
+    password: Secret = NO_PASSWORD,
+) -> MinerWallet:
+    """Read the hotkey (only) of a wallet; OperatorError that names the file and the command which helps.
+
+    `password` is an encrypted hotkey's: decrypting blocks for seconds.
+    """
     _check_name("wallet", name, "--wallet.name")
     _check_name("hotkey", hotkey, "--wallet.hotkey")
     wallet = Wallet(name, hotkey, path)
-    keypair = _read_hotkey(wallet)
+    keypair = _read_hotkey(wallet, password)
     return MinerWallet(wallet.name, wallet.hotkey_str, path, keypair, lambda prompt: _unlock(wallet, prompt))
 
 
@@ -91,18 +105,23 @@ def _flags(wallet: Wallet) -> str:
     return flags if wallet.path == DEFAULT_WALLET_PATH else f"{flags} --wallet-path {shlex.quote(str(wallet.path))}"
 
 
-def _read_hotkey(wallet: Wallet) -> Any:
+def _read_hotkey(wallet: Wallet, password: Secret) -> Any:
     file, flags = wallet.hotkey_file.path, _flags(wallet)
     if not Path(file).exists():
         raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
     try:
-        if wallet.hotkey_file.is_encrypted():
+        encrypted = wallet.hotkey_file.is_encrypted()
+        if encrypted and not password:
             raise OperatorError(
-                f"Hotkey file {file} is encrypted and the miner signs unattended: "
-                f"restore it unencrypted with `btcli wallet regen-hotkey {flags}`."
+                f"Hotkey file {file} is encrypted and the miner signs unattended: name a file that holds its password "
+                f"with {PASSWORD_FLAG}, or restore it unencrypted with `btcli wallet regen-hotkey {flags}`."
             )
-        keypair = wallet.get_hotkey()
+        keypair = wallet.get_hotkey(password.reveal() if encrypted else None)
         keypair.sign(b"probe")
+    except WrongPasswordError:
+        raise OperatorError(
+            f"Wrong password for hotkey {file}: correct {HOTKEY_PASSWORD} or what {PASSWORD_FLAG} names."
+        ) from None
     except OSError as error:
         raise OperatorError(f"Hotkey file {file} cannot be read ({error.strerror}): fix its permissions.") from error
     except (KeyfileError, ValueError) as error:

@@ -165,7 +165,7 @@ async def _open(settings: Settings) -> tuple[MinerWallet | None, Check]:
         found.append(wallet)
         return check
 
-    check = await bounded("hotkey", QUICK_S, in_thread(work))
+    check = await bounded("hotkey", SLOW_S, in_thread(work))
     return (found[0] if found else None), check
 
 

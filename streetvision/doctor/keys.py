@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from streetvision.chain.hotkey_password import is_exposed
 from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, skipped, warning
@@ -21,6 +22,9 @@ def check_hotkey(settings: Settings) -> tuple[Check, MinerWallet]:
     evidence = f"{wallet.ss58_address} signs, from {file}"
     if _others_may_read(file):
         return warning("hotkey", f"{evidence}, which other users may read", f"chmod 600 {file}"), wallet
+    password = settings.wallet_hotkey_password_file
+    if password is not None and is_exposed(password):
+        return warning("hotkey", f"{evidence}; other users may read its password", f"chmod 600 {password}"), wallet
     return ok("hotkey", evidence), wallet
 
 
