@@ -114,6 +114,12 @@ def test_a_room_names_nothing_from_above(room: Room) -> None:
     assert not {path: names for path, names in found.items() if names}
 
 
+@pytest.mark.parametrize("name", ["http", "app"])
+def test_the_operators_port_needs_nothing_of_the_axon(name: str) -> None:
+    tree = ast.parse((ROOT / "streetvision" / "control" / f"{name}.py").read_text(encoding="utf-8"))
+    assert not [found for node in ast.walk(tree) for found in names(node) if found.startswith("streetvision.axon")]
+
+
 def test_every_file_of_the_hub_is_there() -> None:
     assert {path.stem for path in ROOMS["hub"].files()} == HUB
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ PASSWORD_VARIABLE = "BT_WALLET_PASSWORD"  # noqa: S105 - the name of a variable,
 
 
 NO_PASSWORD = Secret()
+
+
+class HotkeyLocked(OperatorError):
+    """The hotkey is encrypted and no password was given."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def _read_hotkey(wallet: Wallet, password: Secret) -> Any:
     try:
         encrypted = wallet.hotkey_file.is_encrypted()
         if encrypted and not password:
-            raise OperatorError(
+            raise HotkeyLocked(
                 f"Hotkey file {file} is encrypted and the miner signs unattended: name a file that holds its password "
                 f"with {PASSWORD_FLAG}, or restore it unencrypted with `btcli wallet regen-hotkey {flags}`."
             )
@@ -158,6 +163,7 @@ def _password(wallet: Wallet, prompt: PasswordPrompt | None) -> str | None:
         return None
     try:
         password = resolve_wallet_password(wallet)
+        os.environ.pop(PASSWORD_VARIABLE, None)  # no child process shall inherit it
     except ValueError as error:
         raise OperatorError(f"The wallet password cannot be read: {error}.") from error
     if password is None and prompt is not None:

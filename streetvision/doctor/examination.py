@@ -133,7 +133,7 @@ async def examine(
 ) -> Report:
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
-    wallet, hotkey = await _open(settings)
+    wallet, hotkey = await _open(settings, live)
     standing, *groups = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
@@ -157,11 +157,11 @@ async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorE
         return None, error
 
 
-async def _open(settings: Settings) -> tuple[MinerWallet | None, Check]:
-    found: list[MinerWallet] = []
+async def _open(settings: Settings, live: Live | None) -> tuple[MinerWallet | None, Check]:
+    found: list[MinerWallet | None] = []
 
     def work() -> Check:
-        check, wallet = check_hotkey(settings)
+        check, wallet = check_hotkey(settings, running=live is not None)
         found.append(wallet)
         return check
 

@@ -7,15 +7,23 @@ import stat
 from pathlib import Path
 
 from streetvision.chain.hotkey_password import is_exposed
-from streetvision.chain.wallets import MinerWallet
+from streetvision.chain.wallets import HotkeyLocked, MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.parts import open_wallet
 
 
-def check_hotkey(settings: Settings) -> tuple[Check, MinerWallet]:
-    """The hotkey can sign; OperatorError that says what to do when it cannot."""
-    wallet = open_wallet(settings)
+def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, MinerWallet | None]:
+    """The hotkey can sign; OperatorError that says what to do when it cannot.
+
+    systemd and Docker may give its password to the miner alone: one that is `running` has unlocked it.
+    """
+    try:
+        wallet = open_wallet(settings)
+    except HotkeyLocked:
+        if not running:
+            raise
+        return skipped("hotkey", "encrypted, and its password is not here; the running miner has unlocked it"), None
     if wallet.is_development:
         return ok("hotkey", f"{wallet.ss58_address}, the development key {wallet.name} of the mock network"), wallet
     file = wallet_folder(settings) / "hotkeys" / wallet.hotkey_name

@@ -112,9 +112,9 @@ def _live_reach(seen: Mapping[str, Any]) -> Check:
 
 def _live_refusals(seen: Mapping[str, Any]) -> Check:
     """How many were turned away unproven: mostly the internet's noise; what is not is a finding."""
-    refusals = seen["refusals"]
+    refusals = seen.get("refusals")
     if refusals is None:
-        return skipped("refused", "the running miner serves nobody yet")
+        return skipped("refused", "the running miner counts none yet")
     told = [f"{row['recent']} x {row['reason']} ({row['words']})" for row in refusals if row["recent"]]
     listed = ", ".join(told) or "none"
     return ok("refused", f"before their callers were proven, in the last hour: {listed}")

@@ -84,7 +84,7 @@ def _reasons(failed: Mapping[str, int]) -> str:
 
 def refusal_words(status: Status, most: int = 3) -> str:
     """`13 headers_dropped, 2 unknown_path in the last hour; 40 since the start`; empty where nobody was refused."""
-    refusals = status["refusals"] or []
+    refusals = status.get("refusals") or []
     total = sum(row["total"] for row in refusals)
     if not total:
         return ""

@@ -121,6 +121,14 @@ def test_no_password_says_how_to_give_one(made: Path) -> None:
         load_wallet("cold", "hot", str(made))
 
 
+def test_without_the_password_the_doctor_takes_the_running_miners_word(made: Path) -> None:
+    settings = Settings(wallet_name="cold", wallet_hotkey="hot", wallet_path=made)
+    check, wallet = check_hotkey(settings, running=True)
+    assert (check.mark, wallet) == (Mark.SKIPPED, None)
+    with pytest.raises(OperatorError, match="is encrypted"):
+        check_hotkey(settings)
+
+
 def test_a_hotkey_that_is_not_encrypted_needs_none(tmp_path: Path) -> None:
     Wallet("cold", "hot", str(tmp_path)).create_new_hotkey(suppress=True)
     assert load_wallet("cold", "hot", str(tmp_path), Secret("unused")).sign(b"x")

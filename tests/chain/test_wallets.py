@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -117,6 +118,7 @@ def test_a_wrong_password_from_the_environment(folder: Path, monkeypatch: pytest
     with pytest.raises(OperatorError, match="Wrong password for coldkey") as caught:
         load_wallet("cold", "hot", str(folder)).unlock_coldkey()
     assert "s3cret-mistake" not in str(caught.value)
+    assert PASSWORD_VARIABLE not in os.environ  # no child process inherits it
 
 
 def test_no_password_at_all(folder: Path) -> None:

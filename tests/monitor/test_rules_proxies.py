@@ -31,7 +31,7 @@ def quiet(now: float) -> Traffic:
     return Traffic((), listening_since=now - 21_600.0)
 
 
-@pytest.mark.parametrize("reason", ["headers_dropped", "headers_renamed"])
+@pytest.mark.parametrize("reason", ["headers_dropped", "headers_renamed", "missing_header"])
 def test_thirteen_requests_without_headers(seen: Make, quiet: Traffic, reason: str) -> None:
     observation = seen(refusals=refused(**{reason: 13}), traffic=quiet)
     finding = found(observation)

@@ -10,12 +10,14 @@ from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
 from streetvision.monitor.wording import duration, plural, share
 
-LOST = ("headers_dropped", "headers_renamed")
+LOST = ("headers_dropped", "headers_renamed", "missing_header")
 """Refusals that look like a validator's request whose headers a proxy has changed; scanners cause none."""
 _REMEDIES: Mapping[str, str] = {
     "headers_dropped": "Tell the proxy before the axon to pass header names with an underscore: nginx wants "
     "`underscores_in_headers on;` in its server block (docs/proxies.md has Caddy, HAProxy and Cloudflare too); or let "
     "validators reach the axon without it.",
+    "missing_header": "Tell the proxy before the axon to pass all headers as they are (docs/proxies.md lists them), "
+    "or let validators reach the axon without it.",
     "headers_renamed": "Tell the proxy before the axon to pass header names as they are (docs/proxies.md), or let "
     "validators reach the axon without it.",
 }
@@ -57,7 +59,7 @@ def headers_missing(seen: Observation, limits: Thresholds) -> list[Finding]:
             severity=Severity.CRITICAL if nothing else Severity.WARNING,
             title="validators' requests arrive without their headers",
             evidence=(
-                f"{plural(lost, 'request')} of the last hour had a validator's form and no identity; all were refused.",
+                f"{plural(lost, 'request')} of the last hour looked like a validator's but carried no identity.",
                 whole if nothing else f"That is {share(lost / (lost + proven))} of what came in that hour.",
             ),
             remedy=_REMEDIES[worst.reason],
