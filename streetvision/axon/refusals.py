@@ -17,7 +17,7 @@ REASONS: Mapping[str, str] = {
     "headers_dropped": "validators' headers dropped by a proxy",
     "headers_renamed": "validators' headers renamed by a proxy",
     "missing_header": "a header of the identity missing",
-    "no_identity": "no identity",
+    "no_identity": "neither dendrite nor btauth headers",
     "malformed_header": "a header malformed",
     "wrong_receiver": "meant for another miner",
     "unknown_hotkey": "hotkey not registered",
@@ -127,5 +127,5 @@ def _tell(reason: str, status: int | None, times: int, remote: str) -> None:
     level = "WARNING" if reason in PROXY_REASONS else "INFO"
     what = "closed a connection" if status is None else f"refused with {status}"
     often = "" if times == 1 else f", {times} times since this was last said"
-    words = REASONS.get(reason, reason)
+    words = REASONS.get(reason, "no reason that is known")
     logger.log(level, "axon: {} before the caller was proven: {} ({}){}, from {}", what, reason, words, often, remote)
