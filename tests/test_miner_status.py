@@ -45,12 +45,14 @@ async def miner(tmp_path: Path, checkpoint: Path) -> AsyncIterator[Miner]:
     await miner.close()
 
 
-def challenge(port: int, hotkey: str) -> int:
-    """One challenge by Bob; the status of its reply."""
+def challenge(port: int, hotkey: str, *, stripped: bool = False) -> int:
+    """One challenge by Bob, its headers as they are or as a proxy leaves them; the status of its reply."""
     pixels = np.random.default_rng(time.time_ns()).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG")
     headers = legacy_headers(dev_hotkey("Bob"), hotkey, nonce_ns=time.time_ns(), uuid=str(uuid.uuid4()))
+    if stripped:
+        headers = {name: value for name, value in headers.items() if "_" not in name}
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("POST", "/ImageSynapse", request_body(buffer.getvalue()), headers)
@@ -65,11 +67,13 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
     hotkey, settings = miner.wallet.ss58_address, miner.settings
     for _ in range(3):
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
+        assert await asyncio.to_thread(challenge, miner.axon.port, hotkey, stripped=True) == 400
     assert (await asyncio.to_thread(fetch, miner.axon.port, "/wp-login.php"))[0] == 404
-    await miner.monitor.look()
+    assert "headers_missing" in {finding.code for finding in await miner.monitor.look()}
     found = await asyncio.to_thread(ask, settings.state_dir, Span())
     assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
-    assert [(row["reason"], row["recent"]) for row in found["refusals"] or ()] == [("unknown_path", 1)]
+    refused = [(row["reason"], row["recent"]) for row in found["refusals"] or ()]
+    assert refused == [("headers_dropped", 3), ("unknown_path", 1)]
     assert found["standing"] is not None
     assert found["standing"]["uid"] is not None
     assert found["traffic"]["answered"] == found["counted"]["answered"] == 3

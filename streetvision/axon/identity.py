@@ -33,9 +33,9 @@ def _renamed(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _dropped(headers: Mapping[bytes, bytes]) -> bool:
-    if any(b"_" in name for name in headers):
-        return False
-    return _is_dendrites(headers) or _is_challenge(headers)
+    if _is_dendrites(headers):
+        return True
+    return _is_challenge(headers) and not any(b"_" in name for name in headers)
 
 
 def _is_dendrites(headers: Mapping[bytes, bytes]) -> bool:

@@ -16,6 +16,7 @@ CASES = {
     "a length that is none": (NO_IDENTITY, PLAIN | JSON | {b"content-length": b"9\xb2"}),
     "another synapse's name": (NO_IDENTITY, PLAIN | {b"name": b"Synapse"}),
     "a dendrite's rest": (DROPPED, PLAIN | JSON | {b"name": b"ImageSynapse", b"timeout": b"9.0"}),
+    "a dendrite's rest, and the proxy's own": (DROPPED, PLAIN | {b"timeout": b"9.0", b"x_real_ip": b"192.0.2.1"}),
     "the name alone": (DROPPED, PLAIN | {b"name": b"ImageSynapse"}),
     "the timeout alone": (DROPPED, PLAIN | {b"timeout": b"9.0"}),
     "a photo's body": (DROPPED, PLAIN | JSON | {b"content-length": b"40000"}),
