@@ -51,7 +51,7 @@ def check_before_paying(settings: Settings) -> None:
 def open_wallet(settings: Settings) -> MinerWallet:
     """The hotkey to serve with; the development key //Miner on the mock network when no wallet is named.
 
-    Blocks for seconds when the hotkey is encrypted; its password leaves this process's environment.
+    Blocks the process for seconds when the hotkey is encrypted; its password leaves this process's environment.
     """
     password = hotkey_password(settings.wallet_hotkey_password_file, os.environ)
     if settings.is_mock and not settings.wallet_name and not settings.wallet_hotkey:

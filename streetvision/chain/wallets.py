@@ -14,6 +14,7 @@ from bittensor import Wallet
 from bittensor.sp_core import KeyfileError, WrongPasswordError
 from bittensor.wallet import DEFAULT_WALLET_PATH
 from bittensor.wallets import resolve_wallet_password
+from loguru import logger
 
 from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
@@ -82,7 +83,7 @@ def load_wallet(
 ) -> MinerWallet:
     """Read the hotkey (only) of a wallet; OperatorError that names the file and the command which helps.
 
-    `password` is an encrypted hotkey's: decrypting blocks for seconds.
+    `password` is an encrypted hotkey's. Decrypting blocks the whole process for seconds: the SDK keeps Python's lock.
     """
     _check_name("wallet", name, "--wallet.name")
     _check_name("hotkey", hotkey, "--wallet.hotkey")
@@ -121,6 +122,8 @@ def _read_hotkey(wallet: Wallet, password: Secret) -> Any:
                 f"Hotkey file {file} is encrypted and the miner signs unattended: name a file that holds its password "
                 f"with {PASSWORD_FLAG}, or restore it unencrypted with `btcli wallet regen-hotkey {flags}`."
             )
+        if encrypted:
+            logger.info("wallet: unlocking hotkey {}, which takes seconds", wallet.hotkey_str)
         keypair = wallet.get_hotkey(password.reveal() if encrypted else None)
         keypair.sign(b"probe")
     except WrongPasswordError:
