@@ -36,14 +36,14 @@ _choosing = threading.Lock()
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _rotated(  # noqa: PLR0917  # one tile's address, parts and bounds
-    source: tl.tensor,
-    rows: tl.tensor,
-    cos: tl.tensor,
-    sin: tl.tensor,
-    factor: tl.tensor,
-    T: tl.constexpr,
-    STRIDE: tl.constexpr,
-    WHOLE: tl.constexpr,
+    source: tl.tensor,  # [T, STRIDE], first channel of one head's q or k
+    rows: tl.tensor,  # int32 [R]
+    cos: tl.tensor,  # float16 [T, 32]
+    sin: tl.tensor,  # float16 [T, 32]
+    factor: tl.tensor,  # float32, a scalar
+    T: tl.constexpr,  # rows that exist
+    STRIDE: tl.constexpr,  # elements from one row to the next
+    WHOLE: tl.constexpr,  # all of `rows` exist
 ) -> tuple[tl.tensor, tl.tensor]:
     """Both halves of the heads in `rows`, rotated by their positions, times `factor`; WHOLE: all rows exist."""
     half = tl.arange(0, 32)
@@ -62,19 +62,19 @@ def _rotated(  # noqa: PLR0917  # one tile's address, parts and bounds
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
-    source: tl.tensor,
-    start: tl.tensor,
-    cos: tl.tensor,
-    sin: tl.tensor,
-    q1: tl.tensor,
-    q2: tl.tensor,
-    largest: tl.tensor,
-    total: tl.tensor,
-    acc: tl.tensor,
-    T: tl.constexpr,
-    WIDTH: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    WHOLE: tl.constexpr,
+    source: tl.tensor,  # [T, 3 * WIDTH], first channel of the head's queries in one image
+    start: tl.tensor,  # int32, first key of the block
+    cos: tl.tensor,  # float16 [T, 32]
+    sin: tl.tensor,  # float16 [T, 32]
+    q1: tl.tensor,  # [M, 32], first half of the rotated queries
+    q2: tl.tensor,  # [M, 32], second half
+    largest: tl.tensor,  # float32 [M], highest score so far, base 2
+    total: tl.tensor,  # float32 [M], sum of weights so far
+    acc: tl.tensor,  # float32 [M, 64], weighted values so far
+    T: tl.constexpr,  # keys that exist
+    WIDTH: tl.constexpr,  # channels of all heads
+    BLOCK_N: tl.constexpr,  # keys of the block
+    WHOLE: tl.constexpr,  # all keys of the block exist
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
     """Let the queries meet one block of keys and values: new maximum, sum of weights and weighted sum."""
     keys = start + tl.arange(0, BLOCK_N)
@@ -94,19 +94,19 @@ def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
-    qkv: tl.tensor,
-    cos: tl.tensor,
-    sin: tl.tensor,
-    out: tl.tensor,
-    factor: tl.tensor,
-    inverse8: tl.tensor,
-    T: tl.constexpr,
-    HEADS: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    TAIL: tl.constexpr,
-    OUT8: tl.constexpr,
-    PDL: tl.constexpr,
+    qkv: tl.tensor,  # [N * T, 3 * HEADS * 64], contiguous: q, k, v
+    cos: tl.tensor,  # float16 [T, 32]
+    sin: tl.tensor,  # float16 [T, 32]
+    out: tl.tensor,  # [N * T, HEADS * 64], contiguous
+    factor: tl.tensor,  # float32: log2(e) / 8
+    inverse8: tl.tensor,  # float32: 1 / scale of a float8 `out`
+    T: tl.constexpr,  # tokens of an image
+    HEADS: tl.constexpr,  # of 64 channels
+    BLOCK_M: tl.constexpr,  # queries a program
+    BLOCK_N: tl.constexpr,  # keys a step
+    TAIL: tl.constexpr,  # keys of the last, shorter step
+    OUT8: tl.constexpr,  # `out` is float8_e4m3fn
+    PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
         gdc_launch_dependents()

@@ -11,7 +11,10 @@ LARGEST = 448.0
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
-def to_float8(x: tl.tensor, inverse_scale: tl.tensor) -> tl.tensor:
+def to_float8(
+    x: tl.tensor,  # float32, any shape
+    inverse_scale: tl.tensor,  # float32, a scalar
+) -> tl.tensor:
     """x / scale as float8_e4m3fn, saturating; NaN stays NaN, so that the runner sees it."""
     scaled = x * inverse_scale
     scaled = tl.where(scaled > 448.0, 448.0, scaled)

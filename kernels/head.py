@@ -20,26 +20,26 @@ NUM_WARPS = 4
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _head_kernel(  # noqa: PLR0917  # the launcher passes by position
-    tokens: tl.tensor,
-    norm_weight: tl.tensor,
-    norm_bias: tl.tensor,
-    weight: tl.tensor,
-    bias: tl.tensor,
-    arrived: tl.tensor,
-    logits: tl.tensor,
-    pooled: tl.tensor,
-    stride_n: tl.tensor,
-    stride_t: tl.tensor,
-    eps: tl.tensor,
-    scale: tl.tensor,
-    shift: tl.tensor,
-    T: tl.constexpr,
-    PREFIX: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_T: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    BLOCK_ROW: tl.constexpr,
-    PARTS: tl.constexpr,
+    tokens: tl.tensor,  # [N, T, D], channels contiguous
+    norm_weight: tl.tensor,  # [2 * D]
+    norm_bias: tl.tensor,  # [2 * D]
+    weight: tl.tensor,  # [2 * D]
+    bias: tl.tensor,  # [1]
+    arrived: tl.tensor,  # int32 [N], zero: programs of an image that are done
+    logits: tl.tensor,  # float32 [N]
+    pooled: tl.tensor,  # float32 [N, 2 * D], contiguous: CLS, mean
+    stride_n: tl.tensor,  # elements from an image to the next
+    stride_t: tl.tensor,  # elements from a token to the next
+    eps: tl.tensor,  # float32
+    scale: tl.tensor,  # float32
+    shift: tl.tensor,  # float32
+    T: tl.constexpr,  # tokens
+    PREFIX: tl.constexpr,  # CLS and registers
+    D: tl.constexpr,  # channels
+    BLOCK_T: tl.constexpr,  # tokens a step
+    BLOCK_D: tl.constexpr,  # channels a program
+    BLOCK_ROW: tl.constexpr,  # 2 * D, rounded up to a power of two
+    PARTS: tl.constexpr,  # programs an image
 ) -> None:
     # Parts of an image are neighbours: they read neighbouring memory, and early images finish while later ones load.
     image = (tl.program_id(0) // PARTS).to(tl.int64)

@@ -20,17 +20,17 @@ the time to start them, about a nanosecond each on an H100."""
 
 @triton.jit(do_not_specialize=["rows"])  # type: ignore[untyped-decorator]  # triton carries no types
 def _layer_norm_kernel(  # noqa: PLR0917  # the launcher passes by position
-    x: tl.tensor,
-    gain: tl.tensor,
-    offset: tl.tensor,
-    out: tl.tensor,
-    rows: tl.tensor,
-    eps: tl.tensor,
-    inverse8: tl.tensor,
-    D: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    OUT8: tl.constexpr,
-    PDL: tl.constexpr,
+    x: tl.tensor,  # [rows, D], contiguous
+    gain: tl.tensor,  # [D]
+    offset: tl.tensor,  # [D]
+    out: tl.tensor,  # [rows, D], contiguous
+    rows: tl.tensor,  # int32
+    eps: tl.tensor,  # float32
+    inverse8: tl.tensor,  # float32: 1 / scale of a float8 `out`
+    D: tl.constexpr,  # channels
+    BLOCK_D: tl.constexpr,  # D, rounded up to a power of two
+    OUT8: tl.constexpr,  # `out` is float8_e4m3fn
+    PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     columns = tl.arange(0, BLOCK_D)
     inside = columns < D

@@ -39,7 +39,10 @@ def available(device: torch.device) -> int:
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
-def _look_kernel(seen: tl.tensor, SPIN: tl.constexpr) -> None:
+def _look_kernel(
+    seen: tl.tensor,  # int32 [programs, 2]: multiprocessor, end of the waiting
+    SPIN: tl.constexpr,  # turns of waiting
+) -> None:
     program = tl.program_id(0)
     value = program
     for _ in range(SPIN):

@@ -20,29 +20,29 @@ SHARE = 16
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _norm_head_kernel(  # noqa: PLR0917  # the launcher passes by position
-    tokens: tl.tensor,
-    token_gain: tl.tensor,
-    token_offset: tl.tensor,
-    norm_weight: tl.tensor,
-    norm_bias: tl.tensor,
-    weight: tl.tensor,
-    bias: tl.tensor,
-    partial: tl.tensor,
-    arrived: tl.tensor,
-    logits: tl.tensor,
-    pooled: tl.tensor,
-    token_eps: tl.tensor,
-    eps: tl.tensor,
-    scale: tl.tensor,
-    shift: tl.tensor,
-    T: tl.constexpr,
-    PREFIX: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ROWS: tl.constexpr,
-    SHARE: tl.constexpr,
-    PARTS: tl.constexpr,
-    PDL: tl.constexpr,
+    tokens: tl.tensor,  # [N * T, D], contiguous, before the last norm
+    token_gain: tl.tensor,  # [D]
+    token_offset: tl.tensor,  # [D]
+    norm_weight: tl.tensor,  # [2 * D]
+    norm_bias: tl.tensor,  # [2 * D]
+    weight: tl.tensor,  # [2 * D]
+    bias: tl.tensor,  # [1]
+    partial: tl.tensor,  # float32 [N * PARTS, D]: sums of normed patches
+    arrived: tl.tensor,  # int32 [>= N], zero before and after
+    logits: tl.tensor,  # float32 [N]
+    pooled: tl.tensor,  # float32 [N, 2 * D], contiguous: CLS, mean
+    token_eps: tl.tensor,  # float32
+    eps: tl.tensor,  # float32
+    scale: tl.tensor,  # float32
+    shift: tl.tensor,  # float32
+    T: tl.constexpr,  # tokens
+    PREFIX: tl.constexpr,  # CLS and registers
+    D: tl.constexpr,  # channels
+    BLOCK_D: tl.constexpr,  # D, rounded up to a power of two
+    ROWS: tl.constexpr,  # tokens a step
+    SHARE: tl.constexpr,  # tokens a program
+    PARTS: tl.constexpr,  # programs an image
+    PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
         gdc_launch_dependents()

@@ -27,15 +27,15 @@ def columns_for(prefix: int) -> int:
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _patchify_kernel(  # noqa: PLR0917  # the launcher passes by position
-    images: tl.tensor,
-    out: tl.tensor,
-    M: tl.tensor,
-    SIDE: tl.constexpr,
-    PREFIX: tl.constexpr,
-    WIDE: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-    PDL: tl.constexpr,
+    images: tl.tensor,  # uint8 [N, SIDE, SIDE, 3], contiguous
+    out: tl.tensor,  # [M, WIDE], contiguous
+    M: tl.tensor,  # int32: N * T rows
+    SIDE: tl.constexpr,  # pixels
+    PREFIX: tl.constexpr,  # CLS and registers
+    WIDE: tl.constexpr,  # columns: 768 of a patch, then those of the added terms
+    ROWS: tl.constexpr,  # a program
+    BLOCK: tl.constexpr,  # WIDE, rounded up to a power of two
+    PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
         gdc_launch_dependents()
