@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from math import isfinite
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -86,11 +87,12 @@ class HttpRoom:
 
     async def close(self) -> None:
         """Stop serving; safe to call twice."""
-        if self._beats is not None:
-            self._beats.cancel()
-            await asyncio.gather(self._beats, return_exceptions=True)
-        await self._generator.close()
-        await self.server.close()
+        async with AsyncExitStack() as parts:
+            parts.push_async_callback(self.server.close)
+            parts.push_async_callback(self._generator.close)
+            if self._beats is not None:
+                self._beats.cancel()
+                await asyncio.gather(self._beats, return_exceptions=True)
 
     def reasons(self) -> list[Reason]:
         """Why the miner is not ready; empty when it is."""

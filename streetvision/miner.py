@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
@@ -45,6 +45,8 @@ from streetvision.status_room import StatusRoom
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+ROOM_SECONDS = 6.0
+"""Longest wait for one room to close: a room that hangs must not cost the others their orderly end."""
 STATUS_SECONDS = 300.0
 
 
@@ -63,13 +65,13 @@ class Miner:
         self.registry = CollectorRegistry()
         self.gate = Gate()
         self.http = HttpRoom(settings, self.registry, self.gate)
-        self._closers: list[Callable[[], Awaitable[object]]] = []
-        self._held = ExitStack()
+        self._rooms = AsyncExitStack()
+        self._unclosed: list[str] = []
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        self._held.enter_context(one_miner(self.settings.state_dir))
-        self._closers.append(self.http.close)
+        self._rooms.enter_context(one_miner(self.settings.state_dir))
+        self._on_close("the operator's port", self.http.close)
         await self.http.start()
         choice = await asyncio.to_thread(choose_model, self.settings)
         check_before_paying(self.settings)
@@ -103,16 +105,27 @@ class Miner:
             *(_supervised(name, work) for name, work in self.eyes.tasks()),
         )
 
-    async def close(self) -> None:
-        """Stop admitting, answer what is in flight, take everything down in reverse order."""
+    async def close(self) -> bool:
+        """Stop admitting, answer what is in flight, take everything down in reverse order; whether all went well."""
         self.gate.closed = "draining"
-        for closer in reversed(self._closers):
-            try:
-                await closer()
-            except (OSError, TimeoutError, OperatorError, EngineError) as error:
-                logger.warning("closing: {}", error)
-        self._closers.clear()
-        self._held.close()
+        await self._rooms.aclose()
+        return not self._unclosed
+
+    def _on_close(self, room: str, close: Callable[[], Awaitable[object]], seconds: float = ROOM_SECONDS) -> None:
+        """Close this room when the miner closes, before whatever was opened earlier."""
+        self._rooms.push_async_callback(self._close_room, room, close, seconds)
+
+    async def _close_room(self, room: str, close: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """What goes wrong is told here and by the exit code, and keeps no other room from closing."""
+        try:
+            async with asyncio.timeout(seconds):
+                await close()
+        except (OSError, OperatorError, EngineError) as error:
+            self._unclosed.append(room)
+            logger.error("closing {}: {}", room, str(error) or "it takes too long")
+        except Exception:  # noqa: BLE001 - a defect in one room
+            self._unclosed.append(room)
+            logger.exception("closing {} failed", room)
 
     @property
     def monitor(self) -> Monitor:
@@ -134,12 +147,12 @@ class Miner:
         if settings.is_mock:
             network = mock_network(settings)
             await network.start()
-            self._closers.append(network.stop)
+            self._on_close("the mocked chain", network.stop)
             self.chain = network.chain()
         else:
             endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
             self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
-        self._closers.append(self.chain.close)
+        self._on_close("the chain", self.chain.close)
         await self.chain.connect(for_ever=False)
         await self.chain.require_subnet()
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
@@ -151,17 +164,17 @@ class Miner:
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
         self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)
-        self._closers.append(self.eyes.close)
+        self._on_close("the monitor", self.eyes.close)
         self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
         await self.watcher.refresh()
         self.watcher.start()
-        self._closers.append(self.watcher.stop)
+        self._on_close("the metagraph", self.watcher.stop)
 
     async def _open_models(self, choice: ModelChoice) -> None:
         self.models = ModelRoom(self.settings, choice, self.registry)
-        self._closers.append(self.models.engine.close)
+        self._on_close("the engine", self.models.engine.close)
         await self.models.start()
-        self._closers.append(self.models.manager.close)
+        self._on_close("the models", self.models.manager.close)
         self.eyes.watch_models(self.models.manager)
         self.http.watch_models(self.models)
 
@@ -170,7 +183,7 @@ class Miner:
         operations = self.models.operations() | self.eyes.operations(self._about) | self.status.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
-        self._closers.append(control.close)
+        self._on_close("the control socket", control.close)
 
     def _about(self) -> dict[str, str | int]:
         """What tells this miner from another."""
@@ -181,7 +194,7 @@ class Miner:
         self.log = prediction_log(self.settings, self.registry)
         if self.log is not None:
             self.log.start()
-            self._closers.append(self._close_log)
+            self._on_close("the prediction log", self._close_log)
             self.eyes.watch_log(self.log)
 
     async def _open_status(self) -> None:
@@ -210,7 +223,7 @@ class Miner:
             gate=self.gate,
             on_request=self._on_request,
         )
-        self._closers.append(self._close_axon)
+        self._on_close("the axon", self._close_axon, self.settings.drain_seconds + 2 * CLOSE_SECONDS)
         await self.axon.start()
         self.eyes.watch_axon(self.axon)
 

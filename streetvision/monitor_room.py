@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from loguru import logger
@@ -101,8 +102,9 @@ class MonitorRoom:
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        await self.monitor.close()
-        await self.alerts.close()
+        async with AsyncExitStack() as both:
+            both.push_async_callback(self.alerts.close)
+            await self.monitor.close()
 
     def _log_standing(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Once a tempo, where we stand."""

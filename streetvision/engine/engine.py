@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from math import isfinite
 
@@ -229,9 +230,13 @@ class Engine:
         """Refuse all that wait and end the threads; a forward pass still running after `timeout` is left behind."""
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
-        await self._aftermath.close()
-        if self._preparation is not None:
-            await self._preparation.abort(closed)
+        async with AsyncExitStack() as parts:
+            parts.push_async_callback(self._end_threads, closed, timeout)
+            if self._preparation is not None:
+                parts.push_async_callback(self._preparation.abort, closed)
+            await self._aftermath.close()
+
+    async def _end_threads(self, closed: EngineClosed, timeout: float) -> None:  # noqa: ASYNC109 - see close
         lanes = (lane.close(closed, timeout) for lane in self._lanes)
         ended = await asyncio.gather(self._intake.close(closed, timeout), *lanes)
         if not all(ended):
