@@ -22,8 +22,9 @@ from streetvision.engine.aftermath import Aftermath
 from streetvision.engine.answering import Answering, Request
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.deference import Deference
+from streetvision.engine.device_health import explained
 from streetvision.engine.intake import Intake
-from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane, explained
+from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listener, Listeners
 from streetvision.engine.pending import Pending
