@@ -66,8 +66,8 @@ async def run(settings: Settings) -> int:
     miner, stop = Miner(settings), stop_on_signals()
     try:
         words = await _serve(miner, stop)
-    except BaseException:
-        await close_in_time(miner)
+    except BaseException as error:
+        await close_in_time(miner, error)
         raise
     clean = await close_in_time(miner)
     logger.info("{}", words if clean else f"{words}, though not in order: the lines above say why")
@@ -82,9 +82,9 @@ async def _serve(miner: Miner, stop: asyncio.Event) -> str:
     return "stopped"
 
 
-async def close_in_time(miner: Miner) -> bool:
-    """Close the miner; whether all of it closed in order. A room that takes too long is abandoned."""
-    closing = asyncio.create_task(miner.close())
+async def close_in_time(miner: Miner, error: BaseException | None = None) -> bool:
+    """Close the miner, which `error` ended; whether all of it closed in order. What takes too long is abandoned."""
+    closing = asyncio.create_task(miner.close(error))
     _, late = await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
     if late:
         logger.error("closing took longer than {:g} s; what is left is abandoned", CLOSE_SECONDS)
