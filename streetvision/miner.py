@@ -228,8 +228,8 @@ class Miner:
         self.http.site.routes |= self.status.routes()
 
     async def _close_log(self) -> None:
-        if self.log is not None:
-            await asyncio.to_thread(self.log.close, CLOSE_SECONDS)
+        if self.log is not None and not await asyncio.to_thread(self.log.close, CLOSE_SECONDS):
+            raise OperatorError("some requests were not written in time: the disk is too slow")
 
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)

@@ -14,6 +14,7 @@ from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
 from streetvision.engine.device_check import device_trouble
 from streetvision.engine.engine import Engine
+from streetvision.engine.faults import cause_of
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import DeviceLost, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
@@ -43,12 +44,9 @@ class ModelRoom:
     async def start(self) -> None:
         """Load and warm the chosen version; raises OperatorError. The engine is to be closed either way."""
         choice, started = self._choice, time.monotonic()
-        lost = await self._check_device()
         logger.info("model: loading {}", choice.start.folder)
         try:
-            await self.engine.start()
-        except DeviceLost as error:
-            raise RestartNeeded(f"the device {self._device} was lost while the model was loaded: {REMEDY}") from error
+            lost = await self._start_engine()
         except EngineError as error:
             raise OperatorError(
                 f"the model in {choice.start.folder} cannot serve ({error}): name another one with --model"
@@ -80,17 +78,30 @@ class ModelRoom:
             text += f", {candidate['role']} {candidate['version']} on {share} of the images"
         return f"{text}, SICK: {status['stuck']}" if status["stuck"] else text
 
-    async def _check_device(self) -> LostDevice | None:
-        """Go to the CPU where the device does not compute; says what is wrong with the device then."""
+    async def _start_engine(self) -> LostDevice | None:
+        """On the device of the settings, or on the CPU where that is lost; what was lost."""
+        trouble = await self._trouble()
+        lost = None if trouble is None else self._leave_device(trouble)
+        while True:
+            try:
+                await self.engine.start()
+            except DeviceLost as error:
+                lost = self._leave_device(cause_of(error))
+            else:
+                return lost
+
+    async def _trouble(self) -> str | None:
+        """Why the device does not compute."""
         try:
-            trouble = await asyncio.wait_for(asyncio.to_thread(device_trouble, self._device), CHECK_SECONDS)
+            return await asyncio.wait_for(asyncio.to_thread(device_trouble, self._device), CHECK_SECONDS)
         except TimeoutError:
-            trouble = f"it does not answer within {CHECK_SECONDS:g} s"
-        if trouble is None:
-            return None
+            return f"it does not answer within {CHECK_SECONDS:g} s"
+
+    def _leave_device(self, trouble: str) -> LostDevice:
+        """Everything is opened on the CPU from now on; RestartNeeded where it was already."""
         if self._device == CPU:
             raise RestartNeeded(f"the CPU cannot compute ({trouble}): check the machine's memory")
-        logger.error("THE DEVICE {} CANNOT COMPUTE ({}): the CPU serves instead: {}", self._device, trouble, REMEDY)
+        logger.error("THE DEVICE {} IS LOST ({}): the CPU serves in its place: {}", self._device, trouble, REMEDY)
         self._device = CPU
         return LostDevice(time.time(), trouble, on_cpu=True)
 

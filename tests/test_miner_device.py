@@ -54,12 +54,16 @@ class Mortal:
         self.resize, self.buckets = runner.resize, runner.buckets
 
     def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
+        self._live()
         return self._runner.warmup(buckets)
 
     def run(self, images: ImageArray) -> RunnerOutput:
+        self._live()
+        return self._runner.run(images)
+
+    def _live(self) -> None:
         if self._device in self.dead:
             raise RuntimeError(LOST)
-        return self._runner.run(images)
 
 
 @pytest.fixture
@@ -213,10 +217,11 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
         pass
 
 
+@pytest.mark.parametrize("found", ["no CUDA-capable device is detected", None], ids=["beforehand", "by the model"])
 async def test_a_device_that_is_dead_at_the_start(
-    tmp_path: Path, dead: set[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, dead: set[str], monkeypatch: pytest.MonkeyPatch, found: str | None
 ) -> None:
-    monkeypatch.setattr("streetvision.model_room.device_trouble", lambda _: "CUDA error: no CUDA-capable device")
+    monkeypatch.setattr("streetvision.model_room.device_trouble", lambda _: found)
     dead.add("auto")
     miner = Miner(settings(tmp_path))
     try:

@@ -17,6 +17,8 @@ STRAINED_PASSES, STRAINED_SECONDS = 3, 5.0
 HUNG_BEATS = 30
 """Seconds that one pass may take: no validator waits for longer than 9."""
 LOST = "the device that the model runs on is lost"
+RUN_AGAIN = "run it again, with --device cpu while the GPU does not come back"
+"""What a command can do about it that is no service."""
 
 T = TypeVar("T")
 

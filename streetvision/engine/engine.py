@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from math import isfinite
 
@@ -30,7 +29,7 @@ from streetvision.engine.outcomes import Listener, Listeners
 from streetvision.engine.pending import Pending
 from streetvision.engine.preparing import Preparation, Progress
 from streetvision.engine.routing import Route
-from streetvision.engine.types import EngineClosed, EngineError, Prediction, Runner
+from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Prediction, Runner
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
 
@@ -95,15 +94,21 @@ class Engine:
         self._closed: str | None = NOT_STARTED
 
     async def start(self) -> None:
-        """Warm the first model up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError."""
+        """Warm the first model up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError.
+
+        After DeviceLost it may be called again, when what makes the first model makes it on another device.
+        """
         self._intake.open()
         try:
             lane = await self._open_first()
+        except DeviceLost:
+            await asyncio.gather(*(lane.close(EngineClosed(RETIRED), 0.0) for lane in self._lanes))
+            self._forget_retired()
+            raise
         except (EngineError, OperatorError):
             await self.close()
             raise
-        self._route = Route(lane)
-        self._closed = None
+        self._route, self._first, self._closed = Route(lane), None, None
 
     async def predict(self, jpeg: bytes, *, deadline: float, priority: float) -> Prediction:
         """Decode and classify one image before `deadline`; among equal deadlines the higher `priority` goes first.
@@ -231,13 +236,9 @@ class Engine:
         """Refuse all that wait and end the threads; a forward pass still running after `timeout` is left behind."""
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
-        async with AsyncExitStack() as parts:
-            parts.push_async_callback(self._end_threads, closed, timeout)
-            if self._preparation is not None:
-                parts.push_async_callback(self._preparation.abort, closed)
-            await self._aftermath.close()
-
-    async def _end_threads(self, closed: EngineClosed, timeout: float) -> None:  # noqa: ASYNC109 - see close
+        await self._aftermath.close()
+        if self._preparation is not None:
+            await self._preparation.abort(closed)
         lanes = (lane.close(closed, timeout) for lane in self._lanes)
         ended = await asyncio.gather(self._intake.close(closed, timeout), *lanes)
         if not all(ended):
@@ -254,8 +255,7 @@ class Engine:
         )
 
     async def _open_first(self) -> Lane:
-        first, self._first = self._first, None
-        if first is None:
+        if (first := self._first) is None:
             raise EngineClosed("the engine was started before")
         runner = await asyncio.to_thread(explained, first) if callable(first) else first
         lane = self._add_lane(runner, None, self._resize)
