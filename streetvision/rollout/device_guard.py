@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from streetvision.engine.engine import Engine
 
 LOOK_S = 1.0
+MOVE_S = 120.0
+"""Longest that loading on the CPU may take, while nobody is answered: another start may be quicker, or heal it."""
 REMEDY = "look for Xid lines in `dmesg`, see that nvidia-smi lists the GPU, then restart the miner"
 
 logger = logging.getLogger(__name__)
@@ -47,10 +49,15 @@ class DeviceGuard:
         move_to_cpu: Callable[[str], Awaitable[None]],
         *,
         lost: LostDevice | None = None,
+        patience: float = MOVE_S,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`move_to_cpu` is given the reason; OperatorError when that cannot be. `lost` is known since the start."""
+        """`move_to_cpu` is given the reason; OperatorError when that cannot be. `lost` is known since the start.
+
+        `patience` is in seconds.
+        """
+        self._patience = patience
         self._engine, self._move_to_cpu, self._now, self._sleep = engine, move_to_cpu, now, sleep
         self.lost = lost
 
@@ -70,10 +77,12 @@ class DeviceGuard:
         self.lost = LostDevice(self._now(), loss.why, on_cpu=False)
         logger.error("THE DEVICE IS LOST (%s): moving to the CPU", loss.why)
         try:
-            await self._move_to_cpu(f"the device is lost ({loss.why})")
-        except (OperatorError, EngineError) as error:
+            async with asyncio.timeout(self._patience):
+                await self._move_to_cpu(f"the device is lost ({loss.why})")
+        except (OperatorError, EngineError, TimeoutError) as error:
+            why = str(error) or f"it is not ready after {self._patience:g} s"
             raise RestartNeeded(
-                f"the device is lost ({loss.why}), and the CPU cannot serve in its place ({error}): {REMEDY}"
+                f"the device is lost ({loss.why}), and the CPU cannot serve in its place ({why}): {REMEDY}"
             ) from error
         self.lost = replace(self.lost, on_cpu=True)
         logger.error("the CPU serves in place of the lost device until the miner restarts: %s", REMEDY)

@@ -143,6 +143,22 @@ async def test_without_a_lane_only_another_process_can_serve(house: Any) -> None
     assert guard.lost == LostDevice(5.0, str(LOST), on_cpu=False)
 
 
+async def test_a_stand_in_that_hangs_while_it_is_made_ready(house: Any) -> None:
+    house.start.raises = LOST
+    await house.ask_many(1)
+    gate = threading.Event()
+
+    async def move(why: str) -> None:
+        house.start.raises, house.start.gate = None, gate
+        await house.manager.reopen(why)
+
+    guard = DeviceGuard(house.engine, move, patience=0.2)
+    with pytest.raises(RestartNeeded, match="it is not ready after"):
+        await guard.look()
+    assert not house.manager.status()["operation"]
+    gate.set()
+
+
 async def test_a_stand_in_that_is_lost_too(house: Any) -> None:
     house.start.raises = LOST
     await house.ask_many(1)
