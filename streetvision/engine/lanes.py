@@ -150,6 +150,10 @@ class Lane:
         self._answered += 1
         return answer
 
+    def refuse(self, error: EngineError) -> None:
+        """Fail all that wait, and whatever comes later, at once: the lane cannot answer any more."""
+        self._dispatcher.close(error)
+
     async def check(self, images: ImageArray) -> RunnerOutput:
         """Run uint8 [N, H, W, 3], any N >= 1, on the lane's thread between its batches; raises RunnerFailure.
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from streetvision.engine.types import EngineClosed, EngineError
+from streetvision.engine.device_health import LOST
+from streetvision.engine.types import DeviceLost, EngineClosed, EngineError
 from streetvision.errors import OperatorError, RestartNeeded
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class DeviceGuard:
             raise RestartNeeded(f"the device is lost ({self.lost.why}), and so is its stand-in ({loss.why}): {REMEDY}")
         self.lost = LostDevice(self._now(), loss.why, on_cpu=False)
         logger.error("THE DEVICE IS LOST (%s): moving to the CPU", loss.why)
+        self._engine.route.active.refuse(DeviceLost(LOST))  # what waits in vain would hold the move up
         try:
             async with asyncio.timeout(self._patience):
                 await self._move_to_cpu(f"the device is lost ({loss.why})")

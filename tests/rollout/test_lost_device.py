@@ -125,7 +125,12 @@ async def test_a_device_that_hangs_while_a_rollback_waits_for_it(house: Any) -> 
     for _ in range(HUNG_BEATS):
         await guard.look()
     assert not is_lost(guard)
+    waiting = asyncio.create_task(house.ask(seconds=60.0))
+    while not house.engine.stats().queued:
+        await asyncio.sleep(0.01)
     await guard.look()
+    with pytest.raises(DeviceLost):
+        await asyncio.wait_for(waiting, 5.0)
     await tick
     assert guard.lost == LostDevice(5.0, f"a forward pass has not ended for {HUNG_BEATS} s", on_cpu=True)
     assert (await house.ask()).model_version == "1.1.0"
