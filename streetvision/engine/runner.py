@@ -207,10 +207,8 @@ class TorchRunner:
 
     def close(self) -> None:
         """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow."""
-        net = self._model.net
-        undo_compile(net)
+        undo_compile(self._model.net)
         vars(self).clear()
-        del net
         with suppress(RuntimeError):  # a lost device frees nothing any more
             torch.cuda.empty_cache()
 
