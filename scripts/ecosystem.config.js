@@ -23,8 +23,9 @@ module.exports = {
       exec_mode: "fork",
       instances: 1,
 
-      // Start again after whatever ended it, at first after a second, then ever later up to 15 s: a chain that is away or a
-      // setting that is wrong must not become a busy loop, and must not end in giving up either.
+      // Start again after whatever ended it (exit code 75: the GPU is lost and a new process may get it back), at first after a
+      // second, then ever later up to 15 s: a chain that is away or a setting that is wrong must not become a busy loop, and
+      // must not end in giving up either.
       autorestart: true,
       exp_backoff_restart_delay: 1000,
       min_uptime: 1000,

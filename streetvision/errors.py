@@ -1,8 +1,23 @@
-"""Errors an operator can act on."""
+"""Errors an operator can act on, and the exit codes that tell how a process ended."""
+
+EXIT_FAILED = 1
+"""It could not start or do what was asked: one sentence says why."""
+EXIT_UNCLEAN = 70
+"""A defect ended it, or a part of it could not be closed in order (EX_SOFTWARE of sysexits.h)."""
+EXIT_RESTART = 75
+"""It can serve no more, and another process may: the service manager is to start it again (EX_TEMPFAIL)."""
 
 
 class OperatorError(Exception):
     """A failure whose message is one sentence that says what is wrong and what to do; never shown with a traceback."""
+
+    exit_code = EXIT_FAILED
+
+
+class RestartNeeded(OperatorError):
+    """This process can serve no more, as when its device is lost; another one may."""
+
+    exit_code = EXIT_RESTART
 
 
 class ConfigError(OperatorError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from math import isfinite
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -22,13 +24,16 @@ from streetvision.control.http import HttpServer
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
+from streetvision.rollout.device_guard import LostDevice
 
 STALE_S = 600.0
 """A metagraph older than that is not fresh; the rule `metagraph_stale` draws its line there too."""
 GENERATE = "/health/generate"
 CLOSED = {
     "starting": "the miner is starting",
+    "crash_loop": "the last starts ended in crashes: the miner waits for a while before it tries again",
     "draining": "the miner answers what is in flight and ends",
+    "restarting": "the miner cannot serve any more and ends, to be started again",
     "deregistered": "the hotkey has no UID: requests are refused until it is registered again",
 }
 
@@ -41,6 +46,8 @@ class HttpRoom:
         self._watcher: MetagraphWatcher | None = None
         self._hotkey = ""
         self._models: ModelRoom | None = None
+        self._device: Callable[[], LostDevice | None] = lambda: None
+        self._stuck: Callable[[], str | None] = lambda: None
         self.site = Site()
         self.requests = RequestMetrics(registry)
         self._exposition = Exposition(registry)
@@ -49,7 +56,7 @@ class HttpRoom:
         self._beats: asyncio.Task[None] | None = None
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        OwnProcessCollector(registry, __version__, self.reasons)
+        OwnProcessCollector(registry, __version__, self.reasons, self.degraded)
         self.site.routes |= {
             "/metrics": self._metrics,
             "/healthz": self._alive,
@@ -78,6 +85,8 @@ class HttpRoom:
     def watch_models(self, models: ModelRoom) -> None:
         """The model is warm."""
         self._models = models
+        self._device = lambda: models.guard.lost
+        self._stuck = lambda: models.manager.stuck
         EngineCollector(self._registry, models.engine, lambda: models.manager.serving)
 
     def on_request(self, record: RequestRecord) -> None:
@@ -86,11 +95,12 @@ class HttpRoom:
 
     async def close(self) -> None:
         """Stop serving; safe to call twice."""
-        if self._beats is not None:
-            self._beats.cancel()
-            await asyncio.gather(self._beats, return_exceptions=True)
-        await self._generator.close()
-        await self.server.close()
+        async with AsyncExitStack() as parts:
+            parts.push_async_callback(self.server.close)
+            parts.push_async_callback(self._generator.close)
+            if self._beats is not None:
+                self._beats.cancel()
+                await asyncio.gather(self._beats, return_exceptions=True)
 
     def reasons(self) -> list[Reason]:
         """Why the miner is not ready; empty when it is."""
@@ -99,6 +109,11 @@ class HttpRoom:
             reasons.append(Reason(closed, CLOSED.get(closed, closed)))
         if self._models is None:
             reasons.append(Reason("not_warm", "the model is not loaded and warmed yet"))
+        lost, stuck = self._device(), self._stuck()
+        if lost is not None and not lost.on_cpu:
+            reasons.append(Reason("device_lost", f"the device is lost ({lost.why}): moving to the CPU"))
+        if stuck is not None:
+            reasons.append(Reason("model_sick", stuck))
         snapshot = None if self._watcher is None else self._watcher.current
         if snapshot is None:
             return [*reasons, Reason("no_metagraph", "the metagraph was not read yet")]
@@ -108,6 +123,13 @@ class HttpRoom:
         if not isfinite(age) or age > STALE_S:
             reasons.append(Reason("stale_metagraph", f"the metagraph is {age:.0f} s old"))
         return reasons
+
+    def degraded(self) -> list[Reason]:
+        """Why the miner serves less well than it should, though it does serve; empty when nothing is amiss."""
+        lost = self._device()
+        if lost is None or not lost.on_cpu:
+            return []
+        return [Reason("device_lost", f"the CPU answers, for the device is lost: {lost.why}. A restart may heal it")]
 
     async def _metrics(self, asked: Asked) -> Response:
         kind, text = await self._exposition.render(asked.headers.get("accept", ""))
@@ -120,8 +142,8 @@ class HttpRoom:
 
     async def _ready(self, _: Asked) -> Response:
         reasons = self.reasons()
-        told = [{"code": reason.code, "message": reason.message} for reason in reasons]
-        return as_json(503 if reasons else 200, {"ready": not reasons, "reasons": told})
+        told = {"ready": not reasons, "reasons": _plain(reasons), "degraded": _plain(self.degraded())}
+        return as_json(503 if reasons else 200, told)
 
     async def _generate(self, _: Asked) -> Response:
         done = await self._generator.check()
@@ -135,3 +157,7 @@ class HttpRoom:
         return as_json(
             200, {**told, "model": done.prediction.model_version, "probability": done.prediction.probability}
         )
+
+
+def _plain(reasons: Sequence[Reason]) -> list[dict[str, str]]:
+    return [{"code": reason.code, "message": reason.message} for reason in reasons]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
@@ -22,7 +22,7 @@ from streetvision.config import Settings
 from streetvision.control.server import SOCKET_NAME, ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.http_room import HttpRoom
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
@@ -40,11 +40,14 @@ from streetvision.parts import (
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
+from streetvision.starts import Starts
 from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
+from streetvision.supervising import supervised, supervising
 
-RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+ROOM_SECONDS = 6.0
+"""Longest wait for one room to close: a room that hangs must not cost the others their orderly end."""
 STATUS_SECONDS = 300.0
 
 
@@ -63,14 +66,16 @@ class Miner:
         self.registry = CollectorRegistry()
         self.gate = Gate()
         self.http = HttpRoom(settings, self.registry, self.gate)
-        self._closers: list[Callable[[], Awaitable[object]]] = []
-        self._held = ExitStack()
+        self.starts = Starts(settings.state_dir)
+        self._rooms = AsyncExitStack()
+        self._unfinished: list[str] = []
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        self._held.enter_context(one_miner(self.settings.state_dir))
-        self._closers.append(self.http.close)
+        self._rooms.enter_context(one_miner(self.settings.state_dir))
+        self._on_close("the operator's port", self.http.close)
         await self.http.start()
+        await self._begin()
         choice = await asyncio.to_thread(choose_model, self.settings)
         check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
@@ -88,6 +93,14 @@ class Miner:
         uid = "no UID yet" if own is None else f"UID {own.uid}"
         logger.success("ready: {} on netuid {}, validators call {}", uid, self.settings.netuid, self.publisher.endpoint)
 
+    async def _begin(self) -> None:
+        """Write the start down; after crashes wait before the device is touched, which may be what they come from."""
+        pause = self.starts.begin()
+        if pause:
+            self.gate.closed = "crash_loop"
+            await asyncio.sleep(pause)
+            self.gate.closed = "starting"
+
     async def register_only(self) -> Registration:
         """Register the hotkey as the settings say, and nothing else; OperatorError when that cannot be."""
         self.wallet = open_wallet(self.settings)
@@ -95,24 +108,49 @@ class Miner:
         return await register(self.chain, self.wallet, self.settings)
 
     async def serve(self) -> None:
-        """Keep the endpoint published, the model healthy and the log readable, until cancelled; the axon serves."""
-        await asyncio.gather(
-            _supervised("publisher", self.publisher.run),
-            _supervised("models", self.models.manager.run),
-            _supervised("housekeeping", self._keep_house),
-            *(_supervised(name, work) for name, work in self.eyes.tasks()),
-        )
+        """Keep the endpoint published, the model healthy and the log readable, until cancelled; the axon serves.
 
-    async def close(self) -> None:
-        """Stop admitting, answer what is in flight, take everything down in reverse order."""
+        Raises RestartNeeded, and has told the operator of it, when only another process can serve.
+        """
+        works = (
+            ("publisher", self.publisher.run),
+            ("models", self.models.manager.run),
+            ("housekeeping", self._keep_house),
+            *self.eyes.tasks(),
+        )
+        try:
+            async with supervising(works):
+                await supervised("device", self.models.guard.run)
+        except RestartNeeded:
+            self.gate.closed = "restarting"
+            await self._finish("telling the operator", self.eyes.tell_now, ROOM_SECONDS)
+            raise
+
+    async def close(self, error: BaseException | None = None) -> bool:
+        """Stop admitting, answer what is in flight, take everything down in reverse order; whether all went well.
+
+        `error` is what ended the miner, for the record of its starts; None is a stop that was asked for.
+        """
         self.gate.closed = "draining"
-        for closer in reversed(self._closers):
-            try:
-                await closer()
-            except (OSError, TimeoutError, OperatorError, EngineError) as error:
-                logger.warning("closing: {}", error)
-        self._closers.clear()
-        self._held.close()
+        self.starts.end(error)
+        await self._rooms.aclose()
+        return not self._unfinished
+
+    def _on_close(self, room: str, close: Callable[[], Awaitable[object]], seconds: float = ROOM_SECONDS) -> None:
+        """Close this room when the miner closes, before whatever was opened earlier."""
+        self._rooms.push_async_callback(self._finish, f"closing {room}", close, seconds)
+
+    async def _finish(self, what: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """One step of the end: what goes wrong in it is told here and by the exit code, and stops no later step."""
+        try:
+            async with asyncio.timeout(seconds):
+                await work()
+        except (OSError, OperatorError, EngineError) as error:
+            self._unfinished.append(what)
+            logger.error("{}: {}", what, str(error) or "it takes too long")
+        except Exception:  # noqa: BLE001 - a defect in one room
+            self._unfinished.append(what)
+            logger.exception("{} failed", what)
 
     @property
     def monitor(self) -> Monitor:
@@ -134,12 +172,12 @@ class Miner:
         if settings.is_mock:
             network = mock_network(settings)
             await network.start()
-            self._closers.append(network.stop)
+            self._on_close("the mocked chain", network.stop)
             self.chain = network.chain()
         else:
             endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
             self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
-        self._closers.append(self.chain.close)
+        self._on_close("the chain", self.chain.close)
         await self.chain.connect(for_ever=False)
         await self.chain.require_subnet()
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
@@ -150,19 +188,19 @@ class Miner:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
-        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)
-        self._closers.append(self.eyes.close)
+        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry, self.starts.crashes)
+        self._on_close("the monitor", self.eyes.close)
         self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
         await self.watcher.refresh()
         self.watcher.start()
-        self._closers.append(self.watcher.stop)
+        self._on_close("the metagraph", self.watcher.stop)
 
     async def _open_models(self, choice: ModelChoice) -> None:
         self.models = ModelRoom(self.settings, choice, self.registry)
-        self._closers.append(self.models.engine.close)
+        self._on_close("the engine", self.models.engine.close)
         await self.models.start()
-        self._closers.append(self.models.manager.close)
-        self.eyes.watch_models(self.models.manager)
+        self._on_close("the models", self.models.manager.close)
+        self.eyes.watch_models(self.models)
         self.http.watch_models(self.models)
 
     async def _open_control(self) -> None:
@@ -170,7 +208,7 @@ class Miner:
         operations = self.models.operations() | self.eyes.operations(self._about) | self.status.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
-        self._closers.append(control.close)
+        self._on_close("the control socket", control.close)
 
     def _about(self) -> dict[str, str | int]:
         """What tells this miner from another."""
@@ -181,7 +219,7 @@ class Miner:
         self.log = prediction_log(self.settings, self.registry)
         if self.log is not None:
             self.log.start()
-            self._closers.append(self._close_log)
+            self._on_close("the prediction log", self._close_log)
             self.eyes.watch_log(self.log)
 
     async def _open_status(self) -> None:
@@ -190,8 +228,8 @@ class Miner:
         self.http.site.routes |= self.status.routes()
 
     async def _close_log(self) -> None:
-        if self.log is not None:
-            await asyncio.to_thread(self.log.close, CLOSE_SECONDS)
+        if self.log is not None and not await asyncio.to_thread(self.log.close, CLOSE_SECONDS):
+            raise OperatorError("some requests were not written in time: the disk is too slow")
 
     def _on_request(self, record: RequestRecord) -> None:
         self.requests(record)
@@ -210,7 +248,7 @@ class Miner:
             gate=self.gate,
             on_request=self._on_request,
         )
-        self._closers.append(self._close_axon)
+        self._on_close("the axon", self._close_axon, self.settings.drain_seconds + 2 * CLOSE_SECONDS)
         await self.axon.start()
         self.eyes.watch_axon(self.axon)
 
@@ -260,13 +298,3 @@ class Miner:
                 due += STATUS_SECONDS
                 age, models = self.watcher.age(time.time()), self.models.describe()
                 logger.info("status: metagraph {:.0f} s old; {}; {}", age, models, counts_line(self.registry))
-
-
-async def _supervised(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run a background task for ever: a defect in it is logged with its traceback and never stops the serving."""
-    while True:
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - the one place where a defect must not end the process
-            logger.exception("{} failed; it starts again in {:g} s", name, RESTART_SECONDS)
-        await asyncio.sleep(RESTART_SECONDS)

@@ -1,7 +1,8 @@
-"""The miner's models as one part of it: registry, engine, and the manager that changes models."""
+"""The miner's models as one part of it: registry, engine, the manager that changes models, and their device."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
@@ -11,22 +12,30 @@ from prometheus_client import CollectorRegistry
 from streetvision.config import Settings
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
+from streetvision.engine.device_check import device_trouble
 from streetvision.engine.engine import Engine
+from streetvision.engine.faults import cause_of
 from streetvision.engine.opening import open_runner
-from streetvision.engine.types import EngineError, Runner
-from streetvision.errors import OperatorError
+from streetvision.engine.types import DeviceLost, EngineError, Runner
+from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
 from streetvision.rollout.books import Books
+from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
 
+CPU = "cpu"
+CHECK_SECONDS = 60.0
+"""Longest wait for a device to add two numbers: a first context takes seconds, a hung driver for ever."""
+
 
 class ModelRoom:
-    """Start it, serve from `engine` and keep `manager.run` running; close first the manager, then the engine."""
+    """Start it, serve from `engine`, keep `manager.run` and `guard.run` running; close the manager, then the engine."""
 
     def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
         self._settings, self._choice = settings, choice
+        self._device = settings.device
         self._books = Books(choice.registry.folder, metrics)
         self.engine = Engine(
             partial(self._open_runner, choice.start), registry=metrics, view_seconds=settings.views_max_seconds
@@ -37,7 +46,7 @@ class ModelRoom:
         choice, started = self._choice, time.monotonic()
         logger.info("model: loading {}", choice.start.folder)
         try:
-            await self.engine.start()
+            lost = await self._start_engine()
         except EngineError as error:
             raise OperatorError(
                 f"the model in {choice.start.folder} cannot serve ({error}): name another one with --model"
@@ -52,6 +61,7 @@ class ModelRoom:
             over=self._settings.model,
             policy=policy_of(self._settings),
         )
+        self.guard = DeviceGuard(self.engine, self._move_to_cpu, lost=lost)
         seconds = time.monotonic() - started
         logger.info("model: {} {} is warm after {:.1f} s", choice.start.name, choice.start.version, seconds)
 
@@ -68,11 +78,42 @@ class ModelRoom:
             text += f", {candidate['role']} {candidate['version']} on {share} of the images"
         return f"{text}, SICK: {status['stuck']}" if status["stuck"] else text
 
+    async def _start_engine(self) -> LostDevice | None:
+        """On the device of the settings, or on the CPU where that is lost; what was lost."""
+        trouble = await self._trouble()
+        lost = None if trouble is None else self._leave_device(trouble)
+        while True:
+            try:
+                await self.engine.start()
+            except DeviceLost as error:
+                lost = self._leave_device(cause_of(error))
+            else:
+                return lost
+
+    async def _trouble(self) -> str | None:
+        """Why the device does not compute."""
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(device_trouble, self._device), CHECK_SECONDS)
+        except TimeoutError:
+            return f"it does not answer within {CHECK_SECONDS:g} s"
+
+    def _leave_device(self, trouble: str) -> LostDevice:
+        """Everything is opened on the CPU from now on; RestartNeeded where it was already."""
+        if self._device == CPU:
+            raise RestartNeeded(f"the CPU cannot compute ({trouble}): check the machine's memory")
+        logger.error("THE DEVICE {} IS LOST ({}): the CPU serves in its place: {}", self._device, trouble, REMEDY)
+        self._device = CPU
+        return LostDevice(time.time(), trouble, on_cpu=True)
+
+    async def _move_to_cpu(self, why: str) -> None:
+        self._device = CPU
+        await self.manager.reopen(why)
+
     def _open_runner(self, model: ModelVersion) -> Runner:
         settings, registry = self._settings, self._choice.registry
         return open_runner(
             model.folder,
-            device=settings.device,
+            device=self._device,
             compile=None if settings.compile else False,
             threads=settings.threads or None,
             precision=settings.precision,

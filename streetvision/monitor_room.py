@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from loguru import logger
@@ -18,13 +19,14 @@ from streetvision.config import Settings
 from streetvision.control.server import Handler, Progress
 from streetvision.engine.wishes import resolve_device
 from streetvision.errors import OperatorError
+from streetvision.model_room import ModelRoom
 from streetvision.monitor.alert_policy import policy_of
 from streetvision.monitor.alerting import Alerting
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
-from streetvision.monitor.observation import RefusalView
+from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView
 from streetvision.monitor.operations import monitor_operations
 from streetvision.monitor.sinks.choosing import ping_of, sinks_of
 from streetvision.monitor.standing import Standing, describe, standing_of
@@ -32,7 +34,7 @@ from streetvision.monitor.wording import short
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
-from streetvision.rollout.manager import ModelManager
+from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
@@ -42,14 +44,21 @@ class MonitorRoom:
     """Make it before the first snapshot; tell it of each room as that room opens; keep `tasks` running; close it."""
 
     def __init__(
-        self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher, metrics: CollectorRegistry
+        self,
+        settings: Settings,
+        wallet: MinerWallet,
+        watcher: MetagraphWatcher,
+        metrics: CollectorRegistry,
+        crashes: tuple[CrashView, ...] = (),
     ) -> None:
+        """`crashes` are the starts before this one that did not end well."""
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
         self._card = CardWatch(settings.model_repo, wallet.ss58_address)
         self._sources = Sources(
             snapshot_age=lambda: watcher.age(time.time()),
             chain_failures=lambda: watcher.failures,
             register_command=self.register_command,
+            crashes=crashes,
         )
         self.monitor = Monitor(
             settings.state_dir / FOLDER,
@@ -64,11 +73,15 @@ class MonitorRoom:
         watcher.add_listener(self.monitor.on_snapshot)
         watcher.add_listener(self._log_standing)
 
-    def watch_models(self, manager: ModelManager) -> None:
+    def watch_models(self, models: ModelRoom) -> None:
         """The models are open."""
+        manager, guard = models.manager, models.guard
         self._sources.model = lambda: self._card.view(manager.serving)
         self._sources.rollout = lambda: rollout_view(manager.status())
-        self._sources.gpu = _gpu_of(self._settings.device)
+        self._sources.device = lambda: _device_view(guard.lost)
+        gpu = None if guard.lost else _gpu_of(self._settings.device)
+        # A device that is lost may never answer the driver's questions.
+        self._sources.gpu = None if gpu is None else lambda: MachineView() if guard.lost else gpu()
 
     def watch_log(self, log: PredictionLog) -> None:
         """The prediction log is open."""
@@ -105,10 +118,16 @@ class MonitorRoom:
             raise OperatorError("`alerts` takes no arguments")
         return self.alerts.overview()
 
+    async def tell_now(self) -> None:
+        """A pass of the rules out of turn, and what is due to the sinks, to which `close` gives a moment."""
+        await self.monitor.judge_now()
+        await self.alerts.catch_up()
+
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        await self.monitor.close()
-        await self.alerts.close()
+        async with AsyncExitStack() as both:
+            both.push_async_callback(self.alerts.close)
+            await self.monitor.close()
 
     def _log_standing(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Once a tempo, where we stand."""
@@ -132,6 +151,10 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Al
         policy=policy_of(settings),
         registry=metrics,
     )
+
+
+def _device_view(lost: LostDevice | None) -> DeviceView | None:
+    return None if lost is None else DeviceView(lost.at, lost.why, lost.on_cpu)
 
 
 def _gpu_of(device: str) -> GpuReader | None:

@@ -16,7 +16,7 @@ import uvloop
 from loguru import logger
 
 from streetvision.config import Settings
-from streetvision.errors import OperatorError
+from streetvision.errors import EXIT_UNCLEAN, OperatorError
 from streetvision.logs import configure_logging
 from streetvision.miner import Miner
 from streetvision.settings_io import load_settings
@@ -29,19 +29,19 @@ CLOSE_SECONDS = 12.5
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the miner until a signal; exit 0 after a drain, 1 with one sentence when it cannot start."""
+    """Run the miner until a signal, then exit: 0 after an orderly stop, else as errors.py says."""
     leave(run_operation(sys.argv[1:] if argv is None else argv, run))
 
 
 def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
-    """Read the settings, set up the log, run the operation; an OperatorError is one line and exit code 1."""
+    """Read the settings, set up the log, run the operation; an OperatorError is one line, a defect a traceback."""
     early: list[str] = []
     try:
         settings = load_settings(arguments, os.environ, cwd=Path.cwd(), warn=early.append)
     except OperatorError as error:
         configure_logging(as_json=_wants_json(arguments))
         logger.error("{}", error)
-        return 1
+        return error.exit_code
     configure_logging(debug=settings.logging_debug, as_json=settings.logging_json)
     for sentence in early:
         logger.warning("{}", sentence)
@@ -50,7 +50,10 @@ def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coro
         return uvloop.new_event_loop().run_until_complete(operation(settings))
     except OperatorError as error:
         logger.error("{}", error)
-        return 1
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - a thread that is left behind would keep the process from ending
+        logger.exception("a defect ended the process; please report it")
+        return EXIT_UNCLEAN
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
@@ -60,25 +63,37 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 async def run(settings: Settings) -> int:
     """Start, serve until SIGTERM or SIGINT, drain; returns the exit code."""
-    miner = Miner(settings)
-    stop = stop_on_signals()
+    miner, stop = Miner(settings), stop_on_signals()
     try:
-        if not await finished_before(stop, miner.start()):
-            logger.info("stopped before the miner was ready")
-            return 0
-        await finished_before(stop, miner.serve())
-    finally:
-        await close_in_time(miner)
-    logger.info("stopped")
-    return 0
+        words = await _serve(miner, stop)
+    except BaseException as error:
+        await close_in_time(miner, error)
+        raise
+    clean = await close_in_time(miner)
+    logger.info("{}", words if clean else f"{words}, though not in order: the lines above say why")
+    return 0 if clean else EXIT_UNCLEAN
 
 
-async def close_in_time(miner: Miner) -> None:
-    """Close the miner; what takes too long is abandoned."""
-    closing = asyncio.create_task(miner.close())
+async def _serve(miner: Miner, stop: asyncio.Event) -> str:
+    """Until `stop` is set; how that ended, for the log."""
+    if not await finished_before(stop, miner.start()):
+        return "stopped before the miner was ready"
+    await finished_before(stop, miner.serve())
+    return "stopped"
+
+
+async def close_in_time(miner: Miner, error: BaseException | None = None) -> bool:
+    """Close the miner, which `error` ended; whether all of it closed in order. What takes too long is abandoned."""
+    closing = asyncio.create_task(miner.close(error))
     _, late = await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
     if late:
-        logger.warning("closing took longer than {:g} s; what is left is abandoned", CLOSE_SECONDS)
+        logger.error("closing took longer than {:g} s; what is left is abandoned", CLOSE_SECONDS)
+        return False
+    try:
+        return closing.result()
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the exit code tells
+        logger.exception("closing failed")
+        return False
 
 
 def stop_on_signals() -> asyncio.Event:

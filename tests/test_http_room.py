@@ -19,6 +19,7 @@ from streetvision.errors import ConfigError
 from streetvision.http_room import STALE_S, HttpRoom
 from streetvision.miner import Gate
 from streetvision.model_room import ModelRoom
+from streetvision.rollout.device_guard import LostDevice
 from streetvision.setting_types import parse_hosts
 from streetvision.settings_io import load_settings
 
@@ -69,6 +70,26 @@ async def test_off_means_that_nothing_listens() -> None:
     await closed.start()
     assert closed.server.port is None
     await closed.close()
+
+
+async def test_a_lost_device_is_no_readiness_until_the_cpu_serves() -> None:
+    made, _, _ = ready_room()
+    made._device = lambda: LostDevice(1.0, "unspecified launch failure", on_cpu=False)
+    assert codes(made) == ["device_lost"]
+    assert made.degraded() == []
+    made._device = lambda: LostDevice(1.0, "unspecified launch failure", on_cpu=True)
+    answer = await made._ready(ASKED)
+    assert answer.status == 200
+    (degraded,) = json.loads(answer.body)["degraded"]
+    assert degraded["code"] == "device_lost"
+    assert "unspecified launch failure" in degraded["message"]
+
+
+async def test_a_sick_model_without_a_way_back_is_no_readiness() -> None:
+    made, _, _ = ready_room()
+    made._stuck = lambda: "Version 1.2.0 is sick"
+    assert codes(made) == ["model_sick"]
+    assert (await made._ready(ASKED)).status == 503
 
 
 async def test_ready_needs_all_of_it() -> None:

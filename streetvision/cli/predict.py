@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from streetvision.cli.shared import miner_settings
+from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import EngineError, Prediction
+from streetvision.engine.types import DeviceLost, EngineError, Prediction
+from streetvision.errors import OperatorError
 from streetvision.models.versions import BUNDLED
 
 PATIENCE_S = 120.0
@@ -58,6 +60,8 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
     try:
         data = await asyncio.to_thread(path.read_bytes)
         answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
+    except DeviceLost as error:
+        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
     except (OSError, EngineError) as error:
         return {"file": str(path), "error": str(error)}
     return {

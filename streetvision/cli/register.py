@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streetvision.errors import ConfigError
+from streetvision.errors import EXIT_UNCLEAN, ConfigError
 from streetvision.settings_io import build_parser
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ async def _register(as_json: bool, settings: Settings) -> int:
         done.append(await miner.register_only())
 
     try:
-        if not await finished_before(stop, work()):
-            return STOPPED
+        finished = await finished_before(stop, work())
     finally:
-        await close_in_time(miner)
+        clean = await close_in_time(miner)
+    if not finished:
+        return STOPPED
     _show(done[0], settings.netuid, as_json)
-    return 0
+    return 0 if clean else EXIT_UNCLEAN
 
 
 def _show(done: Registration, netuid: int, as_json: bool) -> None:

@@ -156,8 +156,15 @@ class EngineCollector:
 class ProcessCollector:
     """What prometheus_client's own process metrics leave out, and whether the miner is ready."""
 
-    def __init__(self, registry: CollectorRegistry, version: str, reasons: Callable[[], Sequence[Reason]]) -> None:
-        self._version, self._reasons = version, reasons
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        version: str,
+        reasons: Callable[[], Sequence[Reason]],
+        degraded: Callable[[], Sequence[Reason]],
+    ) -> None:
+        """`reasons` say why the miner is not ready, `degraded` why it serves less well than it should."""
+        self._version, self._reasons, self._degraded = version, reasons, degraded
         registry.register(self)
 
     def collect(self) -> Sequence[Metric]:
@@ -168,6 +175,7 @@ class ProcessCollector:
             _one("process_threads", "Threads of this process", _threads()),
             _one("ready", "1 while /readyz says yes", not reasons),
             _gauge("not_ready", "Why /readyz says no", ["reason"], [((reason.code,), 1) for reason in reasons]),
+            _gauge("degraded", "Why it serves less well", ["reason"], [((r.code,), 1) for r in self._degraded()]),
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,13 @@ from streetvision import __version__
 from streetvision.control.client import call
 from streetvision.control.server import SOCKET_NAME
 from streetvision.doctor.bounds import parted
-from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.rules.process import crash_loop
+from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.starts import crashes_of, read_starts
 from streetvision.state_folder import WORK
 
 OPERATION = "findings"
@@ -54,7 +59,7 @@ def finding_of(fields: Mapping[str, Any]) -> Finding:
 
 
 def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None) -> Check:
-    """Whether a miner runs here, starts, or is of another version."""
+    """Whether a miner runs here, starts, crashes again and again, or is of another version."""
     if live is not None:
         pid, version = live.miner.get("pid"), live.miner.get("version")
         evidence = f"process {pid}, version {version}, state folder {state_dir}"
@@ -63,12 +68,23 @@ def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None)
                 "miner", f"{evidence}; installed is {__version__}", "Restart the miner to use what is installed."
             )
         return ok("miner", evidence)
-    if not holds_folder(state_dir):
+    starting = holds_folder(state_dir)
+    if (crashes := _crashes(state_dir, starting)) is not None:
+        return crashes
+    if not starting:
         return skipped("miner", f"no miner runs with the state folder {state_dir}", START)
     if not (state_dir / SOCKET_NAME).exists():
         return warning("miner", f"a miner is starting in {state_dir}", WAIT)
     wrong, remedy = parted(str(error))
     return failure("miner", wrong, remedy or "Read the miner's log; restart it.")
+
+
+def _crashes(state_dir: Path, starting: bool) -> Check | None:
+    """What the record of starts says of a miner that does not answer; the start that goes on is no crash yet."""
+    starts, now = read_starts(state_dir), time.time()
+    crashes = crashes_of(starts[:-1] if starting else starts, now)
+    found = crash_loop(Observation(now, "", crashes=crashes), THRESHOLDS)
+    return of_finding("miner", found[0]) if found else None
 
 
 def holds_folder(state_dir: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from http.client import HTTPConnection, HTTPException
 
 from streetvision.config import Settings
@@ -42,7 +43,7 @@ def _asked(place: Endpoint) -> Check:
     try:
         connection.request("GET", "/readyz", headers={"Host": str(Endpoint(host, place.port))})
         reply = connection.getresponse()
-        words = " ".join(reply.read(4096).decode(errors="replace").split())[:_SHOWN]
+        body = reply.read(4096)
     except (OSError, HTTPException) as error:
         why = str(error) or type(error).__name__
         return warning(
@@ -50,6 +51,20 @@ def _asked(place: Endpoint) -> Check:
         )
     finally:
         connection.close()
+    words = " ".join(body.decode(errors="replace").split())[:_SHOWN]
+    degraded = _degraded(body)
+    if degraded:
+        told = "; ".join(degraded)[:_SHOWN]
+        return warning(NAME, f"{place} says ready, but degraded: {told}", "The other checks say what to do about it.")
     if reply.status == 200:
         return ok(NAME, f"{place} says that the miner is ready")
     return warning(NAME, f"{place}/readyz says {reply.status}: {words}", "The other checks say what to do about it.")
+
+
+def _degraded(body: bytes) -> list[str]:
+    """What /readyz says is amiss though the miner is ready; nothing where it says something else."""
+    try:
+        told = json.loads(body)
+        return [str(reason["message"]) for reason in told["degraded"]] if told["ready"] else []
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []

@@ -19,6 +19,7 @@ from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.planner import Chunk
 from streetvision.engine.types import (
     DeadlineMissed,
+    DeviceLost,
     EngineError,
     ImageArray,
     RunnerFailure,
@@ -125,7 +126,7 @@ class Dispatcher:
         if error is None:
             self._improver.give_way(done.result().seconds)
             self._answer(batch, done.result())
-        elif isinstance(error, RunnerFailure):
+        elif isinstance(error, RunnerFailure) and not isinstance(error, DeviceLost):
             self._retry(batch)
         else:
             for ticket in batch:

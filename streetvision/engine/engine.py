@@ -21,14 +21,15 @@ from streetvision.engine.aftermath import Aftermath
 from streetvision.engine.answering import Answering, Request
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.deference import Deference
+from streetvision.engine.device_health import explained
 from streetvision.engine.intake import Intake
-from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane, explained
+from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listener, Listeners
 from streetvision.engine.pending import Pending
 from streetvision.engine.preparing import Preparation, Progress
 from streetvision.engine.routing import Route
-from streetvision.engine.types import EngineClosed, EngineError, Prediction, Runner
+from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Prediction, Runner
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
 
@@ -93,15 +94,21 @@ class Engine:
         self._closed: str | None = NOT_STARTED
 
     async def start(self) -> None:
-        """Warm the first model up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError."""
+        """Warm the first model up, learn what its buckets cost, and admit; raises RunnerFailure or OperatorError.
+
+        After DeviceLost it may be called again, when what makes the first model makes it on another device.
+        """
         self._intake.open()
         try:
             lane = await self._open_first()
+        except DeviceLost:
+            await asyncio.gather(*(lane.close(EngineClosed(RETIRED), 0.0) for lane in self._lanes))
+            self._forget_retired()
+            raise
         except (EngineError, OperatorError):
             await self.close()
             raise
-        self._route = Route(lane)
-        self._closed = None
+        self._route, self._first, self._closed = Route(lane), None, None
 
     async def predict(self, jpeg: bytes, *, deadline: float, priority: float) -> Prediction:
         """Decode and classify one image before `deadline`; among equal deadlines the higher `priority` goes first.
@@ -248,8 +255,7 @@ class Engine:
         )
 
     async def _open_first(self) -> Lane:
-        first, self._first = self._first, None
-        if first is None:
+        if (first := self._first) is None:
             raise EngineClosed("the engine was started before")
         runner = await asyncio.to_thread(explained, first) if callable(first) else first
         lane = self._add_lane(runner, None, self._resize)

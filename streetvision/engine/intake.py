@@ -57,8 +57,9 @@ class Intake:
         return self._waiting
 
     def open(self) -> None:
-        """Start the threads, on the present event loop."""
-        self._threads = Workers(self._count, "decode")
+        """Start the threads, on the present event loop, unless they run."""
+        if self._threads is None:
+            self._threads = Workers(self._count, "decode")
 
     async def close(self, error: EngineError, grace: float) -> bool:
         """Fail all that wait with `error`; False if a thread outlives `grace` seconds."""

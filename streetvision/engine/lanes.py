@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
 from streetvision.engine.decode import DecodedImage, DecodeLimits, decode_looks
 from streetvision.engine.deference import Deference
+from streetvision.engine.device_health import DeviceHealth, explained
 from streetvision.engine.dispatch import Dispatcher, forward
 from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of
 from streetvision.engine.improving import Improver
@@ -30,22 +29,16 @@ from streetvision.engine.types import (
     ImageArray,
     Role,
     Runner,
-    RunnerFailure,
     RunnerOutput,
 )
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
-from streetvision.errors import OperatorError
 
-__all__ = ["Lane", "LaneStats", "Role", "background_workers", "explained"]
-
-T = TypeVar("T")
+__all__ = ["Lane", "LaneStats", "Role", "background_workers"]
 
 VIEW_SECONDS = 1.0
 """How long a request waits for its further views, unless the engine is told otherwise."""
 RETIRED = "this model was taken down"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +88,7 @@ class Lane:
         self._sight = Sight(runner, resize)
         self._costs = tuple(CostModel(runner.buckets) for _ in members_of(runner))
         self.cost = self._costs[0]
+        self.device = DeviceHealth(clock)
         self.batcher: Batcher[Waiting] = Batcher(self.cost, capacity=queue_size)
         self._runner: Runner | None = runner
         self._exclusive = threading.Lock()
@@ -156,6 +150,10 @@ class Lane:
         self._answered += 1
         return answer
 
+    def refuse(self, error: EngineError) -> None:
+        """Fail all that wait, and whatever comes later, at once: the lane cannot answer any more."""
+        self._dispatcher.close(error)
+
     async def check(self, images: ImageArray) -> RunnerOutput:
         """Run uint8 [N, H, W, 3], any N >= 1, on the lane's thread between its batches; raises RunnerFailure.
 
@@ -197,7 +195,7 @@ class Lane:
 
     def warm(self, buckets: Sequence[int]) -> dict[int, float]:
         """On one of the lane's threads: `Runner.warmup`, never beside a forward pass."""
-        with self._exclusive:
+        with self._exclusive, self.device.judged():
             seconds = self.runner.warmup(buckets)
         if isinstance(self.runner, EnsembleRunner):
             for cost, warm in zip(self._costs[1:], self.runner.seconds[1:], strict=True):
@@ -250,11 +248,11 @@ class Lane:
         return thread
 
     def _run(self, images: ImageArray) -> RunnerOutput:
-        with self._exclusive:
+        with self._exclusive, self.device.passing():
             return self.runner.run(images)
 
     def _run_member(self, member: int, images: ImageArray) -> RunnerOutput:
-        with self._exclusive:
+        with self._exclusive, self.device.passing():
             return members_of(self.runner)[member].run(images)
 
 
@@ -275,17 +273,6 @@ class _LastOneOut:
         self._runner = None
         if isinstance(runner, Closing):
             explained(runner.close)
-
-
-def explained(call: Callable[[], T]) -> T:
-    """Make a call into a runner; what it raises besides EngineError and OperatorError is logged as a defect of it."""
-    try:
-        return call()
-    except (EngineError, OperatorError):
-        raise
-    except Exception as error:
-        logger.exception("the model raised %s outside of a batch", type(error).__name__)
-        raise RunnerFailure("the model failed while it was made ready") from error
 
 
 def background_workers(deference: Deference) -> Workers:

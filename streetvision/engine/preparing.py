@@ -15,7 +15,8 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from streetvision.engine.deference import Deference
-from streetvision.engine.lanes import Lane, background_workers, explained
+from streetvision.engine.device_health import explained
+from streetvision.engine.lanes import Lane, background_workers
 from streetvision.engine.types import EngineClosed, EngineError, PrepareStep, Runner
 from streetvision.engine.workers import Workers
 

@@ -6,6 +6,7 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,11 +207,9 @@ class TorchRunner:
 
     def close(self) -> None:
         """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow."""
-        cuda, net = self._cuda, self._model.net
-        undo_compile(net)
+        undo_compile(self._model.net)
         vars(self).clear()
-        del net
-        if cuda:
+        with suppress(RuntimeError):  # a lost device frees nothing any more
             torch.cuda.empty_cache()
 
     def _run_parts(self, images: ImageArray) -> RunnerOutput:

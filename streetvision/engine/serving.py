@@ -12,6 +12,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from streetvision.engine.choosing import choose_fast, fast_failures, why_not_fast
 from streetvision.engine.compiling import Forward, compile_net, decide_compile, undo_compile
 from streetvision.engine.deference import stands_back
+from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.engine.verdicts import Verdicts, verdicts_on
 from streetvision.engine.wishes import check_precision, first_line
@@ -86,6 +87,8 @@ class Serving:
 
     def step_back(self, error: Exception) -> None:
         """From the fast forward to timm's compiled, from there to eager; raises where no step is left or allowed."""
+        if fault_of(error) is Fault.LOST:  # another forward on a lost device fails alike
+            raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
         if self.fast and self._insist_fast:
             raise OperatorError(f"The fast forward failed on {self._device}: {first_line(error)}.") from error
         if self.fast:

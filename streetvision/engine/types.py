@@ -213,3 +213,9 @@ class RunnerFailure(EngineError):
     """The model failed on this batch (device error, NaN)."""
 
     reason = "runner"
+
+
+class DeviceLost(RunnerFailure):
+    """The device under the model is lost to this process: no retry heals it, and no model is to blame."""
+
+    reason = "device"

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import EngineError, Prediction
+from streetvision.engine.types import DeviceLost, EngineError, Prediction
+from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, Sample
 from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS
 from streetvision.mining.schema import classification
@@ -75,6 +77,8 @@ async def _answer(engine: Engine, path: Path) -> Prediction | str:
         answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
     except FileNotFoundError:
         return "gone"
+    except DeviceLost as error:
+        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
     except EngineError as error:
         return error.reason
     return answer

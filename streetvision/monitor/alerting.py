@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -34,6 +35,8 @@ SAVE_S = 300.0
 """Between two writes when nothing has changed: how long the miner was down is known that well."""
 LATE_S = DAY
 """A message that a former process had not delivered is no news after this long."""
+FLUSH_S = 3.0
+"""For what still waits when the miner closes."""
 STOPPED_S = 180.0
 """Without a pass for this long nobody knows how the miner is."""
 
@@ -69,6 +72,7 @@ class Alerting:
         """Of the last pass; replaced whole."""
         self._news: tuple[tuple[Finding, ...], Observation] | None = None
         self._woken = asyncio.Event()
+        self._one_at_a_time = threading.Lock()
         self._started = False
         self._passed_at: float | None = None
         self._saved_at = 0.0
@@ -83,15 +87,23 @@ class Alerting:
         await asyncio.to_thread(self.start)
         while True:
             await self._woken.wait()
-            self._woken.clear()
-            if self._news is not None:
-                await asyncio.to_thread(self.take, *self._news)
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Take the newest pass now."""
+        self._woken.clear()
+        await asyncio.to_thread(self.start)
+        if self._news is not None:
+            await asyncio.to_thread(self.take, *self._news)
 
     def start(self) -> None:
         """Remember what the last process knew, and send what it had not delivered; safe to call twice."""
-        if self._started:
-            return
-        self._started = True
+        with self._one_at_a_time:
+            if not self._started:
+                self._started = True
+                self._resume()
+
+    def _resume(self) -> None:
         self.state, waiting = self._store.load()
         self._courier.start()
         for name, alerts in waiting.items():
@@ -101,6 +113,10 @@ class Alerting:
 
     def take(self, findings: tuple[Finding, ...], seen: Observation) -> None:
         """One pass; blocks on the disk."""
+        with self._one_at_a_time:
+            self._take(findings, seen)
+
+    def _take(self, findings: tuple[Finding, ...], seen: Observation) -> None:
         now, before = self._now(), self.state
         state, items = advance(before, findings, now, self._policy, unproven=unproven(seen))
         self.state, due = digest_due(state, now, self._policy.hours)
@@ -156,7 +172,7 @@ class Alerting:
     async def close(self) -> None:
         """Give the sinks a moment, then keep what is not delivered for the next start."""
         if self._started:
-            await asyncio.to_thread(self._courier.close)
+            await asyncio.to_thread(self._courier.close, FLUSH_S)
             await asyncio.to_thread(self._save, self._now())
 
 

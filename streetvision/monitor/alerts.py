@@ -37,6 +37,8 @@ class AlertPolicy:
     """How long a finding must hold before it is told, three passes at least."""
     clear_s: float = 300.0
     """How long it must be gone before its recovery is told."""
+    at_once: frozenset[str] = frozenset({"device_lost", "crash_loop"})
+    """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
     reminder_s: float = 6 * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
@@ -197,6 +199,8 @@ def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolic
 
 def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
     """As what it has held for long enough; None when it has not."""
+    if tracked.code in policy.at_once:
+        return tracked.severity
     since = tracked.critical_since
     if since is not None and now - since >= policy.hold_s[Severity.CRITICAL]:
         return Severity.CRITICAL

@@ -20,6 +20,8 @@ from streetvision.monitor.history import History
 from streetvision.monitor.machine import GpuReader, read_machine
 from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.observation import (
+    CrashView,
+    DeviceView,
     MachineView,
     ModelView,
     Observation,
@@ -60,6 +62,8 @@ class Sources:
     model: Callable[[], ModelView | None] = lambda: None
     rollout: Callable[[], RolloutView | None] = lambda: None
     log: Callable[[], LogHealth | None] = lambda: None
+    device: Callable[[], DeviceView | None] = lambda: None
+    crashes: tuple[CrashView, ...] = ()
     gpu: GpuReader | None = None
     register_command: Callable[[], str] = lambda: Observation.register_command
 
@@ -139,6 +143,8 @@ class Monitor:
             offsets={hotkey: offset for hotkey, offset in offsets.items() if offset is not None},
             model=sources.model(),
             rollout=sources.rollout(),
+            device=sources.device(),
+            crashes=sources.crashes,
             machine=read_machine(self._folder, sources.gpu) if machine is None else machine,
             log=None if log is None else StoreView(log.degraded, sum(log.rows_dropped.values())),
             history=self.history.health(),
@@ -159,6 +165,10 @@ class Monitor:
         self.history.add_traffic(self.meter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
+        return await self.judge_now()
+
+    async def judge_now(self) -> Findings:
+        """Judge what is known now, and tell the listeners."""
         seen = await self.observe_aside()
         findings = await asyncio.to_thread(judge, seen, self._limits)
         self._heard.findings = findings

@@ -68,6 +68,28 @@ class RolloutView:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device that the miner has lost."""
+
+    at: float
+    """Unix seconds."""
+    why: str
+    """One line."""
+    on_cpu: bool
+    """Whether the CPU answers in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashView:
+    """A start of the miner that ended in a crash."""
+
+    at: float
+    """When it was started, Unix seconds."""
+    why: str
+    """One line."""
+
+
+@dataclass(frozen=True, slots=True)
 class MachineView:
     """Free and total bytes; None for what is not there or not known."""
 
@@ -142,6 +164,10 @@ class Observation:
     """The validators' timeout."""
     model: ModelView | None = None
     rollout: RolloutView | None = None
+    device: DeviceView | None = None
+    """The device that was lost; None while the model runs where it should."""
+    crashes: tuple[CrashView, ...] = ()
+    """Starts before the present one that ended in a crash, with no clean stop since; oldest first."""
     machine: MachineView = MachineView()
     log: StoreView | None = None
     """None when the prediction log is switched off."""

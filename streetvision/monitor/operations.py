@@ -65,6 +65,7 @@ def observed(seen: Observation) -> dict[str, Any]:
                 ("probe", seen.probe),
                 ("model", seen.model),
                 ("rollout", seen.rollout),
+                ("device", seen.device),
                 ("machine", seen.machine),
                 ("log", seen.log),
                 ("history", seen.history),

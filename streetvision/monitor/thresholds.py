@@ -138,6 +138,10 @@ class Thresholds:
     """The announced reward window is 90 days: ten are left to train and submit."""
     model_critical_days: float = 90.0
     """The window's end."""
+    crashes: int = 3
+    """One crash may be an accident, two a power cut; three in a row are a loop."""
+    crash_window_s: float = 2 * HOUR
+    """Long enough for a dozen starts at the longest pause between them."""
     disk_share: float = 0.05
     """Free share of the disk that is too little: file systems keep about this much for themselves."""
     disk_bytes: int = 2 * 2**30

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
+from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.opening import open_runner
-from streetvision.engine.types import EngineError, Prediction, Runner, RunnerFailure
+from streetvision.engine.types import DeviceLost, EngineError, Prediction, Runner, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import Progress, chunks
@@ -185,6 +186,8 @@ async def _predict(engine: Engine, path: Path | None, sha256: str, clock: Callab
         return _NoReply(problem, by_engine=False)
     try:
         answer: Prediction = await engine.predict(data, deadline=clock() + PATIENCE_S, priority=0.0)
+    except DeviceLost as error:
+        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
     except EngineError as error:
         return _NoReply(error.reason, by_engine=True)
     return _Reply(answer.probability, answer.model_version, answer.views)

@@ -11,9 +11,9 @@ from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.books import BY_OPERATOR, Books
+from streetvision.rollout.books import BY_HEALTH, BY_OPERATOR, Books
 from streetvision.rollout.history import same, ways_back
-from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load
+from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load, silent
 from streetvision.rollout.policy import Policy
 from streetvision.rollout.report import Report
 from streetvision.rollout.served import Candidate, Served
@@ -138,6 +138,20 @@ class Changes:
             return self.result(new.version, f"Version {new.version} serves again; {sick.version} was taken off: {why}.")
         tried = "; ".join(problems) or "no other version has served that was not rolled back itself"
         raise OperatorError(f"There is no good version to go back to ({tried}): {sick.version} goes on serving.")
+
+    async def reopen(self, why: str) -> None:
+        """Serve the active version by a newly opened lane; a trial ends without a verdict. Raises OperatorError."""
+        stage = self._stage
+        if stage.candidate is not None:
+            await self.end_trial(stage.candidate, "stopped", why, by=BY_HEALTH)
+        stage.drop_standby()
+        version = stage.active.version
+        try:
+            lane = await self._load(stage.active.model, silent)
+        except ModelProblem as problem:
+            raise OperatorError(f"version {version} {problem}") from problem
+        stage.replace_lane(lane)
+        await self._books.note("reopened", version, why, by=BY_HEALTH)
 
     def result(self, version: str, sentence: str, **more: Any) -> Result:  # noqa: ANN401 - JSON values
         """What an operation answers."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.engine.types import EngineClosed, EngineError, ImageArray, PrepareStep, Runner
+from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, ImageArray, PrepareStep, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.golden import GOLDEN_COUNT, golden_images, golden_problem
 from streetvision.models.intake import read_golden
@@ -46,7 +46,10 @@ def silent(step: Mapping[str, Any]) -> None:
 async def load(
     engine: Engine, open_runner: OpenRunner, model: ModelVersion, progress: Progress, too_slow_s: float
 ) -> Lane:
-    """Prepare the model and show it the golden pictures; raises ModelProblem. A lane that is refused is gone again."""
+    """Prepare the model and show it the golden pictures; raises ModelProblem. A lane that is refused is gone again.
+
+    A device that is lost meanwhile is no fault of the model: plain OperatorError, and the serving lane knows.
+    """
 
     def tell(step: PrepareStep) -> None:
         progress({"stage": step.stage, "bucket": step.bucket, "done": step.done, "total": step.total})
@@ -54,6 +57,9 @@ async def load(
     try:
         lane = await engine.prepare(lambda: open_runner(model), progress=tell)
     except EngineClosed as error:
+        raise OperatorError(str(error)) from error
+    except DeviceLost as error:
+        engine.route.active.device.lose(error)
         raise OperatorError(str(error)) from error
     except (EngineError, OperatorError) as error:
         raise _problem(error) from error
@@ -106,7 +112,7 @@ async def _answers(lane: Lane, pictures: ImageArray, patience: float) -> NDArray
             return (await lane.check(pictures)).logits
     except TimeoutError:
         raise ModelProblem(f"is too slow: it gave no answer within {patience:.1f} s") from None
-    except EngineClosed as error:
+    except (EngineClosed, DeviceLost) as error:
         raise OperatorError(str(error)) from error
     except EngineError as error:
         raise ModelProblem(f"failed on golden pictures ({_with_cause(error)})") from error

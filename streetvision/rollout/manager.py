@@ -133,6 +133,21 @@ class ModelManager:
                 return await self._changes.go_back(why, BY_OPERATOR, _watched(operation, progress))
             return await self._changes.take_off(candidate, why, by=BY_OPERATOR)
 
+    async def reopen(self, why: str) -> None:
+        """Stop what runs and serve the active version by a newly opened lane, as when its device is lost.
+
+        No model is blamed. Raises OperatorError when the version cannot be opened, and EngineError.
+        """
+        while self._turnstile.current is not None:
+            await self._turnstile.stop(why)
+        async with self._turnstile.enter("the move to another device", automatic=True):
+            await self._changes.reopen(why)
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the serving model is sick, while no good one is left."""
+        return self._watch.stuck
+
     def status(self) -> Result:
         """Everything about models at this moment, as JSON."""
         stage, now = self._stage, self._clock()

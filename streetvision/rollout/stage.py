@@ -77,6 +77,18 @@ class Stage:
         self._tidy_up(old, new, failed)
         return old
 
+    def replace_lane(self, lane: Lane) -> None:
+        """Serve the active version by another lane of it; the pointer stays as it is, and so does `since`."""
+        old = self.active.lane
+        self._engine.activate(lane)
+        self.active = Served(self.active.model, lane)
+        self.dismiss(old)
+
+    @property
+    def device_lost(self) -> bool:
+        """Whether the active lane's device is: what it answers says nothing of the model then."""
+        return self.active.lane.device.loss is not None
+
     async def settle(self) -> None:
         """Write the pointer that a rollback could not write; OperatorError while it still cannot be."""
         if self._owed is not None:

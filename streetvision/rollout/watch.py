@@ -63,6 +63,8 @@ class Watch:
 
     async def look(self) -> None:
         """Once a second. Raises OperatorError for what an operator should hear of."""
+        if self._stage.device_lost:
+            return
         sickness = await self._diagnose()
         if sickness is None:
             self._unstick()

@@ -113,7 +113,7 @@ def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[State, str]:
         return "stopped", "no miner is running; this is what it left behind"
     if facts.closed == "deregistered":
         return "deregistered", "the hotkey has no UID: requests are refused until it is registered again"
-    if facts.closed == "draining":
+    if facts.closed in ("draining", "restarting"):
         return "draining", "it answers what is in flight and ends"
     if facts.closed is not None:
         return "starting", "it admits no requests yet"

@@ -244,7 +244,12 @@ async def test_a_running_miner_without_a_chain(settings: Settings, seen: Callabl
 
 
 async def test_the_operators_port(settings: Settings) -> None:
-    answers = {b"ready": b"HTTP/1.1 200 OK\r\n\r\nok", b"stale": b"HTTP/1.1 503 No\r\n\r\nmetagraph is stale"}
+    lost = b'{"ready": true, "reasons": [], "degraded": [{"code": "device_lost", "message": "the CPU answers"}]}'
+    answers = {
+        b"ready": b"HTTP/1.1 200 OK\r\n\r\nok",
+        b"stale": b"HTTP/1.1 503 No\r\n\r\nmetagraph is stale",
+        b"degraded": b"HTTP/1.1 200 OK\r\n\r\n" + lost,
+    }
     said = b"ready"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -262,6 +267,9 @@ async def test_the_operators_port(settings: Settings) -> None:
         said = b"stale"
         late = await check(port, running=True)
         assert (late.mark, "503: metagraph is stale" in late.evidence) == (Mark.WARNING, True)
+        said = b"degraded"
+        less = await check(port, running=True)
+        assert (less.mark, "degraded: the CPU answers" in less.evidence) == (Mark.WARNING, True)
         assert (await check(port, running=False)).mark is Mark.FAILURE
     assert (await check(port, running=False)).mark is Mark.OK
     assert "does not answer" in (await check(port, running=True)).evidence

@@ -16,7 +16,7 @@ from streetvision.engine.choosing import choose_fast, choose_small, why_not_fast
 from streetvision.engine.deference import Deference
 from streetvision.engine.forwards import Chosen
 from streetvision.engine.runner import TorchRunner
-from streetvision.engine.types import ImageArray
+from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
 from streetvision.models.precision import Precision, judge
 from streetvision.models.small import SmallForward
@@ -108,6 +108,22 @@ def test_wrong_answers_are_no_forward(monkeypatch: pytest.MonkeyPatch, caplog: p
     runner.warmup()
     assert not runner.fast
     assert "the fast forward failed, so timm's serves, and slower: its probabilities are up to" in caplog.text
+
+
+def test_a_lost_device_is_no_reason_to_try_another_forward(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would fail alike, and what serves later would be blamed on the kernels; nor is a verdict remembered."""
+
+    def lost(*_: object) -> Chosen:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("streetvision.engine.serving.choose_fast", lost)
+    runner = TorchRunner(LoadedModel(network(), CONFIG), device="cpu", buckets=(1,), compile=False)
+    with pytest.raises(RunnerFailure, match="illegal memory access"):
+        runner.warmup()
+    assert runner.fast
+    assert "serves, and slower" not in caplog.text
 
 
 def test_a_cpu_has_a_fast_forward_of_its_own() -> None:

@@ -118,6 +118,18 @@ async def test_an_idle_engine_averages_every_pass_by_weight() -> None:
     assert registry.get_sample_value("streetvision_engine_views_sum") == 8
 
 
+async def test_a_lost_device_that_a_further_view_finds_is_not_hidden_by_the_answer() -> None:
+    class Lost(Seer):
+        def run(self, images: ImageArray) -> RunnerOutput:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    async with running(ensemble(Seer(), Lost(side=24))) as engine:
+        assert 1 <= (await ask(engine)).views < 8
+        loss = engine.route.active.device.loss
+    assert loss is not None
+    assert loss.kind == "lost"
+
+
 async def test_without_time_for_views_the_first_member_answers_alone() -> None:
     first, second = Seer(0.01), Seer(0.1)
     async with running(ensemble(first, second), view_seconds=0.0) as engine:

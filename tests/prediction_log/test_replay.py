@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
+from streetvision.engine.runner import TIMED_RUNS, TorchRunner
 from streetvision.engine.types import Prediction
+from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
 from streetvision.prediction_log.comparison import Answered, Replayed, Tally, compare
 from streetvision.prediction_log.reader import LogReader
@@ -22,6 +24,7 @@ from streetvision.prediction_log.row import LogFilter
 
 from ..photos import photos
 
+WARM_PASSES = 1 + TIMED_RUNS
 CONFIG = replace(tiny_config(depth=2, width=64, version="1.2.3"), input_size=48)
 
 
@@ -104,6 +107,21 @@ async def test_another_version_is_compared_and_a_changed_one_of_that_name_notice
     same = compare(answered, tolerance=tolerance_on("cpu")).reproduction
     assert same is not None
     assert (same.good, same.beyond) == (False, 8)
+
+
+async def test_a_lost_device_ends_it_with_a_sentence_instead_of_failing_every_picture(logbook: Any) -> None:
+    await log_them(logbook, runner(1), photos(8))
+    dying = runner(1)
+    execute, passes = dying._execute, itertools.count()
+
+    def execute_until_lost(*arguments: Any) -> Any:
+        if next(passes) > WARM_PASSES + 2:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        return execute(*arguments)
+
+    vars(dying)["_execute"] = execute_until_lost
+    with pytest.raises(OperatorError, match="the device that the model runs on is lost: run it again, with --device"):
+        await again(logbook, dying)
 
 
 async def test_the_same_image_is_computed_once(logbook: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,18 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 def test_the_unit_gives_the_drain_its_time() -> None:
     (seconds,) = unit()["TimeoutStopSec"]
     assert float(seconds) > ENDS_WITHIN_S
-    assert unit()["Restart"] == ["always"]
+
+
+def test_every_manager_starts_it_again_whatever_the_exit_code_and_never_gives_up() -> None:
+    directives = unit()
+    assert directives["Restart"] == ["always"]
+    assert directives["StartLimitIntervalSec"] == ["0"]
+    assert not {"RestartPreventExitStatus", "SuccessExitStatus"} & directives.keys()
+    assert compose()["services"]["miner"]["restart"] == "unless-stopped"
+    text = (SCRIPTS / "ecosystem.config.js").read_text()
+    assert "autorestart: true" in text
+    assert "stop_exit_codes" not in text
+    assert int(text.partition("max_restarts: ")[2].partition(",")[0]) >= 1_000_000
 
 
 def test_the_unit_is_hardened_but_not_against_cuda() -> None:

@@ -9,6 +9,7 @@ from streetvision.monitor.rules.earning import EARNING_RULES
 from streetvision.monitor.rules.endpoint import ENDPOINT_RULES
 from streetvision.monitor.rules.machine import MACHINE_RULES
 from streetvision.monitor.rules.model import MODEL_RULES
+from streetvision.monitor.rules.process import PROCESS_RULES
 from streetvision.monitor.rules.proxies import PROXY_RULES
 from streetvision.monitor.rules.registration import REGISTRATION_RULES
 from streetvision.monitor.rules.requests import REQUEST_RULES
@@ -18,6 +19,7 @@ from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 RULES: tuple[Rule, ...] = (
     *REGISTRATION_RULES,
+    *PROCESS_RULES,
     *EARNING_RULES,
     *ENDPOINT_RULES,
     *PROXY_RULES,

@@ -23,6 +23,7 @@ _REMEDIES: Mapping[str, str] = {
     "too_large": "Raise --axon.max_body_mib, and the limit of a proxy before the axon.",
     "bad_image": "See what they send: streetvision log tail --status 400",
     "closed": "The engine is closed: restart the miner and read the end of its log.",
+    "device": "The GPU is lost to the miner: look for Xid lines in dmesg, check nvidia-smi, restart the miner.",
     "disconnected": "Callers leave before the answer: look at latency (streetvision log stats) and at the line.",
     "internal": "A defect in the miner: please report the traceback in its log; go back to the version before.",
     "no_metagraph": "The chain was never read: check --subtensor.network and the connection.",

@@ -1,0 +1,31 @@
+"""Whether a device computes at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from streetvision.engine.device_check import device_trouble
+from streetvision.errors import ConfigError
+
+
+def test_a_cpu_computes() -> None:
+    assert device_trouble("cpu") is None
+
+
+def test_what_the_device_says_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ones(*_: object, **__: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be ...")
+
+    monkeypatch.setattr(torch, "ones", ones)
+    assert device_trouble("cpu") == "CUDA error: uncorrectable ECC error encountered"
+
+
+def test_a_sum_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: torch.zeros(2))
+    assert device_trouble("cpu") == "cpu adds 1 and 1 up to 0"
+
+
+def test_no_device_at_all_is_a_setting_to_correct() -> None:
+    with pytest.raises(ConfigError):
+        device_trouble("tpu")
