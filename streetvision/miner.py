@@ -19,7 +19,8 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
-from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError

@@ -15,7 +15,8 @@ from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import Settings
-from streetvision.control.server import NAME, SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.wishes import resolve_device
 from streetvision.prediction_log.schema import LOG_FOLDER

@@ -11,8 +11,7 @@ import torch
 
 from streetvision.chain.mock_bridge_client import MockBridgeClient
 from streetvision.config import Settings
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config

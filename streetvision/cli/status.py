@@ -15,14 +15,11 @@ import typer
 
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.cli.status_plain import plain_report
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.doctor.live import lock_holder
 from streetvision.errors import OperatorError
 from streetvision.state_folder import WORK
-from streetvision.status.live import OPERATION
-from streetvision.status.shape import SCHEMA, Status
-from streetvision.status.snapshot import Span
+from streetvision.status.shape import OPERATION, SCHEMA, Span, Status
 from streetvision.status.wording import printable
 
 Show = Callable[[Status | OperatorError], None]

@@ -13,6 +13,9 @@ from typing import Any
 from streetvision.errors import OperatorError
 from streetvision.unix_socket import PATH_LIMIT, is_trusted, peer_of
 
+SOCKET_NAME = "control.sock"
+"""In the state folder."""
+
 REPLY_LIMIT = 4 << 20
 """Bytes in one line of a reply."""
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision import __version__
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError

@@ -14,7 +14,17 @@ from streetvision.monitor.point import HistoryPoint
 from streetvision.prediction_log.health import LogHealth
 from streetvision.status.samples import Sample
 from streetvision.status.series import request_series, standing_series
-from streetvision.status.shape import SCHEMA, ChainPart, LogPart, MinerPart, ModelsPart, StandingPart, State, Status
+from streetvision.status.shape import (
+    SCHEMA,
+    ChainPart,
+    LogPart,
+    MinerPart,
+    ModelsPart,
+    Span,
+    StandingPart,
+    State,
+    Status,
+)
 from streetvision.status.summary import counted_part, traffic_part, validator_rows
 
 NOT_OURS = frozenset({"subnet_halted"})
@@ -37,17 +47,6 @@ class Facts:
     models: Mapping[str, Any] | None = None
     """ModelManager.status()."""
     log: LogHealth | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """How much history a reader wants."""
-
-    days: float = 7.0
-    intervals: int = 60
-    """Most intervals of a series."""
-    counted_days: float = 1.0
-    """For histograms and validators."""
 
 
 def status_of(

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from streetvision.cli.status_plain import plain_report
 from streetvision.cli.status_view import spark_width, view
-from streetvision.control.server import SOCKET_NAME, Handler
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import Handler
 from streetvision.locking import only_one
-from streetvision.status.live import OPERATION, span_of
-from streetvision.status.shape import Status
+from streetvision.status.live import span_of
+from streetvision.status.shape import OPERATION, Status
 from streetvision.status.spark import GAP, bar, sparkline
 from streetvision.status.wording import printable
 
