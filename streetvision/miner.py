@@ -41,6 +41,7 @@ from streetvision.parts import (
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
+from streetvision.start_steps import StartSteps
 from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
 
@@ -59,11 +60,12 @@ class Gate:
 class Miner:
     """One miner. `start`, then `serve` for ever, then `close`; `close` is safe after any of them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, steps: StartSteps | None = None) -> None:
+        """`steps` goes on with what the process has begun to tell of its start."""
+        self.settings, self.steps = settings, steps or StartSteps(settings.state_dir)
         self.registry = CollectorRegistry()
         self.gate = Gate()
-        self.http = HttpRoom(settings, self.registry, self.gate)
+        self.http = HttpRoom(settings, self.registry, self.gate, self.steps)
         self._closers: list[Callable[[], Awaitable[object]]] = []
         self._held = ExitStack()
 
@@ -72,19 +74,27 @@ class Miner:
         self._held.enter_context(one_miner(self.settings.state_dir))
         self._closers.append(self.http.close)
         await self.http.start()
+        self.steps.begin("choosing the model")
         choice = await asyncio.to_thread(choose_model, self.settings)
+        self.steps.begin("checking device, port and hotkey")
         check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
+        self.steps.begin("connecting to the chain")
         await self._open_chain()
+        self.steps.begin("reading the metagraph")
         await self._ensure_registered()
+        self.steps.begin("loading and warming the model")
         await self._open_models(choice)
+        self.steps.begin("opening the log and the axon")
         self._open_log()
         await self._open_status()
         await self._open_axon()
+        self.steps.begin("publishing the endpoint")
         await self._publish_endpoint()
         await self._open_control()
         self.gate.closed = None
+        self.steps.close()
         own = self._own_snapshot().find(self.wallet.ss58_address)
         uid = "no UID yet" if own is None else f"UID {own.uid}"
         logger.success("ready: {} on netuid {}, validators call {}", uid, self.settings.netuid, self.publisher.endpoint)
@@ -113,6 +123,7 @@ class Miner:
             except (OSError, TimeoutError, OperatorError, EngineError) as error:
                 logger.warning("closing: {}", error)
         self._closers.clear()
+        self.steps.close()
         self._held.close()
 
     @property
@@ -149,6 +160,7 @@ class Miner:
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
+            self.steps.begin("registering")
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
         self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from bittensor.sp_core import KeyfileError, WrongPasswordError
 from bittensor.wallet import DEFAULT_WALLET_PATH
 from bittensor.wallets import resolve_wallet_password
 
+from streetvision.chain.hotkey_file import check_name, require_hotkey, wallet_flags
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
 from streetvision.errors import OperatorError
 
@@ -65,36 +65,20 @@ def dev_wallet(name: str = "Miner") -> MinerWallet:
 
 def load_wallet(name: str = "default", hotkey: str = "default", path: str = DEFAULT_WALLET_PATH) -> MinerWallet:
     """Read the hotkey (only) of a wallet; OperatorError that names the file and the command which helps."""
-    _check_name("wallet", name, "--wallet.name")
-    _check_name("hotkey", hotkey, "--wallet.hotkey")
+    check_name("wallet", name, "--wallet.name")
+    check_name("hotkey", hotkey, "--wallet.hotkey")
     wallet = Wallet(name, hotkey, path)
     keypair = _read_hotkey(wallet)
     return MinerWallet(wallet.name, wallet.hotkey_str, path, keypair, lambda prompt: _unlock(wallet, prompt))
 
 
-def _check_name(what: str, name: str, flag: str) -> None:
-    """A name is that of one folder or file: anything else would lead out of the folder of wallets."""
-    if name.startswith("//"):
-        raise OperatorError(
-            f"{name!r} is no {what} name: development keys have no files. The mock network uses //Miner by itself "
-            "when no wallet is named: drop --wallet.name and --wallet.hotkey, or name a wallet of your own."
-        )
-    if "/" in name or "\0" in name or name in {"", ".", ".."}:
-        raise OperatorError(
-            f"{name!r} is no {what} name: a name has no slashes. Give the bare name with {flag}, "
-            "and the folder of the wallets with --wallet.path."
-        )
-
-
 def _flags(wallet: Wallet) -> str:
-    flags = f"--wallet {shlex.quote(wallet.name)} --wallet-hotkey {shlex.quote(wallet.hotkey_str)}"
-    return flags if wallet.path == DEFAULT_WALLET_PATH else f"{flags} --wallet-path {shlex.quote(str(wallet.path))}"
+    return wallet_flags(wallet.name, wallet.hotkey_str, str(wallet.path))
 
 
 def _read_hotkey(wallet: Wallet) -> Any:
     file, flags = wallet.hotkey_file.path, _flags(wallet)
-    if not Path(file).exists():
-        raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
+    require_hotkey(wallet.name, wallet.hotkey_str, str(wallet.path))
     try:
         if wallet.hotkey_file.is_encrypted():
             raise OperatorError(

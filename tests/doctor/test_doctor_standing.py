@@ -26,10 +26,10 @@ from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.errors import OperatorError
-from streetvision.locking import only_one
 from streetvision.models.hub_files import RepoRef
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.operations import told
+from streetvision.start_steps import StartSteps
 
 Offline = Callable[..., Awaitable[Standing]]
 GREETS, SILENT = True, False
@@ -188,9 +188,11 @@ async def test_the_port_of_a_starting_miner_is_left_alone(
     assert found.diagnosis["title"] == "the miner is still starting"
 
 
-async def test_a_starting_miner_is_seen_by_its_lock(settings: Settings, network: Callable[..., MockNetwork]) -> None:
-    with only_one(settings.state_dir, "miner"):
-        report = await examine(settings, None, [], tools(network(), ask))
+async def test_a_starting_miner_keeps_its_port(settings: Settings, network: Callable[..., MockNetwork]) -> None:
+    steps = StartSteps(settings.state_dir)
+    steps.begin("loading libraries")
+    report = await examine(settings, None, [], tools(network(), ask))
+    steps.close()
     checks = by_name(report.checks)
     assert checks["miner"].mark is Mark.WARNING
     assert "left alone" in checks["port"].evidence
