@@ -45,6 +45,8 @@ def call(code: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
         ("log tail --help", 0, "--follow"),
         ("models list", 0, "bundled"),
         ("models swap 1.2.0", 1, "no miner runs"),
+        ("challenge --help", 0, "--endpoint"),
+        ("challenge nowhere.jpg", 1, "nowhere.jpg"),
         ("completion bash", 0, "complete"),
         ("init --yes --overwrite --nonsense", 1, "--nonsense"),
         ("register --nonsense", 1, "--nonsense"),

@@ -33,6 +33,9 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry(
         "Run the miner on the mock network against a simulated validator, and show what happens.", ("demo",), "demo"
     ),
+    "challenge": Entry(
+        "Send pictures to a miner as signed challenges, and say what came back.", ("challenge",), "challenge"
+    ),
     "completion": Entry(
         'Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.',
         ("completion",),
