@@ -126,6 +126,13 @@ class CommandGroup(TyperGroup):
         super().__init__(**attributes)
         self.commands = Commands()  # type: ignore[assignment]  # nothing is added to it
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's signature
+        """Run a command, with what the rooms log as sentences."""
+        from streetvision.cli.command_log import log_in_words
+
+        log_in_words()
+        return super().invoke(ctx)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's signature
         """Their names, in the order of the list."""
         return list(COMMANDS)
