@@ -14,9 +14,19 @@ WALLETS = "~/.bittensor/wallets"
 def require_hotkey(wallet: str, hotkey: str, path: str) -> None:
     """OperatorError with the command that makes it, when the hotkey has no file."""
     file = Path(path).expanduser() / wallet / "hotkeys" / hotkey
-    if not file.exists():
+    if not is_there(file):
         flags = wallet_flags(wallet, hotkey, path)
         raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
+
+
+def is_there(file: Path) -> bool:
+    """Whether the file exists; OperatorError where this user may not even look."""
+    try:
+        return file.exists()
+    except OSError as error:
+        raise OperatorError(
+            f"Hotkey file {file} cannot be looked at ({error.strerror}): fix its permissions."
+        ) from error
 
 
 def wallet_flags(wallet: str, hotkey: str, path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streetvision.chain.hotkey_file import is_there
 from streetvision.challenge.exchange import Target
 from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
@@ -44,16 +45,27 @@ def pictures_in(paths: list[Path]) -> list[Path]:
     """Files as they are, folders as the pictures that lie in them, in order; OperatorError for what is not there."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
-            if not inside:
-                raise OperatorError(f"{path} holds no pictures ({', '.join(PICTURES)})")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
+        try:
+            inside = _inside(path)
+        except OSError as error:
+            raise OperatorError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+        if inside is None:
             raise OperatorError(f"{path} is neither a picture nor a folder of pictures: check the path")
+        if not inside:
+            raise OperatorError(f"{path} holds no pictures ({', '.join(PICTURES)})")
+        found += inside
     return found
+
+
+def _inside(path: Path) -> list[Path] | None:
+    """The pictures that a path stands for; None for what is neither file nor folder."""
+    if path.is_dir():
+        return sorted(filter(_is_picture, path.iterdir()))
+    return [path] if path.is_file() else None
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in PICTURES and file.is_file()
 
 
 def check_hotkey(text: str) -> None:
@@ -118,7 +130,7 @@ def find_caller(settings: Settings, validator: str | None, *, is_mock: bool, nam
 
     wallet, hotkey = settings.wallet_name or "default", settings.wallet_hotkey or "default"
     file = settings.wallet_path / wallet / "hotkeys" / hotkey
-    if named or file.exists():
+    if named or is_there(file):
         loaded = load_wallet(wallet, hotkey, str(settings.wallet_path))
         return Caller(loaded.hotkey, loaded.ss58_address)
     return Caller(Keypair.create_from_mnemonic(Keypair.generate_mnemonic()), "a hotkey made for this call")

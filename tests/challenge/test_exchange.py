@@ -192,6 +192,18 @@ def test_who_is_asked() -> None:
         find_target(None, "key", none, "me")
 
 
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    with pytest.raises(OperatorError, match=r"cannot be read \(Permission denied\)"):
+        pictures_in([tmp_path])
+    monkeypatch.setattr(Path, "exists", forbidden)
+    with pytest.raises(OperatorError, match=r"cannot be looked at \(Permission denied\)"):
+        find_caller(Settings(wallet_path=tmp_path), None, is_mock=False, named=False)
+
+
 def test_who_asks(tmp_path: Path) -> None:
     settings = Settings(wallet_path=tmp_path)
     assert find_caller(settings, None, is_mock=True, named=False).signer.ss58_address == BOB.ss58_address
