@@ -22,15 +22,13 @@ from streetvision.engine.wishes import resolve_device
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
-from streetvision.state_folder import make_state_folder
+from streetvision.state_folder import MOCK_SOCKET, make_state_folder
 from streetvision.unix_socket import check_length
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
 
 GIB = 2**30
-MOCK_SOCKET = "mock.sock"
-"""Name of the mocked chain's socket in the state folder."""
 
 
 def check_before_paying(settings: Settings) -> None:

@@ -14,6 +14,8 @@ from streetvision.errors import OperatorError
 from streetvision.locking import only_one
 
 WORK = "miner"
+MOCK_SOCKET = "mock.sock"
+"""Name of the mocked chain's socket in the state folder."""
 ANOTHER = "stop it, or name another state folder with --state_dir"
 
 

@@ -17,8 +17,8 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Severity
-from streetvision.parts import MOCK_SOCKET
 from streetvision.secret import Secret
+from streetvision.state_folder import MOCK_SOCKET
 
 AT_ONCE = {Severity.WARNING: 1e9, Severity.CRITICAL: 0.0}
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from streetvision.challenge.target import pictures_in
 from streetvision.demo.display import Display
 from streetvision.errors import OperatorError
-from streetvision.parts import MOCK_SOCKET
+from streetvision.state_folder import MOCK_SOCKET
 
 CHALLENGE_PERIOD_S = 0.4
 BLOCK_TIME_S = 0.25

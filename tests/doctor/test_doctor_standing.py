@@ -19,8 +19,8 @@ from streetvision.chain.wallets import dev_wallet
 from streetvision.config import Settings
 from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
-from streetvision.doctor.check import Check, Mark
-from streetvision.doctor.examination import SECTIONS, Tools, examine
+from streetvision.doctor.check import SECTIONS, Check, Mark
+from streetvision.doctor.examination import Tools, examine
 from streetvision.doctor.live import Live, ask, finding_of
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
