@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,41 +55,63 @@ class StartSteps:
 
     def begin(self, step: str) -> None:
         """Say it; OperatorError when another miner is starting in the folder, or there can be no such folder."""
-        logger.info("starting: {}", step)
-        self.current = Starting(step, self._clock(), self._began, os.getpid())
         if self._file is None:
             make_state_folder(self._folder)
+            self._file = self._opened()
+        self.current = Starting(step, self._clock(), self._began, os.getpid())
+        logger.info("starting: {}", step)
+        self._write(self.current)
+
+    def _write(self, current: Starting) -> None:
+        if self._file is None:
+            return
         try:
-            if self._file is None:
-                self._file = self._opened()
-            os.pwrite(self._file, json.dumps(asdict(self.current)).encode().ljust(_WIDTH), 0)
+            os.pwrite(self._file, json.dumps(asdict(current)).encode().ljust(_WIDTH), 0)
         except OSError as error:
-            logger.warning("starting: `streetvision status` cannot tell of this step ({})", error.strerror)
+            _warn(error)
 
     def close(self) -> None:
         """The start is over: nothing is told any more. Safe to call twice."""
         self.current = None
         if self._file is not None:
-            (self._folder / FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # unlocked, what is left of it tells nothing
+                (self._folder / FILE).unlink()
             os.close(self._file)
             self._file = None
 
-    def _opened(self) -> int:
-        file = os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        for _ in range(_TRIES):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_PAUSE_S)
-            except OSError:
-                os.close(file)
-                raise
-            else:
+    def _opened(self) -> int | None:
+        """The file, locked; None where there can be none. OperatorError while another start has it."""
+        try:
+            file = os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            _warn(error)
+            return None
+        try:
+            if _locked(file):
                 return file
+        except OSError as error:
+            _warn(error)
+            os.close(file)
+            return None
         os.close(file)
         raise OperatorError(
             f"another miner is starting in {self._folder}: stop it, or name another state folder with --state_dir"
         )
+
+
+def _locked(file: int) -> bool:
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+    return False
+
+
+def _warn(error: OSError) -> None:
+    logger.warning("starting: `streetvision status` cannot tell of this step ({})", error.strerror)
 
 
 def starting_in(folder: Path) -> Starting | None:

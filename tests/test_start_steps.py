@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from streetvision.errors import OperatorError
 from streetvision.start_steps import FILE, Starting, StartSteps, starting_in
@@ -52,8 +53,12 @@ def test_a_killed_start_leaves_no_lie(tmp_path: Path) -> None:
 def test_two_starts_in_one_folder(tmp_path: Path) -> None:
     steps = StartSteps(tmp_path)
     steps.begin("first")
+    said: list[str] = []
+    handler = logger.add(said.append)
     with pytest.raises(OperatorError, match=r"another miner is starting in .*: stop it, or name another state folder"):
         StartSteps(tmp_path).begin("second")
+    logger.remove(handler)
+    assert said == []
     found = starting_in(tmp_path)
     assert found is not None
     assert found.step == "first"
@@ -98,6 +103,26 @@ def test_a_full_disk_does_not_end_the_start(tmp_path: Path, monkeypatch: pytest.
     steps.begin("loading")
     assert steps.current is not None
     steps.close()
+
+
+def test_a_folder_that_takes_no_file_does_not_end_the_start(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    steps = StartSteps(tmp_path)
+    steps.begin("loading")
+    assert steps.current is not None
+    steps.close()
+    assert starting_in(tmp_path) is None
+
+
+def test_a_file_that_cannot_be_removed_does_not_end_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    steps = StartSteps(tmp_path)
+    steps.begin("loading")
+    monkeypatch.setattr(Path, "unlink", refused)
+    steps.close()
+    assert starting_in(tmp_path) is None
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
