@@ -24,8 +24,7 @@ from pathlib import Path
 import torch
 from harness import Row, machine, percentile, report
 
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build

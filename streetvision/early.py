@@ -1,6 +1,7 @@
-"""What holds before the heavy imports: a signal during them stops the process without a traceback.
+"""What holds before the heavy imports: signals, and every check that needs none of them.
 
-Importing torch and the SDK takes seconds, in which an operator or a service manager may change their mind.
+Importing torch and the SDK takes seconds, in which an operator or a service manager may change their mind, and after
+which nobody wants to hear that a file is missing.
 """
 
 from __future__ import annotations
@@ -8,6 +9,10 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streetvision.config import Settings
 
 
 def stop_cleanly_while_importing() -> None:
@@ -19,3 +24,22 @@ def stop_cleanly_while_importing() -> None:
 def _stop(_number: int, _frame: FrameType | None) -> None:
     sys.stderr.write("stopped before the miner was ready\n")
     sys.exit(0)
+
+
+def check_files(settings: Settings) -> None:
+    """Refuse a start that cannot succeed, as far as files tell: OperatorError with one sentence.
+
+    The miner checks all of it again, and more, in its own order.
+    """
+    from streetvision.chain.hotkey_file import check_name, require_hotkey
+    from streetvision.model_choice import check_model
+    from streetvision.state_folder import require_no_miner
+
+    require_no_miner(settings.state_dir)
+    check_model(settings)
+    if settings.is_mock:  # it has a key of its own
+        return
+    wallet, hotkey = settings.wallet_name or "default", settings.wallet_hotkey or "default"
+    check_name("wallet", wallet, "--wallet.name")
+    check_name("hotkey", hotkey, "--wallet.hotkey")
+    require_hotkey(wallet, hotkey, str(settings.wallet_path))

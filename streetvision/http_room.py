@@ -25,6 +25,7 @@ from streetvision.control.request_metrics import RequestMetrics
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
 from streetvision.rollout.device_guard import LostDevice
+from streetvision.start_steps import StartSteps
 
 STALE_S = 600.0
 """A metagraph older than that is not fresh; the rule `metagraph_stale` draws its line there too."""
@@ -41,8 +42,8 @@ CLOSED = {
 class HttpRoom:
     """Start it before everything else, tell it of each room as that room opens, close it last."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, gate: Gate) -> None:
-        self._settings, self._registry, self._gate = settings, registry, gate
+    def __init__(self, settings: Settings, registry: CollectorRegistry, gate: Gate, steps: StartSteps) -> None:
+        self._settings, self._registry, self._gate, self._steps = settings, registry, gate, steps
         self._watcher: MetagraphWatcher | None = None
         self._hotkey = ""
         self._models: ModelRoom | None = None
@@ -106,7 +107,8 @@ class HttpRoom:
         """Why the miner is not ready; empty when it is."""
         reasons = []
         if closed := self._gate.closed:
-            reasons.append(Reason(closed, CLOSED.get(closed, closed)))
+            step = "" if self._steps.current is None else f": {self._steps.current.words(time.time())}"
+            reasons.append(Reason(closed, CLOSED.get(closed, closed) + step))
         if self._models is None:
             reasons.append(Reason("not_warm", "the model is not loaded and warmed yet"))
         lost, stuck = self._device(), self._stuck()

@@ -19,7 +19,8 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
-from streetvision.control.server import SOCKET_NAME, ControlServer
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError, RestartNeeded
@@ -40,6 +41,7 @@ from streetvision.parts import (
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
+from streetvision.start_steps import StartSteps
 from streetvision.starts import Starts
 from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
@@ -61,13 +63,15 @@ class Gate:
 class Miner:
     """One miner. `start`, then `serve` for ever, then `close`; `close` is safe after any of them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, steps: StartSteps | None = None) -> None:
+        """`steps` goes on with what the process has begun to tell of its start."""
+        self.settings, self.steps = settings, steps or StartSteps(settings.state_dir)
         self.registry = CollectorRegistry()
         self.gate = Gate()
-        self.http = HttpRoom(settings, self.registry, self.gate)
+        self.http = HttpRoom(settings, self.registry, self.gate, self.steps)
         self.starts = Starts(settings.state_dir)
         self._rooms = AsyncExitStack()
+        self._rooms.callback(self.steps.close)
         self._unfinished: list[str] = []
 
     async def start(self) -> None:
@@ -76,19 +80,27 @@ class Miner:
         self._on_close("the operator's port", self.http.close)
         await self.http.start()
         await self._begin()
+        self.steps.begin("choosing the model")
         choice = await asyncio.to_thread(choose_model, self.settings)
+        self.steps.begin("checking device, port and hotkey")
         check_before_paying(self.settings)
         self.wallet = open_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
+        self.steps.begin("connecting to the chain")
         await self._open_chain()
+        self.steps.begin("reading the metagraph")
         await self._ensure_registered()
+        self.steps.begin("loading and warming the model")
         await self._open_models(choice)
+        self.steps.begin("opening the log and the axon")
         self._open_log()
         await self._open_status()
         await self._open_axon()
+        self.steps.begin("publishing the endpoint")
         await self._publish_endpoint()
         await self._open_control()
         self.gate.closed = None
+        self.steps.close()
         own = self._own_snapshot().find(self.wallet.ss58_address)
         uid = "no UID yet" if own is None else f"UID {own.uid}"
         logger.success("ready: {} on netuid {}, validators call {}", uid, self.settings.netuid, self.publisher.endpoint)
@@ -186,6 +198,7 @@ class Miner:
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
+            self.steps.begin("registering")
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
         self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry, self.starts.crashes)

@@ -10,9 +10,8 @@ from loguru import logger
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.models.checkpoint import read_config
-from streetvision.models.dinov3 import require_fit
 from streetvision.models.ensemble import is_ensemble
+from streetvision.models.folder import read_config
 from streetvision.models.hub_files import HUB
 from streetvision.models.intake import describe
 from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
@@ -25,6 +24,7 @@ NO_MODEL = (
     "Name one with --model: a checkpoint folder, a registry version or hf:owner/name@tag (docs/models.md says how to "
     "get one), or insist with --model bundled"
 )
+ADDRESSES = ("http://", "https://")
 NAMED = "named by --model"
 
 
@@ -53,6 +53,26 @@ def choose_model(settings: Settings) -> ModelChoice:
     return ModelChoice(registry, named, named)
 
 
+def check_model(settings: Settings) -> None:
+    """Refuse at once, without torch, the network or a look at the weights, a model that is not here; OperatorError.
+
+    `choose_model` has the last word: what it would fetch, or serve in place of what --model names, is left to it.
+    """
+    registry, name = open_registry(settings), settings.model
+    steps = registry.steps()
+    swapped = bool(steps) and steps[-1].version is not None and name in ("", steps[-1].over)
+    if swapped or name == BUNDLED or name.startswith(HUB):
+        return
+    if is_version(name):
+        registry.get(name)
+    elif not name or name.startswith(ADDRESSES):
+        named_model(settings, registry)
+    else:
+        folder = Path(name).expanduser()
+        if all(version.folder != folder.resolve() for version in registry.versions()):
+            _described(folder)
+
+
 def open_registry(settings: Settings) -> Registry:
     """The registry in the state folder."""
     return Registry(settings.state_dir / REGISTRY_FOLDER)
@@ -72,7 +92,7 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
         raise ConfigError(NO_MODEL)
     if is_version(name):
         return registry.servable(name)
-    if name.startswith(("http://", "https://")):
+    if name.startswith(ADDRESSES):
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
         return registry.servable(_pulled(name, registry).version)
@@ -173,10 +193,19 @@ def _in_folder(folder: Path, registry: Registry) -> ModelVersion:
     for version in registry.versions():
         if version.folder == folder.resolve():
             return registry.servable(version.version)
+    found = _described(folder)
+    if not is_ensemble(folder):
+        from streetvision.models.dinov3 import require_fit  # brings torch
+
+        require_fit(folder, read_config(folder))
+    return found
+
+
+def _described(folder: Path) -> ModelVersion:
+    """The model in a folder, as far as its description says."""
     described = describe(folder, None)
     if not is_ensemble(folder):
-        config = read_config(folder)
-        if config.why_not_servable is not None:
-            raise OperatorError(f"The model in {folder} may not serve: {config.why_not_servable}.")
-        require_fit(folder, config)
+        why_not = read_config(folder).why_not_servable
+        if why_not is not None:
+            raise OperatorError(f"The model in {folder} may not serve: {why_not}.")
     return unregistered(folder, described.version, described.name, "")

@@ -10,16 +10,20 @@ import termios
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
 from loguru import logger
 
 from streetvision.config import Settings
+from streetvision.early import check_files
 from streetvision.errors import EXIT_UNCLEAN, OperatorError
 from streetvision.logs import configure_logging
-from streetvision.miner import Miner
 from streetvision.settings_io import load_settings
+from streetvision.start_steps import LIBRARIES, StartSteps
+
+if TYPE_CHECKING:
+    from streetvision.miner import Miner
 
 ABANDON_SECONDS = 2.0
 """Longest wait for a start-up step that is being cancelled."""
@@ -30,7 +34,7 @@ CLOSE_SECONDS = 12.5
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the miner until a signal, then exit: 0 after an orderly stop, else as errors.py says."""
-    leave(run_operation(sys.argv[1:] if argv is None else argv, run))
+    leave(run_operation(sys.argv[1:] if argv is None else argv, start))
 
 
 def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
@@ -61,9 +65,23 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     return "--logging.json" in arguments or os.environ.get("LOGGING_JSON", "").lower() in {"1", "true", "yes", "on"}
 
 
-async def run(settings: Settings) -> int:
+def start(settings: Settings) -> Coroutine[Any, Any, int]:
+    """Check what needs no heavy import, import the rest as the first step of the start, and give what runs it."""
+    check_files(settings)
+    steps = StartSteps(settings.state_dir)
+    try:
+        steps.begin(LIBRARIES)
+        from streetvision.miner import Miner
+
+        return run(Miner(settings, steps))
+    except BaseException:
+        steps.close()
+        raise
+
+
+async def run(miner: Miner) -> int:
     """Start, serve until SIGTERM or SIGINT, drain; returns the exit code."""
-    miner, stop = Miner(settings), stop_on_signals()
+    stop = stop_on_signals()
     try:
         words = await _serve(miner, stop)
     except BaseException as error:

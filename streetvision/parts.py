@@ -16,7 +16,8 @@ from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.config import Settings
-from streetvision.control.server import NAME, SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.wishes import resolve_device
 from streetvision.net.limits import MIB
@@ -25,14 +26,12 @@ from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
-from streetvision.state_folder import make_state_folder
+from streetvision.state_folder import MOCK_SOCKET, make_state_folder
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
 
 GIB = 2**30
-MOCK_SOCKET = "mock.sock"
-"""Name of the mocked chain's socket in the state folder."""
 
 
 def check_before_paying(settings: Settings) -> None:

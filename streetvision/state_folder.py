@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from streetvision.errors import OperatorError
 from streetvision.locking import only_one
 
 WORK = "miner"
+MOCK_SOCKET = "mock.sock"
+"""Name of the mocked chain's socket in the state folder."""
+ANOTHER = "stop it, or name another state folder with --state_dir"
 
 
 def make_state_folder(folder: Path) -> None:
@@ -34,5 +38,25 @@ def one_miner(folder: Path) -> Iterator[None]:
     make_state_folder(folder)
     if stat.S_IMODE(folder.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
         logger.warning("state: other users may write in {}; consider `chmod 700 {}`", folder, folder)
-    with only_one(folder, WORK, remedy="stop it, or name another state folder with --state_dir"):
+    with only_one(folder, WORK, remedy=ANOTHER):
         yield
+
+
+def require_no_miner(folder: Path) -> None:
+    """OperatorError while a miner runs in the folder; without touching its lock, which `one_miner` takes later."""
+    if lock_holder(folder / f"{WORK}.lock") is not None:
+        raise OperatorError(f"another {WORK} is running in {folder}: {ANOTHER}")
+
+
+def lock_holder(lock: Path, table: Path = Path("/proc/locks")) -> int | None:
+    """The process that holds this file's lock, found without touching the lock; None when nobody does."""
+    try:
+        inode, lines = lock.stat(), table.read_text().splitlines()
+    except OSError:
+        return None
+    place = f"{os.major(inode.st_dev):02x}:{os.minor(inode.st_dev):02x}:{inode.st_ino}"
+    for line in lines:
+        fields = line.split()
+        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place:
+            return int(fields[4])
+    return None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from streetvision.axon.records import RequestRecord
     from streetvision.engine.types import Prediction
 
+Command = Callable[..., tuple[int, str, str]]
+
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
 
@@ -36,7 +38,7 @@ def _log_handlers_end_with_the_test() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Run `streetvision` with these arguments; exit code, stdout, stderr."""
     from streetvision.cli.main import main
 
@@ -50,7 +52,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         out, err = capsys.readouterr()
         return code, out, err
 
-    return call
+    yield call
+    logger.remove()  # a command sends the log to stderr as sentences
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,14 @@ from streetvision.model_room import ModelRoom
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.setting_types import parse_hosts
 from streetvision.settings_io import load_settings
+from streetvision.start_steps import StartSteps
 
 ASKED = Asked({})
 
 
 def room(**settings: Any) -> HttpRoom:
-    return HttpRoom(Settings(**settings), CollectorRegistry(), Gate())
+    made = Settings(**settings)
+    return HttpRoom(made, CollectorRegistry(), Gate(), StartSteps(made.state_dir))
 
 
 def snapshot(*hotkeys: str, age: float = 0.0) -> MetagraphSnapshot:
@@ -38,7 +40,7 @@ def snapshot(*hotkeys: str, age: float = 0.0) -> MetagraphSnapshot:
 def ready_room() -> tuple[HttpRoom, SimpleNamespace, Gate]:
     """A room whose miner is ready, its watcher and its gate."""
     gate = Gate()
-    made = HttpRoom(Settings(), CollectorRegistry(), gate)
+    made = HttpRoom(Settings(), CollectorRegistry(), gate, StartSteps(Settings().state_dir))
     watcher = SimpleNamespace(current=snapshot("me"))
     made._watcher, made._hotkey = cast(MetagraphWatcher, watcher), "me"
     made._models = cast(ModelRoom, SimpleNamespace())
@@ -112,6 +114,15 @@ async def test_ready_needs_all_of_it() -> None:
 
 def test_a_miner_that_has_just_begun_says_why_it_is_not_ready() -> None:
     assert codes(room()) == ["starting", "not_warm", "no_metagraph"]
+
+
+def test_a_starting_miner_says_its_step(tmp_path: Any) -> None:
+    steps = StartSteps(tmp_path)
+    steps.begin("connecting to the chain")
+    made = HttpRoom(Settings(), CollectorRegistry(), Gate(), steps)
+    assert made.reasons()[0].message.startswith("the miner is starting: connecting to the chain, for 0 s (process ")
+    steps.close()
+    assert made.reasons()[0].message == "the miner is starting"
 
 
 async def test_a_loop_that_hung_is_not_alive() -> None:

@@ -20,8 +20,7 @@ import torch
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.config import Settings
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import OperatorError

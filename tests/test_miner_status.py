@@ -24,7 +24,7 @@ from streetvision.errors import OperatorError
 from streetvision.miner import Miner
 from streetvision.page.page import SERVED_POLICY
 from streetvision.status.files import status_from_files
-from streetvision.status.snapshot import Span
+from streetvision.status.shape import Span
 
 
 def free_port() -> int:

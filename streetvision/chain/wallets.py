@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from bittensor.wallet import DEFAULT_WALLET_PATH
 from bittensor.wallets import resolve_wallet_password
 from loguru import logger
 
+from streetvision.chain.hotkey_file import check_name, require_hotkey, wallet_flags
 from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
@@ -85,36 +85,20 @@ def load_wallet(
 
     `password` is an encrypted hotkey's. Decrypting blocks the whole process for seconds: the SDK keeps Python's lock.
     """
-    _check_name("wallet", name, "--wallet.name")
-    _check_name("hotkey", hotkey, "--wallet.hotkey")
+    check_name("wallet", name, "--wallet.name")
+    check_name("hotkey", hotkey, "--wallet.hotkey")
     wallet = Wallet(name, hotkey, path)
     keypair = _read_hotkey(wallet, password)
     return MinerWallet(wallet.name, wallet.hotkey_str, path, keypair, lambda prompt: _unlock(wallet, prompt))
 
 
-def _check_name(what: str, name: str, flag: str) -> None:
-    """A name is that of one folder or file: anything else would lead out of the folder of wallets."""
-    if name.startswith("//"):
-        raise OperatorError(
-            f"{name!r} is no {what} name: development keys have no files. The mock network uses //Miner by itself "
-            "when no wallet is named: drop --wallet.name and --wallet.hotkey, or name a wallet of your own."
-        )
-    if "/" in name or "\0" in name or name in {"", ".", ".."}:
-        raise OperatorError(
-            f"{name!r} is no {what} name: a name has no slashes. Give the bare name with {flag}, "
-            "and the folder of the wallets with --wallet.path."
-        )
-
-
 def _flags(wallet: Wallet) -> str:
-    flags = f"--wallet {shlex.quote(wallet.name)} --wallet-hotkey {shlex.quote(wallet.hotkey_str)}"
-    return flags if wallet.path == DEFAULT_WALLET_PATH else f"{flags} --wallet-path {shlex.quote(str(wallet.path))}"
+    return wallet_flags(wallet.name, wallet.hotkey_str, str(wallet.path))
 
 
 def _read_hotkey(wallet: Wallet, password: Secret) -> Any:
     file, flags = wallet.hotkey_file.path, _flags(wallet)
-    if not Path(file).exists():
-        raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
+    require_hotkey(wallet.name, wallet.hotkey_str, str(wallet.path))
     try:
         encrypted = wallet.hotkey_file.is_encrypted()
         if encrypted and not password:

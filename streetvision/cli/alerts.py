@@ -13,8 +13,7 @@ import typer
 
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.config import Settings
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import OperatorError
 from streetvision.monitor.alert_store import FILE, read_alerts
 from streetvision.monitor.alerting import active_as_dict

@@ -13,7 +13,8 @@ def demo(
         float, typer.Option(envvar="DEMO_SECONDS", min=0.0, help="How long challenges run; 0: until Ctrl-C.")
     ] = 60.0,
     photos: Annotated[
-        Path | None, typer.Option(envvar="DEMO_PHOTOS", help="Folder of real street photos to send as well.")
+        Path | None,
+        typer.Option(envvar="DEMO_PHOTOS", metavar="FOLDER", help="Street photos without roadwork, to send as well."),
     ] = None,
 ) -> None:
     """Run the miner on the mock network against a simulated validator, and show what happens."""

@@ -16,7 +16,7 @@ from streetvision.cli.shared import StateDir, print_json
 from streetvision.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streetvision.doctor.examination import Report
+    from streetvision.doctor.check import Report
 
 FAILED = 1
 
@@ -44,9 +44,8 @@ def doctor(
 
 
 async def _examine(arguments: list[str]) -> Report:
-    from streetvision.doctor.check import failure
+    from streetvision.doctor.check import Report, failure
     from streetvision.doctor.configuration import read_settings
-    from streetvision.doctor.examination import Report, examine
     from streetvision.doctor.secrecy import scrubber
 
     try:
@@ -54,6 +53,8 @@ async def _examine(arguments: list[str]) -> Report:
     except ConfigError as error:
         check = failure("settings", str(error), "Correct it where it is set: a flag, the environment or miner.env.")
         return Report((check,)).without_secrets(scrubber(None, os.environ))
+    from streetvision.doctor.examination import examine  # brings the SDK
+
     report = await examine(settings, file, sentences)
     return report.without_secrets(scrubber(settings, os.environ))
 

@@ -10,21 +10,8 @@ from typing import Annotated
 
 import typer
 
-from streetvision.cli.shared import (
-    AsJson,
-    MaxScore,
-    MinScore,
-    Since,
-    StateDir,
-    Status,
-    Until,
-    Validator,
-    log_filter,
-    log_folder,
-    miner_settings,
-    print_json,
-    progress_bar,
-)
+from streetvision.cli.log_options import MaxScore, MinScore, Since, Status, Until, Validator, log_filter, log_folder
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.destinations import open_destination
 from streetvision.prediction_log.display import HEADER, row_line, row_page

@@ -1,57 +1,28 @@
-"""The `streetvision` command: groups are added here, their logic lives in the rooms."""
+"""The `streetvision` command: its list of commands is in commands.py, their logic lives in the rooms."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from streetvision import __version__
-from streetvision.cli import (
-    alerts,
-    completion,
-    demo,
-    doctor,
-    init,
-    log,
-    mine,
-    models,
-    models_combine,  # noqa: F401 - adds its command to models.app
-    models_hub,  # noqa: F401 - adds its commands to models.app
-    models_live,  # noqa: F401 - as above
-    predict,
-    register,
-    replay,
-    report,
-    status,
-)
+from streetvision.cli.commands import CommandGroup
 from streetvision.errors import OperatorError
+
+COMPLETION = "_STREETVISION_COMPLETE"
+"""Set by the script of `streetvision completion` when the shell wants candidates."""
 
 app = typer.Typer(
     name="streetvision",
+    cls=CommandGroup,
     help="Tools beside the miner. The miner itself is `python neurons/miner.py`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-_WITH_MINER_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-app.command("demo")(demo.demo)
-app.command("completion")(completion.completion)
-app.command("doctor", context_settings=_WITH_MINER_FLAGS)(doctor.doctor)
-app.command("init", context_settings=_WITH_MINER_FLAGS)(init.init)
-app.command("predict")(predict.predict)
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(log.app, name="log")
-app.add_typer(mine.app, name="mine")
-app.add_typer(models.app, name="models")
-app.command("replay")(replay.replay)
-app.command("report")(report.report)
-app.command("status")(status.status)
-app.command(
-    "register", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)(register.register)
 
 
 def _show_version(wanted: bool) -> None:
@@ -71,7 +42,10 @@ def root(
 
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
-    completion.answer_the_shell()
+    if COMPLETION in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
+
+        completion_init()
     try:
         app()
     except OperatorError as error:

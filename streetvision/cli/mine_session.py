@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streetvision.cli.shared import log_folder, miner_settings, progress_bar
+from streetvision.cli.log_options import log_folder
+from streetvision.cli.shared import miner_settings, progress_bar
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, database_sentences, open_fiftyone

@@ -13,8 +13,7 @@ from streetvision.cli.live_progress import steps_shown
 from streetvision.cli.live_report import status_report
 from streetvision.cli.models import app
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import ConfigError
 
 INTERRUPTED = 130

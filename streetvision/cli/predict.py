@@ -18,6 +18,7 @@ from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction
 from streetvision.errors import OperatorError
+from streetvision.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 
 PATIENCE_S = 120.0
@@ -30,9 +31,9 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
-
     checkpoint = choose_checkpoint(replace(miner_settings(None), model=model))
+    if not any(path.is_file() for path in images):  # said before torch is loaded
+        raise OperatorError(f"there is no such file: {', '.join(map(str, images))}")
     failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
     if failed:
         raise typer.Exit(1)

@@ -9,22 +9,10 @@ from typing import Annotated
 
 import typer
 
-from streetvision.cli.shared import (
-    AsJson,
-    MaxScore,
-    MinScore,
-    Since,
-    StateDir,
-    Status,
-    Until,
-    Validator,
-    log_filter,
-    log_folder,
-    miner_settings,
-    print_json,
-    progress_bar,
-)
+from streetvision.cli.log_options import MaxScore, MinScore, Since, Status, Until, Validator, log_filter, log_folder
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
+from streetvision.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 from streetvision.prediction_log.comparison import Answered, compare
 from streetvision.prediction_log.reader import LogReader
@@ -67,28 +55,26 @@ def replay(
         max_score=max_score,
         status=status,
     )
-    from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
-    from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on
-
     # On a machine without a GPU each compilation would say so.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     device = device or settings.device
-    options = ReplayOptions(choice, limit, unanswered, batch)
-    with (
-        LogReader(log_folder(settings)) as reader,
-        progress_bar("replaying", count_chosen(reader, options)) as progress,
-    ):
-        done = replay_log(
-            reader,
-            choose_checkpoint(replace(settings, model=model)),
-            options,
-            device=device,
-            compile=settings.compile if compile is None else compile,
-            threads=settings.threads,
-            precision=settings.precision,
-            on_answer=_print_answer if as_json else _keep_quiet,
-            progress=progress,
-        )
+    with LogReader(log_folder(settings)) as reader:
+        checkpoint = choose_checkpoint(replace(settings, model=model))
+        from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on  # torch
+
+        options = ReplayOptions(choice, limit, unanswered, batch)
+        with progress_bar("replaying", count_chosen(reader, options)) as progress:
+            done = replay_log(
+                reader,
+                checkpoint,
+                options,
+                device=device,
+                compile=settings.compile if compile is None else compile,
+                threads=settings.threads,
+                precision=settings.precision,
+                on_answer=_print_answer if as_json else _keep_quiet,
+                progress=progress,
+            )
     if not done.answers:
         raise OperatorError(nothing_replayed(done.tally))
     comparison = compare(

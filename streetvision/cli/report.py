@@ -10,16 +10,16 @@ from typing import Annotated
 
 import typer
 
-from streetvision.cli.shared import StateDir, log_folder, miner_settings
+from streetvision.cli.log_options import log_folder
+from streetvision.cli.shared import StateDir, miner_settings
 from streetvision.cli.status import ask
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.status.files import status_from_files
-from streetvision.status.shape import Status
+from streetvision.status.shape import Span, Status
 from streetvision.status.sharing import hidden, shared
-from streetvision.status.snapshot import Span
 
 
 def report(

@@ -1,4 +1,4 @@
-"""What several commands share: the state folder, the filters over the log, progress on a terminal, JSON lines."""
+"""What several commands share: the state folder, progress on a terminal, JSON lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from streetvision.config import Settings
-from streetvision.prediction_log.row import LogFilter
-from streetvision.prediction_log.schema import LOG_FOLDER
-from streetvision.prediction_log.selection import select
 from streetvision.settings_io import load_settings
 
 StateDir = Annotated[
@@ -28,14 +24,6 @@ StateDir = Annotated[
         help="The miner's state folder. Default: STREETVISION_STATE_DIR, or ~/.streetvision.",
     ),
 ]
-Since = Annotated[
-    str | None, typer.Option(help="Not before: an age (90s, 30m, 2h, 1d, 2w) or an ISO date or time.", metavar="WHEN")
-]
-Until = Annotated[str | None, typer.Option(help="Before: an age or an ISO date or time.", metavar="WHEN")]
-Validator = Annotated[str | None, typer.Option(help="A validator's hotkey (ss58) or UID.", metavar="WHO")]
-MinScore = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Lowest P(roadwork).")]
-MaxScore = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Highest P(roadwork).")]
-Status = Annotated[int | None, typer.Option(min=100, max=599, help="HTTP status of the reply.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -48,34 +36,6 @@ def miner_settings(state_dir: Path | None) -> Settings:
 def terminal_width() -> int | None:
     """Columns of the terminal that stdout is; None where it is a pipe or a file, which take lines of any length."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def log_folder(settings: Settings) -> Path:
-    """Where the prediction log lies."""
-    return settings.state_dir / LOG_FOLDER
-
-
-def log_filter(
-    *,
-    since: str | None,
-    until: str | None,
-    validator: str | None,
-    model: str | None,
-    min_score: float | None,
-    max_score: float | None,
-    status: int | None,
-) -> LogFilter:
-    """The filter that the options ask for; raises ConfigError."""
-    return select(
-        time.time(),
-        since=since,
-        until=until,
-        validator=validator,
-        model=model,
-        min_score=min_score,
-        max_score=max_score,
-        status=status,
-    )
 
 
 def print_json(fields: Mapping[str, Any]) -> None:

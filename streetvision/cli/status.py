@@ -9,24 +9,26 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from streetvision import __version__
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
-from streetvision.cli.status_plain import plain_report
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
-from streetvision.doctor.live import lock_holder
+from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.errors import OperatorError
-from streetvision.state_folder import WORK
-from streetvision.status.live import OPERATION
-from streetvision.status.shape import SCHEMA, Status
-from streetvision.status.snapshot import Span
-from streetvision.status.wording import printable
+from streetvision.start_steps import Starting
+from streetvision.status.shape import OPERATION, SCHEMA, Span, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Show = Callable[[Status | OperatorError], None]
 SPARK_INTERVALS = 40
+PIPE_WIDTH = 80
+"""Columns of the view where no terminal says how many there are."""
+STARTING = 3
+"""Exit code while the miner starts; 1 where none runs or answers."""
 
 
 def status(
@@ -38,87 +40,116 @@ def status(
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """How the running miner stands: rank, emission, requests, latencies, model, validators, findings."""
+    """How the running miner stands: rank, emission, requests, latencies, model, validators, findings.
+
+    Exit code 0 when it answers, 3 while it is starting, 1 when none runs or it does not answer.
+    """
     folder = miner_settings(state_dir).state_dir
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # an old locale lacks some of the signs
     with _shown(as_json, watch) as (show, intervals):
-        if not watch:
-            show(ask(folder, Span(days, intervals())))
+        if watch:
+            with suppress(KeyboardInterrupt):  # the way to end it
+                for found in _looks(folder, days, intervals, interval):
+                    show(found)
             return
-        with suppress(KeyboardInterrupt):  # the way to end it
-            for found in _looks(folder, days, intervals, interval):
-                show(found)
+        try:
+            show(ask(folder, Span(days, intervals())))
+        except MinerStarting as error:
+            show(error)
+            raise typer.Exit(STARTING) from None
 
 
 def ask(folder: Path, span: Span) -> Status:
     """The miner that runs in a state folder; OperatorError when there is none, or one that speaks of other things."""
-    try:
-        found = call(folder / SOCKET_NAME, OPERATION, asdict(span))
-    except OperatorError as error:
-        if lock_holder(folder / f"{WORK}.lock") is None or (folder / SOCKET_NAME).exists():
-            raise
-        raise OperatorError(f"a miner is starting in {folder}: wait until its log says `ready`") from error
+    found = call(folder / SOCKET_NAME, OPERATION, asdict(span))
     if found.get("schema") != SCHEMA:
         raise OperatorError("the miner is of another version than this command: restart the miner")
     return cast(Status, found)
 
 
+def starting_fields(starting: Starting, now: float) -> dict[str, Any]:
+    """What a snapshot of a miner that only starts can say: the fields that it shares with every other."""
+    return {
+        "schema": SCHEMA,
+        "taken_at": now,
+        "miner": {
+            "state": "starting",
+            "why": starting.words(now),
+            "version": __version__,
+            "pid": starting.pid,
+            "started": starting.began,
+            "step": starting.step,
+            "step_since": starting.since,
+        },
+    }
+
+
 def _looks(folder: Path, days: float, intervals: Callable[[], int], seconds: float) -> Iterator[Status | OperatorError]:
-    """A look each `seconds`; a miner that is restarted meanwhile is waited for."""
-    yield ask(folder, Span(days, intervals()))
+    """A look each `seconds`; a miner that starts, or is restarted meanwhile, is waited for."""
+    seen = False
     while True:
-        time.sleep(seconds)
         try:
             yield ask(folder, Span(days, intervals()))
         except OperatorError as error:
+            if not (seen or isinstance(error, MinerStarting)):
+                raise
             yield error
+        seen = True
+        time.sleep(seconds)
 
 
 @contextmanager
 def _shown(as_json: bool, watch: bool) -> Iterator[tuple[Show, Callable[[], int]]]:
     """What shows a look, and how many intervals its series should have."""
+    if as_json:
+        yield _as_json, lambda: SPARK_INTERVALS
+        return
     from rich.console import Console
 
-    console = Console()
-    if as_json:
-        yield _told(lambda found: print_json(cast(dict[str, Any], found))), lambda: SPARK_INTERVALS
-    elif not console.is_terminal:
-        yield _told(lambda found: _write(plain_report(_clean(found)), watch)), lambda: SPARK_INTERVALS
-    elif watch:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = min(console.width, PIPE_WIDTH)
+    if watch and console.is_terminal:
         with _screen(console) as shown:
             yield shown
+        return
+    from streetvision.cli.status_view import spark_width
+
+    yield _printed(console, "\n" if watch else ""), lambda: spark_width(console.width)
+
+
+def _as_json(found: Status | OperatorError) -> None:
+    if isinstance(found, MinerStarting):
+        print_json(starting_fields(found.starting, time.time()))
+    elif isinstance(found, OperatorError):
+        sys.stderr.write(f"{found}\n")
     else:
-        from streetvision.cli.status_view import spark_width, view
-
-        width = console.width
-        yield _told(lambda found: console.print(view(_clean(found), width))), lambda: spark_width(width)
+        print_json(cast(dict[str, Any], found))
 
 
-def _told(show: Callable[[Status], None]) -> Show:
-    """Show a look on stdout, and why there is none on stderr."""
+def _printed(console: Console, after: str) -> Show:
+    """Print a look on stdout, and why there is none on stderr; rich leaves colours out where no terminal is."""
 
-    def tell(found: Status | OperatorError) -> None:
-        if isinstance(found, OperatorError):
+    def show(found: Status | OperatorError) -> None:
+        if isinstance(found, MinerStarting):
+            console.print(f"starting: {found.starting.words(time.time())}", markup=False, soft_wrap=True)
+        elif isinstance(found, OperatorError):
             sys.stderr.write(f"{found}\n")
         else:
-            show(found)
+            console.print(_view(found, console.width), end=after)
+        sys.stdout.flush()
 
-    return tell
-
-
-def _write(text: str, watch: bool) -> None:
-    sys.stdout.write(f"{text}\n\n" if watch else f"{text}\n")
-    sys.stdout.flush()
+    return show
 
 
 @contextmanager
-def _screen(console: Any) -> Iterator[tuple[Show, Callable[[], int]]]:  # noqa: ANN401 - rich is imported where used
+def _screen(console: Console) -> Iterator[tuple[Show, Callable[[], int]]]:
     """The whole terminal, given back as it was."""
     from rich.live import Live
     from rich.text import Text
 
-    from streetvision.cli.status_view import spark_width, view
+    from streetvision.cli.status_view import spark_width
 
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
 
@@ -126,10 +157,13 @@ def _screen(console: Any) -> Iterator[tuple[Show, Callable[[], int]]]:  # noqa: 
             if isinstance(found, OperatorError):
                 live.update(Text(f"{found}\n\nwaiting for it; Ctrl-C ends this", style="yellow"), refresh=True)
             else:
-                live.update(view(_clean(found), console.width, console.height), refresh=True)
+                live.update(_view(found, console.width, console.height), refresh=True)
 
         yield show, lambda: spark_width(console.width)
 
 
-def _clean(found: Status) -> Status:
-    return cast(Status, printable(dict(found)))
+def _view(found: Status, width: int, height: int | None = None) -> Any:  # noqa: ANN401 - rich is imported where used
+    from streetvision.cli.status_view import view
+    from streetvision.status.wording import printable
+
+    return view(cast(Status, printable(dict(found))), width, height)

@@ -1,4 +1,4 @@
-"""`streetvision status` on a terminal: one screen that fits its width, and its height where it is watched."""
+"""`streetvision status`: one screen that fits its width, and its height where it is watched. Plain text in a pipe."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from streetvision.status.wording import (
     emission_words,
     headroom_words,
     log_words,
+    machine_words,
     milliseconds,
     model_words,
     place_words,
@@ -32,7 +33,7 @@ from streetvision.status.wording import (
 )
 
 WIDE = 110
-"""Columns from which hotkeys are shown in full and more of the machine is told."""
+"""Columns from which hotkeys are shown in full, and a watched screen tells more."""
 LEAST_ROWS = 3
 """Validators shown however low the window is."""
 _WORD = 10
@@ -47,27 +48,51 @@ def spark_width(width: int) -> int:
 
 
 def view(status: Status, width: int, height: int | None = None) -> RenderableType:
-    """The screen; with a height, long texts are cut and as many validators are shown as there is room for."""
+    """The screen; with a height, long texts are cut and as many validators are shown as there is room for.
+
+    Without one nothing is left out, and what is too long for a line goes on below its own beginning.
+    """
+    everything = height is None
     for remedies, spacers in ((True, True), (False, True), (False, False)):
-        head = [*_head(status, width), *_standing(status, width), *_work(status, width)]
-        tail = list(_findings(status, most=64 if height is None else 3, remedies=remedies))
-        models, space = list(_models(status, width)), [Text()] if spacers else []
+        head = [*_head(status, width), *_standing(status, width), *_work(status, width, everything)]
+        tail = list(_findings(status, most=64 if everything else 3, remedies=remedies, evidence=everything))
+        models, space = list(_models(status, width, everything)), [Text()] if spacers else []
         room = 64 if height is None else height - len(head) - len(models) - len(tail) - 3 * len(space) - 5
         if room >= LEAST_ROWS:
             break
     parts: list[RenderableType] = [*head, *space, _stages(status), *models, *space]
     parts += [_validators(status, width, max(LEAST_ROWS, room)), *space, *tail]
-    return Group(*(_fitted(part, height is not None) for part in parts))
+    return Group(*(_hanging(part) if everything else _cut(part) for part in parts))
 
 
-def _fitted(part: RenderableType, fixed: bool) -> RenderableType:
-    if isinstance(part, Text) and fixed:
+class Line(Text):
+    """A word in front, and its text."""
+
+
+def _cut(part: RenderableType) -> RenderableType:
+    """One line at most."""
+    if isinstance(part, Text):
         part.no_wrap, part.overflow = True, "ellipsis"
     return part
 
 
-def _line(word: str, *parts: str | tuple[str, str]) -> Text:
-    return Text.assemble((f"{word:<{_WORD}}", "dim"), *parts)
+def _hanging(part: RenderableType) -> RenderableType:
+    """As many lines as it takes, the words in front alone in their column."""
+    if not isinstance(part, Line):
+        return part
+    table = Table.grid()
+    table.add_column(width=_WORD, no_wrap=True)
+    table.add_column()
+    table.add_row(*part.divide([_WORD]))
+    return table
+
+
+def _line(word: str, *parts: str | tuple[str, str], style: str = "dim") -> Line:
+    line = Line()
+    for part in ((f"{word:<{_WORD}}", style), *parts):
+        text, of = (part, "") if isinstance(part, str) else part
+        line.append(text, of)
+    return line
 
 
 def _head(status: Status, width: int) -> Iterator[Text]:
@@ -104,9 +129,9 @@ def _standing(status: Status, width: int) -> Iterator[Text]:
     yield _line("subnet", subnet_words(standing))
 
 
-def _work(status: Status, width: int) -> Iterator[Text]:
+def _work(status: Status, width: int, everything: bool) -> Iterator[Text]:
     last = ago(status["miner"]["last_request"], status["taken_at"])
-    yield _line("requests", traffic_words(status), (f", last {last}" if width >= WIDE else "", ""))
+    yield _line("requests", traffic_words(status), (f", last {last}" if width >= WIDE or everything else "", ""))
     yield _line("deadline", headroom_words(status))
     if refusal_words(status):
         yield _line("refused", refusal_words(status))
@@ -124,18 +149,20 @@ def _stages(status: Status) -> Table:
     return table
 
 
-def _models(status: Status, width: int) -> Iterator[Text]:
-    traffic = status["traffic"]
+def _models(status: Status, width: int, everything: bool) -> Iterator[Text]:
+    traffic, roomy = status["traffic"], width >= WIDE or everything
     yield _line("batch of", *_bars(traffic["batches"], width), "   views ", *_bars(traffic["views"], width))
     yield _line("model", model_words(status))
     trial = candidate_words(status)
     if trial:
         yield _line("trial", (trial, "magenta"))
-    elif width >= WIDE and decision_words(status):
+    if decision_words(status) and (everything or (roomy and not trial)):
         yield _line("decided", decision_words(status))
     log = status["log"]
-    if width >= WIDE or (log is not None and log["degraded"] is not None):
+    if roomy or (log is not None and log["degraded"] is not None):
         yield _line("log", log_words(status))
+    if everything:
+        yield _line("machine", machine_words(status))
 
 
 def _bars(counts: dict[str, int], width: int) -> list[str | tuple[str, str]]:
@@ -181,11 +208,13 @@ def _cells(row: ValidatorRow, now: float, width: int) -> list[str | Text]:
     ]
 
 
-def _findings(status: Status, most: int, *, remedies: bool) -> Iterator[Text]:
+def _findings(status: Status, most: int, *, remedies: bool, evidence: bool) -> Iterator[Text]:
     findings: list[dict[str, Any]] = status["findings"]
     for finding in findings[:most]:
         style = _SEVERITIES.get(finding["severity"], "")
-        yield Text.assemble((f"{finding['severity']:<{_WORD}}", style), (finding["title"], "bold"))
+        yield _line(finding["severity"], (finding["title"], "bold"), style=style)
+        if evidence:
+            yield _line("", " ".join(finding["evidence"]))
         if remedies:
             yield _line("", (finding["remedy"], "dim"))
     if len(findings) > most or (findings and not remedies):
@@ -193,5 +222,7 @@ def _findings(status: Status, most: int, *, remedies: bool) -> Iterator[Text]:
     diagnosis = status["diagnosis"]
     if diagnosis is not None and all(finding["title"] != diagnosis["title"] for finding in findings):
         yield _line("earning", diagnosis["title"])
+        if evidence and diagnosis["remedy"]:
+            yield _line("", (diagnosis["remedy"], "dim"))
     if not findings:
         yield _line("findings", "none")

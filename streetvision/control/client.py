@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import Any
 
 from streetvision.errors import OperatorError
 from streetvision.net.unix_socket import PATH_LIMIT, is_trusted, peer_of
+from streetvision.start_steps import Starting, starting_in
+from streetvision.state_folder import WORK, lock_holder
+
+SOCKET_NAME = "control.sock"
+"""In the state folder."""
 
 REPLY_LIMIT = 4 << 20
 """Bytes in one line of a reply."""
@@ -20,6 +26,14 @@ SILENCE_S = 30.0
 """The server repeats itself every two seconds: a miner that says nothing for so long is stuck."""
 
 Step = Mapping[str, Any]
+
+
+class MinerStarting(OperatorError):
+    """The miner of the state folder answers nothing yet."""
+
+    def __init__(self, folder: Path, starting: Starting) -> None:
+        super().__init__(f"the miner in {folder} is starting: {starting.words(time.time())}")
+        self.starting = starting
 
 
 def call(
@@ -32,8 +46,8 @@ def call(
 ) -> dict[str, Any]:
     """Carry out `op` in the miner that listens at `path`; returns its result.
 
-    Raises OperatorError with one sentence: no miner runs, it belongs to another user, it is stuck or ended meanwhile,
-    or why it refused or failed. A call that is interrupted does not stop the operation.
+    Raises OperatorError with one sentence: no miner runs, it is starting (MinerStarting), it belongs to another user,
+    it is stuck or ended meanwhile, or why it refused or failed. A call that is interrupted does not stop the operation.
     """
     with _connection(path, silence_s) as connection:
         for message in _conversation(connection, path, {"op": op, "args": dict(args or {})}):
@@ -59,9 +73,7 @@ def _connection(path: Path, silence_s: float) -> Iterator[socket.socket]:
                 raise FileNotFoundError
             connection.connect(os.fspath(path))
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            raise OperatorError(
-                f"no miner runs with the state folder {path.parent}: start it, or name its folder with --state-dir"
-            ) from None
+            raise _nobody(path.parent) from None
         except PermissionError:
             raise OperatorError(f"{path} belongs to another user: run this command as the user of the miner") from None
         except (TimeoutError, BlockingIOError):
@@ -71,6 +83,15 @@ def _connection(path: Path, silence_s: float) -> Iterator[socket.socket]:
         if os.geteuid() != 0 and not is_trusted(peer_of(connection)[1]):
             raise OperatorError(f"a process of another user listens at {path}: it is not your miner")
         yield connection
+
+
+def _nobody(folder: Path) -> OperatorError:
+    """Why nothing listens in a state folder."""
+    if (starting := starting_in(folder)) is not None:
+        return MinerStarting(folder, starting)
+    if (holder := lock_holder(folder / f"{WORK}.lock")) is not None:
+        return OperatorError(f"the miner in {folder} (process {holder}) is stopping: wait until it has ended")
+    return OperatorError(f"no miner runs with the state folder {folder}: start it, or name its folder with --state-dir")
 
 
 def _conversation(connection: socket.socket, path: Path, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

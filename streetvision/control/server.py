@@ -27,9 +27,6 @@ from streetvision.control.feed import Feed
 from streetvision.errors import OperatorError
 from streetvision.net.line_server import LineServer, Message, NotAnObject, Peer, parsed
 
-SOCKET_NAME = "control.sock"
-"""In the state folder."""
-
 NAME = "control socket"
 ALIVE_S = 2.0
 """Seconds between two lines of an operation at most."""

@@ -14,6 +14,13 @@ from rich.table import Table
 from streetvision.subnet import SUBNET, matthews
 
 MIN_ANSWERED_SHARE = 0.98
+NEXT = """
+Next, the same by hand, and then in earnest (docs/running.md):
+  python neurons/miner.py --subtensor.network mock --axon.ip 127.0.0.1
+  streetvision challenge FOLDER_OF_PICTURES
+  streetvision status
+  streetvision init      writes the settings of your own miner
+  streetvision doctor    says what it still lacks"""
 _QUIET = ("answered ", "standing: ")
 
 
@@ -75,6 +82,8 @@ class Display:
                                 f"miner's exit code {miner_exit}[/red]")  # fmt: skip
         for problem in dict.fromkeys(self._problems):
             self._console.print(f"[yellow]the miner warned: {escape(problem)}[/yellow]", soft_wrap=True)
+        if healthy:
+            self._console.print(NEXT, highlight=False)
         return 0 if healthy else 1
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
+from streetvision.challenge.target import pictures_in
 from streetvision.demo.display import Display
 from streetvision.errors import OperatorError
-from streetvision.parts import MOCK_SOCKET
+from streetvision.state_folder import MOCK_SOCKET
 
 CHALLENGE_PERIOD_S = 0.4
 BLOCK_TIME_S = 0.25
@@ -30,8 +31,13 @@ STOP_PATIENCE_S = 16.0
 
 
 def run_demo(seconds: float, photos: Path | None) -> int:
-    """Run the demo; `seconds` of challenges after the miner is ready, 0 for no end. Returns the exit code."""
-    return asyncio.run(_run(seconds, photos or _shared_photos(), Display(Console())))
+    """Run the demo; `seconds` of challenges after the miner is ready, 0 for no end. Returns the exit code.
+
+    `photos`: a folder of street photos without roadwork, to be sent as well; OperatorError when it holds none.
+    """
+    if photos is not None:
+        pictures_in([photos])
+    return asyncio.run(_run(seconds, photos, Display(Console())))
 
 
 async def _run(seconds: float, photos: Path | None, display: Display) -> int:
@@ -84,11 +90,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _shared_photos() -> Path | None:
-    folder = Path(__file__).parents[3] / "shared" / "photos"
-    return folder if folder.is_dir() else None
 
 
 @contextlib.asynccontextmanager

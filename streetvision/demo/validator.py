@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.client
 import json
 import random
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +20,11 @@ from typing import Any
 
 from bittensor.sp_core import Keypair
 
-from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.mock_bridge import BridgeError
 from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.challenge.exchange import Target, send
+from streetvision.challenge.target import pictures_in
 from streetvision.monitor.standing import standing_of
 from streetvision.subnet import SUBNET, RewardTracker
 from streetvision.training.challenges import challenge
@@ -50,23 +49,7 @@ class SimulatedValidator:
 
     name: str
     keypair: Any
-    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     rewards: RewardTracker = field(default_factory=RewardTracker)
-
-    def ask(self, question: Question, hotkey: str, host: str, port: int) -> tuple[int, float | None, float]:
-        """Send one challenge; HTTP status (0: no answer), prediction, and seconds."""
-        headers = legacy_headers(self.keypair, hotkey, nonce_ns=time.time_ns(), uuid=self.uuid)
-        started = time.monotonic()
-        connection = http.client.HTTPConnection(host, port, timeout=SUBNET.timeout_s)
-        try:
-            connection.request("POST", f"/{SUBNET.synapse}", request_body(question.image), headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read()).get(SUBNET.answer_field)
-        except (OSError, http.client.HTTPException, ValueError):
-            return 0, None, time.monotonic() - started
-        finally:
-            connection.close()
-        return response.status, answer if response.status == 200 else None, time.monotonic() - started
 
 
 def questions(seed: int, photos: list[Path]) -> Iterator[Question]:
@@ -105,17 +88,17 @@ async def challenge_for_ever(socket: Path, hotkey: str, period: float, seed: int
             validator = validators[turn % len(validators)]
             turn += 1
             question = await asyncio.to_thread(next, stream)
-            status, answer, seconds = await asyncio.to_thread(validator.ask, question, hotkey, host, port)
-            reward = validator.rewards.score(question.roadwork, answer)
+            outcome = await asyncio.to_thread(send, Target(host, port, hotkey), validator.keypair, question.image)
+            reward = validator.rewards.score(question.roadwork, outcome.probability)
             await bridge.submit_scores(validator.keypair, {hotkey: reward}, SUBNET.netuid)
             emit(
                 event="challenge",
                 validator=validator.name,
                 what=question.what,
                 roadwork=question.roadwork,
-                status=status,
-                answer=answer,
-                ms=round(seconds * 1e3, 1),
+                status=outcome.status,
+                answer=outcome.probability,
+                ms=round(outcome.seconds * 1e3, 1),
                 reward=round(reward, 4),
                 **describe_standing(await bridge.metagraph(), hotkey),
             )
@@ -149,9 +132,9 @@ def main() -> int:
     parser.add_argument("--miner", default=str(Keypair.create_from_uri("//Miner").ss58_address), help="hotkey to ask")
     parser.add_argument("--period", type=float, default=0.5, help="seconds between challenges")
     parser.add_argument("--seed", type=int, default=72)
-    parser.add_argument("--photos", type=Path, default=None, help="folder of JPEG photos without roadwork")
+    parser.add_argument("--photos", type=Path, default=None, help="folder of photos without roadwork")
     arguments = parser.parse_args()
-    photos = sorted(arguments.photos.glob("*.jpg")) if arguments.photos else []
+    photos = pictures_in([arguments.photos]) if arguments.photos else []
     try:
         asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, arguments.seed, photos))
     except (OSError, BridgeError) as error:

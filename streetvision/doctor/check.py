@@ -1,12 +1,23 @@
-"""What one check says: a mark, the evidence for it, and what to do."""
+"""What one check says: a mark, the evidence for it, and what to do; and the report of them all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from streetvision import __version__
 from streetvision.monitor.finding import Finding, Severity
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Installation": ("settings", "versions", "device", "compiler", "mining"),
+    "Keys": ("hotkey", "coldkey"),
+    "Chain": ("chain", "registered", "endpoint", "port", "reachable", "refused", "clock"),
+    "Model": ("model", "card"),
+    "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
+}
+"""What is checked, in the order of reading; every name appears in every report."""
 
 
 class Mark(StrEnum):
@@ -32,6 +43,43 @@ class Check:
     def as_dict(self) -> dict[str, str]:
         """Plain values, for JSON."""
         return {"name": self.name, "mark": self.mark.value, "evidence": self.evidence, "remedy": self.remedy}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found."""
+
+    checks: tuple[Check, ...]
+    """In the order of SECTIONS, then one for each finding that no check covers."""
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    """`cause`, `title`, `evidence`, `remedy`, `ruled_out`; empty when the settings could not be read."""
+
+    def without_secrets(self, scrub: Callable[[str], str]) -> Report:
+        """The same, every text passed through `scrub`."""
+        checks = tuple(Check(c.name, c.mark, scrub(c.evidence), scrub(c.remedy)) for c in self.checks)
+        return Report(checks, {name: _scrubbed(value, scrub) for name, value in self.diagnosis.items()})
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything must be put right."""
+        return any(check.mark is Mark.FAILURE for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "ok": not self.failed,
+            "version": __version__,
+            "checks": [check.as_dict() for check in self.checks],
+            "why_not_earning": dict(self.diagnosis),
+        }
+
+
+def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {name: _scrubbed(inner, scrub) for name, inner in value.items()}
+    return [_scrubbed(inner, scrub) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def ok(name: str, evidence: str) -> Check:

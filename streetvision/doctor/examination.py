@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streetvision import __version__
 from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error, in_thread
-from streetvision.doctor.check import Check, Mark, gravest, of_finding, skipped
+from streetvision.doctor.check import SECTIONS, Check, Mark, Report, gravest, of_finding, skipped
 from streetvision.doctor.configuration import check_settings
 from streetvision.doctor.installation import (
     check_compiler,
@@ -45,15 +44,6 @@ from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
 
-SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Installation": ("settings", "versions", "device", "compiler", "mining"),
-    "Keys": ("hotkey", "coldkey"),
-    "Chain": ("chain", "registered", "endpoint", "port", "reachable", "refused", "clock"),
-    "Model": ("model", "card"),
-    "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
-}
-"""What is checked, in the order of reading; every name appears in every report."""
-
 COVERED: Mapping[str, tuple[str, ...]] = {
     "chain": ("metagraph_stale",),
     "registered": ("deregistered", "deregistration_risk"),
@@ -74,43 +64,6 @@ COVERED: Mapping[str, tuple[str, ...]] = {
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
 _GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the doctor found."""
-
-    checks: tuple[Check, ...]
-    """In the order of SECTIONS, then one for each finding that no check covers."""
-    diagnosis: Mapping[str, Any] = field(default_factory=dict)
-    """`cause`, `title`, `evidence`, `remedy`, `ruled_out`; empty when the settings could not be read."""
-
-    def without_secrets(self, scrub: Callable[[str], str]) -> Report:
-        """The same, every text passed through `scrub`."""
-        checks = tuple(Check(c.name, c.mark, scrub(c.evidence), scrub(c.remedy)) for c in self.checks)
-        return Report(checks, {name: _scrubbed(value, scrub) for name, value in self.diagnosis.items()})
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything must be put right."""
-        return any(check.mark is Mark.FAILURE for check in self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "ok": not self.failed,
-            "version": __version__,
-            "checks": [check.as_dict() for check in self.checks],
-            "why_not_earning": dict(self.diagnosis),
-        }
-
-
-def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, str):
-        return scrub(value)
-    if isinstance(value, Mapping):
-        return {name: _scrubbed(inner, scrub) for name, inner in value.items()}
-    return [_scrubbed(inner, scrub) for inner in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)

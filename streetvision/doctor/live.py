@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision import __version__
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
 from streetvision.errors import OperatorError
@@ -19,8 +17,9 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.process import crash_loop
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.start_steps import starting_in
 from streetvision.starts import crashes_of, read_starts
-from streetvision.state_folder import WORK
+from streetvision.state_folder import WORK, lock_holder
 
 OPERATION = "findings"
 SILENCE_S = 8.0
@@ -73,9 +72,16 @@ def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None)
         return crashes
     if not starting:
         return skipped("miner", f"no miner runs with the state folder {state_dir}", START)
-    if not (state_dir / SOCKET_NAME).exists():
-        return warning("miner", f"a miner is starting in {state_dir}", WAIT)
+    return _silent(state_dir, error)
+
+
+def _silent(state_dir: Path, error: OperatorError | None) -> Check:
+    """A miner holds the folder and did not answer: it starts, or it hangs."""
+    if isinstance(error, MinerStarting):
+        return warning("miner", str(error), WAIT)
     wrong, remedy = parted(str(error))
+    if not (state_dir / SOCKET_NAME).exists():
+        return warning("miner", wrong, remedy or WAIT)
     return failure("miner", wrong, remedy or "Read the miner's log; restart it.")
 
 
@@ -89,18 +95,4 @@ def _crashes(state_dir: Path, starting: bool) -> Check | None:
 
 def holds_folder(state_dir: Path) -> bool:
     """Whether a miner has this state folder, though it may not answer yet."""
-    return lock_holder(state_dir / f"{WORK}.lock") is not None
-
-
-def lock_holder(lock: Path, table: Path = Path("/proc/locks")) -> int | None:
-    """The process that holds this file's lock, found without touching the lock; None when nobody does."""
-    try:
-        inode, lines = lock.stat(), table.read_text().splitlines()
-    except OSError:
-        return None
-    place = f"{os.major(inode.st_dev):02x}:{os.minor(inode.st_dev):02x}:{inode.st_ino}"
-    for line in lines:
-        fields = line.split()
-        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5] == place:
-            return int(fields[4])
-    return None
+    return starting_in(state_dir) is not None or lock_holder(state_dir / f"{WORK}.lock") is not None

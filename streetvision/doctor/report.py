@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from streetvision.doctor.check import Check, Mark
-from streetvision.doctor.examination import SECTIONS, Report
+from streetvision.doctor.check import SECTIONS, Check, Mark, Report
 from streetvision.monitor.wording import plural
 
 SIGNS = {Mark.OK: "✓", Mark.WARNING: "!", Mark.FAILURE: "✗", Mark.SKIPPED: "-"}

@@ -112,8 +112,8 @@ class TorchRunner:
 
     @property
     def version(self) -> str:
-        """Version of the checkpoint."""
-        return self._model.config.version
+        """Version of the checkpoint; `bundled` for the one of the package, as everywhere else."""
+        return self._model.version
 
     @property
     def config(self) -> ModelConfig:

@@ -104,8 +104,7 @@ class Serving:
         if self._insist:
             raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
         if self.reuses:
-            version = self._model.config.version
-            logger.info("model %s runs uncompiled until the miner starts with it: %s", version, UNLIKE)
+            logger.info("model %s runs uncompiled until the miner starts with it: %s", self._model.version, UNLIKE)
         else:
             logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
         self.compiled = False
@@ -118,7 +117,7 @@ class Serving:
         chosen = choose_fast(net, self._device, self._wished, self._pictures, self._verdicts())
         name, reason = chosen.precision.name, chosen.precision.reason
         self.precision = chosen.precision
-        logger.info("the fast forward serves %s in %s: %s", self._model.config.version, name, reason)
+        logger.info("the fast forward serves %s in %s: %s", self._model.version, name, reason)
         return chosen.forward
 
     def _verdicts(self) -> Verdicts | None:

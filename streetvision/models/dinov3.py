@@ -13,10 +13,11 @@ from torch import nn
 from streetvision.models.backbones import Backbone, create_backbone
 from streetvision.models.checkpoint import load_checkpoint, read_config, require_weights, weights_problem
 from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
-from streetvision.models.folder import WEIGHTS_FILE
+from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE
 from streetvision.models.header import read_header
 from streetvision.models.heads import build_head, embedding_dim
 from streetvision.models.skeleton import WithoutRandomStart
+from streetvision.models.versions import BUNDLED
 
 BUNDLED_ARCHITECTURE = "vit_small_patch16_dinov3"
 BUNDLED_KWARGS: dict[str, int | float | bool] = {"embed_dim": 192, "depth": 12, "num_heads": 3}
@@ -95,6 +96,13 @@ class LoadedModel:
 
     net: StreetVisionNet
     config: ModelConfig
+    bundled: bool = False
+    """Whether it is the package's own, which has no version of its own to an operator."""
+
+    @property
+    def version(self) -> str:
+        """What the model is called wherever it is named: as the registry names it."""
+        return BUNDLED if self.bundled else self.config.version
 
 
 def build(config: ModelConfig, *, drop_path_rate: float = 0.0) -> StreetVisionNet:
@@ -140,7 +148,7 @@ def load(
     with WithoutRandomStart():
         net = build(config)
     net.load_state_dict(state)
-    return LoadedModel(net.for_inference(device, dtype), config)
+    return LoadedModel(net.for_inference(device, dtype), config, folder.resolve() == BUNDLED_FOLDER)
 
 
 def require_fit(folder: Path, config: ModelConfig) -> None:

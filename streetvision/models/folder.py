@@ -14,14 +14,14 @@ CONFIG_FILE = "model.json"
 ENSEMBLE_FILE = "ensemble.json"
 PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
 CONFIG_LIMIT_BYTES = 1 << 20
+BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "bundled"
 
 
 def bundled_checkpoint() -> Path:
     """Folder of the checkpoint that ships with the package; raises CheckpointError where the installation lacks it."""
-    folder = Path(__file__).resolve().parent.parent / "assets" / "bundled"
-    if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(f"The bundled checkpoint is missing from {folder}; reinstall the package.")
-    return folder
+    if not (BUNDLED_FOLDER / CONFIG_FILE).is_file():
+        raise CheckpointError(f"The bundled checkpoint is missing from {BUNDLED_FOLDER}; reinstall the package.")
+    return BUNDLED_FOLDER
 
 
 def read_config(folder: Path) -> ModelConfig:

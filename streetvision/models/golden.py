@@ -31,8 +31,13 @@ def golden_images(size: int) -> NDArray[np.uint8]:
     """The golden pictures for an input of `size` pixels a side: uint8 [16, size, size, 3], RGB, the same every time."""
     if size < 16:
         raise ValueError(f"golden pictures measure at least 16 pixels a side, not {size}")
-    nearest = (np.arange(size) * 2 + 1) * _SIDE // (2 * size)
-    return np.ascontiguousarray(_painted()[:, nearest][:, :, nearest])
+    return resized(_painted(), size)
+
+
+def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Square pictures of another size by nearest neighbours, as an ensemble gives them to its members."""
+    places = (np.arange(size) * 2 + 1) * images.shape[1] // (2 * size)
+    return np.ascontiguousarray(images[:, places][:, :, places])
 
 
 @cache

@@ -8,10 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from streetvision.errors import OperatorError
 from streetvision.models.config import CheckpointError, ModelConfig
@@ -23,8 +20,11 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config, refuse_pickled
-from streetvision.models.golden import golden_images, golden_problem
 from streetvision.models.versions import GOLDEN_FILE, is_version
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
 """Hears of long work: what is being done, how much of it is done, how much it is (0: unknown)."""
@@ -116,6 +116,8 @@ def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) ->
 
     `resolve` finds the registry versions that an ensemble names. An ensemble answers with its members' weighted mean.
     """
+    import numpy as np  # here and below: `models list` needs none of it
+
     if not is_ensemble(folder):
         return _try_checkpoint(folder, progress)
     ensemble = read_ensemble(folder)
@@ -131,6 +133,10 @@ def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) ->
 
 def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -> Findings:
     """`seen` is the size of the golden pictures, where that is another than the model's own (in an ensemble)."""
+    import numpy as np
+
+    from streetvision.models.golden import golden_problem
+
     try:
         config, answers = _answers(folder, progress, seen)
     except (RuntimeError, MemoryError) as error:
@@ -147,23 +153,18 @@ def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelC
     import torch
 
     from streetvision.models.dinov3 import load
+    from streetvision.models.golden import golden_images, resized
 
     progress("loading", 0, 0)
     loaded = load(folder, untrained=True)
     size = loaded.config.input_size
-    images = _nearest(golden_images(seen or size), size)
+    images = resized(golden_images(seen or size), size)
     logits = []
     with torch.inference_mode():
         for done, image in enumerate(torch.from_numpy(images)):
             progress("trying", done, len(images))
             logits.append(loaded.net.forward_uint8(image[None])[0])
     return loaded.config, torch.cat(logits).numpy()
-
-
-def _nearest(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Square pictures of another size by nearest neighbours, as an ensemble gives them to its members."""
-    places = (np.arange(size) * 2 + 1) * images.shape[1] // (2 * size)
-    return np.ascontiguousarray(images[:, places][:, :, places])
 
 
 def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> None:

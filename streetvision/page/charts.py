@@ -48,12 +48,16 @@ class _Frame:
 
 
 def line_chart(series: StandingSeries, measure: Measure, latest: float | None) -> Html:
-    """One track over time, its lowest and highest in each interval as a band behind the mean; `latest` is of now."""
+    """One track over time, its lowest and highest in each interval as a band behind the mean.
+
+    `latest` is the newest value: the line ends there, with a dot, at the end of the last interval that has any.
+    """
     track: Track = series[measure.key]  # type: ignore[literal-required]  # one of the tracks
     known = [v for column in (track["low"], track["high"]) for v in column if v is not None]
     if not known:
         return empty_chart(measure.title)
-    low, high = bounds(known, from_zero=measure.from_zero, least=measure.least)
+    shown = known if latest is None else [*known, latest]
+    low, high = bounds(shown, from_zero=measure.from_zero, least=measure.least)
     frame = _Frame(max(low, 1.0) if measure.best_is_low and low < 1 else low, high, measure.best_is_low)
     count = len(track["mean"])
     until = series["since"] + count * series["step"]
@@ -62,7 +66,7 @@ def line_chart(series: StandingSeries, measure: Measure, latest: float | None) -
         _summary(track, measure, latest),
         _grid(frame, measure, series["since"], until),
         _band(track, frame, count),
-        *_line(track["mean"], frame, count),
+        *_line(track["mean"], frame, latest),
         *_hits(track, measure, series),
     )
 
@@ -101,8 +105,11 @@ def _band(track: Track, frame: _Frame, count: int) -> Html:
     return el("path", d="".join(paths), class_="band")
 
 
-def _line(values: Sequence[float | None], frame: _Frame, count: int) -> list[Html]:
-    runs = [[(_x(i + 0.5, count), frame.y(_at(values, i))) for i in run] for run in _runs(values)]
+def _line(values: Sequence[float | None], frame: _Frame, latest: float | None) -> list[Html]:
+    count, places = len(values), _runs(values)
+    runs = [[(_x(i + 0.5, count), frame.y(_at(values, i))) for i in run] for run in places]
+    if latest is not None:
+        runs[-1].append((_x(places[-1][-1] + 1, count), frame.y(latest)))
     path = el("path", d="".join(f"M{_points(run)}" for run in runs), class_="line")
     dots = [el("circle", cx=run[0][0], cy=run[0][1], r=1.6, class_="dot") for run in runs if len(run) == 1]
     x, y = runs[-1][-1]
@@ -151,7 +158,8 @@ def _hit(place: int, count: int, words: str) -> Html:
 
 def _summary(track: Track, measure: Measure, latest: float | None) -> str:
     lows, highs = ([v for v in column if v is not None] for column in (track["low"], track["high"]))
-    now = "" if latest is None else f"now {measure.words(latest)}; "
+    word = "last" if track["mean"][-1] is None else "now"
+    now = "" if latest is None else f"{word} {measure.words(latest)}; "
     return f"{now}{measure.words(min(lows))} to {measure.words(max(highs))}"
 
 

@@ -15,8 +15,7 @@ from streetvision.page import sections, tables
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.looks import SCRIPT, STYLE
 from streetvision.page.pictures import Picture
-from streetvision.status.shape import Status
-from streetvision.status.snapshot import Span
+from streetvision.status.shape import Span, Status
 from streetvision.status.wording import chain_words, span_words
 
 INTERVALS = 120

@@ -16,8 +16,8 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.status.remembered import remembered
-from streetvision.status.shape import Status
-from streetvision.status.snapshot import Facts, Span, status_of
+from streetvision.status.shape import Span, Status
+from streetvision.status.snapshot import Facts, status_of
 
 MOST_LOGGED = 50_000
 """Requests read from the log: a week at five a minute, in half a second."""

@@ -16,14 +16,12 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
 from streetvision.status.samples import Kept, Samples, expanded
-from streetvision.status.shape import Status
-from streetvision.status.snapshot import Facts, Span, status_of
+from streetvision.status.shape import OPERATION, Span, Status
+from streetvision.status.snapshot import Facts, status_of
 
 if TYPE_CHECKING:
     from streetvision.monitor.monitor import Findings, Monitor
 
-OPERATION = "snapshot"
-"""Name on the control socket; `status` there is the models' own."""
 FRESH_S = 1.0
 """A snapshot serves again for so long."""
 MOST_DAYS = 3650.0

@@ -6,16 +6,33 @@ knows: a fresh miner has no history, a stopped one no model.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; new fields do not count."""
 
+OPERATION = "snapshot"
+"""Name on the control socket; `status` there is the models' own."""
+
 State = Literal["starting", "serving", "degraded", "deregistered", "draining", "stopped"]
-"""`degraded`: it serves, and something on this side costs money now. `stopped`: read from the files of no miner."""
+"""`degraded`: it serves, and something on this side costs money now. `stopped`: read from the files of no miner.
+`starting`, as `streetvision status --json` prints it before the miner can answer, comes with `schema`, `taken_at` and a
+part `miner` alone: `state`, `why`, `version`, `pid`, `started`, `step`, `step_since`."""
 
 STAGES = ("admission", "body", "decode", "queue", "inference", "reply", "total")
 """Where an answer's time goes, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How much history a reader wants."""
+
+    days: float = 7.0
+    intervals: int = 60
+    """Most intervals of a series."""
+    counted_days: float = 1.0
+    """For histograms and validators."""
 
 
 class MinerPart(TypedDict):

@@ -21,6 +21,7 @@ from streetvision.status.shape import (
     MinerPart,
     ModelsPart,
     RefusalRow,
+    Span,
     StandingPart,
     State,
     Status,
@@ -47,17 +48,6 @@ class Facts:
     models: Mapping[str, Any] | None = None
     """ModelManager.status()."""
     log: LogHealth | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """How much history a reader wants."""
-
-    days: float = 7.0
-    intervals: int = 60
-    """Most intervals of a series."""
-    counted_days: float = 1.0
-    """For histograms and validators."""
 
 
 def status_of(

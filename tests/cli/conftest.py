@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from streetvision.control.server import SOCKET_NAME, ControlServer, Handler
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import ControlServer, Handler
 
 Answer = Callable[[Mapping[str, Handler]], None]
 

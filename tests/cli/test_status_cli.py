@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
-from streetvision.cli.status_plain import plain_report
 from streetvision.cli.status_view import spark_width, view
-from streetvision.control.server import SOCKET_NAME, Handler
+from streetvision.control.client import SOCKET_NAME
+from streetvision.control.server import Handler
 from streetvision.locking import only_one
 from streetvision.monitor.observation import RefusalView
-from streetvision.status.live import OPERATION, span_of
-from streetvision.status.shape import Status
+from streetvision.start_steps import StartSteps
+from streetvision.status.live import span_of
+from streetvision.status.shape import OPERATION, Status
 from streetvision.status.spark import GAP, bar, sparkline
 from streetvision.status.wording import printable
 
@@ -72,17 +75,37 @@ def drawn(found: Status, width: int, height: int | None = None) -> list[str]:
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-def test_a_pipe_gets_plain_lines(run: Run, miner: Answers) -> None:
+def test_a_pipe_gets_the_same_view_as_plain_text(run: Run, miner: Answers) -> None:
     code, out, err = run("status")
     assert (code, err) == (0, "")
     assert "\x1b" not in out
     lines = dict(line.split(None, 1) for line in out.splitlines() if line and not line.startswith(" ") and " " in line)
-    assert lines["state"].startswith(("serving", "degraded"))
-    assert lines["hotkey"] == "own-hotkey"
-    assert lines["rank"].endswith("of 248")
+    assert lines["streetvision"].startswith("0.1.0  ● serving")
+    assert lines["rank"].startswith("47 of 248")
     assert lines["model"].startswith("1.4.0 (street-b), for 25 h")
     assert lines["trial"] == "canary 1.5.0 answers 10 % of the images: wait"
+    assert lines["machine"].startswith("200.0 GiB disk free")
     assert "validator-7" in out
+
+
+@pytest.mark.parametrize("columns", [None, "60", "200"])
+@pytest.mark.parametrize("found", [status, fresh, hostile], ids=["usual", "fresh", "hostile"])
+def test_plain_lines_have_at_most_eighty_columns(
+    run: Run, miner: Answers, monkeypatch: pytest.MonkeyPatch, found: Callable[[], Status], columns: str | None
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    miner.found = found()
+    code, out, _ = run("status")
+    assert code == 0
+    assert max(cell_len(line.rstrip()) for line in out.splitlines()) <= min(80, int(columns or 80))
+
+
+def test_what_is_too_long_goes_on_clear_of_its_word(run: Run, miner: Answers) -> None:
+    lines = run("status")[1].splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("machine"))
+    assert lines[place + 1].startswith(" " * 10 + "60.0 GiB GPU memory")
 
 
 def test_json_is_the_snapshot(run: Run, miner: Answers) -> None:
@@ -99,9 +122,68 @@ def test_no_miner_is_one_sentence_and_a_code(run: Run, state: Path) -> None:
     assert run("status", "--json") == (1, "", sentence)
 
 
-def test_a_miner_that_is_starting(run: Run, state: Path) -> None:
+@pytest.fixture
+def starting(state: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[StartSteps]:
+    """A miner that began its start nine seconds ago and connects to the chain since four."""
+    now = time.time()
+    times = iter((now - 9, now - 9, now - 4))
+    steps = StartSteps(state, clock=lambda: next(times))
+    steps.begin("loading libraries")
+    steps.begin("connecting to the chain")
+    capsys.readouterr()
+    yield steps
+    steps.close()
+
+
+def test_a_miner_that_is_starting_says_its_step(run: Run, starting: StartSteps) -> None:
+    step = f"connecting to the chain, for 4 s (process {os.getpid()}, started 9 s ago)"
+    assert run("status") == (3, f"starting: {step}\n", "")
+    code, out, err = run("status", "--json")
+    fields = json.loads(out)
+    assert (code, err) == (3, "")
+    assert fields["schema"] == 1
+    assert fields["miner"]["state"] == "starting"
+    assert (fields["miner"]["why"], fields["miner"]["step"]) == (step, "connecting to the chain")
+    code, _, err = run("models", "status")
+    assert code == 1
+    assert f"is starting: {step}" in err
+
+
+def test_a_start_that_is_over_is_not_told(run: Run, starting: StartSteps, state: Path) -> None:
+    left = (state / "starting.json").read_bytes()
+    starting.close()
+    assert not (state / "starting.json").exists()
+    (state / "starting.json").write_bytes(left)  # what a killed process leaves
+    code, out, err = run("status")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: no miner runs with the state folder {state}")
+
+
+def test_a_miner_that_is_stopping(run: Run, state: Path) -> None:
     with only_one(state, "miner", remedy=""):
-        assert run("status") == (1, "", f"error: a miner is starting in {state}: wait until its log says `ready`\n")
+        sentence = f"the miner in {state} (process {os.getpid()}) is stopping: wait until it has ended"
+        assert run("status") == (1, "", f"error: {sentence}\n")
+
+
+def test_watching_begins_while_the_miner_starts(
+    run: Run, starting: StartSteps, answer: Callable[[Mapping[str, Handler]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            starting.close()
+            answer({OPERATION: Answers()})
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pause)
+    code, out, err = run("status", "--watch", "--json")
+    assert (code, err) == (0, "")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert first["miner"]["state"] == "starting"
+    assert second["miner"]["state"] in ("serving", "degraded")
 
 
 def test_a_miner_of_another_version(run: Run, miner: Answers) -> None:
@@ -151,8 +233,7 @@ def test_a_watched_screen_fits(found: Callable[[], Status], width: int, height: 
 def test_refusals_by_reason() -> None:
     told = "headers_dropped, 20,000 unknown_path, 11 tls, 2 others in the last hour; 20,146 since the start"
     assert f"refused   120 {told}" in "\n".join(drawn(status(refusals=REFUSED), 120))
-    assert "1 silent" in plain_report(status(refusals=REFUSED))
-    assert "refused" not in plain_report(status(refusals=()))
+    assert "refused" not in "\n".join(drawn(status(refusals=()), 120))
     assert status(refusals=REFUSED)["refusals"][0] == {  # type: ignore[index]  # a miner runs
         "reason": "headers_dropped", "words": "headers_dropped", "total": 120, "recent": 120, "last": 5.0,
     }  # fmt: skip
@@ -182,7 +263,7 @@ def test_a_low_window_says_how_many_validators_are_left_out() -> None:
 
 def test_nothing_from_outside_steers_the_terminal() -> None:
     assert "\x1b" in HOSTILE
-    for text in (plain_report(printable(hostile())), "\n".join(drawn(printable(hostile()), 200))):
+    for text in ("\n".join(drawn(printable(hostile()), width, height)) for width, height in ((80, None), (200, 60))):
         assert "\x07" not in text
         assert "\x1b[31m" not in text
 

@@ -10,8 +10,8 @@ import pytest
 
 from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error, in_thread, parted
-from streetvision.doctor.check import Check, Mark, failure, of_finding, ok, skipped, warning
-from streetvision.doctor.examination import COVERED, SECTIONS, Report, arranged
+from streetvision.doctor.check import SECTIONS, Check, Mark, Report, failure, of_finding, ok, skipped, warning
+from streetvision.doctor.examination import COVERED, arranged
 from streetvision.doctor.report import lines_of
 from streetvision.doctor.secrecy import scrubber
 from streetvision.errors import OperatorError

@@ -19,17 +19,17 @@ from streetvision.chain.wallets import dev_wallet
 from streetvision.config import Settings
 from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
-from streetvision.doctor.check import Check, Mark
-from streetvision.doctor.examination import SECTIONS, Tools, examine
+from streetvision.doctor.check import SECTIONS, Check, Mark
+from streetvision.doctor.examination import Tools, examine
 from streetvision.doctor.live import Live, ask, finding_of
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.errors import OperatorError
-from streetvision.locking import only_one
 from streetvision.models.hub_files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.operations import told
+from streetvision.start_steps import StartSteps
 
 Offline = Callable[..., Awaitable[Standing]]
 GREETS, SILENT = True, False
@@ -188,9 +188,11 @@ async def test_the_port_of_a_starting_miner_is_left_alone(
     assert found.diagnosis["title"] == "the miner is still starting"
 
 
-async def test_a_starting_miner_is_seen_by_its_lock(settings: Settings, network: Callable[..., MockNetwork]) -> None:
-    with only_one(settings.state_dir, "miner"):
-        report = await examine(settings, None, [], tools(network(), ask))
+async def test_a_starting_miner_keeps_its_port(settings: Settings, network: Callable[..., MockNetwork]) -> None:
+    steps = StartSteps(settings.state_dir)
+    steps.begin("loading libraries")
+    report = await examine(settings, None, [], tools(network(), ask))
+    steps.close()
     checks = by_name(report.checks)
     assert checks["miner"].mark is Mark.WARNING
     assert "left alone" in checks["port"].evidence

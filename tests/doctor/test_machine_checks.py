@@ -13,6 +13,7 @@ import pytest
 from bittensor import Wallet
 
 from streetvision.config import Settings
+from streetvision.control.client import call
 from streetvision.doctor.check import Mark
 from streetvision.doctor.clock import check_clock, kernel_synchronised
 from streetvision.doctor.configuration import check_settings, read_settings
@@ -25,10 +26,12 @@ from streetvision.doctor.installation import (
     look_at_gpu,
 )
 from streetvision.doctor.keys import check_coldkey, check_hotkey
-from streetvision.doctor.live import Live, check_miner, lock_holder
+from streetvision.doctor.live import Live, check_miner, holds_folder
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
 from streetvision.locking import only_one
+from streetvision.start_steps import StartSteps
+from streetvision.state_folder import lock_holder
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}
@@ -233,17 +236,36 @@ def test_history_without_a_miner(settings: Settings) -> None:
         check_history(settings, "5F")
 
 
-def test_a_starting_miner_is_told_from_none(tmp_path: Path) -> None:
+def test_a_stopping_miner_is_told_from_none(tmp_path: Path) -> None:
     nobody = OperatorError("no miner runs with the state folder x: start it")
     assert check_miner(tmp_path, None, nobody).mark is Mark.SKIPPED
     with only_one(tmp_path, "miner"):
         assert lock_holder(tmp_path / "miner.lock") == os.getpid()
-        check = check_miner(tmp_path, None, nobody)
-        assert (check.mark, "starting" in check.evidence) == (Mark.WARNING, True)
+        stopping = check_miner(tmp_path, None, asked(tmp_path))
+        assert (stopping.mark, "is stopping" in stopping.evidence) == (Mark.WARNING, True)
         (tmp_path / "control.sock").touch()
         stuck = check_miner(tmp_path, None, OperatorError("the miner said nothing for 8 s: its log says more"))
         assert (stuck.mark, stuck.evidence) == (Mark.FAILURE, "the miner said nothing for 8 s")
     assert lock_holder(tmp_path / "miner.lock") is None
+
+
+def test_a_starting_miner_is_at_a_step(tmp_path: Path) -> None:
+    steps = StartSteps(tmp_path)
+    steps.begin("loading and warming the model")
+    assert holds_folder(tmp_path)
+    check = check_miner(tmp_path, None, asked(tmp_path))
+    assert check.mark is Mark.WARNING
+    assert "is starting: loading and warming the model, for 0 s" in check.evidence
+    steps.close()
+    assert not holds_folder(tmp_path)
+    assert check_miner(tmp_path, None, asked(tmp_path)).mark is Mark.SKIPPED
+
+
+def asked(folder: Path) -> OperatorError:
+    """Why the folder's miner does not answer."""
+    with pytest.raises(OperatorError) as caught:
+        call(folder / "control.sock", "findings")
+    return caught.value
 
 
 def test_a_miner_of_another_version_wants_a_restart(tmp_path: Path) -> None:

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from streetvision.monitor.observation import RefusalView
 from streetvision.monitor.thresholds import DAY
-from streetvision.page.charts import line_chart
+from streetvision.page.charts import LEFT, PLOT_WIDTH, RIGHT, WIDTH, line_chart
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.looks import SCRIPT, STYLE
 from streetvision.page.page import MOST_BYTES, POLICY, SERVED_POLICY, render_page
 from streetvision.page.pictures import Picture
 from streetvision.page.scale import bounds, number, ticks, time_ticks
 from streetvision.page.sections import MEASURES
+from streetvision.status.shape import Span
 from streetvision.status.sharing import shared
-from streetvision.status.snapshot import Span
 
 from ..status.worlds import HOSTILE, fresh, hostile, status
 
@@ -279,3 +279,29 @@ def test_a_track_without_a_value_says_so() -> None:
     assert "Nothing to show yet" in line_chart(
         {**series, "rank": {"mean": empty, "low": empty, "high": empty}}, MEASURES[0], None
     )
+
+
+def test_the_dot_stands_at_now() -> None:
+    series = status()["series"]
+    assert series is not None
+    track: Any = {"mean": [10.0, 20.0], "low": [10.0, 15.0], "high": [10.0, 25.0]}
+    chart = line_chart({**series, "rank": track}, MEASURES[0], 40.0)
+    circle = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="3.2"', chart)
+    grid = {
+        float(x): float(y) for y, x in re.findall(r'<text x="56" y="([\d.]+)" text-anchor="end">(\d+)</text>', chart)
+    }
+    assert "now 40" in chart
+    assert [float(x) for x, _ in circle] == [WIDTH - RIGHT]
+    assert float(circle[0][1]) == pytest.approx(grid[40.0] - 4, abs=0.2)
+    path = re.findall(r'<path d="([^"]+)" class="line"', chart)[0]
+    assert path.endswith(f"{float(circle[0][0]):.1f} {float(circle[0][1]):.1f}")
+
+
+def test_a_history_that_ended_is_not_called_now() -> None:
+    series = status()["series"]
+    assert series is not None
+    track: Any = {"mean": [10.0, 20.0, None, None], "low": [10.0, 15.0, None, None], "high": [10.0, 25.0, None, None]}
+    chart = line_chart({**series, "rank": track}, MEASURES[0], 20.0)
+    assert "last 20;" in chart
+    circle = re.findall(r'<circle cx="([\d.]+)" cy="[\d.]+" r="3.2"', chart)
+    assert [float(x) for x in circle] == [LEFT + PLOT_WIDTH / 2]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME
 from streetvision.models.intake import Findings
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.prediction_log.reader import LogReader

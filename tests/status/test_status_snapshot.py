@@ -15,8 +15,8 @@ from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.status.samples import MOST, Sample, Samples
 from streetvision.status.series import request_series, standing_series
-from streetvision.status.shape import STAGES, Status
-from streetvision.status.snapshot import Facts, Span, state_of
+from streetvision.status.shape import STAGES, Span, Status
+from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
 
 from .worlds import DAYS, FACTS, MODELS, fresh, hostile, observed, samples, status

@@ -14,8 +14,8 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.world import World
 from streetvision.prediction_log.health import LogHealth
 from streetvision.status.samples import Sample, Samples
-from streetvision.status.shape import Status
-from streetvision.status.snapshot import Facts, Span, status_of
+from streetvision.status.shape import Span, Status
+from streetvision.status.snapshot import Facts, status_of
 
 DAYS = 3.0
 HOSTILE = "</script><svg onload=alert(1)>\"'&`<b>x</b>` \x1b[31m\x07"

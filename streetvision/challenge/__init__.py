@@ -1,0 +1,1 @@
+"""The caller's side: signed challenges to a miner, ours or another, and what their outcomes mean."""
