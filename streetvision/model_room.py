@@ -17,9 +17,13 @@ from streetvision.engine.types import EngineError, Runner
 from streetvision.errors import OperatorError
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
+from streetvision.resources import usable_threads
 from streetvision.rollout.books import Books
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
+
+DECODE_THREADS = 2
+"""More are no quicker: a picture decodes in a fraction of a forward pass."""
 
 
 class ModelRoom:
@@ -29,7 +33,10 @@ class ModelRoom:
         self._settings, self._choice = settings, choice
         self._books = Books(choice.registry.folder, metrics)
         self.engine = Engine(
-            partial(self._open_runner, choice.start), registry=metrics, view_seconds=settings.views_max_seconds
+            partial(self._open_runner, choice.start),
+            registry=metrics,
+            view_seconds=settings.views_max_seconds,
+            decode_threads=min(DECODE_THREADS, usable_threads()),
         )
 
     async def start(self) -> None:

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BELOW = {
     "streetvision/models": {"errors", "subnet", "models", "training"},
-    "streetvision/training": {"errors", "models", "training"},
-    "streetvision/engine": {"errors", "subnet", "counting", "models", "engine"},
+    "streetvision/training": {"errors", "resources", "models", "training"},
+    "streetvision/engine": {"errors", "subnet", "counting", "resources", "models", "engine"},
     "kernels": set[str](),
 }
 """The rooms of streetvision that each of these may import."""

@@ -27,6 +27,7 @@ from streetvision.cli import (
     status,
 )
 from streetvision.errors import OperatorError
+from streetvision.resources import limit_thread_pools
 
 app = typer.Typer(
     name="streetvision",
@@ -72,6 +73,7 @@ def root(
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
     completion.answer_the_shell()
+    limit_thread_pools()
     try:
         app()
     except OperatorError as error:

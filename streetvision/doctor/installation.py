@@ -20,6 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from streetvision import __version__
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.resources import usable_cpus
 
 GPU_S = 60.0
 """Importing torch from a cold disk takes long; a driver that hangs takes for ever."""
@@ -126,7 +127,16 @@ def _without_gpu(settings: Settings, built: str, driver: str | None, wants_gpu: 
     if wants_gpu:
         remedy = "Install the NVIDIA driver and see that nvidia-smi works, or set --device cpu."
         return failure("device", f"--device {settings.device}, and no GPU is usable ({built})", remedy)
-    return ok("device", f"the CPU, {os.cpu_count()} cores ({built})")
+    return _cpu(settings.threads, usable_cpus(), os.cpu_count() or 1, built)
+
+
+def _cpu(threads: int, usable: float, there: int, built: str) -> Check:
+    """`threads` is the setting; `usable` is what a container's limits leave of the cores that are `there`."""
+    cores = f"{usable:g} of {there} cores" if usable < there else f"{there} cores"
+    if threads > max(1.0, usable):
+        remedy = "Set --threads 0 (as many as may be used), or give the miner more cores: --cpus, CPUQuota=, taskset."
+        return warning("device", f"the CPU, {cores}, too few for --threads {threads}: answers stall ({built})", remedy)
+    return ok("device", f"the CPU, {cores} ({built})")
 
 
 def _gpu(device: Mapping[str, Any], index: int, archs: list[str], built: str) -> Check:

@@ -88,6 +88,16 @@ def test_devices(device: str, seen: Any, driver: str | None, mark: Mark) -> None
     assert check.remedy or mark is Mark.OK
 
 
+def test_a_containers_share_of_the_cores_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.doctor.installation.usable_cpus", lambda: 0.5)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    check = check_gpu(Settings(), NO_GPU, None)
+    assert (check.mark, check.evidence.startswith("the CPU, 0.5 of 8 cores (torch")) == (Mark.OK, True)
+    assert check_gpu(Settings(threads=1), NO_GPU, None).mark is Mark.OK
+    check = check_gpu(Settings(threads=2), NO_GPU, None)
+    assert (check.mark, "too few for --threads 2" in check.evidence) == (Mark.WARNING, True)
+
+
 def test_the_drivers_version_comes_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert driver_version() is None
