@@ -173,7 +173,7 @@ def _in_folder(folder: Path, registry: Registry) -> ModelVersion:
     for version in registry.versions():
         if version.folder == folder.resolve():
             return registry.servable(version.version)
-    described = describe(folder, None)
+    described = describe(folder)
     if not is_ensemble(folder):
         config = read_config(folder)
         if config.why_not_servable is not None:
