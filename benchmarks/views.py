@@ -9,7 +9,6 @@ whether views pay for another model is for its own evaluation to say.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from streetvision.engine.types import ImageArray
 from streetvision.engine.views import Eye, Look, looks_of
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.views import parse_view, parse_views
+from streetvision.resources import usable_threads
 from streetvision.training.challenges import NATIVE, challenge
 from streetvision.training.rendering import map_on_cores
 
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--augmented", type=int, default=8000, help="challenges at levels 0 to 3")
     parser.add_argument("--native", type=int, default=800, help="challenges at native size")
     parser.add_argument(
-        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that draw challenges"
+        "--workers", type=int, default=max(1, usable_threads() - 1), help="processes that draw challenges"
     )
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()

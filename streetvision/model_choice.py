@@ -203,7 +203,7 @@ def _in_folder(folder: Path, registry: Registry) -> ModelVersion:
 
 def _described(folder: Path) -> ModelVersion:
     """The model in a folder, as far as its description says."""
-    described = describe(folder, None)
+    described = describe(folder)
     if not is_ensemble(folder):
         why_not = read_config(folder).why_not_servable
         if why_not is not None:

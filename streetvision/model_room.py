@@ -20,6 +20,7 @@ from streetvision.engine.types import DeviceLost, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
+from streetvision.resources import usable_threads
 from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
@@ -28,6 +29,8 @@ from streetvision.rollout.policy import policy_of
 CPU = "cpu"
 CHECK_SECONDS = 60.0
 """Longest wait for a device to add two numbers: a first context takes seconds, a hung driver for ever."""
+DECODE_THREADS = 2
+"""More are no quicker: a picture decodes in a fraction of a forward pass."""
 
 
 class ModelRoom:
@@ -38,7 +41,10 @@ class ModelRoom:
         self._device = settings.device
         self._books = Books(choice.registry.folder, metrics)
         self.engine = Engine(
-            partial(self._open_runner, choice.start), registry=metrics, view_seconds=settings.views_max_seconds
+            partial(self._open_runner, choice.start),
+            registry=metrics,
+            view_seconds=settings.views_max_seconds,
+            decode_threads=min(DECODE_THREADS, usable_threads()),
         )
 
     async def start(self) -> None:

@@ -53,7 +53,7 @@ class ModelSettings:
         0,
         "--threads",
         "MODEL_THREADS",
-        "CPU threads of the model; 0: as many as there are cores.",
+        "CPU threads of the model; 0: as many as there are cores, within a container's CPU limit.",
         integer(0, 1024),
     )
     precision: str = declare(

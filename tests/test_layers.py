@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from streetvision.engine.verdicts import CODE
+
 ROOT = Path(__file__).parent.parent
 CHAIN_AND_WEB = frozenset(
     [
@@ -57,10 +59,10 @@ def room(folder: str, rooms: str, forbidden: frozenset[str] = CHAIN_AND_WEB, **f
 
 ROOMS = {
     "kernels": room("kernels", ""),
-    "models": room("streetvision/models", "errors subnet models training", without=HUB),
+    "models": room("streetvision/models", "errors subnet models", without=HUB),
     "hub": room("streetvision/models", "errors subnet models", CHAIN_AND_WEB - {"httpx"}, stems=HUB),
-    "training": room("streetvision/training", "errors models training"),
-    "engine": room("streetvision/engine", "errors subnet counting models engine"),
+    "training": room("streetvision/training", "errors resources models training"),
+    "engine": room("streetvision/engine", "errors subnet counting resources models engine"),
     "net": room("streetvision/net", "errors net", frozenset({"bittensor", "torch", "httpx", "aiohttp", "fastapi"})),
 }
 ALONE = ("kernels", "models", "training", "engine")
@@ -179,3 +181,64 @@ def test_a_reach_is_seen_at_run_time(tmp_path: Path) -> None:
     assert {text.split(" ")[0] for text in found["reached"]} == {
         *("planted.handed_on.web", "planted.a_class.httpx", "planted.a_class.Timeout")
     }
+
+
+def test_the_miner_imports_nothing_of_training() -> None:
+    """Drawing and training stay off the serving path, inside functions too."""
+    reached, waiting = set[str](), ["streetvision.neuron"]
+    while waiting:
+        module = waiting.pop()
+        path = file_of(module)
+        if module in reached or path is None:
+            continue
+        reached.add(module)
+        waiting += [name for name in modules_in(path) if name.startswith("streetvision.")]
+    assert {"streetvision.engine.choosing", "streetvision.models.calibration", "streetvision.models.golden"} <= reached
+    assert not [module for module in reached if module.startswith("streetvision.training")]
+
+
+def file_of(module: str) -> Path | None:
+    path = ROOT.joinpath(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def modules_in(path: Path) -> Iterator[str]:
+    """What a file imports; a name imported from a package may be a module of it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+COMPUTES_NOTHING = {
+    "streetvision.engine.compiling",
+    "streetvision.engine.types",
+    "streetvision.engine.verdicts",
+    "streetvision.errors",
+    "streetvision.models.architectures",
+    "streetvision.models.checkpoint",
+    "streetvision.models.checks",
+    "streetvision.models.config",
+    "streetvision.models.disk",
+    "streetvision.models.folder",
+    "streetvision.models.header",
+    "streetvision.models.skeleton",
+    "streetvision.models.versions",
+}
+"""What stands below the forwards and cannot change what they answer."""
+
+
+def test_a_verdict_rests_on_all_that_computes_it() -> None:
+    """A new file below the forwards is either part of the key under which verdicts are kept, or computes nothing."""
+    reached, waiting = set[str](), ["streetvision.engine.choosing", "streetvision.engine.forwards"]
+    while waiting:
+        module = waiting.pop()
+        path = file_of(module)
+        if module in reached | COMPUTES_NOTHING or path is None or not module.startswith("streetvision."):
+            continue
+        reached |= {module} if path.name != "__init__.py" else set()
+        waiting += modules_in(path)
+    keyed = {f"streetvision.{name.removesuffix('.py').replace('/', '.')}" for name in CODE if name.endswith(".py")}
+    assert reached == keyed

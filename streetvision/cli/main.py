@@ -11,6 +11,7 @@ import typer
 from streetvision import __version__
 from streetvision.cli.commands import CommandGroup
 from streetvision.errors import OperatorError
+from streetvision.resources import limit_thread_pools
 
 COMPLETION = "_STREETVISION_COMPLETE"
 """Set by the script of `streetvision completion` when the shell wants candidates."""
@@ -42,6 +43,7 @@ def root(
 
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
+    limit_thread_pools()
     if COMPLETION in os.environ:
         from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 

@@ -20,11 +20,13 @@ INTERRUPTED = 130
 
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `models list` prints it.")]
 
+Force = Annotated[bool, typer.Option("--force", help="Even if its gates or its health took this version off before.")]
+
 
 @app.command()
-def swap(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+def swap(version: Version, force: Force = False, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Let another version answer: it is loaded, warmed and checked beside the old one, which serves until then."""
-    _carry_out("swap", {"version": version}, as_json, state_dir)
+    _carry_out("swap", {"version": version, "force": force}, as_json, state_dir)
 
 
 @app.command()
@@ -56,11 +58,12 @@ def canary(
         str | None,
         typer.Option(metavar="SHARE", help="Part of the images it answers, 10% or 0.1. Default: the miner's setting."),
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Let a version answer a share of the images, until its gates promote it or roll it back by themselves."""
-    _carry_out("canary", {"version": version, "share": share_of(share)}, as_json, state_dir)
+    _carry_out("canary", {"version": version, "share": share_of(share), "force": force}, as_json, state_dir)
 
 
 @app.command()

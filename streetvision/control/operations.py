@@ -20,16 +20,16 @@ def model_operations(manager: ModelManager) -> dict[str, Handler]:
     """The operations by name, for a ControlServer."""
 
     async def swap(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        (version,) = _read(arguments, version=_text)
-        return await manager.swap(version, progress)
+        version, force = _read(arguments, version=_text, force=_optional(_switch))
+        return await manager.swap(version, progress, force=bool(force))
 
     async def shadow(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
         version, share = _read(arguments, version=_text, share=_optional(_share))
         return await manager.shadow(version, share, progress)
 
     async def canary(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        version, share = _read(arguments, version=_text, share=_optional(_share))
-        return await manager.canary(version, share, progress)
+        version, share, force = _read(arguments, version=_text, share=_optional(_share), force=_optional(_switch))
+        return await manager.canary(version, share, progress, force=bool(force))
 
     async def stop_shadow(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
         _read(arguments)
@@ -69,6 +69,12 @@ def _share(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= 1.0:
         raise OperatorError(f"`{name}` must be a number above 0 and at most 1")
     return float(value)
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise OperatorError(f"`{name}` must be true or false")
+    return value
 
 
 def _optional(read: Callable[[str, object], Any]) -> Callable[[str, object], Any]:

@@ -88,17 +88,16 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, *groups = await asyncio.gather(
+    standing, (installed, on_gpu), (model, version), kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
         _kept(settings, live, wallet, tools),
     )
-    assert isinstance(standing, Standing)  # noqa: S101 - gather's types are lost
+    compiler = await bounded("compiler", SLOW_S, in_thread(lambda: check_compiler(settings, on_gpu, version)))
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
-    known += [check_miner(settings.state_dir, live, error), *standing.checks]
-    known += [check for group in groups if isinstance(group, tuple) for check in group]
+    known += [check_miner(settings.state_dir, live, error), *standing.checks, *installed, *model, *kept, compiler]
     return Report(arranged(known, standing.findings), standing.diagnosis)
 
 
@@ -136,7 +135,8 @@ async def _standing(settings: Settings, live: Live | None, wallet: MinerWallet |
     )
 
 
-async def _installed(settings: Settings, tools: Tools) -> tuple[Check, ...]:
+async def _installed(settings: Settings, tools: Tools) -> tuple[tuple[Check, ...], bool]:
+    """The checks, and whether a GPU will answer."""
     on_gpu: list[bool] = []
 
     def device() -> Check:
@@ -149,11 +149,13 @@ async def _installed(settings: Settings, tools: Tools) -> tuple[Check, ...]:
         bounded("mining", QUICK_S, in_thread(check_mining_extra)),
         bounded("device", SLOW_S, in_thread(device)),
     )
-    compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(settings, any(on_gpu))))
-    return versions, mining, gpu, compiler
+    return (versions, mining, gpu), any(on_gpu)
 
 
-async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
+async def _model(
+    settings: Settings, wallet: MinerWallet | None, tools: Tools
+) -> tuple[tuple[Check, ...], ModelVersion | None]:
+    """The checks, and the version that would serve."""
     found: list[ModelVersion | None] = []
     hotkey = None if wallet is None else wallet.ss58_address
 
@@ -164,7 +166,8 @@ async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -
 
     checked = await bounded("model", SLOW_S, in_thread(model))
     version = found[0] if found else None
-    return checked, await bounded("card", DISK_S, in_thread(lambda: check_card(settings, version, hotkey, tools.hub)))
+    card = await bounded("card", DISK_S, in_thread(lambda: check_card(settings, version, hotkey, tools.hub)))
+    return (checked, card), version
 
 
 async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:

@@ -20,6 +20,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from streetvision import __version__
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.models.ensemble import is_ensemble, member_configs, read_ensemble
+from streetvision.models.folder import read_config
+from streetvision.models.versions import ModelVersion
+from streetvision.resources import usable_cpus
 
 GPU_S = 60.0
 """Importing torch from a cold disk takes long; a driver that hangs takes for ever."""
@@ -126,7 +130,16 @@ def _without_gpu(settings: Settings, built: str, driver: str | None, wants_gpu: 
     if wants_gpu:
         remedy = "Install the NVIDIA driver and see that nvidia-smi works, or set --device cpu."
         return failure("device", f"--device {settings.device}, and no GPU is usable ({built})", remedy)
-    return ok("device", f"the CPU, {os.cpu_count()} cores ({built})")
+    return _cpu(settings.threads, usable_cpus(), os.cpu_count() or 1, built)
+
+
+def _cpu(threads: int, usable: float, there: int, built: str) -> Check:
+    """`threads` is the setting; `usable` is what a container's limits leave of the cores that are `there`."""
+    cores = f"{usable:g} of {there} cores" if usable < there else f"{there} cores"
+    if threads > max(1.0, usable):
+        remedy = "Set --threads 0 (as many as may be used), or give the miner more cores: --cpus, CPUQuota=, taskset."
+        return warning("device", f"the CPU, {cores}, too few for --threads {threads}: answers stall ({built})", remedy)
+    return ok("device", f"the CPU, {cores} ({built})")
 
 
 def _gpu(device: Mapping[str, Any], index: int, archs: list[str], built: str) -> Check:
@@ -154,14 +167,23 @@ def driver_version(seconds: float = 10.0) -> str | None:
     return lines[0] if done.returncode == 0 and lines else None
 
 
-def check_compiler(settings: Settings, on_gpu: bool, environ: Mapping[str, str] = os.environ) -> Check:
-    """What torch.compile and Triton build with, and the folders that they build in."""
+def check_compiler(
+    settings: Settings, on_gpu: bool, model: ModelVersion | None, environ: Mapping[str, str] = os.environ
+) -> Check:
+    """What torch.compile and Triton build with, and the folders that they build in.
+
+    `model` is what would serve, as far as it is known: on a CPU most models are not compiled.
+    """
     if not settings.compile and not on_gpu:
         return skipped("compiler", "--compile false: nothing is compiled")
+    if not on_gpu and model is not None and not _compiled_on_a_cpu(model):
+        return ok("compiler", f"{model.name} {model.version} needs none on a CPU")
     names = [environ.get("CC", "gcc"), "clang"] if on_gpu else [environ.get("CXX", "g++")]
     found = next((path for name in names if (path := shutil.which(name))), None)
     package = "gcc" if on_gpu else "g++"
-    effect = "the GPU's kernels cannot be built" if on_gpu else "the model runs uncompiled, which is slower"
+    effect = (
+        "the GPU's kernels cannot be built" if on_gpu else "models other than DINOv3 run uncompiled, which is slower"
+    )
     headers = (Path(sysconfig.get_path("include")) / "Python.h").is_file()
     if found is None or not headers:
         lacking = [f"no compiler ({names[0]})"] * (found is None) + ["no Python.h"] * (not headers)
@@ -174,6 +196,14 @@ def check_compiler(settings: Settings, on_gpu: bool, environ: Mapping[str, str] 
         return failure("compiler", f"compiled code cannot be kept: {' and '.join(blocked)} cannot be written",
                        "Set TORCHINDUCTOR_CACHE_DIR and TRITON_CACHE_DIR to folders of this user.")  # fmt: skip
     return ok("compiler", f"{found} and Python.h; compiled code is kept in {folder}")
+
+
+def _compiled_on_a_cpu(model: ModelVersion) -> bool:
+    from streetvision.engine.choosing import needs_compiler  # brings torch
+
+    if not is_ensemble(model.folder):
+        return needs_compiler(read_config(model.folder))
+    return any(map(needs_compiler, member_configs(model.folder, read_ensemble(model.folder))))
 
 
 def _triton_cache(environ: Mapping[str, str]) -> Path:

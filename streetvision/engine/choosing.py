@@ -16,8 +16,10 @@ from streetvision.engine.forwards import Chosen
 from streetvision.engine.types import ImageArray
 from streetvision.engine.verdicts import Spans, Verdict, Verdicts
 from streetvision.models.calibration import calibration_images
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.config import ModelConfig
+from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.precision import Precision, compare, judge
+from streetvision.models.skeleton import WithoutRandomStart
 
 if TYPE_CHECKING:
     from streetvision.models.small import SmallForward
@@ -47,6 +49,14 @@ def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
     except ImportError as error:
         return f"its parts cannot be imported ({error})"
     return missing_for_small(net)
+
+
+def needs_compiler(config: ModelConfig) -> bool:
+    """Whether a CPU serves such a model by timm's forward, which a compiler makes quicker; reads no weights."""
+    kwargs = {**config.architecture_kwargs, "depth": 1}  # its blocks are alike
+    with WithoutRandomStart():
+        net = build(replace(config, architecture_kwargs=kwargs))
+    return why_not_fast(net, torch.device("cpu")) is not None
 
 
 def fast_failures(device: torch.device) -> tuple[type[Exception], ...]:

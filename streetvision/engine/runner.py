@@ -27,6 +27,7 @@ from streetvision.engine.wishes import (
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.models.precision import Precision
+from streetvision.resources import usable_threads
 
 TIMED_RUNS = 5
 
@@ -84,7 +85,8 @@ class TorchRunner:
 
         `compile` None means wherever the machine can, with a logged sentence where it cannot, and on a CPU beside
         serving only with code that was compiled before; True insists.
-        `regional` compiles one transformer block for all of them. `threads` is for the CPU; None leaves torch's choice.
+        `regional` compiles one transformer block for all of them. `threads` is for the CPU; None is torch's choice
+        within a container's quota.
         """
         self._device = resolve_device(device)
         self._cuda = self._device.type == "cuda"
@@ -162,8 +164,7 @@ class TorchRunner:
         compiling; `progress` hears of each. Raises RunnerFailure when the model gives NaN, OperatorError when it cannot
         be compiled although `compile` insists.
         """
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._threads or min(torch.get_num_threads(), usable_threads()))
         if buckets is not None and not len(buckets):
             return {}
         wanted = self._buckets if buckets is None else check_buckets(buckets)

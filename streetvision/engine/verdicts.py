@@ -29,7 +29,20 @@ Spans = Mapping[str, torch.Tensor]
 KEPT = 32
 """Files; the least recently written go first."""
 EARLIER = " (judged at an earlier start)"
-CODE = ("models/*.py", "training/*.py", "engine/choosing.py", "engine/forwards.py")
+CODE = (
+    "assets/calibration/*.jpg",
+    "engine/choosing.py",
+    "engine/forwards.py",
+    "models/backbones.py",
+    "models/calibration.py",
+    "models/dinov3.py",
+    "models/fast.py",
+    "models/fast_weights.py",
+    "models/heads.py",
+    "models/precision.py",
+    "models/small.py",
+    "models/small_weights.py",
+)
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
 
 logger = logging.getLogger(__name__)
@@ -92,14 +105,18 @@ def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> 
 @cache
 def _code() -> str:
     """Digest of all that computes, calibrates and judges."""
+    digest = hashlib.sha256()
+    for path in judged_by():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def judged_by() -> tuple[Path, ...]:
+    """The files that a verdict rests on, always in the same order."""
     import streetvision_kernels
 
     package, kernels = Path(__file__).parents[1], Path(streetvision_kernels.__file__).parent
-    paths = [*(path for pattern in CODE for path in package.glob(pattern)), *kernels.glob("*.py")]
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return *(path for pattern in CODE for path in sorted(package.glob(pattern))), *sorted(kernels.glob("*.py"))
 
 
 @cache

@@ -1,12 +1,12 @@
 """Pictures that a model is calibrated and judged on where nobody has given better ones: drawn scenes, varied.
 
-Scenes take tens of milliseconds each, so a few dozen are drawn and each is varied as validators vary theirs: a crop,
-flips, contrast, brightness and noise.
+A few dozen scenes are stored, drawn by `make pictures`, and each is varied as validators vary theirs: a crop, flips,
+contrast, brightness and noise.
 """
 
 from __future__ import annotations
 
-import io
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,15 +16,14 @@ from torch.nn import functional as F
 
 SCENES = 32
 IMAGES = 1024
-FIRST_SEED = 71_000_000
+FOLDER = Path(__file__).parents[1] / "assets" / "calibration"
+"""The scenes, 224 pixels a side, in the order of their names."""
 
 
 def calibration_images(size: int, *, scenes: int = SCENES, count: int = IMAGES) -> NDArray[np.uint8]:
-    """`count` pictures, uint8 [count, size, size, 3], the same in every process."""
-    from streetvision.training.challenges import challenge
-
-    jpegs = (challenge(FIRST_SEED + index, native=False).jpeg for index in range(scenes))
-    drawn = np.stack([np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB").resize((size, size))) for jpeg in jpegs])
+    """`count` pictures of the first `scenes`, uint8 [count, size, size, 3], the same in every process."""
+    paths = sorted(FOLDER.glob("*.jpg"))[:scenes]
+    drawn = np.stack([np.asarray(Image.open(path).convert("RGB").resize((size, size))) for path in paths])
     generator = torch.Generator().manual_seed(7)
     source = torch.from_numpy(drawn).permute(0, 3, 1, 2).float()
     varied = [

@@ -1,37 +1,37 @@
 """The golden check: sixteen fixed pictures that every model must answer sanely before it may serve.
 
-The pictures are computed, not stored, so that they fit any input size; numpy's frozen `RandomState` stream makes them
-the same on every machine and in every release. Half of them show works. They are drawings: a good model need not be
-right about them, but it tells them apart, and it answers them as it did when it was added to the registry.
+The pictures are stored without loss, one below the other, so that they are the same on every machine and in every
+release: answers to them were recorded in registries. Half of them show works. They are drawings: a good model need not
+be right about them, but it tells them apart, and it answers them as it did when it was added to the registry.
+`make pictures` drew them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from streetvision.models.logits import sigmoid
 
 GOLDEN_COUNT = 16
-_SEED = 72
+GOLDEN_FILE = Path(__file__).parents[1] / "assets" / "golden.png"
 _SIDE = 224
 TOLERANCE = 0.05
 """Largest difference in probability from the recorded answer: bfloat16 on a GPU against float32 on a CPU."""
 MIN_SPREAD = 1e-3
 """Logits of different pictures that are all within this are one constant answer."""
 
-Canvas = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
 
 def golden_images(size: int) -> NDArray[np.uint8]:
     """The golden pictures for an input of `size` pixels a side: uint8 [16, size, size, 3], RGB, the same every time."""
     if size < 16:
         raise ValueError(f"golden pictures measure at least 16 pixels a side, not {size}")
-    return resized(_painted(), size)
+    return resized(_stored(), size)
 
 
 def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -41,10 +41,10 @@ def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 @cache
-def _painted() -> NDArray[np.uint8]:
-    """Painted once, at one size: it takes a third of a second, too long for a serving process to do at each check."""
-    pictures = [_picture(index, _SIDE) for index in range(GOLDEN_COUNT)]
-    return np.stack([np.rint(picture.clip(0.0, 1.0) * 255).astype(np.uint8) for picture in pictures])
+def _stored() -> NDArray[np.uint8]:
+    """Read once: health checks ask again and again."""
+    with Image.open(GOLDEN_FILE) as strip:
+        return np.asarray(strip.convert("RGB")).reshape(GOLDEN_COUNT, _SIDE, _SIDE, 3)
 
 
 def golden_problem(
@@ -72,74 +72,3 @@ def _deviation(logits: NDArray[np.float32], recorded: Sequence[float]) -> str | 
     if not abs(now - then) <= TOLERANCE:
         return f"answers golden picture {worst} with {now:.3f}, but with {then:.3f} when it was added"
     return None
-
-
-def _picture(index: int, size: int) -> Canvas:
-    rng = np.random.RandomState(_SEED + index)
-    if index % 4 == 3:
-        return _texture(index, size, rng)
-    canvas = _street(size, rng)
-    if index % 2 == 0:
-        _add_works(canvas, rng)
-    light = 0.35 + 0.65 * rng.random_sample()
-    return canvas * light + 0.02 * rng.standard_normal(canvas.shape)
-
-
-def _grid(size: int) -> tuple[Canvas, Canvas]:
-    """Coordinates of pixel centres in [0, 1]: x to the right, y downwards."""
-    axis = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(axis, axis)
-    return x, y
-
-
-def _street(size: int, rng: np.random.RandomState) -> Canvas:
-    """Sky, houses on both sides, a road to the horizon with a dashed line."""
-    x, y = _grid(size)
-    horizon, centre = 0.35 + 0.2 * rng.random_sample(), 0.35 + 0.3 * rng.random_sample()
-    canvas = np.empty((size, size, 3))
-    canvas[:] = np.array([0.55, 0.7, 0.9]) * (1.0 - 0.4 * y[..., None])
-    depth = ((y - horizon) / (1.0 - horizon)).clip(0.0, 1.0)
-    canvas[y > horizon] = 0.25 + 0.3 * rng.random_sample(3)
-    for left in np.arange(0.0, 1.0, 0.125):
-        top = horizon - 0.3 * rng.random_sample()
-        house = (x >= left) & (x < left + 0.125) & (y > top) & (y <= horizon) & (abs(x - centre) > 0.1)
-        canvas[house] = 0.2 + 0.6 * rng.random_sample(3)
-    road = (depth > 0) & (abs(x - centre) < 0.04 + 0.5 * depth)
-    canvas[road] = 0.3 + 0.15 * rng.random_sample()
-    line = road & (abs(x - centre) < 0.004 + 0.02 * depth) & ((6.0 / (depth + 0.1)).astype(int) % 2 == 0)
-    canvas[line] = 0.95
-    return canvas
-
-
-def _add_works(canvas: Canvas, rng: np.random.RandomState) -> None:
-    """Cones with a white band, and a striped barrier."""
-    x, y = _grid(len(canvas))
-    for _ in range(3 + rng.randint(4)):
-        foot, middle, tall = 0.6 + 0.38 * rng.random_sample(), rng.random_sample(), 0.08 + 0.2 * rng.random_sample()
-        up = (foot - y) / tall
-        cone = (up > 0) & (up < 1) & (abs(x - middle) < 0.3 * tall * (1.1 - up))
-        canvas[cone] = (1.0, 0.4, 0.05)
-        canvas[cone & (abs(up - 0.5) < 0.12)] = 0.95
-    low, left = 0.5 + 0.2 * rng.random_sample(), 0.5 * rng.random_sample()
-    board = (abs(y - low) < 0.03) & (x > left) & (x < left + 0.4)
-    stripes = ((x + y) * 16).astype(int) % 2 == 0
-    canvas[board & stripes] = (0.85, 0.1, 0.1)
-    canvas[board & ~stripes] = 0.95
-
-
-def _texture(index: int, size: int, rng: np.random.RandomState) -> Canvas:
-    """What is no street at all: coarse blots, waves, a chequerboard, night."""
-    x, y = _grid(size)
-    kind = index // 4
-    if kind == 0:
-        blots = rng.random_sample((8, 8, 3))
-        return np.asarray(blots[(y * 8).astype(int), (x * 8).astype(int)])
-    if kind == 1:
-        waves = [np.sin(12 * (x * rng.random_sample() + y * rng.random_sample())) for _ in range(3)]
-        return np.asarray(0.5 + 0.5 * np.stack(waves, axis=-1))
-    if kind == 2:
-        chequers = ((x * 10).astype(int) + (y * 10).astype(int)) % 2
-        return np.where(chequers[..., None] == 0, rng.random_sample(3), rng.random_sample(3))
-    return np.asarray(
-        0.05 * rng.random_sample((size, size, 3)) + 0.6 * ((x - 0.7) ** 2 + (y - 0.3) ** 2 < 0.003)[..., None]
-    )

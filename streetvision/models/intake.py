@@ -80,28 +80,34 @@ class Described:
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
-def describe(folder: Path, version: str | None) -> Described:
-    """Read a model's description, after renaming its version where one is given; raises CheckpointError."""
-    if version is not None and not is_version(version):
-        raise CheckpointError(f"{version!r} is no semantic version such as 1.0.0.")
-    described = _described(folder, version)
+def describe(folder: Path) -> Described:
+    """Read a model's description; changes nothing. Raises CheckpointError."""
+    described = _described(folder)
     if not is_version(described.version):
         raise CheckpointError(f"The version {described.version[:60]!r} is too long or too large; choose another one.")
     return described
 
 
-def _described(folder: Path, version: str | None) -> Described:
+def rename_version(folder: Path, version: str) -> None:
+    """Write another version into a model's description, for a copy that is the registry's own; CheckpointError."""
+    if not is_version(version):
+        raise CheckpointError(f"{version!r} is no semantic version such as 1.0.0.")
     if is_ensemble(folder):
         ensemble = read_ensemble(folder)
-        if version is not None and version != ensemble.version:
-            ensemble = replace(ensemble, version=version)
-            (folder / ENSEMBLE_FILE).write_text(ensemble.to_json(), encoding="utf-8")
+        if version != ensemble.version:
+            (folder / ENSEMBLE_FILE).write_text(replace(ensemble, version=version).to_json(), encoding="utf-8")
+        return
+    config = read_config(folder)
+    if version != config.version:
+        (folder / CONFIG_FILE).write_text(replace(config, version=version).to_json(), encoding="utf-8")
+
+
+def _described(folder: Path) -> Described:
+    if is_ensemble(folder):
+        ensemble = read_ensemble(folder)
         card = ensemble.card
         return Described(ensemble.version, ensemble.name, "ensemble", ensemble.created, metrics_in(card), card)
     config = read_config(folder)
-    if version is not None and version != config.version:
-        config = replace(config, version=version)
-        (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     return Described(config.version, config.name, "checkpoint", config.created, metrics_in(config.card), config.card)
 
 

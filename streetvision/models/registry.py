@@ -20,8 +20,16 @@ from pathlib import Path
 from streetvision.errors import OperatorError
 from streetvision.models.config import CheckpointError
 from streetvision.models.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
-from streetvision.models.ensemble import Resolve
-from streetvision.models.intake import Findings, Progress, copy_model, describe, examine, no_progress
+from streetvision.models.ensemble import Resolve, is_ensemble, member_configs, read_ensemble
+from streetvision.models.intake import (
+    Findings,
+    Progress,
+    copy_model,
+    describe,
+    examine,
+    no_progress,
+    rename_version,
+)
 from streetvision.models.listing import bundled_version, changes, differences, listed, member_versions
 from streetvision.models.pointer import Step, last_good, read_steps, write_steps
 from streetvision.models.versions import (
@@ -45,6 +53,8 @@ POINTER_FILE = "active.json"
 
 class Registry:
     """Model versions below one folder. Every method may be called from several processes at once.
+
+    Whatever is changed is looked at again under the lock: what was true before it need not be true any more.
 
     Methods raise OperatorError with one sentence: an unknown version, a model that does not fit, a full disk.
     """
@@ -135,8 +145,8 @@ class Registry:
 
     def remove(self, version: str) -> None:
         """Delete a version; refused for the active one, the last good one and the bundled one."""
-        found = self.get(version)
         with sentences("Removing the model"), exclusive(self.folder):
+            found = self.get(version)
             if version == BUNDLED:
                 raise OperatorError("The bundled model is part of the package and cannot be removed.")
             if version == self.active():
@@ -187,9 +197,6 @@ class Registry:
 
         `rollback` marks the version that is left as failed: it is no longer a last good one.
         """
-        found = self.get(version)
-        if not found.servable:
-            raise OperatorError(f"Model version {version} may not serve: {found.why_not}.")
         self._move(version, over=over, why=why, rollback=rollback)
 
     def release(self, *, over: str, why: str, rollback: bool = False) -> None:
@@ -198,18 +205,34 @@ class Registry:
 
     def _move(self, version: str | None, *, over: str, why: str, rollback: bool) -> None:
         with sentences("Moving the pointer to the active model"), exclusive(self.folder):
+            if version is not None:
+                self._require_there(version)
             at = _time(self._now())
             steps = self.steps() or (Step(None, at, "start", over),)
             if rollback:
                 steps = (*steps[:-1], replace(steps[-1], failed=True))
             write_steps(self._pointer, (*steps, Step(version, at, why, over)))
 
+    def _require_there(self, version: str) -> None:
+        """The version and what it names are here and may serve, while the lock keeps them here."""
+        found = self.get(version)
+        if not found.servable:
+            raise OperatorError(f"Model version {version} may not serve: {found.why_not}.")
+        self._require_members(found.folder)
+
+    def _require_members(self, folder: Path) -> None:
+        """What an ensemble names is here, with the weights that it was made with; CheckpointError otherwise."""
+        if is_ensemble(folder):
+            member_configs(folder, read_ensemble(folder), self._folder_of)
+
     def _folder_of(self, version: str) -> Path:
         return self.get(version).folder
 
     def _checked(self, target: Path, source: str, version: str | None, progress: Progress) -> Entry:
         """Load and try the model, write what the registry keeps beside it, and return its entry."""
-        described = describe(target, version)
+        if version is not None:
+            rename_version(target, version)
+        described = describe(target)
         findings = self._examine(target, self._folder_of, progress)
         findings.write_golden(target)
         files = hash_files(target)
@@ -241,6 +264,7 @@ class Registry:
                 f"Model version {entry.version} exists already with other content; add this one under another "
                 f"version (--version), or remove that one first."
             )
+        self._require_members(target)
         self._versions.mkdir(exist_ok=True)
         target.rename(home)
         sync_folder(self._versions)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from streetvision.monitor.observation import MachineView
+from streetvision.resources import usable_memory
 
 GpuReader = Callable[[], MachineView]
 """Fills in the GPU's fields alone."""
@@ -18,14 +19,14 @@ def read_machine(folder: Path, gpu: GpuReader | None = None, *, root: Path = Pat
     """Disk of `folder` (or of its nearest parent that exists), memory under `root`'s proc and sys, and the GPU."""
     view = MachineView() if gpu is None else gpu()
     free, total = _disk(folder)
-    available, memory = _memory(root)
+    memory = usable_memory(root)
     return replace(
         view,
         disk_free=free,
         disk_total=total,
         disk_folder=str(folder),
-        memory_available=available,
-        memory_total=memory,
+        memory_available=memory.available,
+        memory_total=memory.total,
         process_bytes=_resident(root),
     )
 
@@ -40,24 +41,6 @@ def _disk(folder: Path) -> tuple[int | None, int | None]:
     return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
 
 
-def _memory(root: Path) -> tuple[int | None, int | None]:
-    """The tighter of the machine and its control group (version 2); page cache counts as available in both."""
-    fields = dict(line.split(":", 1) for line in _text(root / "proc/meminfo").splitlines() if ":" in line)
-    available, total = (_kib(fields.get(name, "")) for name in ("MemAvailable", "MemTotal"))
-    group = root / "sys/fs/cgroup"
-    limit, used = (_number(_text(group / name)) for name in ("memory.max", "memory.current"))
-    if limit is None or used is None or (total is not None and limit >= total):
-        return available, total
-    left = max(0, limit - used + _file_cache(group))
-    return left if available is None else min(left, available), limit
-
-
-def _file_cache(group: Path) -> int:
-    lines = (line.split() for line in _text(group / "memory.stat").splitlines())
-    stats = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
-    return stats.get("inactive_file", 0)
-
-
 def _resident(root: Path) -> int | None:
     parts = _text(root / "proc/self/statm").split()
     return int(parts[1]) * _PAGE if len(parts) > 1 else None
@@ -68,15 +51,6 @@ def _text(file: Path) -> str:
         return file.read_text()
     except OSError:
         return ""
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdigit() else None
-
-
-def _kib(text: str) -> int | None:
-    number = _number(text.removesuffix("kB").strip().removesuffix("kB"))
-    return None if number is None else 1024 * number
 
 
 def cuda_reader(index: int = 0) -> GpuReader:

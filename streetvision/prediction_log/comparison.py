@@ -103,8 +103,10 @@ class Change:
     mean_distance: float
     """Mean of |new - old|."""
     p95_distance: float
+    moved: int
+    """Answers further apart than the tolerance."""
     movers: tuple[Answered, ...]
-    """The rows that moved most, the furthest first."""
+    """Those of them that moved most, the furthest first."""
 
     @property
     def flips(self) -> int:
@@ -137,7 +139,7 @@ def compare(answers: Sequence[Answered], *, tolerance: float, movers: int = 10) 
     models = sorted({answer.old_model for answer in others})
     return Comparison(
         reproduction=_reproduction(same, tolerance) if same else None,
-        changes=tuple(_change([a for a in others if a.old_model == model], movers) for model in models),
+        changes=tuple(_change([a for a in others if a.old_model == model], tolerance, movers) for model in models),
         unanswered=len(answers) - len(compared),
     )
 
@@ -175,6 +177,7 @@ def _change_fields(change: Change) -> dict[str, Any]:
         "mean_shift": change.mean_shift,
         "mean_distance": change.mean_distance,
         "p95_distance": change.p95_distance,
+        "moved": change.moved,
         "movers": [answer.id for answer in change.movers],
     }
 
@@ -190,10 +193,11 @@ def _reproduction(answers: Sequence[Answered], tolerance: float) -> Reproduction
     )
 
 
-def _change(answers: Sequence[Answered], movers: int) -> Change:
+def _change(answers: Sequence[Answered], tolerance: float, movers: int) -> Change:
     distances = _distances(answers)
     decisions = Counter((_decision(answer.old or 0.0), _decision(answer.new)) for answer in answers)
-    furthest = np.argsort(-distances, kind="stable")[:movers]
+    moved = int((distances > tolerance).sum())
+    furthest = np.argsort(-distances, kind="stable")[: min(moved, movers)]
     return Change(
         old_model=answers[0].old_model,
         new_model=answers[0].new_model,
@@ -205,6 +209,7 @@ def _change(answers: Sequence[Answered], movers: int) -> Change:
         mean_shift=float(np.mean(_shifts(answers))),
         mean_distance=float(distances.mean()),
         p95_distance=float(np.percentile(distances, 95)),
+        moved=moved,
         movers=tuple(answers[place] for place in furthest),
     )
 

@@ -80,8 +80,8 @@ def replay_log(
 ) -> Replayed:
     """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
 
-    `compile`, `threads` (0: torch's choice) and `precision` are the miner's settings: with the same ones answers repeat
-    exactly.
+    `compile`, `threads` (0: the runner's choice) and `precision` are the miner's settings: with the same ones answers
+    repeat exactly.
     """
     runner = open_runner(
         checkpoint,

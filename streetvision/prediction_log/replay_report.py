@@ -102,7 +102,17 @@ def _change(change: Change) -> list[str]:
         f"  {'none':<16} {change.none_none:>9,} {change.none_roadwork:>9,}",
         f"  {'roadwork':<16} {change.roadwork_none:>9,} {change.roadwork_roadwork:>9,}",
         "",
-        "  the biggest movers:",
+        *_movers(change),
+    ]
+
+
+def _movers(change: Change) -> list[str]:
+    if not change.moved:
+        return ["  no answer changed"]
+    if not change.movers:
+        return [f"  answers that changed: {change.moved:,}"]
+    return [
+        f"  answers that changed: {change.moved:,}; the biggest movers:",
         _MOVER.format("ID", "TIME", "CALLER", "OLD", "NEW", "SHIFT", "IMAGE"),
         *(_mover(answer) for answer in change.movers),
     ]
@@ -115,6 +125,11 @@ def _mover(answer: Answered) -> str:
         caller(answer.uid, answer.validator),
         "-" if answer.old is None else f"{answer.old:.4f}",
         f"{answer.new:.4f}",
-        "-" if answer.shift is None else f"{answer.shift:+.4f}",
+        "-" if answer.shift is None else _shift(answer.shift),
         answer.sha256[:12],
     )
+
+
+def _shift(shift: float) -> str:
+    """To four places; what would vanish in them, by its order of magnitude."""
+    return f"{shift:+.4f}" if round(abs(shift), 4) else f"{shift:+.0e}"

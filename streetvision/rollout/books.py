@@ -59,16 +59,16 @@ class Books:
         self.metrics.decide(event, by)
         self._recent.append(await asyncio.to_thread(self._write, event, version, why, by, details))
 
-    async def mark(self, model: ModelVersion, why: str) -> None:
-        """This version is bad; a disk that fails is logged, for the mark holds in memory."""
+    async def mark(self, model: ModelVersion, why: str, *, by: str) -> None:
+        """This version is bad, as `by` says; a disk that fails is logged, for the mark holds in memory."""
         try:
-            await asyncio.to_thread(self._marks.put, model.version, Mark(why, self.time(), model.sha256))
+            await asyncio.to_thread(self._marks.put, model.version, Mark(why, self.time(), model.sha256, by))
         except OperatorError as error:
             logger.error("a restart will not know that %s is bad: %s", model.version, error)
         self.metrics.bad.set(len(self._marks.all()))
 
     async def clear_mark(self, model: ModelVersion) -> None:
-        """An operator wants it again."""
+        """It is wanted again: an operator or its gates put it on."""
         try:
             await asyncio.to_thread(self._marks.clear, model.version)
         except OperatorError as error:

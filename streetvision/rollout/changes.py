@@ -50,15 +50,19 @@ class Changes:
         self._named, self._over = named, over
 
     async def admit(self, version: str, *, marked_too: bool) -> ModelVersion:
-        """The version, if it is intact, may serve, does not serve already, and is not marked (unless `marked_too`)."""
+        """The version, if it is intact, may serve, and does not serve already.
+
+        One that its gates or its health took off is refused unless `marked_too`; one that an operator took off is not:
+        who did it may undo it.
+        """
         model = await asyncio.to_thread(self._registry.servable, version)
         if same(model, self._stage.active.model):
             raise OperatorError(f"Version {version} serves already.")
         mark = self._books.marks.get(version, model.sha256)
-        if mark is not None and not marked_too:
+        if mark is not None and mark.by != BY_OPERATOR and not marked_too:
             raise OperatorError(
-                f"Version {version} was rolled back at {mark.at} ({mark.why}): look at it as a shadow, or put it on by "
-                f"hand with `streetvision models promote {version}`."
+                f"Version {version} was rolled back at {mark.at} ({mark.why}): look at it as a shadow, or insist with "
+                "--force."
             )
         return model
 
@@ -105,7 +109,7 @@ class Changes:
     async def take_off(self, candidate: Candidate, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
         """End a canary that is no good, and mark it: first it loses its traffic, then it is written down."""
         result = await self.end_trial(candidate, "rollback", why, by=by, **details)
-        await self._books.mark(candidate.served.model, why)
+        await self._books.mark(candidate.served.model, why, by=by)
         return result
 
     async def ways_back(self) -> list[ModelVersion]:
@@ -167,8 +171,7 @@ class Changes:
             )
             await self._books.note("failed", new.version, sentence, by=by)
             raise OperatorError(sentence) from error
-        if by == BY_OPERATOR:
-            await self._books.clear_mark(new.model)
+        await self._books.clear_mark(new.model)
         self._books.metrics.serve(new.version)
         await self._books.note(event, new.version, why, by=by, before=old.version, **details)
         return self.result(
@@ -182,7 +185,7 @@ class Changes:
                 candidate, "stopped", f"{sick.version} was rolled back, with which it was compared", by=by
             )
         await self._stage.switch(new, f"rollback by {by}: {why}"[:200], failed=True)
-        await self._books.mark(sick.model, why)
+        await self._books.mark(sick.model, why, by=by)
         self._books.metrics.serve(new.version)
         await self._books.note("rollback", sick.version, why, by=by, to=new.version)
 

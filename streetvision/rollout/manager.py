@@ -5,8 +5,8 @@
     canary    a candidate answers a share of the images; gates promote it or roll it back
     health    a serving model that falls sick is rolled back to the last good one, and marked
 
-A failure at any step leaves the serving model serving. A version that was rolled back takes no traffic until an
-operator promotes it by hand, so that nothing goes back and forth.
+A failure at any step leaves the serving model serving. A version that was rolled back takes no traffic by itself, so
+that nothing goes back and forth; one that was found sick needs an operator who insists.
 """
 
 from __future__ import annotations
@@ -87,9 +87,12 @@ class ModelManager:
         """The model that serves."""
         return self._stage.active.model
 
-    async def swap(self, version: str, progress: Progress = silent) -> Result:
-        """Load a version beside the serving one, check it, switch to it between two requests."""
-        return await self._put_on(version, "swap", progress, marked_too=False)
+    async def swap(self, version: str, progress: Progress = silent, *, force: bool = False) -> Result:
+        """Load a version beside the serving one, check it, switch to it between two requests.
+
+        `force` puts on one that its gates or its health took off before.
+        """
+        return await self._put_on(version, "swap", progress, marked_too=force)
 
     async def promote(self, version: str | None = None, progress: Progress = silent) -> Result:
         """Make the candidate active whatever its gates say; or a version, even one that was rolled back."""
@@ -109,12 +112,17 @@ class ModelManager:
     async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> Result:
         """Let a version look at that share of the images (0 to 1) after the reply, and report."""
         share = self._policy.shadow_share if share is None else share
-        return await self._try_out(version, Role.SHADOW, share, progress)
+        return await self._try_out(version, Role.SHADOW, share, progress, marked_too=True)
 
-    async def canary(self, version: str, share: float | None = None, progress: Progress = silent) -> Result:
-        """Let a version answer that share of the images (0 to 1), until its gates promote it or roll it back."""
+    async def canary(
+        self, version: str, share: float | None = None, progress: Progress = silent, *, force: bool = False
+    ) -> Result:
+        """Let a version answer that share of the images (0 to 1), until its gates promote it or roll it back.
+
+        `force` tries one that its gates or its health took off before.
+        """
         share = self._policy.canary_share if share is None else share
-        return await self._try_out(version, Role.CANARY, share, progress)
+        return await self._try_out(version, Role.CANARY, share, progress, marked_too=force)
 
     async def stop_shadow(self) -> Result:
         """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
@@ -201,12 +209,12 @@ class ModelManager:
             watched({"stage": "switch", "done": 1, "total": 1})
             return await self._changes.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
 
-    async def _try_out(self, version: str, role: Role, share: float, progress: Progress) -> Result:
+    async def _try_out(self, version: str, role: Role, share: float, progress: Progress, *, marked_too: bool) -> Result:
         if not 0.0 < share <= 1.0:
             raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
         async with self._turnstile.enter(f"the {role.value} of {version}") as operation:
             self._require_no_trial_but(version)
-            model = await self._changes.admit(version, marked_too=role is Role.SHADOW)
+            model = await self._changes.admit(version, marked_too=marked_too)
             tried = self._stage.candidate
             if tried is not None and same(tried.served.model, model):
                 served = tried.served

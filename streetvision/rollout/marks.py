@@ -1,10 +1,9 @@
-"""Versions that were rolled back, and why: they take no traffic until an operator promotes them by hand."""
+"""Versions that were rolled back, why and by whom: they take no traffic by themselves, nor by hand after sickness."""
 
 from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,15 +25,17 @@ class Mark:
     """ISO 8601 in UTC."""
     sha256: str
     """Of the content that was bad: another model under the same version is not."""
+    by: str = ""
+    """`operator`, `gates` or `health`; empty in files of earlier releases."""
 
 
 class Marks:
     """The marks on disk, read once and replaced whole; a restart does not forget them."""
 
     def __init__(self, path: Path) -> None:
-        """A damaged file is logged and set aside: the miner must not stay down for the sake of old marks."""
+        """A damaged file is logged, and set aside at the next mark: old marks must not keep the miner down."""
         self._path = path
-        self._marks = _read(path)
+        self._marks, self._damaged = _read(path)
 
     def get(self, version: str, sha256: str) -> Mark | None:
         """The mark of that content, if it has one."""
@@ -60,18 +61,20 @@ class Marks:
         kept = list(self._marks.items())[-MAX_MARKS:]
         with sentences("Marking the model version"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._damaged:
+                self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+                self._damaged = False
             write_atomically(self._path, json.dumps({name: asdict(mark) for name, mark in kept}, indent=2) + "\n")
 
 
-def _read(path: Path) -> dict[str, Mark]:
+def _read(path: Path) -> tuple[dict[str, Mark], bool]:
+    """The marks, and whether the file is damaged. Readers beside the miner come here too, so nothing is changed."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         marks = {str(version): Mark(**fields) for version, fields in data.items()}
     except FileNotFoundError:
-        return {}
+        return {}, False
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         logger.error("models: %s is damaged (%s): versions that were rolled back are no longer marked", path, error)
-        with suppress(OSError):
-            path.replace(path.with_name(f"{path.name}.damaged"))
-        return {}
-    return marks
+        return {}, True
+    return marks, False

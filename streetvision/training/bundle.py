@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from PIL import Image
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
+from streetvision.resources import usable_cpus
 from streetvision.training.augment import LEVELS, augment
 from streetvision.training.calibrate import best_threshold, fit_temperature, judge
 from streetvision.training.evaluation import (
@@ -165,7 +165,7 @@ def _positive_share(net: StreetVisionNet, config: ModelConfig, pictures: Sequenc
 
 
 def _training_figures(settings: TrainSettings, outcome: Outcome, device: torch.device) -> dict[str, Any]:
-    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {os.cpu_count()} cores"
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {usable_cpus():g} cores"
     return {
         "device": machine,
         "torch": torch.__version__,

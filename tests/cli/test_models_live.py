@@ -63,8 +63,8 @@ class Manager:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
-    async def swap(self, version: str, progress: Tell) -> dict[str, Any]:
-        self.asked.append(("swap", version))
+    async def swap(self, version: str, progress: Tell, *, force: bool) -> dict[str, Any]:
+        self.asked.append(("swap", version, *(["force"] * force)))
         for step in ({"stage": "load", "done": 1, "total": 2}, {"stage": "warm", "bucket": 8, "done": 2, "total": 2}):
             progress(step)
             progress(step)
@@ -75,8 +75,8 @@ class Manager:
     async def shadow(self, version: str, share: float | None, progress: Tell) -> dict[str, Any]:
         return self._note("shadow", version, share)
 
-    async def canary(self, version: str, share: float | None, progress: Tell) -> dict[str, Any]:
-        return self._note("canary", version, share)
+    async def canary(self, version: str, share: float | None, progress: Tell, *, force: bool) -> dict[str, Any]:
+        return self._note("canary", version, share, *(["force"] * force))
 
     async def stop_shadow(self) -> dict[str, Any]:
         return self._note("stop")
@@ -136,6 +136,7 @@ def test_a_failure_is_a_sentence_and_exit_code_1(run: Run, manager: Manager) -> 
         (("shadow", "--stop"), ("stop",)),
         (("canary", "1.2.0"), ("canary", "1.2.0", None)),
         (("canary", "1.2.0", "--share", "0.05"), ("canary", "1.2.0", 0.05)),
+        (("canary", "1.2.0", "--force"), ("canary", "1.2.0", None, "force")),
         (("promote",), ("promote", None)),
         (("promote", "1.2.0"), ("promote", "1.2.0")),
         (("rollback",), ("rollback",)),

@@ -273,3 +273,15 @@ def test_the_thread_count_is_set_where_it_warms_up() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize(("wished", "paid_for", "expected"), [(None, 1, 1), (None, 64, 2), (2, 1, 2)])
+def test_torch_computes_on_no_more_threads_than_a_quota_pays_for(
+    monkeypatch: pytest.MonkeyPatch, wished: int | None, paid_for: int, expected: int
+) -> None:
+    monkeypatch.setattr("streetvision.engine.runner.usable_threads", lambda: paid_for)
+    try:
+        eager(threads=wished).warmup([])
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(2)

@@ -16,6 +16,7 @@ from streetvision.engine import choosing, forwards, verdicts
 from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray
 from streetvision.engine.verdicts import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
+from streetvision.models.calibration import SCENES
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.precision import Precision
@@ -92,6 +93,12 @@ def test_another_question_is_judged(tmp_path: Path, judged: list[int], monkeypat
     start(model, kept)
     assert len(judged) == 5
     assert len(list(kept.iterdir())) == 5
+
+
+def test_a_verdict_is_kept_by_the_bytes_of_the_pictures_and_not_by_what_drew_them() -> None:
+    files = verdicts.judged_by()
+    assert sum(file.suffix == ".jpg" for file in files) == SCENES
+    assert not [file for file in files if "training" in file.parts]
 
 
 @QUICK

@@ -45,11 +45,11 @@ def registers(kernel: CompiledKernel, folder: Path) -> int:
 def test_a_program_takes_no_more_than_the_model_says(chip: Chip, tmp_path: Path) -> None:
     for shape in ranked(chip, places=12, tokens=201):
         kernel, demand = compiled(shape, chip.capability), shape.demand(chip)
-        assert kernel.metadata.shared == demand.shared_bytes
+        assert kernel.metadata.shared <= demand.shared_bytes  # before Hopper Triton 3.9 needs less than 3.8
         if CUOBJDUMP.exists() and not (chip.capability < (9, 0) and shape.stages < 3):
             used = registers(kernel, tmp_path)
             assert used <= demand.registers + 2
-            assert resident(chip, demand) == resident(chip, Demand(demand.warps, used, kernel.metadata.shared))
+            assert resident(chip, demand) <= resident(chip, Demand(demand.warps, used, kernel.metadata.shared))
 
 
 @pytest.mark.parametrize("float8", [False, True])

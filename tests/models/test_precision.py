@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streetvision.models.calibration import calibration_images
+from streetvision.models.calibration import FOLDER, SCENES, calibration_images
 from streetvision.models.precision import MAX_MOVE, MIN_IMAGES, Moved, compare, judge
 
 
@@ -68,6 +68,15 @@ def test_logits_of_different_images_are_refused() -> None:
 def test_the_share_grows_with_the_set() -> None:
     assert Moved(5000, 0.01, 5).passes
     assert not Moved(5000, 0.01, 6).passes
+
+
+def test_drawn_pictures_come_from_the_package_and_fit_any_input() -> None:
+    files = sorted(FOLDER.glob("*.jpg"))
+    assert len(files) == SCENES
+    assert sum(file.stat().st_size for file in files) < 500_000
+    drawn = calibration_images(48, count=SCENES)
+    assert drawn.shape == (SCENES, 48, 48, 3)
+    assert len({picture.tobytes() for picture in drawn}) == SCENES
 
 
 def test_drawn_pictures_are_many_different_and_the_same_every_time() -> None:

@@ -27,9 +27,11 @@ from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.disk import LOCK_FILE, STAGING, exclusive, staging
+from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.folder import read_config
 from streetvision.models.intake import Findings, no_progress
 from streetvision.models.registry import Registry
-from streetvision.models.versions import hash_file
+from streetvision.models.versions import ModelVersion, hash_file
 
 Make = Callable[..., Path]
 
@@ -345,3 +347,76 @@ def test_other_checkpoints_below_a_folder_are_not_copied(registry: Registry, mak
     shutil.copytree(make("0.1.0"), source / "step-100")
     folder = registry.add_folder(source, source="x").folder
     assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+class Interleaved(Registry):
+    """Another command begins right after this one has looked a version up, and gets a moment to finish."""
+
+    def __init__(self, folder: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(folder, examine=cheap)
+        self._meanwhile: Callable[[], None] | None = meanwhile
+        self.other = threading.Thread(target=self._run)
+        self.refused = ""
+
+    def get(self, version: str) -> ModelVersion:
+        found = super().get(version)
+        if not self.other.ident:
+            self.other.start()
+            self.other.join(0.3)
+        return found
+
+    def _run(self) -> None:
+        try:
+            assert self._meanwhile is not None
+            self._meanwhile()
+        except OperatorError as error:
+            self.refused = str(error)
+
+
+def test_a_version_is_not_removed_between_the_look_and_the_pointer(registry: Registry, make: Make) -> None:
+    registry.add_folder(make(), source="x")
+    slow = Interleaved(registry.folder, lambda: registry.remove("1.0.0"))
+    slow.activate("1.0.0", over="", why="swap")
+    slow.other.join(10)
+    assert registry.active() == "1.0.0"
+    assert registry.servable("1.0.0")
+    assert "is the active one" in slow.refused
+
+
+def test_a_version_does_not_become_active_between_the_look_and_its_removal(registry: Registry, make: Make) -> None:
+    registry.add_folder(make(), source="x")
+    slow = Interleaved(registry.folder, lambda: registry.activate("1.0.0", over="", why="swap"))
+    slow.remove("1.0.0")
+    slow.other.join(10)
+    assert registry.active() is None
+    assert "There is no model version '1.0.0'" in slow.refused
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_member_is_not_removed_or_replaced_between_the_look_and_the_ensembles_place(
+    registry: Registry, make: Make, tmp_path: Path, again: bool
+) -> None:
+    one = registry.add_folder(make(), source="x")
+    ensemble = EnsembleConfig("both", "3.0.0", (Member(read_config(one.folder).sha256, version="1.0.0"),))
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "ensemble.json").write_text(ensemble.to_json())
+
+    def examined(folder: Path, *rest: object) -> Findings:
+        registry.remove("1.0.0")
+        if again:
+            registry.add_folder(make(seed=1), source="x")
+        return Findings(32, (0.0, 1.0), None)
+
+    says = "holds weights with sha256" if again else "There is no model version '1.0.0'"
+    with pytest.raises(OperatorError, match=says):
+        Registry(registry.folder, examine=examined).add_folder(tmp_path / "both", source="x")
+    assert [item.version for item in registry.versions()] == ["bundled", "1.0.0"][: 2 if again else 1]
+
+
+def test_looking_at_a_model_changes_nothing(make: Make) -> None:
+    folder = make()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.chmod(0o500)
+    assert intake.describe(folder).version == "1.0.0"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    folder.chmod(0o700)

@@ -136,6 +136,8 @@ def test_this_machine_can_be_read(tmp_path: Path) -> None:
 def fake_root(root: Path, **files: str) -> Path:
     for name, text in {
         "proc/meminfo": "MemTotal: 1000 kB\nMemAvailable: 600 kB\n",
+        "proc/self/cgroup": "0::/\n",
+        "proc/self/mountinfo": "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
         "sys/fs/cgroup/memory.max": "max",
         "sys/fs/cgroup/memory.current": "0",
         **files,

@@ -49,6 +49,25 @@ def test_a_change_counts_flips_both_ways_and_names_the_biggest_movers() -> None:
     assert [answer.id for answer in change.movers] == [3, 2]
 
 
+def test_only_what_moved_is_a_mover() -> None:
+    """Rounding moves every answer a little; the tolerance says what counts."""
+    still = [moved(id, 0.3, 0.3 + 1e-7) for id in range(2, 20)]
+    (change,) = compare([moved(1, 0.3, 0.30003), *still], tolerance=1e-5).changes
+    assert (change.moved, [answer.id for answer in change.movers]) == (1, [1])
+    text = replay_report(Replayed("2.0.0", "cpu"), compare([moved(1, 0.3, 0.30003), *still], tolerance=1e-5))
+    assert "answers that changed: 1; the biggest movers:" in text
+    assert "+3e-05" in text
+    assert "+0.0000" not in text.partition("movers:")[2]
+    assert (
+        "answers that changed: 1\n"
+        in replay_report(Replayed("2.0.0", "cpu"), compare([moved(1, 0.3, 0.30003)], tolerance=1e-5, movers=0)) + "\n"
+    )
+    text = replay_report(Replayed("2.0.0", "cpu"), compare(still, tolerance=1e-5))
+    assert text.endswith("  no answer changed")
+    (fields,) = comparison_fields(compare(still, tolerance=1e-5))["changes"]
+    assert (fields["moved"], fields["movers"]) == (0, [])
+
+
 def test_each_older_model_is_compared_by_itself_and_unanswered_rows_with_nothing() -> None:
     answers = [moved(1, 0.1, 0.2, old_model="0.9.0"), moved(2, 0.1, 0.3), ROW, moved(4, None, 0.7, old_model="")]
     comparison = compare(answers, tolerance=0.0)

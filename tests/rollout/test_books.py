@@ -96,9 +96,15 @@ def test_damaged_marks_are_set_aside_and_said(tmp_path: Path, text: str, caplog:
     marks = Marks(tmp_path / "bad.json")
     assert marks.all() == {}
     assert "is damaged" in caplog.text
-    assert (tmp_path / "bad.json.damaged").read_text() == text
+    assert (tmp_path / "bad.json").read_text() == text  # whoever only reads changes nothing
     marks.put("1.1.0", Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
     assert set(Marks(tmp_path / "bad.json").all()) == {"1.1.0"}
+    assert (tmp_path / "bad.json.damaged").read_text() == text
+
+
+def test_marks_of_an_earlier_release_count_as_sickness(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"1.0.0": {"why": "rolled back by hand", "at": "", "sha256": "a"}}')
+    assert Marks(tmp_path / "bad.json").get("1.0.0", "a") == Mark("rolled back by hand", "", "a", by="")
 
 
 def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -74,14 +74,18 @@ async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: A
     assert "1.2.0" in house.manager.status()["bad"]
 
 
-async def test_what_was_rolled_back_takes_no_traffic_until_it_is_promoted_by_hand(house: Any) -> None:
+@pytest.mark.parametrize("again", ["swap", "promote", "canary"])
+async def test_what_an_operator_rolled_back_an_operator_may_put_on_again(house: Any, again: str) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     await house.manager.rollback("it looks odd")
-    for refused in (house.manager.swap("1.1.0"), house.manager.canary("1.1.0")):
-        with pytest.raises(OperatorError, match=r"rolled back at .* \(it looks odd\).*models promote 1\.1\.0"):
-            await refused
-    await house.manager.promote("1.1.0")
+    await house.reopen()
+    assert house.manager.status()["bad"]["1.1.0"]["why"] == "it looks odd"
+    if again == "canary":
+        await house.manager.canary("1.1.0", 1.0)
+        await house.manager.promote()
+    else:
+        await getattr(house.manager, again)("1.1.0")
     assert house.manager.active == "1.1.0"
     assert house.manager.status()["bad"] == {}
     await house.manager.rollback()

@@ -181,12 +181,28 @@ async def test_a_canary_that_was_rolled_back_is_marked_over_restarts(house: Any)
     assert house.metric("bad_versions") == 1
     model.raises = None
     await house.reopen()
-    with pytest.raises(OperatorError, match=r"was rolled back at .*it failed on \d+ of \d+ images"):
-        await house.manager.canary("1.1.0")
+    for refused in (house.manager.canary("1.1.0"), house.manager.swap("1.1.0")):
+        with pytest.raises(OperatorError, match=r"was rolled back at .*it failed on \d+ of \d+ images.*--force"):
+            await refused
     await house.manager.shadow("1.1.0")
     await house.manager.promote()
     assert house.manager.active == "1.1.0"
     assert house.metric("bad_versions") == 0
+
+
+async def test_a_canary_that_was_rolled_back_is_tried_again_by_force_and_cleared_by_its_gates(house: Any) -> None:
+    model = house.add("1.1.0")
+    await house.manager.canary("1.1.0", 1.0)
+    model.raises = RunnerFailure("device error")
+    await house.ask_many(10)
+    await house.manager.tick()
+    model.raises = None
+    await house.manager.canary("1.1.0", 1.0, force=True)
+    assert "1.1.0" in house.manager.status()["bad"]
+    await house.ask_many(60)
+    await house.manager.tick()
+    assert house.manager.active == "1.1.0"
+    assert house.manager.status()["bad"] == {}
 
 
 async def test_a_canary_is_promoted_and_rolled_back_by_hand(house: Any) -> None:

@@ -45,8 +45,8 @@ def memory_low(seen: Observation, limits: Thresholds) -> list[Finding]:
                 f"{gib(free)} of {gib(total)} are available ({share(free / total)}).",
                 *((f"The miner itself holds {gib(own)}.",) if own is not None else ()),
             ),
-            remedy="End other work on this machine (ps aux --sort=-rss | head); if the miner holds most of it, restart "
-            "it and please report the growth.",
+            remedy="End other work on this machine (ps aux --sort=-rss | head), or raise the container's limit; if the "
+            "miner holds most of it, restart it and please report the growth.",
             data={"available": free, "total": total, "process": own},
         )
     ]

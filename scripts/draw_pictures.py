@@ -1,0 +1,28 @@
+"""Draw the pictures that serving needs: `make pictures`. The scenes are new where their painter has changed.
+
+New scenes make each machine judge its models' precision anew. The golden pictures never change (training/golden.py).
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from streetvision.models.calibration import FOLDER, SCENES
+from streetvision.models.golden import GOLDEN_FILE
+from streetvision.training.challenges import challenge
+from streetvision.training.golden import SIDE, paint_golden
+
+FIRST_SEED = 71_000_000
+"""Training draws no scene of these seeds."""
+
+
+def main() -> None:
+    """Write them into the package's assets."""
+    Image.fromarray(paint_golden().reshape(-1, SIDE, 3)).save(GOLDEN_FILE, optimize=True)
+    FOLDER.mkdir(exist_ok=True)
+    for index in range(SCENES):
+        (FOLDER / f"{index:02}.jpg").write_bytes(challenge(FIRST_SEED + index, native=False).jpeg)
+
+
+if __name__ == "__main__":
+    main()
