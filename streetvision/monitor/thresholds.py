@@ -44,7 +44,7 @@ class Thresholds:
 
     # -- earning -------------------------------------------------------------------------------------------------------
     fall_tempos: int = 3
-    """Tempos of the present: the 100-answer window of the reward makes one tempo alone noisy."""
+    """Tempos of the present: the reward's window of 100 challenges makes one tempo alone noisy."""
     base_tempos: int = 20
     """Tempos of the past to compare with: a day, so that day and night are both in it."""
     least_base_tempos: int = 5
