@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from bittensor import BittensorError, Metagraph
+from bittensor import BittensorError, Metagraph, Substrate
 from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
@@ -21,6 +21,8 @@ class Extras:
     block_time: float | None = None
     min_non_immune_uids: int | None = None
     immune_owner_uids: int | None = None
+    block_hash: str | None = None
+    chain: str | None = None
 
 
 async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the SDK's client or pinned view
@@ -32,6 +34,27 @@ async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the S
         logger.debug("chain: the block's time and the pruning limits cannot be read: {}", error)
         return Extras()
     return Extras(now.timestamp(), *(_optional_int(limit) for limit in limits))
+
+
+async def read_hash(substrate: Substrate, block: int) -> str | None:
+    """A block's hash; None when the node does not have it."""
+    try:
+        return await substrate.block_hash(block)
+    except BittensorError as error:
+        logger.debug("chain: the hash of block {} cannot be read: {}", block, error)
+        return None
+
+
+async def read_identity(substrate: Substrate) -> str | None:
+    """What tells this chain from every other, as `block:hash`: its first block, else its genesis; None without both.
+
+    A development chain that is purged and begun anew has the same genesis and another first block.
+    """
+    for block in (1, 0):
+        found = await read_hash(substrate, block)
+        if found is not None:
+            return f"{block}:{found}"
+    return None
 
 
 def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) -> MetagraphSnapshot:
@@ -56,6 +79,8 @@ def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) ->
         min_non_immune_uids=extras.min_non_immune_uids,
         immune_owner_uids=extras.immune_owner_uids,
         block_time=extras.block_time,
+        block_hash=extras.block_hash,
+        chain=extras.chain,
     )
 
 

@@ -17,8 +17,9 @@ from streetvision.chain.mock_substrate import MockSubstrate
 class MockNetwork:
     """A running mocked chain inside this process; without a socket path no other process can reach it."""
 
-    def __init__(self, config: MockConfig | None = None, socket_path: Path | None = None) -> None:
-        self.mock = MockChain(config)
+    def __init__(self, config: MockConfig | None = None, socket_path: Path | None = None, *, run: str = "") -> None:
+        """`run` tells this chain from one that ran before, in the history of the same state folder."""
+        self.mock = MockChain(config, run=run)
         self.bridge = None if socket_path is None else MockBridge(self.mock, socket_path)
         self._blocks: asyncio.Task[None] | None = None
 

@@ -116,6 +116,10 @@ class Observation:
     """Seconds since the newest snapshot was read; infinite when none ever was."""
     chain_failures: int = 0
     """Failed looks at the chain in a row."""
+    blocks_behind: int = 0
+    """By which the node in use lags behind what is known of the chain."""
+    synchronised: bool | None = None
+    """The kernel's word: whether a time daemon keeps this machine's clock; None where it does not say."""
     endpoint: str | None = None
     """What we publish, `ip:port`."""
     probe: Probe | None = None
