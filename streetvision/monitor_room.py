@@ -19,6 +19,7 @@ from streetvision.engine.wishes import resolve_device
 from streetvision.errors import OperatorError
 from streetvision.monitor.alert_policy import policy_of
 from streetvision.monitor.alerting import Alerting
+from streetvision.monitor.clock import kernel_synchronised
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
@@ -47,6 +48,8 @@ class MonitorRoom:
         self._sources = Sources(
             snapshot_age=lambda: watcher.age(time.time()),
             chain_failures=lambda: watcher.failures,
+            blocks_behind=lambda: watcher.behind,
+            synchronised=kernel_synchronised,
             register_command=self.register_command,
         )
         self.monitor = Monitor(

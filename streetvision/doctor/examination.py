@@ -55,11 +55,11 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 """What is checked, in the order of reading; every name appears in every report."""
 
 COVERED: Mapping[str, tuple[str, ...]] = {
-    "chain": ("metagraph_stale",),
+    "chain": ("metagraph_stale", "node_lags"),
     "registered": ("deregistered", "deregistration_risk"),
     "endpoint": ("endpoint_differs",),
     "reachable": ("endpoint_unreachable",),
-    "clock": ("clock_skew",),
+    "clock": ("clock_skew", "node_ahead"),
     "model": ("model_old", "model_rolled_back"),
     "card": ("card_foreign",),
     "device": ("gpu_pressure",),

@@ -124,6 +124,9 @@ class Thresholds:
     """Offset of block time that is no skew: one block of 12 s, propagation and a poll every 6 s."""
     skew_validators: int = 2
     """One validator alone may be the one whose clock is wrong."""
+    node_lag_s: float = 120.0
+    """Age of the newest block from which on a node counts as lagging at once and its word on the subnet is not judged:
+    ten blocks are no matter of propagation."""
 
     # -- model and machine ---------------------------------------------------------------------------------------------
     model_days: float = 80.0

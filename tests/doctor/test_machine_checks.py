@@ -182,6 +182,22 @@ def test_clocks(offset: float | None, kept: bool | None, mark: Mark) -> None:
     assert check_clock(offset, lambda: kept).mark is mark
 
 
+def test_a_clock_that_others_vouch_for_is_left_alone() -> None:
+    for check in (
+        check_clock(7200.0, lambda: True),
+        check_clock(7200.0, lambda: False, validators=[0.2] * 7),
+        check_clock(-60.0, lambda: None, validators=[0.2] * 7),
+    ):
+        assert check.mark is Mark.WARNING
+        assert "it is right, but the node is not" in check.evidence
+        assert "timedatectl" not in check.remedy
+    undecided = check_clock(7200.0, lambda: None)
+    assert "or the node lags" in undecided.evidence
+    assert "timedatectl" in undecided.remedy
+    assert "--subtensor.chain_endpoint" in undecided.remedy
+    assert check_clock(4.0, lambda: True, validators=[9.0, 9.0]).mark is Mark.WARNING
+
+
 def test_the_kernel_says_something_or_nothing() -> None:
     assert kernel_synchronised() in (True, False, None)
 

@@ -16,7 +16,9 @@ from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
 from streetvision.monitor.history_database import DATABASE, MIGRATIONS
+from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
+from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import merged
@@ -158,6 +160,18 @@ def test_a_restart_on_a_node_that_lags_goes_on_from_the_file(tmp_path: Path, sub
     after.add(at(subnet, 501, NOW + 80, chain="1:a"))
     after.close()
     assert blocks(read_history(tmp_path, OWN, 72)[0]) == [500, 501]
+
+
+def test_without_a_miner_a_node_that_lags_is_told_and_not_believed(tmp_path: Path, subnet: Subnet) -> None:
+    before = opened(tmp_path)
+    before.add(at(subnet, 500, NOW, chain="1:a"))
+    before.close()
+    lost = at(subnet, 480, NOW + 60, chain="1:a", neurons=())
+    seen = observe_offline(tmp_path, OWN, 72, NOW + 60, lost)
+    assert (blocks(seen.points), seen.blocks_behind) == ([500], 20)
+    assert [finding.code for finding in judge(seen)] == ["node_lags"]
+    assert seen.latest is not None
+    assert seen.latest.registered
 
 
 @pytest.mark.parametrize("known", [None, "1:a"])

@@ -233,6 +233,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("metagraph stale", _set(chain_up=False), "metagraph_stale", Cause.EARNING),
     Scenario("clock ahead", _set(skew_s=9.0), "clock_skew", Cause.EARNING),
     Scenario("clock far behind", _set(skew_s=-45.0), "clock_skew", Cause.ANSWERING_LATE),
+    Scenario("node two hours behind", _set(node_lag_s=7200.0), "node_lags", Cause.EARNING),
+    Scenario("node in the future", _set(node_lag_s=-60.0), "node_ahead", Cause.EARNING),
     Scenario("old model", _old_model, "model_old", Cause.EARNING),
     Scenario("foreign model card", _foreign_card, "card_foreign", Cause.EARNING),
     Scenario("canary rolled back", _rolled_back, "model_rolled_back", Cause.EARNING),

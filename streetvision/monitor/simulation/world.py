@@ -55,6 +55,7 @@ class World:
         self.port_open = True
         self.chain_up = True
         self.skew_s = 0.0
+        self.node_lag_s = 0.0
         """Our clock less the true time."""
         self.positive_share = 0.4
         self.score_spread = 0.18
@@ -118,7 +119,8 @@ class World:
     def _read(self) -> None:
         self._read_at = self.now
         delay = 1.0 + 6.0 * self.subnet.rng.random()
-        self.history.add(replace(self.subnet.snapshot(self.now), block_time=self.subnet.time - delay))
+        block_time = self.subnet.time - delay - self.node_lag_s
+        self.history.add(replace(self.subnet.snapshot(self.now), block_time=block_time))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
