@@ -12,6 +12,8 @@ from loguru import logger
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 
 RAO = 10**9
+NAME_LETTERS = 64
+"""Kept of a subnet's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) ->
         registration_price=None if burn is None else int(burn) / RAO,
         registration_allowed=raw.get("registration_allowed"),
         owner_coldkey=graph.owner_coldkey,
+        name=_printable(graph.name) or None,
+        subnet_registered_at=graph.network_registered_at,
         alpha_price=graph.price,
         min_non_immune_uids=extras.min_non_immune_uids,
         immune_owner_uids=extras.immune_owner_uids,
@@ -82,6 +86,13 @@ def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) ->
         block_hash=extras.block_hash,
         chain=extras.chain,
     )
+
+
+def _printable(name: object) -> str:
+    """Anybody who owns a subnet writes its name: one short line without control characters."""
+    if not isinstance(name, str):
+        return ""
+    return "".join(letter if letter.isprintable() else " " for letter in name)[:NAME_LETTERS].strip()
 
 
 def _optional_int(value: object) -> int | None:

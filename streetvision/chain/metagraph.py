@@ -65,6 +65,10 @@ class MetagraphSnapshot:
     """How many of the owner's oldest UIDs are never pruned."""
     block_time: float | None = None
     """The block's own timestamp, Unix seconds."""
+    name: str | None = None
+    """The subnet's name on the chain, made printable; None where it has none."""
+    subnet_registered_at: int | None = None
+    """Block at which this netuid was given to the subnet."""
     block_hash: str | None = None
     chain: str | None = None
     """What tells this chain from every other, to be compared by `is_other_chain`."""

@@ -66,7 +66,12 @@ CREATE TABLE buckets (
 """
 """`points` as HistoryPoint; `buckets.body` is the rest of a TrafficBucket's fields as JSON, those at rest left out."""
 
-_CHAIN = "ALTER TABLE points ADD COLUMN chain TEXT"
+_CHAIN = """
+ALTER TABLE points ADD COLUMN chain TEXT;
+ALTER TABLE points ADD COLUMN subnet_name TEXT;
+ALTER TABLE points ADD COLUMN subnet_owner TEXT;
+ALTER TABLE points ADD COLUMN subnet_registered_at INTEGER
+"""
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _CHAIN)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""

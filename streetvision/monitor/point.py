@@ -73,7 +73,12 @@ class HistoryPoint:
     clock_offset: float | None
     """Our clock at reading less the block's timestamp, seconds: propagation and polling (0 to about 20) plus skew."""
     chain: str | None = None
-    """Identity of the chain, as in MetagraphSnapshot; None in points of before this was kept."""
+    """Identity of the chain, as in MetagraphSnapshot; this and what follows is None in points of before it was kept."""
+    subnet_name: str | None = None
+    subnet_owner: str | None = None
+    """Coldkey."""
+    subnet_registered_at: int | None = None
+    """Block at which the netuid was given to the subnet."""
 
     @property
     def registered(self) -> bool:
@@ -134,6 +139,9 @@ def point_of(
         recent_registrations=_arrived(snapshot.neurons, snapshot.block - int(BLOCKS_PER_DAY)),
         clock_offset=snapshot.clock_offset if clocked else None,
         chain=snapshot.chain,
+        subnet_name=snapshot.name,
+        subnet_owner=snapshot.owner_coldkey,
+        subnet_registered_at=snapshot.subnet_registered_at,
     )
 
 

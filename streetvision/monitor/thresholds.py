@@ -29,6 +29,9 @@ class Thresholds:
     idle_most_tempos: float = 6.0
     """However slow this subnet's validators usually are: a long halt must not teach that halts are usual."""
 
+    subnet_change_days: float = 7.0
+    """For this long a change of the subnet's owner or name is told: an operator looks at least once a week."""
+
     # -- registration --------------------------------------------------------------------------------------------------
     risk_critical_days: float = 1.0
     """Estimated time left: within a day there is one working evening to act."""

@@ -14,10 +14,12 @@ from streetvision.monitor.rules.registration import REGISTRATION_RULES
 from streetvision.monitor.rules.requests import REQUEST_RULES
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.rules.scores import SCORE_RULES
+from streetvision.monitor.rules.subnet import SUBNET_RULES
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 RULES: tuple[Rule, ...] = (
     *REGISTRATION_RULES,
+    *SUBNET_RULES,
     *EARNING_RULES,
     *ENDPOINT_RULES,
     *REQUEST_RULES,

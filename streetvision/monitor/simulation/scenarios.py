@@ -230,6 +230,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("overtaken by others", _set(subnet__rivals_gain=1.5), "rank_fell", Cause.OUTCOMPETED),
     Scenario("more is burned", _set(subnet__burn_share=0.7), "emission_fell", Cause.EARNING),
+    Scenario("subnet renamed", _set(subnet__name="Elsewhere"), "subnet_changed", Cause.EARNING),
     Scenario("metagraph stale", _set(chain_up=False), "metagraph_stale", Cause.EARNING),
     Scenario("clock ahead", _set(skew_s=9.0), "clock_skew", Cause.EARNING),
     Scenario("clock far behind", _set(skew_s=-45.0), "clock_skew", Cause.ANSWERING_LATE),
