@@ -44,7 +44,7 @@ class MonitorRoom:
         self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher, metrics: CollectorRegistry
     ) -> None:
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address)
+        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window)
         self._sources = Sources(
             snapshot_age=lambda: watcher.age(time.time()),
             chain_failures=lambda: watcher.failures,

@@ -30,6 +30,10 @@ class SubnetSpec:
     """The validators' total timeout, connection and upload included."""
     threshold: float = 0.5
     """Above this the validator reads the answer as positive."""
+    model_full_pay_days: float = 45.0
+    """Age up to which a submitted model is announced to be paid in full."""
+    model_max_age_days: float = 90.0
+    """Age from which it is announced to be paid nothing; the subnet's pages name both figures."""
 
 
 SUBNET = SubnetSpec()

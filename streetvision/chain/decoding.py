@@ -35,7 +35,8 @@ async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the S
     except BittensorError as error:
         logger.debug("chain: the block's time and the pruning limits cannot be read: {}", error)
         return Extras()
-    return Extras(now.timestamp(), *(_optional_int(limit) for limit in limits))
+    least, immune = map(_optional_int, limits)
+    return Extras(now.timestamp(), least, immune)
 
 
 async def read_hash(substrate: Substrate, block: int) -> str | None:

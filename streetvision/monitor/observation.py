@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.traffic import Traffic
 
@@ -53,6 +54,8 @@ class ModelView:
     """`submitted_by` of the card; None without a card."""
     card_source: str = ""
     """Where the card was read: a file or a repository."""
+    window: PayWindow = PAY_WINDOW
+    """For how long the subnet pays for a model."""
 
 
 @dataclass(frozen=True, slots=True)

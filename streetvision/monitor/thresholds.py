@@ -131,11 +131,7 @@ class Thresholds:
     """Age of the newest block from which on a node counts as lagging at once and its word on the subnet is not judged:
     ten blocks are no matter of propagation."""
 
-    # -- model and machine ---------------------------------------------------------------------------------------------
-    model_days: float = 80.0
-    """The announced reward window is 90 days: ten are left to train and submit."""
-    model_critical_days: float = 90.0
-    """The window's end."""
+    # -- machine -------------------------------------------------------------------------------------------------------
     disk_share: float = 0.05
     """Free share of the disk that is too little: file systems keep about this much for themselves."""
     disk_bytes: int = 2 * 2**30

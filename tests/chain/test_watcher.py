@@ -96,10 +96,14 @@ async def test_a_stalled_node_and_one_that_lags_wipe_no_history(tmp_path: Path) 
         if nodes["b"].opened:
             behind.seal()
         lags.append(watcher.behind)
-        if n == 1:
-            for back in range(499, -1, -1):
-                history.add(replace(watcher.current, block=watcher.current.block - back, taken_at=1e6 - back))  # type: ignore[union-attr, type-var]
-            watcher.add_listener(lambda _, new: history.add(replace(new, taken_at=1e6 + n)))
+        if n == 1 and watcher.current is not None:
+            now = watcher.current
+            for block in range(now.block - 499, now.block + 1):
+                history.add(replace(now, block=block, taken_at=float(block)))
+            watcher.add_listener(remember)
+
+    def remember(_: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
+        history.add(replace(new, taken_at=float(new.block)))
 
     watcher, heard, _ = await watch(nodes, 45, script)
     assert [new.block for _, new in heard] == sorted(new.block for _, new in heard)
@@ -107,7 +111,9 @@ async def test_a_stalled_node_and_one_that_lags_wipe_no_history(tmp_path: Path) 
     assert watcher.current is not None
     assert watcher.current.block > stuck.head.number
     assert watcher.behind == 0
-    assert len(history.points) > 500
+    kept = [point.block for point in history.points]
+    assert kept[:500] == list(range(stuck.head.number - 499, stuck.head.number + 1))
+    assert kept[500:] == [new.block for _, new in heard[1:]]
     history.close()
 
 

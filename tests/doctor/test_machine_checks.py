@@ -14,7 +14,7 @@ from bittensor import Wallet
 
 from streetvision.config import Settings
 from streetvision.doctor.check import Mark
-from streetvision.doctor.clock import check_clock, kernel_synchronised
+from streetvision.doctor.clock import check_clock
 from streetvision.doctor.configuration import check_settings, read_settings
 from streetvision.doctor.installation import (
     check_compiler,
@@ -29,6 +29,7 @@ from streetvision.doctor.live import Live, check_miner, lock_holder
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
 from streetvision.locking import only_one
+from streetvision.monitor.clock import kernel_synchronised
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}

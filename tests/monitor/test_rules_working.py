@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.models.age import PayWindow
 from streetvision.monitor.alert_policy import unproven
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
@@ -394,11 +395,26 @@ def test_clock_by_refusals(
 
 
 @pytest.mark.parametrize(
-    ("days", "expected"), [(79.9, None), (80.0, Severity.WARNING), (89.9, Severity.WARNING), (90.0, Severity.CRITICAL)]
+    ("days", "window", "expected"),
+    [
+        (34.9, PayWindow(), None),
+        (35.0, PayWindow(), Severity.WARNING),
+        (45.0, PayWindow(), Severity.WARNING),
+        (89.9, PayWindow(), Severity.WARNING),
+        (90.0, PayWindow(), Severity.CRITICAL),
+        (79.9, PayWindow(90.0, 90.0), None),
+        (80.0, PayWindow(90.0, 90.0), Severity.WARNING),
+        (90.0, PayWindow(90.0, 90.0), Severity.CRITICAL),
+        (2.9, PayWindow(4.0, 5.0), None),
+        (3.0, PayWindow(4.0, 5.0), Severity.WARNING),
+    ],
 )
-def test_model_old(seen: Make, now: float, days: float, expected: Severity | None) -> None:
-    finding = found(seen(model=ModelView("street", "1.0.0", now - days * 86_400)), "model_old")
+def test_model_old(seen: Make, now: float, days: float, window: PayWindow, expected: Severity | None) -> None:
+    view = seen(model=ModelView("street", "1.0.0", now - days * 86_400, window=window))
+    finding = found(view, "model_old")
     assert (finding.severity if finding else None) == expected
+    if finding:
+        assert f"for {window.full_days:g} days (--model.full_pay_days)" in finding.evidence[1]
 
 
 @pytest.mark.parametrize(("card", "expected"), [("own", False), (None, False), ("Own", True), ("other", True)])

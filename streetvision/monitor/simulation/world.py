@@ -65,7 +65,7 @@ class World:
         self.failing: dict[str, float] = {}
         """Share of requests that fail, by reason."""
         self.machine = HEALTHY_MACHINE
-        self.model = ModelView("street-b", "1.4.0", self.subnet.time - 20 * DAY, OWN, "model_card.json")
+        self.model = ModelView("street-b", "1.4.0", self.subnet.time - 2 * DAY, OWN, "model_card.json")
         self.rollout = RolloutView("idle")
         self.log = StoreView(None, 0)
         self.history_store = StoreView(None, 0)
