@@ -15,6 +15,7 @@ from streetvision.chain.wallets import dev_wallet
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
+from streetvision.parts import mock_network
 from streetvision.registering import register
 
 HEAD_S = GENESIS_MS / 1000
@@ -46,3 +47,8 @@ async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show(
         await register(chain_at(7200.0, miner_registered=False), dev_wallet(), settings)
     done = await register(chain_at(4.0, miner_registered=False), dev_wallet(), settings)
     assert done.method == "burn"
+
+
+def test_each_run_of_the_mock_is_another_chain(tmp_path: Path) -> None:
+    settings = Settings(subtensor_network="mock", state_dir=tmp_path)
+    assert mock_network(settings).mock.block_hash(1) != mock_network(settings).mock.block_hash(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from loguru import logger
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 
 RAO = 10**9
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 NAME_LETTERS = 64
 """Kept of a subnet's name."""
 
@@ -40,12 +42,13 @@ async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the S
 
 
 async def read_hash(substrate: Substrate, block: int) -> str | None:
-    """A block's hash; None when the node does not have it."""
+    """A block's hash; None when the node does not have it, or answers with something else."""
     try:
-        return await substrate.block_hash(block)
+        found: object = await substrate.block_hash(block)
     except BittensorError as error:
         logger.debug("chain: the hash of block {} cannot be read: {}", block, error)
         return None
+    return found if isinstance(found, str) and _HASH.fullmatch(found) else None
 
 
 async def read_identity(substrate: Substrate) -> str | None:

@@ -189,13 +189,14 @@ class MetagraphWatcher:
 
     async def _forget_contradicted(self) -> int | None:
         """Forget those of the last snapshots that the chain no longer holds; returns the block of the first of them."""
-        first = None
-        while self._read:
-            before = self._read[-1]
+        gone: list[MetagraphSnapshot] = []
+        for before in reversed(self._read):
             there = await self._chain.block_hash(before.block)
             if None in (there, before.block_hash) or there == before.block_hash:
                 break
-            first = self._read.pop().block
-        if first is not None:
-            logger.warning("chain: reorganised; what was read from block {} on is taken back", first)
-        return first
+            gone.append(before)
+        if not gone:
+            return None
+        self._read = deque((kept for kept in self._read if kept not in gone), maxlen=REVERSIBLE)
+        logger.warning("chain: reorganised; what was read from block {} on is taken back", gone[-1].block)
+        return gone[-1].block

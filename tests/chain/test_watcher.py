@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from bittensor import ChainError
 
 from streetvision.chain.client import Chain
 from streetvision.chain.metagraph import MetagraphSnapshot
@@ -219,3 +220,28 @@ async def test_age_and_first() -> None:
     await watcher.stop()
     assert snapshot is watcher.current
     assert watcher.age(530.0) == 30.0
+
+
+@pytest.mark.parametrize("answer", [None, 7, "0x12", "x" * 10_000, ["0x"]])
+async def test_a_node_that_answers_nonsense_for_a_hash_says_nothing(answer: object) -> None:
+    class Babbling(MockChain):
+        def block_hash(self, number: int) -> str:
+            return answer if number < 2 else super().block_hash(number)  # type: ignore[return-value]  # hostile
+
+    mock = Babbling()
+    chain = Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock))
+    snapshot = await chain.snapshot()
+    assert snapshot.chain is None
+    assert snapshot.block_hash == mock.head.hash
+
+
+async def test_a_chain_whose_first_block_is_not_kept_is_told_by_its_genesis() -> None:
+    class Warped(MockSubstrate):
+        async def block_hash(self, block: int | None = None) -> str:
+            if block == 1:
+                raise ChainError("no block at height 1")
+            return await super().block_hash(block)
+
+    mock = MockChain()
+    chain = Chain("mock", 72, substrate_factory=lambda _: Warped(mock))
+    assert await chain.identity() == f"0:{mock.block_hash(0)}"
