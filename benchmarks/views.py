@@ -27,6 +27,7 @@ from streetvision.engine.views import Eye, Look, looks_of
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.views import parse_view, parse_views
 from streetvision.resources import usable_threads
+from streetvision.subnet import matthews
 from streetvision.training.challenges import NATIVE, challenge
 from streetvision.training.rendering import map_on_cores
 
@@ -106,11 +107,6 @@ def answers(results: Sequence[Scored], views: Sequence[str]) -> NDArray[np.bool_
     return np.array(means) > 0
 
 
-def mcc(answer: NDArray[np.bool_], label: NDArray[np.bool_]) -> float:
-    """Matthews' correlation of answers and labels; 0 when either knows one class alone."""
-    return 0.0 if answer.all() or not answer.any() else float(np.corrcoef(answer, label)[0, 1])
-
-
 def row(name: str, results: Sequence[Scored], views: Sequence[str], what: str) -> Row:
     labels = np.array([result.label for result in results])
     one, all_ = answers(results, ["plain"]) == labels, answers(results, views) == labels
@@ -120,7 +116,7 @@ def row(name: str, results: Sequence[Scored], views: Sequence[str], what: str) -
         "challenges": what,
         "count": len(results),
         "accuracy": float(all_.mean()),
-        "mcc": mcc(answers(results, views), labels),
+        "mcc": matthews(labels.tolist(), answers(results, views).tolist()),
         "fixed": fixed,
         "broken": broken,
         "z": (fixed - broken) / sqrt(fixed + broken) if fixed + broken else 0.0,

@@ -142,6 +142,7 @@ class Settings(AlertSettings, UpkeepSettings, ModelSettings, NetworkSettings):
 
     def __post_init__(self) -> None:
         self.check_alerts()
+        self.check_model()
         if self.register == "burn" and self.register_max_burn <= 0:
             raise ConfigError("--register burn spends TAO: say how much at most with --register.max_burn TAO")
         if self.is_mock and self.subtensor_chain_endpoint:

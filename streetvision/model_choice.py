@@ -10,6 +10,7 @@ from loguru import logger
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.models.age import PayWindow
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.models.hub_files import HUB
@@ -95,7 +96,7 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
     if name.startswith(ADDRESSES):
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
-        return registry.servable(_pulled(name, registry).version)
+        return registry.servable(_pulled(name, registry, settings.pay_window).version)
     return _in_folder(Path(name).expanduser(), registry)
 
 
@@ -161,7 +162,7 @@ def _record(registry: Registry, named: ModelVersion, over: str) -> None:
         registry.release(over=over, why=NAMED)
 
 
-def _pulled(name: str, registry: Registry) -> ModelVersion:
+def _pulled(name: str, registry: Registry, window: PayWindow) -> ModelVersion:
     from streetvision.models.hub import parse_ref, pull
 
     ref = parse_ref(name)
@@ -172,6 +173,7 @@ def _pulled(name: str, registry: Registry) -> ModelVersion:
         registry,
         progress=_FetchLog(),
         warn=lambda sentence: logger.warning("model: {}", sentence),
+        window=window,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streetvision.errors import ConfigError
+from streetvision.models.age import PayWindow
 from streetvision.setting_types import (
     choice,
     declare,
@@ -13,6 +15,7 @@ from streetvision.setting_types import (
     parse_device,
     parse_repo,
 )
+from streetvision.subnet import SUBNET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,20 @@ class ModelSettings:
         "MODEL_REPO",
         "Your public repository on Hugging Face, `owner/name`: `streetvision doctor` looks at its model card.",
         parse_repo,
+    )
+    model_full_pay_days: float = declare(
+        SUBNET.model_full_pay_days,
+        "--model.full_pay_days",
+        "MODEL_FULL_PAY_DAYS",
+        "Age in days up to which the subnet pays for a model in full; ten days before, the miner warns.",
+        number(0.1, 36500.0),
+    )
+    model_max_age_days: float = declare(
+        SUBNET.model_max_age_days,
+        "--model.max_age_days",
+        "MODEL_MAX_AGE_DAYS",
+        "Age in days from which the subnet pays nothing for a model: from then on the warning is critical.",
+        number(0.1, 36500.0),
     )
     device: str = declare(
         "auto",
@@ -129,3 +146,16 @@ class ModelSettings:
         "Minutes for which the former model stays loaded after a switch, so that a rollback is instant.",
         number(0.0, 1e5),
     )
+
+    @property
+    def pay_window(self) -> PayWindow:
+        """For how long the subnet pays for a model."""
+        return PayWindow(self.model_full_pay_days, self.model_max_age_days)
+
+    def check_model(self) -> None:
+        """ConfigError when settings do not go together."""
+        if self.model_full_pay_days > self.model_max_age_days:
+            raise ConfigError(
+                "a model cannot be paid in full after it is paid nothing: --model.full_pay_days may not exceed "
+                "--model.max_age_days"
+            )

@@ -22,6 +22,7 @@ from streetvision.errors import OperatorError
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.alert_policy import policy_of
 from streetvision.monitor.alerting import Alerting
+from streetvision.monitor.clock import kernel_synchronised
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
@@ -53,10 +54,12 @@ class MonitorRoom:
     ) -> None:
         """`crashes` are the starts before this one that did not end well."""
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address)
+        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window)
         self._sources = Sources(
             snapshot_age=lambda: watcher.age(time.time()),
             chain_failures=lambda: watcher.failures,
+            blocks_behind=lambda: watcher.behind,
+            synchronised=kernel_synchronised,
             register_command=self.register_command,
             crashes=crashes,
         )

@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
+from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 
@@ -69,7 +70,7 @@ def mock_network(settings: Settings) -> MockNetwork:
         tempo=settings.mock_tempo,
         miner_registered=settings.mock_registered,
     )
-    return MockNetwork(config, settings.state_dir / MOCK_SOCKET)
+    return MockNetwork(config, settings.state_dir / MOCK_SOCKET, run=uuid4().hex)
 
 
 def axon_config(settings: Settings, hotkey: str) -> AxonConfig:

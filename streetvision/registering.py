@@ -26,6 +26,8 @@ SAID_BY_REGISTRATION_COMMAND = (
 
 async def register(chain: Chain, wallet: MinerWallet, settings: Settings) -> Registration:
     """Register the hotkey; OperatorError when that cannot be, or with the command to type when it is not asked for."""
+    if not settings.is_mock:  # the mocked chain has a time of its own
+        await chain.require_fresh()
     price = await chain.registration_price()
     if settings.register == "burn":
         done = await register_burn(chain, wallet, settings.register_max_burn, prompt=password_prompt())

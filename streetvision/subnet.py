@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from math import sqrt
 
 
@@ -29,13 +30,17 @@ class SubnetSpec:
     """The validators' total timeout, connection and upload included."""
     threshold: float = 0.5
     """Above this the validator reads the answer as positive."""
+    model_full_pay_days: float = 45.0
+    """Age up to which a submitted model is announced to be paid in full."""
+    model_max_age_days: float = 90.0
+    """Age from which it is announced to be paid nothing; the subnet's pages name both figures."""
 
 
 SUBNET = SubnetSpec()
 
 
 def matthews(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
-    """Matthews correlation coefficient in [-1, 1]; 0 when it is undefined (only one class seen)."""
+    """Matthews correlation coefficient in [-1, 1]; 0 when it is undefined (one class in either, or none)."""
     pairs = list(zip(truth, predicted, strict=True))
     tp = sum(t and p for t, p in pairs)
     tn = sum(not t and not p for t, p in pairs)
@@ -45,38 +50,55 @@ def matthews(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
     return (tp * tn - fp * fn) / denominator if denominator else 0.0
 
 
+def accuracy(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
+    """Share of right answers in [0, 1]; 0 without any."""
+    right = [t == p for t, p in zip(truth, predicted, strict=True)]
+    return sum(right) / len(right) if right else 0.0
+
+
+def reads_as(answer: float | None) -> bool | None:
+    """How a validator reads an answer: above the threshold or not; None for silence.
+
+    Anything but a number in [0, 1] is read as silence. Validators treat NaN and numbers out of range worse than that,
+    but the miner answers with an error instead of sending one.
+    """
+    return None if answer is None or not 0.0 <= answer <= 1.0 else answer > SUBNET.threshold
+
+
 @dataclass
 class RewardTracker:
     """The subnet's reward for one miner: (0.5 * MCC over 100 + 0.5 * accuracy over 10) ** 3, in [0, 1].
 
-    A missing or invalid answer scores 0 for that challenge and enters neither window, as the validators do it.
+    Both windows hold challenges, not answers: a silence takes a place in each and is left out of the figures after the
+    windows are cut, as the validators do it.
     """
 
     mcc_window: int = 100
     accuracy_window: int = 10
-    _history: deque[tuple[bool, bool]] = field(init=False)
+    _history: deque[tuple[bool, bool | None]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._history = deque(maxlen=max(self.mcc_window, self.accuracy_window))
 
     def score(self, truth: bool, answer: float | None) -> float:
-        """Record one challenge and return its reward in [0, 1]; `answer` is None for silence or an error."""
-        if answer is None or not 0.0 <= answer <= 1.0:
-            return 0.0
-        self._history.append((truth, answer > SUBNET.threshold))
-        return self.reward
+        """Record one challenge and return its reward in [0, 1]; silence (None, an error, -1) is rewarded with 0."""
+        said = reads_as(answer)
+        self._history.append((truth, said))
+        return 0.0 if said is None else self.reward
 
     @property
     def reward(self) -> float:
-        """The reward that the windows imply now, in [0, 1]."""
-        long = list(self._history)[-self.mcc_window :]
-        if not long:
-            return 0.0
-        mcc = max(0.0, matthews((t for t, _ in long), (p for _, p in long)))
+        """The reward that the windows give to an answer, in [0, 1]; an MCC below 0 counts as 0."""
+        mcc = max(0.0, matthews(*self._answers(self.mcc_window)))
         return float((0.5 * mcc + 0.5 * self.accuracy) ** 3)
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers in the short window, in [0, 1]; 0 before the first."""
-        short = list(self._history)[-self.accuracy_window :]
-        return sum(t == p for t, p in short) / len(short) if short else 0.0
+        """Share of right answers in the short window, in [0, 1]; 0 when it holds none."""
+        return accuracy(*self._answers(self.accuracy_window))
+
+    def _answers(self, window: int) -> tuple[list[bool], list[bool]]:
+        """Truth and reading of what was answered among the last `window` challenges."""
+        first = max(0, len(self._history) - window)
+        answered = [(truth, said) for truth, said in islice(self._history, first, None) if said is not None]
+        return [truth for truth, _ in answered], [said for _, said in answered]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -105,6 +106,8 @@ async def test_ready_needs_all_of_it() -> None:
     assert codes(made) == ["stale_metagraph"]
     watcher.current = snapshot("somebody else")
     assert codes(made) == ["not_registered"]
+    watcher.current = replace(snapshot("somebody else"), block_time=time.time() - 7200)
+    assert codes(made) == [], "a node that lags proves no absence"
     watcher.current = None
     assert codes(made) == ["no_metagraph"]
     response = await made._ready(ASKED)

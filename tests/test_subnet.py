@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,14 +32,72 @@ def test_perfect_answers_earn_everything() -> None:
     assert reward == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("answer", [None, -1.0, 1.5, float("nan")])
-def test_silence_scores_zero_and_leaves_the_windows_alone(answer: float | None) -> None:
-    tracker = RewardTracker()
+@pytest.mark.parametrize("answer", [None, -1.0, 1.5, float("nan"), float("inf")])
+def test_silence_is_rewarded_with_nothing_and_takes_a_place(answer: float | None) -> None:
+    tracker = RewardTracker(mcc_window=3, accuracy_window=2)
+    tracker.score(True, 0.1)  # wrong
     tracker.score(True, 0.9)
     tracker.score(False, 0.1)
-    before = tracker.reward
     assert tracker.score(True, answer) == 0.0
-    assert tracker.reward == before
+    assert tracker.accuracy == 1.0, "one right answer is left in the short window"
+    assert tracker.reward == pytest.approx(1.0), "the silence pushed the wrong answer out of the long one"
+
+
+YES, NO, LATE = 0.9, 0.1, None
+WINDOWS = [
+    ("nothing asked yet", [], 0.0),
+    ("silence alone", [(True, LATE)] * 12, 0.0),
+    ("one right answer: no correlation of one class", [(True, YES)], 0.5**3),
+    ("eight silences, then one right of each class", [(True, LATE)] * 8 + [(True, YES), (False, NO)], 1.0),
+    # The short window: 8 silences, a wrong and a right one. The long one besides: wrong, right; tp 1, tn 1, fp 1, fn 1.
+    (
+        "before them a wrong and a right one",
+        [(True, NO), (True, YES), *[(True, LATE)] * 8, (False, YES), (False, NO)],
+        0.25**3,
+    ),
+    ("ten silences empty the short window alone", [(True, YES), (False, NO), *[(True, LATE)] * 10], 0.5**3),
+    ("a hundred silences empty both", [(True, YES), (False, NO), *[(True, LATE)] * 100], 0.0),
+    ("98 leave two answers in the long one", [(True, YES), (False, NO), *[(True, LATE)] * 98], 0.5**3),
+    ("99 leave one answer in it, of one class", [(True, YES), (False, NO), *[(True, LATE)] * 99], 0.0),
+    ("labels of one class", [(True, YES), (True, NO)], 0.25**3),
+    ("answers of one class", [(True, YES), (False, YES)], 0.25**3),
+    ("a negative correlation counts as 0", [(True, NO), (False, YES)], 0.0),
+    # Short window: 9 of 10 right. Long one: tp 9, tn 1, fn 1, fp 1 -> MCC (9 - 1) / sqrt(10 * 10 * 2 * 2) = 0.4.
+    (
+        "a wrong answer outside of the short window",
+        [(False, NO), (False, YES), *[(True, YES)] * 9, (True, NO)],
+        (0.5 * 0.4 + 0.5 * 0.9) ** 3,
+    ),
+]
+
+
+@pytest.mark.parametrize(("challenges", "reward"), [case[1:] for case in WINDOWS], ids=[case[0] for case in WINDOWS])
+def test_the_windows_by_hand(challenges: list[tuple[bool, float | None]], reward: float) -> None:
+    tracker = RewardTracker()
+    for truth, answer in challenges:
+        tracker.score(truth, answer)
+    assert tracker.reward == pytest.approx(reward)
+
+
+def reward_by_the_rule(challenges: list[tuple[bool, float | None]]) -> float:
+    """The rule, slowly: cut the windows, drop the silences, count."""
+    if not challenges or challenges[-1][1] is None:
+        return 0.0
+    long, short = ([(t, a > 0.5) for t, a in challenges[-size:] if a is not None] for size in (100, 10))
+    tp, tn, fp, fn = (long.count(pair) for pair in ((True, True), (False, False), (False, True), (True, False)))
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    mcc = (tp * tn - fp * fn) / product**0.5 if product else 0.0
+    return (0.5 * max(0.0, mcc) + 0.5 * sum(t == p for t, p in short) / len(short)) ** 3
+
+
+@pytest.mark.parametrize("silent", [0.0, 0.02, 0.3, 0.9])
+def test_random_answers_are_rewarded_by_the_rule(silent: float) -> None:
+    rng, tracker = random.Random(72), RewardTracker()
+    asked: list[tuple[bool, float | None]] = []
+    for _ in range(800):
+        truth, right = rng.random() < 0.5, rng.random() < 0.9
+        asked.append((truth, None if rng.random() < silent else abs((truth == right) - rng.choice((0.1, 0.5, 0.0)))))
+        assert tracker.score(*asked[-1]) == pytest.approx(reward_by_the_rule(asked), abs=1e-12)
 
 
 def test_a_wrong_answer_costs_for_the_whole_long_window() -> None:

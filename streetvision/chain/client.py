@@ -6,10 +6,10 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from bittensor import BittensorError, ChainError, Client, ExtrinsicResult, PolicyError
+from bittensor import BittensorError, ChainError, Client, ExtrinsicResult, PolicyError, Substrate
 from bittensor.intents.serving import ServeAxon
 from bittensor.pow_registration import mine_registration
 from websockets.exceptions import WebSocketException
@@ -25,9 +25,9 @@ from streetvision.chain.connection import (
     reason_of,
 )
 from streetvision.chain.connection import within as _within
-from streetvision.chain.decoding import read_extras, snapshot_of
+from streetvision.chain.decoding import read_extras, read_hash, read_identity, snapshot_of
 from streetvision.chain.endpoints import MOCK_NETWORK, endpoints_of, reachable_address
-from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.metagraph import OLD_S, MetagraphSnapshot
 from streetvision.errors import OperatorError
 
 T = TypeVar("T")
@@ -147,6 +147,32 @@ class Chain:
         """The head's block number."""
         return await self.call("block number", lambda client: client.block(), self.deadlines.read_s)
 
+    async def block_hash(self, block: int) -> str | None:
+        """A block's hash on the chain of the node in use; None when the node does not have it."""
+        return await self.call("block hash", lambda _: read_hash(self._substrate, block), self.deadlines.read_s)
+
+    async def identity(self) -> str | None:
+        """What tells the chain of the node in use from every other; None when the node does not say."""
+        return await self.call("first block", lambda _: read_identity(self._substrate), self.deadlines.read_s)
+
+    @property
+    def _substrate(self) -> Substrate:
+        """The backend under the client that a call was just given."""
+        substrate = self._connection.substrate
+        if substrate is None:
+            raise ChainAwayError("The chain's connection was given up; the next call opens another.")
+        return substrate
+
+    async def require_fresh(self) -> None:
+        """OperatorError when the node shows an old state, by which a hotkey may only look unregistered."""
+        head = await self.call("block's own time", lambda client: client.timestamp(), self.deadlines.read_s)
+        seconds = self._now() - head.timestamp()
+        if seconds >= OLD_S:
+            raise OperatorError(
+                f"The newest block of the node {self.endpoint} is {seconds / 60:.0f} min old: the node lags, or this "
+                "machine's clock is ahead. Name another node with --subtensor.chain_endpoint, or set the clock right."
+            )
+
     async def block_time(self) -> float:
         """Seconds per block, as the chain says."""
         return await self.call("block time", lambda client: client.block_time(), self.deadlines.read_s)
@@ -179,9 +205,13 @@ class Chain:
 
         async def fetch(client: Client) -> MetagraphSnapshot | None:
             asked = self._now()
-            view = await client.at()
+            substrate, view = self._substrate, await client.at()
             graph = await view.subnets.metagraph(self.netuid, commitments=False)
-            return None if graph is None else snapshot_of(graph, asked, await read_extras(view, self.netuid))
+            if graph is None:
+                return None
+            extras = await read_extras(view, self.netuid)
+            hashes = await read_hash(substrate, graph.block), await read_identity(substrate)
+            return snapshot_of(graph, asked, replace(extras, block_hash=hashes[0], chain=hashes[1]))
 
         snapshot = await self.call("metagraph", fetch, self.deadlines.snapshot_s)
         if snapshot is None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from bittensor import BittensorError, Metagraph
+from bittensor import BittensorError, Metagraph, Substrate
 from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 
 RAO = 10**9
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+NAME_LETTERS = 64
+"""Kept of a subnet's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Extras:
     block_time: float | None = None
     min_non_immune_uids: int | None = None
     immune_owner_uids: int | None = None
+    block_hash: str | None = None
+    chain: str | None = None
 
 
 async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the SDK's client or pinned view
@@ -31,7 +37,30 @@ async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the S
     except BittensorError as error:
         logger.debug("chain: the block's time and the pruning limits cannot be read: {}", error)
         return Extras()
-    return Extras(now.timestamp(), *(_optional_int(limit) for limit in limits))
+    least, immune = map(_optional_int, limits)
+    return Extras(now.timestamp(), least, immune)
+
+
+async def read_hash(substrate: Substrate, block: int) -> str | None:
+    """A block's hash; None when the node does not have it, or answers with something else."""
+    try:
+        found: object = await substrate.block_hash(block)
+    except BittensorError as error:
+        logger.debug("chain: the hash of block {} cannot be read: {}", block, error)
+        return None
+    return found if isinstance(found, str) and _HASH.fullmatch(found) else None
+
+
+async def read_identity(substrate: Substrate) -> str | None:
+    """What tells this chain from every other, as `block:hash`: its first block, else its genesis; None without both.
+
+    A development chain that is purged and begun anew has the same genesis and another first block.
+    """
+    for block in (1, 0):
+        found = await read_hash(substrate, block)
+        if found is not None:
+            return f"{block}:{found}"
+    return None
 
 
 def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) -> MetagraphSnapshot:
@@ -52,11 +81,22 @@ def snapshot_of(graph: Metagraph, taken_at: float, extras: Extras = Extras()) ->
         registration_price=None if burn is None else int(burn) / RAO,
         registration_allowed=raw.get("registration_allowed"),
         owner_coldkey=graph.owner_coldkey,
+        name=_printable(graph.name) or None,
+        subnet_registered_at=graph.network_registered_at,
         alpha_price=graph.price,
         min_non_immune_uids=extras.min_non_immune_uids,
         immune_owner_uids=extras.immune_owner_uids,
         block_time=extras.block_time,
+        block_hash=extras.block_hash,
+        chain=extras.chain,
     )
+
+
+def _printable(name: object) -> str:
+    """Anybody who owns a subnet writes its name: one short line without control characters."""
+    if not isinstance(name, str):
+        return ""
+    return "".join(letter if letter.isprintable() else " " for letter in name)[:NAME_LETTERS].strip()
 
 
 def _optional_int(value: object) -> int | None:

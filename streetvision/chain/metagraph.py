@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+OLD_S = 600.0
+"""Age at reading from which a snapshot proves no absence: fifty blocks, or a clock that is that far ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Neuron:
@@ -62,6 +65,15 @@ class MetagraphSnapshot:
     """How many of the owner's oldest UIDs are never pruned."""
     block_time: float | None = None
     """The block's own timestamp, Unix seconds."""
+    name: str | None = None
+    """The subnet's name on the chain, made printable; None where it has none."""
+    subnet_registered_at: int | None = None
+    """Block at which this netuid was given to the subnet."""
+    block_hash: str | None = None
+    chain: str | None = None
+    """What tells this chain from every other, to be compared by `is_other_chain`."""
+    reorganised_from: int | None = None
+    """Earlier snapshots from this block on are not of this one's chain; None when it goes on from them."""
 
     @cached_property
     def by_hotkey(self) -> Mapping[str, Neuron]:
@@ -75,3 +87,20 @@ class MetagraphSnapshot:
     def age(self, now: float) -> float:
         """Seconds since this snapshot was read; `now` is Unix time."""
         return max(0.0, now - self.taken_at)
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Our clock at reading less the block's timestamp, seconds; None where the source does not say."""
+        return None if self.block_time is None else self.taken_at - self.block_time
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it was old when it was read, by our clock, so that who is missing in it may be registered now."""
+        return self.clock_offset is not None and self.clock_offset >= OLD_S
+
+
+def is_other_chain(one: str | None, other: str | None) -> bool:
+    """Whether two identities surely mean two chains: both known, of the same block number, and different hashes."""
+    if one is None or other is None:
+        return False
+    return one.partition(":")[0] == other.partition(":")[0] and one != other

@@ -50,8 +50,10 @@ class Block:
 class MockChain:
     """An in-memory chain with one subnet; all of it lives on one event loop."""
 
-    def __init__(self, config: MockConfig | None = None, *, start_ms: int = GENESIS_MS) -> None:
+    def __init__(self, config: MockConfig | None = None, *, start_ms: int = GENESIS_MS, run: str = "") -> None:
+        """`run` tells one run of the chain from another, as a purged chain's first block does."""
         self.config = config or MockConfig()
+        self.run_name = run
         self.before_seal: Step | None = None
         """Called once on the next block's state before its extrinsics: a competitor in the same block, in tests."""
         self._blocks: OrderedDict[str, Block] = OrderedDict()
@@ -72,8 +74,8 @@ class MockChain:
         return self.head.state
 
     def block_hash(self, number: int) -> str:
-        """The 0x-hash [32 bytes] of a block number; a pure function of it and the seed."""
-        return "0x" + blake2b(f"{self.config.seed}:{number}".encode(), digest_size=32).hexdigest()
+        """The 0x-hash [32 bytes] of a block number; a pure function of it, the seed and the run."""
+        return "0x" + blake2b(f"{self.config.seed}:{self.run_name}:{number}".encode(), digest_size=32).hexdigest()
 
     def at(self, block_hash: str | None) -> Block:
         """The block of a hash, the newest for None; KeyError when it is unknown or older than `HISTORY` blocks."""

@@ -40,6 +40,11 @@ class MockConfig:
     """One simulated subnet; the defaults are what Subnet 72 shows, on a smaller scale."""
 
     netuid: int = SUBNET.netuid
+    subnet_name: str = "StreetVision (mocked)"
+    subnet_owner: str = ""
+    """Coldkey of the subnet's owner; empty: the first validator's."""
+    subnet_age: int = 50 * 21_600
+    """Blocks before the first one at which the netuid was given to the subnet."""
     seed: int = 72
     start_block: int = 6_000_000
     block_time_s: float = 12.0

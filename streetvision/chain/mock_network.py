@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from streetvision.chain.client import Chain
@@ -17,8 +19,16 @@ from streetvision.chain.mock_substrate import MockSubstrate
 class MockNetwork:
     """A running mocked chain inside this process; without a socket path no other process can reach it."""
 
-    def __init__(self, config: MockConfig | None = None, socket_path: Path | None = None) -> None:
-        self.mock = MockChain(config)
+    def __init__(
+        self,
+        config: MockConfig | None = None,
+        socket_path: Path | None = None,
+        *,
+        run: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`run` tells this chain from one that ran before, in the history of the same state folder."""
+        self.mock = MockChain(config, run=run, start_ms=round(1000 * now()))
         self.bridge = None if socket_path is None else MockBridge(self.mock, socket_path)
         self._blocks: asyncio.Task[None] | None = None
 

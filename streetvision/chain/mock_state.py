@@ -88,6 +88,11 @@ class SubnetState:
         price = self.burn_base * 0.5 ** (elapsed / self.config.burn_half_life)
         return int(min(max(price, self.config.min_burn_tao * RAO), self.config.max_burn_tao * RAO))
 
+    @property
+    def owner_coldkey(self) -> str:
+        """Who owns the subnet."""
+        return self.config.subnet_owner or self.rows[0].coldkey
+
     def find(self, hotkey: str) -> Row | None:
         """The row of a hotkey, or None when it is not registered."""
         return next((row for row in self.rows if row.hotkey == hotkey), None)

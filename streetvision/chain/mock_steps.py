@@ -99,7 +99,7 @@ def pruning_order(state: SubnetState) -> tuple[Row, ...]:
     The chain's rule: while more than MinNonImmuneUids are out of immunity, the one of those with the smallest
     (emission, registration block, uid); else the smallest of the immune. Validators count too.
     """
-    owner = state.rows[0].coldkey
+    owner = state.owner_coldkey
     owned = sorted((row for row in state.rows if row.coldkey == owner), key=lambda row: (row.registered_at, row.uid))
     immortal = {row.uid for row in owned[: state.config.immune_owner_uids]} | {0}
     mortal = sorted(

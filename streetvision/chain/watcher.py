@@ -6,18 +6,22 @@ import asyncio
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import Backoff, ChainAwayError, Sleep, ended, reason_of
-from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 
 Listener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
-"""Called with the old snapshot (None at first) and the new one."""
+"""Called with the old snapshot (None at first) and the new one, which is never the older of the two."""
+
+REVERSIBLE = 10
+"""Snapshots that a reorganisation may take back: about fifty blocks, many times what finality takes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class WatchPolicy:
     min_interval_s: float = 5.0
     """Least time between two snapshots however fast blocks come."""
     stall_s: float = 90.0
-    """Without a new block for this long the connection is given up for the next endpoint."""
+    """Without a block that is new to us for this long the connection is given up for the next endpoint."""
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -50,7 +54,9 @@ class MetagraphWatcher:
         self.current: MetagraphSnapshot | None = None
         """The newest snapshot, however old; None before the first."""
         self.block: int | None = None
-        """The newest block number seen."""
+        """The newest block number that the node in use has shown."""
+        self.behind = 0
+        """Blocks by which the node in use lags behind the snapshot; 0 while it does not."""
         self.failures = 0
         """Failed looks in a row; 0 while the chain answers."""
         self._chain = chain
@@ -62,7 +68,7 @@ class MetagraphWatcher:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._advanced_at = self._refreshed_at = -math.inf
-        self._rewound = False
+        self._read: deque[MetagraphSnapshot] = deque(maxlen=REVERSIBLE)
         self._defects: set[type[Exception]] = set()
 
     def age(self, now: float) -> float:
@@ -100,6 +106,7 @@ class MetagraphWatcher:
         """One look; returns the pause until the next."""
         try:
             await self._chain.connect()
+            await self._recognise()
             await self._follow(await self._chain.block())
         except ChainAwayError as error:
             self.failures += 1
@@ -123,32 +130,55 @@ class MetagraphWatcher:
         logger.log(level, "chain: unexpected {} ({}); the next look takes a new connection", kind.__name__, error)
         await self._chain.drop(reason_of(error))
 
+    async def _recognise(self) -> None:
+        """Leave a node of another chain than the one that we started on; it would say that nobody is registered."""
+        current = self.current
+        if current is not None and is_other_chain(current.chain, await self._chain.identity()):
+            await self._leave("it serves another chain than before; if that is right, restart the miner")
+            raise ChainAwayError("The node serves another chain; the next look tries the next endpoint.")
+
     async def _follow(self, block: int) -> None:
+        """Follow a node that brings news; one that stands still, or lags behind what we know, gets `stall_s`."""
         now = self._monotonic()
-        if self.block is None or block > self.block:
-            self.block, self._advanced_at = block, now
+        known = -1 if self.current is None else self.current.block
+        self.behind = max(0, known - block)
+        if block > max(known, -1 if self.block is None else self.block):
+            self._advanced_at = now
         elif now - self._advanced_at >= self._policy.stall_s:
-            await self._chain.drop(f"no new block since {self.block} for {now - self._advanced_at:.0f} s")
-            self.block, self._rewound = None, True
+            lag = f", and it is {self.behind} blocks behind" if self.behind else ""
+            await self._leave(f"no new block since {max(known, block)} for {now - self._advanced_at:.0f} s{lag}")
             return
+        self.block = block
         if self._is_due(block, now):
             await self.refresh()
+
+    async def _leave(self, reason: str) -> None:
+        """Give up the node; the next one gets the whole patience."""
+        await self._chain.drop(reason)
+        self.block, self._advanced_at = None, self._monotonic()
 
     def _is_due(self, block: int, now: float) -> bool:
         if self.current is None:
             return True
         if now - self._refreshed_at < self._policy.min_interval_s:
             return False
-        return self._rewound or block - self.current.block >= self._policy.every_blocks
+        return block - self.current.block >= self._policy.every_blocks
 
     async def refresh(self) -> MetagraphSnapshot:
-        """Read a snapshot now and put it in place; for a caller who cannot wait for the next block."""
+        """Read a snapshot now and put it in place, unless the node lags behind the one in use, which is returned then.
+
+        For a caller who cannot wait for the next block.
+        """
         snapshot = await self._chain.snapshot()
         old = self.current
-        if old is not None and snapshot.block < old.block and not self._rewound:
+        if old is not None and (snapshot.block < old.block or is_other_chain(old.chain, snapshot.chain)):
             return old
-        self.current, self._rewound = snapshot, False
+        snapshot = replace(snapshot, reorganised_from=await self._forget_contradicted())
+        self.current = snapshot
+        self._read.append(snapshot)
         self._refreshed_at = self._monotonic()
+        if old is None or snapshot.block > old.block:
+            self._advanced_at = self._refreshed_at
         self._arrived.set()
         if old is None:
             logger.info("chain: metagraph of subnet {} at block {}", snapshot.netuid, snapshot.block)
@@ -156,3 +186,17 @@ class MetagraphWatcher:
         for listener in self._listeners:
             loop.call_soon(listener, old, snapshot)
         return snapshot
+
+    async def _forget_contradicted(self) -> int | None:
+        """Forget those of the last snapshots that the chain no longer holds; returns the block of the first of them."""
+        gone: list[MetagraphSnapshot] = []
+        for before in reversed(self._read):
+            there = await self._chain.block_hash(before.block)
+            if None in (there, before.block_hash) or there == before.block_hash:
+                break
+            gone.append(before)
+        if not gone:
+            return None
+        self._read = deque((kept for kept in self._read if kept not in gone), maxlen=REVERSIBLE)
+        logger.warning("chain: reorganised; what was read from block {} on is taken back", gone[-1].block)
+        return gone[-1].block

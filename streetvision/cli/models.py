@@ -82,10 +82,11 @@ def add(
     """Add a model: it is copied, loaded and tried on the golden pictures, and refused if it does not fit."""
     from streetvision.models.importers import Wishes, add_model
 
-    registry = open_registry(miner_settings(state_dir))
+    settings = miner_settings(state_dir)
+    registry = open_registry(settings)
     _stand_back()
     with progress_shown(f"adding {source}") as progress:
-        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn)
+        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn, window=settings.pay_window)
         item = add_model(source, registry, wishes)
     if as_json:
         print_json(version_fields(item, standing_in(registry)))

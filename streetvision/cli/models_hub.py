@@ -69,6 +69,7 @@ def publish(
             license=license,
             find=lambda name: registry.get(name).folder,
             progress=progress,
+            window=settings.pay_window,
         )
     if as_json:
         print_json(plan.as_dict())
@@ -115,6 +116,7 @@ def pull(
             limit_bytes=int(max_gib * GIB),
             progress=progress,
             warn=warn,
+            window=settings.pay_window,
         )
     _show_pulled(found, said, as_json)
 

@@ -1,37 +1,35 @@
-"""Whether this machine's clock is right, without asking a time server: the kernel's word, and the chain's blocks."""
+"""Whether this machine's clock is right, without asking a time server: validators, the kernel's word, the blocks."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streetvision.doctor.check import Check, ok, skipped, warning
-from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.clock import Verdict, kernel_synchronised, verdict
 
-_TIMEX_BYTES = 512
-"""More than any `struct timex`; all zero asks and sets nothing."""
-_TIME_ERROR = 5
-"""From `adjtimex(2)`: the clock is not synchronised."""
 _SYNCHRONISE = "Synchronise it: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
+_ANOTHER_NODE = "name other nodes with --subtensor.chain_endpoint"
 
 
-def kernel_synchronised() -> bool | None:
-    """Whether a time daemon keeps the kernel's clock; None where the system does not say."""
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        state = int(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != _TIME_ERROR
-
-
-def check_clock(offset: float | None, synchronised: Callable[[], bool | None] = kernel_synchronised) -> Check:
-    """`offset` is our clock less the newest block's time in seconds; up to a block's delay is usual."""
-    limits = THRESHOLDS
-    if offset is not None and not -limits.skew_s <= offset <= limits.block_delay_s:
-        return warning("clock", f"our clock less the newest block's time is {offset:+.1f} s", _SYNCHRONISE)
-    blocks = "" if offset is None else f"; {offset:.1f} s after the newest block, which is usual"
+def check_clock(
+    offset: float | None,
+    synchronised: Callable[[], bool | None] = kernel_synchronised,
+    *,
+    validators: Sequence[float] = (),
+) -> Check:
+    """`offset` is our clock less the newest block's time in seconds, `validators` ours less each validator's."""
     kept = synchronised()
+    found = verdict(offset, validators, kept)
+    blocks = "" if offset is None else f"our clock less the newest block's time is {offset:+.1f} s"
+    if found is Verdict.CLOCK_OFF:
+        return warning("clock", blocks or "it differs from most validators' clocks", _SYNCHRONISE)
+    if found is Verdict.UNDECIDED:
+        return warning(
+            "clock", f"{blocks}: it is ahead, or the node lags", f"{_SYNCHRONISE} If it is right, {_ANOTHER_NODE}."
+        )
+    if found is not Verdict.AGREED:
+        remedy = f"Leave the clock as it is and {_ANOTHER_NODE}."
+        return warning("clock", f"it is right, but the node is not: {blocks}", remedy)
     if kept is False and offset is None:
         return warning("clock", "no time daemon keeps it", _SYNCHRONISE)
     if kept is None and offset is None:
@@ -41,4 +39,5 @@ def check_clock(offset: float | None, synchronised: Callable[[], bool | None] = 
         False: "the kernel knows of no time daemon",
         None: "the kernel does not say",
     }
-    return ok("clock", f"{word[kept]}{blocks}")
+    usual = "" if offset is None else f"; {offset:.1f} s after the newest block, which is usual"
+    return ok("clock", f"{word[kept]}{usual}")

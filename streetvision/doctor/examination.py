@@ -45,12 +45,12 @@ from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
 
 COVERED: Mapping[str, tuple[str, ...]] = {
-    "chain": ("metagraph_stale",),
+    "chain": ("metagraph_stale", "node_lags"),
     "registered": ("deregistered", "deregistration_risk"),
     "endpoint": ("endpoint_differs",),
     "reachable": ("endpoint_unreachable",),
     "refused": ("headers_missing", "proxy_protocol"),
-    "clock": ("clock_skew",),
+    "clock": ("clock_skew", "node_ahead"),
     "model": ("model_old", "model_rolled_back"),
     "card": ("card_foreign",),
     "device": ("gpu_pressure", "device_lost"),

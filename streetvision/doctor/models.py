@@ -75,7 +75,7 @@ def check_card(settings: Settings, model: ModelVersion | None, hotkey: str | Non
     if hotkey is None:
         return skipped("card", "without a hotkey nothing can be compared")
     try:
-        seen = published(repo, hotkey, hub=hub)
+        seen = published(repo, hotkey, hub=hub, window=settings.pay_window)
     except OperatorError as error:
         return failure("card", str(error), name_it)
     if not seen.findings:

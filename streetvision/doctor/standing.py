@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from streetvision.chain.metagraph import MetagraphSnapshot
@@ -29,12 +30,14 @@ from streetvision.doctor.network import (
 from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.endpoint import external_endpoint
 from streetvision.errors import OperatorError
+from streetvision.monitor.clock import kernel_synchronised
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.monitor.wording import duration, plural
@@ -57,19 +60,27 @@ class Standing:
 async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> Standing:
     """From what the running miner observes."""
     seen = live.observed
-    latest = seen["latest"]
+    latest, offsets = seen["latest"], seen.get("offsets", {})  # a miner of before an update does not tell them
     port = int(live.miner.get("port") or settings.axon_port)
     served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
     checks = (
         _live_chain(seen),
-        _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
-        _live_endpoint(seen),
+        *_unless_blind(
+            bool(seen.get("blind")),
+            _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
+            _live_endpoint(seen),
+        ),
         served,
         _live_reach(seen),
         _live_refusals(seen),
-        check_clock(None if latest is None else latest["clock_offset"]),
+        check_clock(None if latest is None else latest["clock_offset"], validators=list(offsets.values())),
     )
     return Standing(checks, live.findings, live.diagnosis)
+
+
+def _unless_blind(blind: bool, *checks: Check) -> tuple[Check, ...]:
+    """Nothing of the subnet is judged by a node that lags."""
+    return tuple(skipped(check.name, "the node lags, and shows an old state") if blind else check for check in checks)
 
 
 def _live_chain(seen: Mapping[str, Any]) -> Check:
@@ -140,7 +151,7 @@ async def standing_offline(
         blind = (
             error,
             *(skipped(name, _blind(wallet)) for name in ("registered", "endpoint")),
-            check_clock(_offset(snapshot)),
+            check_clock(None if snapshot is None else snapshot.clock_offset),
         )
         return Standing((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
     seen = _observation(settings, wallet, snapshot, now())
@@ -148,9 +159,10 @@ async def standing_offline(
     served = None if own.axon is None else await try_it(own.axon)
     checks = (
         error,
-        _registered_offline(own, wallet, seen),
-        _offline_endpoint(settings, own),
-        check_clock(own.clock_offset),
+        *_unless_blind(
+            node_is_blind(seen, THRESHOLDS), _registered_offline(own, wallet, seen), _offline_endpoint(settings, own)
+        ),
+        check_clock(snapshot.clock_offset),
     )
     return Standing((*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict())
 
@@ -168,12 +180,6 @@ async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSn
     return snapshot, ok("chain", f"block {snapshot.block} of netuid {snapshot.netuid}, {neurons}")
 
 
-def _offset(snapshot: MetagraphSnapshot | None) -> float | None:
-    if snapshot is None or snapshot.block_time is None:
-        return None
-    return snapshot.taken_at - snapshot.block_time
-
-
 def _blind(wallet: MinerWallet | None) -> str:
     return "without a hotkey there is nobody to look for" if wallet is None else "the chain was not read"
 
@@ -181,11 +187,17 @@ def _blind(wallet: MinerWallet | None) -> str:
 def _observation(settings: Settings, wallet: MinerWallet, snapshot: MetagraphSnapshot, now: float) -> Observation:
     folder = settings.state_dir / MONITOR_FOLDER
     command = command_for(wallet, settings, snapshot.registration_price or 0.0)
-    arguments = (wallet.ss58_address, settings.netuid, now, snapshot)
+
+    def observe(folder: Path) -> Observation:
+        return observe_offline(
+            folder, wallet.ss58_address, settings.netuid, now, snapshot,
+            register_command=command, synchronised=kernel_synchronised(),
+        )  # fmt: skip
+
     try:
-        return observe_offline(folder, *arguments, register_command=command)
+        return observe(folder)
     except OperatorError:  # the check of the history tells of it
-        return observe_offline(folder / "none", *arguments, register_command=command)
+        return observe(folder / "none")
 
 
 def _registered_offline(own: HistoryPoint, wallet: MinerWallet, seen: Observation) -> Check:

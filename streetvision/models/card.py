@@ -17,10 +17,6 @@ CARD_FILE = "model_card.json"
 CARD_KEYS = ("model_name", "description", "version", "submitted_by", "submission_time")
 CARD_LIMIT_BYTES = 1 << 16
 
-STALE_DAYS = 80.0
-"""From this age on a published model wants a successor."""
-STALE_REASON = "the subnet announces that it will pay for one for 90 days"
-
 DAY_S = 86_400.0
 EARLIEST = 1_700_000_000
 """Unix seconds (November 2023) before which the subnet did not exist: anything smaller is no time of submission."""

@@ -6,11 +6,10 @@ import time
 from dataclasses import dataclass
 
 from streetvision.errors import OperatorError
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.card import (
     CARD_FILE,
     CARD_LIMIT_BYTES,
-    STALE_DAYS,
-    STALE_REASON,
     age_days,
     parse_card,
     problems,
@@ -42,7 +41,13 @@ class Published:
 
 
 def published(
-    repo: str, hotkey: str, *, revision: str = DEFAULT_REVISION, now: float | None = None, hub: Hub | None = None
+    repo: str,
+    hotkey: str,
+    *,
+    revision: str = DEFAULT_REVISION,
+    now: float | None = None,
+    hub: Hub | None = None,
+    window: PayWindow = PAY_WINDOW,
 ) -> Published:
     """What a validator would find in this repository for this hotkey (ss58): read-only, without a token, a few seconds.
 
@@ -60,7 +65,7 @@ def published(
         card = parse_card(data)
     except OperatorError as error:
         return Published(repo, None, None, (_wrong(repo, str(error).rstrip(".")),))
-    return Published(repo, card, age_days(card, moment), tuple(_judge(repo, card, hotkey, moment)))
+    return Published(repo, card, age_days(card, moment), tuple(_judge(repo, card, hotkey, moment, window)))
 
 
 def _again(repo: str) -> str:
@@ -80,7 +85,7 @@ def _unread(repo: str, error: OperatorError) -> CardFinding:
     return CardFinding("card_unreachable", str(error).rstrip("."), "check the network; a later check may find it well")
 
 
-def _judge(repo: str, card: object, hotkey: str, now: float) -> list[CardFinding]:
+def _judge(repo: str, card: object, hotkey: str, now: float, window: PayWindow) -> list[CardFinding]:
     wrong, found = problems(card, now=now), []
     if wrong:
         found.append(_wrong(repo, f"{CARD_FILE} in {repo} is wrong: {'; '.join(wrong)}"))
@@ -89,7 +94,8 @@ def _judge(repo: str, card: object, hotkey: str, now: float) -> list[CardFinding
         title = f"{CARD_FILE} in {repo} was submitted by {submitter!r:.80}, not by this miner's hotkey {hotkey}"
         found.append(CardFinding("card_foreign", title, _again(repo)))
     age = age_days(card, now)
-    if age is not None and age >= STALE_DAYS:
-        title = f"the published model is {age:.0f} days old: {STALE_REASON}"
+    words = None if age is None else window.words(age)
+    if words is not None:
+        title = f"the published model is {age:.0f} days old, {words}"
         found.append(CardFinding("card_stale", title, f"train a better one and {_again(repo)}"))
     return found

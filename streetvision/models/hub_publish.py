@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.card import (
     CARD_FILE,
     CARD_LIMIT_BYTES,
     DAY_S,
-    STALE_DAYS,
-    STALE_REASON,
     card_text,
     is_plain_version,
     model_card,
@@ -95,6 +94,7 @@ def publish(
     progress: Progress = no_progress,
     hub: Hub | None = None,
     now: Callable[[], float] = time.time,
+    window: PayWindow = PAY_WINDOW,
 ) -> PublishPlan:
     """Upload a version to owner/name with the tag vX.Y.Z; a dry run only says what would go, and asks the hub to look.
 
@@ -120,7 +120,7 @@ def publish(
         license=license,
     )
     uploads += [Upload.of_text(CARD_FILE, card_text(card)), Upload.of_text(README_FILE, page)]
-    notes = (*look.notes, *_age_note(version, moment))
+    notes = (*look.notes, *_age_note(version, moment, window))
     plan = PublishPlan(
         repo,
         version.version,
@@ -195,11 +195,12 @@ def _repo_notes(hub: Hub, repo: str, state: RepoState, hotkey: str) -> list[str]
     return notes
 
 
-def _age_note(version: ModelVersion, now: float) -> list[str]:
+def _age_note(version: ModelVersion, now: float, window: PayWindow) -> list[str]:
     if not version.created:
         return []
     age = (now - datetime.fromisoformat(version.created).timestamp()) / DAY_S
-    return [f"this model was made {age:.0f} days ago: {STALE_REASON}"] if age >= STALE_DAYS else []
+    words = window.words(age)
+    return [] if words is None else [f"this model was made {age:.0f} days ago; counted from then: {words}"]
 
 
 def _left_over(state: RepoState | None, uploads: list[Upload]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision.errors import OperatorError
-from streetvision.models.card import CARD_FILE, STALE_DAYS, STALE_REASON, age_days, parse_card, problems
+from streetvision.models.age import PAY_WINDOW, PayWindow
+from streetvision.models.card import CARD_FILE, age_days, parse_card, problems
 from streetvision.models.checks import CheckpointError
 from streetvision.models.classifiers import add_classifier
 from streetvision.models.disk import exclusive, sentences
@@ -76,6 +77,7 @@ def pull(
     warn: Warn = lambda _: None,
     hub: Hub | None = None,
     now: Callable[[], float] = time.time,
+    window: PayWindow = PAY_WINDOW,
 ) -> ModelVersion:
     """Fetch a model (owner/name at a tag, branch or commit; None: `main`) into the registry; returns its version.
 
@@ -89,7 +91,7 @@ def pull(
     place = registry.folder / PULLS_FOLDER / repo.replace("/", "--")
     with sentences(f"Pulling {ref}"), exclusive(place, patience_s=0.0):
         fetched = fetch(ref, place, limit_bytes=limit_bytes, progress=progress, hub=hub)
-        for sentence in _about_card(fetched.folder, hotkey, now()):
+        for sentence in _about_card(fetched.folder, hotkey, now(), window):
             warn(sentence)
         try:
             found = _add(fetched, registry, version or _tagged(fetched, revision), positive, progress)
@@ -129,7 +131,7 @@ def fetch(
     return Fetched(choice.kind, folder, pinned, choice.total_bytes, resumed)
 
 
-def _about_card(folder: Path, hotkey: str | None, now: float) -> list[str]:
+def _about_card(folder: Path, hotkey: str | None, now: float, window: PayWindow) -> list[str]:
     path = folder / CARD_FILE
     if not path.is_file():
         return [f"there is no {CARD_FILE}: the subnet wants one in the repository that you name as yours"]
@@ -140,8 +142,9 @@ def _about_card(folder: Path, hotkey: str | None, now: float) -> list[str]:
     wrong = problems(card, hotkey, now=now)
     sentences = [f"{CARD_FILE}: {'; '.join(wrong)}"] if wrong else []
     age = age_days(card, now)
-    if age is not None and age >= STALE_DAYS:
-        sentences.append(f"the model was submitted {age:.0f} days ago: {STALE_REASON}")
+    words = None if age is None else window.words(age)
+    if words is not None:
+        sentences.append(f"the model was submitted {age:.0f} days ago, {words}")
     return sentences
 
 

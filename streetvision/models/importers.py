@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.classifiers import add_classifier
 from streetvision.models.disk import exclusive
@@ -38,6 +39,8 @@ class Wishes:
     warn: Callable[[str], None] = lambda _: None
     hub: Hub | None = None
     """Default: the one that HF_ENDPOINT names."""
+    window: PayWindow = PAY_WINDOW
+    """For how long the subnet pays for a model."""
 
 
 def add_model(source: str, registry: Registry, wishes: Wishes = Wishes()) -> ModelVersion:  # frozen
@@ -96,6 +99,7 @@ def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
         progress=wishes.progress,
         warn=wishes.warn,
         hub=wishes.hub,
+        window=wishes.window,
     )
 
 

@@ -9,7 +9,9 @@ from streetvision.alert_settings import NEVER, AlertSettings
 from streetvision.monitor.alert_hours import Hours, minutes
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.monitor.reading import node_is_blind
+from streetvision.monitor.rules import RULES
+from streetvision.monitor.thresholds import DAY, HOUR, THRESHOLDS
 
 NEEDS_REQUESTS = frozenset(
     {
@@ -20,12 +22,13 @@ NEEDS_REQUESTS = frozenset(
         "one_class",
         "score_drift",
         "clock_skew",
+        "node_lags",
+        "node_ahead",
     }
 )
 """Silent after a restart until validators have asked, or should have."""
-NEEDS_CHAIN = frozenset(
-    {"deregistered", "deregistration_risk", "subnet_halted", "emission_fell", "rank_fell", "endpoint_differs"}
-)
+NEEDS_CHAIN = frozenset(rule.code for rule in RULES if rule.of_subnet)
+"""Silent until the chain was read, and while its node lags."""
 NEEDS_MODEL = frozenset({"model_old", "card_foreign", "model_rolled_back"})
 SILENCE_S = 6 * HOUR
 """Long enough for any silence to be noticed anew."""
@@ -46,7 +49,8 @@ def unproven(seen: Observation) -> frozenset[str]:
         codes.add("validator_silent")
     if listened < GRACE_S:
         codes.add("endpoint_differs")
-    if seen.latest is None or seen.snapshot_age is None or not isfinite(seen.snapshot_age):
+    unread = seen.latest is None or seen.snapshot_age is None or not isfinite(seen.snapshot_age)
+    if unread or node_is_blind(seen, THRESHOLDS):
         codes |= NEEDS_CHAIN
     if seen.model is None or listened < CARD_S:
         codes |= NEEDS_MODEL

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import halt_of, silence_of
+from streetvision.monitor.reading import halt_of, node_is_blind, silence_of
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.requests import recent
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
@@ -79,6 +80,16 @@ class _Reader:
         """The gravest finding with one of these codes."""
         return next((finding for finding in self.findings if finding.code in codes), None)
 
+    @cached_property
+    def blind(self) -> bool:
+        """Whether the node lags, so that nothing can be said of the subnet as it is now."""
+        return node_is_blind(self.seen, self.limits)
+
+    @property
+    def unread(self) -> str:
+        """Why nothing is known of the subnet."""
+        return "the chain's node lags, and shows an old state" if self.blind else "the chain was never read"
+
     @property
     def earns(self) -> bool:
         """Whether the last epoch paid this hotkey."""
@@ -101,7 +112,7 @@ def diagnose(
 
 
 def _with(answer: Diagnosis, reader: _Reader, ruled_out: tuple[RuledOut, ...]) -> Diagnosis:
-    stale = reader.first("metagraph_stale")
+    stale = reader.first("metagraph_stale", "node_lags")
     caveat = (f"Mind that {stale.title}: what the chain says may have changed.",) if stale else ()
     return Diagnosis(answer.cause, answer.title, (*answer.evidence, *caveat), answer.remedy, ruled_out)
 
@@ -112,8 +123,8 @@ def _holds(cause: Cause, finding: Finding) -> Diagnosis:
 
 def _halted(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None:
-        return RuledOut(Cause.HALTED, "the chain was never read", known=False)
+    if latest is None or reader.blind:
+        return RuledOut(Cause.HALTED, reader.unread, known=False)
     finding = reader.first("subnet_halted")
     if finding is not None and halt_of(reader.seen, reader.limits) is not None:
         return _holds(Cause.HALTED, finding)
@@ -126,8 +137,8 @@ def _halted(reader: _Reader) -> _Answer:
 
 def _not_registered(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None:
-        return RuledOut(Cause.NOT_REGISTERED, "the chain was never read", known=False)
+    if latest is None or reader.blind:
+        return RuledOut(Cause.NOT_REGISTERED, reader.unread, known=False)
     finding = reader.first("deregistered")
     if finding is not None:
         return _holds(Cause.NOT_REGISTERED, finding)
@@ -195,7 +206,8 @@ def _answering_wrong(reader: _Reader) -> _Answer:
         finding = reader.first("score_drift")
     if finding is not None:
         return _holds(Cause.ANSWERING_WRONG, finding)
-    if not reader.earns and len(seen.own_epochs) >= reader.limits.fall_tempos and recent(seen, reader.limits).answered:
+    judged = not reader.blind and len(seen.own_epochs) >= reader.limits.fall_tempos
+    if not reader.earns and judged and recent(seen, reader.limits).answered:
         return _unrewarded(reader)
     why = "answers of both classes, and the validators reward them" if reader.earns else "nothing shows it yet"
     return RuledOut(Cause.ANSWERING_WRONG, why, known=reader.earns)
@@ -249,6 +261,9 @@ def _none_holds(reader: _Reader, ruled_out: list[RuledOut]) -> Diagnosis:
         if less is not None:
             return Diagnosis(Cause.EARNING, "the miner earns, though less", (*evidence, *less.evidence), less.remedy)
         return Diagnosis(Cause.EARNING, "the miner earns", evidence, "Nothing to do.")
+    lags = reader.first("node_lags") if reader.blind else None
+    if lags is not None:
+        return Diagnosis(Cause.UNKNOWN, f"{lags.title}: what is earned now is not seen", lags.evidence, lags.remedy)
     unknown = tuple(f"{r.cause.value.replace('_', ' ')}: {r.why}." for r in ruled_out if not r.known)
     return Diagnosis(
         Cause.UNKNOWN,

@@ -16,11 +16,11 @@ from typing import TypeVar
 
 from loguru import logger
 
-from streetvision.chain.metagraph import MetagraphSnapshot
+from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import DATABASE, MIGRATIONS, HistoryDatabase, read_buckets, read_points
 from streetvision.monitor.observation import StoreView
-from streetvision.monitor.point import HistoryPoint, point_of
+from streetvision.monitor.point import HistoryPoint, of_one_chain, point_of
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.prediction_log.schema import NewerSchema, check_version, version_of
@@ -58,10 +58,14 @@ class History:
         self._lost = 0
         self._thinned_at = 0.0
 
-    def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint:
-        """Remember a snapshot; never waits and never fails."""
+    def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint | None:
+        """Remember a snapshot, or return None when it lags behind what is known; never waits and never fails."""
         with self._state:
+            if self.points and _began_anew(self.points[-1], snapshot, clocked=self._clocked):
+                self.points = ()  # the file keeps the other chain's
             self._take_back(snapshot)
+            if self.points and snapshot.block < self.points[-1].block:
+                return None
             point = point_of(snapshot, self._hotkey, self.points[-1] if self.points else None, clocked=self._clocked)
             self.points = (*self.points, point)
             self._waiting[0].append(point)
@@ -69,13 +73,21 @@ class History:
         return point
 
     def _take_back(self, snapshot: MetagraphSnapshot) -> None:
-        """Forget what a clock set back made the future, or all of a chain that has begun anew."""
+        """Forget what a longer chain contradicts, and what a clock set back made the future."""
+        first = snapshot.reorganised_from
+        while self.points and first is not None and self.points[-1].block >= first:
+            self._withdraw()
         if self.points and snapshot.block < self.points[-1].block:
-            self._gone += [point.time for point in self.points]
-            self.points = ()
+            return
         while self.points and self.points[-1].time >= snapshot.taken_at:
-            self._gone.append(self.points[-1].time)
-            self.points = self.points[:-1]
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Forget the last point, in memory, in what waits for the file and in the file."""
+        *kept, last = self.points
+        self.points = tuple(kept)
+        self._gone.append(last.time)
+        self._waiting[0][:] = [point for point in self._waiting[0] if point is not last]
 
     def add_traffic(self, buckets: Iterable[TrafficBucket]) -> None:
         """Remember closed buckets, in order of time; never waits and never fails."""
@@ -123,6 +135,7 @@ class History:
                 db.replace((gone, ()), (points, buckets))
         except _TROUBLE:
             with self._state:
+                points = [point for point in points if point.time not in self._gone]
                 self._gone = gone + self._gone
                 self._waiting = (points + self._waiting[0], buckets + self._waiting[1])
                 self._give_up(self._waiting[0])
@@ -144,14 +157,14 @@ class History:
         return self._db
 
     def _load(self, db: HistoryDatabase) -> None:
-        """Put what the file remembers before what came since the start."""
+        """Put what the file remembers before what came since the start, of which what lags behind it is dropped."""
         points, buckets = db.points(), db.buckets()
         with self._state:
-            first = self.points[0] if self.points else None
-            if first is not None:
-                points = tuple(p for p in points if p.time < first.time)
-                points = points if not points or points[-1].block <= first.block else ()
-            self.points = (*points, *self.points)
+            self.points = joined(points, self.points, clocked=self._clocked)
+            kept = {id(point) for point in self.points}
+            self._waiting = ([point for point in self._waiting[0] if id(point) in kept], self._waiting[1])
+            if not self._clocked:  # a mocked chain ends with its process: nobody returns to it
+                self._gone += [point.time for point in points if id(point) not in kept]
             start = self.buckets[0].start if self.buckets else float("inf")
             self.buckets = (*(b for b in buckets if b.start < start), *self.buckets)
             self._loaded = True
@@ -203,6 +216,25 @@ class History:
                 file.rename(self._folder / f"damaged-{int(self._now())}.sqlite{suffix}")
 
 
+def _began_anew(last: HistoryPoint, seen: MetagraphSnapshot | HistoryPoint, *, clocked: bool) -> bool:
+    """Whether what was seen is of another chain; where points do not say theirs, only the mocked one begins anew."""
+    if last.chain is None and not clocked:
+        return seen.block < last.block
+    return is_other_chain(last.chain, seen.chain)
+
+
+def joined(
+    before: Sequence[HistoryPoint], since: Sequence[HistoryPoint], *, clocked: bool = True
+) -> tuple[HistoryPoint, ...]:
+    """The file's points and those of since then, of one chain and in order: a node that lags adds nothing."""
+    if not since:
+        return of_one_chain(before)
+    known = of_one_chain([point for point in before if point.time < since[0].time], since[0].chain)
+    if not known or _began_anew(known[-1], since[0], clocked=clocked):
+        return tuple(since)
+    return (*known, *(point for point in since if point.block >= known[-1].block))
+
+
 def _starts(buckets: Iterable[TrafficBucket]) -> set[float]:
     return {bucket.start for bucket in buckets}
 
@@ -225,7 +257,7 @@ def read_history(folder: Path, hotkey: str, netuid: int) -> tuple[tuple[HistoryP
             check_version(db, MIGRATIONS)
             if version_of(db) == 0:
                 return (), ()
-            return read_points(db, hotkey, netuid), read_buckets(db, hotkey, netuid)
+            return of_one_chain(read_points(db, hotkey, netuid)), read_buckets(db, hotkey, netuid)
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise OperatorError(
             f"the monitor's history {file} cannot be read ({error}): check its permissions, or move it away"

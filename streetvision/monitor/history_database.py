@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,17 @@ CREATE TABLE buckets (
 """
 """`points` as HistoryPoint; `buckets.body` is the rest of a TrafficBucket's fields as JSON, those at rest left out."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_CHAIN = """
+ALTER TABLE points ADD COLUMN chain TEXT;
+ALTER TABLE points ADD COLUMN subnet_name TEXT;
+ALTER TABLE points ADD COLUMN subnet_owner TEXT;
+ALTER TABLE points ADD COLUMN subnet_registered_at INTEGER
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _CHAIN)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 _COLUMNS = tuple(item.name for item in fields(HistoryPoint))
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM points WHERE hotkey = ? AND netuid = ? ORDER BY time"  # noqa: S608 - ours
 _INSERT = (
     f"INSERT OR REPLACE INTO points (hotkey, netuid, {', '.join(_COLUMNS)}) "  # noqa: S608 - our own names
     f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
@@ -107,7 +113,7 @@ class HistoryDatabase:
         return is_in_place(self.file, self._inode)
 
     def points(self) -> tuple[HistoryPoint, ...]:
-        """Every point of the hotkey, oldest first."""
+        """Every point of the hotkey, oldest first, of all chains."""
         return read_points(self._db, *self._owner)
 
     def buckets(self) -> tuple[TrafficBucket, ...]:
@@ -137,21 +143,17 @@ class HistoryDatabase:
 
 
 def read_points(db: sqlite3.Connection, hotkey: str, netuid: int) -> tuple[HistoryPoint, ...]:
-    """The points of one hotkey, oldest first; those of a chain that was begun anew since are left out."""
-    points = [HistoryPoint(*row) for row in db.execute(_SELECT, (hotkey, netuid))]
-    return _of_one_chain(points)
+    """The points of one hotkey, oldest first, of all chains that this folder was used with."""
+    there = {row[1] for row in db.execute("PRAGMA table_info(points)")}
+    columns = ", ".join(name if name in there else f"NULL AS {name}" for name in _COLUMNS)  # a file not yet migrated
+    query = f"SELECT {columns} FROM points WHERE hotkey = ? AND netuid = ? ORDER BY time"  # noqa: S608 - our own names
+    return tuple(HistoryPoint(*row) for row in db.execute(query, (hotkey, netuid)))
 
 
 def read_buckets(db: sqlite3.Connection, hotkey: str, netuid: int) -> tuple[TrafficBucket, ...]:
     """The traffic of one hotkey, oldest first."""
     query = "SELECT start, span, body FROM buckets WHERE hotkey = ? AND netuid = ? ORDER BY start"
     return tuple(_load(*row) for row in db.execute(query, (hotkey, netuid)))
-
-
-def _of_one_chain(points: Sequence[HistoryPoint]) -> tuple[HistoryPoint, ...]:
-    """The newest points whose blocks only rise: a mocked chain starts again at its first block."""
-    start = next((i for i in range(len(points) - 1, 0, -1) if points[i].block < points[i - 1].block), 0)
-    return tuple(points[start:])
 
 
 def _dump(bucket: TrafficBucket) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from streetvision.errors import OperatorError
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, parse_card
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
@@ -25,11 +27,11 @@ Look = Callable[[str, str], "Published"]
 """What a validator finds in a repository for a hotkey; in a thread."""
 
 
-def look_at_hub(repo: str, hotkey: str) -> Published:
+def look_at_hub(repo: str, hotkey: str, window: PayWindow = PAY_WINDOW) -> Published:
     """Ask Hugging Face; a few seconds."""
     from streetvision.models.hub import published
 
-    return published(repo, hotkey)
+    return published(repo, hotkey, window=window)
 
 
 class CardWatch:
@@ -40,12 +42,14 @@ class CardWatch:
         repo: str,
         hotkey: str,
         *,
-        look: Look = look_at_hub,
+        window: PayWindow = PAY_WINDOW,
+        look: Look | None = None,
         every_s: float = HOUR,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`repo` is `owner/name`, or empty when the operator names none."""
-        self._repo, self._hotkey = repo, hotkey
+        """`repo` is `owner/name`, or empty when the operator names none; without `look` the hub is asked."""
+        self._repo, self._hotkey, self._window = repo, hotkey, window
+        look = look or partial(look_at_hub, window=window)
         self._look, self._every_s, self._sleep = look, every_s, sleep
         self._card: object = None
         self._said: tuple[str, ...] = ()
@@ -69,7 +73,7 @@ class CardWatch:
         card, where = self._card, self._repo
         if not isinstance(card, Mapping):
             card, where = card_in(model.folder), CARD_FILE
-        return model_view(model, card, where)
+        return replace(model_view(model, card, where), window=self._window)
 
 
 def model_view(model: ModelVersion, card: Mapping[str, Any] | None, where: str) -> ModelView:

@@ -53,6 +53,10 @@ class Sources:
     snapshot_age: Callable[[], float]
     """Seconds, infinite before the first: `watcher.age(time.time())`."""
     chain_failures: Callable[[], int] = lambda: 0
+    blocks_behind: Callable[[], int] = lambda: 0
+    """By which the node in use lags: `watcher.behind`."""
+    synchronised: Callable[[], bool | None] = lambda: None
+    """The kernel's word about this machine's clock."""
     endpoint: Callable[[], str | None] = lambda: None
     """What we publish, `ip:port`."""
     refusals: Callable[[], tuple[RefusalView, ...] | None] = lambda: None
@@ -137,6 +141,8 @@ class Monitor:
             validators=heard.validators,
             snapshot_age=sources.snapshot_age(),
             chain_failures=sources.chain_failures(),
+            blocks_behind=sources.blocks_behind(),
+            synchronised=sources.synchronised(),
             endpoint=sources.endpoint(),
             probe=heard.probe,
             refusals=sources.refusals(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.traffic import Traffic
 
@@ -53,6 +54,8 @@ class ModelView:
     """`submitted_by` of the card; None without a card."""
     card_source: str = ""
     """Where the card was read: a file or a repository."""
+    window: PayWindow = PAY_WINDOW
+    """For how long the subnet pays for a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,10 @@ class Observation:
     """Seconds since the newest snapshot was read; infinite when none ever was."""
     chain_failures: int = 0
     """Failed looks at the chain in a row."""
+    blocks_behind: int = 0
+    """By which the node in use lags behind what is known of the chain."""
+    synchronised: bool | None = None
+    """The kernel's word: whether a time daemon keeps this machine's clock; None where it does not say."""
     endpoint: str | None = None
     """What we publish, `ip:port`."""
     probe: Probe | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.monitor.history import read_history
+from streetvision.monitor.history import joined, read_history
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.observation import ModelView, Observation, Probe, ValidatorView
 from streetvision.monitor.point import point_of
@@ -24,16 +24,18 @@ def observe_offline(
     probe: Probe | None = None,
     model: ModelView | None = None,
     register_command: str = Observation.register_command,
+    synchronised: bool | None = None,
 ) -> Observation:
     """`folder` is `<state_dir>/monitor`; nobody listens for requests, so rules about silence keep silent.
 
     OperatorError when the history's file cannot be read.
     """
     points, buckets = read_history(folder, hotkey, netuid)
+    behind = 0
     if snapshot is not None:
-        points = points if not points or points[-1].block <= snapshot.block else ()
-        before = points[-1] if points else None
-        points = (*points, point_of(snapshot, hotkey, before, clocked=clocked))
+        now_seen = point_of(snapshot, hotkey, points[-1] if points else None, clocked=clocked)
+        points = joined(points, (now_seen,), clocked=clocked)
+        behind = points[-1].block - snapshot.block
     voters = [n for n in snapshot.neurons if n.validator_permit and n.stake > 0] if snapshot is not None else []
     return Observation(
         now=now,
@@ -44,6 +46,8 @@ def observe_offline(
             ValidatorView(n.uid, n.hotkey, n.stake, n.last_update, n.block_at_registration) for n in voters
         ),
         snapshot_age=None if snapshot is None else snapshot.age(now),
+        blocks_behind=behind,
+        synchronised=synchronised,
         endpoint=endpoint,
         probe=probe,
         model=model,

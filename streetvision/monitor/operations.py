@@ -14,8 +14,9 @@ from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
-from streetvision.monitor.thresholds import HOUR
+from streetvision.monitor.thresholds import HOUR, THRESHOLDS
 
 if TYPE_CHECKING:
     from streetvision.monitor.monitor import Monitor
@@ -53,6 +54,9 @@ def observed(seen: Observation) -> dict[str, Any]:
         "endpoint": seen.endpoint,
         "snapshot_age": age if age is not None and isfinite(age) else None,
         "chain_failures": seen.chain_failures,
+        "blocks_behind": seen.blocks_behind,
+        "offsets": dict(seen.offsets),
+        "blind": node_is_blind(seen, THRESHOLDS),
         "listening_since": seen.traffic.listening_since,
         "last_request": seen.traffic.last_request,
         "requests": hour.requests,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
+from streetvision.chain.metagraph import MetagraphSnapshot, Neuron, is_other_chain
 from streetvision.monitor.pruning import owned_by_owner, place_of
 from streetvision.monitor.standing import BLOCKS_PER_DAY
 
@@ -71,6 +72,13 @@ class HistoryPoint:
     """UIDs registered in the last day's blocks."""
     clock_offset: float | None
     """Our clock at reading less the block's timestamp, seconds: propagation and polling (0 to about 20) plus skew."""
+    chain: str | None = None
+    """Identity of the chain, as in MetagraphSnapshot; this and what follows is None in points of before it was kept."""
+    subnet_name: str | None = None
+    subnet_owner: str | None = None
+    """Coldkey."""
+    subnet_registered_at: int | None = None
+    """Block at which the netuid was given to the subnet."""
 
     @property
     def registered(self) -> bool:
@@ -98,7 +106,6 @@ def point_of(
     place = None if own is None else place_of(snapshot, own)
     total = sum(n.incentive for n in snapshot.neurons)
     burned = sum(n.incentive for n in snapshot.neurons if owned_by_owner(snapshot, n))
-    offset = snapshot.taken_at - snapshot.block_time if clocked and snapshot.block_time is not None else None
     return HistoryPoint(
         time=snapshot.taken_at,
         block=snapshot.block,
@@ -130,7 +137,11 @@ def point_of(
         registration_price=snapshot.registration_price,
         registrations=_arrived(snapshot.neurons, snapshot.block if before is None else before.block),
         recent_registrations=_arrived(snapshot.neurons, snapshot.block - int(BLOCKS_PER_DAY)),
-        clock_offset=offset,
+        clock_offset=snapshot.clock_offset if clocked else None,
+        chain=snapshot.chain,
+        subnet_name=snapshot.name,
+        subnet_owner=snapshot.owner_coldkey,
+        subnet_registered_at=snapshot.subnet_registered_at,
     )
 
 
@@ -142,3 +153,14 @@ def _epoch(snapshot: MetagraphSnapshot) -> int:
 
 def _arrived(neurons: tuple[Neuron, ...], after: int) -> int:
     return sum(n.block_at_registration > after for n in neurons)
+
+
+def of_one_chain(points: Sequence[HistoryPoint], chain: str | None = None) -> tuple[HistoryPoint, ...]:
+    """Of points in order of time those of one chain: of the one with this identity, else of the newest point's.
+
+    Where they do not say their chain, blocks that fall mean another: only a mocked chain began anew in those days.
+    """
+    wanted = chain if chain is not None or not points else points[-1].chain
+    own = [point for point in points if not is_other_chain(point.chain, wanted)]
+    start = next((i for i in range(len(own) - 1, 0, -1) if own[i].block < own[i - 1].block), 0)
+    return tuple(own[start:])

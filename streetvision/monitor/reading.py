@@ -1,4 +1,4 @@
-"""What several rules and the diagnosis ask: is the subnet halted, is this silence longer than usual. Pure."""
+"""What several rules and the diagnosis ask: is the subnet halted, a silence unusual, whose time is wrong. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
+from streetvision.monitor.clock import Verdict, majority, verdict
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK, Thresholds
@@ -27,6 +28,48 @@ class Halt:
     kind: Literal["burned", "idle"]
     since: float
     evidence: tuple[str, ...]
+
+
+REFUSED_FOR_TIME = ("stale_nonce", "future_nonce")
+"""Refusals that mean: the time in the request is too far from ours."""
+
+
+def node_offset(seen: Observation, limits: Thresholds) -> float | None:
+    """Our clock less the time of the node's newest block, seconds; None while too little is known.
+
+    The least of the last snapshots, as delays only add; but the newest alone when no delay can explain it.
+    """
+    recent = [p.clock_offset for p in seen.points[-60:] if p.clock_offset is not None and p.time >= seen.now - HOUR]
+    if recent and recent[-1] >= limits.node_lag_s:
+        return recent[-1]
+    return min(recent[-limits.skew_points :]) if len(recent) >= limits.skew_points else None
+
+
+def refused_for_time(seen: Observation, limits: Thresholds) -> int:
+    """Requests refused for their time. Strangers can forge such, so they count only while no proven one arrives."""
+    last = seen.traffic.last_request
+    if last is not None and seen.now - last < limits.refused_s:
+        return 0
+    hour = seen.traffic.total(max(seen.now - limits.recent_s, (last or 0.0) - BUCKET_S), seen.now + 1)
+    refused = sum(hour.rejected.get(reason, 0) for reason in REFUSED_FOR_TIME)
+    return refused if refused >= limits.failing_requests else 0
+
+
+def verdict_of(seen: Observation, limits: Thresholds) -> Verdict:
+    """Whose time is wrong. Offsets heard long ago can accuse our clock, but not clear it: it may have moved since."""
+    offsets, last = list(seen.offsets.values()), seen.traffic.last_request
+    if last is not None and seen.now - last >= limits.proof_of_reach_s and majority(offsets, limits) == 0:
+        offsets = []
+    refused = bool(refused_for_time(seen, limits))
+    return verdict(node_offset(seen, limits), offsets, seen.synchronised, refused=refused, limits=limits)
+
+
+def node_is_blind(seen: Observation, limits: Thresholds) -> bool:
+    """Whether the newest snapshot is too old a view of the subnet to judge by, though our clock is right."""
+    latest = seen.latest
+    if latest is None or latest.clock_offset is None or latest.clock_offset < limits.node_lag_s:
+        return False
+    return verdict_of(seen, limits) is Verdict.NODE_LAGS
 
 
 def halt_of(seen: Observation, limits: Thresholds) -> Halt | None:

@@ -29,6 +29,9 @@ class Thresholds:
     idle_most_tempos: float = 6.0
     """However slow this subnet's validators usually are: a long halt must not teach that halts are usual."""
 
+    subnet_change_days: float = 7.0
+    """For this long a change of the subnet's owner or name is told: an operator looks at least once a week."""
+
     # -- the way here --------------------------------------------------------------------------------------------------
     lost_requests: int = 3
     """Within an hour: a trial or two by hand is nothing."""
@@ -52,7 +55,7 @@ class Thresholds:
 
     # -- earning -------------------------------------------------------------------------------------------------------
     fall_tempos: int = 3
-    """Tempos of the present: the 100-answer window of the reward makes one tempo alone noisy."""
+    """Tempos of the present: the reward's window of 100 challenges makes one tempo alone noisy."""
     base_tempos: int = 20
     """Tempos of the past to compare with: a day, so that day and night are both in it."""
     least_base_tempos: int = 5
@@ -132,12 +135,11 @@ class Thresholds:
     """Offset of block time that is no skew: one block of 12 s, propagation and a poll every 6 s."""
     skew_validators: int = 2
     """One validator alone may be the one whose clock is wrong."""
+    node_lag_s: float = 120.0
+    """Age of the newest block from which on a node counts as lagging at once and its word on the subnet is not judged:
+    ten blocks are no matter of propagation."""
 
-    # -- model and machine ---------------------------------------------------------------------------------------------
-    model_days: float = 80.0
-    """The announced reward window is 90 days: ten are left to train and submit."""
-    model_critical_days: float = 90.0
-    """The window's end."""
+    # -- machine -------------------------------------------------------------------------------------------------------
     crashes: int = 3
     """One crash may be an accident, two a power cut; three in a row are a loop."""
     crash_window_s: float = 2 * HOUR

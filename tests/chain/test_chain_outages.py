@@ -1,99 +1,21 @@
-"""The facade and the watcher when endpoints die, hang, lag or go silent, and come back."""
+"""The facade when endpoints die, hang or go silent, and come back."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import random
-from collections.abc import Callable
-from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from bittensor import RpcConnectionError
 
-from streetvision.chain.client import Chain, Deadlines
-from streetvision.chain.connection import Backoff, ChainAwayError, within
+from streetvision.chain.client import Chain
+from streetvision.chain.connection import ChainAwayError, within
 from streetvision.chain.endpoints import endpoints_of
-from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.mock import MockChain
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.chain.mock_substrate import MockSubstrate
-from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
 from streetvision.errors import ConfigError, OperatorError
 
-SHORT = Deadlines(connect_s=0.1, read_s=0.1, snapshot_s=0.5, submit_s=1.0, close_s=0.1)
-
-
-class Node:
-    """An endpoint whose behaviour a test switches: `up`, `dead`, `hang`, `mute` (opens, then silent), `broken`."""
-
-    def __init__(self, mock: MockChain, mood: str = "up") -> None:
-        self.mock = mock
-        self.mood = mood
-        self.opened = 0
-        self.closed = 0
-
-
-class NodeSubstrate(MockSubstrate):
-    def __init__(self, node: Node) -> None:
-        super().__init__(node.mock)
-        self._node = node
-
-    async def connect(self) -> None:
-        self._node.opened += 1
-        if self._node.mood == "dead":
-            raise RpcConnectionError("connection refused")
-        if self._node.mood == "hang":
-            await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        self._node.closed += 1
-
-    async def block_number(self) -> int:
-        if self._node.mood == "dead":
-            raise RpcConnectionError("connection reset")
-        if self._node.mood in {"mute", "hang"}:
-            await asyncio.Event().wait()
-        if self._node.mood == "broken":
-            raise KeyError("number")
-        return await super().block_number()
-
-
-class Clock:
-    """Time that passes only in `sleep`, which also gives the loop a turn and runs the test's script."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pauses: list[float] = []
-        self.script: dict[int, Callable[[], object]] = {}
-        self.finished = asyncio.Event()
-        self.end = 1_000
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
-        self.script.pop(len(self.pauses), lambda: None)()
-        if len(self.pauses) >= self.end:
-            self.finished.set()
-            await asyncio.Event().wait()
-        await asyncio.sleep(0)
-
-
-def chain_over(nodes: dict[str, Node], clock: Clock | None = None) -> Chain:
-    clock = clock or Clock()
-    return Chain(
-        "mock",
-        72,
-        endpoints=list(nodes),
-        substrate_factory=lambda endpoint: NodeSubstrate(nodes[endpoint]),
-        deadlines=SHORT,
-        backoff=Backoff(1.0, 8.0),
-        now=lambda: clock.now,
-        sleep=clock.sleep,
-        rng=random.Random(1),
-    )
+from .nodes import Clock, Node, chain_over
 
 
 @pytest.mark.parametrize("mood", ["dead", "hang"])
@@ -272,125 +194,3 @@ def test_endpoints_of_networks() -> None:
         endpoints_of("fini")
     with pytest.raises(ConfigError, match="must start with ws"):
         endpoints_of("finney", "http://x")
-
-
-# -- the watcher -------------------------------------------------------------------------------------------------------
-
-POLICY = WatchPolicy(poll_s=6.0, every_blocks=5, min_interval_s=5.0, stall_s=60.0, backoff=Backoff(1.0, 8.0))
-
-
-async def watch(
-    nodes: dict[str, Node], looks: int, script: Callable[[int, MetagraphWatcher], object], policy: WatchPolicy = POLICY
-) -> tuple[MetagraphWatcher, list[tuple[MetagraphSnapshot | None, MetagraphSnapshot]], Clock]:
-    """Run a watcher for some pauses, calling `script(n, watcher)` in the n-th."""
-    clock = Clock()
-    clock.end = looks
-    watcher = MetagraphWatcher(
-        chain_over(nodes, clock), policy, monotonic=lambda: clock.now, sleep=clock.sleep, rng=random.Random(2)
-    )
-    clock.script = {n: partial(script, n, watcher) for n in range(1, looks)}
-    heard: list[tuple[MetagraphSnapshot | None, MetagraphSnapshot]] = []
-    watcher.add_listener(lambda old, new: heard.append((old, new)))
-    task = watcher.start()
-    assert watcher.start() is task
-    await asyncio.wait_for(clock.finished.wait(), 20)
-    await asyncio.sleep(0)
-    assert not task.done()
-    await watcher.stop()
-    return watcher, heard, clock
-
-
-async def test_a_snapshot_comes_every_few_blocks_and_listeners_hear_of_it() -> None:
-    mock = MockChain()
-    start = mock.head.number
-    watcher, heard, _ = await watch({"a": Node(mock)}, 21, lambda *_: mock.seal())
-    assert [new.block - start for _, new in heard] == [0, 5, 10, 15, 20]
-    assert heard[0][0] is None
-    assert all(old is new for (_, new), (old, _) in pairwise(heard))
-    assert watcher.current is heard[-1][1]
-    assert watcher.block == start + 20
-    assert watcher.failures == 0
-
-
-async def test_fast_blocks_do_not_make_more_snapshots_than_the_interval_allows() -> None:
-    mock = MockChain()
-    policy = WatchPolicy(poll_s=1.0, every_blocks=1, min_interval_s=5.0)
-    _, heard, _ = await watch({"a": Node(mock)}, 21, lambda *_: mock.advance(3), policy)
-    assert len(heard) == 5
-
-
-@pytest.mark.parametrize("mood", ["dead", "hang", "mute", "broken"])
-async def test_the_stale_snapshot_stays_while_the_chain_is_away_and_is_renewed_after(mood: str) -> None:
-    mock = MockChain()
-    node = Node(mock)
-    while_away: list[tuple[MetagraphSnapshot | None, int]] = []
-
-    def script(n: int, watcher: MetagraphWatcher) -> None:
-        mock.seal()
-        node.mood = mood if 3 <= n < 12 else "up"
-        if 4 <= n < 12:
-            while_away.append((watcher.current, watcher.failures))
-
-    watcher, heard, _ = await watch({"a": node}, 25, script)
-    assert {current for current, _ in while_away} == {heard[0][1]}
-    assert watcher.current is not None
-    assert watcher.current.block > heard[0][1].block + 10
-    assert watcher.failures == 0
-    assert node.opened > 1
-
-
-async def test_silent_blocks_lead_to_the_next_endpoint() -> None:
-    stuck, live = MockChain(), MockChain()
-    live.advance(100)
-    nodes = {"a": Node(stuck), "b": Node(live)}
-    watcher, heard, clock = await watch(nodes, 30, lambda *_: live.seal())
-    assert nodes["a"].closed == 1
-    assert nodes["b"].opened == 1
-    assert watcher.current is not None
-    assert watcher.current.block >= live.config.start_block + 100
-    assert heard[0][1].block == stuck.config.start_block
-    assert clock.now > POLICY.stall_s
-
-
-async def test_a_lagging_endpoint_does_not_bring_back_an_older_snapshot() -> None:
-    ahead, behind = MockChain(), MockChain()
-    ahead.advance(50)
-    nodes = {"a": Node(ahead), "b": Node(behind)}
-    watcher, heard, _ = await watch(nodes, 8, lambda n, _: setattr(nodes["a"], "mood", "broken") if n == 2 else None)
-    assert nodes["b"].opened == 1
-    assert watcher.current is heard[0][1]
-    assert len(heard) == 1
-
-
-async def test_a_listeners_error_reaches_the_loop_and_not_the_watcher() -> None:
-    mock, clock = MockChain(), Clock()
-    clock.end = 12
-    clock.script = dict.fromkeys(range(1, 12), mock.seal)
-    errors: list[BaseException | None] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context.get("exception")))
-    watcher = MetagraphWatcher(
-        chain_over({"a": Node(mock)}, clock), POLICY, monotonic=lambda: clock.now, sleep=clock.sleep
-    )
-
-    def fail(_: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
-        raise RuntimeError(f"listener at {new.block}")
-
-    watcher.add_listener(fail)
-    watcher.start()
-    await asyncio.wait_for(clock.finished.wait(), 20)
-    await watcher.stop()
-    assert len(errors) == 3
-    assert all(isinstance(error, RuntimeError) for error in errors)
-
-
-async def test_age_and_first() -> None:
-    mock = MockChain()
-    chain = Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock), now=lambda: 500.0)
-    watcher = MetagraphWatcher(chain, WatchPolicy(poll_s=0.01))
-    assert watcher.age(1e9) == math.inf
-    watcher.start()
-    snapshot = await asyncio.wait_for(watcher.first(), 5)
-    await watcher.stop()
-    await watcher.stop()
-    assert snapshot is watcher.current
-    assert watcher.age(530.0) == 30.0

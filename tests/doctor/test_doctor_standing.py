@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -243,6 +244,32 @@ async def test_a_running_miner_without_a_chain(settings: Settings, seen: Callabl
     checks = by_name((await standing_live(settings, live(blind), tries(GREETS))).checks)
     assert checks["chain"].mark is Mark.FAILURE
     assert checks["registered"].mark is Mark.SKIPPED
+
+
+async def test_a_running_miner_whose_node_lags_is_not_called_unregistered(
+    settings: Settings, seen: Callable[..., Observation]
+) -> None:
+    view = seen()
+    old = replace(view.points[-1], uid=None, registered_at=None, axon=None, clock_offset=7200.0)
+    lags = live(replace(view, points=(*view.points[:-1], old)))
+    found = await standing_live(settings, lags, tries(GREETS))
+    checks = by_name(found.checks)
+    assert checks["registered"].mark is checks["endpoint"].mark is Mark.SKIPPED
+    assert "it is right, but the node is not" in checks["clock"].evidence
+    assert [finding.code for finding in found.findings] == ["node_lags"]
+    before = replace(lags, observed={k: v for k, v in lags.observed.items() if k not in ("blind", "offsets")})
+    assert by_name((await standing_live(settings, before, tries(GREETS))).checks)["registered"].mark is Mark.FAILURE
+
+
+async def test_without_a_miner_a_node_that_lags_proves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streetvision.doctor.standing.kernel_synchronised", lambda: True)
+    late = MockNetwork(MockConfig(miner_registered=False), now=lambda: time.time() - 7200)
+    found = await look(settings, late)
+    assert by_name(found.checks)["registered"].mark is Mark.SKIPPED
+    assert [finding.code for finding in found.findings] == ["node_lags"]
+    assert "halted" in {ruled["cause"] for ruled in found.diagnosis["ruled_out"]}
 
 
 async def test_the_operators_port(settings: Settings) -> None:

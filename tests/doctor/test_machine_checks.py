@@ -15,7 +15,7 @@ from bittensor import Wallet
 from streetvision.config import Settings
 from streetvision.control.client import call
 from streetvision.doctor.check import Mark
-from streetvision.doctor.clock import check_clock, kernel_synchronised
+from streetvision.doctor.clock import check_clock
 from streetvision.doctor.configuration import check_settings, read_settings
 from streetvision.doctor.installation import (
     check_compiler,
@@ -34,6 +34,7 @@ from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.listing import bundled_version
+from streetvision.monitor.clock import kernel_synchronised
 from streetvision.start_steps import StartSteps
 from streetvision.state_folder import lock_holder
 
@@ -232,6 +233,22 @@ def test_a_running_miner_with_other_settings_is_told() -> None:
 )
 def test_clocks(offset: float | None, kept: bool | None, mark: Mark) -> None:
     assert check_clock(offset, lambda: kept).mark is mark
+
+
+def test_a_clock_that_others_vouch_for_is_left_alone() -> None:
+    for check in (
+        check_clock(7200.0, lambda: True),
+        check_clock(7200.0, lambda: False, validators=[0.2] * 7),
+        check_clock(-60.0, lambda: None, validators=[0.2] * 7),
+    ):
+        assert check.mark is Mark.WARNING
+        assert "it is right, but the node is not" in check.evidence
+        assert "timedatectl" not in check.remedy
+    undecided = check_clock(7200.0, lambda: None)
+    assert "or the node lags" in undecided.evidence
+    assert "timedatectl" in undecided.remedy
+    assert "--subtensor.chain_endpoint" in undecided.remedy
+    assert check_clock(4.0, lambda: True, validators=[9.0, 9.0]).mark is Mark.WARNING
 
 
 def test_the_kernel_says_something_or_nothing() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.hub import Hub, PublishPlan, publish, published, pull
 from streetvision.models.registry import Registry
@@ -276,9 +277,11 @@ def test_an_ensemble_takes_its_members_along(
         go(made, hub, dry_run=True)
 
 
-def look(server: Any, hotkey: str = ALICE, now: float = NOW) -> dict[str, str]:
+def look(server: Any, hotkey: str = ALICE, now: float = NOW, window: PayWindow = PAY_WINDOW) -> dict[str, str]:
     hub = Hub(server.endpoint, anonymous=True, attempts=2, sleep=lambda _: None)
-    return {finding.code: finding.title for finding in published(REPO, hotkey, now=now, hub=hub).findings}
+    return {
+        finding.code: finding.title for finding in published(REPO, hotkey, now=now, hub=hub, window=window).findings
+    }
 
 
 def test_the_monitor_sees_what_a_validator_sees(server: Any, files: dict[str, bytes], token: str) -> None:
@@ -286,8 +289,11 @@ def test_the_monitor_sees_what_a_validator_sees(server: Any, files: dict[str, by
     repo = server.repo(REPO, files)
     assert look(server) == {}
     assert f"not by this miner's hotkey {BOB}" in look(server, BOB)["card_foreign"]
-    assert look(server, now=NOW + 79.9 * 86_400) == {}
-    assert "80 days old" in look(server, now=NOW + 80 * 86_400)["card_stale"]
+    assert look(server, now=NOW + 34.9 * 86_400) == {}
+    assert "35 days old, 10 days before" in look(server, now=NOW + 35 * 86_400)["card_stale"]
+    assert "past the 45 days" in look(server, now=NOW + 80 * 86_400)["card_stale"]
+    assert look(server, now=NOW + 79.9 * 86_400, window=PayWindow(90.0, 90.0)) == {}
+    assert "80 days old" in look(server, now=NOW + 80 * 86_400, window=PayWindow(90.0, 90.0))["card_stale"]
     repo.private = True
     assert list(look(server)) == ["card_missing"]
     repo.private = False

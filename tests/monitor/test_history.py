@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
 from streetvision.monitor.history_database import DATABASE, MIGRATIONS
+from streetvision.monitor.offline import observe_offline
+from streetvision.monitor.point import HistoryPoint, point_of
+from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import merged
@@ -78,24 +83,132 @@ def test_registrations_are_counted_since_the_point_before(tmp_path: Path, subnet
     subnet.block += 5
     subnet.register("miner-1")
     subnet.register("miner-2")
-    assert history.add(subnet.snapshot(subnet.time + 60)).registrations == 2
-    assert history.add(subnet.snapshot(subnet.time + 120)).registrations == 0
+    history.add(subnet.snapshot(subnet.time + 60))
+    history.add(subnet.snapshot(subnet.time + 120))
+    assert [point.registrations for point in history.points[1:]] == [2, 0]
 
 
-def test_a_chain_begun_anew_and_a_clock_set_back_leave_one_order(tmp_path: Path, subnet: Subnet) -> None:
+def at(subnet: Subnet, block: int, time: float, **changes: Any) -> MetagraphSnapshot:
+    return replace(subnet.snapshot(time), block=block, **changes)
+
+
+def blocks(points: Iterable[HistoryPoint]) -> list[int]:
+    return [point.block for point in points]
+
+
+def test_a_clock_set_back_leaves_one_order(tmp_path: Path, subnet: Subnet) -> None:
     history = opened(tmp_path)
-    subnet.advance(50)
     history.add(subnet.snapshot(NOW - 2000))
     history.add(subnet.snapshot(NOW - 1000))
     history.flush()
     history.add(subnet.snapshot(NOW - 1500))
     assert [p.time for p in history.points] == [NOW - 2000, NOW - 1500]
-    history.flush()
-    assert read_history(tmp_path, OWN, 72)[0] == history.points
-    history.add(Subnet(3, uids=64).snapshot(NOW))
-    assert [p.block for p in history.points] == [6_000_000]
     history.close()
     assert read_history(tmp_path, OWN, 72)[0] == history.points
+
+
+def test_a_node_that_lags_takes_nothing_back_and_adds_nothing(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    for n in range(500):
+        history.add(at(subnet, 100 + n, NOW + n, chain="1:a"))
+    history.flush()
+    assert history.add(at(subnet, 579, NOW + 600, chain="1:a")) is None
+    assert history.add(at(subnet, 579, NOW + 1, chain="1:a")) is None, "nor does its time make anything the future"
+    assert history.add(at(subnet, 579, NOW + 601)) is None, "nor one that does not say its chain"
+    history.flush()
+    assert len(history.points) == 500
+    assert history.add(at(subnet, 599, NOW + 700, chain="1:a")) is not None
+    history.close()
+    assert blocks(read_history(tmp_path, OWN, 72)[0]) == [*range(100, 600), 599]
+
+
+def test_a_longer_chain_takes_back_what_it_contradicts_alone(tmp_path: Path, subnet: Subnet) -> None:
+    history = opened(tmp_path)
+    for n in range(4):
+        history.add(at(subnet, 100 + 5 * n, NOW + n))
+    history.flush()
+    history.add(at(subnet, 120, NOW + 4))  # not written yet when it is taken back
+    history.add(at(subnet, 125, NOW + 5, reorganised_from=115))
+    assert blocks(history.points) == [100, 105, 110, 125]
+    history.close()
+    assert blocks(read_history(tmp_path, OWN, 72)[0]) == [100, 105, 110, 125]
+
+
+def test_another_chain_begins_a_history_of_its_own_and_the_first_ones_stays(tmp_path: Path, subnet: Subnet) -> None:
+    first = opened(tmp_path)
+    first.add(at(subnet, 500, NOW, chain="1:a"))
+    first.add(at(subnet, 505, NOW + 1, chain="1:a"))
+    first.close()
+    second = opened(tmp_path)
+    second.add(at(subnet, 7, NOW + 2, chain="1:b"))
+    second.close()
+    assert blocks(second.points) == blocks(read_history(tmp_path, OWN, 72)[0]) == [7]
+    third = opened(tmp_path)
+    third.add(at(subnet, 510, NOW + 3, chain="1:a"))
+    third.close()
+    assert blocks(third.points) == blocks(read_history(tmp_path, OWN, 72)[0]) == [500, 505, 510]
+
+
+def test_a_restart_on_a_node_that_lags_goes_on_from_the_file(tmp_path: Path, subnet: Subnet) -> None:
+    before = opened(tmp_path)
+    before.add(at(subnet, 500, NOW, chain="1:a"))
+    before.close()
+    after = opened(tmp_path)
+    after.add(at(subnet, 480, NOW + 60, chain="1:a"))
+    after.add(at(subnet, 490, NOW + 70, chain="1:a"))
+    after.flush()
+    assert blocks(after.points) == [500]
+    after.add(at(subnet, 501, NOW + 80, chain="1:a"))
+    after.close()
+    assert blocks(read_history(tmp_path, OWN, 72)[0]) == [500, 501]
+
+
+def test_without_a_miner_a_node_that_lags_is_told_and_not_believed(tmp_path: Path, subnet: Subnet) -> None:
+    before = opened(tmp_path)
+    before.add(at(subnet, 500, NOW, chain="1:a"))
+    before.close()
+    lost = at(subnet, 480, NOW + 60, chain="1:a", neurons=())
+    seen = observe_offline(tmp_path, OWN, 72, NOW + 60, lost)
+    assert (blocks(seen.points), seen.blocks_behind) == ([500], 20)
+    assert [finding.code for finding in judge(seen)] == ["node_lags"]
+    assert seen.latest is not None
+    assert seen.latest.registered
+
+
+@pytest.mark.parametrize("known", [None, "1:a"])
+def test_a_mocked_chain_begins_anew_and_leaves_no_rows(tmp_path: Path, subnet: Subnet, known: str | None) -> None:
+    """Those without a chain were written before it was kept."""
+    before = opened(tmp_path, clocked=False)
+    before.add(at(subnet, 500, NOW, chain=known))
+    before.close()
+    after = opened(tmp_path, clocked=False)
+    after.add(at(subnet, 400, NOW + 60, chain="1:b"))
+    after.close()
+    assert blocks(after.points) == [400]
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        assert db.execute("SELECT block FROM points").fetchall() == [(400,)]
+
+
+def test_a_file_of_before_the_chain_was_kept_is_read_and_continued(tmp_path: Path, subnet: Subnet) -> None:
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:1])
+        old = asdict(point_of(at(subnet, 500, NOW), OWN, None))
+        columns = [row[1] for row in db.execute("PRAGMA table_info(points)")]
+        row = {"hotkey": OWN, "netuid": 72, **old}
+        db.execute(f"INSERT INTO points VALUES ({', '.join('?' * len(columns))})", [row[name] for name in columns])
+    assert [(p.block, p.chain) for p in read_history(tmp_path, OWN, 72)[0]] == [(500, None)]
+    history = opened(tmp_path)
+    assert history.add(at(subnet, 505, NOW + 60, chain="1:a")) is not None
+    history.close()
+    assert [(p.block, p.chain) for p in read_history(tmp_path, OWN, 72)[0]] == [(500, None), (505, "1:a")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [("1:a", "1:b", True), ("1:a", "1:a", False), ("1:a", "0:b", False), (None, "1:b", False), ("1:a", None, False)],
+)
+def test_two_chains_are_told_apart_by_the_hash_of_one_block(one: str | None, other: str | None, expected: bool) -> None:
+    assert is_other_chain(one, other) is expected
 
 
 def test_thinning_by_age(point: Make) -> None:
@@ -263,5 +376,7 @@ def test_no_file_is_no_history(tmp_path: Path) -> None:
 
 def test_block_times_of_the_mock_are_not_compared(tmp_path: Path, subnet: Subnet) -> None:
     snapshot = replace(subnet.snapshot(subnet.time), block_time=1.0)
-    assert opened(tmp_path, clocked=False).add(snapshot).clock_offset is None
-    assert opened(tmp_path).add(snapshot).clock_offset == subnet.time - 1.0
+    for clocked, expected in ((False, None), (True, subnet.time - 1.0)):
+        point = opened(tmp_path, clocked=clocked).add(snapshot)
+        assert point is not None
+        assert point.clock_offset == expected

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from loguru import logger
 
+from streetvision.config import Settings
+from streetvision.errors import ConfigError
+from streetvision.models.age import AgeStage, PayWindow
 from streetvision.models.card import CARD_FILE
 from streetvision.models.hub_look import CardFinding, Published
 from streetvision.monitor.model_card import CardWatch
@@ -92,3 +95,27 @@ def test_without_a_usable_card_the_checkpoint_tells_its_age(text: str | None, tm
     view = CardWatch("", OWN).view(model(tmp_path, "2026-01-01T00:00:00+00:00"))
     assert (view.card_hotkey, view.created) == (None, 1_767_225_600.0)
     assert CardWatch("", OWN).view(model(tmp_path, "long ago")).created is None
+
+
+def test_the_rules_get_the_operators_pay_window(tmp_path: Path) -> None:
+    window = Settings(model_full_pay_days=90.0).pay_window
+    assert window == PayWindow(90.0, 90.0)
+    seen = CardWatch("", OWN, window=window).view(model(tmp_path))
+    assert seen.window is window
+    with pytest.raises(ConfigError, match=r"--model.full_pay_days may not exceed --model.max_age_days"):
+        Settings(model_full_pay_days=91.0)
+
+
+@pytest.mark.parametrize(
+    ("days", "stage", "words"),
+    [
+        (34.9, AgeStage.FRESH, None),
+        (35.0, AgeStage.ENDING, "10 days before its reward decays"),
+        (45.0, AgeStage.DECAYING, "past the 45 days"),
+        (90.0, AgeStage.OVER, "past the 90 days"),
+    ],
+)
+def test_the_stages_of_a_models_age(days: float, stage: AgeStage, words: str | None) -> None:
+    said = PayWindow().words(days)
+    assert PayWindow().stage(days) is stage
+    assert said is None if words is None else said is not None and said.startswith(words)

@@ -1,8 +1,7 @@
-"""Rules about requests, scores, clock, model, machine: each fires, keeps silent, and turns at its boundary."""
+"""Rules about requests, scores, model, machine: each fires, keeps silent, and turns at its boundary."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.models.age import PayWindow
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
 from streetvision.monitor.reading import burst_size
@@ -267,79 +267,30 @@ def test_the_index_is_zero_for_equal_and_symmetric_in_its_arguments() -> None:
     assert stability_index(mix, other) > 0.25
 
 
-# -- chain and clock ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("age", "expected"),
-    [
-        (None, None),
-        (600.0, None),
-        (601.0, Severity.WARNING),
-        (3_600.0, Severity.CRITICAL),
-        (math.inf, Severity.CRITICAL),
-    ],
-)
-def test_metagraph_stale(seen: Make, age: float | None, expected: Severity | None) -> None:
-    finding = found(seen(snapshot_age=age, chain_failures=3), "metagraph_stale")
-    assert (finding.severity if finding else None) == expected
-
-
-@pytest.mark.parametrize(
-    ("offsets", "expected"),
-    [
-        ({"v1": 5.0, "v2": 5.0}, None),
-        ({"v1": 5.1, "v2": 5.2}, Severity.WARNING),
-        ({"v1": -6.0, "v2": -7.0, "v3": 0.0}, Severity.WARNING),
-        ({"v1": 19.0}, None),  # one clock alone may be the wrong one
-        ({"v1": 19.0, "v2": 0.1, "v3": 0.1}, None),
-        ({"v1": -15.0, "v2": -15.0}, Severity.CRITICAL),
-    ],
-)
-def test_clock_by_validators(seen: Make, offsets: dict[str, float], expected: Severity | None) -> None:
-    finding = found(seen(offsets=offsets), "clock_skew")
-    assert (finding.severity if finding else None) == expected
-
-
-@pytest.mark.parametrize(
-    ("offset", "expected"), [(0.5, False), (18.0, False), (18.1, True), (-5.0, False), (-5.1, True)]
-)
-def test_clock_by_block_time(seen: Make, point: Make, now: float, offset: float, expected: bool) -> None:
-    points = tuple(point(0, time=now - 60 * i, clock_offset=offset + (3.0 if i else 0.0)) for i in range(5, -1, -1))
-    assert (found(seen(points=points), "clock_skew") is not None) is expected
-
-
-def test_one_late_block_is_no_skew(seen: Make, point: Make, now: float) -> None:
-    points = tuple(point(0, time=now - 60 * i, clock_offset=4.0 if i == 2 else 40.0) for i in range(5, -1, -1))
-    assert found(seen(points=points), "clock_skew") is None
-
-
-@pytest.mark.parametrize(
-    ("refused", "accepted_ago", "expected"),
-    [(9, None, False), (10, None, True), (10, 300.0, True), (10, 299.0, False), (9_999, 10.0, False)],
-)
-def test_clock_by_refusals(
-    seen: Make, bucket: Make, now: float, refused: int, accepted_ago: float | None, expected: bool
-) -> None:
-    """Anybody can send a stale request in a validator's name: it proves nothing while others are accepted."""
-    one = bucket(now - 500, 0, rejected={"stale_nonce": refused})
-    if accepted_ago is not None:
-        one = replace(one, requests=1, last=now - accepted_ago)
-    finding = found(seen(traffic=Traffic((one,), now - 900), offsets={}), "clock_skew")
-    assert (finding is not None) is expected
-    if finding:
-        assert finding.severity is Severity.CRITICAL
-
-
 # -- model and machine -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("days", "expected"), [(79.9, None), (80.0, Severity.WARNING), (89.9, Severity.WARNING), (90.0, Severity.CRITICAL)]
+    ("days", "window", "expected"),
+    [
+        (34.9, PayWindow(), None),
+        (35.0, PayWindow(), Severity.WARNING),
+        (45.0, PayWindow(), Severity.WARNING),
+        (89.9, PayWindow(), Severity.WARNING),
+        (90.0, PayWindow(), Severity.CRITICAL),
+        (79.9, PayWindow(90.0, 90.0), None),
+        (80.0, PayWindow(90.0, 90.0), Severity.WARNING),
+        (90.0, PayWindow(90.0, 90.0), Severity.CRITICAL),
+        (2.9, PayWindow(4.0, 5.0), None),
+        (3.0, PayWindow(4.0, 5.0), Severity.WARNING),
+    ],
 )
-def test_model_old(seen: Make, now: float, days: float, expected: Severity | None) -> None:
-    finding = found(seen(model=ModelView("street", "1.0.0", now - days * 86_400)), "model_old")
+def test_model_old(seen: Make, now: float, days: float, window: PayWindow, expected: Severity | None) -> None:
+    view = seen(model=ModelView("street", "1.0.0", now - days * 86_400, window=window))
+    finding = found(view, "model_old")
     assert (finding.severity if finding else None) == expected
+    if finding:
+        assert f"for {window.full_days:g} days (--model.full_pay_days)" in finding.evidence[1]
 
 
 @pytest.mark.parametrize(("card", "expected"), [("own", False), (None, False), ("Own", True), ("other", True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules.chain import CHAIN_RULES
 from streetvision.monitor.rules.earning import EARNING_RULES
 from streetvision.monitor.rules.endpoint import ENDPOINT_RULES
@@ -15,11 +16,13 @@ from streetvision.monitor.rules.registration import REGISTRATION_RULES
 from streetvision.monitor.rules.requests import REQUEST_RULES
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.rules.scores import SCORE_RULES
+from streetvision.monitor.rules.subnet import SUBNET_RULES
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 RULES: tuple[Rule, ...] = (
     *REGISTRATION_RULES,
     *PROCESS_RULES,
+    *SUBNET_RULES,
     *EARNING_RULES,
     *ENDPOINT_RULES,
     *PROXY_RULES,
@@ -34,7 +37,8 @@ RULES: tuple[Rule, ...] = (
 
 def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
     """What is wrong now, the gravest first, else in the rules' order. Pure."""
-    found = [finding for rule in RULES for finding in rule.judge(seen, limits)]
+    blind = node_is_blind(seen, limits)
+    found = [finding for rule in RULES if not (blind and rule.of_subnet) for finding in rule.judge(seen, limits)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 

@@ -162,6 +162,7 @@ EARNING_RULES = (
         "Validators burn (nearly) the whole miners' reward, or no validator sets weights: miners earn nothing now",
         "Keep the miner running and wait; do not register anew",
         subnet_halted,
+        of_subnet=True,
     ),
     Rule(
         "emission_fell",
@@ -169,6 +170,7 @@ EARNING_RULES = (
         "Emission fell by half in a tempo, by 30 % over three, or by a quarter within a week",
         "`streetvision doctor` names the reason",
         emission_fell,
+        of_subnet=True,
     ),
     Rule(
         "rank_fell",
@@ -176,5 +178,6 @@ EARNING_RULES = (
         "A tenth of the miners have passed this one within three tempos",
         "A better model, when answers are complete and in time",
         rank_fell,
+        of_subnet=True,
     ),
 )

@@ -97,6 +97,7 @@ ENDPOINT_RULES = (
         "The chain shows another endpoint than this miner's for more than 15 minutes",
         "Read why publishing fails in the log, or set --axon.external_ip",
         endpoint_differs,
+        of_subnet=True,
     ),
     Rule(
         "endpoint_unreachable",

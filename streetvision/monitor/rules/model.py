@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streetvision.models.age import AgeStage
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.rule import Rule
@@ -14,23 +15,28 @@ def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
     model = seen.model
     if model is None or model.created is None:
         return []
-    days = (seen.now - model.created) / DAY
-    if days < limits.model_days:
+    days, window = (seen.now - model.created) / DAY, model.window
+    words = window.words(days)
+    if words is None:
         return []
-    left = limits.model_critical_days - days
-    window = f"{left:.0f} days before its reward decays" if left > 0 else "past its reward window"
     return [
         Finding(
             code="model_old",
-            severity=Severity.WARNING if left > 0 else Severity.CRITICAL,
-            title=f"the model is {days:.0f} days old, {window}",
+            severity=Severity.CRITICAL if window.stage(days) is AgeStage.OVER else Severity.WARNING,
+            title=f"the model is {days:.0f} days old, {words}",
             evidence=(
-                f"{model.name} {model.version} was submitted {moment(model.created)}; models are announced to earn for "
-                f"{limits.model_critical_days:.0f} days, then less.",
+                f"{model.name} {model.version} was submitted {moment(model.created)}.",
+                f"Models are announced to earn in full for {window.full_days:g} days (--model.full_pay_days), then "
+                f"less, and from {window.max_days:g} days on nothing (--model.max_age_days).",
             ),
             remedy="Train or choose a newer model and submit it: streetvision models publish (docs/models.md).",
-            since=model.created + limits.model_days * DAY,
-            data={"days": round(days, 1), "version": model.version},
+            since=model.created + window.ending_days * DAY,
+            data={
+                "days": round(days, 1),
+                "version": model.version,
+                "full_days": window.full_days,
+                "max_days": window.max_days,
+            },
         )
     ]
 
@@ -78,7 +84,7 @@ MODEL_RULES = (
     Rule(
         "model_old",
         Severity.CRITICAL,
-        "The model is older than 80 days; the announced reward window is 90",
+        "The model's age nears or exceeds the days that the subnet pays in full (45) or at all (90); both are settings",
         "Submit a newer one",
         model_old,
     ),

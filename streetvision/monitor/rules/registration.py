@@ -128,6 +128,7 @@ REGISTRATION_RULES = (
         "The hotkey has no UID on the subnet",
         "Register again; the finding holds the command",
         deregistered,
+        of_subnet=True,
     ),
     Rule(
         "deregistration_risk",
@@ -135,5 +136,6 @@ REGISTRATION_RULES = (
         "The UID is near the front of the chain's order of eviction, or its immunity is about to end there",
         "Improve the answers, or plan a new registration before the time that the finding estimates",
         deregistration_risk,
+        of_subnet=True,
     ),
 )

@@ -247,5 +247,6 @@ REQUEST_RULES = (
         "A validator with stake never asks, or has stopped, while others ask and it sets weights",
         "Firewall, blacklist settings, else its operator",
         validator_silent,
+        of_subnet=True,
     ),
 )

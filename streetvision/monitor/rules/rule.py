@@ -25,3 +25,5 @@ class Rule:
     remedy: str
     """In general; a finding names the exact step."""
     judge: Judge
+    of_subnet: bool = False
+    """Whether it judges the subnet as the chain shows it now: silent while the node lags."""

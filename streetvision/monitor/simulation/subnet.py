@@ -48,6 +48,7 @@ class Subnet:
         """Factor on the skill of rivals that are worse than the own miner."""
         self.alpha_price = 0.02
         self.registrations_per_day = 2.0
+        self.name = "StreetVision"
         self.axon: str | None = ENDPOINT
         self.weights_stopped = False
         self._skills: dict[str, Miner] = {}
@@ -155,6 +156,7 @@ class Subnet:
             immunity_period=IMMUNITY,
             registration_price=0.1,
             owner_coldkey="owner",
+            name=self.name,
             alpha_price=self.alpha_price,
             min_non_immune_uids=10,
             immune_owner_uids=1,

@@ -58,6 +58,7 @@ class World:
         self.port_open = True
         self.chain_up = True
         self.skew_s = 0.0
+        self.node_lag_s = 0.0
         """Our clock less the true time."""
         self.positive_share = 0.4
         self.score_spread = 0.18
@@ -67,7 +68,7 @@ class World:
         self.failing: dict[str, float] = {}
         """Share of requests that fail, by reason."""
         self.machine = HEALTHY_MACHINE
-        self.model = ModelView("street-b", "1.4.0", self.subnet.time - 20 * DAY, OWN, "model_card.json")
+        self.model = ModelView("street-b", "1.4.0", self.subnet.time - 2 * DAY, OWN, "model_card.json")
         self.rollout = RolloutView("idle")
         self.log = StoreView(None, 0)
         self.history_store = StoreView(None, 0)
@@ -121,7 +122,8 @@ class World:
     def _read(self) -> None:
         self._read_at = self.now
         delay = 1.0 + 6.0 * self.subnet.rng.random()
-        self.history.add(replace(self.subnet.snapshot(self.now), block_time=self.subnet.time - delay))
+        block_time = self.subnet.time - delay - self.node_lag_s
+        self.history.add(replace(self.subnet.snapshot(self.now), block_time=block_time))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,80 @@
+"""Whose time is wrong, ours or the node's: validators and the kernel outvote a node. No time server is asked."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from enum import StrEnum
+
+from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
+
+_TIMEX_BYTES = 512
+"""More than any `struct timex`; all zero asks and sets nothing."""
+_TIME_ERROR = 5
+"""From `adjtimex(2)`: the clock is not synchronised."""
+
+
+class Verdict(StrEnum):
+    """What the clocks of all that we hear from say together."""
+
+    AGREED = "agreed"
+    """Nothing speaks against our clock or the node."""
+    CLOCK_OFF = "clock_off"
+    NODE_LAGS = "node_lags"
+    """The node's newest block is old, by a clock that is right."""
+    NODE_AHEAD = "node_ahead"
+    """The node's blocks come from the future, by a clock that is right."""
+    UNDECIDED = "undecided"
+    """The node lags or our clock is ahead: nobody else has said which."""
+
+
+def kernel_synchronised() -> bool | None:
+    """Whether a time daemon keeps the kernel's clock; None where the system does not say."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        state = int(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != _TIME_ERROR
+
+
+def verdict(
+    node: float | None,
+    validators: Sequence[float],
+    synchronised: bool | None,
+    *,
+    refused: bool = False,
+    limits: Thresholds = THRESHOLDS,
+) -> Verdict:
+    """Weigh offsets of our clock, in seconds, positive where ours is ahead. Pure.
+
+    `node` is our clock less its newest block's time, `validators` ours less each one's, `synchronised` the kernel's
+    word. `refused`: validators' requests are refused for their time now, so that what was heard before says no more.
+    A kernel that knows of no time daemon proves nothing: many virtual machines are kept by their host.
+    """
+    word = None if refused else majority(validators, limits)
+    if word:
+        return Verdict.CLOCK_OFF
+    doubt = 0 if node is None else (node > limits.block_delay_s) - (node < -limits.skew_s)
+    if not doubt:
+        return Verdict.AGREED
+    if refused or (len(validators) < limits.skew_validators and doubt in _sides(validators, limits)):
+        return Verdict.CLOCK_OFF
+    if word == 0 or synchronised:
+        return Verdict.NODE_LAGS if doubt > 0 else Verdict.NODE_AHEAD
+    return Verdict.UNDECIDED if doubt > 0 else Verdict.CLOCK_OFF
+
+
+def majority(validators: Sequence[float], limits: Thresholds = THRESHOLDS) -> int | None:
+    """By most validators' clocks ours is right (0), ahead (1) or behind (-1); None when they do not agree on one.
+
+    A few may themselves be wrong: they can clear our clock, as agreement is no accident, but not accuse it.
+    """
+    sides = _sides(validators, limits)
+    if len(sides) < limits.skew_validators:
+        return 0 if sides and not any(sides) else None
+    return next((side for side in (0, 1, -1) if 2 * sides.count(side) > len(sides)), None)
+
+
+def _sides(validators: Sequence[float], limits: Thresholds) -> list[int]:
+    return [(offset > limits.skew_s) - (offset < -limits.skew_s) for offset in validators]

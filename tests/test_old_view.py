@@ -1,0 +1,54 @@
+"""What a node that shows an old state may not decide: that the hotkey lost its UID, or never had one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streetvision.chain.client import Chain
+from streetvision.chain.mock import GENESIS_MS, MockChain
+from streetvision.chain.mock_config import MockConfig
+from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.wallets import dev_wallet
+from streetvision.config import Settings
+from streetvision.errors import OperatorError
+from streetvision.miner import Miner
+from streetvision.parts import mock_network
+from streetvision.registering import register
+
+HEAD_S = GENESIS_MS / 1000
+
+
+def chain_at(late_s: float, **config: bool) -> Chain:
+    """A chain whose newest block is `late_s` old by our clock."""
+    mock = MockChain(MockConfig(**config))  # type: ignore[arg-type]  # its flags
+    return Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock), now=lambda: HEAD_S + late_s)
+
+
+@pytest.mark.parametrize(("late_s", "closed"), [(4.0, "deregistered"), (599.0, "deregistered"), (600.0, None)])
+async def test_requests_are_refused_only_when_the_uid_is_surely_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_s: float, closed: str | None
+) -> None:
+    miner = Miner(Settings(state_dir=tmp_path))
+    miner.wallet, miner.gate.closed = dev_wallet(), None
+    monkeypatch.setattr(miner, "eyes", type("Eyes", (), {"register_command": lambda _: "register"})(), raising=False)
+    snapshot = await chain_at(late_s, miner_registered=False).snapshot()
+    miner._on_snapshot(None, snapshot)
+    assert miner.gate.closed == closed
+    miner._on_snapshot(None, replace(snapshot, block_time=None))
+    assert miner.gate.closed == "deregistered"
+
+
+async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show() -> None:
+    settings = Settings(register="burn", register_max_burn=1.0)
+    with pytest.raises(OperatorError, match=r"node mock is 120 min old.*--subtensor.chain_endpoint"):
+        await register(chain_at(7200.0, miner_registered=False), dev_wallet(), settings)
+    done = await register(chain_at(4.0, miner_registered=False), dev_wallet(), settings)
+    assert done.method == "burn"
+
+
+def test_each_run_of_the_mock_is_another_chain(tmp_path: Path) -> None:
+    settings = Settings(subtensor_network="mock", state_dir=tmp_path)
+    assert mock_network(settings).mock.block_hash(1) != mock_network(settings).mock.block_hash(1)
