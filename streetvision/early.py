@@ -5,9 +5,11 @@ Importing torch and the SDK takes seconds, in which an operator or a service man
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from types import FrameType
+
+from streetvision.line_writer import say_at_once
 
 
 def stop_cleanly_while_importing() -> None:
@@ -17,5 +19,5 @@ def stop_cleanly_while_importing() -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.stderr.write("stopped before the miner was ready\n")
-    sys.exit(0)
+    say_at_once(2, "stopped before the miner was ready\n")
+    os._exit(0)  # SystemExit could be swallowed by whatever is being imported

@@ -17,7 +17,7 @@ from loguru import logger
 
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
-from streetvision.logs import configure_logging
+from streetvision.logs import close_log, configure_logging, take_over_streams
 from streetvision.miner import Miner
 from streetvision.settings_io import load_settings
 
@@ -60,6 +60,7 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 async def run(settings: Settings) -> int:
     """Start, serve until SIGTERM or SIGINT, drain; returns the exit code."""
+    take_over_streams(as_json=settings.logging_json)
     miner = Miner(settings)
     stop = stop_on_signals()
     try:
@@ -110,8 +111,8 @@ async def finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 def leave(code: int) -> NoReturn:
     """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left."""
     lingering = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    close_log()
     sys.stdout.flush()
-    sys.stderr.flush()
     if lingering:
         _show_typing()
         os._exit(code)
@@ -123,4 +124,4 @@ def _show_typing() -> None:
     if sys.stdin.isatty():
         attributes = termios.tcgetattr(sys.stdin)
         attributes[3] |= termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, attributes)
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)  # draining waits while the terminal is stopped
