@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.steady_clock import kernel_synchronised
 
-_TIMEX_BYTES = 512
-"""More than any `struct timex`; all zero asks and sets nothing."""
-_TIME_ERROR = 5
-"""From `adjtimex(2)`: the clock is not synchronised."""
 _SYNCHRONISE = "Synchronise it: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
-
-
-def kernel_synchronised() -> bool | None:
-    """Whether a time daemon keeps the kernel's clock; None where the system does not say."""
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        state = int(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != _TIME_ERROR
 
 
 def check_clock(offset: float | None, synchronised: Callable[[], bool | None] = kernel_synchronised) -> Check:

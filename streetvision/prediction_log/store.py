@@ -19,7 +19,8 @@ from streetvision.axon.records import RequestRecord
 from streetvision.prediction_log.health import LogHealth, LogMetrics
 from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.upkeep import Limits
-from streetvision.prediction_log.writer import Clock, Writer
+from streetvision.prediction_log.writer import Writer
+from streetvision.steady_clock import Clock
 
 TICK_S = 0.2
 FLOOD_PER_S = 1000.0
@@ -38,11 +39,12 @@ class PredictionLog:
         limits: Limits = Limits(),  # noqa: B008 - immutable
         max_queued_rows: int = 20_000,
         max_queued_bytes: int = 64 * 2**20,
+        wall: Clock = time.time,
     ) -> None:
         self._intake = Intake(max_queued_rows, max_queued_bytes)
         self._append = self._intake.append
         self._metrics = LogMetrics(registry)
-        self._writer = Writer(folder, self._intake, self._metrics, limits)
+        self._writer = Writer(folder, self._intake, self._metrics, limits, wall=wall)
         self._metrics.watch(lambda: self._writer.waiting, lambda: self._writer.stored_bytes)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
