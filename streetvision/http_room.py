@@ -100,11 +100,11 @@ class HttpRoom:
         if self._models is None:
             reasons.append(Reason("not_warm", "the model is not loaded and warmed yet"))
         snapshot = None if self._watcher is None else self._watcher.current
-        if snapshot is None:
+        if self._watcher is None or snapshot is None:
             return [*reasons, Reason("no_metagraph", "the metagraph was not read yet")]
         if snapshot.find(self._hotkey) is None:
             reasons.append(Reason("not_registered", "the hotkey has no UID in the metagraph"))
-        age = snapshot.age(time.time())
+        age = self._watcher.age()
         if not isfinite(age) or age > STALE_S:
             reasons.append(Reason("stale_metagraph", f"the metagraph is {age:.0f} s old"))
         return reasons

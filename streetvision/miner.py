@@ -42,6 +42,7 @@ from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
 from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
+from streetvision.steady_clock import SteadyClock
 
 RESTART_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
@@ -62,6 +63,7 @@ class Miner:
         self.settings = settings
         self.registry = CollectorRegistry()
         self.gate = Gate()
+        self.clock = SteadyClock(tell=logger.warning)
         self.http = HttpRoom(settings, self.registry, self.gate)
         self._closers: list[Callable[[], Awaitable[object]]] = []
         self._held = ExitStack()
@@ -138,19 +140,19 @@ class Miner:
             self.chain = network.chain()
         else:
             endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
-            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
+            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints, now=self.clock)
         self._closers.append(self.chain.close)
         await self.chain.connect(for_ever=False)
         await self.chain.require_subnet()
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
         age = Gauge("streetvision_chain_snapshot_age_seconds", "Age of the metagraph in use", registry=self.registry)
-        age.set_function(lambda: self.watcher.age(time.time()))
+        age.set_function(self.watcher.age)
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
-        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry)
+        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry, self.clock)
         self._closers.append(self.eyes.close)
         self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
         await self.watcher.refresh()
@@ -178,14 +180,16 @@ class Miner:
 
     def _open_log(self) -> None:
         self.requests = RequestLog(time.monotonic)
-        self.log = prediction_log(self.settings, self.registry)
+        self.log = prediction_log(self.settings, self.registry, self.clock)
         if self.log is not None:
             self.log.start()
             self._closers.append(self._close_log)
             self.eyes.watch_log(self.log)
 
     async def _open_status(self) -> None:
-        self.status = StatusRoom(self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed)
+        self.status = StatusRoom(
+            self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed, clock=self.clock
+        )
         await self.status.open()
         self.http.site.routes |= self.status.routes()
 
@@ -258,7 +262,7 @@ class Miner:
             self.requests.roll()
             if time.monotonic() >= due:
                 due += STATUS_SECONDS
-                age, models = self.watcher.age(time.time()), self.models.describe()
+                age, models = self.watcher.age(), self.models.describe()
                 logger.info("status: metagraph {:.0f} s old; {}; {}", age, models, counts_line(self.registry))
 
 

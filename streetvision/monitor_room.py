@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.view import rollout_view
+from streetvision.steady_clock import Clock
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 
@@ -40,12 +40,17 @@ class MonitorRoom:
     """Make it before the first snapshot; tell it of each room as that room opens; keep `tasks` running; close it."""
 
     def __init__(
-        self, settings: Settings, wallet: MinerWallet, watcher: MetagraphWatcher, metrics: CollectorRegistry
+        self,
+        settings: Settings,
+        wallet: MinerWallet,
+        watcher: MetagraphWatcher,
+        metrics: CollectorRegistry,
+        clock: Clock,
     ) -> None:
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address)
+        self._card = CardWatch(settings.model_repo, wallet.ss58_address, now=clock)
         self._sources = Sources(
-            snapshot_age=lambda: watcher.age(time.time()),
+            snapshot_age=watcher.age,
             chain_failures=lambda: watcher.failures,
             register_command=self.register_command,
         )
@@ -55,8 +60,9 @@ class MonitorRoom:
             settings.netuid,
             self._sources,
             clocked=not settings.is_mock,
+            now=clock,
         )
-        self.alerts = _alerting(settings, wallet.ss58_address, metrics)
+        self.alerts = _alerting(settings, wallet.ss58_address, metrics, clock)
         self.monitor.add_listener(self.alerts.on_pass)
         self.standing: Standing | None = None
         watcher.add_listener(self.monitor.on_snapshot)
@@ -114,7 +120,7 @@ class MonitorRoom:
             self.standing = now
 
 
-def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Alerting:
+def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock: Clock) -> Alerting:
     return Alerting(
         settings.state_dir / FOLDER,
         hotkey,
@@ -125,6 +131,7 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Al
         ping_every_s=60 * settings.alerts_ping_minutes,
         policy=policy_of(settings),
         registry=metrics,
+        now=clock,
     )
 
 

@@ -18,7 +18,7 @@ from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.errors import OperatorError
-from streetvision.monitor.history_database import DATABASE, MIGRATIONS, HistoryDatabase, read_buckets, read_points
+from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, HistoryDatabase, read_buckets, read_points
 from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
@@ -222,7 +222,7 @@ def read_history(folder: Path, hotkey: str, netuid: int) -> tuple[tuple[HistoryP
         return (), ()
     try:
         with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
-            check_version(db, MIGRATIONS)
+            check_version(db, HISTORY_SCHEMA)
             if version_of(db) == 0:
                 return (), ()
             return read_points(db, hotkey, netuid), read_buckets(db, hotkey, netuid)

@@ -17,6 +17,7 @@ from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, pars
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.steady_clock import Clock
 
 if TYPE_CHECKING:
     from streetvision.models.hub_look import Published
@@ -43,10 +44,11 @@ class CardWatch:
         look: Look = look_at_hub,
         every_s: float = HOUR,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Clock = time.time,
     ) -> None:
         """`repo` is `owner/name`, or empty when the operator names none."""
         self._repo, self._hotkey = repo, hotkey
-        self._look, self._every_s, self._sleep = look, every_s, sleep
+        self._look, self._every_s, self._sleep, self._now = look, every_s, sleep, now
         self._card: object = None
         self._said: tuple[str, ...] = ()
 
@@ -69,14 +71,13 @@ class CardWatch:
         card, where = self._card, self._repo
         if not isinstance(card, Mapping):
             card, where = card_in(model.folder), CARD_FILE
-        return model_view(model, card, where)
+        return model_view(model, card, where, self._now())
 
 
-def model_view(model: ModelVersion, card: Mapping[str, Any] | None, where: str) -> ModelView:
+def model_view(model: ModelVersion, card: Mapping[str, Any] | None, where: str, now: float) -> ModelView:
     """A model and its card, which a stranger may have written."""
     if card is None:
         return ModelView(model.name, model.version, _time(model.created))
-    now = time.time()
     age, submitter = age_days(card, now), card.get("submitted_by")
     created = _time(model.created) if age is None else now - age * DAY
     return ModelView(model.name, model.version, created, submitter if isinstance(submitter, str) else None, where)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from streetvision.prediction_log.entry import Entry
 from streetvision.prediction_log.images import ImageStore
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, is_in_place, migrate, transaction
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA, is_in_place, migrate, transaction
 from streetvision.prediction_log.trouble import cause_of
 
 _MARKS = ", ".join("?" * len(COLUMNS))
@@ -73,7 +73,7 @@ class LogDatabase:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        migrate(self.db)
+        migrate(self.db, LOG_SCHEMA)
         self.inode = self.file.stat().st_ino
         self.stored_bytes = int(self.db.execute(_STORED_BYTES).fetchone()[0])
 

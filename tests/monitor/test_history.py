@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
-from streetvision.monitor.history_database import DATABASE, MIGRATIONS
+from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS
 from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import merged
 from streetvision.prediction_log.schema import migrate, version_of
+from streetvision.status.files import last_hotkey
 
 Make = Callable[..., Any]
 NOW = 1.795e9
@@ -38,6 +40,13 @@ def subnet() -> Subnet:
 
 def opened(folder: Path, clock: Clock | None = None, **kinds: Any) -> History:
     return History(folder, OWN, 72, now=clock or Clock(NOW), **kinds)
+
+
+def later(history: History, clock: Clock, subnet: Subnet, days: int) -> None:
+    """So much time, as told by the clock and by blocks."""
+    clock.now += days * 86_400
+    block = history.points[-1].block + days * 7200
+    history.add(replace(subnet.snapshot(clock.now), block=block))
 
 
 def test_points_and_traffic_survive_a_restart(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
@@ -113,9 +122,23 @@ def test_thinning_by_age(point: Make) -> None:
     assert thinned_points(kept, now) == kept
 
 
+@pytest.mark.parametrize("days", [120, 30_000])
+def test_a_clock_that_jumps_thins_nothing(days: float, point: Make, bucket: Make) -> None:
+    points = tuple(point(0, time=NOW + 60 * i, block=6_000_000 + 5 * i, epoch=6_000_000) for i in range(500))
+    buckets = tuple(bucket(NOW + 600 * i, 1) for i in range(100))
+    now = NOW + days * 86_400
+    assert thinned_points(points, now) == points
+    assert thinned_buckets(buckets, now) == buckets
+    # Nor does what was remembered while it stood wrong.
+    late = replace(points[-1], time=now, block=points[-1].block + 5)
+    assert thinned_points((*points, late), now) == (*points, late)
+    assert thinned_buckets((*buckets, bucket(now, 1)), now + 600) == (*buckets, bucket(now, 1))
+
+
 def test_a_deregistration_survives_thinning(point: Make) -> None:
     lost = [point(0, time=t, epoch=1, uid=uid, registered_at=uid) for t, uid in ((1.0, 8), (2.0, None), (3.0, 9))]
-    assert [p.uid for p in thinned_points(lost, 10 * 86_400.0)] == [8, None, 9]
+    now = point(0, time=10 * 86_400.0, block=lost[-1].block + 72_000)
+    assert [p.uid for p in thinned_points([*lost, now], 10 * 86_400.0)][:3] == [8, None, 9]
 
 
 def test_traffic_thins_to_sums(bucket: Make) -> None:
@@ -139,7 +162,8 @@ def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -
     history.add_traffic(bucket(subnet.time + i * 600) for i in range(60))
     history.flush()
     assert len(history.points) == 200
-    clock.now = subnet.time + 40 * 86_400
+    later(history, clock, subnet, 40)
+    history.add_traffic([replace(bucket(subnet.time + 36_000, 1), span=40 * 86_400.0)])
     history.flush()
     assert len(history.points) < 10
     assert len(history.buckets) == 1
@@ -216,22 +240,32 @@ def test_memory_is_thinned_without_a_file(tmp_path: Path, subnet: Subnet) -> Non
     history = opened(tmp_path / "monitor", clock)
     for i in range(100):
         history.add(replace(subnet.snapshot(NOW + i), block=6_000_000 + i))
-    clock.now = NOW + 40 * 86_400
+    later(history, clock, subnet, 40)
     history.flush()
-    assert len(history.points) == 1
+    assert len(history.points) == 2
 
 
 def test_a_newer_schema_is_left_alone(tmp_path: Path, subnet: Subnet) -> None:
+    lines: list[str] = []
+    handler = logger.add(lines.append, format="{message}")
     with sqlite3.connect(tmp_path / DATABASE) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     history = opened(tmp_path)
     history.add(subnet.snapshot(subnet.time))
     history.close()
+    logger.remove(handler)
     assert history.health().degraded == "newer_schema"
     assert not list(tmp_path.glob("damaged*"))
-    with pytest.raises(OperatorError):
-        read_history(tmp_path, OWN, 72)
+    (line,) = lines
+    for ask in (lambda: read_history(tmp_path, OWN, 72), lambda: last_hotkey(tmp_path, 72)):
+        with pytest.raises(OperatorError) as refused:
+            ask()
+        said = f"the monitor's history {tmp_path / DATABASE} has schema 99"
+        assert said in str(refused.value)
+        assert said in line
+        assert "move that file away" in str(refused.value)
+        assert "log" not in str(refused.value).replace(str(tmp_path), "")
 
 
 def test_a_deleted_file_is_made_again(tmp_path: Path, subnet: Subnet) -> None:
@@ -249,9 +283,9 @@ def test_a_deleted_file_is_made_again(tmp_path: Path, subnet: Subnet) -> None:
 
 def test_every_migration_can_be_followed_by_another(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE, isolation_level=None) as db:
-        migrate(db, MIGRATIONS)
+        migrate(db, HISTORY_SCHEMA)
         db.execute("INSERT INTO buckets VALUES ('own', 72, 1.0, 2.0, '{}')")
-        migrate(db, (*MIGRATIONS, "ALTER TABLE buckets ADD COLUMN more TEXT"))
+        migrate(db, replace(HISTORY_SCHEMA, migrations=(*MIGRATIONS, "ALTER TABLE buckets ADD COLUMN more TEXT")))
         assert version_of(db) == len(MIGRATIONS) + 1
         assert db.execute("SELECT start, more FROM buckets").fetchall() == [(1.0, None)]
     db.close()

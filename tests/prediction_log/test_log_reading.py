@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from streetvision.errors import OperatorError
 from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import DATABASE, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.schema import DATABASE, LOG_SCHEMA, MIGRATIONS, NewerSchema, migrate, version_of
 from streetvision.prediction_log.upkeep import Limits
 
 NOW = 1_790_000_000.0
@@ -179,7 +180,9 @@ def test_a_newer_log_is_refused_with_a_sentence(rig: Any) -> None:
     rig.tick()
     rig.writer.close()
     set_version(rig.folder / DATABASE, len(MIGRATIONS) + 1)
-    with pytest.raises(NewerSchema, match="upgrade streetvision"):
+    with pytest.raises(
+        NewerSchema, match=f"the prediction log {rig.folder / DATABASE} has schema .* upgrade streetvision"
+    ):
         LogReader(rig.folder)
 
 
@@ -189,7 +192,13 @@ def set_version(file: Path, version: int) -> None:
     database.close()
 
 
-NEXT = (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\nDROP INDEX requests_time;\n")
+NEXT = replace(
+    LOG_SCHEMA,
+    migrations=(
+        *MIGRATIONS,
+        "ALTER TABLE requests ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\nDROP INDEX requests_time;\n",
+    ),
+)
 
 
 def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
@@ -200,23 +209,24 @@ def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
     assert version_of(database) == len(MIGRATIONS)
     migrate(database, NEXT)
     migrate(database, NEXT)
-    assert version_of(database) == len(NEXT)
+    assert version_of(database) == len(NEXT.migrations)
     assert database.execute("SELECT count(*), min(note), max(probability) FROM requests").fetchone() == (
         10,
         "none",
         0.75,
     )
     with pytest.raises(NewerSchema):
-        migrate(database)
+        migrate(database, LOG_SCHEMA)
     database.close()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
-    migrate(database)
+    migrate(database, LOG_SCHEMA)
     before = database.execute("SELECT sql FROM sqlite_master").fetchall()
     with pytest.raises(sqlite3.OperationalError):
-        migrate(database, (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT;\nnonsense"))
+        broken = "ALTER TABLE requests ADD COLUMN note TEXT;\nnonsense"
+        migrate(database, replace(LOG_SCHEMA, migrations=(*MIGRATIONS, broken)))
     assert version_of(database) == len(MIGRATIONS)
     assert database.execute("SELECT sql FROM sqlite_master").fetchall() == before
     database.close()
