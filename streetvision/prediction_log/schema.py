@@ -67,6 +67,9 @@ CREATE TABLE counters (
 """
 """`embeddings.vector` is little-endian float16. `images.certainty` is |p - 0.5|, the least of its answers."""
 
+OPEN, ENDS_KILLED = "open", "ends:killed"
+"""Counters: 1 while a writer has the file open, and how often one ended without closing it."""
+
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 

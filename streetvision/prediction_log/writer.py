@@ -58,6 +58,7 @@ class Writer:
         self._retry_at = dict.fromkeys(RETRY_S, 0.0)
         self._forget_at = 0.0
         self._doubted = ""
+        self._opened_once = False
         self.stored_bytes = 0
 
     @property
@@ -161,8 +162,15 @@ class Writer:
         if self._database is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = self._open_database(self._folder)
+            self._report_kill(self._database.after_kill)
             self._upkeep = Upkeep(self._database, self._limits, self._monotonic)
         return self._database
+
+    def _report_kill(self, killed: bool) -> None:
+        """Once, of the process before this one."""
+        if killed and not self._opened_once:
+            logger.warning("prediction log: the last run was killed; its last answers may be missing")
+        self._opened_once = True
 
     def _close_database(self) -> None:
         if self._database is not None:

@@ -19,6 +19,7 @@ from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
 from streetvision.prediction_log.schema import DATABASE, LOG_SCHEMA, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.store import QUICK_TICK_S, TICK_S, pause
 from streetvision.prediction_log.upkeep import Limits
 
 NOW = 1_790_000_000.0
@@ -137,6 +138,33 @@ def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., An
         rig.writer.close()
     with LogReader(rig.folder) as reader:
         assert reader.stats().dropped_rows == {"overload": 4}
+
+
+def test_a_run_that_was_killed_is_told_and_counted(
+    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+) -> None:
+    killed = make_rig()
+    killed.log(make_record())
+    killed.tick()
+    os.close(killed.writer._database._lock)  # as the kernel does for a dead process
+    killed.writer._database = None
+    for _ in range(2):
+        rig = make_rig()
+        rig.tick()
+        rig.writer.close()
+    assert sum("the last run was killed" in line for line in lines) == 1
+    with LogReader(rig.folder) as reader:
+        assert reader.stats().ends_killed == 1
+
+
+@pytest.mark.parametrize(
+    ("fresh", "behind", "giving_way", "wait"),
+    [(0, False, False, QUICK_TICK_S), (10, False, False, QUICK_TICK_S), (11, False, False, TICK_S),
+     (500, True, False, 0.0), (500, True, True, TICK_S)],
+)  # fmt: skip
+def test_few_requests_are_written_soon(fresh: int, behind: bool, giving_way: bool, wait: float) -> None:
+    assert pause(fresh, behind=behind, giving_way=giving_way) == wait
+    assert QUICK_TICK_S < 0.05
 
 
 def test_rows_appear_while_the_writer_runs(rig: Any, make_record: Any) -> None:

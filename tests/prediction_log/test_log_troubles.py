@@ -98,7 +98,7 @@ def test_images_that_do_not_fit_say_so_in_their_rows(
     assert rig.writer.degraded is None
     assert [row.image for row in rig.rows()][-2:] == ["stored", "stored"]
     with_counters = sqlite3.connect(rig.folder / DATABASE)
-    assert with_counters.execute("SELECT * FROM counters").fetchall() == [("images:disk_full", 3)]
+    assert with_counters.execute("SELECT * FROM counters WHERE name <> 'open'").fetchall() == [("images:disk_full", 3)]
     with_counters.close()
 
 
