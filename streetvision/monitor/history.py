@@ -21,6 +21,7 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, HistoryDatabase, read_buckets, read_points
 from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, point_of
+from streetvision.monitor.set_back import buckets_may_go, points_may_go
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.prediction_log.schema import NewerSchema, check_version, version_of
@@ -57,10 +58,14 @@ class History:
         self._degraded: str | None = None
         self._lost = 0
         self._thinned_at = 0.0
+        self._believing = True
 
-    def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint:
-        """Remember a snapshot; never waits and never fails."""
+    def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint | None:
+        """Remember a snapshot, or return None while the clock dates it absurdly; never waits and never fails."""
         with self._state:
+            later = [point for point in self.points if point.time >= snapshot.taken_at]
+            if self._clocked and not self._believes(points_may_go(later, snapshot)):
+                return None
             self._take_back(snapshot)
             point = point_of(snapshot, self._hotkey, self.points[-1] if self.points else None, clocked=self._clocked)
             self.points = (*self.points, point)
@@ -81,11 +86,25 @@ class History:
         """Remember closed buckets, in order of time; never waits and never fails."""
         with self._state:
             fresh = list(buckets)
+            later = [bucket for bucket in self.buckets if fresh and bucket.start >= fresh[0].start]
+            newest = self.points[-1] if self.points else None
+            if later and self._clocked and not self._believes(buckets_may_go(later, fresh[0].start, newest)):
+                return
             while fresh and self.buckets and self.buckets[-1].start >= fresh[0].start:
                 self.buckets = self.buckets[:-1]  # a clock set back made it the future
             self.buckets = (*self.buckets, *fresh)
             self._waiting[1].extend(fresh)
             self._give_up(self._waiting[1])
+
+    def _believes(self, right: bool) -> bool:
+        """Whether the clock may date anything; told once when it may not."""
+        if not right and self._believing:
+            logger.warning(
+                "monitor: the machine's clock stands more than a day before what is remembered: nothing is remembered "
+                "until it is right. Set it: sudo timedatectl set-ntp true"
+            )
+        self._believing = right
+        return right
 
     def _give_up(self, waiting: list[T]) -> None:
         excess = len(waiting) - MAX_WAITING

@@ -1,8 +1,8 @@
 """The prediction log as the miner uses it: a hook that never waits, and one thread that writes.
 
 Within QUICK_TICK_S of its reply a request is on its way to disk, within TICK_S under load. While the files cannot be
-written, requests wait in memory up to a bound; what exceeds it is dropped and counted, and the log recovers by itself. A
-flood (more than FLOOD_PER_S for longer than PATIENCE_S: a hundred validators at the end of their quotas) is logged in
+written, requests wait in memory up to a bound; what exceeds it is dropped and counted, and the log recovers by itself.
+A flood (more than FLOOD_PER_S for longer than PATIENCE_S: a hundred validators at the end of their quotas) is logged in
 samples and the rest of it counted: serving comes first.
 """
 

@@ -153,6 +153,42 @@ def test_traffic_thins_to_sums(bucket: Make) -> None:
     assert thinned_buckets(kept, now) == kept
 
 
+@pytest.mark.parametrize("start", [0.0, NOW - 90 * 86_400.0])
+def test_a_machine_that_starts_with_an_old_clock_forgets_nothing(
+    tmp_path: Path, subnet: Subnet, bucket: Make, start: float
+) -> None:
+    history = opened(tmp_path)
+    for day in range(5):
+        history.add(replace(subnet.snapshot(NOW + day * 86_400), block=6_000_000 + 7200 * day))
+        history.add_traffic(bucket(NOW + day * 86_400 + 600 * i, 1) for i in range(144))
+    points, buckets = history.points, history.buckets
+    wrong = replace(subnet.snapshot(start), block=6_036_000, block_time=NOW + 5 * 86_400.0)
+    assert history.add(wrong) is None
+    history.add_traffic([bucket(start, 1)])
+    history.flush()
+    assert (history.points, history.buckets) == (points, buckets)
+    assert read_history(tmp_path, OWN, 72) == (points, buckets)
+    right = replace(wrong, taken_at=NOW + 5 * 86_400.0, block=6_036_005)
+    assert history.add(right) is not None
+    history.close()
+
+
+def test_what_a_clock_ahead_has_dated_goes_when_the_chain_says_that_it_is_right_now(
+    tmp_path: Path, subnet: Subnet, bucket: Make
+) -> None:
+    history, ahead = opened(tmp_path), 4_070_908_800.0  # 2099
+    history.add(replace(subnet.snapshot(NOW), block=6_000_000))
+    for day in range(5):
+        block = 6_000_100 + 7200 * day
+        history.add(replace(subnet.snapshot(ahead + day * 86_400), block=block, block_time=NOW + day * 86_400))
+        history.add_traffic(bucket(ahead + day * 86_400 + 600 * i, 1) for i in range(144))
+    later = NOW + 5 * 86_400.0
+    history.add(replace(subnet.snapshot(later), block=6_036_100, block_time=later - 12))
+    history.add_traffic([bucket(later, 1)])
+    assert [point.time for point in history.points] == [NOW, later]
+    assert [held.start for held in history.buckets] == [later]
+
+
 def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
     clock = Clock(subnet.time)
     history = opened(tmp_path, clock)
