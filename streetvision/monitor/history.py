@@ -24,7 +24,7 @@ from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.set_back import buckets_may_go, points_may_go
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.prediction_log.schema import NewerSchema, check_version, version_of
+from streetvision.prediction_log.schema import NewerSchema, check_version, damaged_name, version_of
 from streetvision.prediction_log.trouble import CAUSES, cause_of
 
 T = TypeVar("T", HistoryPoint, TrafficBucket)
@@ -216,10 +216,11 @@ class History:
             db.close()
 
     def _set_aside(self) -> None:
+        aside = damaged_name(self._folder, self._now())
         for suffix in ("-wal", "-shm", ""):
             file = self._folder / f"{DATABASE}{suffix}"
             with contextlib.suppress(OSError):
-                file.rename(self._folder / f"damaged-{int(self._now())}.sqlite{suffix}")
+                file.rename(f"{aside}{suffix}")
 
 
 def _starts(buckets: Iterable[TrafficBucket]) -> set[float]:

@@ -24,6 +24,7 @@ from streetvision.prediction_log.schema import (
     ENDS_KILLED,
     LOG_SCHEMA,
     OPEN,
+    damaged_name,
     is_in_place,
     migrate,
     transaction,
@@ -182,7 +183,7 @@ def _lock(file: Path) -> int:
 
 def set_aside(folder: Path, now: int) -> Path:
     """Rename a damaged database with its write-ahead log, so that SQLite's `.recover` can still be tried; OSError."""
-    aside = folder / f"damaged-{now}.sqlite"
+    aside = damaged_name(folder, now)
     for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             (folder / f"{DATABASE}{suffix}").rename(f"{aside}{suffix}")

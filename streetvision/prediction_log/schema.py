@@ -129,6 +129,12 @@ def is_in_place(file: Path, inode: int) -> bool:
         return False
 
 
+def damaged_name(folder: Path, now: float) -> Path:
+    """Where a damaged database goes; never over another one, whatever the clock says."""
+    names = (f"damaged-{now:.0f}{number}.sqlite" for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return folder / next(name for name in names if not (folder / name).exists())
+
+
 def version_of(connection: sqlite3.Connection) -> int:
     """How many migrations the file has seen."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
