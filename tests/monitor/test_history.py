@@ -87,8 +87,9 @@ def test_registrations_are_counted_since_the_point_before(tmp_path: Path, subnet
     subnet.block += 5
     subnet.register("miner-1")
     subnet.register("miner-2")
-    assert history.add(subnet.snapshot(subnet.time + 60)).registrations == 2
-    assert history.add(subnet.snapshot(subnet.time + 120)).registrations == 0
+    for after in (60, 120):
+        history.add(subnet.snapshot(subnet.time + after))
+    assert [point.registrations for point in history.points[-2:]] == [2, 0]
 
 
 def test_a_chain_begun_anew_and_a_clock_set_back_leave_one_order(tmp_path: Path, subnet: Subnet) -> None:
@@ -333,5 +334,7 @@ def test_no_file_is_no_history(tmp_path: Path) -> None:
 
 def test_block_times_of_the_mock_are_not_compared(tmp_path: Path, subnet: Subnet) -> None:
     snapshot = replace(subnet.snapshot(subnet.time), block_time=1.0)
-    assert opened(tmp_path, clocked=False).add(snapshot).clock_offset is None
-    assert opened(tmp_path).add(snapshot).clock_offset == subnet.time - 1.0
+    mocked, real = opened(tmp_path, clocked=False), opened(tmp_path)
+    mocked.add(snapshot)
+    real.add(snapshot)
+    assert (mocked.points[-1].clock_offset, real.points[-1].clock_offset) == (None, subnet.time - 1.0)
