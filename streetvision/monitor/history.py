@@ -147,7 +147,7 @@ class History:
                 self._give_up(self._waiting[0])
                 self._give_up(self._waiting[1])
             raise
-        if self._now() - self._thinned_at >= THIN_S:
+        if not 0 <= self._now() - self._thinned_at < THIN_S:
             self._thin(db)
 
     def _open(self) -> HistoryDatabase:
@@ -202,7 +202,7 @@ class History:
         if cause != self._degraded:
             logger.warning("monitor: history cannot be written to {}: {} ({})", self._folder, CAUSES[cause], error)
         self._degraded = cause
-        if self._now() - self._thinned_at >= THIN_S:
+        if not 0 <= self._now() - self._thinned_at < THIN_S:
             self._thin(None)
 
     def _recover(self) -> None:

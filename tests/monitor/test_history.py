@@ -208,6 +208,19 @@ def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -
     history.close()
 
 
+def test_a_clock_set_back_does_not_put_off_the_next_thinning(tmp_path: Path, subnet: Subnet) -> None:
+    clock = Clock(NOW + 365 * 86_400)
+    history = opened(tmp_path, clock)
+    history.flush()
+    clock.now = NOW
+    for i in range(100):
+        history.add(replace(subnet.snapshot(NOW + i), block=6_000_000 + i))
+    later(history, clock, subnet, 40)
+    history.flush()
+    assert len(history.points) == 2
+    history.close()
+
+
 def test_a_locked_file_is_waited_for_and_told(tmp_path: Path, subnet: Subnet) -> None:
     history = opened(tmp_path)
     history.flush()
