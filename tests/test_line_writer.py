@@ -8,6 +8,7 @@ import fcntl
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import termios
@@ -21,7 +22,7 @@ import pytest
 
 from streetvision.line_writer import LineWriter, say_at_once, stop_blocking, writing_to
 
-LINES = 5000
+LINES = 10_000
 LINE = "{:06} " + "x" * 60 + "\n"
 
 
@@ -86,7 +87,13 @@ def stopped_terminal() -> tuple[int, int]:
     return master, slave
 
 
-@pytest.mark.parametrize("make", [os.pipe, stopped_terminal])
+def service_manager() -> tuple[int, int]:
+    """A socket, as pm2 and journald give."""
+    theirs, ours = socket.socketpair()
+    return theirs.detach(), ours.detach()
+
+
+@pytest.mark.parametrize("make", [os.pipe, stopped_terminal, service_manager])
 @pytest.mark.parametrize("blocking", [True, False])
 async def test_nobody_reads(
     ends: Callable[..., tuple[int, int]], make: Callable[[], tuple[int, int]], blocking: bool
