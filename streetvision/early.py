@@ -6,10 +6,12 @@ which nobody wants to hear that a file is missing.
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from streetvision.line_writer import say_at_once
 
 if TYPE_CHECKING:
     from streetvision.config import Settings
@@ -22,8 +24,8 @@ def stop_cleanly_while_importing() -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.stderr.write("stopped before the miner was ready\n")
-    sys.exit(0)
+    say_at_once(2, "stopped before the miner was ready\n")
+    os._exit(0)  # SystemExit could be swallowed by whatever is being imported
 
 
 def check_files(settings: Settings) -> None:

@@ -117,12 +117,12 @@ class HttpRoom:
         if stuck is not None:
             reasons.append(Reason("model_sick", stuck))
         snapshot = None if self._watcher is None else self._watcher.current
-        if snapshot is None:
+        if self._watcher is None or snapshot is None:
             return [*reasons, Reason("no_metagraph", "the metagraph was not read yet")]
         proven = self._settings.is_mock or not snapshot.is_old  # the mocked chain has a time of its own
         if proven and snapshot.find(self._hotkey) is None:
             reasons.append(Reason("not_registered", "the hotkey has no UID in the metagraph"))
-        age = snapshot.age(time.time())
+        age = self._watcher.age()
         if not isfinite(age) or age > STALE_S:
             reasons.append(Reason("stale_metagraph", f"the metagraph is {age:.0f} s old"))
         return reasons

@@ -1,19 +1,37 @@
-"""Logging: loguru for everything, human on a terminal, JSON lines with a flag, always on stderr."""
+"""Logging: loguru for everything, human on a terminal, JSON lines with a flag, always on stderr.
+
+Whoever logs hands a line to a thread and goes on: the event loop never waits for a terminal, a pipe or a disk.
+"""
 
 from __future__ import annotations
 
+import atexit
+import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
+from streetvision.line_writer import LineWriter, Write, stop_blocking, writing_to
+
 if TYPE_CHECKING:
     from loguru import Message
 
+FLUSH_S = 1.0
+"""Longest wait at the end of the process for somebody who reads the last lines."""
 _HUMAN = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <7}</level> | <level>{message}</level>"
+_MAX_PRINTED = 4096
+"""Characters of a printed line; a longer one is cut."""
+
+_writer: LineWriter | None = None
+"""The process has one log, as it has one stderr."""
+_dropped_before = 0
+"""Lines that earlier writers of this process dropped."""
 
 
 class Intercept(logging.Handler):
@@ -27,7 +45,7 @@ class Intercept(logging.Handler):
         logger.opt(exception=record.exc_info).log(level, "{}: {}", room or package, record.getMessage())
 
 
-def _json_sink(stream: TextIO) -> Callable[[Message], None]:
+def _json_sink(put: Callable[[str], None]) -> Callable[[Message], None]:
     def write(message: Message) -> None:
         record = message.record
         line = {
@@ -38,10 +56,17 @@ def _json_sink(stream: TextIO) -> Callable[[Message], None]:
         }
         if record["exception"] is not None:
             line["exception"] = str(record["exception"].value)
-        stream.write(json.dumps(line, default=str) + "\n")
-        stream.flush()
+        put(json.dumps(line, default=str) + "\n")
 
     return write
+
+
+def _plain_line(level: str, text: str, *, as_json: bool) -> str:
+    """A line of the log that did not come through loguru."""
+    now = datetime.now().astimezone()
+    if as_json:
+        return json.dumps({"time": now.isoformat(), "level": level, "message": text}) + "\n"
+    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} | {level: <7} | {text}\n"
 
 
 def configure_logging(*, debug: bool = False, as_json: bool = False, stream: TextIO | None = None) -> None:
@@ -49,14 +74,107 @@ def configure_logging(*, debug: bool = False, as_json: bool = False, stream: Tex
     target = sys.stderr if stream is None else stream
     level = "DEBUG" if debug else "INFO"
     logger.remove()
+    writer = _begin(target, as_json=as_json)
     if as_json:
-        logger.add(_json_sink(target), level=level)
+        logger.add(_json_sink(writer.put), level=level)
     else:
-        logger.add(target, level=level, format=_HUMAN, colorize=target.isatty(), backtrace=False, diagnose=False)
+        colour = target.isatty()
+        logger.add(writer.put, level=level, format=_HUMAN, colorize=colour, backtrace=False, diagnose=False)
     _take_over_handlers()
     logging.basicConfig(handlers=[Intercept()], level=logging.INFO if debug else logging.WARNING, force=True)
     # Our own rooms that must run without loguru (engine, models) log through the standard library.
     logging.getLogger("streetvision").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def take_over_streams(*, as_json: bool = False) -> None:
+    """What libraries print, warn of or leave as a traceback becomes lines of the log; after `configure_logging`.
+
+    For a process that prints no data of its own. Streams that were replaced already, as a test does, are left alone.
+    """
+    logging.captureWarnings(capture=True)
+    for name in ("stdout", "stderr"):
+        own: TextIO | None = getattr(sys, f"__{name}__")
+        if own is not None and getattr(sys, name) is own:
+            own.flush()
+            setattr(sys, name, _Printed(own.fileno(), as_json=as_json))
+            stop_blocking(own.fileno())
+
+
+def lines_dropped() -> int:
+    """Lines of the log that nobody read, since the start of the process."""
+    return _dropped_before + (0 if _writer is None else _writer.dropped)
+
+
+def flush_log(timeout_s: float = FLUSH_S) -> bool:
+    """Wait until all lines are written; False when nobody reads them."""
+    return _writer is None or _writer.flush(timeout_s)
+
+
+def close_log() -> None:
+    """Write the last lines, if somebody reads them within FLUSH_S; safe to repeat."""
+    if _writer is not None:
+        _writer.close(FLUSH_S)
+
+
+def _begin(target: TextIO, *, as_json: bool) -> LineWriter:
+    global _writer, _dropped_before  # noqa: PLW0603 - the process has one log
+    if _writer is None:
+        atexit.register(close_log)
+    else:
+        _writer.close(FLUSH_S)
+        _dropped_before += _writer.dropped
+    _writer = LineWriter(
+        _writing(target),
+        lambda lines: _plain_line("WARNING", f"{lines} lines were dropped here: nobody read them", as_json=as_json),
+    )
+    return _writer
+
+
+def _writing(target: TextIO) -> Write:
+    """Straight to the descriptor, past Python's buffer and its lock; a stream without one is written as text."""
+    try:
+        descriptor = target.fileno()
+    except (OSError, ValueError, AttributeError):
+
+        def write(data: bytes) -> int:
+            target.write(data.decode())
+            target.flush()
+            return len(data)
+
+        return write
+    return writing_to(descriptor)
+
+
+class _Printed(io.TextIOBase):
+    """Stands for stdout or stderr: whole lines go to the log."""
+
+    encoding = "utf-8"
+
+    def __init__(self, descriptor: int, *, as_json: bool) -> None:
+        self._descriptor, self._as_json = descriptor, as_json
+        self._rest = ""
+        self._lock = threading.RLock()
+
+    def write(self, text: str) -> int:
+        """Take text; a line is logged when it is complete. A progress bar's states before the last are left out."""
+        with self._lock:
+            *lines, rest = (self._rest + text).split("\n")
+            self._rest = rest.rpartition("\r")[2][-_MAX_PRINTED:]
+        for line in lines:
+            self._log(line.rstrip("\r").rpartition("\r")[2])
+        return len(text)
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def fileno(self) -> int:
+        """Of the real stream, for children and crash handlers."""
+        return self._descriptor
+
+    def _log(self, line: str) -> None:
+        if line.strip() and _writer is not None:
+            _writer.put(_plain_line("INFO", line[:_MAX_PRINTED], as_json=self._as_json))
 
 
 def _take_over_handlers() -> None:

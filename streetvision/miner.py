@@ -45,6 +45,7 @@ from streetvision.start_steps import StartSteps
 from streetvision.starts import Starts
 from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
+from streetvision.steady_clock import SteadyClock
 from streetvision.supervising import supervised, supervising
 
 CLOSE_SECONDS = 2.0
@@ -68,6 +69,7 @@ class Miner:
         self.settings, self.steps = settings, steps or StartSteps(settings.state_dir)
         self.registry = CollectorRegistry()
         self.gate = Gate()
+        self.clock = SteadyClock(tell=logger.warning)
         self.http = HttpRoom(settings, self.registry, self.gate, self.steps)
         self.starts = Starts(settings.state_dir)
         self._rooms = AsyncExitStack()
@@ -188,20 +190,22 @@ class Miner:
             self.chain = network.chain()
         else:
             endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
-            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints)
+            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints, now=self.clock)
         self._on_close("the chain", self.chain.close)
         await self.chain.connect(for_ever=False)
         await self.chain.require_subnet()
         self.watcher = MetagraphWatcher(self.chain, watch_policy(settings))
         age = Gauge("streetvision_chain_snapshot_age_seconds", "Age of the metagraph in use", registry=self.registry)
-        age.set_function(lambda: self.watcher.age(time.time()))
+        age.set_function(self.watcher.age)
 
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             self.steps.begin("registering")
             await register(self.chain, self.wallet, self.settings)
         self.watcher.add_listener(self._on_snapshot)
-        self.eyes = MonitorRoom(self.settings, self.wallet, self.watcher, self.registry, self.starts.crashes)
+        self.eyes = MonitorRoom(
+            self.settings, self.wallet, self.watcher, self.registry, clock=self.clock, crashes=self.starts.crashes
+        )
         self._on_close("the monitor", self.eyes.close)
         self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
         await self.watcher.refresh()
@@ -229,14 +233,16 @@ class Miner:
 
     def _open_log(self) -> None:
         self.requests = RequestLog(time.monotonic)
-        self.log = prediction_log(self.settings, self.registry)
+        self.log = prediction_log(self.settings, self.registry, self.clock)
         if self.log is not None:
             self.log.start()
             self._on_close("the prediction log", self._close_log)
             self.eyes.watch_log(self.log)
 
     async def _open_status(self) -> None:
-        self.status = StatusRoom(self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed)
+        self.status = StatusRoom(
+            self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed, clock=self.clock
+        )
         await self.status.open()
         self.http.site.routes |= self.status.routes()
 
@@ -310,5 +316,5 @@ class Miner:
             self.requests.roll()
             if time.monotonic() >= due:
                 due += STATUS_SECONDS
-                age, models = self.watcher.age(time.time()), self.models.describe()
+                age, models = self.watcher.age(), self.models.describe()
                 logger.info("status: metagraph {:.0f} s old; {}; {}", age, models, counts_line(self.registry))

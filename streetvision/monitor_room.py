@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -22,7 +21,6 @@ from streetvision.errors import OperatorError
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.alert_policy import policy_of
 from streetvision.monitor.alerting import Alerting
-from streetvision.monitor.clock import kernel_synchronised
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
@@ -37,6 +35,7 @@ from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
+from streetvision.steady_clock import Clock, kernel_synchronised
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 
@@ -50,13 +49,15 @@ class MonitorRoom:
         wallet: MinerWallet,
         watcher: MetagraphWatcher,
         metrics: CollectorRegistry,
+        *,
+        clock: Clock,
         crashes: tuple[CrashView, ...] = (),
     ) -> None:
         """`crashes` are the starts before this one that did not end well."""
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window)
+        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window, now=clock)
         self._sources = Sources(
-            snapshot_age=lambda: watcher.age(time.time()),
+            snapshot_age=watcher.age,
             chain_failures=lambda: watcher.failures,
             blocks_behind=lambda: watcher.behind,
             synchronised=kernel_synchronised,
@@ -69,8 +70,9 @@ class MonitorRoom:
             settings.netuid,
             self._sources,
             clocked=not settings.is_mock,
+            now=clock,
         )
-        self.alerts = _alerting(settings, wallet.ss58_address, metrics)
+        self.alerts = _alerting(settings, wallet.ss58_address, metrics, clock)
         self.monitor.add_listener(self.alerts.on_pass)
         self.standing: Standing | None = None
         watcher.add_listener(self.monitor.on_snapshot)
@@ -142,7 +144,7 @@ class MonitorRoom:
             self.standing = now
 
 
-def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Alerting:
+def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock: Clock) -> Alerting:
     return Alerting(
         settings.state_dir / FOLDER,
         hotkey,
@@ -153,6 +155,7 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry) -> Al
         ping_every_s=60 * settings.alerts_ping_minutes,
         policy=policy_of(settings),
         registry=metrics,
+        now=clock,
     )
 
 

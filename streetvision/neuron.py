@@ -18,7 +18,7 @@ from loguru import logger
 from streetvision.config import Settings
 from streetvision.early import check_files
 from streetvision.errors import EXIT_UNCLEAN, OperatorError
-from streetvision.logs import configure_logging
+from streetvision.logs import close_log, configure_logging, take_over_streams
 from streetvision.settings_io import load_settings
 from streetvision.start_steps import LIBRARIES, StartSteps
 
@@ -68,6 +68,7 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def start(settings: Settings) -> Coroutine[Any, Any, int]:
     """Check what needs no heavy import, import the rest as the first step of the start, and give what runs it."""
     check_files(settings)
+    take_over_streams(as_json=settings.logging_json)
     steps = StartSteps(settings.state_dir)
     try:
         steps.begin(LIBRARIES)
@@ -143,8 +144,8 @@ async def finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 def leave(code: int) -> NoReturn:
     """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left."""
     lingering = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    close_log()
     sys.stdout.flush()
-    sys.stderr.flush()
     if lingering:
         _show_typing()
         os._exit(code)
@@ -156,4 +157,4 @@ def _show_typing() -> None:
     if sys.stdin.isatty():
         attributes = termios.tcgetattr(sys.stdin)
         attributes[3] |= termios.ECHO
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, attributes)
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)  # draining waits while the terminal is stopped

@@ -28,6 +28,7 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.state_folder import MOCK_SOCKET, make_state_folder
+from streetvision.steady_clock import Clock
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
@@ -91,12 +92,12 @@ def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
     )
 
 
-def prediction_log(settings: Settings, registry: CollectorRegistry) -> PredictionLog | None:
+def prediction_log(settings: Settings, registry: CollectorRegistry, clock: Clock) -> PredictionLog | None:
     """The log of every challenge in the state folder; None when it is switched off."""
     if not settings.log_enabled:
         return None
     limits = Limits(int(settings.log_max_gib * GIB), settings.log_max_days)
-    return PredictionLog(settings.state_dir / LOG_FOLDER, registry, limits=limits)
+    return PredictionLog(settings.state_dir / LOG_FOLDER, registry, limits=limits, wall=clock)
 
 
 def watch_policy(settings: Settings) -> WatchPolicy:

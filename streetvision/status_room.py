@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 
 from streetvision import __version__
@@ -23,6 +22,7 @@ from streetvision.status.live import LiveStatus
 from streetvision.status.remembered import remembered
 from streetvision.status.samples import Samples
 from streetvision.status.snapshot import Facts
+from streetvision.steady_clock import Clock
 
 
 class StatusRoom:
@@ -35,12 +35,14 @@ class StatusRoom:
         manager: ModelManager,
         log: PredictionLog | None,
         closed: Callable[[], str | None],
+        *,
+        clock: Clock,
     ) -> None:
         """`closed` says why requests are refused; None while they are admitted."""
         self._settings, self._monitor, self._manager, self._log, self._closed = settings, monitor, manager, log, closed
-        self._started = time.time()
+        self._started = clock()
         self.live = LiveStatus(monitor, self.facts, Samples())
-        self.page = StatusPage(self.live, settings.state_dir / LOG_FOLDER)
+        self.page = StatusPage(self.live, settings.state_dir / LOG_FOLDER, now=clock)
 
     async def open(self) -> None:
         """Take up what the log knows of the last day, so that a restart forgets no validator."""

@@ -33,16 +33,16 @@ def room(**settings: Any) -> HttpRoom:
     return HttpRoom(made, CollectorRegistry(), Gate(), StartSteps(made.state_dir))
 
 
-def snapshot(*hotkeys: str, age: float = 0.0) -> MetagraphSnapshot:
+def snapshot(*hotkeys: str) -> MetagraphSnapshot:
     rows = (Neuron(uid, key, "c", False, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, None) for uid, key in enumerate(hotkeys))
-    return MetagraphSnapshot(72, 1, time.time() - age, 360, "owner", 256, tuple(rows))
+    return MetagraphSnapshot(72, 1, time.time(), 360, "owner", 256, tuple(rows))
 
 
 def ready_room() -> tuple[HttpRoom, SimpleNamespace, Gate]:
     """A room whose miner is ready, its watcher and its gate."""
     gate = Gate()
     made = HttpRoom(Settings(), CollectorRegistry(), gate, StartSteps(Settings().state_dir))
-    watcher = SimpleNamespace(current=snapshot("me"))
+    watcher = SimpleNamespace(current=snapshot("me"), age=lambda: 0.0)
     made._watcher, made._hotkey = cast(MetagraphWatcher, watcher), "me"
     made._models = cast(ModelRoom, SimpleNamespace())
     gate.closed = None
@@ -102,8 +102,9 @@ async def test_ready_needs_all_of_it() -> None:
     gate.closed = "draining"
     assert codes(made) == ["draining"]
     gate.closed = None
-    watcher.current = snapshot("me", age=STALE_S + 5)
+    watcher.age = lambda: STALE_S + 5
     assert codes(made) == ["stale_metagraph"]
+    watcher.age = lambda: 0.0
     watcher.current = snapshot("somebody else")
     assert codes(made) == ["not_registered"]
     watcher.current = replace(snapshot("somebody else"), block_time=time.time() - 7200)

@@ -14,13 +14,18 @@ from loguru import logger
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
-from streetvision.logs import configure_logging
+from streetvision.logs import configure_logging, flush_log
 from streetvision.request_log import RequestLog, describe_request
 
 
 @pytest.fixture
 def stream() -> io.StringIO:
     return io.StringIO()
+
+
+def written(stream: io.StringIO) -> str:
+    assert flush_log(5.0)
+    return stream.getvalue()
 
 
 def record(status: int = 200, reason: str = "ok") -> RequestRecord:
@@ -39,7 +44,7 @@ def test_json_lines_hold_message_level_and_exception(stream: io.StringIO) -> Non
         raise ValueError("no")
     except ValueError:
         logger.exception("failed")
-    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    first, second = (json.loads(line) for line in written(stream).splitlines())
     assert (first["message"], first["level"], first["uid"]) == ("hello you", "INFO", 7)
     assert second["exception"] == "no"
 
@@ -51,7 +56,7 @@ def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO, capsys:
     configure_logging(as_json=True, stream=stream)
     noisy.warning("look")
     logging.getLogger("streetvision.engine.runner").info("warm")
-    messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    messages = [json.loads(line)["message"] for line in written(stream).splitlines()]
     assert messages == ["noisylib: look", "engine: warm"]
     assert capsys.readouterr().err == ""
 
@@ -61,8 +66,8 @@ def test_debug_lines_only_when_asked(stream: io.StringIO) -> None:
     logger.debug("quiet")
     configure_logging(debug=True, stream=stream)
     logger.debug("loud")
-    assert "quiet" not in stream.getvalue()
-    assert "loud" in stream.getvalue()
+    assert "quiet" not in written(stream)
+    assert "loud" in written(stream)
 
 
 def test_request_lines() -> None:
@@ -79,13 +84,13 @@ def test_many_requests_become_a_summary(stream: io.StringIO) -> None:
     for _ in range(10):
         log(record())
     log(record(401, "signature"))
-    assert len(stream.getvalue().splitlines()) == 3
+    assert len(written(stream).splitlines()) == 3
     assert log.summary() == "10 answered (median 40 ms), 1 refused: 1 x 401 signature"
     now = 61.0
     log.roll()
-    assert "lines saved: 10 answered" in stream.getvalue().splitlines()[-1]
+    assert "lines saved: 10 answered" in written(stream).splitlines()[-1]
     log(record())
-    assert len(stream.getvalue().splitlines()) == 5
+    assert len(written(stream).splitlines()) == 5
 
 
 def test_a_quiet_minute_needs_no_summary(stream: io.StringIO) -> None:
@@ -95,4 +100,4 @@ def test_a_quiet_minute_needs_no_summary(stream: io.StringIO) -> None:
     log(record())
     now = 61.0
     log.roll()
-    assert len(stream.getvalue().splitlines()) == 1
+    assert len(written(stream).splitlines()) == 1

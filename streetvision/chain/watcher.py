@@ -16,6 +16,7 @@ from streetvision.chain.client import Chain
 from streetvision.chain.connection import Backoff, ChainAwayError, Sleep, ended, reason_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
+from streetvision.steady_clock import elapsed
 
 Listener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
 """Called with the old snapshot (None at first) and the new one, which is never the older of the two."""
@@ -48,6 +49,7 @@ class MetagraphWatcher:
         policy: WatchPolicy | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = elapsed,
         sleep: Sleep = asyncio.sleep,
         rng: random.Random | None = None,
     ) -> None:
@@ -62,18 +64,19 @@ class MetagraphWatcher:
         self._chain = chain
         self._policy = policy or WatchPolicy()
         self._monotonic = monotonic
+        self._elapsed = elapsed
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._listeners: list[Listener] = []
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._advanced_at = self._refreshed_at = -math.inf
+        self._advanced_at = self._refreshed_at = self._asked_at = -math.inf
         self._read: deque[MetagraphSnapshot] = deque(maxlen=REVERSIBLE)
         self._defects: set[type[Exception]] = set()
 
-    def age(self, now: float) -> float:
-        """Seconds since the snapshot was read, `now` in Unix time; infinite before the first."""
-        return math.inf if self.current is None else self.current.age(now)
+    def age(self) -> float:
+        """Seconds since the snapshot was asked for, by no clock that can be set; infinite before the first."""
+        return self._elapsed() - self._asked_at
 
     def add_listener(self, listener: Listener) -> None:
         """Call this soon after each new snapshot; an error in it goes to the loop's handler, not to the watcher."""
@@ -169,6 +172,7 @@ class MetagraphWatcher:
 
         For a caller who cannot wait for the next block.
         """
+        asked_at = self._elapsed()
         snapshot = await self._chain.snapshot()
         old = self.current
         if old is not None and (snapshot.block < old.block or is_other_chain(old.chain, snapshot.chain)):
@@ -176,6 +180,7 @@ class MetagraphWatcher:
         snapshot = replace(snapshot, reorganised_from=await self._forget_contradicted())
         self.current = snapshot
         self._read.append(snapshot)
+        self._asked_at = asked_at
         self._refreshed_at = self._monotonic()
         if old is None or snapshot.block > old.block:
             self._advanced_at = self._refreshed_at

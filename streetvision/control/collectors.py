@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from streetvision.control.health import Reason
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineClosed
+from streetvision.logs import lines_dropped
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import MachineView, Observation
@@ -173,6 +174,7 @@ class ProcessCollector:
         return [
             _gauge("build_info", "The version of this program", ["version"], [((self._version,), 1)]),
             _one("process_threads", "Threads of this process", _threads()),
+            _total("log_lines_dropped", "Lines of the log that nobody read", [((), lines_dropped())]),
             _one("ready", "1 while /readyz says yes", not reasons),
             _gauge("not_ready", "Why /readyz says no", ["reason"], [((reason.code,), 1) for reason in reasons]),
             _gauge("degraded", "Why it serves less well", ["reason"], [((r.code,), 1) for r in self._degraded()]),

@@ -30,7 +30,6 @@ from streetvision.doctor.network import (
 from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.endpoint import external_endpoint
 from streetvision.errors import OperatorError
-from streetvision.monitor.clock import kernel_synchronised
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
@@ -42,6 +41,7 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.monitor.wording import duration, plural
 from streetvision.registering import command_for
+from streetvision.steady_clock import kernel_synchronised
 
 CHAIN_S = 40.0
 PORT_S = 15.0

@@ -93,6 +93,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """os.write until all of it is written: on a disk that is nearly full one call writes a part and says so."""
+    while data:
+        written = os.write(descriptor, data)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = data[written:]
+
+
 def sync_tree(folder: Path) -> None:
     """Flush every file and folder below `folder`, and itself, to the disk."""
     for path in (*folder.rglob("*"), folder):

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.monitor.alert import Alert, Item
@@ -106,10 +107,13 @@ class Alerting:
     def _resume(self) -> None:
         self.state, waiting = self._store.load()
         self._courier.start()
+        now = self._now()
         for name, alerts in waiting.items():
-            for alert in alerts:
-                if 0 <= self._now() - alert.at < LATE_S:
-                    self._courier.send(alert, only=name)
+            fresh = [alert for alert in alerts if now - alert.at < LATE_S]  # one from the future: a clock was wrong
+            for alert in fresh:
+                self._courier.send(alert, only=name)
+            if late := len(alerts) - len(fresh):
+                logger.warning("alerts: {} messages to {} are not sent any more: they are over a day old", late, name)
 
     def take(self, findings: tuple[Finding, ...], seen: Observation) -> None:
         """One pass; blocks on the disk."""

@@ -87,10 +87,14 @@ def advance(
 
 
 def digest_due(state: AlertState, now: float, hours: Hours) -> tuple[AlertState, bool]:
-    """Whether the daily digest is due, once a day; one that was missed while the miner was down comes late."""
-    day = hours.day(now)
-    due = hours.digest is not None and state.digest_day is not None and day > state.digest_day
-    return replace(state, digest_day=day if due or state.digest_day is None else state.digest_day), due
+    """Whether the daily digest is due, once a day; one that was missed while the miner was down comes late.
+
+    A day that lies ahead by more than one was written by a wrong clock: the digests begin anew from today.
+    """
+    day, before = hours.day(now), state.digest_day
+    due = hours.digest is not None and before is not None and day > before
+    begin = before is None or before > hours.day(now + DAY)
+    return replace(state, digest_day=day if due or begin else before), due
 
 
 def _allowed(tracked: Mapping[str, Tracked], sent: int, now: float, policy: AlertPolicy) -> dict[str, Change]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from enum import StrEnum
 
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
-
-_TIMEX_BYTES = 512
-"""More than any `struct timex`; all zero asks and sets nothing."""
-_TIME_ERROR = 5
-"""From `adjtimex(2)`: the clock is not synchronised."""
 
 
 class Verdict(StrEnum):
@@ -26,16 +20,6 @@ class Verdict(StrEnum):
     """The node's blocks come from the future, by a clock that is right."""
     UNDECIDED = "undecided"
     """The node lags or our clock is ahead: nobody else has said which."""
-
-
-def kernel_synchronised() -> bool | None:
-    """Whether a time daemon keeps the kernel's clock; None where the system does not say."""
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        state = int(libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != _TIME_ERROR
 
 
 def verdict(

@@ -18,12 +18,13 @@ from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
-from streetvision.monitor.history_database import DATABASE, MIGRATIONS, HistoryDatabase, read_buckets, read_points
+from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, HistoryDatabase, read_buckets, read_points
 from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, of_one_chain, point_of
+from streetvision.monitor.set_back import buckets_may_go, points_may_go
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.prediction_log.schema import NewerSchema, check_version, version_of
+from streetvision.prediction_log.schema import NewerSchema, check_version, damaged_name, version_of
 from streetvision.prediction_log.trouble import CAUSES, cause_of
 
 T = TypeVar("T", HistoryPoint, TrafficBucket)
@@ -57,12 +58,19 @@ class History:
         self._degraded: str | None = None
         self._lost = 0
         self._thinned_at = 0.0
+        self._believing = True
 
     def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint | None:
-        """Remember a snapshot, or return None when it lags behind what is known; never waits and never fails."""
+        """Remember a snapshot, or return None when it lags behind what is known or the clock dates it absurdly.
+
+        Never waits and never fails.
+        """
         with self._state:
             if self.points and _began_anew(self.points[-1], snapshot, clocked=self._clocked):
                 self.points = ()  # the file keeps the other chain's
+            later = [point for point in self.points if point.time >= snapshot.taken_at]
+            if self._clocked and not self._believes(points_may_go(later, snapshot)):
+                return None
             self._take_back(snapshot)
             if self.points and snapshot.block < self.points[-1].block:
                 return None
@@ -93,11 +101,25 @@ class History:
         """Remember closed buckets, in order of time; never waits and never fails."""
         with self._state:
             fresh = list(buckets)
+            later = [bucket for bucket in self.buckets if fresh and bucket.start >= fresh[0].start]
+            newest = self.points[-1] if self.points else None
+            if later and self._clocked and not self._believes(buckets_may_go(later, fresh[0].start, newest)):
+                return
             while fresh and self.buckets and self.buckets[-1].start >= fresh[0].start:
                 self.buckets = self.buckets[:-1]  # a clock set back made it the future
             self.buckets = (*self.buckets, *fresh)
             self._waiting[1].extend(fresh)
             self._give_up(self._waiting[1])
+
+    def _believes(self, right: bool) -> bool:
+        """Whether the clock may date anything; told once when it may not."""
+        if not right and self._believing:
+            logger.warning(
+                "monitor: the machine's clock stands more than a day before what is remembered: nothing is remembered "
+                "until it is right. Set it: sudo timedatectl set-ntp true"
+            )
+        self._believing = right
+        return right
 
     def _give_up(self, waiting: list[T]) -> None:
         excess = len(waiting) - MAX_WAITING
@@ -141,7 +163,7 @@ class History:
                 self._give_up(self._waiting[0])
                 self._give_up(self._waiting[1])
             raise
-        if self._now() - self._thinned_at >= THIN_S:
+        if not 0 <= self._now() - self._thinned_at < THIN_S:
             self._thin(db)
 
     def _open(self) -> HistoryDatabase:
@@ -196,7 +218,7 @@ class History:
         if cause != self._degraded:
             logger.warning("monitor: history cannot be written to {}: {} ({})", self._folder, CAUSES[cause], error)
         self._degraded = cause
-        if self._now() - self._thinned_at >= THIN_S:
+        if not 0 <= self._now() - self._thinned_at < THIN_S:
             self._thin(None)
 
     def _recover(self) -> None:
@@ -210,10 +232,11 @@ class History:
             db.close()
 
     def _set_aside(self) -> None:
+        aside = damaged_name(self._folder, self._now())
         for suffix in ("-wal", "-shm", ""):
             file = self._folder / f"{DATABASE}{suffix}"
             with contextlib.suppress(OSError):
-                file.rename(self._folder / f"damaged-{int(self._now())}.sqlite{suffix}")
+                file.rename(f"{aside}{suffix}")
 
 
 def _began_anew(last: HistoryPoint, seen: MetagraphSnapshot | HistoryPoint, *, clocked: bool) -> bool:
@@ -254,7 +277,7 @@ def read_history(folder: Path, hotkey: str, netuid: int) -> tuple[tuple[HistoryP
         return (), ()
     try:
         with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
-            check_version(db, MIGRATIONS)
+            check_version(db, HISTORY_SCHEMA)
             if version_of(db) == 0:
                 return (), ()
             return of_one_chain(read_points(db, hotkey, netuid)), read_buckets(db, hotkey, netuid)

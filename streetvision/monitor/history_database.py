@@ -11,7 +11,7 @@ from typing import Any
 
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.prediction_log.schema import is_in_place, migrate, transaction
+from streetvision.prediction_log.schema import Schema, is_in_place, migrate, transaction
 
 FOLDER = "monitor"
 """Name of the monitor's folder in the state folder."""
@@ -76,6 +76,8 @@ ALTER TABLE points ADD COLUMN subnet_registered_at INTEGER
 MIGRATIONS: tuple[str, ...] = (_FIRST, _CHAIN)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
+HISTORY_SCHEMA = Schema("the monitor's history", MIGRATIONS, "move that file away to start a new one")
+
 _COLUMNS = tuple(item.name for item in fields(HistoryPoint))
 _INSERT = (
     f"INSERT OR REPLACE INTO points (hotkey, netuid, {', '.join(_COLUMNS)}) "  # noqa: S608 - our own names
@@ -97,7 +99,7 @@ class HistoryDatabase:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            migrate(self._db, MIGRATIONS)
+            migrate(self._db, HISTORY_SCHEMA)
             self._inode = self.file.stat().st_ino
         except BaseException:
             self._db.close()

@@ -19,6 +19,7 @@ from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, pars
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.steady_clock import Clock
 
 if TYPE_CHECKING:
     from streetvision.models.hub_look import Published
@@ -46,11 +47,12 @@ class CardWatch:
         look: Look | None = None,
         every_s: float = HOUR,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Clock = time.time,
     ) -> None:
         """`repo` is `owner/name`, or empty when the operator names none; without `look` the hub is asked."""
         self._repo, self._hotkey, self._window = repo, hotkey, window
         look = look or partial(look_at_hub, window=window)
-        self._look, self._every_s, self._sleep = look, every_s, sleep
+        self._look, self._every_s, self._sleep, self._now = look, every_s, sleep, now
         self._card: object = None
         self._said: tuple[str, ...] = ()
 
@@ -73,14 +75,13 @@ class CardWatch:
         card, where = self._card, self._repo
         if not isinstance(card, Mapping):
             card, where = card_in(model.folder), CARD_FILE
-        return replace(model_view(model, card, where), window=self._window)
+        return replace(model_view(model, card, where, self._now()), window=self._window)
 
 
-def model_view(model: ModelVersion, card: Mapping[str, Any] | None, where: str) -> ModelView:
+def model_view(model: ModelVersion, card: Mapping[str, Any] | None, where: str, now: float) -> ModelView:
     """A model and its card, which a stranger may have written."""
     if card is None:
         return ModelView(model.name, model.version, _time(model.created))
-    now = time.time()
     age, submitter = age_days(card, now), card.get("submitted_by")
     created = _time(model.created) if age is None else now - age * DAY
     return ModelView(model.name, model.version, created, submitter if isinstance(submitter, str) else None, where)

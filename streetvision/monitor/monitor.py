@@ -51,7 +51,7 @@ class Sources:
     """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
 
     snapshot_age: Callable[[], float]
-    """Seconds, infinite before the first: `watcher.age(time.time())`."""
+    """Seconds, infinite before the first: `watcher.age`."""
     chain_failures: Callable[[], int] = lambda: 0
     blocks_behind: Callable[[], int] = lambda: 0
     """By which the node in use lags: `watcher.behind`."""

@@ -1,13 +1,17 @@
-"""How history shrinks with age: everything for two days, one point a tempo for thirty, one a day after. Pure."""
+"""How history shrinks with age: everything for two days, one point a tempo for thirty, one a day after. Pure.
+
+The clock alone makes nothing old: a point is as old as the blocks since say at most, a bucket as the time counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TypeVar
 
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.standing import BLOCKS_PER_DAY
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket, merged
 
@@ -25,9 +29,10 @@ BUCKET_HOUR_S = 30 * DAY
 
 def thinned_points(points: Sequence[HistoryPoint], now: float) -> tuple[HistoryPoint, ...]:
     """The points to keep, oldest first: the last of each group, with all registrations seen in it."""
+    newest = points[-1].block if points else 0
 
     def key(point: HistoryPoint) -> Hashable:
-        age = now - point.time
+        age = min(now - point.time, (newest - point.block) * DAY / BLOCKS_PER_DAY)
         if age <= FULL_S:
             return point.time
         return (point.registered_at, point.epoch if age <= TEMPO_S else f"day {point.time // DAY}")
@@ -43,9 +48,11 @@ def _last(group: Sequence[HistoryPoint]) -> HistoryPoint:
 
 def thinned_buckets(buckets: Sequence[TrafficBucket], now: float) -> tuple[TrafficBucket, ...]:
     """The buckets to keep, oldest first: sums of those that share an hour or a day."""
+    since = accumulate(bucket.span for bucket in reversed(buckets))
+    counted = dict(zip((bucket.start for bucket in reversed(buckets)), since, strict=True))
 
     def key(bucket: TrafficBucket) -> Hashable:
-        age = now - bucket.start
+        age = min(now - bucket.start, counted[bucket.start])
         if age <= BUCKET_FULL_S:
             return bucket.start
         span = HOUR if age <= BUCKET_HOUR_S else DAY

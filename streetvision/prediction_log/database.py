@@ -18,7 +18,17 @@ from pathlib import Path
 
 from streetvision.prediction_log.entry import Entry
 from streetvision.prediction_log.images import ImageStore
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, is_in_place, migrate, transaction
+from streetvision.prediction_log.schema import (
+    COLUMNS,
+    DATABASE,
+    ENDS_KILLED,
+    LOG_SCHEMA,
+    OPEN,
+    damaged_name,
+    is_in_place,
+    migrate,
+    transaction,
+)
 from streetvision.prediction_log.trouble import cause_of
 
 _MARKS = ", ".join("?" * len(COLUMNS))
@@ -73,13 +83,25 @@ class LogDatabase:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-        migrate(self.db)
+        migrate(self.db, LOG_SCHEMA)
         self.inode = self.file.stat().st_ino
         self.stored_bytes = int(self.db.execute(_STORED_BYTES).fetchone()[0])
+        self._open_mark()
+
+    def _open_mark(self) -> None:
+        """Find out whether the last writer was killed, and leave the mark by which the next one finds out."""
+        with transaction(self.db):
+            mark = self.db.execute("SELECT value FROM counters WHERE name = ?", [OPEN]).fetchone()
+            self.after_kill = mark == (1,)
+            if self.after_kill:
+                self._count(Counter({ENDS_KILLED: 1}))
+            self.db.execute("INSERT OR REPLACE INTO counters (name, value) VALUES (?, 1)", [OPEN])
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, unless a reader is in the way, and close it."""
         try:
+            with contextlib.suppress(sqlite3.Error):  # the next writer then thinks that this one was killed
+                self.db.execute("UPDATE counters SET value = 0 WHERE name = ?", [OPEN])
             self.db.close()
         finally:
             os.close(self._lock)
@@ -161,7 +183,7 @@ def _lock(file: Path) -> int:
 
 def set_aside(folder: Path, now: int) -> Path:
     """Rename a damaged database with its write-ahead log, so that SQLite's `.recover` can still be tried; OSError."""
-    aside = folder / f"damaged-{now}.sqlite"
+    aside = damaged_name(folder, now)
     for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             (folder / f"{DATABASE}{suffix}").rename(f"{aside}{suffix}")

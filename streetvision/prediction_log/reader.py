@@ -14,7 +14,7 @@ import numpy as np
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, check_version, is_in_place, version_of
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA, check_version, is_in_place, version_of
 from streetvision.prediction_log.stats import LogStats, stats_of
 
 _STATE = """CASE WHEN r.sha256 IS NOT NULL THEN coalesce(i.state, 'evicted')
@@ -169,7 +169,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, file: Path) -> None:
-    check_version(connection)
+    check_version(connection, LOG_SCHEMA)
     if version_of(connection) == 0:
         raise OperatorError(
             f"the prediction log {file} is empty: wait until the miner has opened it, or start the miner"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from streetvision.errors import OperatorError
@@ -67,27 +67,45 @@ CREATE TABLE counters (
 """
 """`embeddings.vector` is little-endian float16. `images.certainty` is |p - 0.5|, the least of its answers."""
 
+OPEN, ENDS_KILLED = "open", "ends:killed"
+"""Counters: 1 while a writer has the file open, and how often one ended without closing it."""
+
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One kind of database file."""
+
+    name: str
+    """As the operator knows it."""
+    migrations: tuple[str, ...]
+    remedy: str
+    """For a file of a newer version, where the program cannot be upgraded."""
+
+
+LOG_SCHEMA = Schema("the prediction log", MIGRATIONS, "move the log's folder away to start a new one")
 
 
 class NewerSchema(OperatorError):
     """The file was written by a newer version of the program."""
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, schema: Schema) -> None:
     """Bring the file up to date, all or nothing; raises NewerSchema or sqlite3.Error.
 
     `connection` is in autocommit mode. The version is read inside the transaction: two processes may open at once.
     """
-    check_version(connection, migrations)
-    if version_of(connection) == len(migrations):
+    check_version(connection, schema)
+    newest = len(schema.migrations)
+    if version_of(connection) == newest:
         return
     with transaction(connection):
-        for script in migrations[version_of(connection) :]:
+        for script in schema.migrations[version_of(connection) :]:
             for statement in script.split(";\n"):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute(f"PRAGMA user_version = {newest}")
 
 
 @contextlib.contextmanager
@@ -111,16 +129,23 @@ def is_in_place(file: Path, inode: int) -> bool:
         return False
 
 
+def damaged_name(folder: Path, now: float) -> Path:
+    """Where a damaged database goes; never over another one, whatever the clock says."""
+    names = (f"damaged-{now:.0f}{number}.sqlite" for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return folder / next(name for name in names if not (folder / name).exists())
+
+
 def version_of(connection: sqlite3.Connection) -> int:
     """How many migrations the file has seen."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def check_version(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+def check_version(connection: sqlite3.Connection, schema: Schema) -> None:
     """Raise NewerSchema when the file knows more migrations than this program."""
-    version = version_of(connection)
-    if version > len(migrations):
+    version, newest = version_of(connection), len(schema.migrations)
+    if version > newest:
+        file = connection.execute("PRAGMA database_list").fetchone()[2]
         raise NewerSchema(
-            f"the prediction log has schema {version}, this version reads up to {len(migrations)}: "
-            "upgrade streetvision, or move the log's folder away to start a new one"
+            f"{schema.name} {file} has schema {version}, this version reads up to {newest}: "
+            f"upgrade streetvision, or {schema.remedy}"
         )

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.prediction_log.schema import ENDS_KILLED
+
 STAGES = ("admission", "body", "decode", "queue", "inference", "reply")
 SCORE_BINS = 20
 
@@ -29,7 +31,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LogStats:
-    """What `streetvision log stats` shows. The last four are of the whole log, whatever the filter."""
+    """What `streetvision log stats` shows. The last five are of the whole log, whatever the filter."""
 
     rows: int
     answered: int
@@ -54,6 +56,8 @@ class LogStats:
     dropped_rows: Mapping[str, int]
     """By cause, since the log began."""
     dropped_images: Mapping[str, int]
+    ends_killed: int
+    """How often the miner ended without closing the log: each time the last moment's rows may be missing."""
 
 
 def stats_of(connection: sqlite3.Connection, table: str, where: str, values: list[Any]) -> LogStats:
@@ -91,6 +95,7 @@ def _read(connection: sqlite3.Connection, source: str, values: list[Any]) -> Log
         image_bytes=image_bytes,
         dropped_rows=_counters(counters, "rows"),
         dropped_images=_counters(counters, "images"),
+        ends_killed=counters.get(ENDS_KILLED, 0),
     )
 
 

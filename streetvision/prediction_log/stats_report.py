@@ -97,3 +97,5 @@ def _keeping(stats: LogStats) -> Iterator[str]:
         if sum(counts.values()):
             causes = ", ".join(f"{count:,} {cause}" for cause, count in counts.items() if count)
             yield f"{sum(counts.values()):,} {what} were dropped since the log began: {causes}"
+    if stats.ends_killed:
+        yield f"{stats.ends_killed:,} runs of the miner were killed: the last moment of each may be missing"

@@ -14,7 +14,7 @@ CAUSES = {
     "read_only": "its folder cannot be written: check its owner and the mount",
     "locked": "another process holds it: end that one, or give each miner its own --state_dir",
     "corrupt": "the database is damaged: it is set aside and a new one begun",
-    "newer_schema": "it was written by a newer version: upgrade, or move the folder away",
+    "newer_schema": "it was written by a newer version: upgrade streetvision, or move it away",
     "io": "reading or writing its files fails: check the disk",
     "defect": "a defect in the program: please report it with the traceback in this log",
 }

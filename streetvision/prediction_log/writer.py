@@ -18,8 +18,8 @@ from streetvision.prediction_log.intake import Intake, Pending
 from streetvision.prediction_log.schema import NewerSchema
 from streetvision.prediction_log.trouble import CAUSES, cause_of
 from streetvision.prediction_log.upkeep import Limits, Upkeep
+from streetvision.steady_clock import Clock, elapsed
 
-Clock = Callable[[], float]
 BATCH_ROWS = 1000
 SAMPLE_ROWS = 25
 """Written per tick while giving way."""
@@ -45,7 +45,7 @@ class Writer:
         *,
         open_database: Callable[[Path], LogDatabase] = LogDatabase,
         wall: Clock = time.time,
-        monotonic: Clock = time.monotonic,
+        monotonic: Clock = elapsed,
     ) -> None:
         self._folder, self._intake, self._metrics, self._limits = folder, intake, metrics, limits
         self._open_database, self._wall, self._monotonic = open_database, wall, monotonic
@@ -57,6 +57,8 @@ class Writer:
         self._troubles: dict[str, str] = {}
         self._retry_at = dict.fromkeys(RETRY_S, 0.0)
         self._forget_at = 0.0
+        self._doubted = ""
+        self._opened_once = False
         self.stored_bytes = 0
 
     @property
@@ -134,10 +136,18 @@ class Writer:
             now = self._monotonic()
             if not giving_way and now >= self._forget_at and upkeep.forget_old(self._wall()) == (0, 0):
                 self._forget_at = now + FORGET_EVERY_S
+                self._report_doubt(upkeep.doubt)
             while not giving_way and not upkeep.checked and self._monotonic() < now + CHECK_S:
                 self._report_check(*upkeep.check_files())
         finally:
             self.stored_bytes = database.stored_bytes
+
+    def _report_doubt(self, doubt: str | None) -> None:
+        """Once for each kind; a number of days that grows is no other."""
+        kind = (doubt or "").partition(":")[0].partition(" is ")[0]
+        if doubt is not None and kind != self._doubted:
+            logger.warning("prediction log: {}", doubt)
+        self._doubted = kind
 
     def _report_check(self, gone: int, strangers: int) -> None:
         if gone:
@@ -152,8 +162,15 @@ class Writer:
         if self._database is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = self._open_database(self._folder)
-            self._upkeep = Upkeep(self._database, self._limits)
+            self._report_kill(self._database.after_kill)
+            self._upkeep = Upkeep(self._database, self._limits, self._monotonic)
         return self._database
+
+    def _report_kill(self, killed: bool) -> None:
+        """Once, of the process before this one."""
+        if killed and not self._opened_once:
+            logger.warning("prediction log: the last run was killed; its last answers may be missing")
+        self._opened_once = True
 
     def _close_database(self) -> None:
         if self._database is not None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streetvision.models.disk import write_all
+
 JOURNAL_FILE = "decisions.jsonl"
 """Name in the registry's folder; the older half is `decisions.1.jsonl`."""
 MAX_BYTES = 4 << 20
@@ -24,8 +26,8 @@ Entry = dict[str, Any]
 class Journal:
     """Appends to a bounded file: when it is full it becomes the older half and a new one begins.
 
-    A line is written by one system call and flushed to the disk, so that a crash leaves whole lines and at most one
-    torn one, which readers skip.
+    A line is flushed to the disk, so that a crash leaves whole lines and at most one torn one, which readers skip and
+    say. What a full disk took only in part is taken back.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, max_bytes: int = MAX_BYTES) -> None:
@@ -63,7 +65,11 @@ class Journal:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
-            os.write(descriptor, line)
+            try:
+                write_all(descriptor, line)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -88,8 +94,11 @@ def _read(path: Path) -> list[Entry]:
     except OSError as error:
         logger.error("earlier decisions about models cannot be read: %s", error)
         return []
-    entries = (_parsed(line) for line in lines)
-    return [entry for entry in entries if entry is not None]
+    found = [_parsed(line) for line in lines if line.strip()]
+    entries = [entry for entry in found if entry is not None]
+    if torn := len(found) - len(entries):
+        logger.warning("%d damaged lines of %s are skipped: decisions about models that a crash cut off", torn, path)
+    return entries
 
 
 def _parsed(line: bytes) -> Entry | None:

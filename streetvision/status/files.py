@@ -10,11 +10,11 @@ from streetvision import __version__
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
-from streetvision.monitor.history_database import DATABASE, FOLDER
+from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
-from streetvision.prediction_log.schema import LOG_FOLDER
+from streetvision.prediction_log.schema import LOG_FOLDER, check_version
 from streetvision.status.remembered import remembered
 from streetvision.status.shape import Span, Status
 from streetvision.status.snapshot import Facts, status_of
@@ -47,6 +47,7 @@ def last_hotkey(folder: Path, netuid: int) -> str | None:
     query = "SELECT hotkey FROM points WHERE netuid = ? ORDER BY time DESC LIMIT 1"
     try:
         with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
+            check_version(db, HISTORY_SCHEMA)
             row = db.execute(query, (netuid,)).fetchone()
     except sqlite3.Error as error:
         raise OperatorError(

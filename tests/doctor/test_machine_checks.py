@@ -34,9 +34,9 @@ from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.listing import bundled_version
-from streetvision.monitor.clock import kernel_synchronised
 from streetvision.start_steps import StartSteps
 from streetvision.state_folder import lock_holder
+from streetvision.steady_clock import kernel_synchronised
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}
@@ -183,6 +183,7 @@ def test_hotkey_and_coldkey(settings: Settings) -> None:
     file = settings.wallet_path / "default" / "hotkeys" / "default"
     file.chmod(0o600)
     check, found = check_hotkey(settings)
+    assert found is not None
     assert (check.mark, found.ss58_address in check.evidence) == (Mark.OK, True)
     file.chmod(0o644)
     assert check_hotkey(settings)[0].remedy == f"chmod 600 {file}"

@@ -137,12 +137,14 @@ def test_a_finding_reaches_the_operator_once_over_restarts(make: Make, clock: Cl
     assert [message["title"] for message in receiver.got] == ["mine: CRITICAL: the hotkey has no UID"]
 
 
-def test_what_was_not_delivered_is_after_a_restart(make: Make, clock: Clock, receiver: Receiver) -> None:
+@pytest.mark.parametrize("set_by", [0.0, -20_000 * 86_400.0])
+def test_what_was_not_delivered_is_after_a_restart(make: Make, clock: Clock, receiver: Receiver, set_by: float) -> None:
     receiver.status = 500
     first = make()
     passes(first, clock, 200, LOST)
     asyncio.run(first.close())
     receiver.status = 200
+    clock.now += set_by
     second = make()
     wait_for(lambda: len(receiver.got) == 1)
     assert receiver.got[0]["items"][0]["code"] == "deregistered"

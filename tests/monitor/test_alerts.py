@@ -226,6 +226,11 @@ def test_one_digest_a_day_late_rather_than_never_and_none_at_first() -> None:
         days += [hour] if due else []
     assert days == [8.0, 32.1, 24 * 4 + 15.0]
     assert not digest_due(state, MIDNIGHT - 3 * DAY, NIGHT.hours)[1]
+    wrong, due = digest_due(state, MIDNIGHT + 20_000 * DAY, NIGHT.hours)
+    assert due
+    right, due = digest_due(wrong, MIDNIGHT + 10 * HOUR, NIGHT.hours)
+    assert not due
+    assert digest_due(right, MIDNIGHT + DAY + 10 * HOUR, NIGHT.hours)[1]
     assert not digest_due(AlertState(digest_day="2000-01-01"), MIDNIGHT, Hours(digest=None))[1]
 
 

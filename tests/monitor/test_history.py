@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
-from streetvision.monitor.history_database import DATABASE, MIGRATIONS
+from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge
@@ -23,6 +24,7 @@ from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import merged
 from streetvision.prediction_log.schema import migrate, version_of
+from streetvision.status.files import last_hotkey
 
 Make = Callable[..., Any]
 NOW = 1.795e9
@@ -43,6 +45,13 @@ def subnet() -> Subnet:
 
 def opened(folder: Path, clock: Clock | None = None, **kinds: Any) -> History:
     return History(folder, OWN, 72, now=clock or Clock(NOW), **kinds)
+
+
+def later(history: History, clock: Clock, subnet: Subnet, days: int) -> None:
+    """So much time, as told by the clock and by blocks."""
+    clock.now += days * 86_400
+    block = history.points[-1].block + days * 7200
+    history.add(replace(subnet.snapshot(clock.now), block=block))
 
 
 def test_points_and_traffic_survive_a_restart(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
@@ -191,7 +200,7 @@ def test_a_mocked_chain_begins_anew_and_leaves_no_rows(tmp_path: Path, subnet: S
 
 def test_a_file_of_before_the_chain_was_kept_is_read_and_continued(tmp_path: Path, subnet: Subnet) -> None:
     with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as db:
-        migrate(db, MIGRATIONS[:1])
+        migrate(db, replace(HISTORY_SCHEMA, migrations=MIGRATIONS[:1]))
         old = asdict(point_of(at(subnet, 500, NOW), OWN, None))
         columns = [row[1] for row in db.execute("PRAGMA table_info(points)")]
         row = {"hotkey": OWN, "netuid": 72, **old}
@@ -226,9 +235,23 @@ def test_thinning_by_age(point: Make) -> None:
     assert thinned_points(kept, now) == kept
 
 
+@pytest.mark.parametrize("days", [120, 30_000])
+def test_a_clock_that_jumps_thins_nothing(days: float, point: Make, bucket: Make) -> None:
+    points = tuple(point(0, time=NOW + 60 * i, block=6_000_000 + 5 * i, epoch=6_000_000) for i in range(500))
+    buckets = tuple(bucket(NOW + 600 * i, 1) for i in range(100))
+    now = NOW + days * 86_400
+    assert thinned_points(points, now) == points
+    assert thinned_buckets(buckets, now) == buckets
+    # Nor does what was remembered while it stood wrong.
+    late = replace(points[-1], time=now, block=points[-1].block + 5)
+    assert thinned_points((*points, late), now) == (*points, late)
+    assert thinned_buckets((*buckets, bucket(now, 1)), now + 600) == (*buckets, bucket(now, 1))
+
+
 def test_a_deregistration_survives_thinning(point: Make) -> None:
     lost = [point(0, time=t, epoch=1, uid=uid, registered_at=uid) for t, uid in ((1.0, 8), (2.0, None), (3.0, 9))]
-    assert [p.uid for p in thinned_points(lost, 10 * 86_400.0)] == [8, None, 9]
+    now = point(0, time=10 * 86_400.0, block=lost[-1].block + 72_000)
+    assert [p.uid for p in thinned_points([*lost, now], 10 * 86_400.0)][:3] == [8, None, 9]
 
 
 def test_traffic_thins_to_sums(bucket: Make) -> None:
@@ -243,6 +266,42 @@ def test_traffic_thins_to_sums(bucket: Make) -> None:
     assert thinned_buckets(kept, now) == kept
 
 
+@pytest.mark.parametrize("start", [0.0, NOW - 90 * 86_400.0])
+def test_a_machine_that_starts_with_an_old_clock_forgets_nothing(
+    tmp_path: Path, subnet: Subnet, bucket: Make, start: float
+) -> None:
+    history = opened(tmp_path)
+    for day in range(5):
+        history.add(replace(subnet.snapshot(NOW + day * 86_400), block=6_000_000 + 7200 * day))
+        history.add_traffic(bucket(NOW + day * 86_400 + 600 * i, 1) for i in range(144))
+    points, buckets = history.points, history.buckets
+    wrong = replace(subnet.snapshot(start), block=6_036_000, block_time=NOW + 5 * 86_400.0)
+    assert history.add(wrong) is None
+    history.add_traffic([bucket(start, 1)])
+    history.flush()
+    assert (history.points, history.buckets) == (points, buckets)
+    assert read_history(tmp_path, OWN, 72) == (points, buckets)
+    right = replace(wrong, taken_at=NOW + 5 * 86_400.0, block=6_036_005)
+    assert history.add(right) is not None
+    history.close()
+
+
+def test_what_a_clock_ahead_has_dated_goes_when_the_chain_says_that_it_is_right_now(
+    tmp_path: Path, subnet: Subnet, bucket: Make
+) -> None:
+    history, ahead = opened(tmp_path), 4_070_908_800.0  # 2099
+    history.add(replace(subnet.snapshot(NOW), block=6_000_000))
+    for day in range(5):
+        block = 6_000_100 + 7200 * day
+        history.add(replace(subnet.snapshot(ahead + day * 86_400), block=block, block_time=NOW + day * 86_400))
+        history.add_traffic(bucket(ahead + day * 86_400 + 600 * i, 1) for i in range(144))
+    later = NOW + 5 * 86_400.0
+    history.add(replace(subnet.snapshot(later), block=6_036_100, block_time=later - 12))
+    history.add_traffic([bucket(later, 1)])
+    assert [point.time for point in history.points] == [NOW, later]
+    assert [held.start for held in history.buckets] == [later]
+
+
 def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
     clock = Clock(subnet.time)
     history = opened(tmp_path, clock)
@@ -252,11 +311,25 @@ def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -
     history.add_traffic(bucket(subnet.time + i * 600) for i in range(60))
     history.flush()
     assert len(history.points) == 200
-    clock.now = subnet.time + 40 * 86_400
+    later(history, clock, subnet, 40)
+    history.add_traffic([replace(bucket(subnet.time + 36_000, 1), span=40 * 86_400.0)])
     history.flush()
     assert len(history.points) < 10
     assert len(history.buckets) == 1
     assert read_history(tmp_path, OWN, 72) == (history.points, history.buckets)
+    history.close()
+
+
+def test_a_clock_set_back_does_not_put_off_the_next_thinning(tmp_path: Path, subnet: Subnet) -> None:
+    clock = Clock(NOW + 365 * 86_400)
+    history = opened(tmp_path, clock)
+    history.flush()
+    clock.now = NOW
+    for i in range(100):
+        history.add(replace(subnet.snapshot(NOW + i), block=6_000_000 + i))
+    later(history, clock, subnet, 40)
+    history.flush()
+    assert len(history.points) == 2
     history.close()
 
 
@@ -329,22 +402,32 @@ def test_memory_is_thinned_without_a_file(tmp_path: Path, subnet: Subnet) -> Non
     history = opened(tmp_path / "monitor", clock)
     for i in range(100):
         history.add(replace(subnet.snapshot(NOW + i), block=6_000_000 + i))
-    clock.now = NOW + 40 * 86_400
+    later(history, clock, subnet, 40)
     history.flush()
-    assert len(history.points) == 1
+    assert len(history.points) == 2
 
 
 def test_a_newer_schema_is_left_alone(tmp_path: Path, subnet: Subnet) -> None:
+    lines: list[str] = []
+    handler = logger.add(lines.append, format="{message}")
     with sqlite3.connect(tmp_path / DATABASE) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     history = opened(tmp_path)
     history.add(subnet.snapshot(subnet.time))
     history.close()
+    logger.remove(handler)
     assert history.health().degraded == "newer_schema"
     assert not list(tmp_path.glob("damaged*"))
-    with pytest.raises(OperatorError):
-        read_history(tmp_path, OWN, 72)
+    (line,) = lines
+    for ask in (lambda: read_history(tmp_path, OWN, 72), lambda: last_hotkey(tmp_path, 72)):
+        with pytest.raises(OperatorError) as refused:
+            ask()
+        said = f"the monitor's history {tmp_path / DATABASE} has schema 99"
+        assert said in str(refused.value)
+        assert said in line
+        assert "move that file away" in str(refused.value)
+        assert "log" not in str(refused.value).replace(str(tmp_path), "")
 
 
 def test_a_deleted_file_is_made_again(tmp_path: Path, subnet: Subnet) -> None:
@@ -362,9 +445,9 @@ def test_a_deleted_file_is_made_again(tmp_path: Path, subnet: Subnet) -> None:
 
 def test_every_migration_can_be_followed_by_another(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / DATABASE, isolation_level=None) as db:
-        migrate(db, MIGRATIONS)
+        migrate(db, HISTORY_SCHEMA)
         db.execute("INSERT INTO buckets VALUES ('own', 72, 1.0, 2.0, '{}')")
-        migrate(db, (*MIGRATIONS, "ALTER TABLE buckets ADD COLUMN more TEXT"))
+        migrate(db, replace(HISTORY_SCHEMA, migrations=(*MIGRATIONS, "ALTER TABLE buckets ADD COLUMN more TEXT")))
         assert version_of(db) == len(MIGRATIONS) + 1
         assert db.execute("SELECT start, more FROM buckets").fetchall() == [(1.0, None)]
     db.close()

@@ -85,6 +85,12 @@ def test_retry_after(header: str, body: bytes, expected: float | None) -> None:
     assert retry_after(Reply(429, {"retry-after": header}, body), 10.0) == expected
 
 
+@pytest.mark.parametrize(("date", "expected"), [("Mon, 30 Nov 2026 12:00:00 GMT", 60.0), ("soon", 1.79604006e9)])
+def test_a_date_to_wait_for_is_measured_by_the_services_clock(date: str, expected: float) -> None:
+    headers = {"retry-after": "Mon, 30 Nov 2026 12:01:00 GMT", "date": date}
+    assert retry_after(Reply(429, headers, b""), 0.0) == pytest.approx(expected)  # ours stands in 1970
+
+
 async def test_giving_up_at_once_when_there_is_no_point() -> None:
     async with serving(answer("404 Not Found"), OK) as server:
         with pytest.raises(DeliveryError):

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.logs import configure_logging
+from streetvision.logs import configure_logging, flush_log
 from streetvision.monitor.metrics import MonitorMetrics
 from streetvision.monitor.sinks.choosing import NAMES, ping_of, sinks_of
 from streetvision.monitor.sinks.courier import Courier
@@ -74,6 +74,7 @@ async def test_secrets_are_in_no_log_whatever_fails(
                     logger.exception("{}", error)
     logger.error("{} {!r} {}", settings, settings, works.health())
     works.close(0.0)
+    assert flush_log(5.0)
     printed = capsys.readouterr()
     said = printed.out + printed.err + caplog.text
     assert "got no message through" in said

@@ -100,6 +100,13 @@ class Rig:
         self.now += 10.0
         self.writer.tick(giving_way=giving_way)
 
+    def passes(self, hours: int, *, step: int = 1) -> None:
+        """So much time, told by both clocks, with a tick in each `step` hours."""
+        for _ in range(hours // step):
+            self.now += step * 3600.0
+            self.wall += step * 3600.0
+            self.tick()
+
     def rows(self) -> list[LogRow]:
         with LogReader(self.folder) as reader:
             return list(reader.rows(embeddings=True))

@@ -1,6 +1,7 @@
 """Writes a prediction log until it is killed. Reads one JSON plan per line and answers with a pid, then `ended`.
 
-A plan is {"folder", "journal", "max_bytes", "tick_s"}. Each round runs in a fork, so that it need not import anything.
+A plan is {"folder", "journal", "max_bytes", "tick_s"} and, for less load, {"burst", "rest_s"}. Each round runs in a
+fork, so that it need not import anything.
 The journal gets one line for every request handed to the hook: its number and the moment, by time.monotonic().
 """
 
@@ -35,7 +36,7 @@ def record(number: int, image: bytes, rng: random.Random) -> RequestRecord:
 def write(plan: dict[str, Any]) -> None:
     """Until the end: bursts of requests, some with an image seen before, and more bytes than the budget holds."""
     rng = random.Random(os.getpid())
-    store.TICK_S = plan["tick_s"]
+    store.TICK_S = store.QUICK_TICK_S = plan["tick_s"]
     limits = Limits(max_bytes=plan["max_bytes"])
     log = store.PredictionLog(Path(plan["folder"]), CollectorRegistry(), limits=limits)
     log.start()
@@ -43,12 +44,12 @@ def write(plan: dict[str, Any]) -> None:
     pool = [rng.randbytes(rng.randrange(1, 20_000)) for _ in range(20)]
     number = 0
     while True:
-        for _ in range(rng.randrange(1, 40)):
+        for _ in range(rng.randrange(1, plan.get("burst", 40))):
             image = rng.choice(pool) if rng.random() < 0.3 else rng.randbytes(rng.randrange(1, 20_000))
             log(record(number, image, rng))
             os.write(journal, b"%d %f\n" % (number, time.monotonic()))
             number += 1
-        time.sleep(rng.random() * 0.02)
+        time.sleep(rng.random() * plan.get("rest_s", 0.02))
 
 
 for line in sys.stdin:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from streetvision.errors import OperatorError
 from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import DATABASE, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.schema import DATABASE, LOG_SCHEMA, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.store import QUICK_TICK_S, TICK_S, pause
 from streetvision.prediction_log.upkeep import Limits
 
 NOW = 1_790_000_000.0
@@ -138,6 +140,33 @@ def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., An
         assert reader.stats().dropped_rows == {"overload": 4}
 
 
+def test_a_run_that_was_killed_is_told_and_counted(
+    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+) -> None:
+    killed = make_rig()
+    killed.log(make_record())
+    killed.tick()
+    os.close(killed.writer._database._lock)  # as the kernel does for a dead process
+    killed.writer._database = None
+    for _ in range(2):
+        rig = make_rig()
+        rig.tick()
+        rig.writer.close()
+    assert sum("the last run was killed" in line for line in lines) == 1
+    with LogReader(rig.folder) as reader:
+        assert reader.stats().ends_killed == 1
+
+
+@pytest.mark.parametrize(
+    ("fresh", "behind", "giving_way", "wait"),
+    [(0, False, False, QUICK_TICK_S), (10, False, False, QUICK_TICK_S), (11, False, False, TICK_S),
+     (500, True, False, 0.0), (500, True, True, TICK_S)],
+)  # fmt: skip
+def test_few_requests_are_written_soon(fresh: int, behind: bool, giving_way: bool, wait: float) -> None:
+    assert pause(fresh, behind=behind, giving_way=giving_way) == wait
+    assert QUICK_TICK_S < 0.05
+
+
 def test_rows_appear_while_the_writer_runs(rig: Any, make_record: Any) -> None:
     rig.tick()
     with LogReader(rig.folder) as reader:
@@ -179,7 +208,9 @@ def test_a_newer_log_is_refused_with_a_sentence(rig: Any) -> None:
     rig.tick()
     rig.writer.close()
     set_version(rig.folder / DATABASE, len(MIGRATIONS) + 1)
-    with pytest.raises(NewerSchema, match="upgrade streetvision"):
+    with pytest.raises(
+        NewerSchema, match=f"the prediction log {rig.folder / DATABASE} has schema .* upgrade streetvision"
+    ):
         LogReader(rig.folder)
 
 
@@ -189,7 +220,13 @@ def set_version(file: Path, version: int) -> None:
     database.close()
 
 
-NEXT = (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\nDROP INDEX requests_time;\n")
+NEXT = replace(
+    LOG_SCHEMA,
+    migrations=(
+        *MIGRATIONS,
+        "ALTER TABLE requests ADD COLUMN note TEXT NOT NULL DEFAULT 'none';\nDROP INDEX requests_time;\n",
+    ),
+)
 
 
 def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
@@ -200,23 +237,24 @@ def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
     assert version_of(database) == len(MIGRATIONS)
     migrate(database, NEXT)
     migrate(database, NEXT)
-    assert version_of(database) == len(NEXT)
+    assert version_of(database) == len(NEXT.migrations)
     assert database.execute("SELECT count(*), min(note), max(probability) FROM requests").fetchone() == (
         10,
         "none",
         0.75,
     )
     with pytest.raises(NewerSchema):
-        migrate(database)
+        migrate(database, LOG_SCHEMA)
     database.close()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)
-    migrate(database)
+    migrate(database, LOG_SCHEMA)
     before = database.execute("SELECT sql FROM sqlite_master").fetchall()
     with pytest.raises(sqlite3.OperationalError):
-        migrate(database, (*MIGRATIONS, "ALTER TABLE requests ADD COLUMN note TEXT;\nnonsense"))
+        broken = "ALTER TABLE requests ADD COLUMN note TEXT;\nnonsense"
+        migrate(database, replace(LOG_SCHEMA, migrations=(*MIGRATIONS, broken)))
     assert version_of(database) == len(MIGRATIONS)
     assert database.execute("SELECT sql FROM sqlite_master").fetchall() == before
     database.close()

@@ -86,26 +86,78 @@ def test_an_evicted_image_that_comes_again_is_stored_again(make_rig: Callable[..
     assert [row.image for row in rig.rows()] == ["stored", "evicted", "stored"]
 
 
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
 def test_nothing_older_than_the_age_limit_stays(make_rig: Callable[..., Any], make_record: Any) -> None:
     rig = make_rig(limits=Limits(max_days=1.0))
-    hour = 3600.0
-    rig.log(make_record(b"old", 0.5), make_record(b"sent twice"), make_record(b"new", arrival=rig.wall + 23 * hour))
+    rig.log(make_record(b"old", 0.5), make_record(b"sent twice"), make_record(b"new", arrival=rig.wall + 23 * HOUR))
     rig.tick()
-    rig.log(make_record(b"sent twice", arrival=rig.wall + 20 * hour))
-    rig.wall += 25 * hour
-    for _ in range(8):
-        rig.tick()
+    rig.log(make_record(b"sent twice", arrival=rig.wall + 20 * HOUR))
+    rig.passes(27)
     assert [row.id for row in rig.rows()] == [3, 4]
     assert rig.files() == {sha(b"new"), sha(b"sent twice")}
-    rig.wall += 365 * 24 * hour
-    for _ in range(16):
-        rig.tick()
+    rig.passes(365 * 24, step=90 * 24)
     assert rig.rows() == []
     assert rig.files() == set()
     assert rig.writer.stored_bytes == 0
     rig.log(make_record(b"after", arrival=rig.wall))
     rig.tick()
     assert [row.id for row in rig.rows()] == [5]  # an id is never used twice
+
+
+@pytest.mark.parametrize("days", [120, 36500, -120, -20000])
+def test_a_clock_that_jumps_makes_nothing_old(
+    make_rig: Callable[..., Any], make_record: Any, lines: list[str], days: float
+) -> None:
+    rig = make_rig()
+    rig.log(*(make_record(name.encode(), arrival=rig.wall - 89 * DAY) for name in "abc"))
+    rig.log(*(make_record(name.encode(), arrival=rig.wall) for name in "def"))
+    rig.tick()
+    files = rig.files()
+    rig.wall += days * DAY
+    rig.passes(12)
+    assert (len(rig.rows()), rig.files()) == (6, files)
+    assert sum("days ahead of the newest" in line or "days behind the newest" in line for line in lines) == 1
+
+
+def test_a_restart_with_a_wrong_clock_makes_nothing_old(make_rig: Callable[..., Any], make_record: Any) -> None:
+    first = make_rig()
+    first.log(make_record(b"a"), make_record(b"b"))
+    first.tick()
+    first.writer.close()
+    for wall in (0.0, 4_070_908_800.0):  # 1970 and 2099
+        rig = make_rig(wall=wall)
+        rig.passes(48)
+        assert [row.image for row in rig.rows()] == ["stored", "stored"]
+        rig.writer.close()
+
+
+def test_one_request_from_the_future_removes_a_part_of_the_log_at_most(
+    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+) -> None:
+    rig = make_rig()
+    rig.log(*(make_record(b"%d" % number) for number in range(240)))
+    rig.tick()
+    rig.wall += 120 * DAY
+    rig.log(make_record(b"late", arrival=rig.wall))
+    for _ in range(20):
+        rig.tick()
+    assert len(rig.rows()) == 231
+    assert len(rig.files()) == 231
+    assert sum("a 24th of the log an hour" in line for line in lines) == 1
+    rig.passes(1)
+    assert len(rig.rows()) == 222  # it goes on, hour by hour
+
+
+def test_rows_from_before_a_wrong_clock_outlive_it(make_rig: Callable[..., Any], make_record: Any) -> None:
+    """The clock stood in 1970 for a while: those rows go, the others stay."""
+    rig = make_rig()
+    rig.log(make_record(b"before"), make_record(b"wrong", arrival=1000.0), make_record(b"after", arrival=rig.wall + 9))
+    rig.tick()
+    rig.passes(3)
+    assert [row.id for row in rig.rows()] == [1, 3]
 
 
 def test_opening_finds_what_vanished_what_is_damaged_and_what_nobody_knows(

@@ -41,17 +41,19 @@ class MinerProcess:
         network: str = "mock",
         environ: dict[str, str] | None = None,
         script: Sequence[str] = (str(ROOT / "neurons" / "miner.py"),),
+        output: int | None = None,
     ) -> None:
-        """`script` and its own arguments stand in for the entry point."""
+        """`script` and its own arguments stand in for the entry point; `output` is where the log goes instead."""
         self.state = folder / "state"
         self.socket = self.state / "mock.sock"
         self._log = folder / "miner.log"
         keep = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
         with self._log.open("wb") as log:
+            sink = output or log
             self.process = subprocess.Popen(
                 [sys.executable, *script, "--subtensor.network", network, "--logging.json",
                  "--state_dir", str(self.state), *flags],
-                stderr=log, stdout=log, cwd=folder, env=keep | (environ or {}), start_new_session=True,
+                stderr=sink, stdout=sink, cwd=folder, env=keep | (environ or {}), start_new_session=True,
             )  # fmt: skip
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import http.client
+import os
 import shlex
 import signal
 import socket
@@ -59,6 +61,33 @@ def test_a_request_in_flight_at_sigterm_is_answered(start_miner: Start, caller: 
     assert connection.getresponse().status == 200
     connection.close()
     assert miner.exit_code() == 0
+
+
+def test_a_miner_whose_log_nobody_reads_serves_and_ends(
+    start_miner: Start, caller: Any, port: int, jpeg: bytes
+) -> None:
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(write, b"x" * 4096)
+    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1", "--logging.debug", "true", output=write)
+    os.close(write)
+    deadline = time.monotonic() + 90
+    while answer_of(caller("Bob"), port, jpeg) != 200:
+        assert miner.process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert [caller("Bob").ask(port, jpeg)[0] for _ in range(20)] == [200] * 20
+    code, seconds = miner.terminate()
+    assert code == 0
+    assert seconds < 15
+    os.close(read)
+
+
+def answer_of(validator: Any, port: int, jpeg: bytes) -> int | None:
+    try:
+        return int(validator.ask(port, jpeg)[0])
+    except OSError:
+        return None
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,35 @@ def test_the_newest_are_read_back_in_order_across_both_halves(tmp_path: Path) ->
     assert [entry["version"] for entry in small.tail(4)] == ["1.16.0", "1.17.0", "1.18.0", "1.19.0"]
 
 
-def test_a_torn_line_is_skipped_and_not_continued(tmp_path: Path) -> None:
+def test_a_torn_line_is_skipped_and_not_continued(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     book = journal(tmp_path)
     book.write("swap", "1.1.0", "by hand")
     with book.path.open("ab") as file:
         file.write(b'{"at": "2027-01-15T08:00')
     book.write("swap", "1.2.0", "by hand")
     assert [entry["version"] for entry in book.tail(9)] == ["1.1.0", "1.2.0"]
+    assert "1 damaged lines" in caplog.text
+
+
+def test_a_disk_that_takes_a_part_of_a_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    book, write = journal(tmp_path), os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    book.write("swap", "1.1.0", "by hand")
+    before = book.path.read_bytes()
+    monkeypatch.setattr(os, "write", write)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
+    try:
+        book.write("swap", "1.2.0", "by hand")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "could not be written" in caplog.text
+    assert book.path.read_bytes() == before
+    book.write("swap", "1.3.0", "by hand")
+    assert [entry["version"] for entry in book.tail(9)] == ["1.1.0", "1.3.0"]
+    assert "damaged" not in caplog.text
 
 
 @pytest.mark.parametrize("rubbish", [b"[1]\n", b"\xff\xfe\n", b"null\n", b"\n\n"])

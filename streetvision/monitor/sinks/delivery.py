@@ -173,16 +173,26 @@ def _check(reply: Reply) -> None:
 
 
 def retry_after(reply: Reply, now: float) -> float | None:
-    """Seconds that the service asks for: Retry-After in seconds or as a date, or what Discord and Telegram write."""
+    """Seconds that the service asks for: Retry-After in seconds or as a date, or what Discord and Telegram write.
+
+    A date is compared with the service's own clock where it tells its time: `now`, Unix seconds, may be wrong.
+    """
     text = reply.headers.get("retry-after", "")
     try:
         return _sane(float(text))
     except ValueError:
         pass
     try:
-        return _sane(parsedate_to_datetime(text).timestamp() - now)
+        return _sane(parsedate_to_datetime(text).timestamp() - _told_time(reply, now))
     except (ValueError, TypeError, OverflowError):
         return _in_body(reply.body)
+
+
+def _told_time(reply: Reply, now: float) -> float:
+    try:
+        return parsedate_to_datetime(reply.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return now
 
 
 def _in_body(body: bytes) -> float | None:
