@@ -28,7 +28,9 @@ _COMPRESSED = 0x00
 _SOS, _EOI, _APP0, _APP1, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
 _METADATA_MARKERS = frozenset({*range(0xE0, 0xF0), _COMMENT}) - {_APP0, _APP14}
 _EXIF_PREFIX = b"Exif\0\0"
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
+_ORIENTATION_TAG = 0x0112
+_TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
+"""TIFF's integer types (BYTE, SHORT, LONG and the signed ones) as struct's codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ def read_header(data: bytes) -> Header:
 
 
 def read_orientation(exif: bytes) -> int:
-    """EXIF orientation (1 to 8) from a TIFF block, with or without its Exif prefix; 1 when it holds none."""
+    """EXIF orientation (1 to 8) from a TIFF block, with or without its Exif prefix; 1 when it holds none.
+
+    The standard says one SHORT; any integer type and count is read, since cameras and editors write them.
+    """
     tiff = exif.removeprefix(_EXIF_PREFIX)
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
@@ -74,13 +79,26 @@ def read_orientation(exif: bytes) -> int:
     try:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for index in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * index)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            (tag,) = struct.unpack_from(f"{order}H", tiff, entry)
             if tag == _ORIENTATION_TAG:
-                return value if kind == _SHORT and 1 <= value <= 8 else 1
+                value = _first_integer(tiff, entry, order)
+                return value if 1 <= value <= 8 else 1
     except struct.error:
         return 1
     return 1
+
+
+def _first_integer(tiff: bytes, entry: int, order: str) -> int:
+    """The first value of a directory entry, inline or elsewhere; 0 when it has none or is no integer."""
+    kind, count = struct.unpack_from(f"{order}HI", tiff, entry + 2)
+    code = _TIFF_INTEGERS.get(kind)
+    if code is None or count == 0:
+        return 0
+    place = entry + 8
+    if count * struct.calcsize(f"{order}{code}") > 4:
+        (place,) = struct.unpack_from(f"{order}I", tiff, place)
+    return int(struct.unpack_from(f"{order}{code}", tiff, place)[0])
 
 
 def _read_jpeg(data: bytes) -> Header:
