@@ -78,12 +78,8 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_FLIPS: dict[Flip, tuple[slice, slice]] = {
-    "": (slice(None), slice(None)),
-    "hflip": (slice(None), slice(None, None, -1)),
-    "vflip": (slice(None, None, -1), slice(None)),
-    "rot180": (slice(None, None, -1), slice(None, None, -1)),
-}
+_QUARTER_TURNS: dict[Flip, int] = {"rot90": 1, "rot180": 2, "rot270": 3}
+_MIRRORED_AXIS: dict[Flip, int] = {"vflip": 0, "hflip": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,7 @@ def decode_looks(data: bytes, looks: Callable[[int, int], Sequence[Look]], *, li
         frames = _frames(header, list(dict.fromkeys(look.frame for look in wanted)))
     except _DECODER_ERRORS as error:
         raise BadImage(CORRUPT) from error
-    first, *others = (frames[look.frame][_FLIPS[look.flip]] for look in wanted)
+    first, *others = (_flipped(frames[look.frame], look.flip) for look in wanted)
     return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others))
 
 
@@ -195,6 +191,13 @@ def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, fra
     before = border // 2
     edges = (before, border - before)
     return np.pad(array, (edges, edges, (0, 0)), mode="symmetric") if border else array
+
+
+def _flipped(square: ImageArray, flip: Flip) -> ImageArray:
+    """A look at the same memory."""
+    if flip in _MIRRORED_AXIS:
+        return np.flip(square, _MIRRORED_AXIS[flip])
+    return np.rot90(square, _QUARTER_TURNS.get(flip, 0))
 
 
 def _stored(box: Box, orientation: int) -> Box:
