@@ -17,6 +17,7 @@ from streetvision.engine.types import EngineError, Runner
 from streetvision.errors import OperatorError
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
+from streetvision.parts import decode_limits
 from streetvision.rollout.books import Books
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
@@ -29,7 +30,10 @@ class ModelRoom:
         self._settings, self._choice = settings, choice
         self._books = Books(choice.registry.folder, metrics)
         self.engine = Engine(
-            partial(self._open_runner, choice.start), registry=metrics, view_seconds=settings.views_max_seconds
+            partial(self._open_runner, choice.start),
+            limits=decode_limits(settings),
+            registry=metrics,
+            view_seconds=settings.views_max_seconds,
         )
 
     async def start(self) -> None:

@@ -26,7 +26,7 @@ class AxonConfig:
     """Requests per minute that each hotkey may sustain; 0 means no quota."""
     quota_burst: int = 120
     """Requests that a hotkey may send at once after a pause; never more than one minute's quota."""
-    max_body_bytes: int = 32 * MIB
+    max_body_bytes: int = 48 * MIB
     max_unverified_bodies: int = 64
     """Bodies that may be read at once before their signature can be checked (btauth)."""
     body_timeout_s: float = 8.0

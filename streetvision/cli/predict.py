@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from streetvision.cli.shared import miner_settings
+from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
 from streetvision.models.versions import BUNDLED
@@ -29,19 +30,20 @@ def predict(
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
     from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
+    from streetvision.parts import decode_limits
 
-    checkpoint = choose_checkpoint(replace(miner_settings(None), model=model))
-    failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
+    settings = replace(miner_settings(None), model=model)
+    failed = asyncio.run(_predict_all(images, choose_checkpoint(settings), device, decode_limits(settings), as_json))
     if failed:
         raise typer.Exit(1)
 
 
-async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
+async def _predict_all(paths: list[Path], checkpoint: Path, device: str, limits: DecodeLimits, as_json: bool) -> int:
     from streetvision.engine.opening import open_runner
 
     # Judging float8 would take longer than answering.
     runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
-    engine = Engine(runner, view_seconds=inf)
+    engine = Engine(runner, limits=limits, view_seconds=inf)
     await engine.start()
     failed = 0
     try:

@@ -68,6 +68,7 @@ def replay(
         status=status,
     )
     from streetvision.model_choice import choose_checkpoint  # brings torch, which takes seconds to import
+    from streetvision.parts import decode_limits
     from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on
 
     # On a machine without a GPU each compilation would say so.
@@ -86,6 +87,7 @@ def replay(
             compile=settings.compile if compile is None else compile,
             threads=settings.threads,
             precision=settings.precision,
+            limits=decode_limits(settings),
             on_answer=_print_answer if as_json else _keep_quiet,
             progress=progress,
         )

@@ -23,11 +23,13 @@ _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Stuffed bytes, restarts and padding are no segments.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
+_ONE_PASS = _SEQUENTIAL | {0xC9}
 _COMPRESSED = 0x00
 """Stands for the data of a scan, which has no marker."""
 _SOS, _EOI, _APP0, _APP1, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
 _METADATA_MARKERS = frozenset({*range(0xE0, 0xF0), _COMMENT}) - {_APP0, _APP14}
 _EXIF_PREFIX = b"Exif\0\0"
+_WEBP_ALPHA = 0x10
 _ORIENTATION_TAG = 0x0112
 _TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 """TIFF's integer types (BYTE, SHORT, LONG and the signed ones) as struct's codes."""
@@ -47,8 +49,15 @@ class Header:
     """Passes over the picture: more than one only for a progressive JPEG."""
     stream: bytes
     """The file without metadata."""
-    components: int = 0
-    """Of a JPEG: 1 for grey, 3 for colours, 4 for inks."""
+    components: int = 3
+    """1 for grey, 3 for colours, 4 for inks; transparency is not counted."""
+    depth: int = 8
+    """Bits of a component."""
+    palette: bool = False
+    alpha: bool = False
+    """Whether pixels may be transparent."""
+    coefficients: int = 0
+    """Of a JPEG in several scans, all of which are kept until the last one."""
 
 
 def read_header(data: bytes) -> Header:
@@ -105,8 +114,8 @@ def _read_jpeg(data: bytes) -> Header:
     size: tuple[int, int] | None = None
     exif = b""
     kept = [b"\xff\xd8"]
-    scans = components = 0
-    sequential = False
+    scans = components = coefficients = 0
+    coding = _COMPRESSED
     for marker, start, end in _jpeg_segments(data):
         if marker in _METADATA_MARKERS:
             if marker == _APP1 and not exif and data.startswith(_EXIF_PREFIX, start + 4):
@@ -114,17 +123,30 @@ def _read_jpeg(data: bytes) -> Header:
             continue
         if marker in _SOF_MARKERS and size is None:
             height, width, components = struct.unpack_from(">HHB", data, start + 5)
-            size, sequential = (width, height), marker in _SEQUENTIAL
+            size, coding = (width, height), marker
+            coefficients = _coefficients(width, height, data[start + 10 : start + 10 + 3 * components])
         if marker == _SOS:
             scans += 1
-            if sequential and data[start + 4] == components:
+            if scans == 1 and coding in _ONE_PASS and data[start + 4] == components:
+                coefficients = 0
+            if coding in _SEQUENTIAL and data[start + 4] == components:
                 # The decoder will stop after this scan, so megabytes need not be searched for the next.
                 kept.append(data[start:])
                 break
         kept.append(data[start:end])
     if size is None or not scans:
         raise BadImage(CORRUPT)
-    return Header("JPEG", *size, read_orientation(exif), scans, b"".join(kept), components)
+    return Header("JPEG", *size, read_orientation(exif), scans, b"".join(kept), components, coefficients=coefficients)
+
+
+def _coefficients(width: int, height: int, components: bytes) -> int:
+    """How many DCT coefficients a frame of that size has; `components` is its specification, three bytes each."""
+    factors = [(sampling >> 4, sampling & 15) for sampling in components[1::3]]
+    if not factors or not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in factors):
+        raise BadImage(CORRUPT)
+    widest, highest = (max(factor) for factor in zip(*factors, strict=True))
+    units = -(-width // (8 * widest)) * -(-height // (8 * highest))
+    return 64 * units * sum(across * down for across, down in factors)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -150,7 +172,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _read_png(data: bytes) -> Header:
-    width, height, depth = struct.unpack_from(">IIB", data, 16)
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if data[12:16] != b"IHDR":
         raise BadImage(CORRUPT)
     # A colour key of 16 bits cannot be compared with the 8 bits that are decoded.
@@ -158,14 +180,27 @@ def _read_png(data: bytes) -> Header:
     exif = b""
     kept = [data[:33]]
     kind = b""
+    transparent = False
     for kind, start, end in _png_chunks(data, 33):
         if kind == b"eXIf":
             exif = data[start + 8 : end - 4]
         if kind in wanted:
             kept.append(data[start:end])
+            transparent |= kind == b"tRNS"
     if kind != b"IEND":
         raise BadImage(CORRUPT)
-    return Header("PNG", width, height, read_orientation(exif), 1, b"".join(kept))
+    return Header(
+        "PNG",
+        width,
+        height,
+        read_orientation(exif),
+        1,
+        b"".join(kept),
+        components=1 if colour in (0, 4) else 3,
+        depth=depth,
+        palette=colour == 3,
+        alpha=colour in (4, 6) or transparent,
+    )
 
 
 def _png_chunks(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
@@ -185,14 +220,15 @@ def _png_chunks(data: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
 def _read_webp(data: bytes) -> Header:
     exif = b""
     size: tuple[int, int] | None = None
+    alpha = False
     for kind, start, end in _webp_chunks(data):
         if size is None:
-            size = _webp_size(kind, data[start:end])
+            size, alpha = _webp_size(kind, data[start:end])
         if kind == b"EXIF":
             exif = data[start:end]
     if size is None:
         raise BadImage(CORRUPT)
-    return Header("WEBP", *size, read_orientation(exif), 1, data)
+    return Header("WEBP", *size, read_orientation(exif), 1, data, alpha=alpha)
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -205,15 +241,15 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         position = start + length + (length & 1)
 
 
-def _webp_size(kind: bytes, payload: bytes) -> tuple[int, int]:
-    """Canvas size from the first chunk: extended, lossy or lossless."""
+def _webp_size(kind: bytes, payload: bytes) -> tuple[tuple[int, int], bool]:
+    """Canvas size, and whether it has transparency, from the first chunk: extended, lossy or lossless."""
     if kind == b"VP8X":
         low = struct.unpack_from("<HBHB", payload, 4)
-        return (low[0] | low[1] << 16) + 1, (low[2] | low[3] << 16) + 1
+        return ((low[0] | low[1] << 16) + 1, (low[2] | low[3] << 16) + 1), bool(payload[0] & _WEBP_ALPHA)
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", payload, 6)
-        return width & 0x3FFF, height & 0x3FFF
+        return (width & 0x3FFF, height & 0x3FFF), False
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", payload, 1)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), bool(bits >> 28 & 1)
     raise BadImage(CORRUPT)

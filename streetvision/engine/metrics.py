@@ -13,13 +13,15 @@ from streetvision.engine.types import (
     BadImage,
     DeadlineMissed,
     EngineClosed,
+    ImageTooLarge,
     Overloaded,
     Role,
     RunnerFailure,
     Timings,
 )
 
-REASONS = tuple(kind.reason for kind in (BadImage, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure))
+_REFUSALS = (BadImage, ImageTooLarge, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure)
+REASONS = tuple(kind.reason for kind in _REFUSALS)
 _SIZES = tuple(2**power for power in range(11))
 _VIEWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
