@@ -69,6 +69,7 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
         "height": answer.height,
         "model": answer.model_version,
         "views": answer.views,
+        "decoded": answer.decoded,
     }
 
 

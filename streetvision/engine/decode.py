@@ -32,6 +32,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from streetvision.engine.decode_memory import decoding_bytes
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
+from streetvision.engine.incomplete import check_decoded, completed_png, load_determined
 from streetvision.engine.jpeg import decode_plain
 from streetvision.engine.types import BadImage, ImageArray, ImageTooLarge
 from streetvision.engine.views import Box, Eye, Frame, Look, ViewPass, plain_look, resize_rule
@@ -118,6 +119,8 @@ class DecodedImage:
     """The further looks, in order; flipped ones share memory with what they mirror."""
     passes: tuple[ViewPass, ...] = ()
     """What each look is for, the first included; empty where nobody asked for views."""
+    decoded: float | None = None
+    """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
 
 
 def decode(data: bytes, *, size: int, limits: DecodeLimits, resize: str) -> DecodedImage:
@@ -150,11 +153,11 @@ def decode_looks(
         raise ImageTooLarge(f"the image takes {memory >> 20} MiB to decode, more than {limits.max_memory >> 20}")
     try:
         with hold(memory):
-            frames = _frames(header, decodes)
+            frames, share = _frames(header, decodes)
     except _DECODER_ERRORS as error:
         raise BadImage(CORRUPT) from error
     first, *others = (_flipped(frames[look.frame], look.flip) for look in wanted)
-    return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others))
+    return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others), decoded=share)
 
 
 def _check(header: Header, limits: DecodeLimits) -> None:
@@ -179,37 +182,56 @@ def _memory(header: Header, decodes: list[tuple[int, list[Frame]]]) -> int:
     return arrays + max(decoding_bytes(header, frames, scale) for scale, frames in decodes)
 
 
-def _frames(header: Header, decodes: list[tuple[int, list[Frame]]]) -> dict[Frame, ImageArray]:
-    """Decode once for each scale that is needed."""
+def _frames(header: Header, decodes: list[tuple[int, list[Frame]]]) -> tuple[dict[Frame, ImageArray], float | None]:
+    """Decode once for each scale that is needed; with the share that could be decoded of a file without its end."""
     (_, first), *_ = decodes
     if len(decodes) == len(first) == 1 and _is_stored_as(first[0], header):
         pixels = decode_plain(header)
         if pixels is not None:
-            return {first[0]: pixels}
+            return {first[0]: pixels}, None
     made: dict[Frame, ImageArray] = {}
-    for _, frames in decodes:
-        made |= _decoded(header, frames)
-    return made
+    shares: list[float] = []
+    for scale, frames in decodes:
+        source, extent, share = _source(header, _least(header, frames[0]), scale)
+        made |= {frame: _cut(source, extent, header.orientation, frame) for frame in frames}
+        shares.append(share)
+    return made, min(shares) if header.cut else None
 
 
 def _is_stored_as(frame: Frame, header: Header) -> bool:
     """Whether a JPEG holds exactly what the frame shows: whole, upright, of its size."""
-    if header.format != "JPEG" or header.orientation != 1 or frame.box != (0.0, 0.0, 1.0, 1.0):
+    if header.format != "JPEG" or header.cut or header.orientation != 1 or frame.box != (0.0, 0.0, 1.0, 1.0):
         return False
     return header.width == header.height == frame.inner == frame.size
 
 
-def _decoded(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
-    """Decode and cut out frames of one scale; orientation is left for the small results, where it is cheap."""
-    with _OPENERS[header.format](BytesIO(header.stream)) as image:
+def _source(header: Header, least: tuple[int, int], scale: int) -> tuple[Image.Image, tuple[float, float], float]:
+    """The picture as stored, at least that large, its size in its own pixels, and the share that could be decoded."""
+    load = partial(_load, header, least)
+    if not header.cut:
+        image, share = load(header.stream), 1.0
+    elif header.format == "PNG":
+        stream, share = completed_png(header.stream)
+        image = load(stream)
+    else:
+        image, share = load_determined(header, load, scale)
+        check_decoded(share)
+    width, height = header.width / scale, header.height / scale
+    return _resizable(image), (width, height), share
+
+
+def _load(header: Header, least: tuple[int, int], stream: bytes) -> Image.Image:
+    """Decode; orientation is left for the small results, where it is cheap."""
+    with _OPENERS[header.format](BytesIO(stream)) as image:
         if image.size != (header.width, header.height):
             raise BadImage(CORRUPT)
         # One block: the decoder need not suspend and resume.
-        image.decodermaxblock = max(len(header.stream), 1)
-        extent = _draft(image, _least(header, frames[0]))
+        image.decodermaxblock = max(len(stream), 1)
+        if isinstance(image, JpegImageFile):
+            image.draft(None, least)
         image.load()
-        source = _resizable(image)
-    return {frame: _cut(source, extent, header.orientation, frame) for frame in frames}
+        # The copy leaves the decoder's canvases behind.
+        return image.copy() if header.format == "WEBP" else image
 
 
 def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, frame: Frame) -> ImageArray:
@@ -262,12 +284,6 @@ def _draft_scale(header: Header, frame: Frame) -> int:
     least = _least(header, frame)
     room = min(header.width // least[0], header.height // least[1])
     return next((scale for scale in (8, 4, 2) if room >= scale), 1)
-
-
-def _draft(image: ImageFile, least: tuple[int, int]) -> tuple[float, float]:
-    """Ask a JPEG for a smaller decode; returns the picture's width and height in the pixels that will come."""
-    drafted = image.draft(None, least) if isinstance(image, JpegImageFile) else None
-    return (drafted[1][2], drafted[1][3]) if drafted else image.size
 
 
 def _resizable(image: Image.Image) -> Image.Image:

@@ -19,41 +19,48 @@ OVERHEAD = 2**20
 LINE_BYTES = 128
 """Of libjpeg's and zlib's line buffers, for each pixel of a line."""
 _COEFFICIENT = 2
-_WEBP_CANVASES = 8
-"""Bytes a pixel: two RGBA canvases, which live as long as their picture."""
-_WEBP_FRAME = 6
-"""Bytes a pixel of the frame that is handed out, and of what lossless decoding works on."""
+_WEBP_BYTES = 14
+"""Of a pixel: two RGBA canvases, the frame that is handed out, and what lossless decoding works on."""
 
 
 def decoding_bytes(header: Header, frames: Sequence[Frame], scale: int) -> int:
     """Bytes at the peak of one decode at 1/`scale` that all `frames` are cut from, without the arrays they become."""
     width, height = -(-header.width // scale), -(-header.height // scale)
     pixels = width * height
-    stored, copies = _pixel_bytes(header)
-    decoding = pixels * stored + _library_bytes(header)
-    scaling = pixels * (stored + copies) + max(_cutting_bytes(header, frame, height) for frame in frames)
-    if header.format == "WEBP":
-        scaling += pixels * _WEBP_CANVASES
+    stored, converted, premultiplied = _pixel_bytes(header)
+    decoding = pixels * stored + max(_library_bytes(header), pixels * converted) + _completing_bytes(header, pixels)
+    cutting = max(_cutting_bytes(header, frame, height) for frame in frames)
+    scaling = pixels * ((converted or stored) + premultiplied) + cutting
     file = len(header.stream) * (2 if header.format == "WEBP" else 1)
     return OVERHEAD + LINE_BYTES * header.width + file + max(decoding, scaling)
+
+
+def _completing_bytes(header: Header, pixels: int) -> int:
+    """What a file without its end takes besides: a second image and their difference, or the inflated rows."""
+    if not header.cut:
+        return 0
+    if header.format == "PNG":
+        samples = 1 if header.palette else header.components + header.alpha
+        return 4 * header.width * header.height * samples * max(header.depth, 8) // 8
+    return 8 * pixels
 
 
 def _library_bytes(header: Header) -> int:
     """What the format's library holds beside the pixels that it hands out."""
     if header.format == "WEBP":
-        return (_WEBP_CANVASES + _WEBP_FRAME) * header.width * header.height
+        return _WEBP_BYTES * header.width * header.height
     return _COEFFICIENT * header.coefficients
 
 
-def _pixel_bytes(header: Header) -> tuple[int, int]:
-    """Of one pixel: as decoded, and of the copies that are made of the whole picture before it is scaled."""
+def _pixel_bytes(header: Header) -> tuple[int, int, int]:
+    """Of one pixel: as decoded, converted to what can be scaled (0 if it is that), and premultiplied by its alpha."""
     if header.alpha:
-        return 1 if header.palette else 4, 8  # to RGBA, and to premultiplied RGBA for scaling
+        return 1 if header.palette else 4, 4, 4
     if header.palette:
-        return 1, 4
+        return 1, 4, 0
     if header.components == 1:
-        return (2, 4) if header.depth == 16 else (1, 1 if header.depth == 1 else 0)
-    return 4, 4 if header.components == 4 else 0
+        return (2, 4, 0) if header.depth == 16 else (1, 1 if header.depth == 1 else 0, 0)
+    return 4, 4 if header.components == 4 else 0, 0
 
 
 def _cutting_bytes(header: Header, frame: Frame, height: int) -> int:

@@ -102,6 +102,9 @@ class EngineMetrics:
         self._view_failures = Counter(
             "streetvision_engine_view_failures", "Forward passes over further views that failed", registry=registry
         )
+        self._incomplete = Counter(
+            "streetvision_engine_incomplete", "Answered images whose file lacked its end", registry=registry
+        )
         self._seconds = Histogram(
             "streetvision_engine_seconds", "Seconds of a request", ["stage"], buckets=_SECONDS, registry=registry
         )
@@ -130,9 +133,11 @@ class EngineMetrics:
         self._batch_size.observe(size)
         self._forward.observe(seconds)
 
-    def answer(self, timings: Timings, views: int) -> None:
-        """One request got its prediction, the mean of so many passes."""
+    def answer(self, timings: Timings, views: int, *, whole: bool = True) -> None:
+        """One request got its prediction, the mean of so many passes; `whole` unless its file lacked its end."""
         self.answered += 1
+        if not whole:
+            self._incomplete.inc()
         self.views[views] += 1
         self._views.observe(views)
         for stage, histogram in self._stages.items():

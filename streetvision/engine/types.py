@@ -177,6 +177,8 @@ class Prediction:
     height: int
     """Size of the image as sent, in pixels, after EXIF orientation."""
     timings: Timings
+    decoded: float | None = None
+    """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
 
 
 class EngineError(Exception):

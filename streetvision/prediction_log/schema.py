@@ -67,7 +67,9 @@ CREATE TABLE counters (
 """
 """`embeddings.vector` is little-endian float16. `images.certainty` is |p - 0.5|, the least of its answers."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = "ALTER TABLE requests ADD COLUMN decoded REAL"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 

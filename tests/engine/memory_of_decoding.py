@@ -26,6 +26,7 @@ CASES = (
     *("png rgb", "png rgba", "png grey", "png grey alpha", "png palette", "png palette alpha", "png 1-bit"),
     *("png 16-bit grey", "png 16-bit rgb", "png 16-bit rgba"),
     *("webp", "webp alpha", "webp lossless", "webp lossless alpha"),
+    *("jpeg cut", "progressive cut", "png cut", "png 16-bit cut", "webp cut"),
 )
 
 
@@ -79,6 +80,9 @@ def pictures() -> dict[str, bytes]:
     for name, image in {"": colour, " alpha": clear}.items():
         files["webp" + name] = encode(image, "WEBP", method=0)
         files["webp lossless" + name] = encode(image, "WEBP", lossless=True, quality=0, method=0)
+    cut = {"jpeg": "jpeg 4:2:0", "progressive": "progressive 4:4:4", "png": "png rgb", "png 16-bit": "png 16-bit rgba"}
+    for name, source in {**cut, "webp": "webp"}.items():
+        files[f"{name} cut"] = files[source][: -12 if "png" in name else -2]
     return files
 
 

