@@ -168,7 +168,7 @@ def _coefficients(width: int, height: int, components: bytes) -> int:
     factors = [(sampling >> 4, sampling & 15) for sampling in components[1::3]]
     if not factors or not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in factors):
         raise BadImage(CORRUPT)
-    widest, highest = (max(factor) for factor in zip(*factors, strict=True))
+    widest, highest = max(across for across, _ in factors), max(down for _, down in factors)
     units = -(-width // (8 * widest)) * -(-height // (8 * highest))
     return 64 * units * sum(across * down for across, down in factors)
 

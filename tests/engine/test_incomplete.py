@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,9 +62,15 @@ FILES: dict[str, Callable[[], bytes]] = {
     "png interlaced": interlaced,
     "webp": lambda: encode(PICTURE, "WEBP", quality=85),
 }
-WITHOUT_END = {
-    **{name: (lambda make=make: make()[:-2]) for name, make in FILES.items() if not name.startswith(("png", "webp"))},
-    **{name: (lambda make=make: make()[:-12]) for name, make in FILES.items() if name.startswith("png")},
+
+
+def without_end(name: str) -> bytes:
+    """Less its end marker, or IEND."""
+    return FILES[name]()[: -12 if name.startswith("png") else -2]
+
+
+WITHOUT_END: dict[str, Callable[[], bytes]] = {
+    **{name: partial(without_end, name) for name in FILES if name != "webp"},
     "progressive": lambda: encode(PICTURE, progressive=True)[:-2],
     "progressive grey": lambda: encode(PICTURE.convert("L"), progressive=True)[:-2],
     "a comment's end": lambda: encode(PICTURE, "WEBP", quality=85, xmp=b"x" * 99)[:-40],
