@@ -172,6 +172,8 @@ def _check(header: Header, limits: DecodeLimits) -> None:
 
 def _decodes(header: Header, frames: list[Frame]) -> list[tuple[int, list[Frame]]]:
     """The scales that are needed, each with its frames: one decode each."""
+    if len(frames) == 1:
+        return [(_draft_scale(header, frames[0]), frames)]
     scale_of = partial(_draft_scale, header)
     return [(scale, list(alike)) for scale, alike in groupby(sorted(frames, key=scale_of), key=scale_of)]
 

@@ -88,7 +88,7 @@ def _read_jpeg(data: bytes) -> Header:
     size: tuple[int, int] | None = None
     exif = components = b""
     kept = [b"\xff\xd8"]
-    coefficients = 0
+    buffered = True
     coding = _COMPRESSED
     last_scan = 0
     scans: list[_Scan] = []
@@ -101,7 +101,6 @@ def _read_jpeg(data: bytes) -> Header:
         if marker in _SOF_MARKERS and size is None:
             height, width, count = struct.unpack_from(">HHB", data, start + 5)
             size, coding, components = (width, height), marker, data[start + 10 : start + 10 + 3 * count]
-            coefficients = _coefficients(width, height, components)
         if marker == _SOS:
             if len(scans) == _MANY_SCANS:
                 break
@@ -109,7 +108,7 @@ def _read_jpeg(data: bytes) -> Header:
             last_scan = sum(map(len, kept))
             whole = len(scans) == 1 and 3 * len(scans[0].components) == len(components)
             if whole and coding in _ONE_PASS:
-                coefficients = 0
+                buffered = False
             if whole and coding in _SEQUENTIAL:
                 # The decoder will stop after this scan, so megabytes need not be searched for the next.
                 kept.append(data[start:])
@@ -126,8 +125,8 @@ def _read_jpeg(data: bytes) -> Header:
         len(scans),
         b"".join(kept),
         components=len(components) // 3,
-        coefficients=coefficients,
-        unit=8 * max(sampling & 15 for sampling in components[1::3]),
+        coefficients=_coefficients(*size, components) if buffered else 0,
+        unit=16 if ended else 8 * max([1, *(sampling & 15 for sampling in components[1::3])]),
         cut="" if ended else _cut_of(components[::3], scans),
         last_scan=last_scan,
     )
