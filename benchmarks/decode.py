@@ -23,6 +23,8 @@ from streetvision.engine.decode import DRAFT_TOLERANCE, DecodeLimits, decode
 
 SIDE = 224
 LARGE, MIDDLE, SMALL = (4032, 3024), (1024, 640), (224, 224)
+LARGER = ((6000, 4000), (8160, 6120))
+"""Phones of 24 and 50 megapixels."""
 GRAIN = 5.0
 """Sensor noise in levels: with it a 12-megapixel picture weighs what a phone's photo weighs, 3 to 4 MB."""
 
@@ -95,10 +97,12 @@ def measure(name: str, data: bytes, rounds: int) -> Row:
 
 
 def images(photos: Path | None) -> dict[str, bytes]:
-    large = photo_like(LARGE)
-    found = {
-        "synthetic 4032x3024": jpeg(large),
-        "the same, progressive": jpeg(large, progressive=True),
+    found = {}
+    for width, height in (LARGE, *LARGER):
+        large = photo_like((width, height))
+        found[f"synthetic {width}x{height}"] = jpeg(large)
+        found[f"synthetic {width}x{height}, progressive"] = jpeg(large, progressive=True)
+    found |= {
         "synthetic 1024x640": jpeg(photo_like(MIDDLE)),
         "synthetic 224x224": jpeg(photo_like(SMALL)),
     }

@@ -20,6 +20,7 @@ from streetvision.engine.types import DeviceLost, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
+from streetvision.parts import decode_limits
 from streetvision.resources import usable_threads
 from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
@@ -42,6 +43,7 @@ class ModelRoom:
         self._books = Books(choice.registry.folder, metrics)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
+            limits=decode_limits(settings),
             registry=metrics,
             view_seconds=settings.views_max_seconds,
             decode_threads=min(DECODE_THREADS, usable_threads()),

@@ -90,6 +90,21 @@ class ModelSettings:
         "0: the first member alone, one view.",
         number(0.0, 8.0),
     )
+    engine_max_megapixels: int = declare(
+        70,
+        "--engine.max_megapixels",
+        "ENGINE_MAX_MEGAPIXELS",
+        "Largest photo that is answered, in millions of pixels; a larger one gets 400.",
+        integer(1, 1000),
+    )
+    engine_decode_memory_mib: int = declare(
+        512,
+        "--engine.decode_memory_mib",
+        "ENGINE_DECODE_MEMORY_MIB",
+        "Memory for decoding photos, all requests together, in MiB. A photo waits until its part is free; one that "
+        "takes more than all of it gets 400.",
+        integer(64, 1_048_576),
+    )
     rollout_shadow_share: float = declare(
         1.0,
         "--rollout.shadow_share",

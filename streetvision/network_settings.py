@@ -90,10 +90,10 @@ class NetworkSettings:
         _PORT,
     )
     axon_max_body_mib: int = declare(
-        32,
+        48,
         "--axon.max_body_mib",
         "AXON_MAX_BODY_MIB",
-        "Largest request body accepted, in MiB.",
+        "Largest request body accepted, in MiB. A photo comes as base64 and so takes a third more than its file.",
         integer(1, 512),
     )
     axon_requests_per_minute: int = declare(

@@ -20,6 +20,7 @@ from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import NAME
 from streetvision.endpoint import external_endpoint
+from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.wishes import resolve_device
 from streetvision.net.limits import MIB
 from streetvision.net.sockets import listen
@@ -75,8 +76,12 @@ def mock_network(settings: Settings) -> MockNetwork:
 
 
 def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
-    """The axon's part of the settings. The table of seen nonces must hold all that the quota admits meanwhile."""
+    """The axon's part of the settings.
+
+    The table of seen nonces must hold all that the quota admits meanwhile, and memory the largest body.
+    """
     nonces = NONCE_MINUTES * settings.axon_requests_per_minute
+    largest = settings.axon_max_body_mib * MIB
     return AxonConfig(
         hotkey=hotkey,
         hosts=(settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts,
@@ -87,8 +92,19 @@ def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
         quota_per_minute=settings.axon_requests_per_minute,
         nonces_per_hotkey=max(AxonConfig.nonces_per_hotkey, nonces),
         nonces_total=max(AxonConfig.nonces_total, 8 * nonces),
-        max_body_bytes=settings.axon_max_body_mib * MIB,
+        max_body_bytes=largest,
+        verified_body_budget=max(AxonConfig.verified_body_budget, 2 * largest),
+        unverified_body_budget=max(AxonConfig.unverified_body_budget, largest),
         deadline_margin_s=settings.axon_deadline_margin,
+    )
+
+
+def decode_limits(settings: Settings) -> DecodeLimits:
+    """What a photo may cost; its file has no limit of its own, since it is smaller than the body that it comes in."""
+    return DecodeLimits(
+        max_bytes=settings.axon_max_body_mib * MIB,
+        max_pixels=settings.engine_max_megapixels * 1_000_000,
+        max_memory=settings.engine_decode_memory_mib * MIB,
     )
 
 

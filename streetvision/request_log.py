@@ -70,8 +70,9 @@ def describe_request(record: RequestRecord) -> str:
     answer = record.prediction
     times = answer.timings
     headroom = f", {record.headroom:.1f} s to spare" if record.headroom is not None else ""
+    lack = "" if answer.decoded is None else f" ({answer.decoded:.0%} of it, its file lacks the end)"
     return (
-        f"answered {who}: {answer.probability:.3f} for {answer.width}x{answer.height} "
+        f"answered {who}: {answer.probability:.3f} for {answer.width}x{answer.height}{lack} "
         f"in {_latency(record) * 1e3:.0f} ms "
         f"(decode {times.decode * 1e3:.0f}, queue {times.queue * 1e3:.0f}, model {times.inference * 1e3:.0f}){headroom}"
     )

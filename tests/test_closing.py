@@ -100,4 +100,4 @@ async def test_a_miner_that_closed_out_of_order_says_so(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Miner, "start", start)
     monkeypatch.setattr(Miner, "serve", serve)
-    assert await neuron.run(Settings(subtensor_network="mock", state_dir=tmp_path)) == EXIT_UNCLEAN
+    assert await neuron.run(Miner(Settings(subtensor_network="mock", state_dir=tmp_path))) == EXIT_UNCLEAN

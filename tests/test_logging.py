@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,14 @@ def record(status: int = 200, reason: str = "ok") -> RequestRecord:
         image=b"", prediction=answer if status == 200 else None, arrival=0.0, headroom=8.2,
         stages=StageTimings(0.001, 0.001, 0.038, 0.0), remote="192.0.2.1",
     )  # fmt: skip
+
+
+def test_a_picture_without_its_end_is_named_in_its_line() -> None:
+    whole = record()
+    assert whole.prediction is not None
+    cut = replace(whole, prediction=replace(whole.prediction, decoded=0.964))
+    assert "0.250 for 640x480 in" in describe_request(whole)
+    assert "0.250 for 640x480 (96% of it, its file lacks the end) in" in describe_request(cut)
 
 
 def test_json_lines_hold_message_level_and_exception(stream: io.StringIO) -> None:

@@ -23,15 +23,14 @@ from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.config import Settings
 from streetvision.control.app import Asked
-from streetvision.control.client import call
-from streetvision.control.server import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerOutput
 from streetvision.errors import EXIT_RESTART
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.neuron import run, run_operation
+from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
 from streetvision.starts import STARTS_FILE, Start, read_starts
 from streetvision.state_folder import one_miner
@@ -201,7 +200,7 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
     flags = ("--subtensor.network", "mock", "--model", made.model, "--compile", "false", "--threads", "1",
              "--axon.ip", "127.0.0.1", "--axon.port", str(port), "--state_dir", str(made.state_dir),
              "--alerts.webhook_url", f"http://127.0.0.1:{webhook.server.server_port}/")  # fmt: skip
-    code = run_operation(flags, run)
+    code = run_operation(flags, start)
     asking.join()
     webhook.server.shutdown()
     webhook.server.server_close()
@@ -210,9 +209,9 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
     assert statuses[-1] == 500
     told = [item for message in webhook.got for item in message["items"] if item["code"] == "device_lost"]
     assert [item["severity"] for item in told] == ["critical"], "once, and before the process ended"
-    (start,) = read_starts(made.state_dir)
-    assert start.end == "crashed"
-    assert LOST in start.reason
+    (began,) = read_starts(made.state_dir)
+    assert began.end == "crashed"
+    assert LOST in began.reason
     with one_miner(made.state_dir):
         pass
 

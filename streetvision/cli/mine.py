@@ -181,8 +181,9 @@ def rescore(
 async def _rescore(mine: Mine, runner: Runner, limit: int | None, progress: Callable[[int], None]) -> dict[str, Any]:
     from streetvision.engine.engine import Engine
     from streetvision.mining.rescoring import rescore as answer_all
+    from streetvision.parts import decode_limits
 
-    engine = Engine(runner, view_seconds=inf)
+    engine = Engine(runner, limits=decode_limits(mine.settings), view_seconds=inf)
     await engine.start()
     try:
         report = await answer_all(mine.fo, mine.dataset, engine, runner.version, limit=limit, progress=progress)

@@ -31,8 +31,8 @@ def combine(
         list[str] | None,
         typer.Option(
             metavar="VIEW",
-            help="A view beside the plain one: hflip, vflip, rot180, crop:0.8, scale:0.75, tiles:3x2@0.2, "
-            "or a region with a flip, crop:0.8+hflip. Repeat it for several.",
+            help="A view beside the plain one: hflip, vflip, rot90, rot180, rot270, crop:0.8, scale:0.75, "
+            "tiles:3x2@0.2, or a region with a flip, crop:0.8+hflip. Repeat it for several.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the ensemble.")] = "ensemble",

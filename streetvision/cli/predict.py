@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from streetvision.cli.shared import miner_settings
+from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction
@@ -31,20 +32,23 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    checkpoint = choose_checkpoint(replace(miner_settings(None), model=model))
+    from streetvision.parts import decode_limits
+
+    settings = replace(miner_settings(None), model=model)
+    checkpoint = choose_checkpoint(settings)
     if not any(path.is_file() for path in images):  # said before torch is loaded
         raise OperatorError(f"there is no such file: {', '.join(map(str, images))}")
-    failed = asyncio.run(_predict_all(images, checkpoint, device, as_json))
+    failed = asyncio.run(_predict_all(images, checkpoint, device, decode_limits(settings), as_json))
     if failed:
         raise typer.Exit(1)
 
 
-async def _predict_all(paths: list[Path], checkpoint: Path, device: str, as_json: bool) -> int:
+async def _predict_all(paths: list[Path], checkpoint: Path, device: str, limits: DecodeLimits, as_json: bool) -> int:
     from streetvision.engine.opening import open_runner
 
     # Judging float8 would take longer than answering.
     runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
-    engine = Engine(runner, view_seconds=inf)
+    engine = Engine(runner, limits=limits, view_seconds=inf)
     await engine.start()
     failed = 0
     try:
@@ -72,6 +76,7 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
         "height": answer.height,
         "model": answer.model_version,
         "views": answer.views,
+        "decoded": answer.decoded,
     }
 
 

@@ -60,6 +60,7 @@ def replay(
     device = device or settings.device
     with LogReader(log_folder(settings)) as reader:
         checkpoint = choose_checkpoint(replace(settings, model=model))
+        from streetvision.parts import decode_limits
         from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on  # torch
 
         options = ReplayOptions(choice, limit, unanswered, batch)
@@ -72,6 +73,7 @@ def replay(
                 compile=settings.compile if compile is None else compile,
                 threads=settings.threads,
                 precision=settings.precision,
+                limits=decode_limits(settings),
                 on_answer=_print_answer if as_json else _keep_quiet,
                 progress=progress,
             )

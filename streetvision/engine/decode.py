@@ -17,7 +17,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import groupby
 
@@ -28,9 +30,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from streetvision.engine.decode_memory import decoding_bytes
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
+from streetvision.engine.incomplete import check_decoded, completed_png, load_determined
 from streetvision.engine.jpeg import decode_plain
-from streetvision.engine.types import BadImage, ImageArray
+from streetvision.engine.types import BadImage, ImageArray, ImageTooLarge
 from streetvision.engine.views import Box, Eye, Frame, Look, ViewPass, plain_look, resize_rule
 from streetvision.models.views import Flip
 
@@ -38,6 +42,8 @@ DRAFT_MARGIN = 1.5
 """Scaled decoding averages blocks; 1.5 times the target leaves bicubic enough to hide that (benchmarks/decode.py)."""
 DRAFT_TOLERANCE = (1.0, 12)
 """Mean and largest difference, in levels of 255, from a full decode of a photo."""
+Hold = Callable[[int], AbstractContextManager[None]]
+"""Holds so many bytes of memory while it is entered, or raises because they are not free."""
 
 __all__ = [
     "DRAFT_MARGIN",
@@ -78,24 +84,25 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_FLIPS: dict[Flip, tuple[slice, slice]] = {
-    "": (slice(None), slice(None)),
-    "hflip": (slice(None), slice(None, None, -1)),
-    "vflip": (slice(None, None, -1), slice(None)),
-    "rot180": (slice(None, None, -1), slice(None, None, -1)),
-}
+_QUARTER_TURNS: dict[Flip, int] = {"rot90": 1, "rot180": 2, "rot270": 3}
+_MIRRORED_AXIS: dict[Flip, int] = {"vflip": 0, "hflip": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What an image may cost. All three are checked before a pixel is decoded."""
+    """What an image may cost. All are checked before a pixel is decoded."""
 
-    max_bytes: int = 32 * 2**20
-    """Encoded size; a 4032x3024 photo is about 25 MB as PNG."""
-    max_pixels: int = 2**24
-    """Width times height; 4032x3024 is 12.2 million. Decoding takes up to 16 bytes a pixel (WebP)."""
+    max_bytes: int = 48 * 2**20
+    """Encoded size; a 4032x3024 photo is about 25 MB as PNG, one of 50 megapixels 12 to 25 MB as JPEG."""
+    max_pixels: int = 70_000_000
+    """Width times height: a bound on time. Phones take photos of 12, 24, 50 and 64 million."""
+    max_memory: int = 512 * 2**20
+    """Bytes that decoding may take at the scale that is needed (decode_memory.py): for 50 megapixels 6 MiB and the file
+    as a plain JPEG at 1/8, 148 MiB as a progressive one, 198 MiB as PNG."""
     max_scans: int = 64
     """Scans of a progressive JPEG (encoders write about 10): each one costs a pass over the whole picture."""
+    max_work: int = 2**30
+    """Scans times pixels; 16 scans are always let through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,8 @@ class DecodedImage:
     """The further looks, in order; flipped ones share memory with what they mirror."""
     passes: tuple[ViewPass, ...] = ()
     """What each look is for, the first included; empty where nobody asked for views."""
+    decoded: float | None = None
+    """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
 
 
 def decode(data: bytes, *, size: int, limits: DecodeLimits, resize: str) -> DecodedImage:
@@ -120,65 +129,111 @@ def decode(data: bytes, *, size: int, limits: DecodeLimits, resize: str) -> Deco
     return decode_looks(data, lambda width, height: (plain_look(width, height, eye),), limits=limits)
 
 
-def decode_looks(data: bytes, looks: Callable[[int, int], Sequence[Look]], *, limits: DecodeLimits) -> DecodedImage:
-    """Decode to all that `looks` asks for, given the upright width and height; bytes of no picture raise BadImage."""
+def decode_looks(
+    data: bytes,
+    looks: Callable[[int, int], Sequence[Look]],
+    *,
+    limits: DecodeLimits,
+    hold: Hold = lambda _: nullcontext(),
+) -> DecodedImage:
+    """Decode to all that `looks` asks for, given the upright width and height; bytes of no picture raise BadImage.
+
+    The pixels are decoded within `hold` of the bytes that this takes.
+    """
     if len(data) > limits.max_bytes:
-        raise BadImage(f"the image is larger than {limits.max_bytes} bytes")
+        raise ImageTooLarge(f"the image is larger than {limits.max_bytes} bytes")
     header = read_header(data)
     _check(header, limits)
     turned = header.orientation >= 5
     width, height = (header.height, header.width) if turned else (header.width, header.height)
     wanted = looks(width, height)
+    decodes = _decodes(header, list(dict.fromkeys(look.frame for look in wanted)))
+    memory = _memory(header, decodes)
+    if memory > limits.max_memory:
+        raise ImageTooLarge(f"the image takes {memory >> 20} MiB to decode, more than {limits.max_memory >> 20}")
     try:
-        frames = _frames(header, list(dict.fromkeys(look.frame for look in wanted)))
+        with hold(memory):
+            frames, share = _frames(header, decodes)
     except _DECODER_ERRORS as error:
         raise BadImage(CORRUPT) from error
-    first, *others = (frames[look.frame][_FLIPS[look.flip]] for look in wanted)
-    return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others))
+    first, *others = (_flipped(frames[look.frame], look.flip) for look in wanted)
+    return DecodedImage(np.ascontiguousarray(first), width, height, header.format, tuple(others), decoded=share)
 
 
 def _check(header: Header, limits: DecodeLimits) -> None:
     if header.width == 0 or header.height == 0:
         raise BadImage("the image has no pixels")
     if header.width * header.height > limits.max_pixels:
-        raise BadImage(f"the image has more than {limits.max_pixels} pixels")
-    if header.scans > limits.max_scans:
-        raise BadImage(f"the image has more than {limits.max_scans} progressive scans")
+        raise ImageTooLarge(f"the image has more than {limits.max_pixels} pixels")
+    scans = min(limits.max_scans, max(16, limits.max_work // (header.width * header.height)))
+    if header.scans > scans:
+        raise BadImage(f"the image has more than {scans} progressive scans")
 
 
-def _frames(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
-    """Decode once for each scale that is needed."""
-    if len(frames) == 1 and _is_stored_as(frames[0], header):
+def _decodes(header: Header, frames: list[Frame]) -> list[tuple[int, list[Frame]]]:
+    """The scales that are needed, each with its frames: one decode each."""
+    if len(frames) == 1:
+        return [(_draft_scale(header, frames[0]), frames)]
+    scale_of = partial(_draft_scale, header)
+    return [(scale, list(alike)) for scale, alike in groupby(sorted(frames, key=scale_of), key=scale_of)]
+
+
+def _memory(header: Header, decodes: list[tuple[int, list[Frame]]]) -> int:
+    """Bytes for all decodes: one picture is held at a time, their arrays together."""
+    arrays = sum(3 * frame.size**2 for _, frames in decodes for frame in frames)
+    return arrays + max(decoding_bytes(header, frames, scale) for scale, frames in decodes)
+
+
+def _frames(header: Header, decodes: list[tuple[int, list[Frame]]]) -> tuple[dict[Frame, ImageArray], float | None]:
+    """Decode once for each scale that is needed; with the share that could be decoded of a file without its end."""
+    (_, first), *_ = decodes
+    if len(decodes) == len(first) == 1 and _is_stored_as(first[0], header):
         pixels = decode_plain(header)
         if pixels is not None:
-            return {frames[0]: pixels}
-    if header.format != "JPEG" or len(frames) == 1:
-        return _decoded(header, frames)
-    frames = sorted(frames, key=lambda frame: _draft_scale(header, frame))
+            return {first[0]: pixels}, None
     made: dict[Frame, ImageArray] = {}
-    for _, alike in groupby(frames, key=lambda frame: _draft_scale(header, frame)):
-        made |= _decoded(header, list(alike))
-    return made
+    shares: list[float] = []
+    for scale, frames in decodes:
+        source, extent, share = _source(header, _least(header, frames[0]), scale)
+        made |= {frame: _cut(source, extent, header.orientation, frame) for frame in frames}
+        shares.append(share)
+    return made, min(shares) if header.cut else None
 
 
 def _is_stored_as(frame: Frame, header: Header) -> bool:
     """Whether a JPEG holds exactly what the frame shows: whole, upright, of its size."""
-    if header.format != "JPEG" or header.orientation != 1 or frame.box != (0.0, 0.0, 1.0, 1.0):
+    if header.format != "JPEG" or header.cut or header.orientation != 1 or frame.box != (0.0, 0.0, 1.0, 1.0):
         return False
     return header.width == header.height == frame.inner == frame.size
 
 
-def _decoded(header: Header, frames: list[Frame]) -> dict[Frame, ImageArray]:
-    """Decode and cut out frames of one scale; orientation is left for the small results, where it is cheap."""
-    with _OPENERS[header.format](BytesIO(header.stream)) as image:
+def _source(header: Header, least: tuple[int, int], scale: int) -> tuple[Image.Image, tuple[float, float], float]:
+    """The picture as stored, at least that large, its size in its own pixels, and the share that could be decoded."""
+    load = partial(_load, header, least)
+    if not header.cut:
+        image, share = load(header.stream), 1.0
+    elif header.format == "PNG":
+        stream, share = completed_png(header.stream)
+        image = load(stream)
+    else:
+        image, share = load_determined(header, load, scale)
+        check_decoded(share)
+    width, height = header.width / scale, header.height / scale
+    return _resizable(image), (width, height), share
+
+
+def _load(header: Header, least: tuple[int, int], stream: bytes) -> Image.Image:
+    """Decode; orientation is left for the small results, where it is cheap."""
+    with _OPENERS[header.format](BytesIO(stream)) as image:
         if image.size != (header.width, header.height):
             raise BadImage(CORRUPT)
         # One block: the decoder need not suspend and resume.
-        image.decodermaxblock = max(len(header.stream), 1)
-        extent = _draft(image, _least(header, frames[0]))
+        image.decodermaxblock = max(len(stream), 1)
+        if isinstance(image, JpegImageFile):
+            image.draft(None, least)
         image.load()
-        source = _resizable(image)
-    return {frame: _cut(source, extent, header.orientation, frame) for frame in frames}
+        # The copy leaves the decoder's canvases behind.
+        return image.copy() if header.format == "WEBP" else image
 
 
 def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, frame: Frame) -> ImageArray:
@@ -195,6 +250,13 @@ def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, fra
     before = border // 2
     edges = (before, border - before)
     return np.pad(array, (edges, edges, (0, 0)), mode="symmetric") if border else array
+
+
+def _flipped(square: ImageArray, flip: Flip) -> ImageArray:
+    """A look at the same memory."""
+    if flip in _MIRRORED_AXIS:
+        return np.flip(square, _MIRRORED_AXIS[flip])
+    return np.rot90(square, _QUARTER_TURNS.get(flip, 0))
 
 
 def _stored(box: Box, orientation: int) -> Box:
@@ -218,16 +280,12 @@ def _least(header: Header, frame: Frame) -> tuple[int, int]:
 
 
 def _draft_scale(header: Header, frame: Frame) -> int:
-    """The scale that Pillow's draft will take for this frame."""
+    """The scale that Pillow's draft will take for this frame; 1 for what is no JPEG."""
+    if header.format != "JPEG":
+        return 1
     least = _least(header, frame)
     room = min(header.width // least[0], header.height // least[1])
     return next((scale for scale in (8, 4, 2) if room >= scale), 1)
-
-
-def _draft(image: ImageFile, least: tuple[int, int]) -> tuple[float, float]:
-    """Ask a JPEG for a smaller decode; returns the picture's width and height in the pixels that will come."""
-    drafted = image.draft(None, least) if isinstance(image, JpegImageFile) else None
-    return (drafted[1][2], drafted[1][3]) if drafted else image.size
 
 
 def _resizable(image: Image.Image) -> Image.Image:

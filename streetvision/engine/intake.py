@@ -14,6 +14,7 @@ from typing import TypeVar
 from streetvision.engine.decode import DecodedImage, DecodeLimits
 from streetvision.engine.dispatch import MISSED
 from streetvision.engine.lanes import Lane
+from streetvision.engine.memory_budget import MemoryBudget, MemoryBusy
 from streetvision.engine.routing import Route
 from streetvision.engine.types import DeadlineMissed, EngineClosed, EngineError, Overloaded
 from streetvision.engine.workers import Workers
@@ -45,6 +46,7 @@ class Intake:
         self._count = threads
         self._limits = limits
         self._clock = clock
+        self._memory = MemoryBudget(limits.max_memory, clock)
         self._threads: Workers | None = None
         self._waiting: list[float] = []
         self._seconds = 0.0
@@ -63,6 +65,7 @@ class Intake:
 
     async def close(self, error: EngineError, grace: float) -> bool:
         """Fail all that wait with `error`; False if a thread outlives `grace` seconds."""
+        self._memory.fail(error)
         return self._threads is None or await self._threads.stop(error, grace)
 
     def admit(self, lane: Lane, deadline: float, now: float) -> None:
@@ -81,7 +84,7 @@ class Intake:
         """
         insort(self._waiting, deadline)
         try:
-            taken = await self._submit(partial(self._take, jpeg, route, deadline, keyed), deadline)
+            taken = await self._with_memory(partial(self._take, jpeg, route, deadline, keyed), deadline)
         finally:
             self._waiting.remove(deadline)
         if len(taken.image.passes) <= 1:  # further views are decoded only while no thread is missing
@@ -90,11 +93,19 @@ class Intake:
 
     async def decode(self, jpeg: bytes, lane: Lane, deadline: float) -> DecodedImage:
         """Decode for this lane, as urgent as the deadline says and counted by nobody; raises EngineError."""
-        return await self._submit(partial(self._decode, jpeg, lane, deadline), deadline)
+        return await self._with_memory(partial(self._decode, jpeg, lane, deadline), deadline)
 
     def _wait(self, ahead: int) -> float:
         """Predicted seconds until a thread is free for one that has so many before it."""
         return self._seconds * (ahead // self._count)
+
+    async def _with_memory(self, job: Callable[[], T], deadline: float) -> T:
+        """Make the call in a thread; where memory is short it waits outside, so that other images get the thread."""
+        while True:
+            try:
+                return await self._submit(job, deadline)
+            except MemoryBusy as busy:
+                await self._memory.room(busy.size, deadline)
 
     def _submit(self, job: Callable[[], T], deadline: float) -> asyncio.Future[T]:
         if self._threads is None:
@@ -114,7 +125,9 @@ class Intake:
         return Taken(lane, self._decode(jpeg, lane, deadline), key, time.perf_counter() - started)
 
     def _decode(self, jpeg: bytes, lane: Lane, deadline: float) -> DecodedImage:
+        hold = partial(self._memory.held, deadline=deadline)
+        crowded = self._wait(len(self._waiting)) > CROWDED
         try:
-            return lane.decode(jpeg, self._limits, deadline=deadline, crowded=self._wait(len(self._waiting)) > CROWDED)
+            return lane.decode(jpeg, self._limits, hold, deadline=deadline, crowded=crowded)
         except MemoryError as error:
             raise Overloaded("there is no memory for this image now") from error

@@ -15,7 +15,7 @@ import numpy as np
 from streetvision.engine.answers import Answer, Waiting
 from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
-from streetvision.engine.decode import DecodedImage, DecodeLimits, decode_looks
+from streetvision.engine.decode import DecodedImage, DecodeLimits, Hold, decode_looks
 from streetvision.engine.deference import Deference
 from streetvision.engine.device_health import DeviceHealth, explained
 from streetvision.engine.dispatch import Dispatcher, forward
@@ -27,6 +27,7 @@ from streetvision.engine.types import (
     EngineClosed,
     EngineError,
     ImageArray,
+    ImageTooLarge,
     Role,
     Runner,
     RunnerOutput,
@@ -120,25 +121,34 @@ class Lane:
         return self._sight.geometry
 
     def decode(
-        self, data: bytes, limits: DecodeLimits, *, deadline: float = inf, crowded: bool = False
+        self, data: bytes, limits: DecodeLimits, hold: Hold, *, deadline: float = inf, crowded: bool = False
     ) -> DecodedImage:
-        """Bytes to this model's input, in any thread; raises BadImage.
+        """Bytes to this model's input, in any thread, within `hold` of the memory that takes; raises BadImage.
 
-        Prepares as many views as there will be time for before `deadline`, and one where others wait to be decoded.
+        Prepares as many views as there will be time for before `deadline`, and one where others wait to be decoded or
+        where there is memory for no more.
         """
         if self._sight.single:
-            return decode_looks(data, self._sight.plain, limits=limits)
+            return decode_looks(data, self._sight.plain, limits=limits, hold=hold)
+        if crowded and self._view_seconds < inf:
+            return self._decode_views(data, limits, hold, deadline, most=1)
+        try:
+            return self._decode_views(data, limits, hold, deadline, most=None)
+        except ImageTooLarge:
+            return self._decode_views(data, limits, hold, deadline, most=1)
+
+    def _decode_views(
+        self, data: bytes, limits: DecodeLimits, hold: Hold, deadline: float, *, most: int | None
+    ) -> DecodedImage:
         passes: list[ViewPass] = []
-        hurried = crowded and self._view_seconds < inf
 
         def looks(width: int, height: int) -> list[Look]:
             planned = self._sight.passes(width, height)
-            passes.extend(
-                planned[:1] if hurried else self._improver.affordable(planned, width * height, self._clock(), deadline)
-            )
+            affordable = self._improver.affordable(planned[:most], width * height, self._clock(), deadline)
+            passes.extend(affordable)
             return [viewed.look for viewed in passes]
 
-        return replace(decode_looks(data, looks, limits=limits), passes=tuple(passes))
+        return replace(decode_looks(data, looks, limits=limits, hold=hold), passes=tuple(passes))
 
     async def infer(self, image: DecodedImage, deadline: float, priority: float) -> Answer:
         """Queue an image of this geometry, wait for its answer; raises EngineError. Leaves the queue if cancelled."""

@@ -14,13 +14,15 @@ from streetvision.engine.types import (
     DeadlineMissed,
     DeviceLost,
     EngineClosed,
+    ImageTooLarge,
     Overloaded,
     Role,
     RunnerFailure,
     Timings,
 )
 
-REASONS = tuple(kind.reason for kind in (BadImage, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure, DeviceLost))
+_REFUSALS = (BadImage, ImageTooLarge, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure, DeviceLost)
+REASONS = tuple(kind.reason for kind in _REFUSALS)
 _SIZES = tuple(2**power for power in range(11))
 _VIEWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -101,6 +103,9 @@ class EngineMetrics:
         self._view_failures = Counter(
             "streetvision_engine_view_failures", "Forward passes over further views that failed", registry=registry
         )
+        self._incomplete = Counter(
+            "streetvision_engine_incomplete", "Answered images whose file lacked its end", registry=registry
+        )
         self._seconds = Histogram(
             "streetvision_engine_seconds", "Seconds of a request", ["stage"], buckets=_SECONDS, registry=registry
         )
@@ -129,9 +134,11 @@ class EngineMetrics:
         self._batch_size.observe(size)
         self._forward.observe(seconds)
 
-    def answer(self, timings: Timings, views: int) -> None:
-        """One request got its prediction, the mean of so many passes."""
+    def answer(self, timings: Timings, views: int, *, whole: bool = True) -> None:
+        """One request got its prediction, the mean of so many passes; `whole` unless its file lacked its end."""
         self.answered += 1
+        if not whole:
+            self._incomplete.inc()
         self.views[views] += 1
         self._views.observe(views)
         for stage, histogram in self._stages.items():

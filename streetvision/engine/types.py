@@ -135,7 +135,7 @@ class Outcome:
     """None when there is an error."""
     logit: float | None
     error: str | None
-    """An EngineError's `reason`: bad_image, overloaded, deadline, closed, runner. None when answered."""
+    """bad_image, image_too_large, overloaded, deadline, closed or runner, as EngineError.reason; None when answered."""
     seconds: float
     """From admission to the answer; of a comparison, decoding and forward pass."""
     inference: float | None
@@ -177,6 +177,8 @@ class Prediction:
     height: int
     """Size of the image as sent, in pixels, after EXIF orientation."""
     timings: Timings
+    decoded: float | None = None
+    """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
 
 
 class EngineError(Exception):
@@ -189,6 +191,12 @@ class BadImage(EngineError):
     """The bytes are not an image this miner accepts."""
 
     reason = "bad_image"
+
+
+class ImageTooLarge(BadImage):
+    """An image beyond a limit that the operator can raise: bytes, pixels, or the memory that decoding it takes."""
+
+    reason = "image_too_large"
 
 
 class Overloaded(EngineError):

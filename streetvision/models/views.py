@@ -13,7 +13,8 @@ from typing import Literal, get_args
 
 from streetvision.models.checks import fail
 
-Flip = Literal["", "hflip", "vflip", "rot180"]
+Flip = Literal["", "hflip", "vflip", "rot90", "rot180", "rot270"]
+"""How a region is mirrored or turned, in degrees counter-clockwise."""
 
 PLAIN_TEXT = "plain"
 FLIPS = tuple(name for name in get_args(Flip) if name)

@@ -18,6 +18,7 @@ NEEDS_REQUESTS = frozenset(
         "no_requests",
         "endpoint_unreachable",
         "requests_failing",
+        "images_refused",
         "latency_near_deadline",
         "one_class",
         "score_drift",

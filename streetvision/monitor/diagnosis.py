@@ -9,7 +9,7 @@ from functools import cached_property
 
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import halt_of, node_is_blind, silence_of
+from streetvision.monitor.reading import IMAGE_REASONS, halt_of, node_is_blind, silence_of
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.requests import recent
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
@@ -23,6 +23,7 @@ class Cause(StrEnum):
     NOT_REGISTERED = "not_registered"
     NOT_REACHABLE = "not_reachable"
     NOT_QUERIED = "not_queried"
+    REFUSING_IMAGES = "refusing_images"
     ANSWERING_LATE = "answering_late"
     ANSWERING_WRONG = "answering_wrong"
     OUTCOMPETED = "outcompeted"
@@ -183,6 +184,17 @@ def _clock_refuses(reader: _Reader) -> Finding | None:
     return finding if finding is not None and finding.severity is Severity.CRITICAL else None
 
 
+def _refusing_images(reader: _Reader) -> _Answer:
+    finding = reader.first("images_refused")
+    if finding is not None:
+        return _holds(Cause.REFUSING_IMAGES, finding)
+    hour = recent(reader.seen, reader.limits)
+    if not hour.requests:
+        return RuledOut(Cause.REFUSING_IMAGES, "no picture in the last hour to judge by", known=False)
+    refused = sum(count for reason, count in hour.failed.items() if reason in IMAGE_REASONS)
+    return RuledOut(Cause.REFUSING_IMAGES, f"{refused} of the last hour's {hour.requests} pictures were refused")
+
+
 def _answering_late(reader: _Reader) -> _Answer:
     refused, late = _clock_refuses(reader), reader.first("latency_near_deadline")
     failing = reader.first("requests_failing")
@@ -244,6 +256,7 @@ _QUESTIONS: tuple[Callable[[_Reader], _Answer], ...] = (
     _not_registered,
     _not_reachable,
     _not_queried,
+    _refusing_images,
     _answering_late,
     _answering_wrong,
     _outcompeted,

@@ -17,6 +17,8 @@ from streetvision.monitor.wording import duration, plural, share
 
 _LEAST_HEARD_S = 6 * HOUR
 """Before that, nothing is known of how requests come."""
+IMAGE_REASONS = frozenset({"bad_image", "image_too_large", "too_large"})
+"""Of requests that were refused for their picture, or for the body that it came in."""
 LATE_REASONS = frozenset({"late", "deadline", "overloaded", "slow_body"})
 """Refusals that mean: no time was left."""
 

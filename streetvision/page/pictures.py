@@ -23,7 +23,8 @@ from streetvision.prediction_log.schema import DATABASE
 SIDE = 128
 QUALITY = 55
 MOST = 16
-LIMITS = DecodeLimits()
+LIMITS = DecodeLimits(max_memory=192 * 2**20)
+"""Beside what requests take: enough for a progressive JPEG of 50 megapixels."""
 DAYS = 7.0
 """How recent."""
 LOOKED_AT = 400

@@ -63,7 +63,7 @@ def row_page(row: LogRow, image: Path | None) -> str:
         *((name, f"{seconds * 1e3:.1f} ms") for name, seconds in stages),
         ("headroom", "-" if row.headroom_s is None else f"{row.headroom_s:.3f} s"),
         ("pixels", f"{row.width} x {row.height}" if row.width else "unknown"),
-        ("size", f"{row.size_bytes:,} bytes"),
+        ("size", f"{row.size_bytes:,} bytes{_lack(row)}"),
         ("sha256", row.sha256 or "-"),
         ("image", _image(row, image)),
     ]
@@ -92,6 +92,11 @@ def caller(uid: int | None, validator: str) -> str:
 def total_seconds(row: LogRow) -> float:
     """From the first byte to the reply."""
     return row.admission_s + row.body_s + row.decode_s + row.queue_s + row.inference_s + row.reply_s
+
+
+def _lack(row: LogRow) -> str:
+    """Why a picture may look odd."""
+    return "" if row.decoded is None else f", without its end: {row.decoded:.1%} of the pixels decoded"
 
 
 def _image(row: LogRow, path: Path | None) -> str:

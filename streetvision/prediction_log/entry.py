@@ -47,6 +47,7 @@ def entry_of(record: RequestRecord, image_bytes: int) -> Entry:
         *_answer_values(answer, stages.admission, stages.body),
         stages.reply,
         record.headroom,
+        None if answer is None else answer.decoded,
     )
     return Entry(
         sha256=digest,

@@ -43,6 +43,7 @@ PARQUET_TYPES = {
     "inference_s": "float64",
     "reply_s": "float64",
     "headroom_s": "float64",
+    "decoded": "float64",
     "image": "string",
 }
 """Columns by name; `image_file` and `embedding` follow where they are exported."""

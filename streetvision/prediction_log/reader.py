@@ -20,7 +20,6 @@ from streetvision.prediction_log.stats import LogStats, stats_of
 _STATE = """CASE WHEN r.sha256 IS NOT NULL THEN coalesce(i.state, 'evicted')
     WHEN r.size_bytes > 0 THEN 'dropped' ELSE 'none' END"""
 """An image without a digest was dropped before it was hashed."""
-_SELECT = ", ".join("coalesce(r.sha256, '')" if name == "sha256" else f"r.{name}" for name in COLUMNS)
 _PAGE = 1000
 """Rows fetched at once: no read stays open for long, so that the writer can fold its log into the file."""
 _CONDITIONS: dict[str, str] = {
@@ -57,6 +56,7 @@ class LogReader:
         with contextlib.ExitStack() as undo:
             undo.callback(self._db.close)
             self._ask(lambda: _check(self._db, self._file))
+            self._select = self._ask(lambda: _selection(self._db))
             undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class LogReader:
         edge = "r.id > ? AND r.id < ?" if newest_first else "r.id > max(?, ?)"
         vector, join = ("e.vector", " LEFT JOIN embeddings AS e ON e.request = r.id") if embeddings else ("NULL", "")
         query = (
-            f"SELECT {_SELECT}, {_STATE}, {vector} FROM {_JOIN}{join} WHERE {where} AND {edge} "  # noqa: S608 - ours
+            f"SELECT {self._select}, {_STATE}, {vector} FROM {_JOIN}{join} WHERE {where} AND {edge} "  # noqa: S608 - ours
             f"ORDER BY r.id {'DESC' if newest_first else 'ASC'} LIMIT ?"
         )
         return [_row(found) for found in self._all(query, [*values, after, bound, limit])]
@@ -174,6 +174,13 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
         raise OperatorError(
             f"the prediction log {file} is empty: wait until the miner has opened it, or start the miner"
         )
+
+
+def _selection(connection: sqlite3.Connection) -> str:
+    """The columns of a row; NULL for those that the next start of the miner will add to an older file."""
+    there = {name for _, name, *_ in connection.execute("PRAGMA table_info(requests)")}
+    special = {"sha256": "coalesce(r.sha256, '')"} | {name: "NULL" for name in COLUMNS if name not in there}
+    return ", ".join(special.get(name, f"r.{name}") for name in COLUMNS)
 
 
 def _where(filter: LogFilter) -> tuple[str, list[Any]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.opening import open_runner
@@ -75,13 +76,14 @@ def replay_log(
     compile: bool,
     threads: int,
     precision: str = "default",
+    limits: DecodeLimits | None = None,
     on_answer: Callable[[Answered], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Replayed:
     """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
 
-    `compile`, `threads` (0: the runner's choice) and `precision` are the miner's settings: with the same ones answers
-    repeat exactly.
+    `compile`, `threads` (0: the runner's choice), `precision` and `limits` are the miner's settings: with the same ones
+    answers repeat exactly.
     """
     runner = open_runner(
         checkpoint,
@@ -93,7 +95,7 @@ def replay_log(
     )
     done = Replayed(runner.version, _resolved(device))
     try:
-        asyncio.run(run_replay(reader, runner, options, done, on_answer=on_answer, progress=progress))
+        asyncio.run(run_replay(reader, runner, options, done, limits=limits, on_answer=on_answer, progress=progress))
     except RunnerFailure as error:
         raise OperatorError(f"the model {checkpoint} cannot run on {device}: {error}") from error
     return done
@@ -105,11 +107,12 @@ async def run_replay(
     options: ReplayOptions,
     done: Replayed,
     *,
+    limits: DecodeLimits | None = None,
     on_answer: Callable[[Answered], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> None:
     """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
-    engine = Engine(runner, view_seconds=inf)
+    engine = Engine(runner, limits=limits, view_seconds=inf)
     await engine.start()
     try:
         async for answered in replay(reader, engine, options, tally=done.tally, progress=progress):

@@ -48,6 +48,8 @@ class LogRow:
     reply_s: float
     headroom_s: float | None
     """Seconds between the reply and the deadline (negative: too late)."""
+    decoded: float | None
+    """Share of the pixels that could be decoded of a file without its end; None for a whole one."""
     image: ImageState
     embedding: NDArray[np.float16] | None = None
     """Pooled embedding [D]; None unless asked for, and for requests that were not answered."""

@@ -70,7 +70,9 @@ CREATE TABLE counters (
 OPEN, ENDS_KILLED = "open", "ends:killed"
 """Counters: 1 while a writer has the file open, and how often one ended without closing it."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = "ALTER TABLE requests ADD COLUMN decoded REAL"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 

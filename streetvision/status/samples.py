@@ -36,6 +36,8 @@ class Sample(NamedTuple):
     predict: float
     """The engine's whole share, of which decode, queue and inference are parts."""
     reply: float
+    incomplete: bool = False
+    """Whether the picture's file lacked its end."""
 
     @property
     def total(self) -> float:
@@ -43,7 +45,7 @@ class Sample(NamedTuple):
         return self.admission + self.body + self.predict + self.reply
 
 
-_Answer = tuple[float, int, int, Timings]
+_Answer = tuple[float, int, int, Timings, bool]
 _Heard = tuple[float, str, int | None, str, float | None, StageTimings, _Answer | None]
 """What the loop's thread keeps of a record: references alone, a quarter of what a Sample costs to make."""
 Kept = tuple[Sample | _Heard, ...]
@@ -63,7 +65,8 @@ class Samples:
             return
         told = None
         if answer is not None and record.status == 200:
-            told = (answer.probability, answer.views, answer.batch_size, answer.timings)
+            incomplete = answer.decoded is not None
+            told = (answer.probability, answer.views, answer.batch_size, answer.timings, incomplete)
         self._kept.append((record.arrival, hotkey, record.uid, record.reason, record.headroom, record.stages, told))
 
     def kept(self) -> Kept:
@@ -87,11 +90,10 @@ def _sample(heard: _Heard) -> Sample:
         return Sample(
             time, hotkey, uid, reason, None, 0, 0, headroom, *way, 0.0, 0.0, 0.0, stages.predict, stages.reply
         )
-    probability, views, batch, timings = answer
+    probability, views, batch, timings, incomplete = answer
     engine = (timings.decode, timings.queue, timings.inference)
-    return Sample(
-        time, hotkey, uid, reason, probability, views, batch, headroom, *way, *engine, stages.predict, stages.reply
-    )
+    own = (time, hotkey, uid, reason, probability, views, batch, headroom)
+    return Sample(*own, *way, *engine, stages.predict, stages.reply, incomplete)
 
 
 def sample_of_row(row: LogRow) -> Sample:
@@ -112,4 +114,5 @@ def sample_of_row(row: LogRow) -> Sample:
         row.inference_s,
         row.decode_s + row.queue_s + row.inference_s,
         row.reply_s,
+        row.decoded is not None,
     )

@@ -169,6 +169,8 @@ class TrafficPart(TypedDict):
     """Answers by the number of requests that shared their forward pass."""
     views: dict[str, int]
     """Answers by the views averaged in them."""
+    incomplete: int
+    """Answers whose picture's file lacked its end."""
 
 
 class CountedPart(TypedDict):

@@ -38,6 +38,7 @@ def traffic_part(samples: Sequence[Sample], now: float, listening_since: float |
         "headroom": _headroom(answers),
         "batches": _numbered(s.batch for s in answers),
         "views": _numbered(s.views for s in answers),
+        "incomplete": sum(s.incomplete for s in answers),
     }
 
 

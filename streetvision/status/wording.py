@@ -67,7 +67,8 @@ def traffic_words(status: Status) -> str:
     """`3.2 a minute; 189 of 190 answered in the last hour`."""
     traffic = status["traffic"]
     words = f"{traffic['per_minute']:.3g} a minute; {traffic['answered']:,} of {traffic['requests']:,} answered"
-    return f"{words} in the last {span_words(traffic['window'])}{_reasons(traffic['failed'])}"
+    cut = f", {traffic['incomplete']:,} cut short" if traffic["incomplete"] else ""
+    return f"{words}{cut} in the last {span_words(traffic['window'])}{_reasons(traffic['failed'])}"
 
 
 def span_words(seconds: float) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode
-from streetvision.engine.header import read_orientation
+from streetvision.engine.exif import read_orientation
 from streetvision.engine.types import BadImage
 
 LIMITS = DecodeLimits(max_pixels=200_000)
@@ -58,6 +58,7 @@ def survives(data: bytes) -> None:
         assert len(str(refusal)) < 80
     else:
         assert decoded.array.shape == (32, 32, 3)
+        assert decoded.decoded is None or 0.95 <= decoded.decoded <= 1.0
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=range(len(SEEDS)))

@@ -80,7 +80,7 @@ async def test_bad_images_cost_no_inference_and_the_engine_lives_on() -> None:
             with pytest.raises(BadImage):
                 await engine.predict(data, deadline=time.monotonic() + 5, priority=0)
         assert runner.batches == []
-        assert engine.stats().refused == {"bad_image": 4}
+        assert engine.stats().refused == {"bad_image": 3, "image_too_large": 1}
         assert (await ask(engine)).batch_size == 1
 
 

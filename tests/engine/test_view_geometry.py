@@ -19,9 +19,8 @@ from streetvision.models.views import PLAIN, View, parse_view, parse_views
 LIMITS = DecodeLimits()
 ORIENTATION = 0x0112
 RULES: tuple[ResizeRule, ...] = ("squash", "crop")
-ALL = parse_views(
-    ["plain", "hflip", "vflip", "rot180", "crop:0.8", "crop:0.6+hflip", "scale:0.75", "tiles:2x2@0.2", "tiles:3x2"]
-)
+TURNED = ("hflip", "vflip", "rot180", "rot90")
+ALL = parse_views(["plain", *TURNED, "crop:0.8", "crop:0.6+hflip", "scale:0.75", "tiles:2x2@0.2", "tiles:3x2"])
 
 
 def texture(width: int, height: int) -> Image.Image:
@@ -121,6 +120,30 @@ def test_flips_mirror_the_upright_look_and_cost_no_pixels() -> None:
     assert np.array_equal(down, plain[::-1])
     assert np.array_equal(turned, plain[::-1, ::-1])
     assert not across.flags.owndata
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("width", "height"), [(300, 200), (200, 300), (64, 64)])
+@pytest.mark.parametrize("rule", RULES)
+def test_quarter_turns_show_the_upright_look_of_the_turned_picture(
+    kind: str, width: int, height: int, rule: ResizeRule
+) -> None:
+    data = encode(texture(width, height), kind)
+    plain, left, right, both = look_at(data, "plain", "rot90", "rot270", "crop:0.5+rot90", rule=rule)
+    assert np.array_equal(left, np.rot90(plain))
+    assert np.array_equal(right, np.rot90(plain, -1))
+    assert np.array_equal(both, np.rot90(look_at(data, "crop:0.5", rule=rule)[0]))
+    assert not left.flags.owndata
+    turned = look_at(encode(texture(width, height).transpose(Image.Transpose.ROTATE_90), kind), "plain", rule=rule)[0]
+    assert gap(left, turned) < (1.0 if kind == "PNG" else 8.0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_quarter_turns_turn_what_orientation_made_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    plain, left = look_at(encode(texture(300, 200), exif=exif), "plain", "rot90")
+    assert np.array_equal(left, np.rot90(plain))
 
 
 def test_a_crop_keeps_the_share_of_the_centre() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from streetvision.models.config import CheckpointError
 from streetvision.models.views import CROPS, MAX_VIEWS, OVERLAPS, PLAIN, SCALES, Flip, View, parse_view, parse_views
 
-FLIPS: st.SearchStrategy[Flip] = st.sampled_from(["", "hflip", "vflip", "rot180"])
+FLIPS: st.SearchStrategy[Flip] = st.sampled_from(get_args(Flip))
 
 
 def shares(bounds: tuple[float, float]) -> st.SearchStrategy[float]:
@@ -35,7 +37,9 @@ def test_every_view_reads_back_from_its_name(view: View) -> None:
     [
         ("plain", PLAIN),
         ("hflip", View("hflip")),
+        ("rot90", View("rot90")),
         ("rot180", View("rot180")),
+        ("crop:0.8+rot270", View("rot270", crop=0.8)),
         ("crop:0.8", View(crop=0.8)),
         ("crop:0.8+hflip", View("hflip", crop=0.8)),
         ("scale:0.75+vflip", View("vflip", scale=0.75)),

@@ -74,6 +74,7 @@ def test_without_a_running_miner_the_chain_still_answers(seen: Make) -> None:
     assert [r.cause for r in diagnosis.ruled_out if not r.known] == [
         Cause.NOT_REACHABLE,
         Cause.NOT_QUERIED,
+        Cause.REFUSING_IMAGES,
         Cause.ANSWERING_LATE,
     ]
 

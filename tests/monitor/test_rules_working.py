@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from streetvision.models.age import PayWindow
+from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
 from streetvision.monitor.reading import burst_size
@@ -138,6 +139,30 @@ def test_failing(
     assert (finding.severity if finding else None) == expected
     if finding:
         assert "nvidia-smi" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected", "remedy"),
+    [
+        ({"image_too_large": 9}, None, ""),
+        ({"image_too_large": 10, "runner": 3}, Severity.WARNING, "--engine.max_megapixels"),
+        ({"image_too_large": 20, "bad_image": 30}, Severity.CRITICAL, "tail --status 400"),
+        ({"too_large": 49, "overloaded": 2}, Severity.WARNING, "--axon.max_body_mib"),
+    ],
+)
+def test_refused_pictures_have_a_name_of_their_own(
+    seen: Make, traffic: Make, bucket: Make, failed: dict[str, int], expected: Severity | None, remedy: str
+) -> None:
+    busy = traffic()
+    silent = [bucket(start, 0) for start in starts(busy, 7)]
+    bad = bucket(silent[-1].start, 100, answered=100 - sum(failed.values()), failed=failed)
+    observed = seen(traffic=ended(busy, *silent[:-1], bad))
+    finding = found(observed, "images_refused")
+    assert (finding.severity if finding else None) == expected
+    assert found(observed, "requests_failing") is found(observed, "latency_near_deadline") is None
+    if finding:
+        assert remedy in finding.remedy
+        assert diagnose(observed).cause is Cause.REFUSING_IMAGES
 
 
 def _headroom(tight: int, roomy: int, late: int = 0) -> tuple[int, ...]:

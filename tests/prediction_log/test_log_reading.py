@@ -15,10 +15,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streetvision.errors import OperatorError
+from streetvision.prediction_log.database import LogDatabase
+from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import DATABASE, LOG_SCHEMA, MIGRATIONS, NewerSchema, migrate, version_of
+from streetvision.prediction_log.schema import (
+    COLUMNS,
+    DATABASE,
+    LOG_SCHEMA,
+    MIGRATIONS,
+    NewerSchema,
+    migrate,
+    version_of,
+)
 from streetvision.prediction_log.store import QUICK_TICK_S, TICK_S, pause
 from streetvision.prediction_log.upkeep import Limits
 
@@ -218,6 +228,25 @@ def set_version(file: Path, version: int) -> None:
     database = sqlite3.connect(file)
     database.execute(f"PRAGMA user_version = {version}")
     database.close()
+
+
+def test_a_log_of_the_first_schema_is_read_as_it_is_and_brought_up_to_date_by_the_miner(
+    tmp_path: Path, make_record: Any
+) -> None:
+    database = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    migrate(database, replace(LOG_SCHEMA, migrations=MIGRATIONS[:1]))
+    entry = entry_of(make_record(b"old"), 3)
+    columns = COLUMNS[1:-1]  # the second schema added the last one
+    marks = ", ".join("?" * len(columns))
+    database.execute(f"INSERT INTO requests ({', '.join(columns)}) VALUES ({marks})", entry.values[:-1])
+    database.close()
+    with LogReader(tmp_path) as reader:
+        (before,) = reader.rows()
+    LogDatabase(tmp_path).close()
+    with LogReader(tmp_path) as reader:
+        (after,) = reader.rows()
+    assert before == after
+    assert (after.decoded, after.probability) == (None, 0.75)
 
 
 NEXT = replace(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from streetvision.axon.wire import Dialect
+from streetvision.prediction_log.display import row_page
 from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import BATCH_ROWS
@@ -30,12 +32,22 @@ def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Any, make_record
         id=1, time=answered.time, validator="5Alice", uid=7, dialect=str(Dialect.LEGACY), status=200, reason="ok",
         sha256=sha(b"jpeg"), size_bytes=4, width=640, height=480, model_version="1.0.0", probability=0.75, logit=0.25,
         views=2, batch_size=3, admission_s=0.0001, body_s=0.001, decode_s=0.002, queue_s=0.003, inference_s=0.004,
-        reply_s=0.0002, headroom_s=4.5, image="stored", embedding=vector,
+        reply_s=0.0002, headroom_s=4.5, decoded=None, image="stored", embedding=vector,
     )  # fmt: skip
     assert answered == expected
     assert (refused.id, refused.status, refused.reason, refused.validator) == (2, 400, "bad_image", "5Bob")
     assert (refused.image, refused.sha256, refused.size_bytes, refused.uid) == ("none", "", 0, None)
     assert refused.probability is refused.logit is refused.embedding is None
+
+
+def test_a_picture_without_its_end_says_so(rig: Any, make_record: Any) -> None:
+    whole = make_record(b"jpeg")
+    cut = replace(whole, prediction=replace(whole.prediction, decoded=0.97))
+    rig.log(whole, cut)
+    rig.tick()
+    assert [row.decoded for row in rig.rows()] == [None, 0.97]
+    assert "size         4 bytes, without its end: 97.0% of the pixels decoded" in row_page(rig.rows()[1], None)
+    assert "without its end" not in row_page(rig.rows()[0], None)
 
 
 def test_the_same_image_is_stored_once_as_received(rig: Any, make_record: Any) -> None:

@@ -13,11 +13,13 @@ from streetvision.axon.wire import Dialect
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.status.samples import MOST, Sample, Samples
+from streetvision.prediction_log.reader import LogReader
+from streetvision.status.samples import MOST, Sample, Samples, sample_of_row
 from streetvision.status.series import request_series, standing_series
 from streetvision.status.shape import STAGES, Span, Status
 from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
+from streetvision.status.wording import traffic_words
 
 from .worlds import DAYS, FACTS, MODELS, fresh, hostile, observed, samples, status
 
@@ -123,6 +125,24 @@ def test_an_unread_metagraph_has_no_age() -> None:
 
 def sample(time: float, hotkey: str = "v") -> Sample:
     return Sample(time, hotkey, 1, "ok", 0.5, 1, 1, 8.0, 0.001, 0.001, 0.01, 0.0, 0.1, 0.12, 0.001)
+
+
+def test_answers_to_pictures_without_their_end_are_counted_live_and_from_the_log(logbook: Any) -> None:
+    answer = logbook.answer(0.7)
+    cut = replace(answer, decoded=0.96)
+    records = [logbook.record(b"jpeg", prediction) for prediction in (answer, cut, cut)]
+    heard = Samples()
+    for record in records:
+        heard(record)
+    logbook.write(*records)
+    with LogReader(logbook.folder) as reader:
+        logged = [sample_of_row(row) for row in reader.rows()]
+    part = traffic_part(heard.newest(), logbook.moment + 1, None)
+    assert (part["answered"], part["incomplete"]) == (3, 2)
+    assert traffic_part(logged, logbook.moment + 1, None)["incomplete"] == 2
+    told = status()
+    told["traffic"] = part
+    assert "3 of 3 answered, 2 cut short in the last hour" in traffic_words(told)
 
 
 def test_a_young_process_counts_from_its_start() -> None:

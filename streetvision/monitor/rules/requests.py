@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, ValidatorView
 from streetvision.monitor.point import IDLE_BLOCKS
-from streetvision.monitor.reading import LATE_REASONS, Silence, burst_size, halt_of, silence_of, whole_buckets
+from streetvision.monitor.reading import (
+    IMAGE_REASONS,
+    LATE_REASONS,
+    Silence,
+    burst_size,
+    halt_of,
+    silence_of,
+    whole_buckets,
+)
 from streetvision.monitor.rules.proxies import headers_lost
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds
@@ -21,7 +29,6 @@ _REMEDIES: Mapping[str, str] = {
     "missing_image": _CHANGED,
     "slow_body": "Bodies arrive too slowly: look at the line, and at a proxy that buffers them (docs/proxies.md).",
     "too_large": "Raise --axon.max_body_mib, and the limit of a proxy before the axon.",
-    "bad_image": "See what they send: streetvision log tail --status 400",
     "closed": "The engine is closed: restart the miner and read the end of its log.",
     "device": "The GPU is lost to the miner: look for Xid lines in dmesg, check nvidia-smi, restart the miner.",
     "disconnected": "Callers leave before the answer: look at latency (streetvision log stats) and at the line.",
@@ -87,12 +94,12 @@ def recent(seen: Observation, limits: Thresholds) -> TrafficBucket:
 
 
 def requests_failing(seen: Observation, limits: Thresholds) -> list[Finding]:
-    """Validators ask and get errors."""
+    """Validators ask and get errors, those about their pictures apart."""
     hour = recent(seen, limits)
-    failed = sum(hour.failed.values())
+    reasons = _commonest(hour, lambda reason: reason not in IMAGE_REASONS)
+    failed = sum(count for _, count in reasons)
     if hour.requests < limits.failing_requests or failed < limits.failing_share * hour.requests:
         return []
-    reasons = sorted(hour.failed.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{count} x {reason}" for reason, count in reasons[:5])
     worst = reasons[0][0]
     return [
@@ -110,6 +117,46 @@ def requests_failing(seen: Observation, limits: Thresholds) -> list[Finding]:
     ]
 
 
+def _commonest(hour: TrafficBucket, chosen: Callable[[str], bool]) -> list[tuple[str, int]]:
+    """The chosen reasons for which requests failed, with their counts, the commonest first."""
+    return sorted(((reason, n) for reason, n in hour.failed.items() if chosen(reason)), key=lambda item: -item[1])
+
+
+def images_refused(seen: Observation, limits: Thresholds) -> list[Finding]:
+    """Validators' pictures are refused: too large for a limit, or unreadable."""
+    hour = recent(seen, limits)
+    reasons = _commonest(hour, lambda reason: reason in IMAGE_REASONS)
+    refused = sum(count for _, count in reasons)
+    if hour.requests < limits.failing_requests or refused < limits.failing_share * hour.requests:
+        return []
+    listed = ", ".join(f"{count} {_IMAGE_FAULTS[reason]}" for reason, count in reasons)
+    worst = reasons[0][0]
+    return [
+        Finding(
+            code="images_refused",
+            severity=Severity.CRITICAL if refused >= limits.failing_critical * hour.requests else Severity.WARNING,
+            title=f"{share(refused / hour.requests)} of the pictures are refused, mostly {_IMAGE_FAULTS[worst]}",
+            evidence=(
+                f"In the last {duration(seen.now - hour.start)} {refused} of {hour.requests} pictures: {listed}.",
+                "Each scores 0 for its challenge.",
+            ),
+            remedy=_IMAGE_REMEDIES[worst],
+            data={"refused": refused, "requests": hour.requests, "reason": worst},
+        )
+    ]
+
+
+_IMAGE_FAULTS: Mapping[str, str] = {
+    "bad_image": "unreadable",
+    "image_too_large": "too large to decode",
+    "too_large": "in too large a body",
+}
+_IMAGE_REMEDIES: Mapping[str, str] = {
+    "bad_image": "See what they send: streetvision log tail --status 400. Pictures that other programs show: please "
+    "report them.",
+    "image_too_large": "Raise --engine.max_megapixels, or --engine.decode_memory_mib where the machine has the memory.",
+    "too_large": "Raise --axon.max_body_mib, and the body limit of a proxy before the miner.",
+}
 _UNKNOWN_REASON = "Read the miner's log for this reason; streetvision log tail shows the requests."
 
 
@@ -230,9 +277,16 @@ REQUEST_RULES = (
     Rule(
         "requests_failing",
         Severity.CRITICAL,
-        "A tenth or more of the last hour's requests got no answer",
+        "A tenth or more of the last hour's requests got no answer, for another reason than their picture",
         "Depends on the commonest reason, which the finding names",
         requests_failing,
+    ),
+    Rule(
+        "images_refused",
+        Severity.CRITICAL,
+        "A tenth or more of the last hour's pictures were refused: too large for a limit, or unreadable",
+        "The limit to raise, which the finding names",
+        images_refused,
     ),
     Rule(
         "latency_near_deadline",

@@ -219,6 +219,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("one validator silent", _silence_one, "validator_silent", Cause.EARNING),
     Scenario("requests fail at times", _set(failing={"runner": 0.3}), "requests_failing", Cause.ANSWERING_LATE),
     Scenario("every request fails", _set(failing={"runner": 1.0}), "requests_failing", Cause.ANSWERING_LATE),
+    Scenario("photos too large", _set(failing={"image_too_large": 0.4}), "images_refused", Cause.REFUSING_IMAGES),
+    Scenario("photos unreadable", _set(failing={"bad_image": 0.6}), "images_refused", Cause.REFUSING_IMAGES),
     Scenario("overloaded", _set(failing={"overloaded": 0.4}), "latency_near_deadline", Cause.ANSWERING_LATE),
     Scenario("model too slow", _set(latency_s=8.4), "latency_near_deadline", Cause.ANSWERING_LATE),
     Scenario("latency near the deadline", _set(latency_s=6.0), "latency_near_deadline", Cause.EARNING),
