@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from streetvision.cli.main import app
-from streetvision.settings_io import build_parser, setting_fields
+from streetvision.setting_fields import setting_fields
+from streetvision.setting_flags import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "running.md").read_text()
