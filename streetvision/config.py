@@ -131,7 +131,7 @@ class UpkeepSettings:
         True,
         "--mock.registered",
         "MOCK_REGISTERED",
-        "Mock network only: whether //Miner holds a UID from the start.",
+        "Mock network only: whether the miner holds a UID from the start.",
         parse_bool,
     )
 

@@ -33,8 +33,8 @@ from streetvision.parts import (
     axon_config,
     check_before_paying,
     mock_network,
-    open_wallet,
     prediction_log,
+    serving_wallet,
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
@@ -73,7 +73,7 @@ class Miner:
         await self.http.start()
         choice = await asyncio.to_thread(choose_model, self.settings)
         check_before_paying(self.settings)
-        self.wallet = open_wallet(self.settings)
+        self.wallet = serving_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         await self._open_chain()
         await self._ensure_registered()
@@ -90,7 +90,7 @@ class Miner:
 
     async def register_only(self) -> Registration:
         """Register the hotkey as the settings say, and nothing else; OperatorError when that cannot be."""
-        self.wallet = open_wallet(self.settings)
+        self.wallet = serving_wallet(self.settings)
         await self._open_chain()
         return await register(self.chain, self.wallet, self.settings)
 
@@ -132,7 +132,7 @@ class Miner:
     async def _open_chain(self) -> None:
         settings = self.settings
         if settings.is_mock:
-            network = mock_network(settings)
+            network = mock_network(settings, self.wallet.ss58_address)
             await network.start()
             self._closers.append(network.stop)
             self.chain = network.chain()

@@ -58,6 +58,10 @@ class MinerWallet:
         return self.unlock(prompt)
 
 
+class NoHotkeyFile(OperatorError):
+    """The named wallet has no such hotkey on this machine."""
+
+
 def dev_wallet(name: str = "Miner") -> MinerWallet:
     """The development key `//name` with its mocked coldkey; for the mock network only."""
     return MinerWallet(f"//{name}", f"//{name}", "", dev_hotkey(name), lambda _: dev_coldkey(name))
@@ -94,7 +98,7 @@ def _flags(wallet: Wallet) -> str:
 def _read_hotkey(wallet: Wallet) -> Any:
     file, flags = wallet.hotkey_file.path, _flags(wallet)
     if not Path(file).exists():
-        raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
+        raise NoHotkeyFile(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
     try:
         if wallet.hotkey_file.is_encrypted():
             raise OperatorError(

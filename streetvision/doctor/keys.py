@@ -9,12 +9,12 @@ from pathlib import Path
 from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, skipped, warning
-from streetvision.parts import open_wallet
+from streetvision.parts import serving_wallet
 
 
 def check_hotkey(settings: Settings) -> tuple[Check, MinerWallet]:
     """The hotkey can sign; OperatorError that says what to do when it cannot."""
-    wallet = open_wallet(settings)
+    wallet = serving_wallet(settings)
     if wallet.is_development:
         return ok("hotkey", f"{wallet.ss58_address}, the development key {wallet.name} of the mock network"), wallet
     file = wallet_folder(settings) / "hotkeys" / wallet.hotkey_name
