@@ -22,7 +22,7 @@ from streetvision.config import Settings
 from streetvision.control.server import SOCKET_NAME, ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.http_room import HttpRoom
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
@@ -110,7 +110,7 @@ class Miner:
             try:
                 await closer()
             except (OSError, TimeoutError, OperatorError, EngineError) as error:
-                logger.warning("closing: {}", error)
+                logger.warning("closing: {}", reason(error))
         self._closers.clear()
         self._held.close()
 

@@ -56,7 +56,7 @@ def open_wallet(settings: Settings) -> MinerWallet:
 
 
 def serving_wallet(settings: Settings) -> MinerWallet:
-    """The hotkey to serve with; on the mock network //Miner where the named one is not here, so that all can rehearse."""
+    """The hotkey to serve with; on the mock network //Miner if the named one is not here: a rehearsal needs no file."""
     try:
         return open_wallet(settings)
     except NoHotkeyFile as error:

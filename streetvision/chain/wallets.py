@@ -15,7 +15,7 @@ from bittensor.wallet import DEFAULT_WALLET_PATH
 from bittensor.wallets import resolve_wallet_password
 
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 PasswordPrompt = Callable[[str], str]
 """Shows its argument to the operator and returns the password typed."""
@@ -108,7 +108,7 @@ def _read_hotkey(wallet: Wallet) -> Any:
         keypair = wallet.get_hotkey()
         keypair.sign(b"probe")
     except OSError as error:
-        raise OperatorError(f"Hotkey file {file} cannot be read ({error.strerror}): fix its permissions.") from error
+        raise OperatorError(f"Hotkey file {file} cannot be read ({reason(error)}): fix its permissions.") from error
     except (KeyfileError, ValueError) as error:
         raise OperatorError(
             f"Hotkey file {file} holds no usable private key ({error}): "
@@ -129,7 +129,7 @@ def _unlock(wallet: Wallet, prompt: PasswordPrompt | None) -> Any:
     except WrongPasswordError as error:
         raise OperatorError(f"Wrong password for coldkey {file}: set {PASSWORD_VARIABLE} or type it again.") from error
     except OSError as error:
-        raise OperatorError(f"Coldkey file {file} cannot be read ({error.strerror}): fix its permissions.") from error
+        raise OperatorError(f"Coldkey file {file} cannot be read ({reason(error)}): fix its permissions.") from error
     except (KeyfileError, ValueError) as error:
         raise OperatorError(
             f"Coldkey file {file} holds no usable private key ({error}): "

@@ -16,6 +16,7 @@ import typer
 from streetvision.cli.shared import miner_settings
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, Prediction
+from streetvision.errors import reason
 from streetvision.models.versions import BUNDLED
 
 PATIENCE_S = 120.0
@@ -59,7 +60,7 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
         data = await asyncio.to_thread(path.read_bytes)
         answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
     except (OSError, EngineError) as error:
-        return {"file": str(path), "error": str(error)}
+        return {"file": str(path), "error": reason(error)}
     return {
         "file": str(path),
         "probability": round(answer.probability, 6),

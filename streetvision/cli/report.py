@@ -13,7 +13,7 @@ import typer
 from streetvision.cli.shared import StateDir, log_folder, miner_settings
 from streetvision.cli.status import ask
 from streetvision.config import Settings
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.status.files import status_from_files
@@ -59,6 +59,4 @@ def _write(out: Path, text: str) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OperatorError(
-            f"{out} cannot be written ({error.strerror or error}): name another file with --out"
-        ) from error
+        raise OperatorError(f"{out} cannot be written ({reason(error)}): name another file with --out") from error

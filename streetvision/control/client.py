@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.unix_socket import PATH_LIMIT, is_trusted, peer_of
 
 REPLY_LIMIT = 4 << 20
@@ -67,7 +67,7 @@ def _connection(path: Path, silence_s: float) -> Iterator[socket.socket]:
         except (TimeoutError, BlockingIOError):
             raise OperatorError(_stuck(path, silence_s)) from None
         except OSError as error:
-            raise OperatorError(f"the miner cannot be reached at {path} ({error.strerror or error})") from error
+            raise OperatorError(f"the miner cannot be reached at {path} ({reason(error)})") from error
         if os.geteuid() != 0 and not is_trusted(peer_of(connection)[1]):
             raise OperatorError(f"a process of another user listens at {path}: it is not your miner")
         yield connection

@@ -26,6 +26,7 @@ from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.mock_bridge import BridgeError
 from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.errors import reason
 from streetvision.monitor.standing import standing_of
 from streetvision.subnet import SUBNET, RewardTracker
 from streetvision.training.challenges import challenge
@@ -155,7 +156,7 @@ def main() -> int:
     try:
         asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, arguments.seed, photos))
     except (OSError, BridgeError) as error:
-        sys.stderr.write(f"validator: {error}\n")
+        sys.stderr.write(f"validator: {reason(error)}\n")
     return 0
 
 

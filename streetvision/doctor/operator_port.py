@@ -9,7 +9,7 @@ from streetvision.axon.sockets import listen
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 NAME = "metrics"
 ANSWER_S = 5.0
@@ -44,7 +44,7 @@ def _asked(place: Endpoint) -> Check:
         reply = connection.getresponse()
         words = " ".join(reply.read(4096).decode(errors="replace").split())[:_SHOWN]
     except (OSError, HTTPException) as error:
-        why = str(error) or type(error).__name__
+        why = reason(error)
         return warning(
             NAME, f"{place} does not answer: {why}", "If the miner has another --metrics.port, name it here too."
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.models.config import CheckpointError, ModelConfig
 from streetvision.models.ensemble import (
     Resolve,
@@ -65,7 +65,9 @@ def read_golden(folder: Path) -> tuple[float, ...] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): remove the version and add it again.") from error
+        raise CheckpointError(
+            f"{path} is damaged ({reason(error)}): remove the version and add it again."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,8 @@ def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -
     try:
         config, answers = _answers(folder, progress, seen)
     except (RuntimeError, MemoryError) as error:
-        reason = next(iter(str(error).splitlines()), "out of memory")
-        raise CheckpointError(f"The model in {folder} cannot be run here ({reason}).") from error
+        why = next(iter(str(error).splitlines()), "out of memory")
+        raise CheckpointError(f"The model in {folder} cannot be run here ({why}).") from error
     if not np.isfinite(answers).all():
         raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
     problem = golden_problem(answers, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError, OperatorError, reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -143,7 +143,7 @@ def disk_sentences(folder: Path) -> Iterator[None]:
             raise OperatorError(
                 f"the disk of {folder} is full: make room and run the same command again, it goes on where it stopped"
             ) from error
-        raise OperatorError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise OperatorError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def _flush(path: Path) -> None:

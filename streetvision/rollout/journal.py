@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streetvision.errors import reason
+
 JOURNAL_FILE = "decisions.jsonl"
 """Name in the registry's folder; the older half is `decisions.1.jsonl`."""
 MAX_BYTES = 4 << 20
@@ -45,7 +47,9 @@ class Journal:
         try:
             self._append(_line(entry))
         except OSError as error:
-            logger.error("the decision %r about %s could not be written to %s: %s", event, version, self.path, error)
+            logger.error(
+                "the decision %r about %s could not be written to %s: %s", event, version, self.path, reason(error)
+            )
         return entry
 
     def tail(self, count: int) -> list[Entry]:
@@ -86,7 +90,7 @@ def _read(path: Path) -> list[Entry]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        logger.error("earlier decisions about models cannot be read: %s", error)
+        logger.error("earlier decisions about models cannot be read: %s", reason(error))
         return []
     entries = (_parsed(line) for line in lines)
     return [entry for entry in entries if entry is not None]

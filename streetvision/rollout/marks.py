@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streetvision.errors import reason
 from streetvision.models.disk import sentences, write_atomically
 
 MARKS_FILE = "bad.json"
@@ -70,7 +71,9 @@ def _read(path: Path) -> dict[str, Mark]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        logger.error("models: %s is damaged (%s): versions that were rolled back are no longer marked", path, error)
+        logger.error(
+            "models: %s is damaged (%s): versions that were rolled back are no longer marked", path, reason(error)
+        )
         with suppress(OSError):
             path.replace(path.with_name(f"{path.name}.damaged"))
         return {}

@@ -204,5 +204,5 @@ def test_a_file_that_cannot_be_written(run: Run, miner: Answers) -> None:
     assert code == 1
     assert (
         err
-        == "error: no/such/folder.html cannot be written (No such file or directory): name another file with --out\n"
+        == "error: no/such/folder.html cannot be written (no such file or directory): name another file with --out\n"
     )
