@@ -11,6 +11,11 @@ class ConfigError(OperatorError):
     """A setting is missing, malformed or contradicts another."""
 
 
+def about(error: OSError) -> str:
+    """A failure of the system that nobody foresaw, as a clause with the file or folder it is about."""
+    return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
+
+
 def reason(error: BaseException) -> str:
     """Why something failed, as a clause: the system's words without error number and path, which the sentence names."""
     if isinstance(error, UnicodeError):

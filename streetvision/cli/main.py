@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,8 @@ from streetvision.cli import (
     report,
     status,
 )
-from streetvision.errors import OperatorError
+from streetvision.cli.spelling import spelt, with_underscores
+from streetvision.errors import OperatorError, about
 
 app = typer.Typer(
     name="streetvision",
@@ -34,6 +35,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # rich's boxes break words and show a type beside every switch
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": spelt, "max_content_width": 100},
 )
 _WITH_MINER_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -69,13 +72,21 @@ def root(
     """Tools beside the miner. The miner itself is `python neurons/miner.py`."""
 
 
+def commands() -> Any:  # noqa: ANN401 - typer's own class of commands is private
+    """The commands as they are called, every option spelt as the miner's flags are."""
+    return with_underscores(typer.main.get_command(app))
+
+
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
     completion.answer_the_shell()
     try:
-        app()
+        commands()(prog_name=completion.PROGRAM)
     except OperatorError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"error: {about(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

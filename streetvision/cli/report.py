@@ -25,7 +25,7 @@ from streetvision.status.snapshot import Span
 def report(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The HTML file to write.")],
     days: Annotated[float, typer.Option(min=0.01, max=3650.0, help="Days of history, requests and images.")] = 30.0,
-    images: Annotated[bool, typer.Option("--images/--no-images", help="Show the most uncertain images.")] = True,
+    images: Annotated[bool, typer.Option("--images/--no_images", help="Show the most uncertain images.")] = True,
     state_dir: StateDir = None,
 ) -> None:
     """Write the status page to a file to share: no folders, private addresses or secrets; no running miner needed."""

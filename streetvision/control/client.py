@@ -60,7 +60,7 @@ def _connection(path: Path, silence_s: float) -> Iterator[socket.socket]:
             connection.connect(os.fspath(path))
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             raise OperatorError(
-                f"no miner runs with the state folder {path.parent}: start it, or name its folder with --state-dir"
+                f"no miner runs with the state folder {path.parent}: start it, or name its folder with --state_dir"
             ) from None
         except PermissionError:
             raise OperatorError(f"{path} belongs to another user: run this command as the user of the miner") from None

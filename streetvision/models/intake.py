@@ -65,9 +65,7 @@ def read_golden(folder: Path) -> tuple[float, ...] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({reason(error)}): remove the version and add it again."
-        ) from error
+        raise CheckpointError(f"{path} is damaged ({reason(error)}): remove the version and add it again.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def open_destination(text: str, *, endpoint_url: str | None = None, log: Path | 
     if "://" in text:
         raise ConfigError(f"{text} is neither a folder nor an s3://bucket/prefix address")
     if endpoint_url:
-        raise ConfigError(f"--endpoint-url is for s3:// addresses, and {text} is a folder")
+        raise ConfigError(f"--endpoint_url is for s3:// addresses, and {text} is a folder")
     folder = Path(text).expanduser()
     if log is not None and folder.resolve().is_relative_to(log.resolve()):
         raise ConfigError(f"{folder} is inside the log itself: name a folder elsewhere")

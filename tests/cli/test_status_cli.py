@@ -83,7 +83,7 @@ def test_json_is_the_snapshot(run: Run, miner: Answers) -> None:
 
 
 def test_no_miner_is_one_sentence_and_a_code(run: Run, state: Path) -> None:
-    sentence = f"error: no miner runs with the state folder {state}: start it, or name its folder with --state-dir\n"
+    sentence = f"error: no miner runs with the state folder {state}: start it, or name its folder with --state_dir\n"
     assert run("status") == (1, "", sentence)
     assert run("status", "--watch") == (1, "", sentence)
     assert run("status", "--json") == (1, "", sentence)
@@ -194,7 +194,7 @@ def test_a_report_without_a_miner_or_a_history(run: Run, state: Path) -> None:
     assert err.splitlines()[1:] == [
         "reading its files instead",
         f"error: nothing is remembered of netuid 72 in {state}: start the miner first, "
-        "or name its folder with --state-dir",
+        "or name its folder with --state_dir",
     ]
     assert not (state / "miner.html").exists()
 
