@@ -25,8 +25,8 @@ WHOM = frozenset(
 )
 """Settings (by field) that say whom the miner talks to, and as whom: none that resembles them is passed over."""
 
-WHOM_PREFIXES = ("CHAIN_", "SUBTENSOR_", "BT_SUBTENSOR_", "WALLET_", "BT_WALLET_", "BT_AXON_", "BLACKLIST_")
-"""Variables of these kinds say whom the miner talks to, whatever comes after; passwords apart."""
+WHOM_WORDS = frozenset({"CHAIN", "SUBTENSOR", "NETUID", "NETWORK", "WALLET", "HOTKEY", "COLDKEY", "AXON", "BLACKLIST"})
+"""Variables with one of these words in their names say whom the miner talks to; passwords apart."""
 
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -93,7 +93,7 @@ def _same(flag: str, env: tuple[str, ...], ours: str, read: Read | None = None) 
     return OfficialName(flag, env, ours, "", read or _as(ours), whom=ours in WHOM)
 
 
-def _idle(why: str, *names: tuple[str, tuple[str, ...]]) -> tuple[OfficialName, ...]:
+def _no_effect(why: str, *names: tuple[str, tuple[str, ...]]) -> tuple[OfficialName, ...]:
     return tuple(OfficialName(flag, env, None, why) for flag, env in names)
 
 
@@ -129,20 +129,20 @@ NAMES: tuple[OfficialName, ...] = (
     _same("--model_url", ("MODEL_URL",), "model_repo", _model_url),
     _same("--logging.trace", ("BT_LOGGING_TRACE",), "logging_debug"),
     _same("", ("BT_LOGGING_DEBUG",), "logging_debug"),
-    *_idle("this is what is logged anyway", ("--logging.info", ("BT_LOGGING_INFO",))),
-    *_idle("there are no loggers to switch on", ("--logging.enable_third_party_loggers", ())),
-    *_idle("the miner asks nothing while it serves", ("--no_prompt", ()), ("--no_prompting", ())),
-    *_idle("the miner never looks for newer versions", ("--no_version_checking", ())),
-    *_idle("an unknown flag always ends the start", ("--strict", ())),
-    *_idle("the axon has no pool of workers", ("--axon.max_workers", ("BT_AXON_MAX_WORKERS",))),
-    *_idle("the metagraph is watched at the chain's pace", ("--neuron.epoch_length", ())),
-    *_idle(_WANDB, ("--wandb.off", ()), ("--wandb.offline", ()), ("--wandb.notes", ())),
-    *_idle(_WANDB, ("--wandb.project_name", ()), ("--wandb.entity", ()), ("", ("WANDB_API_KEY",))),
-    *_idle(_VIDEO, ("--neuron.video_detector", ("VIDEO_DETECTOR",))),
-    *_idle(_VIDEO, ("--neuron.video_detector_config", ("VIDEO_DETECTOR_CONFIG",))),
-    *_idle(_VIDEO, ("--neuron.video_detector_device", ("VIDEO_DETECTOR_DEVICE",))),
-    *_idle("a token of Hugging Face is read from HF_TOKEN in the environment", ("", ("HUGGING_FACE_TOKEN",))),
-    *_idle("it belongs to a validator", ("", ("VALIDATOR_AXON_PORT", "VALIDATOR_PROXY_PORT"))),
+    *_no_effect("this is what is logged anyway", ("--logging.info", ("BT_LOGGING_INFO",))),
+    *_no_effect("there are no loggers to switch on", ("--logging.enable_third_party_loggers", ())),
+    *_no_effect("the miner asks nothing while it serves", ("--no_prompt", ()), ("--no_prompting", ())),
+    *_no_effect("the miner never looks for newer versions", ("--no_version_checking", ())),
+    *_no_effect("an unknown flag always ends the start", ("--strict", ())),
+    *_no_effect("the axon has no pool of workers", ("--axon.max_workers", ("BT_AXON_MAX_WORKERS",))),
+    *_no_effect("the metagraph is watched at the chain's pace", ("--neuron.epoch_length", ())),
+    *_no_effect(_WANDB, ("--wandb.off", ()), ("--wandb.offline", ()), ("--wandb.notes", ())),
+    *_no_effect(_WANDB, ("--wandb.project_name", ()), ("--wandb.entity", ()), ("", ("WANDB_API_KEY",))),
+    *_no_effect(_VIDEO, ("--neuron.video_detector", ("VIDEO_DETECTOR",))),
+    *_no_effect(_VIDEO, ("--neuron.video_detector_config", ("VIDEO_DETECTOR_CONFIG",))),
+    *_no_effect(_VIDEO, ("--neuron.video_detector_device", ("VIDEO_DETECTOR_DEVICE",))),
+    *_no_effect("a token of Hugging Face is read from HF_TOKEN in the environment", ("", ("HUGGING_FACE_TOKEN",))),
+    *_no_effect("it belongs to a validator", ("", ("VALIDATOR_AXON_PORT", "VALIDATOR_PROXY_PORT"))),
     _refused("--neuron.image_detector", ("IMAGE_DETECTOR",), "model", _DETECTOR),
     _refused("--neuron.image_detector_config", ("IMAGE_DETECTOR_CONFIG",), "model", _DETECTOR),
     _refused("--config", (), None, "settings are read from miner.env: name the file with --env_file", whom=True),
@@ -180,4 +180,5 @@ def of_variable(name: str, text: str) -> OfficialName | None:
 
 def concerns_whom(name: str) -> bool:
     """Whether a variable that is nobody's looks like one that says whom the miner talks to."""
-    return name.startswith(WHOM_PREFIXES) and "PASSWORD" not in name
+    words = set(name.upper().split("_"))
+    return bool(words & WHOM_WORDS) and "PASSWORD" not in words

@@ -12,7 +12,7 @@ from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.official import BY_FLAG, BY_VARIABLE
 from streetvision.setting_fields import field_named, parse_setting, setting_fields, variables
 from streetvision.setting_flags import is_switch, read_flags, spelt
-from streetvision.setting_sources import Said, Source, read_variables, strangers_in
+from streetvision.setting_sources import NamedText, Source, read_variables, unknown_names
 from streetvision.shell_text import ASSIGNMENT, ShellText
 
 LONGEST = 1 << 20
@@ -145,17 +145,17 @@ def translated(found: Official) -> tuple[dict[str, str], list[str]]:
     own = {name: text for name, text in found.variables.items() if not name.endswith("_FILE")}
     source = read_variables(own, "the official settings")
     words, lacking = _with_values(found.flags)
-    flags, _, strangers = read_flags(words)
+    flags, _, unknown = read_flags(words)
     notes = [*found.notes, *(f"{flag} has no value there; it is left out" for flag in lacking)]
     notes += [*source.warnings, *source.refusals, *flags.warnings, *flags.refusals]
-    notes += [stranger.sentence for stranger in strangers_in(found.variables, "the official settings") if stranger.whom]
-    notes += [clause for clause in strangers if "is no flag" in clause]
+    notes += [one.sentence for one in unknown_names(found.variables, "the official settings") if one.whom]
+    notes += [clause for clause in unknown if "is no flag" in clause]
     notes += _permit_notes(found, flags)
-    said = source.said | flags.said
+    said = source.texts | flags.texts
     return {name: one.text for name, one in said.items() if _is_valid(name, one, notes)}, notes
 
 
-def _is_valid(name: str, one: Said, notes: list[str]) -> bool:
+def _is_valid(name: str, one: NamedText, notes: list[str]) -> bool:
     item = field_named(name)
     if "$(" in one.text or "`" in one.text:
         notes.append(f"{one.label}: only a shell could know the value; it is left out")
@@ -172,7 +172,7 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
     """In the official miner the bare flag switches the demand for a permit on, and its absence means none."""
     if not found.starts:
         return []
-    said = flags.said.get("blacklist_force_validator_permit")
+    said = flags.texts.get("blacklist_force_validator_permit")
     if said is None:
         return [NO_PERMIT]
     return [PERMIT_FALSE] if said.text.lower() in {"false", "0", "no", "off"} else []

@@ -108,10 +108,10 @@ def read_flags(argv: Sequence[str]) -> tuple[Source, str | None, list[str]]:
             source.put_official(BY_FLAG[name], name, " ".join(text) if text else "true")
         elif text:  # as everywhere, an empty value means unset
             source.put(name, str(field_named(name).metadata["flag"]), text)
-    return source, env_file, _strangers(rest)
+    return source, env_file, _unknown_words(rest)
 
 
-def _strangers(rest: Sequence[str]) -> list[str]:
+def _unknown_words(rest: Sequence[str]) -> list[str]:
     """A clause for each unknown flag, with the nearest known one; its values go with it."""
     clauses, value_of = [], ""
     for word in rest:
@@ -132,7 +132,7 @@ def _hint(flag: str) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def strangers_sentence(clauses: Sequence[str]) -> str:
+def unknown_sentence(clauses: Sequence[str]) -> str:
     """One sentence out of the clauses."""
     return f"{'; '.join(clauses)}; {_HELP}"
 

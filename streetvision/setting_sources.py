@@ -16,11 +16,11 @@ ENVIRONMENT = "the environment"
 NEAR = 0.85
 """How alike a variable of the environment must be to one of ours to be taken for a misspelling (difflib's ratio)."""
 VERY_NEAR = 0.8
-"""The same in miner.env, where every name is meant for the miner, for settings that say whom it talks to."""
+"""How alike it must be to be taken for that setting, when it matters whether the miner talks to somebody else."""
 
 
 @dataclass(frozen=True)
-class Said:
+class NamedText:
     """The text of one setting and the name it stands under."""
 
     label: str
@@ -31,15 +31,16 @@ class Said:
 class Source:
     """Texts by field, and what is to be told about the names they stood under."""
 
-    said: dict[str, Said] = field(default_factory=dict)
+    texts: dict[str, NamedText] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     """Each ends the start."""
+    has_official_refusals: bool = False
 
     def put(self, name: str, label: str, text: str) -> None:
         """Keep the text of a setting; two names of one setting must not say different things."""
-        former = self.said.setdefault(name, Said(label, text))
-        if not _alike(field_named(name), former.text, text):
+        former = self.texts.setdefault(name, NamedText(label, text))
+        if not _same_value(field_named(name), former.text, text):
             self.refusals.append(f"{former.label} and {label} contradict each other: remove one of them")
 
     def put_official(self, entry: OfficialName, label: str, text: str) -> None:
@@ -48,6 +49,7 @@ class Source:
             return
         if entry.refused:
             self.refusals.append(f"{label} is the official miner's: {entry.why}")
+            self.has_official_refusals = True
         elif entry.read is None:
             self.warnings.append(f"{label} has no effect: {entry.why}")
         else:
@@ -64,7 +66,7 @@ class Source:
             self.put(name, label, value)
 
 
-def _alike(item: Field[Any], one: str, other: str) -> bool:
+def _same_value(item: Field[Any], one: str, other: str) -> bool:
     try:
         return bool(item.metadata["parse"](one) == item.metadata["parse"](other))
     except ValueError:
@@ -102,7 +104,7 @@ def _from_file(path: str | None, name: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class UnknownName:
     """A variable that is no setting, ours or official."""
 
     name: str
@@ -111,7 +113,7 @@ class Stranger:
     """Whether it may have been meant to say whom the miner talks to."""
 
 
-def strangers_in(values: Mapping[str, str | None], where: str) -> Iterator[Stranger]:
+def unknown_names(values: Mapping[str, str | None], where: str) -> Iterator[UnknownName]:
     """Variables that are no settings: all of a file, of the environment those that look like a misspelt one."""
     known = variables()
     for name, text in values.items():
@@ -121,18 +123,18 @@ def strangers_in(values: Mapping[str, str | None], where: str) -> Iterator[Stran
         if where == ENVIRONMENT and not (near and _begins_like_ours(name) and _ratio(name, near) >= NEAR):
             continue  # most of the environment is not meant for the miner
         hint = f" (did you mean {near}?)" if near else ""
-        whom = bool(text) and "PASSWORD" not in name and (concerns_whom(name) or _means_whom(name, near))
-        yield Stranger(name, f"{name} in {where} is not a setting{hint}; {_MEND if whom else 'ignored'}", whom)
+        whom = bool(text) and _may_say_whom(name, near)
+        yield UnknownName(name, f"{name} in {where} is not a setting{hint}; {_MEND if whom else 'ignored'}", whom)
 
 
 _MEND = "correct it or remove it, as it may say whom the miner talks to"
 
 
-def _means_whom(name: str, near: str | None) -> bool:
-    if near is None:
-        return False
-    settings = {variable for item in setting_fields() if item.name in WHOM for variable in item.metadata["env"]}
-    return near in settings and _ratio(name, near) >= VERY_NEAR
+def _may_say_whom(name: str, near: str | None) -> bool:
+    """Whether it is a misspelt setting of that kind, or resembles no setting and has a word of that kind."""
+    if near is None or _ratio(name, near) < VERY_NEAR:
+        return concerns_whom(name)
+    return any(near in item.metadata["env"] for item in setting_fields() if item.name in WHOM)
 
 
 def _ratio(one: str, other: str) -> float:

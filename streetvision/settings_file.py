@@ -17,7 +17,7 @@ from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.models.disk import write_atomically
 from streetvision.official import BY_VARIABLE
 from streetvision.setting_fields import field_named, is_secret, parse_setting, setting_fields, show_default
-from streetvision.setting_sources import read_variables, strangers_in
+from streetvision.setting_sources import read_variables, unknown_names
 from streetvision.settings_io import read_env_file
 
 HEADER = (
@@ -81,9 +81,9 @@ def read_former(file: Path) -> Former:
     values = {name: text for name, text in read_env_file(file).items() if text}
     names = {name for item in setting_fields() for name in item.metadata["env"]} | set(BY_VARIABLE)
     source = read_variables({name: text for name, text in values.items() if name in names}, file.name)
-    meant = [stranger for stranger in strangers_in(values, file.name) if stranger.whom]
+    meant = [one for one in unknown_names(values, file.name) if one.whom]
     others = {name: text for name, text in values.items() if name not in names | {one.name for one in meant}}
-    answers = {name: said.text for name, said in source.said.items()}
+    answers = {name: said.text for name, said in source.texts.items()}
     return Former(answers, others, (*source.warnings, *source.refusals, *(one.sentence for one in meant)))
 
 

@@ -20,8 +20,8 @@ from streetvision.setting_fields import (
     setting_fields,
     show_default,
 )
-from streetvision.setting_flags import read_flags, strangers_sentence
-from streetvision.setting_sources import ENVIRONMENT, Said, Source, read_variables, strangers_in
+from streetvision.setting_flags import read_flags, unknown_sentence
+from streetvision.setting_sources import ENVIRONMENT, NamedText, Source, UnknownName, read_variables, unknown_names
 from streetvision.setting_types import MOCK_NETWORK
 
 FROM_OFFICIAL = "`streetvision init --from FILE` turns the official miner's settings into ours (docs/migrating.md)"
@@ -40,43 +40,52 @@ def load_settings(
     The file is `--env_file`, else `$MINER_ENV`, else `miner.env` in `cwd` if there is one. Official names are read as
     ours where they mean the same. `warn` is told of names that have no effect and of those that were translated.
     """
-    flags, env_file, strangers = read_flags(argv)
-    if strangers:
-        raise ConfigError(strangers_sentence(strangers))
-    named = env_file or environ.get(ENV_FILE_VARIABLE)
-    path = Path(named).expanduser() if named else cwd / "miner.env"
-    if named and not path.is_file():
-        raise ConfigError(f"there is no settings file {path}: create it from miner.env.example or drop --env_file")
+    flags, env_file, unknown_flags = read_flags(argv)
+    if unknown_flags:
+        raise ConfigError(unknown_sentence(unknown_flags))
+    path = _settings_file(env_file or environ.get(ENV_FILE_VARIABLE), cwd)
     places = ((read_env_file(path) if path.is_file() else {}, path.name), (environ, ENVIRONMENT))
     sources = [*(read_variables(values, where) for values, where in places), flags]
-    strange = [stranger for values, where in places for stranger in strangers_in(values, where)]
-    _refuse([*(text for source in sources for text in source.refusals), *(one.sentence for one in strange if one.whom)])
-    for sentence in (*(text for source in sources for text in source.warnings), *(one.sentence for one in strange)):
+    unknown = [one for values, where in places for one in unknown_names(values, where)]
+    _refuse(sources, unknown)
+    for sentence in (*(text for source in sources for text in source.warnings), *(one.sentence for one in unknown)):
         warn(sentence)
     return _settings_of(sources, warn)
 
 
-def _refuse(sentences: Sequence[str]) -> None:
+def _settings_file(named: str | None, cwd: Path) -> Path:
+    """The file to read, which exists if it was named."""
+    path = Path(named).expanduser() if named else cwd / "miner.env"
+    if named and not path.is_file():
+        raise ConfigError(f"there is no settings file {path}: create it from miner.env.example or drop --env_file")
+    return path
+
+
+def _refuse(sources: Sequence[Source], unknown: Sequence[UnknownName]) -> None:
+    """ConfigError with all that ends the start, if there is any."""
+    sentences = [sentence for source in sources for sentence in source.refusals]
+    sentences += [one.sentence for one in unknown if one.whom]
+    if any(source.has_official_refusals for source in sources):
+        sentences.append(FROM_OFFICIAL)
     if sentences:
-        official = any("official" in sentence for sentence in sentences)
-        raise ConfigError("; ".join([*sentences, *([FROM_OFFICIAL] if official else [])]))
+        raise ConfigError("; ".join(sentences))
 
 
 def _settings_of(sources: Sequence[Source], warn: Callable[[str], None]) -> Settings:
     """Later sources win; a value is checked even where another one wins over it."""
     values: dict[str, Any] = {}
-    said: dict[str, Said] = {}
+    said: dict[str, NamedText] = {}
     for source in sources:
-        for name, one in source.said.items():
+        for name, one in source.texts.items():
             parse_setting(field_named(name), one.text, one.label)
-        _settle_network(said, source.said, warn)
-        said |= source.said
+        _settle_network(said, source.texts, warn)
+        said |= source.texts
     for name, one in said.items():
         values[name] = parse_setting(field_named(name), one.text, one.label)
     return Settings(**values)
 
 
-def _settle_network(before: dict[str, Said], after: Mapping[str, Said], warn: Callable[[str], None]) -> None:
+def _settle_network(before: dict[str, NamedText], after: Mapping[str, NamedText], warn: Callable[[str], None]) -> None:
     """A node from a weaker source must not win over a network from a stronger one: the two are one choice."""
     if _NETWORK not in after or _NODE in after or _NODE not in before:
         return

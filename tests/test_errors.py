@@ -40,7 +40,8 @@ def shown_raw(tree: ast.AST) -> Iterator[int]:
             continue
         caught = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
         if caught & SYSTEM:
-            yield from (node.lineno for node in ast.walk(handler) if shows(node, handler.name))
+            body = (node for node in ast.walk(handler) if isinstance(node, ast.expr))
+            yield from (node.lineno for node in body if shows(node, handler.name))
 
 
 def shows(node: ast.AST, name: str) -> bool:

@@ -127,6 +127,8 @@ def test_names_that_agree_are_fine(tmp_path: Path) -> None:
         ("NETUIDS=323", "did you mean NETUID?"),
         ("SUBTENSOR_URL=ws://x:1", "SUBTENSOR_URL in miner.env is not a setting"),
         ("CHAIN_URL=ws://x:1", "CHAIN_URL in miner.env is not a setting"),
+        ("HOTKEY=hot", "HOTKEY in miner.env is not a setting"),
+        ("network=test", "network in miner.env is not a setting"),
         ("MINER_AXON_PROT=9000", "did you mean MINER_AXON_PORT?"),
     ],
 )
@@ -134,6 +136,13 @@ def test_a_misspelt_name_that_says_whom_we_talk_to_ends_the_start(line: str, say
     with pytest.raises(ConfigError, match="whom the miner talks to") as caught:
         load(tmp_path, file=f"{line}\n")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["AXON_MAX_BODY_MB=5", "WALLET_PASSWORD=x", "WALLET_HOTKY=", "AWS_ENDPOINT_URL=x"])
+def test_other_unknown_names_are_told(line: str, tmp_path: Path) -> None:
+    _, warnings = load(tmp_path, file=f"{line}\n")
+    assert len(warnings) == 1
+    assert warnings[0].endswith("; ignored")
 
 
 def test_misspelt_names_in_the_environment(tmp_path: Path) -> None:
@@ -191,7 +200,7 @@ def test_none_means_unset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--axon.external-ip", "--axon.external_ip"])
-def test_dashes_and_underscores_are_alike(flag: str, tmp_path: Path) -> None:
+def test_dashes_and_underscores_are_same_value(flag: str, tmp_path: Path) -> None:
     assert load(tmp_path, flag, "203.0.113.7")[0].axon_external_ip == "203.0.113.7"
     assert load(tmp_path, f"{flag}=203.0.113.7")[0].axon_external_ip == "203.0.113.7"
 

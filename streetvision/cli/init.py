@@ -15,7 +15,7 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import Question, Suggestion, changes, check, complete
 from streetvision.official_source import read_official, translated
 from streetvision.setting_fields import ENV_FILE_VARIABLE, field_named, is_secret
-from streetvision.setting_flags import read_flags, strangers_sentence
+from streetvision.setting_flags import read_flags, unknown_sentence
 from streetvision.settings_file import Former, parsed, read_former, render, write
 
 INTRODUCTION = (
@@ -45,11 +45,11 @@ def init(
     The file goes to --env_file, MINER_ENV or ./miner.env, readable by you alone. Settings of a former file stay unless
     they are answered anew. What --from names is read, never run; flags win over it.
     """
-    flags, named, strangers = read_flags(context.args)
-    if strangers or flags.refusals:
-        raise ConfigError(strangers_sentence([*flags.refusals, *strangers]))
+    flags, named, unknown = read_flags(context.args)
+    if unknown or flags.refusals:
+        raise ConfigError(unknown_sentence([*flags.refusals, *unknown]))
     file = Path(named or os.environ.get(ENV_FILE_VARIABLE) or "miner.env").expanduser()
-    given = {name: said.text for name, said in flags.said.items()}
+    given = {name: said.text for name, said in flags.texts.items()}
     for name, text in given.items():
         parsed(name, text)
     if not (yes or sys.stdin.isatty()):
