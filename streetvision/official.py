@@ -7,12 +7,11 @@ the miner talks to is passed over with a warning. Every other one ends the start
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from streetvision.setting_types import MOCK_NETWORK, parse_bool
+from streetvision.setting_types import MOCK_NETWORK, is_repo, parse_bool
 
 WHOM = frozenset(
     {
@@ -29,7 +28,6 @@ WHOM_WORDS = frozenset({"CHAIN", "SUBTENSOR", "NETUID", "NETWORK", "WALLET", "HO
 """Variables with one of these words in their names say whom the miner talks to; passwords apart."""
 
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 Read = Callable[[str], dict[str, str]]
 """From an official value to texts of our settings by field; ValueError when it has none."""
@@ -53,7 +51,7 @@ class OfficialName:
     @property
     def wants_value(self) -> bool:
         """Whether the flag means nothing alone; what is refused or has no effect is so with a value and without."""
-        return self.read not in (None, _mock) and self.ours != "logging_debug"
+        return self.read not in (None, mock_network) and self.ours != "logging_debug"
 
 
 def is_unset(text: str) -> bool:
@@ -70,7 +68,8 @@ def _as(field: str) -> Read:
     return lambda text: {field: text}
 
 
-def _mock(text: str) -> dict[str, str]:
+def mock_network(text: str) -> dict[str, str]:
+    """A switch that is on means the network by that name."""
     return {"subtensor_network": MOCK_NETWORK} if parse_bool(text) else {}
 
 
@@ -78,13 +77,13 @@ def _model_url(text: str) -> dict[str, str]:
     """A repository is where the model is published; anything else is a model by our names."""
     if is_address(text):
         return {"model_repo": _repo_of(text)}
-    return {"model_repo": text} if _REPO.fullmatch(text) else {"model": text}
+    return {"model_repo": text} if is_repo(text) else {"model": text}
 
 
 def _repo_of(address: str) -> str:
     parts = urlsplit(address)
     repo = "/".join(parts.path.strip("/").split("/")[:2])
-    if parts.hostname not in _HUB_HOSTS or _REPO.fullmatch(repo) is None:
+    if parts.hostname not in _HUB_HOSTS or not is_repo(repo):
         raise ValueError("the address is that of no repository such as https://huggingface.co/owner/name")
     return repo
 
@@ -115,8 +114,8 @@ _VIDEO = "the subnet sends no videos"
 NAMES: tuple[OfficialName, ...] = (
     _same("", ("CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"), "subtensor_chain_endpoint"),
     _same("", ("BT_SUBTENSOR_NETWORK",), "subtensor_network"),
-    _same("--mock", (), "subtensor_network", _mock),
-    _same("--subtensor._mock", ("BT_SUBTENSOR_MOCK",), "subtensor_network", _mock),
+    _same("--mock", (), "subtensor_network", mock_network),
+    _same("--subtensor._mock", ("BT_SUBTENSOR_MOCK",), "subtensor_network", mock_network),
     _same("", ("BT_WALLET_NAME",), "wallet_name"),
     _same("", ("BT_WALLET_HOTKEY",), "wallet_hotkey"),
     _same("", ("BT_WALLET_PATH",), "wallet_path"),

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError, reason
-from streetvision.official import NAMES, OfficialName
+from streetvision.official import NAMES, OfficialName, mock_network
 from streetvision.setting_fields import (
     ENV_FILE_VARIABLE,
     FROM_FILE,
@@ -155,5 +155,5 @@ def render_official_table() -> str:
 def _here(entry: OfficialName) -> str:
     ours = f"`{field_named(entry.ours).metadata['flag']}`" if entry.ours else ""
     if entry.read is not None:
-        return f"read as {ours}"
+        return f"read as `--subtensor.network {MOCK_NETWORK}`" if entry.read is mock_network else f"read as {ours}"
     return f"{'refused' if entry.refused else 'no effect'}: {entry.why}"
