@@ -1,4 +1,4 @@
-"""Regenerate the texts that come from code: miner.env.example, docs/settings.md and docs/benchmarks.md."""
+"""Regenerate the texts that come from code: miner.env.example and settings, migrating and benchmarks in docs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,59 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streetvision.settings_io import render_env_example, render_settings_table
+from streetvision.settings_io import render_env_example, render_official_table, render_settings_table
 
 ROOT = Path(__file__).parents[1]
 
 SETTINGS_PAGE = """# Settings
 
 Every setting, generated from `streetvision/config.py` (`make docs`). Flags beat the environment, the environment beats
-`miner.env`; an empty value means unset. Switches take `true` or `false`; a bare flag means `true`. Use another file
-than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.
+`miner.env`; an empty value means unset. Switches take `true` or `false`; a bare flag means `true`. Flags are spelt as
+bittensor's miners spell theirs; dashes in place of underscores are read too. The official miner's names:
+[migrating.md](migrating.md). Use another file than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.
+
+"""
+
+MIGRATING_PAGE = """# Coming from the official miner
+
+Your hotkey, its UID and its rank stay what they are: the chain knows the hotkey, not the program. Keep the same
+port, or open the new one; the new endpoint is published at the start.
+
+## Take the settings over
+```console
+$ streetvision init --from ~/streetvision-subnet
+$ streetvision init --from miner.env --from start_miner.sh
+$ streetvision init --from "pm2 start neurons/miner.py --name m -- --netuid 72 --wallet.name cold --wallet.hotkey hot"
+```
+`--from` takes a settings file, a start script, the folder that holds both, or the start command in quotes, and may
+be repeated. It reads them and runs nothing: variables in a script are filled in from the file that it sources; what
+only a shell could know, such as `$(hostname)`, is told and left out. Then it says which names were translated,
+which have no effect, which values are wrong; asks for what is missing; shows our `miner.env` and writes it when you
+agree. `--yes` asks nothing; flags beside it win.
+
+Then `streetvision doctor`, stop the official miner, start this one ([running.md](running.md)). Both cannot hold one
+port.
+
+## What is different
+- **The model.** The official miner picks a detector class and its YAML file. Here `--model` names what answers: a
+  version of your registry, `hf:owner/name@tag`, a folder ([models.md](models.md)). `MODEL_URL` with an address of
+  Hugging Face, and `--model_url`, name your repository (`--model.repo`), as they did there; they do not choose a
+  model.
+- **Who is answered.** The official miner answers every registered hotkey unless
+  `--blacklist.force_validator_permit` is on its command line, and then whatever follows the flag. Here a
+  validator's permit is needed unless you set it to `false`.
+- **One network, one node.** A node's address wins over the network's name. Where a flag names a network and only
+  `miner.env` names a node, the start is refused, as the node may be another network's; `mock` drops the node.
+- **Nothing is passed over that says whom the miner talks to.** Two names of one setting that contradict each other,
+  or a misspelt `WALLET_...` or `SUBTENSOR_...`, end the start with a sentence.
+- **Spelling.** Flags are spelt as bittensor's miners spell theirs, with dots and underscores; `--axon.external-ip`
+  is read as `--axon.external_ip`, in every command. A switch alone means `true`; `true`, `yes`, `on`, `1` and their
+  opposites are read.
+
+## Official names
+What is not in this table has the same name here, or is refused with the nearest name. `None` and empty values mean
+unset. A name with no effect is told once at the start. In the environment, which other programs share, it is not
+even told.
 
 """
 
@@ -108,6 +152,7 @@ def main() -> None:
     (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(ROOT / "benchmarks" / "results"))
     (ROOT / "miner.env.example").write_text(render_env_example())
     (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_table())
+    (ROOT / "docs" / "migrating.md").write_text(MIGRATING_PAGE + render_official_table())
 
 
 if __name__ == "__main__":

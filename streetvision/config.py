@@ -1,7 +1,7 @@
 """Every setting of the miner, declared once: defaults < miner.env < environment < flags.
 
-The flag parser, `miner.env.example` and the settings page of the docs are generated from `Settings` in
-settings_io.py, in the order of its parts.
+The flag parser (setting_flags.py), `miner.env.example` and the settings page of the docs (settings_io.py) are generated
+from `Settings`, in the order of its parts.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class UpkeepSettings:
         True,
         "--mock.registered",
         "MOCK_REGISTERED",
-        "Mock network only: whether //Miner holds a UID from the start.",
+        "Mock network only: whether the miner holds a UID from the start.",
         parse_bool,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def only_one(folder: Path, work: str, remedy: str = "let it finish, or end it") 
         lock = os.open(folder / f"{work}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OperatorError(
-            f"cannot write in {folder} ({error.strerror}): correct its rights or name another"
+            f"cannot write in {folder} ({reason(error)}): correct its rights or name another"
         ) from error
     try:
         try:
@@ -27,7 +27,7 @@ def only_one(folder: Path, work: str, remedy: str = "let it finish, or end it") 
         except BlockingIOError:
             raise OperatorError(f"another {work} is running in {folder}: {remedy}") from None
         except OSError as error:
-            raise OperatorError(f"cannot lock {folder} ({error.strerror}): use a folder on a local disk") from error
+            raise OperatorError(f"cannot lock {folder} ({reason(error)}): use a folder on a local disk") from error
         yield
     finally:
         os.close(lock)

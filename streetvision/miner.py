@@ -23,7 +23,7 @@ from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import ControlServer
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
-from streetvision.errors import OperatorError, RestartNeeded
+from streetvision.errors import OperatorError, RestartNeeded, reason
 from streetvision.http_room import HttpRoom
 from streetvision.model_choice import ModelChoice, choose_model
 from streetvision.model_room import ModelRoom
@@ -34,8 +34,8 @@ from streetvision.parts import (
     axon_config,
     check_before_paying,
     mock_network,
-    open_wallet,
     prediction_log,
+    serving_wallet,
     watch_policy,
 )
 from streetvision.publishing import EndpointPublisher
@@ -86,7 +86,7 @@ class Miner:
         choice = await asyncio.to_thread(choose_model, self.settings)
         self.steps.begin("checking device, port and hotkey")
         check_before_paying(self.settings)
-        self.wallet = open_wallet(self.settings)
+        self.wallet = serving_wallet(self.settings)
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         self.steps.begin("connecting to the chain")
         await self._open_chain()
@@ -117,7 +117,7 @@ class Miner:
 
     async def register_only(self) -> Registration:
         """Register the hotkey as the settings say, and nothing else; OperatorError when that cannot be."""
-        self.wallet = open_wallet(self.settings)
+        self.wallet = serving_wallet(self.settings)
         await self._open_chain()
         return await register(self.chain, self.wallet, self.settings)
 
@@ -161,7 +161,7 @@ class Miner:
                 await work()
         except (OSError, OperatorError, EngineError) as error:
             self._unfinished.append(what)
-            logger.error("{}: {}", what, str(error) or "it takes too long")
+            logger.error("{}: {}", what, reason(error))
         except Exception:  # noqa: BLE001 - a defect in one room
             self._unfinished.append(what)
             logger.exception("{} failed", what)
@@ -184,7 +184,7 @@ class Miner:
     async def _open_chain(self) -> None:
         settings = self.settings
         if settings.is_mock:
-            network = mock_network(settings)
+            network = mock_network(settings, self.wallet.ss58_address)
             await network.start()
             self._on_close("the mocked chain", network.stop)
             self.chain = network.chain()

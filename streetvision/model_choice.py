@@ -19,6 +19,7 @@ from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.rollout.served import unregistered
+from streetvision.setting_types import is_repo
 
 NO_MODEL = (
     "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
@@ -97,7 +98,13 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
         return registry.servable(_pulled(name, registry, settings.pay_window).version)
-    return _in_folder(Path(name).expanduser(), registry)
+    folder = Path(name).expanduser()
+    if is_repo(name) and not folder.exists():
+        raise ConfigError(
+            f"there is no folder {name}: write hf:{name}@tag for a model on the hub, or --model.repo {name} for where "
+            "yours is published"
+        )
+    return _in_folder(folder, registry)
 
 
 def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from uuid import uuid4
 
+from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import AxonConfig
+from streetvision.chain.hotkey_file import NoHotkeyFile
 from streetvision.chain.hotkey_password import hotkey_password
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
@@ -63,14 +65,31 @@ def open_wallet(settings: Settings) -> MinerWallet:
     )
 
 
-def mock_network(settings: Settings) -> MockNetwork:
-    """The in-memory chain, open to this user's other processes through a socket in the state folder."""
+def serving_wallet(settings: Settings) -> MinerWallet:
+    """The hotkey to serve with; on the mock network //Miner if the named one is not here: a rehearsal needs no file."""
+    try:
+        return open_wallet(settings)
+    except NoHotkeyFile as error:
+        if not settings.is_mock:
+            raise
+        named = f"{settings.wallet_name or 'default'}/{settings.wallet_hotkey or 'default'}"
+        logger.warning("wallet {} has no hotkey here: //Miner serves in its place on the mock network", named)
+        logger.debug("{}", error)
+        return dev_wallet("Miner")
+
+
+def mock_network(settings: Settings, hotkey: str) -> MockNetwork:
+    """The in-memory chain, open to this user's other processes through a socket in the state folder.
+
+    `hotkey` is the address that holds the miner's UID from the start, unless a setting says otherwise.
+    """
     make_state_folder(settings.state_dir)
     config = MockConfig(
         netuid=settings.netuid,
         block_time_s=settings.mock_block_time,
         tempo=settings.mock_tempo,
         miner_registered=settings.mock_registered,
+        miner_hotkey=hotkey,
     )
     return MockNetwork(config, settings.state_dir / MOCK_SOCKET, run=uuid4().hex)
 

@@ -16,7 +16,7 @@ from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.parts import password_prompt
-from streetvision.settings_io import flags_of
+from streetvision.setting_flags import flags_of
 
 SAID_BY_REGISTRATION_COMMAND = (
     *("netuid", "wallet_name", "wallet_hotkey", "wallet_path", "subtensor_network", "subtensor_chain_endpoint"),

@@ -111,9 +111,14 @@ def parse_device(text: str) -> str:
     return text
 
 
+def is_repo(text: str) -> bool:
+    """Whether a text has the form of a repository, `owner/name`."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is not None
+
+
 def parse_repo(text: str) -> str:
     """A repository as `owner/name`."""
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", text, re.ASCII) is None:
+    if not is_repo(text):
         raise ValueError(f"{text!r} is not owner/name")
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import Field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 from dotenv import dotenv_values
 
 from streetvision.config import Settings
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.models.disk import write_atomically
-from streetvision.secret import Secret
-from streetvision.settings_io import setting_fields, show_default
+from streetvision.official import BY_VARIABLE
+from streetvision.setting_fields import field_named, is_secret, parse_setting, setting_fields, show_default
+from streetvision.setting_sources import read_variables, unknown_names
+from streetvision.settings_io import read_env_file
 
 HEADER = (
     "# Settings of the miner, written by `streetvision init`; miner.env.example and docs/settings.md explain them all."
@@ -27,28 +29,15 @@ Answers = Mapping[str, str]
 """Text of each setting by its field's name; an empty one means the default."""
 
 
-def field_named(name: str) -> Field[Any]:
-    """The declared setting; KeyError for an unknown one."""
-    return {item.name: item for item in setting_fields()}[name]
-
-
 def parsed(name: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
     """The value that the text stands for; ConfigError with the setting's flag when there is none."""
     item = field_named(name)
-    try:
-        return item.metadata["parse"](text)
-    except ValueError as error:
-        raise ConfigError(f"{item.metadata['flag']}: {error}") from None
+    return parse_setting(item, text, item.metadata["flag"])
 
 
 def settings_of(answers: Answers) -> Settings:
     """The settings that these answers give; ConfigError when one is wrong or two contradict each other."""
     return Settings(**{name: parsed(name, text) for name, text in answers.items() if text})
-
-
-def is_secret(name: str) -> bool:
-    """Whether the setting is kept from being shown."""
-    return isinstance(field_named(name).default, Secret)
 
 
 def render(answers: Answers, others: Answers = MappingProxyType({}), *, hide: bool = False) -> str:
@@ -60,7 +49,7 @@ def render(answers: Answers, others: Answers = MappingProxyType({}), *, hide: bo
     for item in setting_fields():
         text = answers.get(item.name, "")
         if text and text != show_default(item):
-            shown = "(hidden)" if hide and is_secret(item.name) else quoted(text)
+            shown = "(hidden)" if hide and is_secret(item) else quoted(text)
             lines.append(f"{item.metadata['env'][0]}={shown}")
     lines += [f"{name}={'(kept)' if hide else quoted(text)}" for name, text in others.items()]
     return "\n".join(lines) + "\n"
@@ -75,28 +64,27 @@ def quoted(text: str) -> str:
     return value
 
 
-def answers_in(file: Path) -> dict[str, str]:
-    """What a settings file says, by field name; OperatorError when it cannot be read."""
-    values = _values(file)
-    found = {}
-    for item in setting_fields():
-        text = next((values[name] for name in item.metadata["env"] if values.get(name)), None)
-        if text:
-            found[item.name] = text
-    return found
+@dataclass(frozen=True)
+class Former:
+    """What a settings file says."""
+
+    answers: dict[str, str]
+    """By field; official names are translated."""
+    others: dict[str, str]
+    """What else it says, by variable: names of files that hold secrets, and what other programs read."""
+    notes: tuple[str, ...]
+    """A sentence for each name that was translated or is dropped."""
 
 
-def others_in(file: Path) -> dict[str, str]:
-    """What else the file says, by variable: names of files that hold secrets, and what other programs read."""
-    settings = {name for item in setting_fields() for name in item.metadata["env"]}
-    return {name: text for name, text in _values(file).items() if text and name not in settings}
-
-
-def _values(file: Path) -> dict[str, str | None]:
-    try:
-        return dotenv_values(file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"cannot read {file} ({error}): move it away, or name another with --env_file") from error
+def read_former(file: Path) -> Former:
+    """A settings file of ours or of the official miner; ConfigError when it cannot be read."""
+    values = {name: text for name, text in read_env_file(file).items() if text}
+    names = {name for item in setting_fields() for name in item.metadata["env"]} | set(BY_VARIABLE)
+    source = read_variables({name: text for name, text in values.items() if name in names}, file.name)
+    meant = [one for one in unknown_names(values, file.name) if one.whom]
+    others = {name: text for name, text in values.items() if name not in names | {one.name for one in meant}}
+    answers = {name: said.text for name, said in source.texts.items()}
+    return Former(answers, others, (*source.warnings, *source.refusals, *(one.sentence for one in meant)))
 
 
 def write(file: Path, text: str) -> None:
@@ -105,4 +93,4 @@ def write(file: Path, text: str) -> None:
     try:
         write_atomically(file, text)
     except OSError as error:
-        raise OperatorError(f"cannot write {file} ({error.strerror}): name another file with --env_file") from error
+        raise OperatorError(f"cannot write {file} ({reason(error)}): name another file with --env_file") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.locking import only_one
 
 WORK = "miner"
@@ -25,7 +25,7 @@ def make_state_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OperatorError(
-            f"the state folder {folder} cannot be made ({error.strerror}): name another with --state_dir"
+            f"the state folder {folder} cannot be made ({reason(error)}): name another with --state_dir"
         ) from error
 
 

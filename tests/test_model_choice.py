@@ -79,6 +79,7 @@ def test_each_way_to_name_a_model(registry: Registry, settings: Ask, make: Make)
         ("https://huggingface.co/x/y", "takes no address"),
         ("hf:x", "is no Hugging Face repository"),
         ("/nowhere/at/all", "is not a folder"),
+        ("me/roads", r"write hf:me/roads@tag .* or --model\.repo me/roads"),
     ],
 )
 def test_what_names_nothing_is_one_sentence(registry: Registry, settings: Ask, model: str, sentence: str) -> None:

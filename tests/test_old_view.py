@@ -51,4 +51,5 @@ async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show(
 
 def test_each_run_of_the_mock_is_another_chain(tmp_path: Path) -> None:
     settings = Settings(subtensor_network="mock", state_dir=tmp_path)
-    assert mock_network(settings).mock.block_hash(1) != mock_network(settings).mock.block_hash(1)
+    first, second = (mock_network(settings, dev_wallet().ss58_address).mock.block_hash(1) for _ in range(2))
+    assert first != second

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from streetvision.cli.main import app
-from streetvision.settings_io import build_parser, setting_fields
+from streetvision.cli.main import commands
+from streetvision.setting_fields import setting_fields
+from streetvision.setting_flags import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "running.md").read_text()
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = commands()
 FLAGS = {flag for action in build_parser()._actions for flag in action.option_strings}
 ENDS = {"&&", "||", "|", ">", ">>", ";"}
 NOT_OURS = {"PATH", "HOME", "SystemMaxUse", "PYTHON"}

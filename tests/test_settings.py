@@ -8,13 +8,8 @@ import pytest
 
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.settings_io import (
-    load_settings,
-    render_env_example,
-    render_settings_table,
-    setting_fields,
-    unknown_names,
-)
+from streetvision.setting_fields import setting_fields
+from streetvision.settings_io import load_settings, render_env_example, render_settings_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,7 +70,7 @@ def test_switches_take_an_optional_value(argv: tuple[str, ...], expected: bool, 
         (["--subtensor.network", "mock", "--subtensor.chain_endpoint", "ws://x:1"], "the mock network has no endpoint"),
         (["--blacklist.min_stake", "-1"], "is not between 0"),
         (["--logging.debug", "perhaps"], "neither true nor false"),
-        (["--wallet"], "unrecognized arguments: --wallet"),
+        (["--wallet"], "--wallet is no flag of the miner (did you mean --wallet.path?)"),
         (["--env_file", "/nonexistent/miner.env"], "create it from miner.env.example"),
     ],
 )
@@ -99,11 +94,13 @@ def test_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_misspelt_names_are_reported_with_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "miner.env").write_text("WALLET_HOTKY=x\n")
+    (tmp_path / "miner.env").write_text("LOG_MAX_GB=5\nZZZ=1\n")
     warnings: list[str] = []
     load(cwd=tmp_path, warnings=warnings)
-    assert warnings == ["miner.env: WALLET_HOTKY is not a setting (did you mean WALLET_HOTKEY?); ignored"]
-    assert unknown_names({"ZZZ": "1"}) == ["ZZZ is not a setting; ignored"]
+    assert warnings == [
+        "LOG_MAX_GB in miner.env is not a setting (did you mean LOG_MAX_GIB?); ignored",
+        "ZZZ in miner.env is not a setting; ignored",
+    ]
 
 
 def test_empty_values_mean_unset(tmp_path: Path) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 WALLETS = "~/.bittensor/wallets"
 """The SDK's own folder of wallets."""
 
 
+class NoHotkeyFile(OperatorError):
+    """The named wallet has no such hotkey on this machine."""
+
+
 def require_hotkey(wallet: str, hotkey: str, path: str) -> None:
-    """OperatorError with the command that makes it, when the hotkey has no file."""
+    """NoHotkeyFile with the command that makes it, when the hotkey has no file."""
     file = Path(path).expanduser() / wallet / "hotkeys" / hotkey
     if not is_there(file):
         flags = wallet_flags(wallet, hotkey, path)
-        raise OperatorError(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
+        raise NoHotkeyFile(f"Hotkey file {file} does not exist: create it with `btcli wallet new-hotkey {flags}`.")
 
 
 def is_there(file: Path) -> bool:
@@ -25,7 +29,7 @@ def is_there(file: Path) -> bool:
         return file.exists()
     except OSError as error:
         raise OperatorError(
-            f"Hotkey file {file} cannot be looked at ({error.strerror}): fix its permissions."
+            f"Hotkey file {file} cannot be looked at ({reason(error)}): fix its permissions."
         ) from error
 
 

@@ -59,7 +59,9 @@ class MockConfig:
     immune_owner_uids: int = 1
     max_registrations_per_block: int = 1
     miner_registered: bool = True
-    """Whether `//Miner` starts registered, at UID 4 and still immune."""
+    """Whether the miner starts registered, at UID 4 and still immune."""
+    miner_hotkey: str = dev_hotkey("Miner").ss58_address
+    """Address of the miner's hotkey; its coldkey is `//Miner//coldkey` whatever it is."""
     registration_allowed: bool = True
     pow_allowed: bool = False
     pow_difficulty: int = 2_000
@@ -74,7 +76,7 @@ class MockConfig:
     alpha_price: float = 0.02
     """TAO for one alpha in the pool."""
     miner_collateral: float = 0.0
-    """Alpha that `//Miner` has locked."""
+    """Alpha that the miner has locked."""
     score_ttl_tempos: int = 2
     """Tempos for which a score given by an external validator stays valid."""
 

@@ -130,7 +130,8 @@ def _genesis_rows(config: MockConfig) -> Iterator[Row]:
         yield _dev_row(uid, name, old + uid, validator_permit=True, stake=stake)
     yield _dev_row(3, "Dave", config.start_block - 2 * config.immunity_period)
     if config.miner_registered:
-        yield _dev_row(4, "Miner", config.start_block - config.immunity_period // 10)
+        registered_at = config.start_block - config.immunity_period // 10
+        yield Row(4, config.miner_hotkey, dev_coldkey("Miner").ss58_address, registered_at)
     ages = random.Random(f"{config.seed}/ages")
     for uid in range(4 + config.miner_registered, config.neurons):
         hotkey, coldkey = simulated_keys(config, uid)

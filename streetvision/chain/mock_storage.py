@@ -8,7 +8,7 @@ from typing import Any
 
 from bittensor import ChainError
 
-from streetvision.chain.mock_config import RAO, dev_hotkey
+from streetvision.chain.mock_config import RAO
 from streetvision.chain.mock_state import Row, SubnetState
 
 U16 = 65_535
@@ -196,7 +196,7 @@ def metagraph(state: SubnetState) -> dict[str, Any]:
 
 
 def _collateral(state: SubnetState, row: Row) -> int:
-    held = state.config.miner_collateral if row.hotkey == dev_hotkey("Miner").ss58_address else 0.0
+    held = state.config.miner_collateral if row.hotkey == state.config.miner_hotkey else 0.0
     return round(held * RAO)
 
 

@@ -19,7 +19,7 @@ from streetvision.chain.hotkey_file import check_name, require_hotkey, wallet_fl
 from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.secret import Secret
 
 PasswordPrompt = Callable[[str], str]
@@ -115,7 +115,7 @@ def _read_hotkey(wallet: Wallet, password: Secret) -> Any:
             f"Wrong password for hotkey {file}: correct {HOTKEY_PASSWORD} or what {PASSWORD_FLAG} names."
         ) from None
     except OSError as error:
-        raise OperatorError(f"Hotkey file {file} cannot be read ({error.strerror}): fix its permissions.") from error
+        raise OperatorError(f"Hotkey file {file} cannot be read ({reason(error)}): fix its permissions.") from error
     except (KeyfileError, ValueError) as error:
         raise OperatorError(
             f"Hotkey file {file} holds no usable private key ({error}): "
@@ -136,7 +136,7 @@ def _unlock(wallet: Wallet, prompt: PasswordPrompt | None) -> Any:
     except WrongPasswordError as error:
         raise OperatorError(f"Wrong password for coldkey {file}: set {PASSWORD_VARIABLE} or type it again.") from error
     except OSError as error:
-        raise OperatorError(f"Coldkey file {file} cannot be read ({error.strerror}): fix its permissions.") from error
+        raise OperatorError(f"Coldkey file {file} cannot be read ({reason(error)}): fix its permissions.") from error
     except (KeyfileError, ValueError) as error:
         raise OperatorError(
             f"Coldkey file {file} holds no usable private key ({error}): "

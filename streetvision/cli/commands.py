@@ -13,6 +13,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from streetvision.cli.spelling import with_underscores
+
+PLAIN = None
+"""No rich markup: its boxes break words and show a type beside every switch."""
 WITH_MINER_FLAGS: Mapping[str, Any] = MappingProxyType({"allow_extra_args": True, "ignore_unknown_options": True})
 
 
@@ -111,12 +115,14 @@ def load(name: str, entry: Entry) -> Any:  # noqa: ANN401 - as above
     first, *_ = [import_module(f"streetvision.cli.{module}") for module in entry.modules]
     defined = getattr(first, entry.attribute)
     if isinstance(defined, typer.Typer):
-        command = get_group(defined)
+        defined.rich_markup_mode = PLAIN
+        command: Any = get_group(defined)
         command.name = name
-        return command
-    app = typer.Typer(add_completion=False)
-    app.command(name, context_settings=dict(entry.settings or {}))(defined)
-    return get_command(app)
+    else:
+        app = typer.Typer(add_completion=False, rich_markup_mode=PLAIN)
+        app.command(name, context_settings=dict(entry.settings or {}))(defined)
+        command = get_command(app)
+    return with_underscores(command)
 
 
 class CommandGroup(TyperGroup):

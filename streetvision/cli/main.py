@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from streetvision import __version__
 from streetvision.cli.commands import CommandGroup
-from streetvision.errors import OperatorError
+from streetvision.cli.spelling import spelt
+from streetvision.errors import OperatorError, about
 from streetvision.resources import limit_thread_pools
 
 COMPLETION = "_STREETVISION_COMPLETE"
@@ -23,6 +24,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # rich's boxes break words and show a type beside every switch
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": spelt, "max_content_width": 100},
 )
 
 
@@ -41,6 +44,11 @@ def root(
     """Tools beside the miner. The miner itself is `python neurons/miner.py`."""
 
 
+def commands() -> Any:  # noqa: ANN401 - typer's own class of commands is private
+    """All commands as they are called; each is imported when it is first asked for."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
     limit_thread_pools()
@@ -49,9 +57,12 @@ def main() -> None:
 
         completion_init()
     try:
-        app()
+        commands()(prog_name="streetvision")
     except OperatorError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"error: {about(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

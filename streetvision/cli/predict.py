@@ -18,7 +18,7 @@ from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 
@@ -68,7 +68,7 @@ async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
     except DeviceLost as error:
         raise OperatorError(f"{error}: {RUN_AGAIN}") from error
     except (OSError, EngineError) as error:
-        return {"file": str(path), "error": str(error)}
+        return {"file": str(path), "error": reason(error)}
     return {
         "file": str(path),
         "probability": round(answer.probability, 6),

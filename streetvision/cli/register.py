@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from streetvision.errors import EXIT_UNCLEAN, ConfigError
-from streetvision.settings_io import build_parser
+from streetvision.setting_flags import build_parser
 
 if TYPE_CHECKING:
     from streetvision.chain.registration import Registration

@@ -14,7 +14,7 @@ from streetvision.cli.log_options import log_folder
 from streetvision.cli.shared import StateDir, miner_settings
 from streetvision.cli.status import ask
 from streetvision.config import Settings
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.status.files import status_from_files
@@ -25,7 +25,7 @@ from streetvision.status.sharing import hidden, shared
 def report(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The HTML file to write.")],
     days: Annotated[float, typer.Option(min=0.01, max=3650.0, help="Days of history, requests and images.")] = 30.0,
-    images: Annotated[bool, typer.Option("--images/--no-images", help="Show the most uncertain images.")] = True,
+    images: Annotated[bool, typer.Option("--images/--no_images", help="Show the most uncertain images.")] = True,
     state_dir: StateDir = None,
 ) -> None:
     """Write the status page to a file to share: no folders, private addresses or secrets; no running miner needed."""
@@ -59,6 +59,4 @@ def _write(out: Path, text: str) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OperatorError(
-            f"{out} cannot be written ({error.strerror or error}): name another file with --out"
-        ) from error
+        raise OperatorError(f"{out} cannot be written ({reason(error)}): name another file with --out") from error

@@ -19,7 +19,6 @@ from streetvision.settings_io import load_settings
 StateDir = Annotated[
     Path | None,
     typer.Option(
-        "--state-dir",
         "--state_dir",
         help="The miner's state folder. Default: STREETVISION_STATE_DIR, or ~/.streetvision.",
     ),

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.net.unix_socket import PATH_LIMIT, is_trusted, peer_of
 from streetvision.start_steps import Starting, starting_in
 from streetvision.state_folder import WORK, lock_holder
@@ -79,7 +79,7 @@ def _connection(path: Path, silence_s: float) -> Iterator[socket.socket]:
         except (TimeoutError, BlockingIOError):
             raise OperatorError(_stuck(path, silence_s)) from None
         except OSError as error:
-            raise OperatorError(f"the miner cannot be reached at {path} ({error.strerror or error})") from error
+            raise OperatorError(f"the miner cannot be reached at {path} ({reason(error)})") from error
         if os.geteuid() != 0 and not is_trusted(peer_of(connection)[1]):
             raise OperatorError(f"a process of another user listens at {path}: it is not your miner")
         yield connection

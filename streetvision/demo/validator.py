@@ -25,6 +25,7 @@ from streetvision.chain.mock_bridge import BridgeError
 from streetvision.chain.mock_bridge_client import MockBridgeClient
 from streetvision.challenge.exchange import Target, send
 from streetvision.challenge.target import pictures_in
+from streetvision.errors import reason
 from streetvision.monitor.standing import standing_of
 from streetvision.subnet import SUBNET, RewardTracker
 from streetvision.training.challenges import challenge
@@ -138,7 +139,7 @@ def main() -> int:
     try:
         asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, arguments.seed, photos))
     except (OSError, BridgeError) as error:
-        sys.stderr.write(f"validator: {error}\n")
+        sys.stderr.write(f"validator: {reason(error)}\n")
     return 0
 
 

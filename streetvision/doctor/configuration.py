@@ -10,7 +10,9 @@ from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.doctor.live import Live
 from streetvision.secret import Secret
-from streetvision.settings_io import ENV_FILE_VARIABLE, build_parser, load_settings, setting_fields
+from streetvision.setting_fields import ENV_FILE_VARIABLE, setting_fields
+from streetvision.setting_flags import read_flags
+from streetvision.settings_io import load_settings
 
 SAME = "Give the doctor the miner's own flags or MINER_ENV, or restart the miner to use these settings."
 
@@ -21,7 +23,7 @@ def read_settings(
     """The settings, the file they come from, and what is wrong with names in it; ConfigError for a wrong value."""
     sentences: list[str] = []
     settings = load_settings(arguments, environ, cwd=cwd, warn=sentences.append)
-    named = build_parser().parse_args(list(arguments)).env_file or environ.get(ENV_FILE_VARIABLE)
+    named = read_flags(arguments)[1] or environ.get(ENV_FILE_VARIABLE)
     file = Path(named).expanduser() if named else cwd / "miner.env"
     return settings, file if file.is_file() else None, sentences
 

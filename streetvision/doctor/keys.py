@@ -10,7 +10,7 @@ from streetvision.chain.hotkey_password import is_exposed
 from streetvision.chain.wallets import HotkeyLocked, MinerWallet
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, skipped, warning
-from streetvision.parts import open_wallet
+from streetvision.parts import serving_wallet
 
 
 def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, MinerWallet | None]:
@@ -19,7 +19,7 @@ def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, M
     systemd and Docker may give its password to the miner alone: one that is `running` has unlocked it.
     """
     try:
-        wallet = open_wallet(settings)
+        wallet = serving_wallet(settings)
     except HotkeyLocked:
         if not running:
             raise

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException
 from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.net.sockets import listen
 
 NAME = "metrics"
@@ -45,7 +45,7 @@ def _asked(place: Endpoint) -> Check:
         reply = connection.getresponse()
         body = reply.read(4096)
     except (OSError, HTTPException) as error:
-        why = str(error) or type(error).__name__
+        why = reason(error)
         return warning(
             NAME, f"{place} does not answer: {why}", "If the miner has another --metrics.port, name it here too."
         )

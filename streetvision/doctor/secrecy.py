@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from streetvision.config import Settings
 from streetvision.secret import HIDDEN, Secret
-from streetvision.settings_io import setting_fields
+from streetvision.setting_fields import setting_fields
 
 _VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGNORECASE)
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>,;()]+")

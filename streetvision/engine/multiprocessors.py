@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 _MULTIPROCESSORS = 1
 """CU_DEV_RESOURCE_TYPE_SM."""
@@ -172,5 +172,5 @@ def _library() -> ctypes.CDLL:
         return ctypes.CDLL("libcuda.so.1")
     except OSError as error:
         raise OperatorError(
-            f"The NVIDIA driver's libcuda cannot be loaded ({error}); serve without a partition."
+            f"The NVIDIA driver's libcuda cannot be loaded ({reason(error)}); serve without a partition."
         ) from error

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from streetvision.errors import reason
 from streetvision.models.disk import write_atomically
 from streetvision.models.precision import Precision
 
@@ -74,7 +75,7 @@ class Verdicts:
                 spans = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
             return Verdict(Precision(told["name"], told["reason"] + EARLIER), spans)
         except (OSError, SafetensorError, LookupError) as error:
-            logger.warning("the verdict in %s cannot be read (%s); the model is judged anew", self._path, error)
+            logger.warning("the verdict in %s cannot be read (%s); the model is judged anew", self._path, reason(error))
             return None
 
     def remember(self, verdict: Verdict) -> None:
@@ -86,7 +87,9 @@ class Verdicts:
             write_atomically(self._path, save(spans, told))
             _forget_oldest(self._path.parent)
         except (OSError, SafetensorError) as error:
-            logger.warning("the verdict on the precision cannot be kept (%s); the next start judges anew", error)
+            logger.warning(
+                "the verdict on the precision cannot be kept (%s); the next start judges anew", reason(error)
+            )
 
 
 def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> Verdicts:

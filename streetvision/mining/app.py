@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.mining.database import Dataset, FiftyOne, View
 
 PORT = 5151
@@ -94,7 +94,7 @@ def _free_port(address: str, port: int) -> int:
             return int(probe.getsockname()[1])
     except OSError as error:
         raise OperatorError(
-            f"cannot listen on {address} port {port} ({error.strerror}): name another --port, or end what uses it"
+            f"cannot listen on {address} port {port} ({reason(error)}): name another --port, or end what uses it"
         ) from None
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streetvision import __version__
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.locking import only_one
 from streetvision.mining import brain
 from streetvision.mining.candidates import Candidate, gather, near_pairs
@@ -81,7 +81,7 @@ def export_labels(
             return _export(fo, dataset, target, partial=partial, options=options, now=now, progress=progress)
         except OSError as error:
             raise OperatorError(
-                f"cannot write the training set to {target} ({error.strerror}): make room or name another place"
+                f"cannot write the training set to {target} ({reason(error)}): make room or name another place"
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG\r\n\x1a\n", ".png"), (b"RIFF", ".webp"))
 _UNKNOWN = ".jpg"
@@ -74,7 +74,7 @@ class PictureFolder:
             if isinstance(error, FileNotFoundError):
                 raise
             raise OperatorError(
-                f"cannot write {path} ({error.strerror}): make room or correct the rights of {self.folder}"
+                f"cannot write {path} ({reason(error)}): make room or correct the rights of {self.folder}"
             ) from error
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.mining.splitting import Side
 
 FORMAT = 1
@@ -43,7 +43,7 @@ def fresh_folder(target: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         (partial / IMAGES).mkdir(parents=True)
     except OSError as error:
-        raise OperatorError(f"cannot write in {target} ({error.strerror}): name another place with --to") from error
+        raise OperatorError(f"cannot write in {target} ({reason(error)}): name another place with --to") from error
     return partial
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 LOCK_FILE = ".lock"
 STAGING = ".incoming-"
@@ -29,7 +29,7 @@ def sentences(doing: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OperatorError(f"{doing} failed: the disk is full; free some space and try again.") from error
         where = f" ({error.filename})" if error.filename else ""
-        raise OperatorError(f"{doing} failed: {error.strerror or error}{where}.") from error
+        raise OperatorError(f"{doing} failed: {reason(error)}{where}.") from error
 
 
 @contextmanager

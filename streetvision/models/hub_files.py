@@ -190,7 +190,7 @@ def _check_sizes(files: Iterable[RemoteFile], repo: str, limit_bytes: int) -> No
     if total > limit_bytes:
         raise OperatorError(
             f"{repo} holds {size_text(total)}, above the limit of {size_text(limit_bytes)}: "
-            "if you trust it, allow more with --max-gib."
+            "if you trust it, allow more with --max_gib."
         )
 
 

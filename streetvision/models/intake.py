@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.models.config import CheckpointError, ModelConfig
 from streetvision.models.ensemble import (
     Resolve,
@@ -65,7 +65,7 @@ def read_golden(folder: Path) -> tuple[float, ...] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): remove the version and add it again.") from error
+        raise CheckpointError(f"{path} is damaged ({reason(error)}): remove the version and add it again.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -
     try:
         config, answers = _answers(folder, progress, seen)
     except (RuntimeError, MemoryError) as error:
-        reason = next(iter(str(error).splitlines()), "out of memory")
-        raise CheckpointError(f"The model in {folder} cannot be run here ({reason}).") from error
+        why = next(iter(str(error).splitlines()), "out of memory")
+        raise CheckpointError(f"The model in {folder} cannot be run here ({why}).") from error
     if not np.isfinite(answers).all():
         raise CheckpointError(f"The model in {folder} answers NaN or infinity; it is unusable.")
     problem = golden_problem(answers, None)

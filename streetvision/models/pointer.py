@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.models.disk import write_atomically
 
 HISTORY = 50
@@ -36,7 +36,7 @@ def read_steps(path: Path) -> tuple[Step, ...]:
         return ()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OperatorError(
-            f"{path} is damaged ({error}): remove it, then name the version to serve with --model."
+            f"{path} is damaged ({reason(error)}): remove it, then name the version to serve with --model."
         ) from error
 
 

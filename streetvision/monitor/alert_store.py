@@ -9,6 +9,7 @@ from typing import Any
 
 from loguru import logger
 
+from streetvision.errors import reason
 from streetvision.models.disk import write_atomically
 from streetvision.monitor.alert import Alert, read_alert
 from streetvision.monitor.alert_state import AlertState, read_state
@@ -47,7 +48,7 @@ class AlertStore:
             write_atomically(self._file, text)
         except OSError as error:
             if not self._failing:
-                logger.warning("alerts: {} cannot be written: {}", self._file, error.strerror or error)
+                logger.warning("alerts: {} cannot be written: {}", self._file, reason(error))
             self._failing = True
         else:
             self._failing = False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from loguru import logger
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 _ABSENT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
@@ -78,4 +78,6 @@ def _explain(host: str, port: int, error: OSError | OverflowError, port_flag: st
         return OperatorError(f"No permission to listen on port {port}: choose a {port_flag} of 1024 or more.")
     if isinstance(error, OverflowError):
         return OperatorError(f"{port} is not a port: choose a {port_flag} between 1 and 65535.")
-    return OperatorError(f"Cannot listen on {host}: set {address_flag} to an address of this machine ({error}).")
+    return OperatorError(
+        f"Cannot listen on {host}: set {address_flag} to an address of this machine ({reason(error)})."
+    )

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 from typing import Protocol
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 PATH_LIMIT = 100
 """Bytes in the socket's path; Linux takes 107, others a few less."""
@@ -34,7 +34,7 @@ def listen(path: Path, *, name: str, taken: str) -> socket.socket:
         _make_way(path, name, taken)
         return _bound(path)
     except OSError as error:
-        raise OperatorError(f"The {name} cannot listen at {path} ({error.strerror or error}): {ELSEWHERE}.") from error
+        raise OperatorError(f"The {name} cannot listen at {path} ({reason(error)}): {ELSEWHERE}.") from error
 
 
 def check_length(path: Path, name: str) -> None:

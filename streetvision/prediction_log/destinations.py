@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError, OperatorError, reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -66,7 +66,7 @@ def open_destination(text: str, *, endpoint_url: str | None = None, log: Path | 
     if "://" in text:
         raise ConfigError(f"{text} is neither a folder nor an s3://bucket/prefix address")
     if endpoint_url:
-        raise ConfigError(f"--endpoint-url is for s3:// addresses, and {text} is a folder")
+        raise ConfigError(f"--endpoint_url is for s3:// addresses, and {text} is a folder")
     folder = Path(text).expanduser()
     if log is not None and folder.resolve().is_relative_to(log.resolve()):
         raise ConfigError(f"{folder} is inside the log itself: name a folder elsewhere")
@@ -143,7 +143,7 @@ def disk_sentences(folder: Path) -> Iterator[None]:
             raise OperatorError(
                 f"the disk of {folder} is full: make room and run the same command again, it goes on where it stopped"
             ) from error
-        raise OperatorError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise OperatorError(f"cannot write to {folder}: {reason(error)}") from error
 
 
 def _flush(path: Path) -> None:

@@ -113,7 +113,7 @@ class S3Destination:
         if isinstance(error, (boto.ConnectionError, boto.HTTPClientError)):
             return (
                 f"{self._endpoint or 'the S3 service'} does not answer: check the network and the endpoint "
-                "(--endpoint-url or AWS_ENDPOINT_URL)"
+                "(--endpoint_url or AWS_ENDPOINT_URL)"
             )
         return f"cannot use {self}: {_first_line(error)}"
 

@@ -59,7 +59,7 @@ def select(
     if begin is not None and end is not None and begin >= end:
         raise ConfigError(f"--since {since} is not before --until {until}")
     if min_score is not None and max_score is not None and min_score > max_score:
-        raise ConfigError(f"--min-score {min_score:g} is above --max-score {max_score:g}")
+        raise ConfigError(f"--min_score {min_score:g} is above --max_score {max_score:g}")
     hotkey, uid = (None, None) if validator is None else parse_validator(validator)
     return LogFilter(
         since=begin,

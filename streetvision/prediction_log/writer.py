@@ -11,6 +11,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.errors import reason
 from streetvision.prediction_log.database import LogDatabase, Written, set_aside
 from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.health import LogMetrics
@@ -193,7 +194,7 @@ class Writer:
         try:
             moved = set_aside(self._folder, int(self._wall()))
         except OSError as error:
-            logger.error("prediction log: the damaged database cannot be set aside ({})", error)
+            logger.error("prediction log: the damaged database cannot be set aside ({})", reason(error))
             return
         logger.error("prediction log: the damaged database is now {}; a new one begins", moved)
         self._retry_at["rows"] = 0.0
@@ -219,6 +220,6 @@ class Writer:
             logger.info("prediction log: recovered; dropped since the start: {}", self._metrics.losses())
         else:
             self._troubles[area] = cause
-            detail = f" ({error})" if error else ""
+            detail = f" ({reason(error)})" if error else ""
             logger.warning("prediction log: {}{}: {}; serving goes on", _AREAS[area], detail, CAUSES[cause])
         self._metrics.degraded.set(bool(self._troubles))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streetvision.errors import reason
 from streetvision.models.disk import write_all
 
 JOURNAL_FILE = "decisions.jsonl"
@@ -47,7 +48,9 @@ class Journal:
         try:
             self._append(_line(entry))
         except OSError as error:
-            logger.error("the decision %r about %s could not be written to %s: %s", event, version, self.path, error)
+            logger.error(
+                "the decision %r about %s could not be written to %s: %s", event, version, self.path, reason(error)
+            )
         return entry
 
     def tail(self, count: int) -> list[Entry]:
@@ -92,7 +95,7 @@ def _read(path: Path) -> list[Entry]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        logger.error("earlier decisions about models cannot be read: %s", error)
+        logger.error("earlier decisions about models cannot be read: %s", reason(error))
         return []
     found = [_parsed(line) for line in lines if line.strip()]
     entries = [entry for entry in found if entry is not None]

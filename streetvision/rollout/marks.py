@@ -7,6 +7,7 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streetvision.errors import reason
 from streetvision.models.disk import sentences, write_atomically
 
 MARKS_FILE = "bad.json"
@@ -75,6 +76,8 @@ def _read(path: Path) -> tuple[dict[str, Mark], bool]:
     except FileNotFoundError:
         return {}, False
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        logger.error("models: %s is damaged (%s): versions that were rolled back are no longer marked", path, error)
+        logger.error(
+            "models: %s is damaged (%s): versions that were rolled back are no longer marked", path, reason(error)
+        )
         return {}, True
     return marks, False

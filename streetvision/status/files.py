@@ -30,7 +30,7 @@ def status_from_files(settings: Settings, now: float, span: Span) -> Status:
     if hotkey is None:
         raise OperatorError(
             f"nothing is remembered of netuid {settings.netuid} in {settings.state_dir}: start the miner first, "
-            "or name its folder with --state-dir"
+            "or name its folder with --state_dir"
         )
     seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
     findings = judge(seen)

@@ -21,7 +21,8 @@ from streetvision.doctor.keys import check_hotkey
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.parts import open_wallet
 from streetvision.secret import Secret
-from streetvision.settings_io import load_settings, unknown_names
+from streetvision.setting_sources import unknown_names
+from streetvision.settings_io import load_settings
 
 PASSWORD = "s3cret words "  # with a space at its end, which counts
 
@@ -150,6 +151,6 @@ def test_never_a_flag_and_never_silently_in_miner_env(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(["--wallet.hotkey_password", "s3cret"], {}, cwd=tmp_path, warn=print)
     assert "s3cret" not in str(caught.value)
-    (sentence,) = unknown_names({VARIABLE: "s3cret"})
-    assert f"{VARIABLE}_FILE" in sentence
-    assert "s3cret" not in sentence
+    (unknown,) = unknown_names({VARIABLE: "s3cret"}, "miner.env")
+    assert f"{VARIABLE}_FILE" in unknown.sentence
+    assert "s3cret" not in unknown.sentence

@@ -189,7 +189,7 @@ async def test_paths_that_cannot_be_sockets(folder: Path) -> None:
     assert file.read_text() == "precious"
     with pytest.raises(OperatorError, match=r"too long .*: name a shorter state folder with --state_dir"):
         await MockBridge(MockChain(), folder / ("x" * 100)).start()
-    with pytest.raises(OperatorError, match=r"cannot listen at .* \(No such file .*: name another .* --state_dir"):
+    with pytest.raises(OperatorError, match=r"cannot listen at .* \(no such file .*: name another .* --state_dir"):
         await MockBridge(MockChain(), folder / "absent" / "b.sock").start()
     with pytest.raises(OperatorError, match=r"cannot listen at .*: name another state folder with --state_dir"):
         await MockBridge(MockChain(), file / "b.sock").start()
@@ -217,7 +217,7 @@ async def test_a_socket_of_another_user_is_one_sentence(folder: Path, monkeypatc
         theirs.bind(os.fspath(path))
         monkeypatch.setattr("streetvision.net.unix_socket.socket.socket", Forbidden)
         with pytest.raises(
-            OperatorError, match=r"cannot listen at .* \(Permission denied\): name another state folder"
+            OperatorError, match=r"cannot listen at .* \(permission denied\): name another state folder"
         ):
             await MockBridge(MockChain(), path).start()
     assert path.exists()

@@ -19,7 +19,7 @@ import pytest
 from streetvision.cli.main import main
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import QUESTIONS, Suggestion, complete
-from streetvision.settings_file import answers_in, others_in, quoted, render, settings_of, write
+from streetvision.settings_file import quoted, read_former, render, settings_of, write
 from streetvision.settings_io import load_settings
 
 Run = Callable[..., tuple[int, str]]
@@ -94,6 +94,41 @@ def test_wrong_answers_write_nothing(run: Run, tmp_path: Path, flags: tuple[str,
     assert list(tmp_path.iterdir()) == []
 
 
+OFFICIAL = """IMAGE_DETECTOR=ViT
+IMAGE_DETECTOR_DEVICE=cpu
+NETUID=72            # 72 for the main network
+CHAIN_ENDPOINT=ws://10.0.0.7:9944
+WALLET_NAME=cold
+WALLET_HOTKEY=hot
+MINER_AXON_PORT=notaport
+"""
+
+
+def test_official_settings_are_taken_over_and_flags_win(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "official.env").write_text(OFFICIAL)
+    code, err = run(
+        *("--yes", "--from", "official.env", "--from", "python neurons/miner.py --axon.external-ip 203.0.113.7"),
+        *("--model", "1.2.0", "--wallet.hotkey", "other"),
+    )
+    assert code == 0, err
+    settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
+    assert settings.endpoints == ("ws://10.0.0.7:9944",)
+    assert (settings.wallet_name, settings.wallet_hotkey, settings.device) == ("cold", "other", "cpu")
+    assert (settings.axon_port, settings.axon_external_ip) == (8091, "203.0.113.7")
+    said = " ".join(err.split())
+    assert "CHAIN_ENDPOINT in the official settings is the official miner's; it is read as" in said
+    assert "'notaport' is not a whole number; it is left out" in said
+    assert "IMAGE_DETECTOR in the official settings is the official miner's: it picks a detector" in said
+
+
+def test_official_settings_that_are_none_write_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "poem").write_text("roses are red")
+    code, err = run("--yes", *MAIN_NET, "--from", "poem")
+    assert code == 1
+    assert err.startswith("error: poem is neither a settings file nor a script or command")
+    assert not (tmp_path / "miner.env").exists()
+
+
 def test_without_a_terminal_it_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     code, err = run()
@@ -148,17 +183,18 @@ def test_every_question_is_about_a_setting() -> None:
 def test_values_survive_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "miner.env"
     write(file, render({"wallet_name": text}))
-    assert answers_in(file) == {"wallet_name": text}
+    assert read_former(file).answers == {"wallet_name": text}
 
 
 def test_what_is_no_setting_stays_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "miner.env"
     file.write_text("NETUID=1\nALERTS_DISCORD_URL_FILE=/run/secret\nHF_TOKEN='hf it'\nEMPTY=\n")
-    others = others_in(file)
-    assert others == {"ALERTS_DISCORD_URL_FILE": "/run/secret", "HF_TOKEN": "hf it"}
-    assert "hf it" not in render(answers_in(file), others, hide=True)
-    write(file, render(answers_in(file), others))
-    assert (answers_in(file), others_in(file)) == ({"netuid": "1"}, others)
+    former = read_former(file)
+    assert former.others == {"ALERTS_DISCORD_URL_FILE": "/run/secret", "HF_TOKEN": "hf it"}
+    assert former.notes == ()
+    assert "hf it" not in render(former.answers, former.others, hide=True)
+    write(file, render(former.answers, former.others))
+    assert (read_former(file).answers, read_former(file).others) == ({"netuid": "1"}, former.others)
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -261,6 +297,9 @@ def test_asking_on_a_terminal(tmp_path: Path, terminal: Callable[..., Terminal])
     dialog.answer("Write it?", "y")
     assert dialog.end() == 0, dialog.seen
     assert "very-secret-part" not in dialog.seen
+    assert "Ctrl-C leaves; nothing is written before" in " ".join(dialog.seen.split())
+    longest = max(dialog.seen.partition("\nminer.env:")[0].splitlines(), key=len)
+    assert len(longest) <= 80, longest
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
     assert (settings.wallet_name, settings.wallet_hotkey, settings.axon_port) == ("mine", "hk7", 9100)
     assert (settings.model, settings.model_repo, settings.device) == ("bundled", "me/roads", "cpu")

@@ -159,7 +159,7 @@ def test_what_makes_no_sense_is_not_asked(run: Run, manager: Manager, words: tup
 def test_no_miner_is_a_sentence(run: Run, state: Path, words: tuple[str, ...]) -> None:
     code, out, err = run(*words)
     assert (code, out) == (1, "")
-    assert err == f"error: no miner runs with the state folder {state}: start it, or name its folder with --state-dir\n"
+    assert err == f"error: no miner runs with the state folder {state}: start it, or name its folder with --state_dir\n"
 
 
 def test_status_for_people_and_programs(run: Run, manager: Manager) -> None:

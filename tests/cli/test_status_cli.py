@@ -116,7 +116,7 @@ def test_json_is_the_snapshot(run: Run, miner: Answers) -> None:
 
 
 def test_no_miner_is_one_sentence_and_a_code(run: Run, state: Path) -> None:
-    sentence = f"error: no miner runs with the state folder {state}: start it, or name its folder with --state-dir\n"
+    sentence = f"error: no miner runs with the state folder {state}: start it, or name its folder with --state_dir\n"
     assert run("status") == (1, "", sentence)
     assert run("status", "--watch") == (1, "", sentence)
     assert run("status", "--json") == (1, "", sentence)
@@ -299,7 +299,7 @@ def test_a_report_without_a_miner_or_a_history(run: Run, state: Path) -> None:
     assert err.splitlines()[1:] == [
         "reading its files instead",
         f"error: nothing is remembered of netuid 72 in {state}: start the miner first, "
-        "or name its folder with --state-dir",
+        "or name its folder with --state_dir",
     ]
     assert not (state / "miner.html").exists()
 
@@ -309,5 +309,5 @@ def test_a_file_that_cannot_be_written(run: Run, miner: Answers) -> None:
     assert code == 1
     assert (
         err
-        == "error: no/such/folder.html cannot be written (No such file or directory): name another file with --out\n"
+        == "error: no/such/folder.html cannot be written (no such file or directory): name another file with --out\n"
     )

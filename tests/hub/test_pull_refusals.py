@@ -69,7 +69,7 @@ def test_a_huge_repository_is_refused_unless_allowed(server: Any, hub: Hub, regi
         weights["size"] = weights["lfs"]["size"] = 40 * GIB
 
     server.lie = lie
-    refused(registry, hub, r"holds 40\.0 GiB, above the limit of 16\.0 GiB: .*--max-gib")
+    refused(registry, hub, r"holds 40\.0 GiB, above the limit of 16\.0 GiB: .*--max_gib")
     assert left(registry) == []
 
 

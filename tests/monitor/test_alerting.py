@@ -32,7 +32,9 @@ from streetvision.monitor.sinks.delivery import Patience
 from streetvision.monitor.sinks.ping import Ping, Pulse
 from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.secret import Secret
-from streetvision.settings_io import flags_of, load_settings, setting_fields, without_secrets
+from streetvision.setting_fields import setting_fields
+from streetvision.setting_flags import flags_of, without_secrets
+from streetvision.settings_io import load_settings
 
 from .sink_server import wait_for
 

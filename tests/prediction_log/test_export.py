@@ -214,7 +214,7 @@ def test_a_full_disk_is_a_sentence_and_no_table(filled: Any, tmp_path: Path, for
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(filled: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OperatorError, match=r"cannot write to .*file/out: Not a directory"):
+    with pytest.raises(OperatorError, match=r"cannot write to .*file/out: not a directory"):
         run(filled.folder, tmp_path / "file" / "out")
 
 

@@ -62,11 +62,14 @@ def test_with_a_running_miner_and_without_it(
 
 
 def test_a_failure_is_in_the_exit_code(tmp_path: Path) -> None:
-    code, report, err = doctor(tmp_path, "--wallet.name", "nobody")
+    hotkey = tmp_path / ".bittensor" / "wallets" / "broken" / "hotkeys" / "default"
+    hotkey.parent.mkdir(parents=True)
+    hotkey.write_text("{}")
+    code, report, err = doctor(tmp_path, "--wallet.name", "broken")
     failed = [check for check in report["checks"] if check["mark"] == "failure"]
     assert (code, report["ok"], err) == (1, False, "")
     assert [check["name"] for check in failed] == ["hotkey"]
-    assert "btcli wallet new-hotkey --wallet nobody" in failed[0]["remedy"]
+    assert "btcli wallet regen-hotkey --wallet broken" in failed[0]["remedy"]
 
 
 def test_a_terminal_without_check_marks_is_no_trouble(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from streetvision import __version__
 from streetvision.config import METRICS_PORT
 from streetvision.neuron import ABANDON_SECONDS, CLOSE_SECONDS
-from streetvision.settings_io import setting_fields
+from streetvision.setting_fields import setting_fields
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its __all__ is computed
 
 from streetvision import __version__
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.monitor.alert import Alert
 from streetvision.monitor.sinks.sink import Reply, Request, Sink, scrubbed
 from streetvision.monitor.wording import duration
@@ -117,7 +117,7 @@ async def exchange(request: Request, seconds: float) -> Reply:
     except httpx.HTTPError as error:
         raise _AgainError(_words(error, request)) from None
     except (httpx.InvalidURL, ValueError, OSError) as error:
-        raise DeliveryError(scrubbed(f"it cannot be asked: {error}", request.url)) from None
+        raise DeliveryError(scrubbed(f"it cannot be asked: {reason(error)}", request.url)) from None
     _check(reply)
     return reply
 

@@ -1,0 +1,148 @@
+"""The miner's flags: their parser, what a command line says, and the flags that give certain settings."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import Field
+from typing import Any, NoReturn
+
+from streetvision.config import Settings
+from streetvision.errors import ConfigError
+from streetvision.official import BY_FLAG
+from streetvision.setting_fields import ENV_FILE_VARIABLE, field_named, is_secret, setting_fields, show_default
+from streetvision.setting_sources import Source
+from streetvision.setting_types import parse_bool
+from streetvision.subnet import SUBNET
+
+_HELP = "`python neurons/miner.py --help` lists the flags"
+_EPILOG = (
+    "Every flag can also be set in the environment or in miner.env; flags win, then the environment. A switch takes "
+    "true or false (yes and no, on and off, 1 and 0 are read too); alone it means true. Flags are spelt as "
+    "bittensor's own, with dots and underscores; dashes in place of underscores are read too."
+)
+
+
+def without_secrets(text: str) -> str:
+    """The text, addresses and tokens in it shortened: a misspelt flag may carry one."""
+    text = re.sub(r"(--[\w.-]*(?:password|secret|token)[\w.-]*)[ =].*", r"\1 ...", text, flags=re.DOTALL)
+    return re.sub(r"(https?://|\b\d{3,20}:)[^\s'\"]+", r"\1...", text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{without_secrets(message)}; {_HELP}")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - as argparse has it
+        return super().parse_known_args([spelt(word) for word in args or ()], namespace)
+
+
+def build_parser(*, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Flags for every setting; values stay text so that all three sources are parsed alike."""
+    parser = _Parser(
+        prog="neurons/miner.py",
+        description=f"Mine Bittensor subnet {SUBNET.netuid} ({SUBNET.name}).",
+        epilog=epilog or _EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--env_file", metavar="FILE", help=f"Settings file; default ${ENV_FILE_VARIABLE} or ./miner.env."
+    )
+    for item in setting_fields():
+        switch = is_switch(item)
+        parser.add_argument(
+            item.metadata["flag"],
+            dest=item.name,
+            default=None,
+            nargs="?" if switch else None,
+            const="true" if switch else None,
+            metavar="true|false" if switch else item.name.split("_")[-1].upper(),
+            help=_flag_help(item),
+        )
+    for flag in BY_FLAG:
+        parser.add_argument(flag, dest=flag, default=None, nargs="*", help=argparse.SUPPRESS)
+    return parser
+
+
+def is_switch(item: Field[Any]) -> bool:
+    """Whether a setting is on or off, so that its flag may stand alone."""
+    return bool(item.metadata["parse"] is parse_bool)
+
+
+def _flag_help(item: Field[Any]) -> str:
+    text = f"{item.metadata['help']} [{item.metadata['env'][0]}; default: {show_default(item) or 'empty'}]"
+    return text.replace("%", "%%")
+
+
+def spelt(word: str) -> str:
+    """The word with the flag in it spelt as declared, dashes and underscores being alike."""
+    flag, equals, value = word.partition("=")
+    declared = {_plain(known): known for known in _flags()}
+    return f"{declared.get(_plain(flag), flag)}{equals}{value}" if flag.startswith("--") else word
+
+
+def _plain(flag: str) -> str:
+    return flag[:2] + flag[2:].replace("-", "_")
+
+
+def _flags() -> list[str]:
+    return ["--env_file", "--help", *(item.metadata["flag"] for item in setting_fields()), *BY_FLAG]
+
+
+def read_flags(argv: Sequence[str]) -> tuple[Source, str | None, list[str]]:
+    """What a command line says, the settings file that it names, and a clause for each word that is no flag's.
+
+    ConfigError for a flag without its value.
+    """
+    found, rest = build_parser().parse_known_args(list(argv))
+    texts = vars(found)
+    env_file = texts.pop("env_file")
+    source = Source()
+    for name, text in texts.items():
+        if text is None:
+            continue
+        if name in BY_FLAG:
+            if BY_FLAG[name].wants_value and not text:
+                raise ConfigError(f"{name} expects a value; {_HELP}")
+            source.put_official(BY_FLAG[name], name, " ".join(text) if text else "true")
+        elif text:  # as everywhere, an empty value means unset
+            source.put(name, str(field_named(name).metadata["flag"]), text)
+    return source, env_file, _unknown_words(rest)
+
+
+def _unknown_words(rest: Sequence[str]) -> list[str]:
+    """A clause for each unknown flag, with the nearest known one; its values go with it."""
+    clauses, value_of = [], ""
+    for word in rest:
+        if word.startswith("-") and not re.fullmatch(r"-[\d.]+", word):
+            value_of = word.partition("=")[0]
+            clauses.append(f"{without_secrets(value_of)} is no flag of the miner{_hint(value_of)}")
+        elif not value_of:
+            clauses.append(f"{without_secrets(word)!r} belongs to no flag")
+    return clauses
+
+
+def _hint(flag: str) -> str:
+    plain = _plain(flag)
+    for item in setting_fields():
+        if is_switch(item) and plain in (f"--no_{item.metadata['flag'][2:]}", f"--no{item.metadata['flag'][2:]}"):
+            return f" (did you mean {item.metadata['flag']} false?)"
+    near = difflib.get_close_matches(plain, [known for known in _flags() if known not in BY_FLAG], n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def unknown_sentence(clauses: Sequence[str]) -> str:
+    """One sentence out of the clauses."""
+    return f"{'; '.join(clauses)}; {_HELP}"
+
+
+def flags_of(settings: Settings, *, without: Sequence[str] = ()) -> list[str]:
+    """The flags that give these settings but defaults, secrets and the named fields; values are not shell-quoted."""
+    flags = []
+    for item in setting_fields():
+        value = getattr(settings, item.name)
+        if value != item.default and item.name not in without and not is_secret(item):
+            flags += [item.metadata["flag"], str(value).lower() if isinstance(value, bool) else str(value)]
+    return flags

@@ -1,0 +1,91 @@
+"""The words of a shell script, as far as they are known without running it: quotes, comments, variables, commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})", re.ASCII)
+_ENDS = frozenset(";&|\n")
+_REDIRECTS = frozenset("<>")
+_REDIRECTION = re.compile(r"(\d*|&)[<>]+(&\d|[ \t]*[^\s;|&]*)", re.ASCII)
+ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.ASCII)
+
+
+class ShellText:
+    """Reads a text command by command; a variable stands for what `values` says when its command is reached."""
+
+    def __init__(self, text: str, values: Mapping[str, str]) -> None:
+        self._text = text.replace("\r\n", "\n").replace("\\\n", " ")
+        self._values = values
+        self._at = 0
+
+    def commands(self) -> Iterator[list[str]]:
+        """The words of each command. `$(...)` and the like stay as they are written; an unknown variable is empty."""
+        words: list[str] = []
+        while self._at < len(self._text):
+            char = self._text[self._at]
+            if char in _ENDS and not self._text.startswith("&>", self._at):
+                self._at += 1
+                if words:
+                    yield words
+                words = []
+            elif char.isspace():
+                self._at += 1
+            elif char == "#":
+                self._skip_comment()
+            else:
+                words += self._word()
+        if words:
+            yield words
+
+    def _skip_comment(self) -> None:
+        end = self._text.find("\n", self._at)
+        self._at = len(self._text) if end < 0 else end
+
+    def _word(self) -> list[str]:
+        """The word here; an unquoted variable that holds several words gives several, a redirection none."""
+        if redirection := _REDIRECTION.match(self._text, self._at):
+            self._at = redirection.end()
+            return []
+        parts, spread = "", False
+        while self._at < len(self._text):
+            char = self._text[self._at]
+            if char.isspace() or char in _ENDS or char in _REDIRECTS:
+                break
+            if char in "'\"":
+                parts += self._quoted(char)
+            elif char == "\\":
+                parts += self._text[self._at + 1 : self._at + 2]
+                self._at += 2
+            elif char == "$":
+                value = self._variable()
+                parts, spread = parts + value, spread or " " in value
+            else:
+                parts += char
+                self._at += 1
+        return parts.split() if spread and not ASSIGNMENT.match(parts) else [parts]
+
+    def _quoted(self, quote: str) -> str:
+        self._at += 1
+        parts = ""
+        while self._at < len(self._text) and self._text[self._at] != quote:
+            char = self._text[self._at]
+            if char == "\\" and quote == '"':
+                parts += self._text[self._at + 1 : self._at + 2]
+                self._at += 2
+            elif char == "$" and quote == '"':
+                parts += self._variable()
+            else:
+                parts += char
+                self._at += 1
+        self._at += 1
+        return parts
+
+    def _variable(self) -> str:
+        match = _NAME.match(self._text, self._at)
+        if match is None:
+            self._at += 1
+            return "$"
+        self._at = match.end()
+        return self._values.get(match[1] or match[2]) or match[3] or ""
