@@ -15,7 +15,7 @@ from streetvision.setting_flags import is_switch, read_flags, spelt
 from streetvision.setting_sources import NamedText, Source, read_variables, unknown_names
 from streetvision.shell_text import ASSIGNMENT, ShellText
 
-LONGEST = 1 << 20
+LONGEST = 1 << 16
 """Bytes of a file that is read; scripts and settings have a few thousand."""
 FILES = ("miner.env", "start_miner.sh")
 """What is looked for in a folder."""

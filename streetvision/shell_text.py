@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})", re.ASCII)
+LONGEST_VALUE = 1024
+"""Characters that a variable stands for at most: values made of values would double with every line."""
+
+_NAME = re.compile(r"\$(?:(\w{1,100})|\{(\w{1,100})(?::?-([^}\n]{0,200}))?\})", re.ASCII)
 _ENDS = frozenset(";&|\n")
 _REDIRECTS = frozenset("<>")
 _REDIRECTION = re.compile(r"(\d*|&)[<>]+(&\d|[ \t]*[^\s;|&]*)", re.ASCII)
@@ -54,19 +57,19 @@ class ShellText:
             if char.isspace() or char in _ENDS or char in _REDIRECTS:
                 break
             if char in "'\"":
-                parts += self._quoted(char)
+                parts += self._quoted(char, parts)
             elif char == "\\":
                 parts += self._text[self._at + 1 : self._at + 2]
                 self._at += 2
             elif char == "$":
-                value = self._variable()
+                value = self._variable(parts)
                 parts, spread = parts + value, spread or " " in value
             else:
                 parts += char
                 self._at += 1
         return parts.split() if spread and not ASSIGNMENT.match(parts) else [parts]
 
-    def _quoted(self, quote: str) -> str:
+    def _quoted(self, quote: str, before: str) -> str:
         self._at += 1
         parts = ""
         while self._at < len(self._text) and self._text[self._at] != quote:
@@ -75,17 +78,19 @@ class ShellText:
                 parts += self._text[self._at + 1 : self._at + 2]
                 self._at += 2
             elif char == "$" and quote == '"':
-                parts += self._variable()
+                parts += self._variable(before + parts)
             else:
                 parts += char
                 self._at += 1
         self._at += 1
         return parts
 
-    def _variable(self) -> str:
+    def _variable(self, before: str) -> str:
+        """What stands for the variable here; nothing more once the word is as long as a value may be."""
         match = _NAME.match(self._text, self._at)
         if match is None:
             self._at += 1
             return "$"
         self._at = match.end()
-        return self._values.get(match[1] or match[2]) or match[3] or ""
+        value = self._values.get(match[1] or match[2]) or match[3] or ""
+        return value[: max(0, LONGEST_VALUE - len(before))]

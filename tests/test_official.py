@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from streetvision.official_source import NO_PERMIT, PERMIT_FALSE, read_official,
 from streetvision.setting_fields import field_named, setting_fields, variables
 from streetvision.settings_file import read_former
 from streetvision.settings_io import load_settings, render_official_table
-from streetvision.shell_text import ShellText
+from streetvision.shell_text import LONGEST_VALUE, ShellText
 
 ROOT = Path(__file__).parents[1]
 NODE = "ws://10.0.0.7:9944"
@@ -258,6 +259,23 @@ def test_all_refusals_are_told_at_once(tmp_path: Path) -> None:
 )
 def test_shell_words(text: str, words: list[list[str]]) -> None:
     assert list(ShellText(text, {"X": "one", "MANY": "two words"}).commands()) == words
+
+
+def test_any_text_is_read_to_its_end() -> None:
+    rng = random.Random(72)
+    for _ in range(2000):
+        text = "".join(rng.choices("ab=$ {}:-'\"\\\n#;&|<>()`12", k=rng.randrange(30)))
+        for words in ShellText(text, {"a": "x y"}).commands():
+            assert words
+
+
+def test_values_made_of_values_do_not_grow_without_end(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_text("NETUID=11\n" + "NETUID=$NETUID$NETUID\n" * 64)
+    found = read_official([str(tmp_path / "miner.env")])
+    assert len(found.variables["NETUID"]) <= LONGEST_VALUE
+    assert list(ShellText("$X" * 10_000, {"X": "x" * 4096}).commands()) == [["x" * LONGEST_VALUE]]
+    assert list(ShellText('"$X"' * 1000, {"X": "x" * 4096}).commands()) == [["x" * LONGEST_VALUE]]
+    assert list(ShellText("${a:-" * 10_000, {}).commands())
 
 
 TEMPLATE_ENV = """# Default options
