@@ -91,7 +91,7 @@ def _nobody(folder: Path) -> OperatorError:
         return MinerStarting(folder, starting)
     if (holder := lock_holder(folder / f"{WORK}.lock")) is not None:
         return OperatorError(f"the miner in {folder} (process {holder}) is stopping: wait until it has ended")
-    return OperatorError(f"no miner runs with the state folder {folder}: start it, or name its folder with --state-dir")
+    return OperatorError(f"no miner runs with the state folder {folder}: start it, or name its folder with --state_dir")
 
 
 def _conversation(connection: socket.socket, path: Path, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
