@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from streetvision.resources import usable_cpus, usable_memory
+from streetvision.base.resources import usable_cpus, usable_memory
 
 Cell = str | int | float | None
 Row = dict[str, Cell]

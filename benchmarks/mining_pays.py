@@ -34,6 +34,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.resources import usable_threads
 from streetvision.engine.types import Prediction, Timings
 from streetvision.mining.database import open_fiftyone
 from streetvision.mining.dataset import create_dataset
@@ -49,7 +50,6 @@ from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import Writer
-from streetvision.resources import usable_threads
 from streetvision.training.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects

@@ -1,7 +1,7 @@
 """The miner's entry point: `python neurons/miner.py --netuid 72`."""
 
+from streetvision.base.resources import limit_thread_pools
 from streetvision.early import stop_cleanly_while_importing
-from streetvision.resources import limit_thread_pools
 
 if __name__ == "__main__":
     stop_cleanly_while_importing()

@@ -11,7 +11,7 @@ import signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from streetvision.line_writer import say_at_once
+from streetvision.base.line_writer import say_at_once
 
 if TYPE_CHECKING:
     from streetvision.config import Settings
@@ -33,9 +33,9 @@ def check_files(settings: Settings) -> None:
 
     The miner checks all of it again, and more, in its own order.
     """
+    from streetvision.base.state_folder import require_no_miner
     from streetvision.chain.hotkey_file import check_name, require_hotkey
     from streetvision.model_choice import check_model
-    from streetvision.state_folder import require_no_miner
 
     require_no_miner(settings.state_dir)
     check_model(settings)

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from streetvision import __version__
 from streetvision.axon.admission import Gate
 from streetvision.axon.records import RequestRecord
+from streetvision.base.start_steps import StartSteps
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import Settings
 from streetvision.control.app import Asked, Response, Site, as_json
@@ -25,7 +26,6 @@ from streetvision.control.request_metrics import RequestMetrics
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
 from streetvision.rollout.device_guard import LostDevice
-from streetvision.start_steps import StartSteps
 
 STALE_S = 600.0
 """A metagraph older than that is not fresh; the rule `metagraph_stale` draws its line there too."""

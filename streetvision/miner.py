@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.records import RequestRecord
 from streetvision.axon.server import AxonServer
+from streetvision.base.start_steps import StartSteps
+from streetvision.base.state_folder import one_miner
+from streetvision.base.steady_clock import SteadyClock
 from streetvision.chain.client import Chain
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
@@ -41,11 +44,8 @@ from streetvision.parts import (
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
-from streetvision.start_steps import StartSteps
 from streetvision.starts import Starts
-from streetvision.state_folder import one_miner
 from streetvision.status_room import StatusRoom
-from streetvision.steady_clock import SteadyClock
 from streetvision.supervising import supervised, supervising
 
 CLOSE_SECONDS = 2.0

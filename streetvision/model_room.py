@@ -9,6 +9,7 @@ from functools import partial
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
+from streetvision.base.resources import usable_threads
 from streetvision.config import Settings
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
@@ -21,7 +22,6 @@ from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
 from streetvision.parts import decode_limits
-from streetvision.resources import usable_threads
 from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.axon.refusals import REASONS
 from streetvision.axon.server import AxonServer
+from streetvision.base.steady_clock import Clock, kernel_synchronised
+from streetvision.base.wording import short
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
@@ -29,13 +31,11 @@ from streetvision.monitor.observation import CrashView, DeviceView, MachineView,
 from streetvision.monitor.operations import monitor_operations
 from streetvision.monitor.sinks.choosing import ping_of, sinks_of
 from streetvision.monitor.standing import Standing, describe, standing_of
-from streetvision.monitor.wording import short
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
-from streetvision.steady_clock import Clock, kernel_synchronised
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 

@@ -12,6 +12,8 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.config import AxonConfig
+from streetvision.base.state_folder import MOCK_SOCKET, make_state_folder
+from streetvision.base.steady_clock import Clock
 from streetvision.chain.hotkey_file import NoHotkeyFile
 from streetvision.chain.hotkey_password import hotkey_password
 from streetvision.chain.mock_config import MockConfig
@@ -30,8 +32,6 @@ from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
-from streetvision.state_folder import MOCK_SOCKET, make_state_folder
-from streetvision.steady_clock import Clock
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from streetvision.base.disk import write_atomically
 from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.models.disk import write_atomically
 from streetvision.official import BY_VARIABLE
 from streetvision.setting_fields import field_named, is_secret, parse_setting, setting_fields, show_default
 from streetvision.setting_sources import read_variables, unknown_names

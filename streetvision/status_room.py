@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from streetvision import __version__
 from streetvision.axon.records import RequestRecord
+from streetvision.base.steady_clock import Clock
 from streetvision.config import Settings
 from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
@@ -22,7 +23,6 @@ from streetvision.status.live import LiveStatus
 from streetvision.status.remembered import remembered
 from streetvision.status.samples import Samples
 from streetvision.status.snapshot import Facts
-from streetvision.steady_clock import Clock
 
 
 class StatusRoom:

@@ -14,7 +14,7 @@ import pytest
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.logs import Intercept
+from streetvision.base.logs import Intercept
 
 if TYPE_CHECKING:
     from streetvision.axon.records import RequestRecord

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client import Histogram as Slow
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
-from streetvision.counting import Histogram
+from streetvision.base.histogram import Histogram
 
 EDGES = (0.001, 0.25, 1.0, 10.0)
 

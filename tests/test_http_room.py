@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streetvision.base.start_steps import StartSteps
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.config import METRICS_PORT, Settings
@@ -23,7 +24,6 @@ from streetvision.model_room import ModelRoom
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.setting_types import parse_hosts
 from streetvision.settings_io import load_settings
-from streetvision.start_steps import StartSteps
 
 ASKED = Asked({})
 

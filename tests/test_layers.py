@@ -221,7 +221,7 @@ COMPUTES_NOTHING = {
     "streetvision.models.checkpoint",
     "streetvision.models.checks",
     "streetvision.models.config",
-    "streetvision.models.disk",
+    "streetvision.base.disk",
     "streetvision.models.folder",
     "streetvision.models.header",
     "streetvision.models.skeleton",

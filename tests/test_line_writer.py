@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from streetvision.line_writer import LineWriter, say_at_once, stop_blocking, writing_to
+from streetvision.base.line_writer import LineWriter, say_at_once, stop_blocking, writing_to
 
 LINES = 10_000
 LINE = "{:06} " + "x" * 60 + "\n"
@@ -196,7 +196,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 NOISY = """
 import asyncio, logging, os, sys, warnings
 from loguru import logger
-from streetvision.logs import configure_logging, lines_dropped, take_over_streams
+from streetvision.base.logs import configure_logging, lines_dropped, take_over_streams
 
 async def main():
     loop, late = asyncio.get_running_loop(), logging.getLogger("late")
@@ -236,7 +236,7 @@ def test_a_process_whose_output_nobody_reads_runs_and_ends(stream: str, tmp_path
 
 def test_what_is_printed_becomes_lines_of_the_log(tmp_path: Path) -> None:
     script = (
-        "import sys, warnings\nfrom streetvision.logs import configure_logging, take_over_streams\n"
+        "import sys, warnings\nfrom streetvision.base.logs import configure_logging, take_over_streams\n"
         "configure_logging(as_json=True)\ntake_over_streams(as_json=True)\n"
         "print('hello')\nwarnings.warn('careful')\nsys.stderr.write('10 %\\r20 %\\r')\nsys.stderr.write('done\\n')\n"
         "raise ValueError('the end')\n"

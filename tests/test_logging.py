@@ -14,8 +14,8 @@ from loguru import logger
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.logs import configure_logging, flush_log
 from streetvision.engine.types import Prediction, Timings
-from streetvision.logs import configure_logging, flush_log
 from streetvision.request_log import RequestLog, describe_request
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.chain.mock_bridge_client import MockBridgeClient
 from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
@@ -18,7 +19,6 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Severity
 from streetvision.secret import Secret
-from streetvision.state_folder import MOCK_SOCKET
 
 AT_ONCE = {Severity.WARNING: 1e9, Severity.CRITICAL: 0.0}
 

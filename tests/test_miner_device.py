@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from streetvision.axon.client import legacy_headers, request_body
+from streetvision.base.state_folder import one_miner
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.config import Settings
 from streetvision.control.app import Asked
@@ -33,7 +34,6 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
 from streetvision.starts import STARTS_FILE, Start, read_starts
-from streetvision.state_folder import one_miner
 from streetvision.training.challenges import challenge
 
 LOST = "CUDA error: unspecified launch failure"

@@ -88,7 +88,7 @@ def test_a_start_that_cannot_be_is_refused_at_once(tmp_path: Path, arguments: st
 
 
 def test_a_second_miner_is_refused_at_once(tmp_path: Path) -> None:
-    from streetvision.state_folder import one_miner
+    from streetvision.base.state_folder import one_miner
 
     with one_miner(tmp_path / ".streetvision"):
         code, _, err = call(MINER, tmp_path, "--subtensor.network", "mock")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streetvision.resources import (
+from streetvision.base.resources import (
     Memory,
     cpus_of_affinity,
     limit_thread_pools,

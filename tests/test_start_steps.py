@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from streetvision.base.start_steps import FILE, Starting, StartSteps, starting_in
 from streetvision.errors import OperatorError
-from streetvision.start_steps import FILE, Starting, StartSteps, starting_in
 
 
 def test_each_step_is_told_with_its_time(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_each_step_is_told_with_its_time(tmp_path: Path) -> None:
 
 def test_a_killed_start_leaves_no_lie(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from streetvision.start_steps import StartSteps\n"
+        "import os, sys; from pathlib import Path; from streetvision.base.start_steps import StartSteps\n"
         "StartSteps(Path(sys.argv[1])).begin('loading'); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], stderr=subprocess.DEVNULL, check=False)
@@ -75,7 +75,7 @@ def test_a_readers_glance_does_not_refuse_a_start(tmp_path: Path, monkeypatch: p
         if len(pauses) == 3:
             fcntl.flock(file, fcntl.LOCK_UN)
 
-    monkeypatch.setattr("streetvision.start_steps.time.sleep", pause)
+    monkeypatch.setattr("streetvision.base.start_steps.time.sleep", pause)
     steps = StartSteps(tmp_path)
     steps.begin("loading")
     assert len(pauses) == 3
@@ -98,7 +98,7 @@ def test_a_full_disk_does_not_end_the_start(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("streetvision.start_steps.os.pwrite", full)
+    monkeypatch.setattr("streetvision.base.start_steps.os.pwrite", full)
     steps = StartSteps(tmp_path)
     steps.begin("loading")
     assert steps.current is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streetvision.base.state_folder import one_miner
 from streetvision.doctor.check import Mark
 from streetvision.doctor.live import check_miner
 from streetvision.errors import ConfigError, OperatorError, RestartNeeded
@@ -15,7 +16,6 @@ from streetvision.monitor.observation import CrashView, Observation
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.starts import KEPT, LONGEST_PAUSE_S, STARTS_FILE, UNSEEN, Starts, pause_after, read_starts
-from streetvision.state_folder import one_miner
 
 NOW = 1_800_000_000.0
 KILLED = "killed"

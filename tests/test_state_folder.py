@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from streetvision.base.state_folder import make_state_folder, one_miner
 from streetvision.errors import OperatorError
-from streetvision.state_folder import make_state_folder, one_miner
 
 
 def test_a_new_folder_is_this_users_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from streetvision.steady_clock import LASTED_S, SLEW_S, SteadyClock, elapsed
+from streetvision.base.steady_clock import LASTED_S, SLEW_S, SteadyClock, elapsed
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0

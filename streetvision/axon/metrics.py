@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streetvision.axon.wire import Dialect
-from streetvision.counting import Histogram
+from streetvision.base.histogram import Histogram
 
 STAGES = ("admission", "body", "predict", "reply")
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from loguru import logger
 
+from streetvision.base.steady_clock import elapsed
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import Backoff, ChainAwayError, Sleep, ended, reason_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
-from streetvision.steady_clock import elapsed
 
 Listener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
 """Called with the old snapshot (None at first) and the new one, which is never the older of the two."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streetvision.base.wording import duration, moment
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
@@ -19,7 +20,6 @@ from streetvision.monitor.alert_store import FILE, read_alerts
 from streetvision.monitor.alerting import active_as_dict
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.sinks.trial import configured, try_sinks
-from streetvision.monitor.wording import duration, moment
 
 app = typer.Typer(help="Alerts: where they go, whether they arrive, what is told.", no_args_is_help=True)
 

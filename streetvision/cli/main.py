@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from streetvision import __version__
+from streetvision.base.resources import limit_thread_pools
 from streetvision.cli.commands import CommandGroup
 from streetvision.cli.spelling import spelt
 from streetvision.errors import OperatorError, about
-from streetvision.resources import limit_thread_pools
 
 COMPLETION = "_STREETVISION_COMPLETE"
 """Set by the script of `streetvision completion` when the shell wants candidates."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from streetvision import __version__
+from streetvision.base.start_steps import Starting
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.errors import OperatorError
-from streetvision.start_steps import Starting
 from streetvision.status.shape import OPERATION, SCHEMA, Span, Status
 
 if TYPE_CHECKING:

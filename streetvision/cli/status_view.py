@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from streetvision.monitor.wording import duration, short
+from streetvision.base.wording import duration, short
 from streetvision.status.shape import STAGES, Status, ValidatorRow
 from streetvision.status.spark import bar, sparkline
 from streetvision.status.wording import (

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from streetvision.base.start_steps import Starting, starting_in
+from streetvision.base.state_folder import WORK, lock_holder
 from streetvision.errors import OperatorError, reason
 from streetvision.net.unix_socket import PATH_LIMIT, is_trusted, peer_of
-from streetvision.start_steps import Starting, starting_in
-from streetvision.state_folder import WORK, lock_holder
 
 SOCKET_NAME = "control.sock"
 """In the state folder."""

@@ -14,10 +14,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from streetvision.base.logs import lines_dropped
 from streetvision.control.health import Reason
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineClosed
-from streetvision.logs import lines_dropped
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import MachineView, Observation

@@ -13,7 +13,7 @@ from typing import Protocol
 from PIL import Image
 from prometheus_client import CollectorRegistry, Counter
 
-from streetvision.counting import Histogram
+from streetvision.base.histogram import Histogram
 from streetvision.engine.metrics import REASONS
 from streetvision.engine.types import EngineError, Prediction
 from streetvision.models.golden import golden_images

@@ -18,10 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
+from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.challenge.target import pictures_in
 from streetvision.demo.display import Display
 from streetvision.errors import OperatorError
-from streetvision.state_folder import MOCK_SOCKET
 
 CHALLENGE_PERIOD_S = 0.4
 BLOCK_TIME_S = 0.25

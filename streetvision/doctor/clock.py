@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.monitor.clock import Verdict, verdict
-from streetvision.steady_clock import kernel_synchronised
 
 _SYNCHRONISE = "Synchronise it: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
 _ANOTHER_NODE = "name other nodes with --subtensor.chain_endpoint"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streetvision import __version__
+from streetvision.base.start_steps import starting_in
+from streetvision.base.state_folder import WORK, lock_holder
 from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
@@ -17,9 +19,7 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.process import crash_loop
 from streetvision.monitor.thresholds import THRESHOLDS
-from streetvision.start_steps import starting_in
 from streetvision.starts import crashes_of, read_starts
-from streetvision.state_folder import WORK, lock_holder
 
 OPERATION = "findings"
 SILENCE_S = 8.0

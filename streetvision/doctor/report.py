@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from streetvision.base.wording import plural
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report
-from streetvision.monitor.wording import plural
 
 SIGNS = {Mark.OK: "✓", Mark.WARNING: "!", Mark.FAILURE: "✗", Mark.SKIPPED: "-"}
 COLOURS = {Mark.OK: "green", Mark.WARNING: "yellow", Mark.FAILURE: "red", Mark.SKIPPED: "bright_black"}

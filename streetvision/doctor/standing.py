@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from streetvision.base.steady_clock import kernel_synchronised
+from streetvision.base.wording import duration, plural
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.config import Settings
@@ -39,9 +41,7 @@ from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
-from streetvision.monitor.wording import duration, plural
 from streetvision.registering import command_for
-from streetvision.steady_clock import kernel_synchronised
 
 CHAIN_S = 40.0
 PORT_S = 15.0

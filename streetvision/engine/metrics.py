@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from streetvision.counting import Histogram
+from streetvision.base.histogram import Histogram
 from streetvision.engine.types import (
     BadImage,
     DeadlineMissed,

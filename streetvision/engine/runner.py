@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from streetvision.base.resources import usable_threads
 from streetvision.engine.compiling import Forward, capture, compiled_before, compiling, undo_compile
 from streetvision.engine.deference import stands_back
 from streetvision.engine.serving import Serving
@@ -27,7 +28,6 @@ from streetvision.engine.wishes import (
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.models.precision import Precision
-from streetvision.resources import usable_threads
 
 TIMED_RUNS = 5
 

@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
-from streetvision.models.disk import write_atomically
 from streetvision.models.precision import Precision
 
 Spans = Mapping[str, torch.Tensor]

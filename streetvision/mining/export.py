@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streetvision import __version__
+from streetvision.base.locking import only_one
 from streetvision.errors import OperatorError, reason
-from streetvision.locking import only_one
 from streetvision.mining import brain
 from streetvision.mining.candidates import Candidate, gather, near_pairs
 from streetvision.mining.database import Dataset, FiftyOne

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streetvision.base.disk import write_atomically
 from streetvision.mining.pictures import PictureFolder
-from streetvision.models.disk import write_atomically
 from streetvision.prediction_log.reader import LogReader
 
 _DATABASE = ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME", "FIFTYONE_DATABASE_DIR")

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.base.disk import exclusive, sentences
 from streetvision.errors import OperatorError
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.card import CARD_FILE, age_days, parse_card, problems
 from streetvision.models.checks import CheckpointError
 from streetvision.models.classifiers import add_classifier
-from streetvision.models.disk import exclusive, sentences
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.hub_client import Hub

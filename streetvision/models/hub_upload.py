@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streetvision.base.disk import sentences
 from streetvision.errors import OperatorError
 from streetvision.models.config import ModelConfig
-from streetvision.models.disk import sentences
 from streetvision.models.ensemble import (
     EnsembleConfig,
     Member,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streetvision.base.disk import exclusive
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.classifiers import add_classifier
-from streetvision.models.disk import exclusive
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
 from streetvision.models.hub_files import HUB
 from streetvision.models.intake import Progress, no_progress

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streetvision.base.disk import write_atomically
 from streetvision.errors import OperatorError, reason
-from streetvision.models.disk import write_atomically
 
 HISTORY = 50
 

@@ -17,9 +17,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streetvision.base.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.errors import OperatorError
 from streetvision.models.config import CheckpointError
-from streetvision.models.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.models.ensemble import Resolve, is_ensemble, member_configs, read_ensemble
 from streetvision.models.intake import (
     Findings,

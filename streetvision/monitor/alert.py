@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from streetvision.base.wording import duration, plural
 from streetvision.monitor.finding import Severity
-from streetvision.monitor.wording import duration, plural
 
 Kind = Literal["alert", "digest", "test"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from loguru import logger
 
+from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
-from streetvision.models.disk import write_atomically
 from streetvision.monitor.alert import Alert, read_alert
 from streetvision.monitor.alert_state import AlertState, read_state
 

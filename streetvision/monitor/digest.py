@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from streetvision.base.wording import duration, plural, share
 from streetvision.monitor.alert import Change, Item
 from streetvision.monitor.alert_state import AlertState
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, TrafficBucket, quantile
-from streetvision.monitor.wording import duration, plural, share
 
 Figures = tuple[tuple[str, str], ...]
 MOST = 10

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from streetvision.base.sqlite_trouble import CAUSES, cause_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, HistoryDatabase, read_buckets, read_points
@@ -25,7 +26,6 @@ from streetvision.monitor.set_back import buckets_may_go, points_may_go
 from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.prediction_log.schema import NewerSchema, check_version, damaged_name, version_of
-from streetvision.prediction_log.trouble import CAUSES, cause_of
 
 T = TypeVar("T", HistoryPoint, TrafficBucket)
 

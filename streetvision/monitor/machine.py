@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from streetvision.base.resources import usable_memory
 from streetvision.monitor.observation import MachineView
-from streetvision.resources import usable_memory
 
 GpuReader = Callable[[], MachineView]
 """Fills in the GPU's fields alone."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from streetvision.base.steady_clock import Clock
 from streetvision.errors import OperatorError
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, parse_card
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.steady_clock import Clock
 
 if TYPE_CHECKING:
     from streetvision.models.hub_look import Published

@@ -8,12 +8,12 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
+from streetvision.base.wording import duration, plural, share
 from streetvision.monitor.clock import Verdict, majority, verdict
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK, Thresholds
 from streetvision.monitor.traffic import BUCKET_S, Traffic, TrafficBucket
-from streetvision.monitor.wording import duration, plural, share
 
 _LEAST_HEARD_S = 6 * HOUR
 """Before that, nothing is known of how requests come."""

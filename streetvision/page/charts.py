@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from streetvision.base.wording import moment
 from streetvision.monitor.thresholds import DAY
-from streetvision.monitor.wording import moment
 from streetvision.page.html import Html, el, join
 from streetvision.page.scale import bounds, number, ticks, time_ticks
 from streetvision.status.shape import RequestSeries, StandingSeries, Track

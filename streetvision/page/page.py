@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
-from streetvision.monitor.wording import duration, moment
+from streetvision.base.wording import duration, moment
 from streetvision.page import sections, tables
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.looks import SCRIPT, STYLE

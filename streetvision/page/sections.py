@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import isinf
 from typing import Any
 
+from streetvision.base.wording import duration, moment, share
 from streetvision.monitor.traffic import SCORE_BINS, quantile
-from streetvision.monitor.wording import duration, moment, share
 from streetvision.page.charts import (
     Measure,
     edges_within,

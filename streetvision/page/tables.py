@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streetvision.monitor.wording import duration, share
+from streetvision.base.wording import duration, share
 from streetvision.page.html import Html, el
 from streetvision.status.shape import STAGES, RefusalRow, Status, ValidatorRow
 from streetvision.status.wording import NOTHING, ago, milliseconds, span_words, stake_words

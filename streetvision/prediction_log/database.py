@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from streetvision.base.sqlite_trouble import cause_of
 from streetvision.prediction_log.entry import Entry
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.schema import (
@@ -29,7 +30,6 @@ from streetvision.prediction_log.schema import (
     migrate,
     transaction,
 )
-from streetvision.prediction_log.trouble import cause_of
 
 _MARKS = ", ".join("?" * len(COLUMNS))
 _INSERT_REQUEST = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608 - our own names

@@ -16,11 +16,11 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord
+from streetvision.base.steady_clock import Clock
 from streetvision.prediction_log.health import LogHealth, LogMetrics
 from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import Writer
-from streetvision.steady_clock import Clock
 
 TICK_S = 0.2
 QUICK_TICK_S = 0.04

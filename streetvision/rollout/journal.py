@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streetvision.base.disk import write_all
 from streetvision.errors import reason
-from streetvision.models.disk import write_all
 
 JOURNAL_FILE = "decisions.jsonl"
 """Name in the registry's folder; the older half is `decisions.1.jsonl`."""

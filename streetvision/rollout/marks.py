@@ -7,8 +7,8 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streetvision.base.disk import sentences, write_atomically
 from streetvision.errors import reason
-from streetvision.models.disk import sentences, write_atomically
 
 MARKS_FILE = "bad.json"
 """Name in the registry's folder."""

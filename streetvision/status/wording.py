@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streetvision.base.wording import duration, share
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.monitor.wording import duration, share
 from streetvision.status.shape import StandingPart, Status
 
 NOTHING = "–"

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from streetvision.base.resources import usable_cpus
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
-from streetvision.resources import usable_cpus
 from streetvision.training.augment import LEVELS, augment
 from streetvision.training.calibrate import best_threshold, fit_temperature, judge
 from streetvision.training.evaluation import (

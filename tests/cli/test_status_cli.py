@@ -13,12 +13,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from streetvision.base.locking import only_one
+from streetvision.base.start_steps import StartSteps
 from streetvision.cli.status_view import spark_width, view
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import Handler
-from streetvision.locking import only_one
 from streetvision.monitor.observation import RefusalView
-from streetvision.start_steps import StartSteps
 from streetvision.status.live import span_of
 from streetvision.status.shape import OPERATION, Status
 from streetvision.status.spark import GAP, bar, sparkline

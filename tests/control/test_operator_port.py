@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
+from streetvision.base.histogram import Histogram
 from streetvision.control.app import Asked, OperatorApp, Response, Site, as_json
 from streetvision.control.exposition import OPENMETRICS, PLAIN, Exposition
 from streetvision.control.http import CONNECTIONS, HttpServer
-from streetvision.counting import Histogram
 from streetvision.errors import OperatorError
 
 

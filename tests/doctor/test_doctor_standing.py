@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.base.start_steps import StartSteps
 from streetvision.chain.client import Chain
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
@@ -30,7 +31,6 @@ from streetvision.errors import OperatorError
 from streetvision.models.hub_files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.operations import told
-from streetvision.start_steps import StartSteps
 
 Offline = Callable[..., Awaitable[Standing]]
 GREETS, SILENT = True, False

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from bittensor import Wallet
 
+from streetvision.base.locking import only_one
+from streetvision.base.start_steps import StartSteps
+from streetvision.base.state_folder import lock_holder
+from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.config import Settings
 from streetvision.control.client import call
 from streetvision.doctor.check import Mark
@@ -29,14 +33,10 @@ from streetvision.doctor.keys import check_coldkey, check_hotkey
 from streetvision.doctor.live import Live, check_miner, holds_folder
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
-from streetvision.locking import only_one
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.listing import bundled_version
-from streetvision.start_steps import StartSteps
-from streetvision.state_folder import lock_holder
-from streetvision.steady_clock import kernel_synchronised
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}

@@ -245,7 +245,7 @@ def test_a_mistake_of_our_own_is_not_blamed_on_the_hub(
 
 
 def test_a_pull_in_progress_keeps_others_out(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
-    from streetvision.models.disk import exclusive
+    from streetvision.base.disk import exclusive
 
     server.repo(REPO, files)
     with exclusive(registry.folder / "pulls" / "miner--roadwork"):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streetvision.base.locking import only_one
 from streetvision.errors import OperatorError
-from streetvision.locking import only_one
 from streetvision.mining import sync as sync_room
 from streetvision.mining.dataset import create_dataset, open_dataset, place_of, remember
 from streetvision.mining.merging import merge

@@ -21,12 +21,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from streetvision.base.disk import LOCK_FILE, STAGING, exclusive, staging
 from streetvision.errors import OperatorError
 from streetvision.models import intake
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.disk import LOCK_FILE, STAGING, exclusive, staging
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import read_config
 from streetvision.models.intake import Findings, no_progress
@@ -80,7 +80,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from streetvision.models.checkpoint import load_checkpoint
-from streetvision.models import disk, registry as module
+from streetvision.base import disk
+from streetvision.models import registry as module
 from streetvision.models.intake import Findings
 from streetvision.models.registry import Registry
 

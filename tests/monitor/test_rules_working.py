@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.base.sqlite_trouble import CAUSES
 from streetvision.models.age import PayWindow
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
@@ -17,7 +18,6 @@ from streetvision.monitor.reading import burst_size
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.scores import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket
-from streetvision.prediction_log.trouble import CAUSES
 
 Make = Callable[..., Any]
 GIB = 2**30

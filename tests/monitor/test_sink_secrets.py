@@ -12,9 +12,9 @@ import pytest
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
+from streetvision.base.logs import configure_logging, flush_log
 from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.logs import configure_logging, flush_log
 from streetvision.monitor.metrics import MonitorMetrics
 from streetvision.monitor.sinks.choosing import NAMES, ping_of, sinks_of
 from streetvision.monitor.sinks.courier import Courier

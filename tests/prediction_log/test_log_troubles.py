@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from streetvision.base.sqlite_trouble import CAUSES, cause_of
 from streetvision.prediction_log.database import set_aside
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.schema import DATABASE, MIGRATIONS
-from streetvision.prediction_log.trouble import CAUSES, cause_of
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ async def test_a_rollback_goes_on_though_nothing_can_be_written(house: Any, monk
     def full(*args: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("streetvision.models.disk.os.fsync", full)
+    monkeypatch.setattr("streetvision.base.disk.os.fsync", full)
     monkeypatch.setattr("streetvision.rollout.journal.os.fsync", full)
     await house.manager.rollback()
     assert (await house.ask()).model_version == "1.0.0"

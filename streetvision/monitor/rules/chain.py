@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import isinf
 from statistics import median
 
+from streetvision.base.wording import duration, moment, plural
 from streetvision.monitor.clock import Verdict, majority
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.reading import node_offset, refused_for_time, verdict_of
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import SECONDS_PER_BLOCK, Thresholds
-from streetvision.monitor.wording import duration, moment, plural
 
 _SYNCHRONISE = "Set the clock right: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
 _ANOTHER_NODE = "Name other nodes with --subtensor.chain_endpoint, several with commas."

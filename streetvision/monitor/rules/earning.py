@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from statistics import fmean, median
 
+from streetvision.base.wording import share
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.reading import halt_of
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
-from streetvision.monitor.wording import share
 
 Epochs = tuple[HistoryPoint, ...]
 Fall = tuple[str, float, float]

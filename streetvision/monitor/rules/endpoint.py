@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from streetvision.base.wording import duration, moment
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.reading import silence_of
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
-from streetvision.monitor.wording import duration, moment
 
 _FRESH_MINER_S = 300.0
 """A miner that nobody has asked yet has an endpoint that nobody has proven."""

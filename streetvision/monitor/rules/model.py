@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from streetvision.base.wording import moment
 from streetvision.models.age import AgeStage
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
-from streetvision.monitor.wording import moment
 
 
 def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:

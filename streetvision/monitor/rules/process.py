@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from streetvision.base.wording import moment, plural
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
-from streetvision.monitor.wording import moment, plural
 
 SHOWN = 5
 """Crashes that are named, the newest."""

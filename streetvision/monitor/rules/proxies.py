@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streetvision.base.wording import duration, plural, share
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, RefusalView
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
-from streetvision.monitor.wording import duration, plural, share
 
 LOST = ("headers_dropped", "headers_renamed", "missing_header")
 """Refusals that look like a validator's request whose headers a proxy has changed; scanners cause none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from streetvision.base.wording import duration, moment, plural, share, short
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, ValidatorView
 from streetvision.monitor.point import IDLE_BLOCKS
@@ -20,7 +21,6 @@ from streetvision.monitor.rules.proxies import headers_lost
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, Traffic, TrafficBucket, quantile
-from streetvision.monitor.wording import duration, moment, plural, share, short
 
 _CHANGED = "Bodies arrive cut or changed: see what a proxy before the axon does to them (docs/proxies.md)."
 _REMEDIES: Mapping[str, str] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import log
 
+from streetvision.base.wording import moment, share
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, HOUR, Thresholds
 from streetvision.monitor.traffic import SCORE_BINS, TrafficBucket, merged
-from streetvision.monitor.wording import moment, share
 
 _BASE_ANSWERS = 200
 """Answers from which a week's mix is known."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from streetvision.base.wording import moment
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
-from streetvision.monitor.wording import moment
 
 _READ = "Read the subnet's announcements before you pay for anything: questions and rewards may change with it."
 _LEAVE = (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
-from streetvision.line_writer import LineWriter, Write, stop_blocking, writing_to
+from streetvision.base.line_writer import LineWriter, Write, stop_blocking, writing_to
 
 if TYPE_CHECKING:
     from loguru import Message

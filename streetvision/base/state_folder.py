@@ -10,8 +10,8 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.base.locking import only_one
 from streetvision.errors import OperatorError, reason
-from streetvision.locking import only_one
 
 WORK = "miner"
 MOCK_SOCKET = "mock.sock"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.base.state_folder import make_state_folder
+from streetvision.base.wording import duration
 from streetvision.errors import OperatorError
-from streetvision.monitor.wording import duration
-from streetvision.state_folder import make_state_folder
 
 FILE = "starting.json"
 LIBRARIES = "loading libraries"

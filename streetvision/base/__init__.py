@@ -1,0 +1,1 @@
+"""What every room stands on: disk, SQLite, histograms, logs, wording, the state folder."""
