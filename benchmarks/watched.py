@@ -25,7 +25,7 @@ from streetvision.monitor.simulation.world import World
 from streetvision.monitor.sinks.ping import Ping
 from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.monitor.valve import Valve
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 from streetvision.status.samples import Samples
 
 DAYS = 90

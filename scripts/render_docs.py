@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streetvision.settings_io import render_env_example, render_official_table, render_settings_table
+from streetvision.settings.loading import render_env_example, render_official_table, render_settings_table
 
 ROOT = Path(__file__).parents[1]
 
 SETTINGS_PAGE = """# Settings
 
-Every setting, generated from `streetvision/config.py` (`make docs`). Flags beat the environment, the environment beats
+Every setting, generated from `streetvision/settings/settings.py` (`make docs`). Flags beat the environment, the environment beats
 `miner.env`; an empty value means unset. Switches take `true` or `false`; a bare flag means `true`. Flags are spelt as
 bittensor's miners spell theirs; dashes in place of underscores are read too. The official miner's names:
 [migrating.md](migrating.md). Use another file than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.

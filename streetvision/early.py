@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from streetvision.base.line_writer import say_at_once
 
 if TYPE_CHECKING:
-    from streetvision.config import Settings
+    from streetvision.settings.settings import Settings
 
 
 def stop_cleanly_while_importing() -> None:

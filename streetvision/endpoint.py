@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
+from streetvision.settings.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
 _PRIVATE_NETWORKS = ("local",)

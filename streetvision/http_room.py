@@ -15,7 +15,6 @@ from streetvision.axon.admission import Gate
 from streetvision.axon.records import RequestRecord
 from streetvision.base.start_steps import StartSteps
 from streetvision.chain.watcher import MetagraphWatcher
-from streetvision.config import Settings
 from streetvision.control.app import Asked, Response, Site, as_json
 from streetvision.control.collectors import EngineCollector, MonitorCollector
 from streetvision.control.collectors import ProcessCollector as OwnProcessCollector
@@ -26,6 +25,7 @@ from streetvision.control.request_metrics import RequestMetrics
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.monitor import Monitor
 from streetvision.rollout.device_guard import LostDevice
+from streetvision.settings.settings import Settings
 
 STALE_S = 600.0
 """A metagraph older than that is not fresh; the rule `metagraph_stale` draws its line there too."""

@@ -11,9 +11,9 @@ from streetvision.endpoint import own_addresses
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.models.versions import BUNDLED
-from streetvision.setting_fields import field_named, show_default
-from streetvision.setting_types import MOCK_NETWORK
-from streetvision.settings_file import Answers, parsed, settings_of
+from streetvision.settings.env_file import Answers, parsed, settings_of
+from streetvision.settings.fields import field_named, show_default
+from streetvision.settings.parsing import MOCK_NETWORK
 from streetvision.subnet import SUBNET
 
 PRIVATE = (MOCK_NETWORK, "local")

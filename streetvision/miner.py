@@ -21,7 +21,6 @@ from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
-from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import ControlServer
 from streetvision.endpoint import external_endpoint
@@ -44,6 +43,7 @@ from streetvision.parts import (
 from streetvision.publishing import EndpointPublisher
 from streetvision.registering import register
 from streetvision.request_log import RequestLog, counts_line
+from streetvision.settings.settings import Settings
 from streetvision.starts import Starts
 from streetvision.status_room import StatusRoom
 from streetvision.supervising import supervised, supervising

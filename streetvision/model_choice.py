@@ -8,7 +8,6 @@ from pathlib import Path
 
 from loguru import logger
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.age import PayWindow
 from streetvision.models.ensemble import is_ensemble
@@ -19,7 +18,8 @@ from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.rollout.served import unregistered
-from streetvision.setting_types import is_repo
+from streetvision.settings.parsing import is_repo
+from streetvision.settings.settings import Settings
 
 NO_MODEL = (
     "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "

@@ -10,7 +10,6 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.base.resources import usable_threads
-from streetvision.config import Settings
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
 from streetvision.engine.device_check import device_trouble
@@ -26,6 +25,7 @@ from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
+from streetvision.settings.settings import Settings
 
 CPU = "cpu"
 CHECK_SECONDS = 60.0

@@ -16,7 +16,6 @@ from streetvision.base.wording import short
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
-from streetvision.config import Settings
 from streetvision.control.server import Handler, Progress
 from streetvision.engine.wishes import resolve_device
 from streetvision.errors import OperatorError
@@ -36,6 +35,7 @@ from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
+from streetvision.settings.settings import Settings
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 

@@ -17,10 +17,10 @@ from loguru import logger
 
 from streetvision.base.logs import close_log, configure_logging, take_over_streams
 from streetvision.base.start_steps import LIBRARIES, StartSteps
-from streetvision.config import Settings
 from streetvision.early import check_files
 from streetvision.errors import EXIT_UNCLEAN, OperatorError
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
+from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.miner import Miner

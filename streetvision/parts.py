@@ -20,7 +20,6 @@ from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
-from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import NAME
 from streetvision.endpoint import external_endpoint
@@ -32,6 +31,7 @@ from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.settings.settings import Settings
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""

@@ -13,10 +13,10 @@ from streetvision.chain.registration import (
     suggested_max_burn,
 )
 from streetvision.chain.wallets import MinerWallet
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.parts import password_prompt
-from streetvision.setting_flags import flags_of
+from streetvision.settings.flags import flags_of
+from streetvision.settings.settings import Settings
 
 SAID_BY_REGISTRATION_COMMAND = (
     *("netuid", "wallet_name", "wallet_hotkey", "wallet_path", "subtensor_network", "subtensor_chain_endpoint"),

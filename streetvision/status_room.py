@@ -9,7 +9,6 @@ from collections.abc import Callable
 from streetvision import __version__
 from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
-from streetvision.config import Settings
 from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
 from streetvision.monitor.monitor import Monitor
@@ -19,6 +18,7 @@ from streetvision.page.served import StatusPage
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.manager import ModelManager
+from streetvision.settings.settings import Settings
 from streetvision.status.live import LiveStatus
 from streetvision.status.remembered import remembered
 from streetvision.status.samples import Samples

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from streetvision.config import Settings
 from streetvision.endpoint import Endpoint, external_endpoint, own_addresses
 from streetvision.errors import ConfigError
+from streetvision.settings.settings import Settings
 
 
 def test_a_named_address_is_taken_as_it_is() -> None:

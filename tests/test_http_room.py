@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 from streetvision.base.start_steps import StartSteps
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.chain.watcher import MetagraphWatcher
-from streetvision.config import METRICS_PORT, Settings
 from streetvision.control.app import Asked
 from streetvision.control.health import LAG_LIMIT_S
 from streetvision.errors import ConfigError
@@ -22,8 +21,9 @@ from streetvision.http_room import STALE_S, HttpRoom
 from streetvision.miner import Gate
 from streetvision.model_room import ModelRoom
 from streetvision.rollout.device_guard import LostDevice
-from streetvision.setting_types import parse_hosts
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
+from streetvision.settings.parsing import parse_hosts
+from streetvision.settings.settings import METRICS_PORT, Settings
 
 ASKED = Asked({})
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from prometheus_client.core import Metric
 
-from streetvision.config import Settings
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.settings.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\| [^|]+ \|[^|]*\|$")

@@ -11,14 +11,14 @@ import torch
 
 from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.chain.mock_bridge_client import MockBridgeClient
-from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Severity
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 AT_ONCE = {Severity.WARNING: 1e9, Severity.CRITICAL: 0.0}
 

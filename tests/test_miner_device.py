@@ -22,7 +22,6 @@ import torch
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.base.state_folder import one_miner
 from streetvision.chain.mock_config import dev_hotkey
-from streetvision.config import Settings
 from streetvision.control.app import Asked
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner
@@ -33,6 +32,7 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
+from streetvision.settings.settings import Settings
 from streetvision.starts import STARTS_FILE, Start, read_starts
 from streetvision.training.challenges import challenge
 

@@ -21,11 +21,11 @@ from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.miner import Miner
 from streetvision.model_choice import choose_checkpoint
 from streetvision.prediction_log.reader import LogReader
+from streetvision.settings.settings import Settings
 from streetvision.training.challenges import challenge
 
 

@@ -19,7 +19,6 @@ import torch
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
-from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput
@@ -28,6 +27,7 @@ from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.settings.settings import Settings
 from streetvision.training.challenges import challenge
 
 PATIENCE_S = 60.0

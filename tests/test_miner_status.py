@@ -19,10 +19,10 @@ from PIL import Image
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock_config import dev_hotkey
 from streetvision.cli.status import ask
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
 from streetvision.page.page import SERVED_POLICY
+from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files
 from streetvision.status.shape import Span
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from loguru import logger
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.model_choice import choose_checkpoint, choose_model
 from streetvision.models import hub
@@ -20,6 +19,7 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.intake import Progress
 from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
+from streetvision.settings.settings import Settings
 
 Make = Callable[..., Path]
 

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.model_choice import choose_model
 from streetvision.model_room import ModelRoom
+from streetvision.settings.settings import Settings
 
 
 def decoding() -> set[threading.Thread]:

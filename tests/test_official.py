@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.official import BY_FLAG, BY_VARIABLE, NAMES, WHOM
-from streetvision.official_source import NO_PERMIT, PERMIT_FALSE, read_official, translated
-from streetvision.setting_fields import field_named, setting_fields, variables
-from streetvision.settings_file import read_former
-from streetvision.settings_io import load_settings, render_official_table
-from streetvision.shell_text import LONGEST_VALUE, ShellText
+from streetvision.settings.env_file import read_former
+from streetvision.settings.fields import field_named, setting_fields, variables
+from streetvision.settings.loading import load_settings, render_official_table
+from streetvision.settings.official import BY_FLAG, BY_VARIABLE, NAMES, WHOM
+from streetvision.settings.official_source import NO_PERMIT, PERMIT_FALSE, read_official, translated
+from streetvision.settings.settings import Settings
+from streetvision.settings.shell_text import LONGEST_VALUE, ShellText
 
 ROOT = Path(__file__).parents[1]
 NODE = "ws://10.0.0.7:9944"

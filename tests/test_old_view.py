@@ -12,11 +12,11 @@ from streetvision.chain.mock import GENESIS_MS, MockChain
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_substrate import MockSubstrate
 from streetvision.chain.wallets import dev_wallet
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
 from streetvision.parts import mock_network
 from streetvision.registering import register
+from streetvision.settings.settings import Settings
 
 HEAD_S = GENESIS_MS / 1000
 

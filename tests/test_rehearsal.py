@@ -9,10 +9,10 @@ from bittensor import Wallet
 from loguru import logger
 
 from streetvision.chain.hotkey_file import NoHotkeyFile
-from streetvision.config import Settings
 from streetvision.miner import Miner
 from streetvision.parts import open_wallet, serving_wallet
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
+from streetvision.settings.settings import Settings
 
 REAL = "SUBTENSOR_NETWORK=finney\nSUBTENSOR_CHAIN_ENDPOINT=ws://10.0.0.7:9944\nWALLET_NAME=cold\nWALLET_HOTKEY=hot\n"
 

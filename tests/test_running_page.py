@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from streetvision.cli.main import commands
-from streetvision.setting_fields import setting_fields
-from streetvision.setting_flags import build_parser
+from streetvision.settings.fields import setting_fields
+from streetvision.settings.flags import build_parser
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "running.md").read_text()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.setting_fields import setting_fields
-from streetvision.settings_io import load_settings, render_env_example, render_settings_table
+from streetvision.settings.fields import setting_fields
+from streetvision.settings.loading import load_settings, render_env_example, render_settings_table
+from streetvision.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from streetvision.errors import OperatorError
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 VARIABLE = "WALLET_HOTKEY_PASSWORD"
 FLAG = "--wallet.hotkey_password_file"

@@ -20,7 +20,7 @@ from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
 from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
 from streetvision.errors import OperatorError, reason
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 PasswordPrompt = Callable[[str], str]
 """Shows its argument to the operator and returns the password typed."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from streetvision.chain.hotkey_file import is_there
 from streetvision.challenge.exchange import Target
-from streetvision.config import Settings
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.settings import Settings
 from streetvision.status.shape import OPERATION
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")

@@ -25,8 +25,8 @@ from streetvision.challenge.target import (
     split_endpoint,
 )
 from streetvision.cli.shared import StateDir, miner_settings, print_json
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
+from streetvision.settings.settings import Settings
 from streetvision.status.wording import printable
 from streetvision.subnet import SUBNET
 

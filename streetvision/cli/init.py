@@ -13,10 +13,10 @@ import typer
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import Question, Suggestion, changes, check, complete
-from streetvision.official_source import read_official, translated
-from streetvision.setting_fields import ENV_FILE_VARIABLE, field_named, is_secret
-from streetvision.setting_flags import read_flags, unknown_sentence
-from streetvision.settings_file import Former, parsed, read_former, render, write
+from streetvision.settings.env_file import Former, parsed, read_former, render, write
+from streetvision.settings.fields import ENV_FILE_VARIABLE, field_named, is_secret
+from streetvision.settings.flags import read_flags, unknown_sentence
+from streetvision.settings.official_source import read_official, translated
 
 INTRODUCTION = (
     "This asks for what the miner must know and writes it to {file}, readable by you alone. Enter takes the suggestion "

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from streetvision.config import Settings
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.selection import select
+from streetvision.settings.settings import Settings
 
 Since = Annotated[
     str | None, typer.Option(help="Not before: an age (90s, 30m, 2h, 1d, 2w) or an ISO date or time.", metavar="WHEN")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from streetvision.cli.log_options import log_folder
 from streetvision.cli.shared import miner_settings, progress_bar
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, database_sentences, open_fiftyone
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.sync import SyncReport
+from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.prediction_log.reader import LogReader

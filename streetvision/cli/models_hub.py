@@ -13,8 +13,8 @@ import typer
 
 from streetvision.cli.models import app, open_registry
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
+from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.models.hub import PublishPlan

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from streetvision.errors import EXIT_UNCLEAN, ConfigError
-from streetvision.setting_flags import build_parser
+from streetvision.settings.flags import build_parser
 
 if TYPE_CHECKING:
     from streetvision.chain.registration import Registration
-    from streetvision.config import Settings
+    from streetvision.settings.settings import Settings
 
 STOPPED = 130
 _USAGE = "Takes the miner's flags; `--json` prints the result as JSON. The coldkey must be on this machine."

@@ -13,10 +13,10 @@ import typer
 from streetvision.cli.log_options import log_folder
 from streetvision.cli.shared import StateDir, miner_settings
 from streetvision.cli.status import ask
-from streetvision.config import Settings
 from streetvision.errors import OperatorError, reason
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
+from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files
 from streetvision.status.shape import Span, Status
 from streetvision.status.sharing import hidden, shared

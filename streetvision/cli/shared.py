@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from streetvision.config import Settings
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
+from streetvision.settings.settings import Settings
 
 StateDir = Annotated[
     Path | None,

@@ -6,13 +6,13 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.doctor.live import Live
-from streetvision.secret import Secret
-from streetvision.setting_fields import ENV_FILE_VARIABLE, setting_fields
-from streetvision.setting_flags import read_flags
-from streetvision.settings_io import load_settings
+from streetvision.settings.fields import ENV_FILE_VARIABLE, setting_fields
+from streetvision.settings.flags import read_flags
+from streetvision.settings.loading import load_settings
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 SAME = "Give the doctor the miner's own flags or MINER_ENV, or restart the miner to use these settings."
 

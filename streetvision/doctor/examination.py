@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.chain.wallets import MinerWallet
-from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error, in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, gravest, of_finding, skipped
 from streetvision.doctor.configuration import check_settings
@@ -43,6 +42,7 @@ from streetvision.models.versions import ModelVersion
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.settings.settings import Settings
 
 COVERED: Mapping[str, tuple[str, ...]] = {
     "chain": ("metagraph_stale", "node_lags"),

@@ -19,11 +19,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from streetvision import __version__
 from streetvision.base.resources import usable_cpus
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.models.ensemble import is_ensemble, member_configs, read_ensemble
 from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion
+from streetvision.settings.settings import Settings
 
 GPU_S = 60.0
 """Importing torch from a cold disk takes long; a driver that hangs takes for ever."""

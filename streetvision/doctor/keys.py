@@ -8,9 +8,9 @@ from pathlib import Path
 
 from streetvision.chain.hotkey_password import is_exposed
 from streetvision.chain.wallets import HotkeyLocked, MinerWallet
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.parts import serving_wallet
+from streetvision.settings.settings import Settings
 
 
 def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, MinerWallet | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from streetvision.base.wording import plural
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.model_choice import named_model, open_registry
@@ -14,6 +13,7 @@ from streetvision.models.hub_client import Hub
 from streetvision.models.hub_files import HUB
 from streetvision.models.registry import Registry
 from streetvision.models.versions import BUNDLED, ModelVersion
+from streetvision.settings.settings import Settings
 
 CHOOSE = "Choose one that exists: streetvision models list, then --model VERSION (docs/models.md)."
 

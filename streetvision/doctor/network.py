@@ -12,13 +12,13 @@ from streetvision.axon.config import AxonConfig
 from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.net.sockets import listen
+from streetvision.settings.settings import Settings
 
 OpenChain = Callable[[Settings], Chain]
 Try = Callable[[str], Awaitable[Probe]]

@@ -6,11 +6,11 @@ import ipaddress
 import json
 from http.client import HTTPConnection, HTTPException
 
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError, reason
 from streetvision.net.sockets import listen
+from streetvision.settings.settings import Settings
 
 NAME = "metrics"
 ANSWER_S = 5.0

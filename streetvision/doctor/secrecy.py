@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from streetvision.config import Settings
-from streetvision.secret import HIDDEN, Secret
-from streetvision.setting_fields import setting_fields
+from streetvision.settings.fields import setting_fields
+from streetvision.settings.secret import HIDDEN, Secret
+from streetvision.settings.settings import Settings
 
 _VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGNORECASE)
 _ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>,;()]+")

@@ -13,7 +13,6 @@ from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.base.wording import duration, plural
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
-from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error
 from streetvision.doctor.check import Check, Mark, failure, ok, skipped
 from streetvision.doctor.clock import check_clock
@@ -42,6 +41,7 @@ from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.registering import command_for
+from streetvision.settings.settings import Settings
 
 CHAIN_S = 40.0
 PORT_S = 15.0

@@ -10,11 +10,11 @@ from typing import Any
 
 from streetvision.base.sqlite_trouble import CAUSES
 from streetvision.base.wording import duration, gib, plural
-from streetvision.config import Settings
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.monitor.history import read_history
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.schema import DATABASE, LOG_FOLDER
+from streetvision.settings.settings import Settings
 
 MONITOR_FOLDER = "monitor"
 

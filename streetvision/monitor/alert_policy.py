@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import isfinite
 from zoneinfo import ZoneInfo
 
-from streetvision.alert_settings import NEVER, AlertSettings
 from streetvision.monitor.alert_hours import Hours, minutes
 from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import RULES
 from streetvision.monitor.thresholds import DAY, HOUR, THRESHOLDS
+from streetvision.settings.alerts import NEVER, AlertSettings
 
 NEEDS_REQUESTS = frozenset(
     {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streetvision.config import Settings
 from streetvision.rollout.gates import Gates
+from streetvision.settings.settings import Settings
 from streetvision.subnet import SUBNET
 
 HARMLESS_SHARE = 0.1

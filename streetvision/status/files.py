@@ -7,7 +7,6 @@ import sqlite3
 from pathlib import Path
 
 from streetvision import __version__
-from streetvision.config import Settings
 from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
@@ -15,6 +14,7 @@ from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER, check_version
+from streetvision.settings.settings import Settings
 from streetvision.status.remembered import remembered
 from streetvision.status.shape import Span, Status
 from streetvision.status.snapshot import Facts, status_of

@@ -15,14 +15,14 @@ from loguru import logger
 
 from streetvision.chain.hotkey_password import VARIABLE, hotkey_password, is_exposed
 from streetvision.chain.wallets import load_wallet
-from streetvision.config import Settings
 from streetvision.doctor.check import Mark
 from streetvision.doctor.keys import check_hotkey
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.parts import open_wallet
-from streetvision.secret import Secret
-from streetvision.setting_sources import unknown_names
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
+from streetvision.settings.sources import unknown_names
 
 PASSWORD = "s3cret words "  # with a space at its end, which counts
 

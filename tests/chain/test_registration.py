@@ -28,7 +28,7 @@ from streetvision.chain.registration import (
 from streetvision.chain.wallets import MinerWallet, dev_wallet
 from streetvision.errors import OperatorError
 from streetvision.parts import open_wallet
-from streetvision.settings_io import load_settings
+from streetvision.settings.loading import load_settings
 
 UNREGISTERED = MockConfig(miner_registered=False, pow_difficulty=500)
 MINER = dev_hotkey("Miner").ss58_address

@@ -20,8 +20,8 @@ from streetvision.challenge.target import (
     pictures_in,
     split_endpoint,
 )
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.settings import Settings
 
 BOB = Keypair.create_from_uri("//Bob")
 MINER = Keypair.create_from_uri("//Miner").ss58_address

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streetvision.cli.main import commands
-from streetvision.setting_flags import build_parser
+from streetvision.settings.flags import build_parser
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]

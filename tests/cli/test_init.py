@@ -20,8 +20,8 @@ import pytest
 from streetvision.cli.main import main
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.interview import QUESTIONS, Suggestion, complete
-from streetvision.settings_file import quoted, read_former, render, settings_of, write
-from streetvision.settings_io import load_settings
+from streetvision.settings.env_file import quoted, read_former, render, settings_of, write
+from streetvision.settings.loading import load_settings
 
 Run = Callable[..., tuple[int, str]]
 HOOK = "https://discord.com/api/webhooks/1234567890/very-secret-part"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from streetvision.config import Settings
 from streetvision.doctor.bounds import bounded, from_error, in_thread, parted
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, failure, of_finding, ok, skipped, warning
 from streetvision.doctor.examination import COVERED, arranged
@@ -17,7 +16,8 @@ from streetvision.doctor.secrecy import scrubber
 from streetvision.errors import OperatorError
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import RULES
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 HOOK = "https://discord.com/api/webhooks/1234567890/very-secret-part"
 

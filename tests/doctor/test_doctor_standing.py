@@ -18,7 +18,6 @@ from streetvision.chain.client import Chain
 from streetvision.chain.mock_config import MockConfig
 from streetvision.chain.mock_network import MockNetwork
 from streetvision.chain.wallets import dev_wallet
-from streetvision.config import Settings
 from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark
@@ -31,6 +30,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.hub_files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.operations import told
+from streetvision.settings.settings import Settings
 
 Offline = Callable[..., Awaitable[Standing]]
 GREETS, SILENT = True, False

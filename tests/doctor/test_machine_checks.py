@@ -16,7 +16,6 @@ from streetvision.base.locking import only_one
 from streetvision.base.start_steps import StartSteps
 from streetvision.base.state_folder import lock_holder
 from streetvision.base.steady_clock import kernel_synchronised
-from streetvision.config import Settings
 from streetvision.control.client import call
 from streetvision.doctor.check import Mark
 from streetvision.doctor.clock import check_clock
@@ -37,6 +36,7 @@ from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.listing import bundled_version
+from streetvision.settings.settings import Settings
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}

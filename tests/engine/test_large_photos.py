@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from streetvision.config import Settings
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageTooLarge, Overloaded, Prediction
 from streetvision.models.views import parse_view
 from streetvision.parts import axon_config, decode_limits
+from streetvision.settings.settings import Settings
 
 from .gated_runner import GatedRunner, ask, running
 from .memory_of_decoding import estimate

@@ -15,7 +15,7 @@ from streetvision.monitor.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
 from streetvision.monitor.sinks.delivery import ONCE, Patience, deliver
 from streetvision.monitor.sinks.sink import Sink
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 Speak = Callable[[asyncio.StreamWriter, asyncio.Event], Awaitable[None]]
 """How a server replies; the event is set when the test is over."""

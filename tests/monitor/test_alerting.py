@@ -19,7 +19,6 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from streetvision.cli.main import app
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.monitor.alert_state import AlertState
 from streetvision.monitor.alert_store import FILE, AlertStore, read_alerts
@@ -31,10 +30,11 @@ from streetvision.monitor.observation import Observation
 from streetvision.monitor.sinks.delivery import Patience
 from streetvision.monitor.sinks.ping import Ping, Pulse
 from streetvision.monitor.sinks.webhook import Webhook
-from streetvision.secret import Secret
-from streetvision.setting_fields import setting_fields
-from streetvision.setting_flags import flags_of, without_secrets
-from streetvision.settings_io import load_settings
+from streetvision.settings.fields import setting_fields
+from streetvision.settings.flags import flags_of, without_secrets
+from streetvision.settings.loading import load_settings
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 from .sink_server import wait_for
 

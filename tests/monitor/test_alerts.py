@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.config import Settings
 from streetvision.monitor.alert import Change, Item
 from streetvision.monitor.alert_hours import Hours, minutes
 from streetvision.monitor.alert_policy import policy_of, unproven
@@ -25,6 +24,7 @@ from streetvision.monitor.simulation.scenarios import SCENARIOS, Scenario
 from streetvision.monitor.simulation.subnet import TEMPO
 from streetvision.monitor.simulation.world import World
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.settings.settings import Settings
 
 START = datetime(2026, 11, 2, 12, 0, tzinfo=UTC).timestamp()
 PASS_S = 20.0

@@ -21,7 +21,7 @@ from streetvision.monitor.sinks.ping import Ping, Pulse, failing
 from streetvision.monitor.sinks.post import MAX_WAITING
 from streetvision.monitor.sinks.sink import Request, Sink
 from streetvision.monitor.sinks.webhook import Webhook
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, serving, silence, wait_for
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.models.age import AgeStage, PayWindow
 from streetvision.models.card import CARD_FILE
@@ -20,6 +19,7 @@ from streetvision.models.hub_look import CardFinding, Published
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.thresholds import DAY
 from streetvision.rollout.served import unregistered
+from streetvision.settings.settings import Settings
 
 OWN, OTHER = "5Own", "5Other"
 FOREIGN = CardFinding("card_foreign", "somebody else's", "publish")

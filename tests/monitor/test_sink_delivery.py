@@ -10,7 +10,7 @@ import pytest
 from streetvision.monitor.sinks.delivery import DeliveryError, Patience, retry_after
 from streetvision.monitor.sinks.sink import Reply
 from streetvision.monitor.sinks.webhook import Webhook
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 from .sink_server import OK, answer, drip, flood, hang_up, sent, serving, silence
 

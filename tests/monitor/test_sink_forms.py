@@ -19,7 +19,7 @@ from streetvision.monitor.sinks.slack import message as slack_message
 from streetvision.monitor.sinks.telegram import Telegram
 from streetvision.monitor.sinks.telegram import text_of as telegram_text
 from streetvision.monitor.sinks.webhook import SIGNATURE, Webhook
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, item, sent, serving
 

@@ -13,7 +13,6 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.base.logs import configure_logging, flush_log
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
 from streetvision.monitor.metrics import MonitorMetrics
 from streetvision.monitor.sinks.choosing import NAMES, ping_of, sinks_of
@@ -25,7 +24,8 @@ from streetvision.monitor.sinks.slack import Slack
 from streetvision.monitor.sinks.telegram import Telegram
 from streetvision.monitor.sinks.trial import try_sinks
 from streetvision.monitor.sinks.webhook import Webhook
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 from .sink_server import OK, alert, answer, hang_up, serving, silence, wait_for
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from streetvision import __version__
-from streetvision.config import METRICS_PORT
 from streetvision.neuron import ABANDON_SECONDS, CLOSE_SECONDS
-from streetvision.setting_fields import setting_fields
+from streetvision.settings.fields import setting_fields
+from streetvision.settings.settings import METRICS_PORT
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"

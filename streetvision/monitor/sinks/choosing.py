@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from streetvision.alert_settings import AlertSettings
 from streetvision.monitor.sinks.discord import Discord
 from streetvision.monitor.sinks.ping import Ping
 from streetvision.monitor.sinks.sink import Sink
 from streetvision.monitor.sinks.slack import Slack
 from streetvision.monitor.sinks.telegram import Telegram
 from streetvision.monitor.sinks.webhook import Webhook
+from streetvision.settings.alerts import AlertSettings
 
 LOG = "log"
 NAMES = (LOG, "discord", "slack", "telegram", "webhook", "ping")

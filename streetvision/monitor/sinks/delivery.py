@@ -26,7 +26,7 @@ from streetvision.base.wording import duration
 from streetvision.errors import OperatorError, reason
 from streetvision.monitor.alert import Alert
 from streetvision.monitor.sinks.sink import Reply, Request, Sink, scrubbed
-from streetvision.setting_types import is_loopback
+from streetvision.settings.parsing import is_loopback
 
 MAX_BODY = 64 * 1024
 """Of a reply; the rest is not read."""

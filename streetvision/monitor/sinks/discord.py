@@ -9,7 +9,7 @@ from typing import Any
 from streetvision.monitor.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
 from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, where_of
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 EMBEDS = 10
 TITLE = 256

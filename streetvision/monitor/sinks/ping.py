@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from streetvision.monitor.alert import Alert
 from streetvision.monitor.sinks.sink import Reply, Request, where_of
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 FOREIGN = frozenset({"subnet_halted"})
 """Critical, but nothing on this side: the switch would stay down for weeks and miss the day when the miner dies."""

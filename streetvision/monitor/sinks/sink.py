@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from streetvision.monitor.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 MARKS = {Severity.CRITICAL: "\U0001f534", Severity.WARNING: "\U0001f7e0", Severity.INFO: "\U0001f535"}
 RECOVERED_MARK = "\U0001f7e2"

@@ -8,7 +8,7 @@ from typing import Any
 from streetvision.monitor.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
 from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, mark_of_item, where_of
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 SECTIONS = 10
 """Slack allows 50 blocks, which nobody reads."""

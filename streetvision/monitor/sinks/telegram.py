@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from streetvision.monitor.alert import Alert, Change, Item
 from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, mark_of_item
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 API = "https://api.telegram.org"
 TEXT = 4_096

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streetvision.alert_settings import AlertSettings
 from streetvision.errors import ConfigError
 from streetvision.monitor.alert import Alert
 from streetvision.monitor.sinks import log
 from streetvision.monitor.sinks.choosing import LOG, NAMES, ping_of, sinks_of
 from streetvision.monitor.sinks.delivery import ONCE, DeliveryError, Patience, deliver
 from streetvision.monitor.sinks.sink import Sink
+from streetvision.settings.alerts import AlertSettings
 
 
 @dataclass(frozen=True, slots=True)

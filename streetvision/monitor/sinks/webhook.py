@@ -8,7 +8,7 @@ import json
 
 from streetvision.monitor.alert import Alert
 from streetvision.monitor.sinks.sink import Reply, Request, where_of
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; new fields do not count."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streetvision.errors import ConfigError
 from streetvision.models.age import PayWindow
-from streetvision.setting_types import (
+from streetvision.settings.parsing import (
     choice,
     declare,
     integer,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.alert_settings import AlertSettings
 from streetvision.errors import ConfigError
-from streetvision.model_settings import ModelSettings
-from streetvision.network_settings import NetworkSettings
-from streetvision.setting_types import (
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import NetworkSettings
+from streetvision.settings.parsing import (
     MOCK_NETWORK,
     choice,
     declare,

@@ -8,10 +8,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, reason
-from streetvision.official import NAMES, OfficialName, mock_network
-from streetvision.setting_fields import (
+from streetvision.settings.fields import (
     ENV_FILE_VARIABLE,
     FROM_FILE,
     field_named,
@@ -20,9 +18,11 @@ from streetvision.setting_fields import (
     setting_fields,
     show_default,
 )
-from streetvision.setting_flags import read_flags, unknown_sentence
-from streetvision.setting_sources import ENVIRONMENT, NamedText, Source, UnknownName, read_variables, unknown_names
-from streetvision.setting_types import MOCK_NETWORK
+from streetvision.settings.flags import read_flags, unknown_sentence
+from streetvision.settings.official import NAMES, OfficialName, mock_network
+from streetvision.settings.parsing import MOCK_NETWORK
+from streetvision.settings.settings import Settings
+from streetvision.settings.sources import ENVIRONMENT, NamedText, Source, UnknownName, read_variables, unknown_names
 
 FROM_OFFICIAL = "`streetvision init --from FILE` turns the official miner's settings into ours (docs/migrating.md)"
 _NETWORK, _NODE = "subtensor_network", "subtensor_chain_endpoint"

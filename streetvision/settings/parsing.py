@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
 
 MOCK_NETWORK = "mock"
 NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)

@@ -7,8 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streetvision.errors import ConfigError
-from streetvision.secret import Secret
-from streetvision.setting_types import (
+from streetvision.settings.parsing import (
     choice,
     declare,
     number,
@@ -21,6 +20,7 @@ from streetvision.setting_types import (
     parse_token,
     parse_zone,
 )
+from streetvision.settings.secret import Secret
 
 NOTHING = Secret()
 NEVER = "never"

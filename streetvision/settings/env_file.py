@@ -13,12 +13,12 @@ from typing import Any
 from dotenv import dotenv_values
 
 from streetvision.base.disk import write_atomically
-from streetvision.config import Settings
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.official import BY_VARIABLE
-from streetvision.setting_fields import field_named, is_secret, parse_setting, setting_fields, show_default
-from streetvision.setting_sources import read_variables, unknown_names
-from streetvision.settings_io import read_env_file
+from streetvision.settings.fields import field_named, is_secret, parse_setting, setting_fields, show_default
+from streetvision.settings.loading import read_env_file
+from streetvision.settings.official import BY_VARIABLE
+from streetvision.settings.settings import Settings
+from streetvision.settings.sources import read_variables, unknown_names
 
 HEADER = (
     "# Settings of the miner, written by `streetvision init`; miner.env.example and docs/settings.md explain them all."

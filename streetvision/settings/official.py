@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from streetvision.setting_types import MOCK_NETWORK, is_repo, parse_bool
+from streetvision.settings.parsing import MOCK_NETWORK, is_repo, parse_bool
 
 WHOM = frozenset(
     {

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.official import BY_FLAG, BY_VARIABLE
-from streetvision.setting_fields import field_named, parse_setting, setting_fields, variables
-from streetvision.setting_flags import is_switch, read_flags, spelt
-from streetvision.setting_sources import NamedText, Source, read_variables, unknown_names
-from streetvision.shell_text import ASSIGNMENT, ShellText
+from streetvision.settings.fields import field_named, parse_setting, setting_fields, variables
+from streetvision.settings.flags import is_switch, read_flags, spelt
+from streetvision.settings.official import BY_FLAG, BY_VARIABLE
+from streetvision.settings.shell_text import ASSIGNMENT, ShellText
+from streetvision.settings.sources import NamedText, Source, read_variables, unknown_names
 
 LONGEST = 1 << 16
 """Bytes of a file that is read; scripts and settings have a few thousand."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import ConfigError, reason
-from streetvision.official import BY_VARIABLE, WHOM, OfficialName, concerns_whom, is_unset, of_variable
-from streetvision.setting_fields import FROM_FILE, field_named, is_secret, setting_fields, variables
+from streetvision.settings.fields import FROM_FILE, field_named, is_secret, setting_fields, variables
+from streetvision.settings.official import BY_VARIABLE, WHOM, OfficialName, concerns_whom, is_unset, of_variable
 
 ENVIRONMENT = "the environment"
 NEAR = 0.85

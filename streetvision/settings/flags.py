@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import Field
 from typing import Any, NoReturn
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.official import BY_FLAG
-from streetvision.setting_fields import ENV_FILE_VARIABLE, field_named, is_secret, setting_fields, show_default
-from streetvision.setting_sources import Source
-from streetvision.setting_types import parse_bool
+from streetvision.settings.fields import ENV_FILE_VARIABLE, field_named, is_secret, setting_fields, show_default
+from streetvision.settings.official import BY_FLAG
+from streetvision.settings.parsing import parse_bool
+from streetvision.settings.settings import Settings
+from streetvision.settings.sources import Source
 from streetvision.subnet import SUBNET
 
 _HELP = "`python neurons/miner.py --help` lists the flags"

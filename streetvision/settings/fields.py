@@ -6,9 +6,9 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from streetvision.config import Settings
 from streetvision.errors import ConfigError
-from streetvision.secret import Secret
+from streetvision.settings.secret import Secret
+from streetvision.settings.settings import Settings
 
 ENV_FILE_VARIABLE = "MINER_ENV"
 FROM_FILE = "_FILE"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.setting_types import (
+from streetvision.settings.parsing import (
     declare,
     integer,
     number,
