@@ -16,8 +16,8 @@ from streetvision.base.state_folder import MOCK_SOCKET, make_state_folder
 from streetvision.base.steady_clock import Clock
 from streetvision.chain.hotkey_file import NoHotkeyFile
 from streetvision.chain.hotkey_password import hotkey_password
-from streetvision.chain.mock_config import MockConfig
-from streetvision.chain.mock_network import MockNetwork
+from streetvision.chain.mock.config import MockConfig
+from streetvision.chain.mock.network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.control.client import SOCKET_NAME

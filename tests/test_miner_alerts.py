@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from streetvision.base.state_folder import MOCK_SOCKET
-from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.chain.mock.bridge_client import MockBridgeClient
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint

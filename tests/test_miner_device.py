@@ -21,7 +21,7 @@ import torch
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.base.state_folder import one_miner
-from streetvision.chain.mock_config import dev_hotkey
+from streetvision.chain.mock.config import dev_hotkey
 from streetvision.control.app import Asked
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner

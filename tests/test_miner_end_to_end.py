@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
-from streetvision.chain.mock_config import dev_hotkey
+from streetvision.chain.mock.config import dev_hotkey
 from streetvision.errors import ConfigError
 from streetvision.miner import Miner
 from streetvision.model_choice import choose_checkpoint

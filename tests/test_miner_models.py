@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from streetvision.axon.client import legacy_headers, request_body
-from streetvision.chain.mock_config import dev_hotkey
+from streetvision.chain.mock.config import dev_hotkey
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput

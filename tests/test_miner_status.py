@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
-from streetvision.chain.mock_config import dev_hotkey
+from streetvision.chain.mock.config import dev_hotkey
 from streetvision.cli.status import ask
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import GENESIS_MS, MockChain
-from streetvision.chain.mock_config import MockConfig
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import GENESIS_MS, MockChain
+from streetvision.chain.mock.config import MockConfig
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.wallets import dev_wallet
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import MockConfig, dev_hotkey
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import MockConfig, dev_hotkey
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
 from streetvision.publishing import REFUSED_RETRY_S, EndpointPublisher

@@ -18,7 +18,7 @@ from loguru import logger
 from streetvision.chain.hotkey_file import check_name, require_hotkey, wallet_flags
 from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
-from streetvision.chain.mock_config import dev_coldkey, dev_hotkey
+from streetvision.chain.mock.config import dev_coldkey, dev_hotkey
 from streetvision.errors import OperatorError, reason
 from streetvision.settings.secret import Secret
 

@@ -21,8 +21,8 @@ from typing import Any
 from bittensor.sp_core import Keypair
 
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.chain.mock_bridge import BridgeError
-from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.chain.mock.bridge import BridgeError
+from streetvision.chain.mock.bridge_client import MockBridgeClient
 from streetvision.challenge.exchange import Target, send
 from streetvision.challenge.target import pictures_in
 from streetvision.errors import reason

@@ -12,8 +12,8 @@ from bittensor import RpcConnectionError
 from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.connection import Backoff
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
 
 SHORT = Deadlines(connect_s=0.1, read_s=0.1, snapshot_s=0.5, submit_s=1.0, close_s=0.1)

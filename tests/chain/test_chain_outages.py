@@ -10,9 +10,9 @@ import pytest
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import ChainAwayError, within
 from streetvision.chain.endpoints import endpoints_of
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import dev_hotkey
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import dev_hotkey
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.errors import ConfigError, OperatorError
 
 from .nodes import Clock, Node, chain_over

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_bridge import BridgeError, MockBridge, scores_message
-from streetvision.chain.mock_bridge_client import MockBridgeClient
-from streetvision.chain.mock_config import MockConfig, dev_coldkey, dev_hotkey
-from streetvision.chain.mock_network import MockNetwork
+from streetvision.chain.mock.bridge import BridgeError, MockBridge, scores_message
+from streetvision.chain.mock.bridge_client import MockBridgeClient
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import MockConfig, dev_coldkey, dev_hotkey
+from streetvision.chain.mock.network import MockNetwork
 from streetvision.errors import OperatorError
 
 ALICE = dev_hotkey("Alice")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_bridge import BridgeError, MockBridge
-from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.chain.mock.bridge import BridgeError, MockBridge
+from streetvision.chain.mock.bridge_client import MockBridgeClient
+from streetvision.chain.mock.chain import MockChain
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streetvision.chain.mock_epoch import MINER_SHARE, VALIDATOR_SHARE, run_epoch, weighted_median
+from streetvision.chain.mock.epoch import MINER_SHARE, VALIDATOR_SHARE, run_epoch, weighted_median
 
 WEIGHTS = arrays(np.float64, (3, 8), elements=st.integers(0, 64).map(lambda n: n / 64))
 STAKES = st.lists(st.integers(1, 1000).map(float), min_size=3, max_size=3)

@@ -8,9 +8,9 @@ import pytest
 from bittensor import ChainError, Client, ServeAxon, SetWeights
 
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import MockConfig, dev_hotkey
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import MockConfig, dev_hotkey
+from streetvision.chain.mock.substrate import MockSubstrate
 
 
 def connected(mock: MockChain) -> Chain:

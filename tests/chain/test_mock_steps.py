@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import RAO, MockConfig, dev_hotkey
-from streetvision.chain.mock_steps import is_immune, pruning_order
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import RAO, MockConfig, dev_hotkey
+from streetvision.chain.mock.steps import is_immune, pruning_order
 
 MINER = dev_hotkey("Miner").ss58_address
 FULL = MockConfig(neurons=32, max_uids=32, min_non_immune_uids=10)

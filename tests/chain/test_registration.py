@@ -13,11 +13,11 @@ from bittensor import RpcConnectionError
 from bittensor.wallet import DEFAULT_WALLET_PATH
 
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import RAO, MockConfig, dev_coldkey, dev_hotkey
-from streetvision.chain.mock_state import SubnetState
-from streetvision.chain.mock_steps import place
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import RAO, MockConfig, dev_coldkey, dev_hotkey
+from streetvision.chain.mock.state import SubnetState
+from streetvision.chain.mock.steps import place
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.registration import (
     REGISTRATION_FLAGS,
     register_burn,

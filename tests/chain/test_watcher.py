@@ -13,9 +13,9 @@ from bittensor import ChainError
 
 from streetvision.chain.client import Chain
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import dev_hotkey
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import dev_hotkey
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.watcher import REVERSIBLE, MetagraphWatcher, WatchPolicy
 from streetvision.monitor.history import History
 

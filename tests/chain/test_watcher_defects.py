@@ -15,9 +15,9 @@ from loguru import logger
 
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import Backoff, ChainAwayError
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_network import MockNetwork
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.network import MockNetwork
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
 
 POLICY = WatchPolicy(poll_s=6.0, every_blocks=1, min_interval_s=1.0, backoff=Backoff(1.0, 8.0))

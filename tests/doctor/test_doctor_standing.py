@@ -15,8 +15,8 @@ import pytest
 
 from streetvision.base.start_steps import StartSteps
 from streetvision.chain.client import Chain
-from streetvision.chain.mock_config import MockConfig
-from streetvision.chain.mock_network import MockNetwork
+from streetvision.chain.mock.config import MockConfig
+from streetvision.chain.mock.network import MockNetwork
 from streetvision.chain.wallets import dev_wallet
 from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread

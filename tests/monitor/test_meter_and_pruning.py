@@ -11,10 +11,10 @@ import pytest
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_config import MockConfig, dev_hotkey
-from streetvision.chain.mock_steps import pruning_order as chains_order
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import MockConfig, dev_hotkey
+from streetvision.chain.mock.steps import pruning_order as chains_order
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.point import point_of

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from streetvision.chain.client import Chain
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint, point_of

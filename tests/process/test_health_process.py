@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
-from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.chain.mock.bridge_client import MockBridgeClient
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 

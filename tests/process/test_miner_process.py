@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from streetvision.chain.mock_bridge_client import MockBridgeClient
+from streetvision.chain.mock.bridge_client import MockBridgeClient
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 

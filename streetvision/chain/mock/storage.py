@@ -8,8 +8,8 @@ from typing import Any
 
 from bittensor import ChainError
 
-from streetvision.chain.mock_config import RAO
-from streetvision.chain.mock_state import Row, SubnetState
+from streetvision.chain.mock.config import RAO
+from streetvision.chain.mock.state import Row, SubnetState
 
 U16 = 65_535
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from bittensor import ExtrinsicResult
 
-from streetvision.chain.mock_config import RAO, MockConfig, dev_coldkey, dev_hotkey
-from streetvision.chain.mock_state import Row, Score, SubnetState, genesis, with_item
-from streetvision.chain.mock_steps import advance, evict, place, settle
+from streetvision.chain.mock.config import RAO, MockConfig, dev_coldkey, dev_hotkey
+from streetvision.chain.mock.state import Row, Score, SubnetState, genesis, with_item
+from streetvision.chain.mock.steps import advance, evict, place, settle
 
 HISTORY = 300
 """Blocks whose state stays readable, as a pruned node keeps them."""

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
-from streetvision.chain.mock_bridge import BridgeError, scores_message
+from streetvision.chain.mock.bridge import BridgeError, scores_message
 
 REPLY_LIMIT = 4 * 1024 * 1024
 """Bytes in one reply; 256 UIDs need about 150 KB."""

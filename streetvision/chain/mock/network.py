@@ -10,10 +10,10 @@ from pathlib import Path
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import ended
 from streetvision.chain.endpoints import MOCK_NETWORK
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_bridge import MockBridge
-from streetvision.chain.mock_config import MockConfig
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.bridge import MockBridge
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.config import MockConfig
+from streetvision.chain.mock.substrate import MockSubstrate
 
 
 class MockNetwork:

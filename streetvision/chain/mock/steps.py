@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from streetvision.chain.mock_config import RAO
-from streetvision.chain.mock_epoch import EpochResult, Floats, run_epoch
-from streetvision.chain.mock_state import Row, SubnetState, simulated_keys, simulated_skill, with_item
+from streetvision.chain.mock.config import RAO
+from streetvision.chain.mock.epoch import EpochResult, Floats, run_epoch
+from streetvision.chain.mock.state import Row, SubnetState, simulated_keys, simulated_skill, with_item
 
 NOISE = 0.03
 """Half-width of the seeded noise by which validators differ about a simulated miner."""

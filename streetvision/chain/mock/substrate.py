@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 from bittensor import Balance, ChainError, ExtrinsicResult
 
-from streetvision.chain.mock import Block, MockChain
-from streetvision.chain.mock_calls import SHIELDED, CallRefused, execute, fee_of, fee_payer, is_simulated
-from streetvision.chain.mock_errors import runtime_error
-from streetvision.chain.mock_extrinsic import (
+from streetvision.chain.mock.calls import SHIELDED, CallRefused, execute, fee_of, fee_payer, is_simulated
+from streetvision.chain.mock.chain import Block, MockChain
+from streetvision.chain.mock.errors import runtime_error
+from streetvision.chain.mock.extrinsic import (
     Extrinsic,
     MockCall,
     Rejected,
@@ -27,9 +27,9 @@ from streetvision.chain.mock_extrinsic import (
     digest,
     signed,
 )
-from streetvision.chain.mock_shield import ShieldError, decrypt, public_key
-from streetvision.chain.mock_state import with_item
-from streetvision.chain.mock_storage import call_runtime, read_constant, read_map, read_storage
+from streetvision.chain.mock.shield import ShieldError, decrypt, public_key
+from streetvision.chain.mock.state import with_item
+from streetvision.chain.mock.storage import call_runtime, read_constant, read_map, read_storage
 
 
 class MockSubstrate:

@@ -10,9 +10,9 @@ from typing import Any
 
 from bittensor.pow_registration import MAX_WORK_AGE_BLOCKS, registration_prefix, registration_seal
 
-from streetvision.chain.mock_config import RAO
-from streetvision.chain.mock_state import Row, SubnetState, with_item
-from streetvision.chain.mock_steps import place
+from streetvision.chain.mock.config import RAO
+from streetvision.chain.mock.state import Row, SubnetState, with_item
+from streetvision.chain.mock.steps import place
 
 FEE_RAO = 125_000
 """The flat transaction fee; proof-of-work registration pays none."""

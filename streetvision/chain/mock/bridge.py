@@ -26,8 +26,8 @@ from bittensor.sp_core import Keypair
 from loguru import logger
 
 from streetvision.chain.decoding import snapshot_of
-from streetvision.chain.mock import MockChain
-from streetvision.chain.mock_substrate import MockSubstrate
+from streetvision.chain.mock.chain import MockChain
+from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.net.line_server import LineServer, NotAnObject, Peer, parsed
 from streetvision.net.unix_socket import ELSEWHERE
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from streetvision.chain.mock_config import FUNDED, RAO, VALIDATORS, MockConfig, dev_coldkey, dev_hotkey
+from streetvision.chain.mock.config import FUNDED, RAO, VALIDATORS, MockConfig, dev_coldkey, dev_hotkey
 
 K = TypeVar("K")
 V = TypeVar("V")

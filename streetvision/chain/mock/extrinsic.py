@@ -12,9 +12,9 @@ from typing import Any
 
 from bittensor.sp_core import Keypair
 
-from streetvision.chain.mock_calls import HOTKEY_CALLS, fee_of, fee_payer
-from streetvision.chain.mock_errors import pool_error
-from streetvision.chain.mock_state import SubnetState
+from streetvision.chain.mock.calls import HOTKEY_CALLS, fee_of, fee_payer
+from streetvision.chain.mock.errors import pool_error
+from streetvision.chain.mock.state import SubnetState
 
 
 @dataclass(frozen=True)
