@@ -9,10 +9,10 @@ from pathlib import Path
 from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.hub.files import HUB
 from streetvision.models.age import PayWindow
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.models.hub_files import HUB
 from streetvision.models.intake import describe
 from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version
@@ -170,7 +170,7 @@ def _record(registry: Registry, named: ModelVersion, over: str) -> None:
 
 
 def _pulled(name: str, registry: Registry, window: PayWindow) -> ModelVersion:
-    from streetvision.models.hub import parse_ref, pull
+    from streetvision.hub.api import parse_ref, pull
 
     ref = parse_ref(name)
     logger.info("model: fetching {} into {}", ref, registry.folder)

@@ -80,7 +80,7 @@ def add(
     state_dir: StateDir = None,
 ) -> None:
     """Add a model: it is copied, loaded and tried on the golden pictures, and refused if it does not fit."""
-    from streetvision.models.importers import Wishes, add_model
+    from streetvision.hub.importers import Wishes, add_model
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings)

@@ -17,7 +17,7 @@ from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.models.hub import PublishPlan
+    from streetvision.hub.api import PublishPlan
     from streetvision.models.intake import Progress
     from streetvision.models.versions import ModelVersion
 
@@ -53,7 +53,7 @@ def publish(
     state_dir: StateDir = None,
 ) -> None:
     """Publish a version with model_card.json, a README and a tag vX.Y.Z; without --yes, only show what would go."""
-    from streetvision.models.hub import publish as publish_version
+    from streetvision.hub.api import publish as publish_version
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
@@ -95,8 +95,8 @@ def pull(
     state_dir: StateDir = None,
 ) -> None:
     """Fetch a model into the registry; after an interruption the same command goes on where it stopped."""
-    from streetvision.models.hub import parse_ref
-    from streetvision.models.hub import pull as pull_version
+    from streetvision.hub.api import parse_ref
+    from streetvision.hub.api import pull as pull_version
 
     settings = miner_settings(state_dir)
     ref, said = parse_ref(source), []
@@ -180,8 +180,8 @@ def _transfer(label: str) -> Iterator[Progress]:
 
 
 def _show_plan(plan: PublishPlan) -> None:
-    from streetvision.models.card import card_text
-    from streetvision.models.hub_files import size_text
+    from streetvision.hub.card import card_text
+    from streetvision.hub.files import size_text
 
     done, new = plan.commit is not None, {True: " (new, public)", False: "", None: " (not looked at)"}[plan.creates]
     lines = [f"{'published' if done else 'would publish'} {plan.version} to {plan.repo}{new} as tag {plan.tag}", ""]

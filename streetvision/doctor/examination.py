@@ -37,7 +37,7 @@ from streetvision.doctor.stores import (
     check_state,
 )
 from streetvision.errors import OperatorError
-from streetvision.models.hub_client import Hub
+from streetvision.hub.client import Hub
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine

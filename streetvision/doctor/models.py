@@ -7,10 +7,10 @@ from pathlib import Path
 from streetvision.base.wording import plural
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError
+from streetvision.hub.api import published
+from streetvision.hub.client import Hub
+from streetvision.hub.files import HUB
 from streetvision.model_choice import named_model, open_registry
-from streetvision.models.hub import published
-from streetvision.models.hub_client import Hub
-from streetvision.models.hub_files import HUB
 from streetvision.models.registry import Registry
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.settings.settings import Settings

@@ -15,14 +15,14 @@ from loguru import logger
 
 from streetvision.base.steady_clock import Clock
 from streetvision.errors import OperatorError
+from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, parse_card
 from streetvision.models.age import PAY_WINDOW, PayWindow
-from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, parse_card
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
 from streetvision.monitor.thresholds import DAY, HOUR
 
 if TYPE_CHECKING:
-    from streetvision.models.hub_look import Published
+    from streetvision.hub.public_view import Published
 
 Look = Callable[[str, str], "Published"]
 """What a validator finds in a repository for a hotkey; in a thread."""
@@ -30,7 +30,7 @@ Look = Callable[[str, str], "Published"]
 
 def look_at_hub(repo: str, hotkey: str, window: PayWindow = PAY_WINDOW) -> Published:
     """Ask Hugging Face; a few seconds."""
-    from streetvision.models.hub import published
+    from streetvision.hub.api import published
 
     return published(repo, hotkey, window=window)
 

@@ -27,7 +27,7 @@ from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import Standing, standing_live, standing_offline
 from streetvision.errors import OperatorError
-from streetvision.models.hub_files import RepoRef
+from streetvision.hub.files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.operations import told
 from streetvision.settings.settings import Settings

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from streetvision.hub.api import Hub
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.hub import Hub
 from streetvision.models.intake import Findings
 from streetvision.models.registry import Registry
 

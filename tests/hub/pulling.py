@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.models.hub import Hub, pull
+from streetvision.hub.api import Hub, pull
 from streetvision.models.registry import Registry
 
 REPO = "miner/roadwork"

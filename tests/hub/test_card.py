@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetvision.errors import OperatorError
-from streetvision.models.card import (
+from streetvision.hub.card import (
     CARD_KEYS,
     age_days,
     card_text,
@@ -21,7 +21,7 @@ from streetvision.models.card import (
     parse_card,
     problems,
 )
-from streetvision.models.readme import NO_FIGURES, readme
+from streetvision.hub.readme import NO_FIGURES, readme
 
 from .fake_hub import ALICE, BOB
 

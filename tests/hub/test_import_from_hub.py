@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 
 from streetvision.errors import OperatorError
-from streetvision.models.hub import Hub
-from streetvision.models.importers import Wishes, add_model
+from streetvision.hub.api import Hub
+from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.registry import Registry
 
 REPO = "someone/roadwork"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.hub.api import Hub, PublishPlan, publish, published, pull
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.models.hub import Hub, PublishPlan, publish, published, pull
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
 

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
-from streetvision.models.hub import Hub
+from streetvision.hub.api import Hub
 from streetvision.models.registry import Registry
 
 from .pulling import REPO, Files, left, pulled, refused
@@ -207,7 +207,7 @@ def test_a_full_disk_is_seen_before_the_download(
 ) -> None:
     server.repo(REPO, files)
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("streetvision.models.hub_pull.shutil.disk_usage", lambda _: usage(1, 1, 1000))
+    monkeypatch.setattr("streetvision.hub.pull.shutil.disk_usage", lambda _: usage(1, 1, 1000))
     refused(registry, hub, "needs .* more but the disk has 1000 bytes free")
     assert not [path for path in server.paths("GET") if path.count("/") == 1]
 
@@ -220,7 +220,7 @@ def test_a_disk_that_fills_up_meanwhile(
     def no_space(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("streetvision.models.hub_client._write_bounded", no_space)
+    monkeypatch.setattr("streetvision.hub.client._write_bounded", no_space)
     refused(registry, hub, "does not fit on the disk: free some space and run this again")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.hub.api import Hub, RepoRef, fetch, parse_ref
+from streetvision.hub.files import GIB, RemoteFile, choose
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.models.hub import Hub, RepoRef, fetch, parse_ref
-from streetvision.models.hub_files import GIB, RemoteFile, choose
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
 
@@ -191,7 +191,7 @@ def test_a_classifier_goes_through_the_converter(
         assert (folder / "config.json").is_file()
         return to.add_folder(model_folder, source=options["source"], version=options["version"])
 
-    monkeypatch.setattr("streetvision.models.hub_pull.add_classifier", converter)
+    monkeypatch.setattr("streetvision.hub.pull.add_classifier", converter)
     repo = server.repo(REPO, {"config.json": b"{}", "model.safetensors": b"x" * 3000}, tag="v1.4.0")
     refused(registry, hub, "Say so with --positive", revision="v1.4.0")
     fetched = len(server.requests)

@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from streetvision.engine.engine import Engine
 from streetvision.engine.opening import open_runner
 from streetvision.engine.runner import TorchRunner
+from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import load
-from streetvision.models.importers import Wishes, add_model
 from streetvision.models.intake import read_golden
 from streetvision.models.registry import Registry
 from streetvision.models.transformers_vit import convert

@@ -13,9 +13,9 @@ import pytest
 from loguru import logger
 
 from streetvision.errors import ConfigError
+from streetvision.hub.card import CARD_FILE
+from streetvision.hub.public_view import CardFinding, Published
 from streetvision.models.age import AgeStage, PayWindow
-from streetvision.models.card import CARD_FILE
-from streetvision.models.hub_look import CardFinding, Published
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.thresholds import DAY
 from streetvision.rollout.served import unregistered

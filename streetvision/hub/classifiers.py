@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from streetvision.hub.files import HUB
 from streetvision.models.checks import CheckpointError, load_json
-from streetvision.models.hub_files import HUB
 from streetvision.models.intake import Progress, copy_extras, no_progress
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
@@ -48,7 +48,7 @@ def _name(source: str) -> str:
 
 def _card_version(folder: Path) -> str | None:
     """The version in a model card beside the weights, if there is a usable one."""
-    from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES
+    from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES
 
     path = folder / CARD_FILE
     if not path.is_file() or path.stat().st_size > CARD_LIMIT_BYTES:

@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass
 
 from streetvision.errors import OperatorError
-from streetvision.models.age import PAY_WINDOW, PayWindow
-from streetvision.models.card import (
+from streetvision.hub.card import (
     CARD_FILE,
     CARD_LIMIT_BYTES,
     age_days,
     parse_card,
     problems,
 )
-from streetvision.models.hub_client import Hub
-from streetvision.models.hub_errors import is_absent
-from streetvision.models.hub_files import DEFAULT_REVISION, RepoRef, check_repo, check_revision
+from streetvision.hub.client import Hub
+from streetvision.hub.errors import is_absent
+from streetvision.hub.files import DEFAULT_REVISION, RepoRef, check_repo, check_revision
+from streetvision.models.age import PAY_WINDOW, PayWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streetvision.base.disk import sentences
 from streetvision.errors import OperatorError
+from streetvision.hub.files import LICENSE_FILE, is_ours
 from streetvision.models.config import ModelConfig
 from streetvision.models.ensemble import (
     EnsembleConfig,
@@ -19,7 +20,6 @@ from streetvision.models.ensemble import (
     sibling_versions,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
-from streetvision.models.hub_files import LICENSE_FILE, is_ours
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.versions import ModelVersion
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
-from streetvision.models.age import PAY_WINDOW, PayWindow
-from streetvision.models.card import (
+from streetvision.hub.card import (
     CARD_FILE,
     CARD_LIMIT_BYTES,
     DAY_S,
@@ -21,12 +20,13 @@ from streetvision.models.card import (
     model_card,
     parse_card,
 )
-from streetvision.models.hub_client import Hub, RepoState
-from streetvision.models.hub_errors import LOGIN
-from streetvision.models.hub_files import LICENSE_FILE, README_FILE, RepoRef, check_repo, is_ours
-from streetvision.models.hub_upload import Upload, facts, gather
+from streetvision.hub.client import Hub, RepoState
+from streetvision.hub.errors import LOGIN
+from streetvision.hub.files import LICENSE_FILE, README_FILE, RepoRef, check_repo, is_ours
+from streetvision.hub.readme import readme
+from streetvision.hub.upload import Upload, facts, gather
+from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.intake import Progress, no_progress
-from streetvision.models.readme import readme
 from streetvision.models.versions import BUNDLED, ModelVersion
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streetvision.errors import OperatorError
-from streetvision.models.card import CARD_FILE, CARD_LIMIT_BYTES
+from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES
 from streetvision.models.ensemble import MAX_MEMBERS
 from streetvision.models.folder import CONFIG_FILE, CONFIG_LIMIT_BYTES, ENSEMBLE_FILE, PICKLED, WEIGHTS_FILE
 

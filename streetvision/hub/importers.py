@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streetvision.base.disk import exclusive
+from streetvision.hub.classifiers import add_classifier
+from streetvision.hub.files import HUB
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
-from streetvision.models.classifiers import add_classifier
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
-from streetvision.models.hub_files import HUB
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
 
 if TYPE_CHECKING:
-    from streetvision.models.hub_client import Hub
+    from streetvision.hub.client import Hub
 
 TIMM = "timm:"
 TRANSFORMERS_CONFIG = "config.json"
@@ -75,8 +75,8 @@ def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
         import_backbone(tag, target, version=named, fetch=fetch, file=wishes.weights)
 
     def fetch(repo: str) -> Path:
-        from streetvision.models.hub_files import RepoRef
-        from streetvision.models.hub_pull import fetch as fetch_files
+        from streetvision.hub.files import RepoRef
+        from streetvision.hub.pull import fetch as fetch_files
 
         return fetch_files(RepoRef(repo), place, progress=wishes.progress, hub=wishes.hub).folder / WEIGHTS_FILE
 
@@ -87,7 +87,7 @@ def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
 
 
 def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
-    from streetvision.models.hub import parse_ref, pull
+    from streetvision.hub.api import parse_ref, pull
 
     ref = parse_ref(source)
     return pull(

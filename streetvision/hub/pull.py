@@ -15,15 +15,11 @@ from pathlib import Path
 
 from streetvision.base.disk import exclusive, sentences
 from streetvision.errors import OperatorError
-from streetvision.models.age import PAY_WINDOW, PayWindow
-from streetvision.models.card import CARD_FILE, age_days, parse_card, problems
-from streetvision.models.checks import CheckpointError
-from streetvision.models.classifiers import add_classifier
-from streetvision.models.ensemble import read_ensemble
-from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
-from streetvision.models.hub_client import Hub
-from streetvision.models.hub_errors import FULL_DISK
-from streetvision.models.hub_files import (
+from streetvision.hub.card import CARD_FILE, age_days, parse_card, problems
+from streetvision.hub.classifiers import add_classifier
+from streetvision.hub.client import Hub
+from streetvision.hub.errors import FULL_DISK
+from streetvision.hub.files import (
     CLASSIFIER,
     DEFAULT_LIMIT_BYTES,
     DEFAULT_REVISION,
@@ -38,6 +34,10 @@ from streetvision.models.hub_files import (
     narrow,
     size_text,
 )
+from streetvision.models.age import PAY_WINDOW, PayWindow
+from streetvision.models.checks import CheckpointError
+from streetvision.models.ensemble import read_ensemble
+from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.intake import Progress, no_progress
 from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version

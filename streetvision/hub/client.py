@@ -22,8 +22,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its __all__
 )
 
 from streetvision.errors import OperatorError
-from streetvision.models.hub_errors import is_missing, is_transient, sentences, status_of, wait_asked
-from streetvision.models.hub_files import RemoteFile, RepoRef, is_commit, size_text
+from streetvision.hub.errors import is_missing, is_transient, sentences, status_of, wait_asked
+from streetvision.hub.files import RemoteFile, RepoRef, is_commit, size_text
 
 CONNECT_S = 10.0
 READ_S = 30.0

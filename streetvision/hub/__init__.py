@@ -1,0 +1,1 @@
+"""Hugging Face: pull, publish, card and what the public sees."""
