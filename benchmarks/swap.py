@@ -28,7 +28,7 @@ from streetvision.control.client import SOCKET_NAME, call
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 
 HERE = Path(__file__).parent
 MINER = HERE.parent / "neurons" / "miner.py"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from streetvision.endpoint import own_addresses
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.models.versions import BUNDLED
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.settings.env_file import Answers, parsed, settings_of
 from streetvision.settings.fields import field_named, show_default
 from streetvision.settings.parsing import MOCK_NETWORK

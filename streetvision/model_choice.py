@@ -13,9 +13,9 @@ from streetvision.hub.files import HUB
 from streetvision.models.age import PayWindow
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.models.intake import describe
-from streetvision.models.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion, is_version
+from streetvision.registry.model_import import describe
+from streetvision.registry.registry import BUNDLED, REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.rollout.served import unregistered
 from streetvision.settings.parsing import is_repo

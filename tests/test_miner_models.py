@@ -26,7 +26,7 @@ from streetvision.errors import OperatorError
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.settings.settings import Settings
 from streetvision.training.challenges import challenge
 

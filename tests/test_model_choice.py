@@ -16,8 +16,8 @@ from streetvision.hub import api as hub
 from streetvision.model_choice import choose_checkpoint, choose_model
 from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.intake import Progress
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.model_import import Progress
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.settings import Settings
 

@@ -14,13 +14,13 @@ import typer
 from streetvision.cli.models_table import Standing, version_fields, version_page, version_table
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.errors import OperatorError
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.marks import MARKS_FILE, Marks
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.models.intake import Progress
+    from streetvision.registry.model_import import Progress
 
 NICE = 10
 """Of the commands that load a model."""

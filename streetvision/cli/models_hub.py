@@ -18,8 +18,8 @@ from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.hub.api import PublishPlan
-    from streetvision.models.intake import Progress
     from streetvision.models.versions import ModelVersion
+    from streetvision.registry.model_import import Progress
 
 GIB = 2**30
 COUNTED = ("hashing", "fetching", "copying")

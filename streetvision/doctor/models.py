@@ -11,8 +11,8 @@ from streetvision.hub.api import published
 from streetvision.hub.client import Hub
 from streetvision.hub.files import HUB
 from streetvision.model_choice import named_model, open_registry
-from streetvision.models.registry import Registry
 from streetvision.models.versions import BUNDLED, ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.settings.settings import Settings
 
 CHOOSE = "Choose one that exists: streetvision models list, then --model VERSION (docs/models.md)."

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from streetvision.hub.files import HUB
 from streetvision.models.checks import CheckpointError, load_json
-from streetvision.models.intake import Progress, copy_extras, no_progress
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
+from streetvision.registry.model_import import Progress, copy_extras, no_progress
+from streetvision.registry.registry import Registry
 
 FIRST_VERSION = "1.0.0"
 """Of a converted model that says nothing of its version."""

@@ -14,9 +14,9 @@ from streetvision.hub.files import HUB
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
-from streetvision.models.intake import Progress, no_progress
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
+from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.registry import Registry
 
 if TYPE_CHECKING:
     from streetvision.hub.client import Hub

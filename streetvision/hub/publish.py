@@ -26,8 +26,8 @@ from streetvision.hub.files import LICENSE_FILE, README_FILE, RepoRef, check_rep
 from streetvision.hub.readme import readme
 from streetvision.hub.upload import Upload, facts, gather
 from streetvision.models.age import PAY_WINDOW, PayWindow
-from streetvision.models.intake import Progress, no_progress
 from streetvision.models.versions import BUNDLED, ModelVersion
+from streetvision.registry.model_import import Progress, no_progress
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 

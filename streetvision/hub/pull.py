@@ -38,9 +38,9 @@ from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
-from streetvision.models.intake import Progress, no_progress
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, is_version
+from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.registry import Registry
 
 PULLS_FOLDER = "pulls"
 """In the registry's folder: what has arrived of pulls that are not finished."""

@@ -20,8 +20,8 @@ from streetvision.models.ensemble import (
     sibling_versions,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
-from streetvision.models.intake import Progress, no_progress
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.model_import import Progress, no_progress
 
 MEMBERS_FOLDER = "members"
 _CHUNK = 8 << 20

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.rollout.books import BY_HEALTH, BY_OPERATOR, Books
 from streetvision.rollout.history import same, ways_back
 from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load, silent

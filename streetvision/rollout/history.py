@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterator
 
 from streetvision.errors import OperatorError
-from streetvision.models.pointer import Step
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.pointer import Step
+from streetvision.registry.registry import Registry
 from streetvision.rollout.marks import Marks
 
 logger = logging.getLogger(__name__)

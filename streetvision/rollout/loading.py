@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, ImageArray, PrepareStep, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.golden import GOLDEN_COUNT, golden_images, golden_problem
-from streetvision.models.intake import read_golden
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.model_import import read_golden
 
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine

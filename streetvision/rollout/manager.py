@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.rollout.books import BY_OPERATOR, Books
 from streetvision.rollout.changes import Changes, Result
 from streetvision.rollout.gates import judge

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.rollout.served import Candidate, Served, Standby
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import torch
 from streetvision.cli.models_table import Standing, version_table
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.rollout.marks import MARKS_FILE, Mark, Marks
 
 Run = Callable[..., tuple[int, str, str]]

@@ -35,7 +35,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.models.listing import bundled_version
+from streetvision.registry.listing import bundled_version
 from streetvision.settings.settings import Settings
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}

@@ -16,8 +16,8 @@ from streetvision.hub.api import Hub
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.intake import Findings
-from streetvision.models.registry import Registry
+from streetvision.registry.model_import import Findings
+from streetvision.registry.registry import Registry
 
 from .fake_hub import ALICE, TOKEN, FakeHub, Handler
 

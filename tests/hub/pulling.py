@@ -8,7 +8,7 @@ import pytest
 
 from streetvision.errors import OperatorError
 from streetvision.hub.api import Hub, pull
-from streetvision.models.registry import Registry
+from streetvision.registry.registry import Registry
 
 REPO = "miner/roadwork"
 Files = dict[str, bytes]

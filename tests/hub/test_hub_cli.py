@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]  # its __all__ is computed
 
-from streetvision.models.registry import Registry
+from streetvision.registry.registry import Registry
 
 from .fake_hub import ALICE, TOKEN
 

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from streetvision.errors import OperatorError
 from streetvision.hub.api import Hub
 from streetvision.hub.importers import Wishes, add_model
-from streetvision.models.registry import Registry
+from streetvision.registry.registry import Registry
 
 REPO = "someone/roadwork"
 WIDTH, SIDE = 32, 32

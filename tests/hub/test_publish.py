@@ -15,8 +15,8 @@ from streetvision.errors import OperatorError
 from streetvision.hub.api import Hub, PublishPlan, publish, published, pull
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 
 from .fake_hub import ALICE, BOB
 

@@ -12,7 +12,7 @@ from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
 from streetvision.hub.api import Hub
-from streetvision.models.registry import Registry
+from streetvision.registry.registry import Registry
 
 from .pulling import REPO, Files, left, pulled, refused
 

@@ -14,8 +14,8 @@ from streetvision.hub.api import Hub, RepoRef, fetch, parse_ref
 from streetvision.hub.files import GIB, RemoteFile, choose
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 
 from .pulling import REPO, Files, left, pulled, refused
 

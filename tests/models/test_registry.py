@@ -19,9 +19,9 @@ from streetvision.models.config import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
 from streetvision.models.folder import read_config
-from streetvision.models.intake import Findings, Progress, no_progress, read_golden
-from streetvision.models.registry import Registry
 from streetvision.models.versions import version_order
+from streetvision.registry.model_import import Findings, Progress, no_progress, read_golden
+from streetvision.registry.registry import Registry
 
 Make = Callable[..., Path]
 

@@ -23,15 +23,15 @@ from safetensors.torch import load_file, save_file
 
 from streetvision.base.disk import LOCK_FILE, STAGING, exclusive, staging
 from streetvision.errors import OperatorError
-from streetvision.models import intake
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import read_config
-from streetvision.models.intake import Findings, no_progress
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion, hash_file
+from streetvision.registry import model_import as intake
+from streetvision.registry.model_import import Findings, no_progress
+from streetvision.registry.registry import Registry
 
 Make = Callable[..., Path]
 
@@ -81,9 +81,9 @@ import os, signal, sys
 from pathlib import Path
 from streetvision.models.checkpoint import load_checkpoint
 from streetvision.base import disk
-from streetvision.models import registry as module
-from streetvision.models.intake import Findings
-from streetvision.models.registry import Registry
+from streetvision.registry import registry as module
+from streetvision.registry.model_import import Findings
+from streetvision.registry.registry import Registry
 
 def die(stage, *_):
     if stage == sys.argv[3]:

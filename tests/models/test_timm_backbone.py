@@ -14,8 +14,8 @@ from streetvision.errors import OperatorError
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import load
-from streetvision.models.registry import Registry
 from streetvision.models.timm_backbone import default_version, import_backbone
+from streetvision.registry.registry import Registry
 
 TINY = "vit_tiny_patch16_224.augreg_in21k"
 SMALL = "vit_small_patch16_dinov3.lvd1689m"

@@ -23,9 +23,9 @@ from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import load
-from streetvision.models.intake import read_golden
-from streetvision.models.registry import Registry
 from streetvision.models.transformers_vit import convert
+from streetvision.registry.model_import import read_golden
+from streetvision.registry.registry import Registry
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

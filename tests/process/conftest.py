@@ -24,7 +24,7 @@ from bittensor.sp_core import Keypair
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.training.challenges import challenge
 
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from streetvision.control.client import SOCKET_NAME
-from streetvision.models.intake import Findings
-from streetvision.models.registry import REGISTRY_FOLDER, Registry
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import LOG_FOLDER
+from streetvision.registry.model_import import Findings
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 

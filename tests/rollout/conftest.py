@@ -22,9 +22,9 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, ImageArray, Prediction, RunnerFailure, RunnerOutput
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.golden import golden_images
-from streetvision.models.intake import Findings
-from streetvision.models.registry import Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.model_import import Findings
+from streetvision.registry.registry import Registry
 from streetvision.rollout.books import Books
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager

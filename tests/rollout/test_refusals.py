@@ -9,7 +9,7 @@ import pytest
 
 from streetvision.engine.types import RunnerFailure
 from streetvision.errors import OperatorError
-from streetvision.models.registry import Registry
+from streetvision.registry.registry import Registry
 
 POISONS: dict[str, tuple[dict[str, Any], str]] = {
     "nan": (

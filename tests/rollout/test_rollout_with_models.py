@@ -23,8 +23,8 @@ from streetvision.engine.types import Prediction, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.models.golden import golden_images
-from streetvision.models.registry import BUNDLED, Registry
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import BUNDLED, Registry
 from streetvision.rollout.books import Books
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager

@@ -21,17 +21,6 @@ from streetvision.base.disk import discard, exclusive, sentences, staging, sync_
 from streetvision.errors import OperatorError
 from streetvision.models.config import CheckpointError
 from streetvision.models.ensemble import Resolve, is_ensemble, member_configs, read_ensemble
-from streetvision.models.intake import (
-    Findings,
-    Progress,
-    copy_model,
-    describe,
-    examine,
-    no_progress,
-    rename_version,
-)
-from streetvision.models.listing import bundled_version, changes, differences, listed, member_versions
-from streetvision.models.pointer import Step, last_good, read_steps, write_steps
 from streetvision.models.versions import (
     BUNDLED,
     ENTRY_FILE,
@@ -43,6 +32,17 @@ from streetvision.models.versions import (
     read_entry,
     version_order,
 )
+from streetvision.registry.listing import bundled_version, changes, differences, listed, member_versions
+from streetvision.registry.model_import import (
+    Findings,
+    Progress,
+    copy_model,
+    describe,
+    examine,
+    no_progress,
+    rename_version,
+)
+from streetvision.registry.pointer import Step, last_good, read_steps, write_steps
 
 __all__ = ["BUNDLED", "REGISTRY_FOLDER", "ModelVersion", "Registry"]
 

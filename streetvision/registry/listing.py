@@ -7,7 +7,6 @@ from pathlib import Path
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import is_ensemble, read_ensemble
 from streetvision.models.folder import bundled_checkpoint, read_config
-from streetvision.models.intake import metrics_in
 from streetvision.models.versions import (
     BUNDLED,
     ENTRY_FILE,
@@ -18,6 +17,7 @@ from streetvision.models.versions import (
     hash_files,
     read_entry,
 )
+from streetvision.registry.model_import import metrics_in
 
 
 def bundled_version() -> ModelVersion:

@@ -1,0 +1,1 @@
+"""Versions of models on disk: list, import, the active one."""
