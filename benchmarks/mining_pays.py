@@ -50,11 +50,11 @@ from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import Writer
-from streetvision.training.augment import STRESS, apply_recipe, draw_recipes
+from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
+from streetvision.scenes.scenes import encode_jpeg, render_scene
+from streetvision.scenes.street import draw_street
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects
-from streetvision.training.scenes import encode_jpeg, render_scene
-from streetvision.training.street import draw_street
 
 SEEDS = (0, 1, 2, 3, 4)
 BUDGETS = (25, 50, 100, 200)

@@ -20,7 +20,7 @@ from bittensor.sp_core import Keypair
 from load import HEAD, MINER, encode
 
 from streetvision.axon.client import legacy_headers, request_body
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 TIMEOUT_S = 12.0
 CALLERS = ("Alice", "Bob", "Charlie")

@@ -27,8 +27,8 @@ from streetvision.engine.types import ImageArray
 from streetvision.engine.views import Eye, Look, looks_of
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.views import parse_view, parse_views
+from streetvision.scenes.challenges import NATIVE, challenge
 from streetvision.subnet import matthews
-from streetvision.training.challenges import NATIVE, challenge
 from streetvision.training.rendering import map_on_cores
 
 LISTS = (

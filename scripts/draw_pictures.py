@@ -1,6 +1,6 @@
 """Draw the pictures that serving needs: `make pictures`. The scenes are new where their painter has changed.
 
-New scenes make each machine judge its models' precision anew. The golden pictures never change (training/golden.py).
+New scenes make each machine judge its models' precision anew. The golden pictures never change (scenes/golden.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from PIL import Image
 
 from streetvision.models.calibration import FOLDER, SCENES
 from streetvision.models.golden import GOLDEN_FILE
-from streetvision.training.challenges import challenge
-from streetvision.training.golden import SIDE, paint_golden
+from streetvision.scenes.challenges import challenge
+from streetvision.scenes.golden import SIDE, paint_golden
 
 FIRST_SEED = 71_000_000
 """Training draws no scene of these seeds."""

@@ -32,9 +32,9 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
+from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
 from streetvision.starts import STARTS_FILE, Start, read_starts
-from streetvision.training.challenges import challenge
 
 LOST = "CUDA error: unspecified launch failure"
 IMAGES = [challenge(seed, native=False).jpeg for seed in range(2)]

@@ -25,8 +25,8 @@ from streetvision.errors import ConfigError
 from streetvision.miner import Miner
 from streetvision.model_choice import choose_checkpoint
 from streetvision.prediction_log.reader import LogReader
+from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
-from streetvision.training.challenges import challenge
 
 
 def settings_for(folder: Path, checkpoint: Path | None) -> Settings:

@@ -27,8 +27,8 @@ from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
-from streetvision.training.challenges import challenge
 
 PATIENCE_S = 60.0
 GOOD = "0.2.0"

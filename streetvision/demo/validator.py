@@ -27,8 +27,8 @@ from streetvision.challenge.exchange import Target, send
 from streetvision.challenge.target import pictures_in
 from streetvision.errors import reason
 from streetvision.monitor.standing import standing_of
+from streetvision.scenes.challenges import challenge
 from streetvision.subnet import SUBNET, RewardTracker
-from streetvision.training.challenges import challenge
 
 VALIDATORS = ("Bob", "Charlie")
 NATIVE_SHARE = 0.15

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from streetvision.training import augment
-from streetvision.training.augment import Recipes
+from streetvision.scenes import augment
+from streetvision.scenes.augment import Recipes
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tensor:

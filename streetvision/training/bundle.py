@@ -18,7 +18,7 @@ from streetvision.base.resources import usable_cpus
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
-from streetvision.training.augment import LEVELS, augment
+from streetvision.scenes.augment import LEVELS, augment
 from streetvision.training.calibrate import best_threshold, fit_temperature, judge
 from streetvision.training.evaluation import (
     NATIVE_VIEW,
@@ -188,7 +188,7 @@ def card(figures: Mapping[str, Any]) -> dict[str, Any]:
     """The card in model.json."""
     return {
         "what": WHAT,
-        "data": "Scenes of streetvision.training.scenes (numpy and Pillow), rendered during training; no photographs.",
+        "data": "Scenes of streetvision.scenes.scenes (numpy and Pillow), rendered during training; no photographs.",
         "limits": "Drawings only: small or cut-off works and unfamiliar styles are missed, odd clutter may alarm.",
         "made_by": "scripts/train_bundled.py",
         "figures": dict(figures),

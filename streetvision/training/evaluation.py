@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.training.augment import LEVELS, STRESS, apply_recipe, draw_recipes
-from streetvision.training.challenges import NATIVE_SIZES, SOURCE_SIZES
+from streetvision.scenes.augment import LEVELS, STRESS, apply_recipe, draw_recipes
+from streetvision.scenes.challenges import NATIVE_SIZES, SOURCE_SIZES
+from streetvision.scenes.scenes import encode_jpeg, render_scene
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects
-from streetvision.training.scenes import encode_jpeg, render_scene
 
 Pixels = NDArray[np.uint8]
 VIEWS = ("clean", *(f"level_{level}" for level in LEVELS), "stress")

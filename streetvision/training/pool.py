@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from streetvision.scenes.augment import Recipes, draw_recipes
 from streetvision.training import augment_torch
-from streetvision.training.augment import Recipes, draw_recipes
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS, Chunk
 
 WHOLE = 9

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.training.scenes import Scene, render_scene
+from streetvision.scenes.scenes import Scene, render_scene
 
 MAX_OBJECTS = 8
 """Objects kept per scene, the largest first."""

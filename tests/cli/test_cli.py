@@ -12,7 +12,7 @@ import torch
 from streetvision import __version__
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -19,7 +19,7 @@ import torch
 from streetvision.cli.main import commands
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 Run = Callable[..., tuple[int, str, str]]
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"

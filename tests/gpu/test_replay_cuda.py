@@ -11,7 +11,7 @@ from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.runner import TorchRunner
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.prediction_log.comparison import TOLERANCE
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 pytestmark = [
     pytest.mark.gpu,

@@ -19,7 +19,7 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining.app import AppOptions, check_address, exposure, open_app
 from streetvision.mining.database import URI_VARIABLE
 from streetvision.mining.hard import HardOptions, mine_hard
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 from .browser import find_browser, open_page
 from .conftest import COMMAND, Mine

@@ -22,7 +22,7 @@ from streetvision.mining.database import URI_VARIABLE, open_fiftyone
 from streetvision.mining.repeating import parse_interval, repeat
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 from .conftest import COMMAND, LogWriter, free_port
 

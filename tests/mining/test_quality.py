@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from streetvision.mining.inspection import inspect, outliers
 from streetvision.mining.quality import VIEWS, QualityReport, report_quality
-from streetvision.training.scenes import render_scene
+from streetvision.scenes.scenes import render_scene
 
 from .conftest import Mine
 

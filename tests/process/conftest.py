@@ -25,7 +25,7 @@ from streetvision.axon.client import legacy_headers, request_body
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-from streetvision.training.challenges import challenge
+from streetvision.scenes.challenges import challenge
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.training import augment, augment_torch
-from streetvision.training.augment import LEVELS, ORDER, STRESS, Recipes, apply_recipe, draw_recipes
-from streetvision.training.scenes import render_scene
+from streetvision.scenes import augment
+from streetvision.scenes.augment import LEVELS, ORDER, STRESS, Recipes, apply_recipe, draw_recipes
+from streetvision.scenes.scenes import render_scene
+from streetvision.training import augment_torch
 
 
 def smooth_picture(width: int = 120, height: int = 90) -> np.ndarray:

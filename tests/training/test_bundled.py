@@ -9,10 +9,10 @@ from PIL import Image
 
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import LoadedModel, load
-from streetvision.training.challenges import SEED_LIMIT
+from streetvision.scenes.challenges import SEED_LIMIT
+from streetvision.scenes.photographic import encode_jpeg
+from streetvision.scenes.scenes import render_scene
 from streetvision.training.evaluation import squash
-from streetvision.training.photographic import encode_jpeg
-from streetvision.training.scenes import render_scene
 from streetvision.training.train import TRAINING_SEEDS
 
 SEEDS = range(SEED_LIMIT - 40, SEED_LIMIT)

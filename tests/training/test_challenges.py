@@ -5,8 +5,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from streetvision.training.augment import LEVELS
-from streetvision.training.challenges import NATIVE, NATIVE_SIZES, SEED_LIMIT, challenge
+from streetvision.scenes.augment import LEVELS
+from streetvision.scenes.challenges import NATIVE, NATIVE_SIZES, SEED_LIMIT, challenge
 from streetvision.training.train import TRAINING_SEEDS
 
 

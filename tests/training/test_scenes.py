@@ -8,11 +8,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from streetvision.training import arranging, machine_parts, roadwork_parts, street_parts, vehicle_parts
-from streetvision.training.camera import Camera, draw_camera
-from streetvision.training.parts import Part
-from streetvision.training.pen import Pen
-from streetvision.training.scenes import CLEAR_AREA, CLEAR_SHARE, render_scene
+from streetvision.scenes import arranging, machine_parts, roadwork_parts, street_parts, vehicle_parts
+from streetvision.scenes.camera import Camera, draw_camera
+from streetvision.scenes.parts import Part
+from streetvision.scenes.pen import Pen
+from streetvision.scenes.scenes import CLEAR_AREA, CLEAR_SHARE, render_scene
 
 ALL_PARTS = (
     *roadwork_parts.PARTS,
@@ -29,7 +29,7 @@ ALL_PARTS = (
 def test_a_seed_paints_the_same_picture_in_another_process() -> None:
     paint = "b''.join(render_scene(s, size=(160, 120)).image.tobytes() for s in range(6))"
     code = (
-        "import hashlib; from streetvision.training.scenes import render_scene\n"
+        "import hashlib; from streetvision.scenes.scenes import render_scene\n"
         f"print(hashlib.sha256({paint}).hexdigest())"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

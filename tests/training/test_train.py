@@ -11,11 +11,11 @@ import torch
 
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, load
+from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
 from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view, jitter
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
-from streetvision.training.scenes import render_scene
 from streetvision.training.train import (
     TrainingNet,
     TrainSettings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from streetvision.training.parts import BLACK, WHITE, Part
-from streetvision.training.pen import Colour, Pen, mix, shade
-from streetvision.training.roadwork_parts import MACHINE, orange
+from streetvision.scenes.parts import BLACK, WHITE, Part
+from streetvision.scenes.pen import Colour, Pen, mix, shade
+from streetvision.scenes.roadwork_parts import MACHINE, orange
 
 GLASS: Colour = (70, 88, 100)
 

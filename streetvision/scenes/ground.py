@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from streetvision.training import noise
-from streetvision.training.camera import Camera
-from streetvision.training.pen import Colour
-from streetvision.training.street import Marking, Street
+from streetvision.scenes import noise
+from streetvision.scenes.camera import Camera
+from streetvision.scenes.pen import Colour
+from streetvision.scenes.street import Marking, Street
 
 Field = NDArray[np.float32]
 

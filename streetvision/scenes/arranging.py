@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from streetvision.training import machine_parts, roadwork_parts, street_parts, vehicle_parts
-from streetvision.training.camera import Camera
-from streetvision.training.ground import Patch, Surface
-from streetvision.training.parts import Part
-from streetvision.training.pen import Colour, shade
-from streetvision.training.placing import Item
-from streetvision.training.street import Marking, Street
+from streetvision.scenes import machine_parts, roadwork_parts, street_parts, vehicle_parts
+from streetvision.scenes.camera import Camera
+from streetvision.scenes.ground import Patch, Surface
+from streetvision.scenes.parts import Part
+from streetvision.scenes.pen import Colour, shade
+from streetvision.scenes.placing import Item
+from streetvision.scenes.street import Marking, Street
 
 WORKS: dict[str, Part] = {part.name: part for part in (*roadwork_parts.PARTS, *machine_parts.PARTS)}
 CHANNELISERS = ("cone", "cone", "cone", "barrel", "panel", "tube", "barrier", "barricade", "mesh")

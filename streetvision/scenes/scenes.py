@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from streetvision.training import arranging
-from streetvision.training.buildings import draw_buildings, draw_rails
-from streetvision.training.camera import Camera, draw_camera
-from streetvision.training.ground import Surface, paint_backdrop
-from streetvision.training.parts import Part
-from streetvision.training.photographic import encode_jpeg, photograph
-from streetvision.training.placing import Item, Stage
-from streetvision.training.street import Street, draw_street
+from streetvision.scenes import arranging
+from streetvision.scenes.buildings import draw_buildings, draw_rails
+from streetvision.scenes.camera import Camera, draw_camera
+from streetvision.scenes.ground import Surface, paint_backdrop
+from streetvision.scenes.parts import Part
+from streetvision.scenes.photographic import encode_jpeg, photograph
+from streetvision.scenes.placing import Item, Stage
+from streetvision.scenes.street import Street, draw_street
 
 __all__ = ["CLEAR_AREA", "CLEAR_SHARE", "MAX_SIDE", "MIN_SIDE", "Scene", "SceneObject", "encode_jpeg", "render_scene"]
 

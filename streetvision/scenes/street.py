@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from streetvision.training.pen import Colour, mix, shade
+from streetvision.scenes.pen import Colour, mix, shade
 
 KINDS = ("urban", "suburban", "rural", "highway")
 LIGHTS = ("sunny", "overcast", "dusk", "night")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from streetvision.training.parts import BLACK, SKIN, WHITE, Part, limbs, post
-from streetvision.training.pen import Colour, Pen, mix, shade
+from streetvision.scenes.parts import BLACK, SKIN, WHITE, Part, limbs, post
+from streetvision.scenes.pen import Colour, Pen, mix, shade
 
 ORANGES: tuple[Colour, ...] = ((255, 104, 16), (240, 78, 24), (246, 128, 48), (228, 60, 34), (250, 120, 70))
 MACHINE: tuple[Colour, ...] = ((246, 186, 20), (240, 170, 30), (250, 200, 60), (236, 110, 24), (224, 160, 40))

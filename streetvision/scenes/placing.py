@@ -9,11 +9,11 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from streetvision.training import noise
-from streetvision.training.camera import Camera
-from streetvision.training.parts import Part
-from streetvision.training.pen import Colour, Glow, Pen
-from streetvision.training.street import Light
+from streetvision.scenes import noise
+from streetvision.scenes.camera import Camera
+from streetvision.scenes.parts import Part
+from streetvision.scenes.pen import Colour, Glow, Pen
+from streetvision.scenes.street import Light
 
 MAP_WIDTH = 256
 """Width of the map on which visibility is counted, in pixels: enough for areas of a thousandth of the picture."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from streetvision.training.parts import BLACK, WHITE, Part
-from streetvision.training.pen import Colour, Pen, mix, shade
+from streetvision.scenes.parts import BLACK, WHITE, Part
+from streetvision.scenes.pen import Colour, Pen, mix, shade
 
 BODIES: tuple[Colour, ...] = (
     (230, 230, 228), (30, 30, 34), (128, 130, 134), (176, 178, 182), (30, 52, 110), (150, 20, 26), (200, 30, 30),

@@ -9,9 +9,9 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from streetvision.training import noise
-from streetvision.training.pen import shade
-from streetvision.training.street import Light
+from streetvision.scenes import noise
+from streetvision.scenes.pen import shade
+from streetvision.scenes.street import Light
 
 Rgb = tuple[float, float, float]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from streetvision.training.pen import Colour, Pen
+from streetvision.scenes.pen import Colour, Pen
 
 Painter = Callable[[Pen, Random], None]
 

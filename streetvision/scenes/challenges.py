@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from streetvision.training.augment import LEVELS, augment
-from streetvision.training.scenes import encode_jpeg, render_scene
+from streetvision.scenes.augment import LEVELS, augment
+from streetvision.scenes.scenes import encode_jpeg, render_scene
 
 NATIVE = -1
 """In place of an augmentation level: the picture is sent whole at its native size."""

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from streetvision.training.camera import Camera
-from streetvision.training.pen import Colour, mix, shade
-from streetvision.training.street import Light, Street
+from streetvision.scenes.camera import Camera
+from streetvision.scenes.pen import Colour, mix, shade
+from streetvision.scenes.street import Light, Street
 
 FRONTS: tuple[Colour, ...] = (
     (176, 160, 140), (150, 90, 70), (200, 190, 170), (120, 118, 116), (214, 176, 130), (226, 140, 70),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import cos, pi, sin
 from random import Random
 
-from streetvision.training.parts import BLACK, GREY, SKIN, WHITE, Part, limbs, post
-from streetvision.training.pen import Colour, Pen, mix, shade
+from streetvision.scenes.parts import BLACK, GREY, SKIN, WHITE, Part, limbs, post
+from streetvision.scenes.pen import Colour, Pen, mix, shade
 
 CLOTHES: tuple[Colour, ...] = (
     (40, 44, 60), (90, 90, 96), (200, 200, 196), (150, 30, 40), (40, 90, 60), (60, 90, 160), (238, 110, 24),
