@@ -24,12 +24,12 @@ from cpu_rivals import Answer, Images, missing, rivals
 from harness import RESULTS, Row, machine, report
 from runner import WIDTHS, description
 
-from streetvision.engine.runner import TorchRunner
-from streetvision.models.calibration import calibration_images
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load
-from streetvision.models.precision import compare
-from streetvision.models.small import SmallForward, missing_for_bfloat16, missing_for_int8
+from streetvision.runner.calibration_images import calibration_images
+from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8
+from streetvision.runner.precision import compare
+from streetvision.runner.torch_runner import TorchRunner
 
 BASELINE = ("timm, compiled", "float32")
 LAYER_SCALE = 0.1

@@ -19,11 +19,11 @@ from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 60.0
 """Seconds; throughput is measured without deadlines that bind."""

@@ -25,10 +25,10 @@ import torch
 from harness import RESULTS, Row, machine, report
 from torch.profiler import ProfilerActivity, profile
 
-from streetvision.engine.compiling import capture
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
-from streetvision.models.fast import FastForward, has_float8
+from streetvision.runner.cuda_forward import FastForward, has_float8
+from streetvision.runner.cuda_graphs import capture
 
 WIDTHS = {"small": 384, "base": 768, "large": 1024}
 BATCHES = (1, 8, 32, 128)

@@ -28,10 +28,10 @@ from runner import WIDTHS, description
 from sharing import ALONE, FAILURES, PICTURES, SIZES, Timed, Way, first_line, measure, rows, say
 from streetvision_kernels.multiprocessors import assign, look, looking_glass, multiprocessors_in
 
-from streetvision.engine.multiprocessors import Partition
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.runner.partition import Partition
+from streetvision.runner.torch_runner import TorchRunner
 
 SERVING = 0.8
 APART = 2e-2

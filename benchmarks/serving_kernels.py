@@ -29,7 +29,7 @@ from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
 from streetvision_kernels.patchify import columns_for, patchify
 from streetvision_kernels.patchify_oracle import patchify_oracle
 
-from streetvision.models.fast import has_float8
+from streetvision.runner.cuda_forward import has_float8
 
 BATCHES = (1, 8, 32, 128)
 WIDTHS = (384, 768, 1024)

@@ -12,10 +12,10 @@ import torch
 from background import Training
 from harness import Row, percentile
 
-from streetvision.engine.compiling import Forward
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
 from streetvision.errors import OperatorError
+from streetvision.runner.cuda_graphs import Forward
+from streetvision.runner.torch_runner import TorchRunner
 
 SIZES = (1, 8, 32)
 PICTURES = {n: np.random.default_rng(n).integers(0, 256, (n, 224, 224, 3), dtype=np.uint8) for n in SIZES}

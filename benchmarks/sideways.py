@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode_looks
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.views import Eye, Look, looks_of
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.views import parse_view
+from streetvision.runner.torch_runner import TorchRunner
 
 LISTS = ("plain", "plain rot90", "plain rot270", "plain rot90 rot270", "plain rot90 rot180 rot270")
 NAMES = tuple(dict.fromkeys(name for line in LISTS for name in line.split()))

@@ -35,7 +35,7 @@ async def start_once(folder: Path, device: str, forward: str, spawned: float) ->
     from PIL import Image
 
     from streetvision.engine.engine import Engine
-    from streetvision.engine.runner import TorchRunner
+    from streetvision.runner.torch_runner import TorchRunner
 
     at = {"imported": time.time() - spawned}
     runner = TorchRunner(folder, device=device, fast=False if forward == "timm" else None)

@@ -25,10 +25,10 @@ from runner import WIDTHS, description
 from torch._dynamo.utils import counters
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import EngineError, ImageArray, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build
+from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 30.0
 SETTLE_S = 1.0

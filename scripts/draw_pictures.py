@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from streetvision.models.calibration import FOLDER, SCENES
 from streetvision.models.golden import GOLDEN_FILE
+from streetvision.runner.calibration_images import FOLDER, SCENES
 from streetvision.scenes.challenges import challenge
 from streetvision.scenes.golden import SIDE, paint_golden
 

@@ -12,10 +12,8 @@ from prometheus_client import CollectorRegistry
 from streetvision.base.resources import usable_threads
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
-from streetvision.engine.device_check import device_trouble
 from streetvision.engine.engine import Engine
 from streetvision.engine.faults import cause_of
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import DeviceLost, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.model_choice import ModelChoice
@@ -25,6 +23,8 @@ from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
+from streetvision.runner.device_check import device_trouble
+from streetvision.runner.opening import open_runner
 from streetvision.settings.settings import Settings
 
 CPU = "cpu"

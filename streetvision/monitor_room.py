@@ -17,7 +17,6 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.server import Handler, Progress
-from streetvision.engine.wishes import resolve_device
 from streetvision.errors import OperatorError
 from streetvision.model_room import ModelRoom
 from streetvision.monitor.alert_policy import policy_of
@@ -35,6 +34,7 @@ from streetvision.publishing import EndpointPublisher
 from streetvision.registering import command_for
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
+from streetvision.runner.devices import resolve_device
 from streetvision.settings.settings import Settings
 
 Task = tuple[str, Callable[[], Awaitable[None]]]

@@ -24,13 +24,13 @@ from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import NAME
 from streetvision.endpoint import external_endpoint
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.wishes import resolve_device
 from streetvision.net.limits import MIB
 from streetvision.net.sockets import listen
 from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.runner.devices import resolve_device
 from streetvision.settings.settings import Settings
 
 NONCE_MINUTES = 3

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from streetvision.engine.verdicts import CODE
+from streetvision.runner.precision_cache import CODE
 
 ROOT = Path(__file__).parent.parent
 CHAIN_AND_WEB = frozenset(
@@ -193,7 +193,11 @@ def test_the_miner_imports_nothing_of_training() -> None:
             continue
         reached.add(module)
         waiting += [name for name in modules_in(path) if name.startswith("streetvision.")]
-    assert {"streetvision.engine.choosing", "streetvision.models.calibration", "streetvision.models.golden"} <= reached
+    assert {
+        "streetvision.runner.choose_cpu",
+        "streetvision.runner.calibration_images",
+        "streetvision.models.golden",
+    } <= reached
     assert not [module for module in reached if module.startswith("streetvision.training")]
 
 
@@ -213,9 +217,9 @@ def modules_in(path: Path) -> Iterator[str]:
 
 
 COMPUTES_NOTHING = {
-    "streetvision.engine.compiling",
+    "streetvision.runner.cuda_graphs",
     "streetvision.engine.types",
-    "streetvision.engine.verdicts",
+    "streetvision.runner.precision_cache",
     "streetvision.errors",
     "streetvision.models.architectures",
     "streetvision.models.checkpoint",
@@ -232,7 +236,7 @@ COMPUTES_NOTHING = {
 
 def test_a_verdict_rests_on_all_that_computes_it() -> None:
     """A new file below the forwards is either part of the key under which verdicts are kept, or computes nothing."""
-    reached, waiting = set[str](), ["streetvision.engine.choosing", "streetvision.engine.forwards"]
+    reached, waiting = set[str](), ["streetvision.runner.choose_cpu", "streetvision.runner.choose_cuda"]
     while waiting:
         module = waiting.pop()
         path = file_of(module)

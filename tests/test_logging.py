@@ -64,7 +64,7 @@ def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO, capsys:
     noisy.propagate = False
     configure_logging(as_json=True, stream=stream)
     noisy.warning("look")
-    logging.getLogger("streetvision.engine.runner").info("warm")
+    logging.getLogger("streetvision.runner.torch_runner").info("warm")
     messages = [json.loads(line)["message"] for line in written(stream).splitlines()]
     assert messages == ["noisylib: look", "engine: warm"]
     assert capsys.readouterr().err == ""

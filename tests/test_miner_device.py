@@ -24,7 +24,6 @@ from streetvision.base.state_folder import one_miner
 from streetvision.chain.mock.config import dev_hotkey
 from streetvision.control.app import Asked
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerOutput
 from streetvision.errors import EXIT_RESTART
 from streetvision.miner import Miner
@@ -32,6 +31,7 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
+from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
 from streetvision.starts import STARTS_FILE, Start, read_starts

@@ -20,13 +20,13 @@ import torch
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock.config import dev_hotkey
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import OperatorError
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
 

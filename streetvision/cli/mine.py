@@ -165,9 +165,9 @@ def rescore(
     state_dir: StateDir = None,
 ) -> None:
     """Answer and embed the pictures by another model version, so that `mine hard` can compare the versions."""
-    from streetvision.engine.opening import open_runner  # torch takes seconds to import
     from streetvision.mining.rescoring import unscored
     from streetvision.model_choice import choose_checkpoint
+    from streetvision.runner.opening import open_runner  # torch takes seconds to import
 
     with opened(state_dir, dataset) as mine:
         checkpoint = choose_checkpoint(replace(mine.settings, model=model))

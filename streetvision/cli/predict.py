@@ -44,7 +44,7 @@ def predict(
 
 
 async def _predict_all(paths: list[Path], checkpoint: Path, device: str, limits: DecodeLimits, as_json: bool) -> int:
-    from streetvision.engine.opening import open_runner
+    from streetvision.runner.opening import open_runner
 
     # Judging float8 would take longer than answering.
     runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)

@@ -199,7 +199,7 @@ def check_compiler(
 
 
 def _compiled_on_a_cpu(model: ModelVersion) -> bool:
-    from streetvision.engine.choosing import needs_compiler  # brings torch
+    from streetvision.runner.choose_cpu import needs_compiler  # brings torch
 
     if not is_ensemble(model.folder):
         return needs_compiler(read_config(model.folder))

@@ -18,7 +18,6 @@ import torch
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import DeviceLost, EngineError, Prediction, Runner, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
@@ -26,6 +25,7 @@ from streetvision.prediction_log.export import Progress, chunks
 from streetvision.prediction_log.image_copy import read_image
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
+from streetvision.runner.opening import open_runner
 
 PATIENCE_S = 600.0
 """No caller waits, so no image is refused for want of time."""

@@ -10,7 +10,7 @@ import torch
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.dinov3 import tiny_config
-from streetvision.models.small import missing_for_bfloat16, missing_for_int8
+from streetvision.runner.cpu_forward import missing_for_bfloat16, missing_for_int8
 
 BASE = tiny_config(depth=2, width=64, version="1.2.3")
 CONFIG = replace(BASE, input_size=48, architecture_kwargs={**BASE.architecture_kwargs, "init_values": 0.5})

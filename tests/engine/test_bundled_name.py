@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streetvision.engine.opening import open_runner
 from streetvision.models.dinov3 import load
 from streetvision.models.folder import bundled_checkpoint, read_config
 from streetvision.registry.registry import Registry
+from streetvision.runner.opening import open_runner
 
 
 def test_a_runner_is_called_as_the_registry_calls_it(tmp_path: Path, checkpoint: Path) -> None:

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine import choosing, forwards
-from streetvision.engine.choosing import choose_fast, choose_small, why_not_fast
 from streetvision.engine.deference import Deference
-from streetvision.engine.forwards import Chosen
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
-from streetvision.models.precision import Precision, judge
-from streetvision.models.small import SmallForward
+from streetvision.runner import choose_cpu as choosing
+from streetvision.runner import choose_cuda as forwards
+from streetvision.runner.choose_cpu import choose_fast, choose_small, why_not_fast
+from streetvision.runner.choose_cuda import Chosen
+from streetvision.runner.cpu_forward import SmallForward
+from streetvision.runner.precision import Precision, judge
+from streetvision.runner.torch_runner import TorchRunner
 
 from .quick import CONFIG, CPU, PICTURES, QUICK
 
@@ -118,7 +119,7 @@ def test_a_lost_device_is_no_reason_to_try_another_forward(
     def lost(*_: object) -> Chosen:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr("streetvision.engine.serving.choose_fast", lost)
+    monkeypatch.setattr("streetvision.runner.forward.choose_fast", lost)
     runner = TorchRunner(LoadedModel(network(), CONFIG), device="cpu", buckets=(1,), compile=False)
     with pytest.raises(RunnerFailure, match="illegal memory access"):
         runner.warmup()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streetvision.engine.device_check import device_trouble
 from streetvision.errors import ConfigError
+from streetvision.runner.device_check import device_trouble
 
 
 def test_a_cpu_computes() -> None:

@@ -12,8 +12,8 @@ import torch
 
 from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.runner.torch_runner import TorchRunner
 
 from ..photos import photos
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine import serving as serving_module
-from streetvision.engine.forwards import Chosen, choose_fast, why_not_fast
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
-from streetvision.models.precision import Precision
+from streetvision.runner import forward as serving_module
+from streetvision.runner.choose_cuda import Chosen, choose_fast, why_not_fast
+from streetvision.runner.precision import Precision
+from streetvision.runner.torch_runner import TorchRunner
 
 CONFIG = tiny_config(depth=1)
 IMAGES = np.zeros((1, 224, 224, 3), np.uint8)
@@ -130,7 +130,7 @@ def test_a_fast_forward_must_answer_as_timms_does(monkeypatch: pytest.MonkeyPatc
             logits, embeddings = self._net.forward_uint8(images)
             return logits + shift, embeddings
 
-    monkeypatch.setattr("streetvision.models.fast.FastForward", Shifted)
+    monkeypatch.setattr("streetvision.runner.cuda_forward.FastForward", Shifted)
     net = build(CONFIG).for_inference("cpu", torch.float32)
     with torch.inference_mode():
         if shift in (0.0, 0.1):

@@ -22,11 +22,11 @@ from streetvision.engine import improving
 from streetvision.engine.decode import DecodeLimits, decode_looks
 from streetvision.engine.engine import Engine
 from streetvision.engine.ensemble import EnsembleRunner, Sight
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray, Prediction, Runner, RunnerFailure, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.runner.opening import open_runner
 
 from ..photos import photos
 

@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from torch._dynamo.utils import counters
 
-from streetvision.engine.compiling import missing_for_cpu_compile
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import Prediction
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.runner.cuda_graphs import missing_for_cpu_compile
+from streetvision.runner.torch_runner import TorchRunner
 
 ONE = replace(tiny_config(depth=3, width=64, version="1.0.0"), input_size=48)
 TWO = replace(tiny_config(depth=3, width=64, version="2.0.0"), input_size=48)

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from streetvision.engine.ensemble import EnsembleRunner, Sight, members_of
-from streetvision.engine.opening import open_runner
-from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.engine.types import ImageArray, Runner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import CheckpointError, ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.views import parse_views
+from streetvision.runner.opening import open_runner
+from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 SMALL = replace(tiny_config(depth=1, width=64, version="1.0.0"), input_size=48)
 LARGE = replace(tiny_config(depth=2, width=64, version="1.1.0"), input_size=96, resize="crop", mean=(0.5, 0.5, 0.5))

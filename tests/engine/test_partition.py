@@ -11,9 +11,9 @@ import pytest
 import torch
 from streetvision_kernels import multiprocessors as shares
 
-from streetvision.engine import multiprocessors
-from streetvision.engine.multiprocessors import Partition, sizes
 from streetvision.errors import OperatorError
+from streetvision.runner import partition as multiprocessors
+from streetvision.runner.partition import Partition, sizes
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine import compiling
-from streetvision.engine import serving as serving_module
 from streetvision.engine.deference import Deference
-from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.runner import cuda_graphs as compiling
+from streetvision.runner import forward as serving_module
+from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 CONFIG = replace(tiny_config(depth=2, width=64, version="1.2.3"), input_size=48, temperature=1.6, threshold=0.3)
 IMAGES: ImageArray = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
@@ -279,7 +279,7 @@ def test_the_thread_count_is_set_where_it_warms_up() -> None:
 def test_torch_computes_on_no_more_threads_than_a_quota_pays_for(
     monkeypatch: pytest.MonkeyPatch, wished: int | None, paid_for: int, expected: int
 ) -> None:
-    monkeypatch.setattr("streetvision.engine.runner.usable_threads", lambda: paid_for)
+    monkeypatch.setattr("streetvision.runner.torch_runner.usable_threads", lambda: paid_for)
     try:
         eager(threads=wished).warmup([])
         assert torch.get_num_threads() == expected

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine import runner as runner_module
-from streetvision.engine.compiling import Forward
-from streetvision.engine.runner import TorchRunner
-from streetvision.engine.serving import own_dtype
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.models import fast
 from streetvision.models.dinov3 import LoadedModel, build, has_triton, tiny_config
+from streetvision.runner import cuda_forward as fast
+from streetvision.runner import torch_runner as runner_module
+from streetvision.runner.cuda_graphs import Forward
+from streetvision.runner.forward import own_dtype
+from streetvision.runner.torch_runner import TorchRunner
 
 CONFIG = replace(tiny_config(depth=2, width=64), input_size=48)
 IMAGES: ImageArray = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)

@@ -12,14 +12,16 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from streetvision.engine import choosing, forwards, verdicts
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import ImageArray
-from streetvision.engine.verdicts import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
-from streetvision.models.calibration import SCENES
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.models.precision import Precision
+from streetvision.runner import choose_cpu as choosing
+from streetvision.runner import choose_cuda as forwards
+from streetvision.runner import precision_cache as verdicts
+from streetvision.runner.calibration_images import SCENES
+from streetvision.runner.precision import Precision
+from streetvision.runner.precision_cache import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
+from streetvision.runner.torch_runner import TorchRunner
 
 from .quick import CONFIG, CPU, PICTURES, QUICK
 
@@ -202,8 +204,8 @@ def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypat
             logits, embeddings = self._net.forward_uint8(images)
             return logits, embeddings
 
-    monkeypatch.setattr("streetvision.models.fast.FastForward", Fast)
-    monkeypatch.setattr("streetvision.models.fast.has_float8", lambda device: True)
+    monkeypatch.setattr("streetvision.runner.cuda_forward.FastForward", Fast)
+    monkeypatch.setattr("streetvision.runner.cuda_forward.has_float8", lambda device: True)
     net = build(CONFIG).for_inference("cpu", torch.float32)
     kept = Verdicts(tmp_path, {"what": "ever"})
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from streetvision_kernels.attention import attention, chosen_shape
 from streetvision_kernels.attention_shapes import SHAPES, ranked
 from streetvision_kernels.chip import chip_of, resident
 
-from streetvision.models.fast import has_float8
+from streetvision.runner.cuda_forward import has_float8
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,9 +10,9 @@ import pytest
 import torch
 from streetvision_kernels.cublaslt import CublasLt
 
-from streetvision.engine.compiling import capture
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.runner.cuda_graphs import capture
+from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from streetvision.engine.ensemble import EnsembleRunner
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import ImageArray
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.runner.opening import open_runner
 
 pytestmark = [
     pytest.mark.gpu,

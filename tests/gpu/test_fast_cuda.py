@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.forwards import choose_fast
-from streetvision.engine.runner import TorchRunner
-from streetvision.models.calibration import calibration_images
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load, tiny_config
-from streetvision.models.fast import FastForward, has_float8
-from streetvision.models.precision import MAX_MOVE
+from streetvision.runner.calibration_images import calibration_images
+from streetvision.runner.choose_cuda import choose_fast
+from streetvision.runner.cuda_forward import FastForward, has_float8
+from streetvision.runner.precision import MAX_MOVE
+from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [
     pytest.mark.gpu,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from streetvision.engine.decode import DecodeLimits, decode
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.prediction_log.comparison import TOLERANCE
+from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import challenge
 
 pytestmark = [

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [
     pytest.mark.gpu,

@@ -14,7 +14,7 @@ from streetvision_kernels.cublaslt_oracle import matmul_oracle
 from streetvision_kernels.float8 import float8_oracle
 from streetvision_kernels.layer_norm import layer_norm
 
-from streetvision.models.fast import has_float8
+from streetvision.runner.cuda_forward import has_float8
 
 pytestmark = [
     pytest.mark.gpu,

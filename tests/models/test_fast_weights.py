@@ -17,7 +17,7 @@ from streetvision_kernels.patchify_oracle import patchify_oracle
 
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
-from streetvision.models.fast_weights import FastWeights, Product, inverse_scale, pack, unsupported
+from streetvision.runner.cuda_weights import FastWeights, Product, inverse_scale, pack, unsupported
 
 CPU = torch.device("cpu")
 IMAGES = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.runner import TorchRunner
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.golden import GOLDEN_COUNT, TOLERANCE, golden_images, golden_problem
+from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.golden import paint_golden
 
 GOOD = np.linspace(-3, 3, GOLDEN_COUNT).astype(np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streetvision.models.calibration import FOLDER, SCENES, calibration_images
-from streetvision.models.precision import MAX_MOVE, MIN_IMAGES, Moved, compare, judge
+from streetvision.runner.calibration_images import FOLDER, SCENES, calibration_images
+from streetvision.runner.precision import MAX_MOVE, MIN_IMAGES, Moved, compare, judge
 
 
 def logits(count: int = 2000) -> np.ndarray:

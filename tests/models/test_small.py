@@ -11,7 +11,7 @@ import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
-from streetvision.models.small import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
+from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
 
 NEEDS_BFLOAT16 = pytest.mark.skipif(missing_for_bfloat16() is not None, reason=str(missing_for_bfloat16()))
 NEEDS_INT8 = pytest.mark.skipif(missing_for_int8() is not None, reason=str(missing_for_int8()))

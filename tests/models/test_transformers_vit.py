@@ -17,8 +17,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.opening import open_runner
-from streetvision.engine.runner import TorchRunner
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
@@ -26,6 +24,8 @@ from streetvision.models.dinov3 import load
 from streetvision.models.transformers_vit import convert
 from streetvision.registry.model_import import read_golden
 from streetvision.registry.registry import Registry
+from streetvision.runner.opening import open_runner
+from streetvision.runner.torch_runner import TorchRunner
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

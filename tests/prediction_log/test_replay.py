@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.runner import TIMED_RUNS, TorchRunner
 from streetvision.engine.types import Prediction
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel, build, tiny_config
@@ -21,6 +20,7 @@ from streetvision.prediction_log.comparison import Answered, Replayed, Tally, co
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on
 from streetvision.prediction_log.row import LogFilter
+from streetvision.runner.torch_runner import TIMED_RUNS, TorchRunner
 
 from ..photos import photos
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 BREAKABLE = """
 import sys
 from pathlib import Path
-from streetvision.engine.runner import TorchRunner
+from streetvision.runner.torch_runner import TorchRunner
 from streetvision.engine.types import RunnerFailure
 
 run, broken = TorchRunner.run, Path(sys.argv.pop(1))

@@ -18,7 +18,6 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from streetvision.engine.engine import Engine
-from streetvision.engine.opening import open_runner
 from streetvision.engine.types import Prediction, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
@@ -29,6 +28,7 @@ from streetvision.rollout.books import Books
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import Policy
+from streetvision.runner.opening import open_runner
 
 POLICY = Policy(gates=Gates(min_samples=24, min_agreement=0.8))
 

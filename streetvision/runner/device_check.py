@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from streetvision.engine.wishes import first_line, resolve_device
+from streetvision.runner.devices import first_line, resolve_device
 
 
 def device_trouble(name: str) -> str | None:

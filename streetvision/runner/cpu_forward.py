@@ -15,8 +15,8 @@ from streetvision_kernels.patchify import PATCH
 from torch.nn import functional as F
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.fast_weights import HEAD_DIM, Norm, unsupported
-from streetvision.models.small_weights import CENTRE, LEVELS, ROUND, Int8Product, Ranges, SmallBlock, pack_small
+from streetvision.runner.cpu_weights import CENTRE, LEVELS, ROUND, Int8Product, Ranges, SmallBlock, pack_small
+from streetvision.runner.cuda_weights import HEAD_DIM, Norm, unsupported
 
 Observer = Callable[[str, torch.Tensor], None]
 

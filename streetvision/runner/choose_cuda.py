@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from streetvision.engine.compiling import Forward
 from streetvision.engine.types import ImageArray
-from streetvision.engine.verdicts import Spans, Verdict, Verdicts
-from streetvision.models.calibration import calibration_images
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.precision import Precision, compare, judge
+from streetvision.runner.calibration_images import calibration_images
+from streetvision.runner.cuda_graphs import Forward
+from streetvision.runner.precision import Precision, compare, judge
+from streetvision.runner.precision_cache import Spans, Verdict, Verdicts
 
 if TYPE_CHECKING:
-    from streetvision.models.fast import FastForward
+    from streetvision.runner.cuda_forward import FastForward
 
 CALIBRATION_BATCH = 64
 CHECKED_IMAGES, CHECKED_SCENES = 16, 4
@@ -43,7 +43,7 @@ def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
     if device.type != "cuda":
         return "it needs a CUDA device"
     try:
-        from streetvision.models.fast import missing_for_fast
+        from streetvision.runner.cuda_forward import missing_for_fast
     except ImportError as error:
         return f"its kernels cannot be imported ({error})"
     return missing_for_fast(net, device)
@@ -71,7 +71,7 @@ def choose_fast(
     and takes float8 whatever the gate says. What came of it is asked of `verdicts` first, and told them. Raises one of
     `fast_failures` when it cannot run, or when its answers are not those of timm's own forward in float32.
     """
-    from streetvision.models.fast import FastForward, has_float8
+    from streetvision.runner.cuda_forward import FastForward, has_float8
 
     bfloat16 = FastForward(net, device)
     _require_agreement(net, device, bfloat16)
@@ -111,7 +111,7 @@ def _judged(
     pictures: Callable[[], ImageArray] | None,
 ) -> tuple[Chosen, Spans]:
     """Float8 or bfloat16, and the peaks that float8 was calibrated by."""
-    from streetvision.models.fast import FastForward
+    from streetvision.runner.cuda_forward import FastForward
 
     images = pictures() if pictures is not None else calibration_images(net.input_size)
     batches = _batches(images, device)

@@ -19,7 +19,7 @@ from streetvision_kernels.norm_head import norm_head
 from streetvision_kernels.patchify import PATCH, patchify
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.fast_weights import Block, Norm, Peaks, Product, pack, unsupported
+from streetvision.runner.cuda_weights import Block, Norm, Peaks, Product, pack, unsupported
 
 MAX_BATCH = 1024
 

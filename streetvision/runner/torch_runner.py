@@ -14,20 +14,20 @@ import numpy as np
 import torch
 
 from streetvision.base.resources import usable_threads
-from streetvision.engine.compiling import Forward, capture, compiled_before, compiling, undo_compile
 from streetvision.engine.deference import stands_back
-from streetvision.engine.serving import Serving
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
-from streetvision.engine.wishes import (
+from streetvision.models.config import ModelConfig
+from streetvision.models.dinov3 import LoadedModel, load
+from streetvision.runner.cuda_graphs import Forward, capture, compiled_before, compiling, undo_compile
+from streetvision.runner.devices import (
     CPU_BUCKETS,
     CUDA_BUCKETS,
     check_buckets,
     first_line,
     resolve_device,
 )
-from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import LoadedModel, load
-from streetvision.models.precision import Precision
+from streetvision.runner.forward import Serving
+from streetvision.runner.precision import Precision
 
 TIMED_RUNS = 5
 

@@ -22,7 +22,7 @@ from safetensors.torch import save
 
 from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
-from streetvision.models.precision import Precision
+from streetvision.runner.precision import Precision
 
 Spans = Mapping[str, torch.Tensor]
 """What a quick forward was calibrated with, by its own names."""
@@ -32,17 +32,17 @@ KEPT = 32
 EARLIER = " (judged at an earlier start)"
 CODE = (
     "assets/calibration/*.jpg",
-    "engine/choosing.py",
-    "engine/forwards.py",
+    "runner/choose_cpu.py",
+    "runner/choose_cuda.py",
     "models/backbones.py",
-    "models/calibration.py",
+    "runner/calibration_images.py",
     "models/dinov3.py",
-    "models/fast.py",
-    "models/fast_weights.py",
+    "runner/cuda_forward.py",
+    "runner/cuda_weights.py",
     "models/heads.py",
-    "models/precision.py",
-    "models/small.py",
-    "models/small_weights.py",
+    "runner/precision.py",
+    "runner/cpu_forward.py",
+    "runner/cpu_weights.py",
 )
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
 

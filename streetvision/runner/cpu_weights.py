@@ -10,7 +10,7 @@ import torch
 from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.fast_weights import HEAD_DIM, Norm, folded, prefix_tokens, qkv_bias, unsupported
+from streetvision.runner.cuda_weights import HEAD_DIM, Norm, folded, prefix_tokens, qkv_bias, unsupported
 
 CENTRE = 128
 """Taken from every pixel, so that bfloat16 holds it exactly."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from streetvision.engine.ensemble import EnsembleRunner
-from streetvision.engine.runner import TorchRunner, WarmupStep
 from streetvision.engine.types import Runner
 from streetvision.models.ensemble import (
     Resolve,
@@ -16,6 +15,7 @@ from streetvision.models.ensemble import (
     member_folders,
     read_ensemble,
 )
+from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 Progress = Callable[[WarmupStep], None]
 

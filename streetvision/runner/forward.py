@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine.choosing import choose_fast, fast_failures, why_not_fast
-from streetvision.engine.compiling import Forward, compile_net, decide_compile, undo_compile
 from streetvision.engine.deference import stands_back
 from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.engine.verdicts import Verdicts, verdicts_on
-from streetvision.engine.wishes import check_precision, first_line
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel
-from streetvision.models.precision import Precision
+from streetvision.runner.choose_cpu import choose_fast, fast_failures, why_not_fast
+from streetvision.runner.cuda_graphs import Forward, compile_net, decide_compile, undo_compile
+from streetvision.runner.devices import check_precision, first_line
+from streetvision.runner.precision import Precision
+from streetvision.runner.precision_cache import Verdicts, verdicts_on
 
 UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from streetvision.engine import forwards
-from streetvision.engine.compiling import Forward
-from streetvision.engine.forwards import Chosen
 from streetvision.engine.types import ImageArray
-from streetvision.engine.verdicts import Spans, Verdict, Verdicts
-from streetvision.models.calibration import calibration_images
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.models.precision import Precision, compare, judge
 from streetvision.models.skeleton import WithoutRandomStart
+from streetvision.runner import choose_cuda as forwards
+from streetvision.runner.calibration_images import calibration_images
+from streetvision.runner.choose_cuda import Chosen
+from streetvision.runner.cuda_graphs import Forward
+from streetvision.runner.precision import Precision, compare, judge
+from streetvision.runner.precision_cache import Spans, Verdict, Verdicts
 
 if TYPE_CHECKING:
-    from streetvision.models.small import SmallForward
-    from streetvision.models.small_weights import Ranges
+    from streetvision.runner.cpu_forward import SmallForward
+    from streetvision.runner.cpu_weights import Ranges
 
 BATCH = 8
 CHECKED_IMAGES = 2
@@ -45,7 +45,7 @@ def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
     if device.type != "cpu":
         return forwards.why_not_fast(net, device)
     try:
-        from streetvision.models.small import missing_for_small
+        from streetvision.runner.cpu_forward import missing_for_small
     except ImportError as error:
         return f"its parts cannot be imported ({error})"
     return missing_for_small(net)
@@ -93,7 +93,7 @@ def choose_small(
     Unlike float8 on CUDA no name insists: a precision that fails its gate never serves on a CPU. Raises RuntimeError
     when its answers are not those of timm's own forward.
     """
-    from streetvision.models.small import SmallForward
+    from streetvision.runner.cpu_forward import SmallForward
 
     exact = SmallForward(net.for_inference("cpu", torch.float32))
     _require_agreement(net, exact)
@@ -135,7 +135,7 @@ def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], pictures
 
 
 def _quick(net: StreetVisionNet, name: str, ranges: Ranges) -> SmallForward:
-    from streetvision.models.small import SmallForward
+    from streetvision.runner.cpu_forward import SmallForward
 
     return SmallForward(net, ranges=ranges) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
 
@@ -157,7 +157,7 @@ def _explained(exact: Forward, precision: str, reason: str) -> Chosen:
 
 
 def _missing(name: str) -> str | None:
-    from streetvision.models.small import missing_for_bfloat16, missing_for_int8
+    from streetvision.runner.cpu_forward import missing_for_bfloat16, missing_for_int8
 
     if name == "fp8":
         return "float8 is for GPUs"
