@@ -13,17 +13,17 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from streetvision.alerts.alerting import Alerting
+from streetvision.alerts.schedule import AlertPolicy
+from streetvision.alerts.sinks.ping import Ping
+from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.control.request_metrics import RequestMetrics
-from streetvision.monitor.alerting import Alerting
-from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.simulation.subnet import OWN
 from streetvision.monitor.simulation.world import World
-from streetvision.monitor.sinks.ping import Ping
-from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.monitor.valve import Valve
 from streetvision.settings.secret import Secret
 from streetvision.status.samples import Samples

@@ -9,6 +9,9 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
+from streetvision.alerts.alerting import Alerting
+from streetvision.alerts.policy import policy_of
+from streetvision.alerts.sinks.choosing import ping_of, sinks_of
 from streetvision.axon.refusals import REASONS
 from streetvision.axon.server import AxonServer
 from streetvision.base.steady_clock import Clock, kernel_synchronised
@@ -16,18 +19,15 @@ from streetvision.base.wording import short
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
+from streetvision.control.monitor_operations import monitor_operations
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
 from streetvision.model_room import ModelRoom
-from streetvision.monitor.alert_policy import policy_of
-from streetvision.monitor.alerting import Alerting
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView
-from streetvision.monitor.operations import monitor_operations
-from streetvision.monitor.sinks.choosing import ping_of, sinks_of
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.publishing import EndpointPublisher

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from streetvision.alerts.schedule import AlertPolicy
 from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.chain.mock.bridge_client import MockBridgeClient
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings

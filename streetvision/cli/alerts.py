@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from streetvision.alerts.alerting import active_as_dict
+from streetvision.alerts.sinks.trial import configured, try_sinks
+from streetvision.alerts.store import FILE, read_alerts
 from streetvision.base.wording import duration, moment
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import OperatorError
-from streetvision.monitor.alert_store import FILE, read_alerts
-from streetvision.monitor.alerting import active_as_dict
 from streetvision.monitor.history_database import FOLDER
-from streetvision.monitor.sinks.trial import configured, try_sinks
 from streetvision.settings.settings import Settings
 
 app = typer.Typer(help="Alerts: where they go, whether they arrive, what is told.", no_args_is_help=True)

@@ -35,7 +35,7 @@ class Live:
     miner: Mapping[str, Any]
     """`pid`, `version`, and where it serves: `port`, `netuid`, `network`."""
     observed: Mapping[str, Any]
-    """See monitor/operations.py."""
+    """See control/monitor_operations.py."""
     findings: tuple[Finding, ...]
     diagnosis: Mapping[str, Any]
 

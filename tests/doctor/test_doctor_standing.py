@@ -18,6 +18,7 @@ from streetvision.chain.client import Chain
 from streetvision.chain.mock.config import MockConfig
 from streetvision.chain.mock.network import MockNetwork
 from streetvision.chain.wallets import dev_wallet
+from streetvision.control.monitor_operations import told
 from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark
@@ -29,7 +30,6 @@ from streetvision.doctor.standing import Standing, standing_live, standing_offli
 from streetvision.errors import OperatorError
 from streetvision.hub.files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
-from streetvision.monitor.operations import told
 from streetvision.settings.settings import Settings
 
 Offline = Callable[..., Awaitable[Standing]]

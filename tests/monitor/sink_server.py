@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from streetvision.monitor.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.sinks.delivery import ONCE, Patience, deliver
+from streetvision.alerts.sinks.sink import Sink
 from streetvision.monitor.finding import Severity
-from streetvision.monitor.sinks.delivery import ONCE, Patience, deliver
-from streetvision.monitor.sinks.sink import Sink
 from streetvision.settings.secret import Secret
 
 Speak = Callable[[asyncio.StreamWriter, asyncio.Event], Awaitable[None]]

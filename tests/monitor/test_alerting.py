@@ -18,18 +18,18 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from streetvision.alerts.alerting import SAVE_S, Alerting
+from streetvision.alerts.schedule import AlertPolicy
+from streetvision.alerts.sinks.delivery import Patience
+from streetvision.alerts.sinks.ping import Ping, Pulse
+from streetvision.alerts.sinks.webhook import Webhook
+from streetvision.alerts.state import AlertState
+from streetvision.alerts.store import FILE, AlertStore, read_alerts
 from streetvision.cli.main import app
 from streetvision.errors import ConfigError
-from streetvision.monitor.alert_state import AlertState
-from streetvision.monitor.alert_store import FILE, AlertStore, read_alerts
-from streetvision.monitor.alerting import SAVE_S, Alerting
-from streetvision.monitor.alerts import AlertPolicy
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.sinks.delivery import Patience
-from streetvision.monitor.sinks.ping import Ping, Pulse
-from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.settings.fields import setting_fields
 from streetvision.settings.flags import flags_of, without_secrets
 from streetvision.settings.loading import load_settings

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.monitor.alert import Change, Item
-from streetvision.monitor.alert_hours import Hours, minutes
-from streetvision.monitor.alert_policy import policy_of, unproven
-from streetvision.monitor.alert_state import AlertState, read_state
-from streetvision.monitor.alerts import AlertPolicy, advance, digest_due
-from streetvision.monitor.digest import digest
+from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.digest import digest
+from streetvision.alerts.hours import Hours, minutes
+from streetvision.alerts.policy import policy_of, unproven
+from streetvision.alerts.schedule import AlertPolicy, advance, digest_due
+from streetvision.alerts.state import AlertState, read_state
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.scenarios import SCENARIOS, Scenario

@@ -12,15 +12,15 @@ import pytest
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.metrics import MonitorMetrics
-from streetvision.monitor.sinks.courier import Courier
-from streetvision.monitor.sinks.delivery import Patience
-from streetvision.monitor.sinks.discord import Discord
-from streetvision.monitor.sinks.ping import Ping, Pulse, failing
-from streetvision.monitor.sinks.post import MAX_WAITING
-from streetvision.monitor.sinks.sink import Request, Sink
-from streetvision.monitor.sinks.webhook import Webhook
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.metrics import MonitorMetrics
+from streetvision.alerts.sinks.delivery import Patience
+from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.discord import Discord
+from streetvision.alerts.sinks.outbox import MAX_WAITING
+from streetvision.alerts.sinks.ping import Ping, Pulse, failing
+from streetvision.alerts.sinks.sink import Request, Sink
+from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, serving, silence, wait_for
@@ -136,7 +136,7 @@ def test_a_ping_is_silent_when_it_should_be() -> None:
 async def test_a_failing_ping_is_tried_again_and_counted(
     courier: Callable[..., Courier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streetvision.monitor.sinks.courier.RETRY_S", 0.02)
+    monkeypatch.setattr("streetvision.alerts.sinks.delivery_thread.RETRY_S", 0.02)
     async with serving(answer("500 Oops"), answer("500 Oops"), answer("200 OK")) as server:
         works = courier(ping=Ping(server.url()), ping_every_s=3600.0)
         await asyncio.to_thread(wait_for, lambda: works.health()[-1].sent == 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streetvision.monitor.alert_policy import unproven
+from streetvision.alerts.policy import unproven
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from streetvision.control.monitor_operations import observed
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, RefusalView
-from streetvision.monitor.operations import observed
 from streetvision.monitor.rules import judge
 from streetvision.monitor.traffic import Traffic
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.monitor.alert import read_alert
-from streetvision.monitor.sinks.delivery import DeliveryError
-from streetvision.monitor.sinks.discord import Discord
-from streetvision.monitor.sinks.discord import message as discord_message
-from streetvision.monitor.sinks.slack import Slack
-from streetvision.monitor.sinks.slack import message as slack_message
-from streetvision.monitor.sinks.telegram import Telegram
-from streetvision.monitor.sinks.telegram import text_of as telegram_text
-from streetvision.monitor.sinks.webhook import SIGNATURE, Webhook
+from streetvision.alerts.alert import read_alert
+from streetvision.alerts.sinks.delivery import DeliveryError
+from streetvision.alerts.sinks.discord import Discord
+from streetvision.alerts.sinks.discord import message as discord_message
+from streetvision.alerts.sinks.slack import Slack
+from streetvision.alerts.sinks.slack import message as slack_message
+from streetvision.alerts.sinks.telegram import Telegram
+from streetvision.alerts.sinks.telegram import text_of as telegram_text
+from streetvision.alerts.sinks.webhook import SIGNATURE, Webhook
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, item, sent, serving

@@ -12,18 +12,18 @@ import pytest
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
+from streetvision.alerts.metrics import MonitorMetrics
+from streetvision.alerts.sinks.choosing import NAMES, ping_of, sinks_of
+from streetvision.alerts.sinks.delivery import ONCE, DeliveryError, Patience, deliver, quiet_client_log
+from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.discord import Discord
+from streetvision.alerts.sinks.sink import scrubbed, where_of
+from streetvision.alerts.sinks.slack import Slack
+from streetvision.alerts.sinks.telegram import Telegram
+from streetvision.alerts.sinks.trial import try_sinks
+from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.base.logs import configure_logging, flush_log
 from streetvision.errors import ConfigError
-from streetvision.monitor.metrics import MonitorMetrics
-from streetvision.monitor.sinks.choosing import NAMES, ping_of, sinks_of
-from streetvision.monitor.sinks.courier import Courier
-from streetvision.monitor.sinks.delivery import ONCE, DeliveryError, Patience, deliver, quiet_client_log
-from streetvision.monitor.sinks.discord import Discord
-from streetvision.monitor.sinks.sink import scrubbed, where_of
-from streetvision.monitor.sinks.slack import Slack
-from streetvision.monitor.sinks.telegram import Telegram
-from streetvision.monitor.sinks.trial import try_sinks
-from streetvision.monitor.sinks.webhook import Webhook
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 

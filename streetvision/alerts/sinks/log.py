@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loguru import logger
 
-from streetvision.monitor.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
 
 _LEVELS = {Severity.INFO: "INFO", Severity.WARNING: "WARNING", Severity.CRITICAL: "ERROR"}

@@ -6,8 +6,8 @@ import html
 import json
 from collections.abc import Iterator
 
-from streetvision.monitor.alert import Alert, Change, Item
-from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, mark_of_item
+from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, mark_of_item
 from streetvision.settings.secret import Secret
 
 API = "https://api.telegram.org"

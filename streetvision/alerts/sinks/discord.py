@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from streetvision.monitor.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, where_of
 from streetvision.monitor.finding import Severity
-from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, where_of
 from streetvision.settings.secret import Secret
 
 EMBEDS = 10

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its __all__ is computed
 
 from streetvision import __version__
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.sinks.sink import Reply, Request, Sink, scrubbed
 from streetvision.base.wording import duration
 from streetvision.errors import OperatorError, reason
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.sinks.sink import Reply, Request, Sink, scrubbed
 from streetvision.settings.parsing import is_loopback
 
 MAX_BODY = 64 * 1024

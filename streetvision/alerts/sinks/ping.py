@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.sinks.sink import Reply, Request, where_of
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.sinks.sink import Reply, Request, where_of
 from streetvision.settings.secret import Secret
 
 FOREIGN = frozenset({"subnet_halted"})

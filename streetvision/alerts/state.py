@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from streetvision.monitor.alert import Item, read_item
+from streetvision.alerts.alert import Item, read_item
 from streetvision.monitor.finding import Severity
 
 FORMAT = 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.state import AlertState
 from streetvision.base.wording import duration, plural, share
-from streetvision.monitor.alert import Change, Item
-from streetvision.monitor.alert_state import AlertState
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from streetvision.monitor.sinks.discord import Discord
-from streetvision.monitor.sinks.ping import Ping
-from streetvision.monitor.sinks.sink import Sink
-from streetvision.monitor.sinks.slack import Slack
-from streetvision.monitor.sinks.telegram import Telegram
-from streetvision.monitor.sinks.webhook import Webhook
+from streetvision.alerts.sinks.discord import Discord
+from streetvision.alerts.sinks.ping import Ping
+from streetvision.alerts.sinks.sink import Sink
+from streetvision.alerts.sinks.slack import Slack
+from streetvision.alerts.sinks.telegram import Telegram
+from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.settings.alerts import AlertSettings
 
 LOG = "log"

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.metrics import MonitorMetrics
-from streetvision.monitor.sinks.delivery import DeliveryError, Patience, deliver, exchange
-from streetvision.monitor.sinks.ping import Ping, Pulse
-from streetvision.monitor.sinks.post import Deliver, Post, Record, SinkHealth
-from streetvision.monitor.sinks.sink import Sink
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.metrics import MonitorMetrics
+from streetvision.alerts.sinks.delivery import DeliveryError, Patience, deliver, exchange
+from streetvision.alerts.sinks.outbox import Deliver, Post, Record, SinkHealth
+from streetvision.alerts.sinks.ping import Ping, Pulse
+from streetvision.alerts.sinks.sink import Sink
 
 TICK_S = 2.0
 """Between two looks at the pulse: a change of it is told at once."""

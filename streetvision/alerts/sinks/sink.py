@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from streetvision.monitor.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, Change, Item
 from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from zoneinfo import ZoneInfo
 
-from streetvision.monitor.alert_hours import Hours, minutes
-from streetvision.monitor.alerts import AlertPolicy
+from streetvision.alerts.hours import Hours, minutes
+from streetvision.alerts.schedule import AlertPolicy
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import RULES

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streetvision.monitor.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, mark_of_item, where_of
 from streetvision.monitor.finding import Severity
-from streetvision.monitor.sinks.sink import Reply, Request, cut, mark_of, mark_of_item, where_of
 from streetvision.settings.secret import Secret
 
 SECTIONS = 10

@@ -9,10 +9,10 @@ from typing import Any
 
 from loguru import logger
 
+from streetvision.alerts.alert import Alert, read_alert
+from streetvision.alerts.state import AlertState, read_state
 from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
-from streetvision.monitor.alert import Alert, read_alert
-from streetvision.monitor.alert_state import AlertState, read_state
 
 FILE = "alerts.json"
 LIMIT_BYTES = 8 << 20

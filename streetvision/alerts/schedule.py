@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from streetvision.monitor.alert import Change, Item
-from streetvision.monitor.alert_hours import Hours
-from streetvision.monitor.alert_state import AlertState, Tracked
+from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.hours import Hours
+from streetvision.alerts.state import AlertState, Tracked
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
 

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import json
 
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.sinks.sink import Reply, Request, where_of
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.sinks.sink import Reply, Request, where_of
 from streetvision.settings.secret import Secret
 
 SCHEMA = 1

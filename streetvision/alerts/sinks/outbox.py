@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.metrics import MonitorMetrics, Outcome
-from streetvision.monitor.sinks.delivery import DeliveryError
-from streetvision.monitor.sinks.sink import Sink
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.metrics import MonitorMetrics, Outcome
+from streetvision.alerts.sinks.delivery import DeliveryError
+from streetvision.alerts.sinks.sink import Sink
 
 MAX_WAITING = 20
 

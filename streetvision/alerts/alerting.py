@@ -13,21 +13,21 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.monitor.alert import Alert, Item
-from streetvision.monitor.alert_policy import unproven
-from streetvision.monitor.alert_state import AlertState, Tracked
-from streetvision.monitor.alert_store import AlertStore
-from streetvision.monitor.alerts import AlertPolicy, advance, digest_due
-from streetvision.monitor.digest import Figures, digest
+from streetvision.alerts.alert import Alert, Item
+from streetvision.alerts.digest import Figures, digest
+from streetvision.alerts.metrics import MonitorMetrics
+from streetvision.alerts.policy import unproven
+from streetvision.alerts.schedule import AlertPolicy, advance, digest_due
+from streetvision.alerts.sinks import log
+from streetvision.alerts.sinks.choosing import LOG
+from streetvision.alerts.sinks.delivery import Patience
+from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.ping import FOREIGN, Ping, Pulse
+from streetvision.alerts.sinks.sink import Sink
+from streetvision.alerts.state import AlertState, Tracked
+from streetvision.alerts.store import AlertStore
 from streetvision.monitor.finding import Finding, Severity
-from streetvision.monitor.metrics import MonitorMetrics
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.sinks import log
-from streetvision.monitor.sinks.choosing import LOG
-from streetvision.monitor.sinks.courier import Courier
-from streetvision.monitor.sinks.delivery import Patience
-from streetvision.monitor.sinks.ping import FOREIGN, Ping, Pulse
-from streetvision.monitor.sinks.sink import Sink
 from streetvision.monitor.thresholds import DAY
 
 MAX_ITEMS = 25

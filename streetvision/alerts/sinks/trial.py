@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streetvision.alerts.alert import Alert
+from streetvision.alerts.sinks import log
+from streetvision.alerts.sinks.choosing import LOG, NAMES, ping_of, sinks_of
+from streetvision.alerts.sinks.delivery import ONCE, DeliveryError, Patience, deliver
+from streetvision.alerts.sinks.sink import Sink
 from streetvision.errors import ConfigError
-from streetvision.monitor.alert import Alert
-from streetvision.monitor.sinks import log
-from streetvision.monitor.sinks.choosing import LOG, NAMES, ping_of, sinks_of
-from streetvision.monitor.sinks.delivery import ONCE, DeliveryError, Patience, deliver
-from streetvision.monitor.sinks.sink import Sink
 from streetvision.settings.alerts import AlertSettings
 
 
