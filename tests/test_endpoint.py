@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streetvision.endpoint import Endpoint, external_endpoint, own_addresses
 from streetvision.errors import ConfigError
+from streetvision.miner.endpoint import Endpoint, external_endpoint, own_addresses
 from streetvision.settings.settings import Settings
 
 

@@ -17,9 +17,9 @@ from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.app import Asked
 from streetvision.control.health import LAG_LIMIT_S
 from streetvision.errors import ConfigError
-from streetvision.http_room import STALE_S, HttpRoom
-from streetvision.miner import Gate
-from streetvision.model_room import ModelRoom
+from streetvision.miner.miner import Gate
+from streetvision.miner.models import ModelRoom
+from streetvision.miner.operator_port import STALE_S, HttpRoom
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.settings.loading import load_settings
 from streetvision.settings.parsing import parse_hosts

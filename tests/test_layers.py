@@ -185,7 +185,7 @@ def test_a_reach_is_seen_at_run_time(tmp_path: Path) -> None:
 
 def test_the_miner_imports_nothing_of_training() -> None:
     """Drawing and training stay off the serving path, inside functions too."""
-    reached, waiting = set[str](), ["streetvision.neuron"]
+    reached, waiting = set[str](), ["streetvision.miner.process"]
     while waiting:
         module = waiting.pop()
         path = file_of(module)

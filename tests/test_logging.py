@@ -16,7 +16,7 @@ from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.base.logs import configure_logging, flush_log
 from streetvision.engine.types import Prediction, Timings
-from streetvision.request_log import RequestLog, describe_request
+from streetvision.miner.request_log import RequestLog, describe_request
 
 
 @pytest.fixture

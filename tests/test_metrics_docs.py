@@ -10,7 +10,7 @@ import pytest
 import torch
 from prometheus_client.core import Metric
 
-from streetvision.miner import Miner
+from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.settings.settings import Settings

@@ -13,7 +13,7 @@ from streetvision.alerts.schedule import AlertPolicy
 from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.chain.mock.bridge_client import MockBridgeClient
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.miner import Miner
+from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.monitor.finding import Severity

@@ -26,15 +26,15 @@ from streetvision.control.app import Asked
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.types import ImageArray, Runner, RunnerOutput
 from streetvision.errors import EXIT_RESTART
-from streetvision.miner import Miner
+from streetvision.miner.miner import Miner
+from streetvision.miner.process import run_operation, start
+from streetvision.miner.starts import STARTS_FILE, Start, read_starts
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.neuron import run_operation, start
 from streetvision.page.page import PAGE_SPAN
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings
-from streetvision.starts import STARTS_FILE, Start, read_starts
 
 LOST = "CUDA error: unspecified launch failure"
 IMAGES = [challenge(seed, native=False).jpeg for seed in range(2)]
@@ -73,7 +73,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         device = options.pop("device")
         return Mortal(open_runner(folder, device="cpu", **options), device)
 
-    monkeypatch.setattr("streetvision.model_room.open_runner", make)
+    monkeypatch.setattr("streetvision.miner.models.open_runner", make)
     Mortal.dead.clear()
     yield Mortal.dead
     Mortal.dead.clear()
@@ -220,7 +220,7 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
 async def test_a_device_that_is_dead_at_the_start(
     tmp_path: Path, dead: set[str], monkeypatch: pytest.MonkeyPatch, found: str | None
 ) -> None:
-    monkeypatch.setattr("streetvision.model_room.device_trouble", lambda _: found)
+    monkeypatch.setattr("streetvision.miner.models.device_trouble", lambda _: found)
     dead.add("auto")
     miner = Miner(settings(tmp_path))
     try:

@@ -22,8 +22,8 @@ from PIL import Image
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock.config import dev_hotkey
 from streetvision.errors import ConfigError
-from streetvision.miner import Miner
-from streetvision.model_choice import choose_checkpoint
+from streetvision.miner.miner import Miner
+from streetvision.miner.model_choice import choose_checkpoint
 from streetvision.prediction_log.reader import LogReader
 from streetvision.scenes.challenges import challenge
 from streetvision.settings.settings import Settings

@@ -22,7 +22,7 @@ from streetvision.chain.mock.config import dev_hotkey
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import OperatorError
-from streetvision.miner import Miner
+from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
@@ -60,7 +60,7 @@ class Moody:
 @pytest.fixture
 def moods(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """How each version behaves from now on."""
-    monkeypatch.setattr("streetvision.model_room.open_runner", lambda *a, **k: Moody(open_runner(*a, **k)))
+    monkeypatch.setattr("streetvision.miner.models.open_runner", lambda *a, **k: Moody(open_runner(*a, **k)))
     Moody.moods.clear()
     yield Moody.moods
     Moody.moods.clear()

@@ -20,7 +20,7 @@ from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock.config import dev_hotkey
 from streetvision.cli.status import ask
 from streetvision.errors import OperatorError
-from streetvision.miner import Miner
+from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
 from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files

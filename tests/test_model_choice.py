@@ -13,7 +13,7 @@ from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub import api as hub
-from streetvision.model_choice import choose_checkpoint, choose_model
+from streetvision.miner.model_choice import choose_checkpoint, choose_model
 from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.registry.model_import import Progress

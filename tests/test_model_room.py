@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streetvision.errors import OperatorError
-from streetvision.model_choice import choose_model
-from streetvision.model_room import ModelRoom
+from streetvision.miner.model_choice import choose_model
+from streetvision.miner.models import ModelRoom
 from streetvision.settings.settings import Settings
 
 
@@ -29,8 +29,8 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
         seen.update(decoding() - before)
         raise OperatorError("this is enough")
 
-    monkeypatch.setattr("streetvision.model_room.usable_threads", lambda: paid_for)
-    monkeypatch.setattr("streetvision.model_room.open_runner", opened)
+    monkeypatch.setattr("streetvision.miner.models.usable_threads", lambda: paid_for)
+    monkeypatch.setattr("streetvision.miner.models.open_runner", opened)
     settings = Settings(model="bundled", state_dir=tmp_path, subtensor_network="mock")
     with pytest.raises(OperatorError, match="this is enough"):
         await ModelRoom(settings, choose_model(settings), CollectorRegistry()).start()

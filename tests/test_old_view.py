@@ -13,9 +13,9 @@ from streetvision.chain.mock.config import MockConfig
 from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.wallets import dev_wallet
 from streetvision.errors import OperatorError
-from streetvision.miner import Miner
-from streetvision.parts import mock_network
-from streetvision.registering import register
+from streetvision.miner.from_settings import mock_network
+from streetvision.miner.miner import Miner
+from streetvision.miner.registering import register
 from streetvision.settings.settings import Settings
 
 HEAD_S = GENESIS_MS / 1000

@@ -11,9 +11,9 @@ from streetvision.chain.client import Chain
 from streetvision.chain.mock.chain import MockChain
 from streetvision.chain.mock.config import MockConfig, dev_hotkey
 from streetvision.chain.mock.substrate import MockSubstrate
-from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
-from streetvision.publishing import REFUSED_RETRY_S, EndpointPublisher
+from streetvision.miner.endpoint import Endpoint
+from streetvision.miner.endpoint_publisher import REFUSED_RETRY_S, EndpointPublisher
 
 HOTKEY = dev_hotkey("Miner")
 OURS = Endpoint("203.0.113.7", 8091)

@@ -12,7 +12,7 @@ HEAVY = ("torch", "bittensor", "timm", "transformers", "huggingface_hub", "pyarr
 ROOT = Path(__file__).parents[1]
 REPORT = f"print('heavy:', *sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
 CLI = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.cli.main import main; main()"
-MINER = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.neuron import main; main()"
+MINER = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.miner.process import main; main()"
 
 
 def call(code: str, folder: Path, *arguments: str) -> tuple[int, str, str]:

@@ -9,8 +9,8 @@ from bittensor import Wallet
 from loguru import logger
 
 from streetvision.chain.hotkey_file import NoHotkeyFile
-from streetvision.miner import Miner
-from streetvision.parts import open_wallet, serving_wallet
+from streetvision.miner.from_settings import open_wallet, serving_wallet
+from streetvision.miner.miner import Miner
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
 

@@ -11,11 +11,11 @@ from streetvision.base.state_folder import one_miner
 from streetvision.doctor.check import Mark
 from streetvision.doctor.live import check_miner
 from streetvision.errors import ConfigError, OperatorError, RestartNeeded
+from streetvision.miner.starts import KEPT, LONGEST_PAUSE_S, STARTS_FILE, UNSEEN, Starts, pause_after, read_starts
 from streetvision.monitor.finding import Severity
 from streetvision.monitor.observation import CrashView, Observation
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
-from streetvision.starts import KEPT, LONGEST_PAUSE_S, STARTS_FILE, UNSEEN, Starts, pause_after, read_starts
 
 NOW = 1_800_000_000.0
 KILLED = "killed"

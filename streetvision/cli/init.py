@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
+from streetvision.cli.interview import Question, Suggestion, changes, check, complete
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.interview import Question, Suggestion, changes, check, complete
 from streetvision.settings.env_file import Former, parsed, read_former, render, write
 from streetvision.settings.fields import ENV_FILE_VARIABLE, field_named, is_secret
 from streetvision.settings.flags import read_flags, unknown_sentence

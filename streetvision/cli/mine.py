@@ -165,8 +165,8 @@ def rescore(
     state_dir: StateDir = None,
 ) -> None:
     """Answer and embed the pictures by another model version, so that `mine hard` can compare the versions."""
+    from streetvision.miner.model_choice import choose_checkpoint
     from streetvision.mining.rescoring import unscored
-    from streetvision.model_choice import choose_checkpoint
     from streetvision.runner.opening import open_runner  # torch takes seconds to import
 
     with opened(state_dir, dataset) as mine:
@@ -180,8 +180,8 @@ def rescore(
 
 async def _rescore(mine: Mine, runner: Runner, limit: int | None, progress: Callable[[int], None]) -> dict[str, Any]:
     from streetvision.engine.engine import Engine
+    from streetvision.miner.from_settings import decode_limits
     from streetvision.mining.rescoring import rescore as answer_all
-    from streetvision.parts import decode_limits
 
     engine = Engine(runner, limits=decode_limits(mine.settings), view_seconds=inf)
     await engine.start()

@@ -125,7 +125,7 @@ def _hotkey(settings: Settings, name: str | None, hotkey: str | None, path: Path
     """The address of the hotkey's file; the coldkey is not touched."""
     from dataclasses import replace
 
-    from streetvision.parts import open_wallet  # brings the chain's SDK
+    from streetvision.miner.from_settings import open_wallet  # brings the chain's SDK
 
     chosen = replace(
         settings,

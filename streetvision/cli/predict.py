@@ -19,7 +19,7 @@ from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction
 from streetvision.errors import OperatorError, reason
-from streetvision.model_choice import choose_checkpoint
+from streetvision.miner.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 
 PATIENCE_S = 120.0
@@ -32,7 +32,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    from streetvision.parts import decode_limits
+    from streetvision.miner.from_settings import decode_limits
 
     settings = replace(miner_settings(None), model=model)
     checkpoint = choose_checkpoint(settings)

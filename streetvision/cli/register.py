@@ -31,7 +31,7 @@ def register(context: typer.Context) -> None:
         parser.prog = "streetvision register"
         parser.print_help()
         return
-    from streetvision.neuron import leave, run_operation  # torch and the SDK take seconds to import
+    from streetvision.miner.process import leave, run_operation  # torch and the SDK take seconds to import
 
     code = run_operation(arguments, partial(_register, as_json))
     if code == STOPPED:
@@ -40,8 +40,8 @@ def register(context: typer.Context) -> None:
 
 
 async def _register(as_json: bool, settings: Settings) -> int:
-    from streetvision.miner import Miner
-    from streetvision.neuron import close_in_time, finished_before, stop_on_signals
+    from streetvision.miner.miner import Miner
+    from streetvision.miner.process import close_in_time, finished_before, stop_on_signals
 
     if not settings.register:
         raise ConfigError("say how to register: --register burn --register.max_burn TAO, or --register pow")

@@ -12,7 +12,7 @@ import typer
 from streetvision.cli.log_options import MaxScore, MinScore, Since, Status, Until, Validator, log_filter, log_folder
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
-from streetvision.model_choice import choose_checkpoint
+from streetvision.miner.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 from streetvision.prediction_log.comparison import Answered, compare
 from streetvision.prediction_log.reader import LogReader
@@ -60,7 +60,7 @@ def replay(
     device = device or settings.device
     with LogReader(log_folder(settings)) as reader:
         checkpoint = choose_checkpoint(replace(settings, model=model))
-        from streetvision.parts import decode_limits
+        from streetvision.miner.from_settings import decode_limits
         from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on  # torch
 
         options = ReplayOptions(choice, limit, unanswered, batch)

@@ -9,7 +9,7 @@ from pathlib import Path
 from streetvision.chain.hotkey_password import is_exposed
 from streetvision.chain.wallets import HotkeyLocked, MinerWallet
 from streetvision.doctor.check import Check, ok, skipped, warning
-from streetvision.parts import serving_wallet
+from streetvision.miner.from_settings import serving_wallet
 from streetvision.settings.settings import Settings
 
 

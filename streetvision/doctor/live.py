@@ -15,11 +15,11 @@ from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
 from streetvision.errors import OperatorError
+from streetvision.miner.starts import crashes_of, read_starts
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.process import crash_loop
 from streetvision.monitor.thresholds import THRESHOLDS
-from streetvision.starts import crashes_of, read_starts
 
 OPERATION = "findings"
 SILENCE_S = 8.0

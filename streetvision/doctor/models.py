@@ -10,7 +10,7 @@ from streetvision.errors import OperatorError
 from streetvision.hub.api import published
 from streetvision.hub.client import Hub
 from streetvision.hub.files import HUB
-from streetvision.model_choice import named_model, open_registry
+from streetvision.miner.model_choice import named_model, open_registry
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.settings.settings import Settings

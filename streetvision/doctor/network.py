@@ -13,8 +13,8 @@ from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
-from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
+from streetvision.miner.endpoint import Endpoint
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.net.sockets import listen

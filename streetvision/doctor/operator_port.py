@@ -7,8 +7,8 @@ import json
 from http.client import HTTPConnection, HTTPException
 
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
-from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError, reason
+from streetvision.miner.endpoint import Endpoint
 from streetvision.net.sockets import listen
 from streetvision.settings.settings import Settings
 

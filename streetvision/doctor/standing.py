@@ -29,8 +29,9 @@ from streetvision.doctor.network import (
     read_chain,
 )
 from streetvision.doctor.stores import MONITOR_FOLDER
-from streetvision.endpoint import external_endpoint
 from streetvision.errors import OperatorError
+from streetvision.miner.endpoint import external_endpoint
+from streetvision.miner.registering import command_for
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
@@ -40,7 +41,6 @@ from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
-from streetvision.registering import command_for
 from streetvision.settings.settings import Settings
 
 CHAIN_S = 40.0

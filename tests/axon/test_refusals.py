@@ -14,7 +14,7 @@ import streetvision
 from streetvision.axon.exchange import Clock
 from streetvision.axon.refusals import LINE_S, OTHER, REASONS, Refusals
 from streetvision.engine.types import EngineError
-from streetvision.request_log import counts_line
+from streetvision.miner.request_log import counts_line
 
 AXON = Path(streetvision.__file__).parent / "axon"
 

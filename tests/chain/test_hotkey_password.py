@@ -18,7 +18,7 @@ from streetvision.chain.wallets import load_wallet
 from streetvision.doctor.check import Mark
 from streetvision.doctor.keys import check_hotkey
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.parts import open_wallet
+from streetvision.miner.from_settings import open_wallet
 from streetvision.settings.loading import load_settings
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings

@@ -27,7 +27,7 @@ from streetvision.chain.registration import (
 )
 from streetvision.chain.wallets import MinerWallet, dev_wallet
 from streetvision.errors import OperatorError
-from streetvision.parts import open_wallet
+from streetvision.miner.from_settings import open_wallet
 from streetvision.settings.loading import load_settings
 
 UNREGISTERED = MockConfig(miner_registered=False, pow_difficulty=500)

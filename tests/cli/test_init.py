@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from streetvision.cli.interview import QUESTIONS, Suggestion, complete
 from streetvision.cli.main import main
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.interview import QUESTIONS, Suggestion, complete
 from streetvision.settings.env_file import quoted, read_former, render, settings_of, write
 from streetvision.settings.loading import load_settings
 
@@ -138,7 +138,7 @@ def test_without_a_terminal_it_says_what_to_do(run: Run, monkeypatch: pytest.Mon
 
 
 def test_behind_nat_the_public_address_is_needed(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("streetvision.interview.own_addresses", lambda: ["192.168.1.5"])
+    monkeypatch.setattr("streetvision.cli.interview.own_addresses", lambda: ["192.168.1.5"])
     code, err = run("--yes", "--model", "1.2.0")
     assert code == 1
     assert "--axon.external_ip" in err

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageTooLarge, Overloaded, Prediction
+from streetvision.miner.from_settings import axon_config, decode_limits
 from streetvision.models.views import parse_view
-from streetvision.parts import axon_config, decode_limits
 from streetvision.settings.settings import Settings
 
 from .gated_runner import GatedRunner, ask, running

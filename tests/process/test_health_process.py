@@ -36,7 +36,7 @@ def run_or_fail(self, images):
     return run(self, images)
 
 TorchRunner.run = run_or_fail
-from streetvision.neuron import main
+from streetvision.miner.process import main
 main(sys.argv[1:])
 """
 """The miner with a device that fails for as long as a file is there."""

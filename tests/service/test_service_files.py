@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from streetvision import __version__
-from streetvision.neuron import ABANDON_SECONDS, CLOSE_SECONDS
+from streetvision.miner.process import ABANDON_SECONDS, CLOSE_SECONDS
 from streetvision.settings.fields import setting_fields
 from streetvision.settings.settings import METRICS_PORT
 

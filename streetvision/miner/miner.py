@@ -23,16 +23,11 @@ from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import ControlServer
-from streetvision.endpoint import external_endpoint
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError, RestartNeeded, reason
-from streetvision.http_room import HttpRoom
-from streetvision.model_choice import ModelChoice, choose_model
-from streetvision.model_room import ModelRoom
-from streetvision.monitor.monitor import Monitor
-from streetvision.monitor.valve import Valve
-from streetvision.monitor_room import MonitorRoom
-from streetvision.parts import (
+from streetvision.miner.endpoint import external_endpoint
+from streetvision.miner.endpoint_publisher import EndpointPublisher
+from streetvision.miner.from_settings import (
     axon_config,
     check_before_paying,
     mock_network,
@@ -40,13 +35,18 @@ from streetvision.parts import (
     serving_wallet,
     watch_policy,
 )
-from streetvision.publishing import EndpointPublisher
-from streetvision.registering import register
-from streetvision.request_log import RequestLog, counts_line
+from streetvision.miner.model_choice import ModelChoice, choose_model
+from streetvision.miner.models import ModelRoom
+from streetvision.miner.monitoring import MonitorRoom
+from streetvision.miner.operator_port import HttpRoom
+from streetvision.miner.registering import register
+from streetvision.miner.request_log import RequestLog, counts_line
+from streetvision.miner.starts import Starts
+from streetvision.miner.status import StatusRoom
+from streetvision.miner.supervising import supervised, supervising
+from streetvision.monitor.monitor import Monitor
+from streetvision.monitor.valve import Valve
 from streetvision.settings.settings import Settings
-from streetvision.starts import Starts
-from streetvision.status_room import StatusRoom
-from streetvision.supervising import supervised, supervising
 
 CLOSE_SECONDS = 2.0
 ROOM_SECONDS = 6.0

@@ -16,9 +16,9 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.faults import cause_of
 from streetvision.engine.types import DeviceLost, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
-from streetvision.model_choice import ModelChoice
+from streetvision.miner.from_settings import decode_limits
+from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
-from streetvision.parts import decode_limits
 from streetvision.rollout.books import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager

@@ -14,7 +14,7 @@ from streetvision.chain.registration import (
 )
 from streetvision.chain.wallets import MinerWallet
 from streetvision.errors import OperatorError
-from streetvision.parts import password_prompt
+from streetvision.miner.from_settings import password_prompt
 from streetvision.settings.flags import flags_of
 from streetvision.settings.settings import Settings
 

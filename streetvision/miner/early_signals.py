@@ -35,7 +35,7 @@ def check_files(settings: Settings) -> None:
     """
     from streetvision.base.state_folder import require_no_miner
     from streetvision.chain.hotkey_file import check_name, require_hotkey
-    from streetvision.model_choice import check_model
+    from streetvision.miner.model_choice import check_model
 
     require_no_miner(settings.state_dir)
     check_model(settings)

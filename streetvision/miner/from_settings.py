@@ -22,8 +22,8 @@ from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import NAME
-from streetvision.endpoint import external_endpoint
 from streetvision.engine.decode import DecodeLimits
+from streetvision.miner.endpoint import external_endpoint
 from streetvision.net.limits import MIB
 from streetvision.net.sockets import listen
 from streetvision.net.unix_socket import check_length

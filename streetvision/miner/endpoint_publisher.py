@@ -11,8 +11,8 @@ from loguru import logger
 from streetvision.chain.client import Chain
 from streetvision.chain.connection import ChainAwayError
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.endpoint import Endpoint
 from streetvision.errors import OperatorError
+from streetvision.miner.endpoint import Endpoint
 
 AWAY_RETRY_S = 30.0
 REFUSED_RETRY_S = 600.0

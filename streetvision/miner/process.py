@@ -17,13 +17,13 @@ from loguru import logger
 
 from streetvision.base.logs import close_log, configure_logging, take_over_streams
 from streetvision.base.start_steps import LIBRARIES, StartSteps
-from streetvision.early import check_files
 from streetvision.errors import EXIT_UNCLEAN, OperatorError
+from streetvision.miner.early_signals import check_files
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.miner import Miner
+    from streetvision.miner.miner import Miner
 
 ABANDON_SECONDS = 2.0
 """Longest wait for a start-up step that is being cancelled."""
@@ -72,7 +72,7 @@ def start(settings: Settings) -> Coroutine[Any, Any, int]:
     steps = StartSteps(settings.state_dir)
     try:
         steps.begin(LIBRARIES)
-        from streetvision.miner import Miner
+        from streetvision.miner.miner import Miner
 
         return run(Miner(settings, steps))
     except BaseException:

@@ -22,7 +22,9 @@ from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.monitor_operations import monitor_operations
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
-from streetvision.model_room import ModelRoom
+from streetvision.miner.endpoint_publisher import EndpointPublisher
+from streetvision.miner.models import ModelRoom
+from streetvision.miner.registering import command_for
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
@@ -30,8 +32,6 @@ from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.prediction_log.store import PredictionLog
-from streetvision.publishing import EndpointPublisher
-from streetvision.registering import command_for
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.view import rollout_view
 from streetvision.runner.devices import resolve_device

@@ -22,7 +22,7 @@ from streetvision.control.exposition import Exposition
 from streetvision.control.health import LAG_LIMIT_S, Generator, LoopWatch, Reason
 from streetvision.control.http import HttpServer
 from streetvision.control.request_metrics import RequestMetrics
-from streetvision.model_room import ModelRoom
+from streetvision.miner.models import ModelRoom
 from streetvision.monitor.monitor import Monitor
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.settings.settings import Settings

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.endpoint import own_addresses
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.miner.endpoint import own_addresses
 from streetvision.models.versions import BUNDLED
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.settings.env_file import Answers, parsed, settings_of
