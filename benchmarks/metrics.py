@@ -26,7 +26,7 @@ from streetvision.control.exposition import Exposition
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import Prediction, Timings
-from streetvision.monitor.meter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficMeter
 from streetvision.status.samples import Samples
 
 CALLS, ROUNDS = 20_000, 7

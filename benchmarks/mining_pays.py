@@ -45,10 +45,10 @@ from streetvision.mining.selection import select_balanced
 from streetvision.mining.sync import sync
 from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, load
-from streetvision.prediction_log.health import LogMetrics
-from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.prediction_log.write_health import LogMetrics
+from streetvision.prediction_log.write_queue import Intake
 from streetvision.prediction_log.writer import Writer
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.scenes import encode_jpeg, render_scene

@@ -19,11 +19,11 @@ from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history import History, read_history
-from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Outcome, play
 from streetvision.monitor.simulation.subnet import OWN, TEMPO
 from streetvision.monitor.simulation.world import World
+from streetvision.monitor.traffic_counter import TrafficMeter
 
 GOAL_MS = 50.0
 """For a pass of the rules over the whole history."""

@@ -33,7 +33,7 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.status.samples import MOST, Samples
-from streetvision.status.shape import Span, Status
+from streetvision.status.schema import Span, Status
 from streetvision.status.snapshot import Facts, status_of
 
 GOAL_BYTES, GOAL_MS = 300_000, 200.0

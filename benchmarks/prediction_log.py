@@ -25,11 +25,11 @@ from prometheus_client import CollectorRegistry
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
-from streetvision.prediction_log.health import LogMetrics
-from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.prediction_log.write_health import LogMetrics
+from streetvision.prediction_log.write_queue import Intake
 from streetvision.prediction_log.writer import Writer
 
 QUICK = "--quick" in sys.argv

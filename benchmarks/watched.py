@@ -22,9 +22,9 @@ from streetvision.control.request_metrics import RequestMetrics
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Probe
+from streetvision.monitor.sampler import Valve
 from streetvision.monitor.simulation.subnet import OWN
 from streetvision.monitor.simulation.world import World
-from streetvision.monitor.valve import Valve
 from streetvision.settings.secret import Secret
 from streetvision.status.samples import Samples
 

@@ -15,7 +15,7 @@ from streetvision.base.start_steps import StartSteps
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.app import Asked
-from streetvision.control.health import LAG_LIMIT_S
+from streetvision.control.readiness import LAG_LIMIT_S
 from streetvision.errors import ConfigError
 from streetvision.miner.miner import Gate
 from streetvision.miner.models import ModelRoom

@@ -24,7 +24,7 @@ from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
 from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files
-from streetvision.status.shape import Span
+from streetvision.status.schema import Span
 
 
 def free_port() -> int:

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from streetvision.alerts.hours import Hours, minutes
 from streetvision.alerts.schedule import AlertPolicy
+from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import RULES
 from streetvision.monitor.thresholds import DAY, HOUR, THRESHOLDS
 from streetvision.settings.alerts import NEVER, AlertSettings

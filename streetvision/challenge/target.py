@@ -13,7 +13,7 @@ from streetvision.challenge.exchange import Target
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.settings import Settings
-from streetvision.status.shape import OPERATION
+from streetvision.status.schema import OPERATION
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 VALIDATOR = "Bob"

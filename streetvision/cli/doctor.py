@@ -46,7 +46,7 @@ def doctor(
 async def _examine(arguments: list[str]) -> Report:
     from streetvision.doctor.check import Report, failure
     from streetvision.doctor.configuration import read_settings
-    from streetvision.doctor.secrecy import scrubber
+    from streetvision.doctor.redaction import scrubber
 
     try:
         settings, file, sentences = read_settings(arguments, os.environ, Path.cwd())

@@ -46,7 +46,7 @@ class Mine:
 def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
     """Import what is new, unless a look at the files says that nothing is; the report's fields."""
     from streetvision.base.locking import only_one
-    from streetvision.mining.stamp import nothing_new, read_stamp
+    from streetvision.mining.sync_state import nothing_new, read_stamp
     from streetvision.prediction_log.reader import LogReader
 
     log, folder = log_folder(settings), settings.state_dir / FOLDER
@@ -60,8 +60,8 @@ def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
 
 def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
     from streetvision.mining.dataset import create_dataset, place_of
-    from streetvision.mining.stamp import Stamp, database_key, write_stamp
     from streetvision.mining.sync import sync as import_new
+    from streetvision.mining.sync_state import Stamp, database_key, write_stamp
 
     log = log_folder(settings)
     fo = open_fiftyone()

@@ -16,7 +16,7 @@ from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-from streetvision.rollout.marks import MARKS_FILE, Marks
+from streetvision.rollout.blocklist import MARKS_FILE, Marks
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:

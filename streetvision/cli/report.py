@@ -18,8 +18,8 @@ from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files
-from streetvision.status.shape import Span, Status
-from streetvision.status.sharing import hidden, shared
+from streetvision.status.redaction import hidden, shared
+from streetvision.status.schema import Span, Status
 
 
 def report(

@@ -18,7 +18,7 @@ from streetvision.base.start_steps import Starting
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.control.client import SOCKET_NAME, MinerStarting, call
 from streetvision.errors import OperatorError
-from streetvision.status.shape import OPERATION, SCHEMA, Span, Status
+from streetvision.status.schema import OPERATION, SCHEMA, Span, Status
 
 if TYPE_CHECKING:
     from rich.console import Console

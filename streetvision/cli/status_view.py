@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streetvision.base.wording import duration, short
-from streetvision.status.shape import STAGES, Status, ValidatorRow
+from streetvision.status.schema import STAGES, Status, ValidatorRow
 from streetvision.status.spark import bar, sparkline
 from streetvision.status.wording import (
     NOTHING,

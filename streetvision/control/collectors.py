@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from streetvision.base.logs import lines_dropped
-from streetvision.control.health import Reason
+from streetvision.control.readiness import Reason
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineClosed
 from streetvision.models.versions import ModelVersion

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from streetvision import __version__
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
+from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import HOUR, THRESHOLDS
 

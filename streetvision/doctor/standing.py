@@ -32,13 +32,13 @@ from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint import external_endpoint
 from streetvision.miner.registering import command_for
+from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.settings.settings import Settings

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from streetvision.engine.aftermath import Aftermath, Glance
 from streetvision.engine.answers import Answer
+from streetvision.engine.comparisons import Aftermath, Glance
+from streetvision.engine.decode_queue import Intake, Taken
 from streetvision.engine.dispatch import MISSED
-from streetvision.engine.intake import Intake, Taken
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.outcomes import Listeners, answered, failed

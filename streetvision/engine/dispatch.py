@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from streetvision.engine.answers import Answer, Pass, Waiting
 from streetvision.engine.batcher import Batcher, Ticket
 from streetvision.engine.decode import DecodedImage
-from streetvision.engine.improving import Held, Improver, images_of
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.planner import Chunk
 from streetvision.engine.types import (
@@ -25,6 +24,7 @@ from streetvision.engine.types import (
     RunnerFailure,
     RunnerOutput,
 )
+from streetvision.engine.view_improver import Held, Improver, images_of
 from streetvision.engine.workers import Workers
 
 MISSED = "the deadline passed before the image was computed"

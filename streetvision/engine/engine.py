@@ -17,12 +17,12 @@ from math import isfinite
 
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine.aftermath import Aftermath
 from streetvision.engine.answering import Answering, Request
+from streetvision.engine.background_priority import Deference
+from streetvision.engine.comparisons import Aftermath
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.deference import Deference
+from streetvision.engine.decode_queue import Intake
 from streetvision.engine.device_health import explained
-from streetvision.engine.intake import Intake
 from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listener, Listeners

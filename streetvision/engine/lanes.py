@@ -13,14 +13,13 @@ from math import inf
 import numpy as np
 
 from streetvision.engine.answers import Answer, Waiting
+from streetvision.engine.background_priority import Deference
 from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
 from streetvision.engine.decode import DecodedImage, DecodeLimits, Hold, decode_looks
-from streetvision.engine.deference import Deference
 from streetvision.engine.device_health import DeviceHealth, explained
 from streetvision.engine.dispatch import Dispatcher, forward
 from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of
-from streetvision.engine.improving import Improver
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import (
     Closing,
@@ -32,6 +31,7 @@ from streetvision.engine.types import (
     Runner,
     RunnerOutput,
 )
+from streetvision.engine.view_improver import Improver
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streetvision.engine.deference import Deference
+from streetvision.engine.background_priority import Deference
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import EngineError
 

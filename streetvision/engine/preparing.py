@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import Literal, TypeVar
 
-from streetvision.engine.deference import Deference
+from streetvision.engine.background_priority import Deference
 from streetvision.engine.device_health import explained
 from streetvision.engine.lanes import Lane, background_workers
 from streetvision.engine.types import EngineClosed, EngineError, PrepareStep, Runner

@@ -45,7 +45,7 @@ from streetvision.miner.starts import Starts
 from streetvision.miner.status import StatusRoom
 from streetvision.miner.supervising import supervised, supervising
 from streetvision.monitor.monitor import Monitor
-from streetvision.monitor.valve import Valve
+from streetvision.monitor.sampler import Valve
 from streetvision.settings.settings import Settings
 
 CLOSE_SECONDS = 2.0

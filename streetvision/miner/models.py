@@ -19,7 +19,7 @@ from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.miner.from_settings import decode_limits
 from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.books import Books
+from streetvision.rollout.decision_log import Books
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of

@@ -19,8 +19,8 @@ from streetvision.control.app import Asked, Response, Site, as_json
 from streetvision.control.collectors import EngineCollector, MonitorCollector
 from streetvision.control.collectors import ProcessCollector as OwnProcessCollector
 from streetvision.control.exposition import Exposition
-from streetvision.control.health import LAG_LIMIT_S, Generator, LoopWatch, Reason
 from streetvision.control.http import HttpServer
+from streetvision.control.readiness import LAG_LIMIT_S, Generator, LoopWatch, Reason
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.miner.models import ModelRoom
 from streetvision.monitor.monitor import Monitor

@@ -19,8 +19,8 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.manager import ModelManager
 from streetvision.settings.settings import Settings
+from streetvision.status.from_log import remembered
 from streetvision.status.live import LiveStatus
-from streetvision.status.remembered import remembered
 from streetvision.status.samples import Samples
 from streetvision.status.snapshot import Facts
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 from functools import cached_property
 
 from streetvision.base.wording import duration, moment, share
+from streetvision.monitor.derived import IMAGE_REASONS, halt_of, node_is_blind, silence_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import IMAGE_REASONS, halt_of, node_is_blind, silence_of
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.requests import recent
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds

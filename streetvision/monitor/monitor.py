@@ -18,7 +18,6 @@ from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.history import History
 from streetvision.monitor.machine import GpuReader, read_machine
-from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.observation import (
     CrashView,
     DeviceView,
@@ -34,7 +33,8 @@ from streetvision.monitor.observation import (
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
-from streetvision.prediction_log.health import LogHealth
+from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.prediction_log.write_health import LogHealth
 
 LOOK_S = 20.0
 """Between two passes of the rules: an operator is to know within a minute."""

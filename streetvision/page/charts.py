@@ -9,7 +9,7 @@ from streetvision.base.wording import moment
 from streetvision.monitor.thresholds import DAY
 from streetvision.page.html import Html, el, join
 from streetvision.page.scale import bounds, number, ticks, time_ticks
-from streetvision.status.shape import RequestSeries, StandingSeries, Track
+from streetvision.status.schema import RequestSeries, StandingSeries, Track
 
 WIDTH, HEIGHT = 560.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 28.0

@@ -20,7 +20,7 @@ from streetvision.page.charts import (
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
 from streetvision.page.scale import number
-from streetvision.status.shape import Histogram, StandingPart, Status
+from streetvision.status.schema import Histogram, StandingPart, Status
 from streetvision.status.wording import (
     NOTHING,
     ago,

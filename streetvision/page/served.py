@@ -11,7 +11,7 @@ from streetvision.errors import OperatorError
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.status.live import FRESH_S, LiveStatus
-from streetvision.status.shape import Status
+from streetvision.status.schema import Status
 
 
 class StatusPage:

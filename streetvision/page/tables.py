@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streetvision.base.wording import duration, share
 from streetvision.page.html import Html, el
-from streetvision.status.shape import STAGES, RefusalRow, Status, ValidatorRow
+from streetvision.status.schema import STAGES, RefusalRow, Status, ValidatorRow
 from streetvision.status.wording import NOTHING, ago, milliseconds, span_words, stake_words
 
 

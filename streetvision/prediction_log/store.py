@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
-from streetvision.prediction_log.health import LogHealth, LogMetrics
-from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.prediction_log.write_health import LogHealth, LogMetrics
+from streetvision.prediction_log.write_queue import Intake
 from streetvision.prediction_log.writer import Writer
 
 TICK_S = 0.2

@@ -16,10 +16,10 @@ from streetvision.base.steady_clock import Clock, elapsed
 from streetvision.errors import reason
 from streetvision.prediction_log.database import LogDatabase, Written, set_aside
 from streetvision.prediction_log.entry import entry_of
-from streetvision.prediction_log.health import LogMetrics
-from streetvision.prediction_log.intake import Intake, Pending
 from streetvision.prediction_log.schema import NewerSchema
 from streetvision.prediction_log.upkeep import Limits, Upkeep
+from streetvision.prediction_log.write_health import LogMetrics
+from streetvision.prediction_log.write_queue import Intake, Pending
 
 BATCH_ROWS = 1000
 SAMPLE_ROWS = 25

@@ -9,7 +9,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.pointer import Step
 from streetvision.registry.registry import Registry
-from streetvision.rollout.marks import Marks
+from streetvision.rollout.blocklist import Marks
 
 logger = logging.getLogger(__name__)
 

@@ -21,16 +21,16 @@ from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.books import BY_OPERATOR, Books
-from streetvision.rollout.changes import Changes, Result
+from streetvision.rollout.autopilot import Watch
+from streetvision.rollout.decision_log import BY_OPERATOR, Books
+from streetvision.rollout.deployment import Stage
 from streetvision.rollout.gates import judge
 from streetvision.rollout.history import same
 from streetvision.rollout.loading import OpenRunner, Progress, silent
-from streetvision.rollout.operation import Operation, Turnstile
+from streetvision.rollout.operation_lock import Operation, Turnstile
 from streetvision.rollout.policy import Policy
 from streetvision.rollout.served import Candidate, Served
-from streetvision.rollout.stage import Stage
-from streetvision.rollout.watch import Watch
+from streetvision.rollout.transitions import Changes, Result
 
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine

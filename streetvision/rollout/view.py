@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from streetvision.monitor.observation import RolloutView
-from streetvision.rollout.books import BY_OPERATOR
+from streetvision.rollout.decision_log import BY_OPERATOR
 
 
 def rollout_view(status: Mapping[str, Any]) -> RolloutView:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine.deference import stands_back
+from streetvision.engine.background_priority import stands_back
 from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import OperatorError

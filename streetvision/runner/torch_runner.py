@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from streetvision.base.resources import usable_threads
-from streetvision.engine.deference import stands_back
+from streetvision.engine.background_priority import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load

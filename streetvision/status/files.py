@@ -15,8 +15,8 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER, check_version
 from streetvision.settings.settings import Settings
-from streetvision.status.remembered import remembered
-from streetvision.status.shape import Span, Status
+from streetvision.status.from_log import remembered
+from streetvision.status.schema import Span, Status
 from streetvision.status.snapshot import Facts, status_of
 
 MOST_LOGGED = 50_000

@@ -16,7 +16,7 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
 from streetvision.status.samples import Kept, Samples, expanded
-from streetvision.status.shape import OPERATION, Span, Status
+from streetvision.status.schema import OPERATION, Span, Status
 from streetvision.status.snapshot import Facts, status_of
 
 if TYPE_CHECKING:

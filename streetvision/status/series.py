@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import ceil
 
+from streetvision.monitor.downsampling import BUCKET_FULL_S, BUCKET_HOUR_S, FULL_S, TEMPO_S
 from streetvision.monitor.point import HistoryPoint
-from streetvision.monitor.thinning import BUCKET_FULL_S, BUCKET_HOUR_S, FULL_S, TEMPO_S
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.status.shape import RequestSeries, StandingSeries, Track
+from streetvision.status.schema import RequestSeries, StandingSeries, Track
 
 LEAST_STEP_S = 60.0
 """A snapshot is read once a minute."""

@@ -11,10 +11,9 @@ from streetvision.monitor.diagnosis import Diagnosis
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, RefusalView
 from streetvision.monitor.point import HistoryPoint
-from streetvision.prediction_log.health import LogHealth
+from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample
-from streetvision.status.series import request_series, standing_series
-from streetvision.status.shape import (
+from streetvision.status.schema import (
     SCHEMA,
     ChainPart,
     LogPart,
@@ -26,6 +25,7 @@ from streetvision.status.shape import (
     State,
     Status,
 )
+from streetvision.status.series import request_series, standing_series
 from streetvision.status.summary import counted_part, traffic_part, validator_rows
 
 NOT_OURS = frozenset({"subnet_halted"})

@@ -13,7 +13,7 @@ from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES
 from streetvision.status.samples import MOST, Sample
-from streetvision.status.shape import STAGES, CountedPart, Headroom, Quantiles, TrafficPart, ValidatorRow
+from streetvision.status.schema import STAGES, CountedPart, Headroom, Quantiles, TrafficPart, ValidatorRow
 
 MOST_ROWS = 64
 """Validators shown: more than a subnet permits."""

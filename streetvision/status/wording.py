@@ -7,7 +7,7 @@ from typing import Any
 
 from streetvision.base.wording import duration, share
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.status.shape import StandingPart, Status
+from streetvision.status.schema import StandingPart, Status
 
 NOTHING = "–"
 _SECONDS_PER_BLOCK = 12.0

@@ -13,7 +13,7 @@ import pytest
 from bittensor.sp_core import Keypair
 
 from streetvision.control.server import Handler
-from streetvision.status.shape import OPERATION
+from streetvision.status.schema import OPERATION
 
 Run = Callable[..., tuple[int, str, str]]
 MINER, BOB = (Keypair.create_from_uri(uri).ss58_address for uri in ("//Miner", "//Bob"))

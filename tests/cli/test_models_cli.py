@@ -19,7 +19,7 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.marks import MARKS_FILE, Mark, Marks
+from streetvision.rollout.blocklist import MARKS_FILE, Mark, Marks
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]

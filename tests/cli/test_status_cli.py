@@ -20,7 +20,7 @@ from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import Handler
 from streetvision.monitor.observation import RefusalView
 from streetvision.status.live import span_of
-from streetvision.status.shape import OPERATION, Status
+from streetvision.status.schema import OPERATION, Status
 from streetvision.status.spark import GAP, bar, sparkline
 from streetvision.status.wording import printable
 

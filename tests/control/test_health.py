@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
-from streetvision.control.health import EVERY_S, LAG_LIMIT_S, Generator, LoopWatch, picture
+from streetvision.control.readiness import EVERY_S, LAG_LIMIT_S, Generator, LoopWatch, picture
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.engine.types import EngineError, Overloaded, Prediction, RunnerFailure, Timings
 

@@ -11,8 +11,8 @@ import pytest
 from streetvision.doctor.bounds import bounded, from_error, in_thread, parted
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, failure, of_finding, ok, skipped, warning
 from streetvision.doctor.examination import COVERED, arranged
+from streetvision.doctor.redaction import scrubber
 from streetvision.doctor.report import lines_of
-from streetvision.doctor.secrecy import scrubber
 from streetvision.errors import OperatorError
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import RULES

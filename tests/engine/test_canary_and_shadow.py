@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from streetvision.engine import aftermath
+from streetvision.engine import comparisons as aftermath
 from streetvision.engine.engine import Engine
 from streetvision.engine.routing import falls_under
 from streetvision.engine.types import (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.deference import Deference
+from streetvision.engine.background_priority import Deference
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
 from streetvision.runner import choose_cpu as choosing

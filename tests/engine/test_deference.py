@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from streetvision.engine import deference
-from streetvision.engine.deference import Deference, stands_back
+from streetvision.engine import background_priority as deference
+from streetvision.engine.background_priority import Deference, stands_back
 from streetvision.engine.preparing import yielding
 
 

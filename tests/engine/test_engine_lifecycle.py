@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine import intake as intake_module
+from streetvision.engine import decode_queue as intake_module
 from streetvision.engine import lanes as lanes_module
 from streetvision.engine.decode import DecodedImage, decode_looks
 from streetvision.engine.engine import Engine

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine import improving
+from streetvision.engine import view_improver as improving
 from streetvision.engine.decode import DecodeLimits, decode_looks
 from streetvision.engine.engine import Engine
 from streetvision.engine.ensemble import EnsembleRunner, Sight

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streetvision.engine import preparing
-from streetvision.engine.deference import NICE
+from streetvision.engine.background_priority import NICE
 from streetvision.engine.types import EngineClosed, PrepareStep, Runner, RunnerFailure, RunnerOutput
 from streetvision.errors import ConfigError
 

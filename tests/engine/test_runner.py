@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine.deference import Deference
+from streetvision.engine.background_priority import Deference
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import save_checkpoint

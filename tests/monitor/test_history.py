@@ -15,13 +15,13 @@ from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
+from streetvision.monitor.downsampling import thinned_buckets, thinned_points
 from streetvision.monitor.history import MAX_WAITING, History, read_history
 from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.subnet import OWN, Subnet
-from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.traffic import merged
 from streetvision.prediction_log.schema import migrate, version_of
 from streetvision.status.files import last_hotkey

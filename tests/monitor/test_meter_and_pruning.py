@@ -16,10 +16,10 @@ from streetvision.chain.mock.config import MockConfig, dev_hotkey
 from streetvision.chain.mock.steps import pruning_order as chains_order
 from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.engine.types import Prediction, Timings
-from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.point import point_of
 from streetvision.monitor.pruning import place_of, pruning_order
 from streetvision.monitor.traffic import HEADROOM_EDGES, Traffic, quantile
+from streetvision.monitor.traffic_counter import TrafficMeter
 
 MINER = dev_hotkey("Miner").ss58_address
 T0 = 1_800_000_000.0

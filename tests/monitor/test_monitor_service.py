@@ -21,7 +21,7 @@ from streetvision.monitor.observation import MachineView, Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
-from streetvision.prediction_log.health import LogHealth
+from streetvision.prediction_log.write_health import LogHealth
 
 
 class Clock:

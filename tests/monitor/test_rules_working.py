@@ -11,10 +11,10 @@ import pytest
 
 from streetvision.base.sqlite_trouble import CAUSES
 from streetvision.models.age import PayWindow
+from streetvision.monitor.derived import burst_size
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
-from streetvision.monitor.reading import burst_size
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.scores import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket

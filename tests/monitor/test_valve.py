@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
-from streetvision.monitor.valve import PER_SECOND, Valve
+from streetvision.monitor.sampler import PER_SECOND, Valve
 
 RECORD = RequestRecord(
     dialect=Dialect.LEGACY, hotkey="v1", uid=1, stake=1.0, authenticated=True, status=200, reason="ok", image=None,

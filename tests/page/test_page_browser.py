@@ -13,7 +13,7 @@ import pytest
 
 from streetvision.page.page import SERVED_POLICY, render_page
 from streetvision.page.pictures import Picture
-from streetvision.status.sharing import shared
+from streetvision.status.redaction import shared
 
 from ..mining.browser import Page, find_browser, open_page
 from ..status.worlds import fresh, hostile, status

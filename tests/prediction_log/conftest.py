@@ -18,11 +18,11 @@ from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
 from streetvision.prediction_log.database import LogDatabase
-from streetvision.prediction_log.health import LogMetrics
-from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
+from streetvision.prediction_log.write_health import LogMetrics
+from streetvision.prediction_log.write_queue import Intake
 from streetvision.prediction_log.writer import Writer
 
 NOW = 1_790_000_000.0

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.prediction_log.intake import Intake
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import DATABASE
 from streetvision.prediction_log.store import Flood, PredictionLog
+from streetvision.prediction_log.write_queue import Intake
 
 
 def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) -> None:

@@ -25,7 +25,7 @@ from streetvision.models.golden import golden_images
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import Findings
 from streetvision.registry.registry import Registry
-from streetvision.rollout.books import Books
+from streetvision.rollout.decision_log import Books
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import Policy

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.rollout.books import Books
+from streetvision.rollout.blocklist import Mark, Marks
+from streetvision.rollout.decision_log import Books
 from streetvision.rollout.journal import Journal
-from streetvision.rollout.marks import Mark, Marks
 
 
 def journal(folder: Path, **options: int) -> Journal:

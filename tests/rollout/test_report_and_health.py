@@ -10,7 +10,7 @@ import pytest
 
 from streetvision.engine.types import OtherAnswer, Outcome, Role
 from streetvision.rollout.gates import Look
-from streetvision.rollout.health import Health
+from streetvision.rollout.lane_health import Health
 from streetvision.rollout.report import Report, Seen
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.status.sharing import HIDDEN, hidden, shared
+from streetvision.status.redaction import HIDDEN, hidden, shared
 
 from .worlds import hostile, status
 

@@ -15,8 +15,8 @@ from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.prediction_log.reader import LogReader
 from streetvision.status.samples import MOST, Sample, Samples, sample_of_row
+from streetvision.status.schema import STAGES, Span, Status
 from streetvision.status.series import request_series, standing_series
-from streetvision.status.shape import STAGES, Span, Status
 from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
 from streetvision.status.wording import traffic_words

@@ -12,9 +12,9 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.world import World
-from streetvision.prediction_log.health import LogHealth
+from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample, Samples
-from streetvision.status.shape import Span, Status
+from streetvision.status.schema import Span, Status
 from streetvision.status.snapshot import Facts, status_of
 
 DAYS = 3.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import node_is_blind
 from streetvision.monitor.rules.chain import CHAIN_RULES
 from streetvision.monitor.rules.earning import EARNING_RULES
 from streetvision.monitor.rules.endpoint import ENDPOINT_RULES

@@ -7,9 +7,9 @@ from statistics import median
 
 from streetvision.base.wording import duration, moment, plural
 from streetvision.monitor.clock import Verdict, majority
+from streetvision.monitor.derived import node_offset, refused_for_time, verdict_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.reading import node_offset, refused_for_time, verdict_of
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import SECONDS_PER_BLOCK, Thresholds
 

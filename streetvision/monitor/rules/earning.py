@@ -5,10 +5,10 @@ from __future__ import annotations
 from statistics import fmean, median
 
 from streetvision.base.wording import share
+from streetvision.monitor.derived import halt_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
-from streetvision.monitor.reading import halt_of
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from streetvision.base.wording import duration, moment, plural, share, short
-from streetvision.monitor.finding import Finding, Severity
-from streetvision.monitor.observation import Observation, ValidatorView
-from streetvision.monitor.point import IDLE_BLOCKS
-from streetvision.monitor.reading import (
+from streetvision.monitor.derived import (
     IMAGE_REASONS,
     LATE_REASONS,
     Silence,
@@ -17,6 +14,9 @@ from streetvision.monitor.reading import (
     silence_of,
     whole_buckets,
 )
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.observation import Observation, ValidatorView
+from streetvision.monitor.point import IDLE_BLOCKS
 from streetvision.monitor.rules.proxies import headers_lost
 from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds

@@ -11,8 +11,8 @@ import numpy as np
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
+from streetvision.monitor.downsampling import thinned_buckets, thinned_points
 from streetvision.monitor.history import History
-from streetvision.monitor.meter import TrafficMeter
 from streetvision.monitor.observation import (
     MachineView,
     ModelView,
@@ -24,8 +24,8 @@ from streetvision.monitor.observation import (
     ValidatorView,
 )
 from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
-from streetvision.monitor.thinning import thinned_buckets, thinned_points
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK
+from streetvision.monitor.traffic_counter import TrafficMeter
 
 GIB = 2**30
 NONCE_WINDOW_S = 33.0

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
+from streetvision.rollout.blocklist import MARKS_FILE, Mark, Marks
 from streetvision.rollout.journal import JOURNAL_FILE, Entry, Journal
-from streetvision.rollout.marks import MARKS_FILE, Mark, Marks
 from streetvision.rollout.metrics import RolloutMetrics
 
 REMEMBERED = 20

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from streetvision.engine.answers import Answer
 from streetvision.engine.decode import DecodedImage
+from streetvision.engine.decode_queue import Intake
 from streetvision.engine.dispatch import MISSED
-from streetvision.engine.intake import Intake
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.outcomes import Listeners, answered, failed
