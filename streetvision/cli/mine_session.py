@@ -45,7 +45,7 @@ class Mine:
 
 def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
     """Import what is new, unless a look at the files says that nothing is; the report's fields."""
-    from streetvision.base.locking import only_one
+    from streetvision.base.state_folder import only_one
     from streetvision.mining.sync_state import nothing_new, read_stamp
     from streetvision.prediction_log.reader import LogReader
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streetvision import __version__
-from streetvision.base.locking import only_one
+from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError, reason
 from streetvision.mining import brain
 from streetvision.mining.candidates import Candidate, gather, near_pairs

@@ -13,8 +13,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from streetvision.base.locking import only_one
 from streetvision.base.start_steps import StartSteps
+from streetvision.base.state_folder import only_one
 from streetvision.cli.status_view import spark_width, view
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import Handler

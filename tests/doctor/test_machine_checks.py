@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from bittensor import Wallet
 
-from streetvision.base.locking import only_one
 from streetvision.base.start_steps import StartSteps
-from streetvision.base.state_folder import lock_holder
+from streetvision.base.state_folder import lock_holder, only_one
 from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.control.client import call
 from streetvision.doctor.check import Mark

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streetvision.base.locking import only_one
+from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.mining import sync as sync_room
 from streetvision.mining.dataset import create_dataset, open_dataset, place_of, remember
