@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from loguru import logger
 from prometheus_client import CollectorRegistry
@@ -29,13 +30,26 @@ from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
-from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView
+from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.prediction_log.store import PredictionLog
+from streetvision.rollout.decision_log import BY_OPERATOR
 from streetvision.rollout.device_guard import LostDevice
-from streetvision.rollout.view import rollout_view
 from streetvision.runner.devices import resolve_device
 from streetvision.settings.settings import Settings
+
+
+def rollout_view(status: Mapping[str, Any]) -> RolloutView:
+    """What `ModelManager.status` says, in short: a trial that runs, or the rollback by itself that was decided last."""
+    candidate = status["candidate"]
+    if candidate is not None:
+        role: Literal["shadow", "canary"] = "canary" if candidate["role"] == "canary" else "shadow"
+        return RolloutView(role, candidate["version"])
+    last = status["decisions"][-1] if status["decisions"] else {}
+    if last.get("event") != "rollback" or last.get("by") == BY_OPERATOR:
+        return RolloutView("idle")
+    return RolloutView("rolled_back", last["version"], last["why"], datetime.fromisoformat(last["at"]).timestamp())
+
 
 Task = tuple[str, Callable[[], Awaitable[None]]]
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from streetvision.engine.types import EngineError, Prediction, RunnerFailure
 from streetvision.errors import OperatorError
+from streetvision.miner.monitoring import rollout_view
 from streetvision.monitor.observation import RolloutView
-from streetvision.rollout.view import rollout_view
 
 SICK: dict[str, dict[str, Any]] = {
     "nan": {"answer": lambda means: means * np.nan},
