@@ -4,25 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from streetvision import __version__
 from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
 from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
+from streetvision.errors import OperatorError
 from streetvision.monitor.monitor import Monitor
 from streetvision.monitor.thresholds import DAY
-from streetvision.page.page import PAGE_SPAN, SERVED_POLICY
-from streetvision.page.served import StatusPage
+from streetvision.page.page import PAGE_SPAN, SERVED_POLICY, render_page
+from streetvision.page.pictures import Gallery, Picture
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.manager import ModelManager
 from streetvision.settings.settings import Settings
 from streetvision.status.from_log import remembered
-from streetvision.status.live import LiveStatus
+from streetvision.status.live import FRESH_S, LiveStatus
 from streetvision.status.samples import Samples
+from streetvision.status.schema import Status
 from streetvision.status.snapshot import Facts
+
+
+class StatusPage:
+    """Ask it for a page on the miner's loop."""
+
+    def __init__(
+        self, live: LiveStatus, log_folder: Path, *, now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._live, self._gallery = live, Gallery(log_folder)
+        self._now, self._clock = now, clock
+        self._made: tuple[float, bytes] | None = None
+        self._making = asyncio.Lock()
+
+    async def page(self) -> bytes:
+        """The document in UTF-8, as of now or of a second ago; serve it under SERVED_POLICY."""
+        async with self._making:
+            if self._made is None or self._clock() - self._made[0] >= FRESH_S:
+                status = await self._live.snapshot(PAGE_SPAN)
+                page = await asyncio.to_thread(self._drawn, status)
+                self._made = self._clock(), page
+            return self._made[1]
+
+    def _drawn(self, status: Status) -> bytes:
+        return render_page(status, *pictures_of(self._gallery, self._now())).encode()
+
+
+def pictures_of(gallery: Gallery, now: float) -> tuple[list[Picture], str]:
+    """The pictures, or none and the reason in words."""
+    try:
+        return gallery.pictures(now), ""
+    except OperatorError as error:
+        return [], str(error)
 
 
 class StatusRoom:
