@@ -19,8 +19,8 @@ from streetvision.cli.mine_reports import export_report, hard_report, quality_re
 from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
-from streetvision.mining.names import HARD_VIEW
 from streetvision.mining.repeating import parse_interval, repeat
+from streetvision.mining.schema import HARD_VIEW
 from streetvision.models.versions import BUNDLED
 
 if TYPE_CHECKING:

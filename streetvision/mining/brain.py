@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from streetvision.mining.database import Dataset, View
-from streetvision.mining.names import PREDICTION, RESOLVED
 from streetvision.mining.neighbours import Vectors, unit
+from streetvision.mining.schema import PREDICTION, RESOLVED
 from streetvision.mining.scores import HARDNESS, MISTAKENNESS, REPRESENTATIVENESS, UNIQUENESS
 
 CLUSTERS = 20

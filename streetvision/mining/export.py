@@ -19,7 +19,7 @@ from streetvision.mining.dataset import place_of
 from streetvision.mining.hard import DISTANCE
 from streetvision.mining.inspection import SAME_PICTURE
 from streetvision.mining.labels import read_labels
-from streetvision.mining.names import SPLIT
+from streetvision.mining.schema import SPLIT
 from streetvision.mining.splitting import Item, Side, Split, split
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table

@@ -13,10 +13,10 @@ from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
 from streetvision.mining.labels import Verdict, read_labels
-from streetvision.mining.names import HARD_VIEW, OPINION, PICK, RANK
 from streetvision.mining.neighbours import Mask, Vectors, near_any
 from streetvision.mining.oracle import LabelOracle, NoOracle, Question
 from streetvision.mining.pictures import PictureFolder
+from streetvision.mining.schema import HARD_VIEW, OPINION, PICK, RANK
 from streetvision.mining.scores import (
     DISAGREEMENT,
     HARDNESS,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streetvision.mining.database import Dataset, FiftyOne
-from streetvision.mining.names import LABEL_FIELD, LABELS, RESOLVED, Label
+from streetvision.mining.schema import LABEL_FIELD, LABELS, RESOLVED, Label
 
 
 @dataclass(frozen=True, slots=True)

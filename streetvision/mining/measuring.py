@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streetvision.mining.database import Dataset, FiftyOne, View
 from streetvision.mining.inspection import Facts, inspect
-from streetvision.mining.names import FACTS, FINGERPRINT, READABLE
 from streetvision.mining.neighbours import Mask, Vectors
+from streetvision.mining.schema import FACTS, FINGERPRINT, READABLE
 from streetvision.mining.table import Table
 
 _CHUNK = 256

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streetvision.mining.names import Label
+from streetvision.mining.schema import Label
 
 
 @dataclass(frozen=True, slots=True)

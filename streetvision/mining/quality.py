@@ -16,8 +16,8 @@ from streetvision.mining.hard import DISTANCE, SUSPICIOUS
 from streetvision.mining.inspection import SAME_PICTURE, outliers
 from streetvision.mining.labels import Verdict, read_labels
 from streetvision.mining.measuring import Measures, Progress, measure, read_measures
-from streetvision.mining.names import FACTS, GROUP
 from streetvision.mining.neighbours import Mask, close_pairs, group
+from streetvision.mining.schema import FACTS, GROUP
 from streetvision.mining.scores import MISTAKENNESS
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table

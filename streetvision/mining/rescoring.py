@@ -19,8 +19,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction
 from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, Sample
-from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS
-from streetvision.mining.schema import classification
+from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS, classification
 
 PATIENCE_S = 600.0
 """No caller waits, so no picture is refused for want of time."""

@@ -17,9 +17,8 @@ import numpy as np
 from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel, Sample
 from streetvision.mining.dataset import Place, place_of, remember
 from streetvision.mining.merging import Answers, merge
-from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS
 from streetvision.mining.pictures import PictureFolder
-from streetvision.mining.schema import classification
+from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS, classification
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogRow
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.mining.database import View
-from streetvision.mining.names import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
 from streetvision.mining.neighbours import Mask, Vectors
+from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
 from streetvision.mining.scores import Scores
 from streetvision.mining.splitting import Side
 
