@@ -228,7 +228,7 @@ COMPUTES_NOTHING = {
     "streetvision.base.disk",
     "streetvision.models.folder",
     "streetvision.models.header",
-    "streetvision.models.skeleton",
+    "streetvision.models.dinov3",
     "streetvision.models.versions",
 }
 """What stands below the forwards and cannot change what they answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from timm.models.eva import Eva
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from streetvision.models.backbones import Backbone, create_backbone
 from streetvision.models.checkpoint import load_checkpoint, read_config, require_weights, weights_problem
@@ -16,8 +18,30 @@ from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
 from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE
 from streetvision.models.header import read_header
 from streetvision.models.heads import build_head, embedding_dim
-from streetvision.models.skeleton import WithoutRandomStart
 from streetvision.models.versions import BUNDLED
+
+
+class WithoutRandomStart(TorchFunctionMode):
+    """Leave parameters as the allocator gave them: whatever would change one in place does nothing.
+
+    Drawing 300 million random numbers, only to overwrite them, takes seconds of a core that may be serving meanwhile.
+    Buffers are computed as always. Holds for the present thread alone.
+    """
+
+    def __torch_function__(  # torch calls it for every operation under the mode
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  # whatever the operation returns
+        given = kwargs or {}
+        target = args[0] if args else given.get("tensor")
+        name = getattr(func, "__name__", "")
+        if isinstance(target, nn.Parameter) and name.endswith("_") and not name.startswith("_"):
+            return target
+        return func(*args, **given)
+
 
 BUNDLED_ARCHITECTURE = "vit_small_patch16_dinov3"
 BUNDLED_KWARGS: dict[str, int | float | bool] = {"embed_dim": 192, "depth": 12, "num_heads": 3}

@@ -12,8 +12,7 @@ import torch
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.models.skeleton import WithoutRandomStart
+from streetvision.models.dinov3 import StreetVisionNet, WithoutRandomStart, build
 from streetvision.runner import choose_cuda as forwards
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose_cuda import Chosen
