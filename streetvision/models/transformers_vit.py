@@ -20,8 +20,7 @@ from streetvision.models.checks import CheckpointError, load_json
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.folder import read_description
 from streetvision.models.header import read_header
-from streetvision.models.labels import labels_of, positive_classes
-from streetvision.models.transformers_images import read_preparation
+from streetvision.models.transformers_images import labels_of, positive_classes, read_preparation
 
 CONFIG = "config.json"
 CLASSIFIER = "ViTForImageClassification"
@@ -49,7 +48,7 @@ def convert(
 ) -> ModelConfig:
     """Write the classifier in `source` as a checkpoint into `target`; raises CheckpointError for what is none.
 
-    `positive` names the labels that mean roadwork; empty: found by their words (`streetvision.models.labels`).
+    `positive` names the labels that mean roadwork; empty: found by their words (`streetvision.models.transformers_images`).
     """
     fields = _read_fields(source)
     kwargs, size = _architecture(fields)
