@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
+
+from streetvision.monitor.observation import Observation
+from streetvision.monitor.thresholds import Thresholds
 
 Value = str | int | float | bool | None
 
@@ -63,3 +66,23 @@ class Finding:
 def worst(findings: tuple[Finding, ...]) -> Severity | None:
     """The highest severity; None when there are no findings."""
     return max((finding.severity for finding in findings), default=None)
+
+
+Judge = Callable[[Observation, Thresholds], list[Finding]]
+"""Findings that hold now; none when all is well or too little is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; every finding of `judge` carries `code`."""
+
+    code: str
+    severity: Severity
+    """The gravest it can find."""
+    meaning: str
+    """For docs/monitoring.md, one sentence without a full stop."""
+    remedy: str
+    """In general; a finding names the exact step."""
+    judge: Judge
+    of_subnet: bool = False
+    """Whether it judges the subnet as the chain shows it now: silent while the node lags."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streetvision.monitor.derived import node_is_blind
-from streetvision.monitor.finding import Finding
+from streetvision.monitor.finding import Finding, Rule
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules.chain import CHAIN_RULES
 from streetvision.monitor.rules.earning import EARNING_RULES
@@ -14,7 +14,6 @@ from streetvision.monitor.rules.process import PROCESS_RULES
 from streetvision.monitor.rules.proxies import PROXY_RULES
 from streetvision.monitor.rules.registration import REGISTRATION_RULES
 from streetvision.monitor.rules.requests import REQUEST_RULES
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.rules.scores import SCORE_RULES
 from streetvision.monitor.rules.subnet import SUBNET_RULES
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds

@@ -8,9 +8,8 @@ from statistics import median
 from streetvision.base.wording import duration, moment, plural
 from streetvision.monitor.clock import Verdict, majority
 from streetvision.monitor.derived import node_offset, refused_for_time, verdict_of
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import SECONDS_PER_BLOCK, Thresholds
 
 _SYNCHRONISE = "Set the clock right: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."

@@ -6,10 +6,9 @@ from statistics import fmean, median
 
 from streetvision.base.wording import share
 from streetvision.monitor.derived import halt_of
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 Epochs = tuple[HistoryPoint, ...]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from streetvision.base.wording import duration, moment
 from streetvision.monitor.derived import silence_of
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation, Probe
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
 
 _FRESH_MINER_S = 300.0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from streetvision.base.sqlite_trouble import CAUSES
 from streetvision.base.wording import gib, plural, share
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation, StoreView
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
 
 

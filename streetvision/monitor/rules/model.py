@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from streetvision.base.wording import moment
 from streetvision.models.age import AgeStage
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 

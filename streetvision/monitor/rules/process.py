@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from streetvision.base.wording import moment, plural
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
 
 SHOWN = 5

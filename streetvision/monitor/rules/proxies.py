@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from streetvision.base.wording import duration, plural, share
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation, RefusalView
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import Thresholds
 
 LOST = ("headers_dropped", "headers_renamed", "missing_header")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from streetvision.base.wording import duration, moment, plural
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK, Thresholds
 
 _IMPROVE = "improve the answers before then (a better model, docs/models.md), or plan a new registration"

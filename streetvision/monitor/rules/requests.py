@@ -14,11 +14,10 @@ from streetvision.monitor.derived import (
     silence_of,
     whole_buckets,
 )
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation, ValidatorView
 from streetvision.monitor.point import IDLE_BLOCKS
 from streetvision.monitor.rules.proxies import headers_lost
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, SECONDS_PER_BLOCK, Thresholds
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, Traffic, TrafficBucket, quantile
 

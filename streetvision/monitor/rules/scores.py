@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import log
 
 from streetvision.base.wording import moment, share
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, HOUR, Thresholds
 from streetvision.monitor.traffic import SCORE_BINS, TrafficBucket, merged
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streetvision.base.wording import moment
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
-from streetvision.monitor.rules.rule import Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 _READ = "Read the subnet's announcements before you pay for anything: questions and rewards may change with it."
