@@ -19,8 +19,15 @@ from loguru import logger
 from streetvision.base.sqlite_trouble import CAUSES, cause_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
-from streetvision.monitor.downsampling import thinned_buckets, thinned_points
-from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, HistoryDatabase, read_buckets, read_points
+from streetvision.monitor.history_database import (
+    DATABASE,
+    HISTORY_SCHEMA,
+    HistoryDatabase,
+    read_buckets,
+    read_points,
+    thinned_buckets,
+    thinned_points,
+)
 from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, of_one_chain, point_of
 from streetvision.monitor.set_back import buckets_may_go, points_may_go

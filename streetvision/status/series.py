@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from streetvision.monitor.downsampling import BUCKET_FULL_S, BUCKET_HOUR_S, FULL_S, TEMPO_S
+from streetvision.monitor.history_database import BUCKET_FULL_S, BUCKET_HOUR_S, FULL_S, TEMPO_S
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket

@@ -15,9 +15,8 @@ from loguru import logger
 
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
-from streetvision.monitor.downsampling import thinned_buckets, thinned_points
 from streetvision.monitor.history import MAX_WAITING, History, read_history
-from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS
+from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS, thinned_buckets, thinned_points
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge

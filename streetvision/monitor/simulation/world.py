@@ -11,8 +11,8 @@ import numpy as np
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
-from streetvision.monitor.downsampling import thinned_buckets, thinned_points
 from streetvision.monitor.history import History
+from streetvision.monitor.history_database import thinned_buckets, thinned_points
 from streetvision.monitor.observation import (
     MachineView,
     ModelView,
