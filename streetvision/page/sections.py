@@ -14,12 +14,12 @@ from streetvision.page.charts import (
     empty_chart,
     histogram,
     line_chart,
+    number,
     requests_chart,
     sampled,
 )
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
-from streetvision.page.scale import number
 from streetvision.status.schema import Histogram, StandingPart, Status
 from streetvision.status.wording import (
     NOTHING,

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from streetvision.monitor.observation import RefusalView
 from streetvision.monitor.thresholds import DAY
 from streetvision.page.assets import SCRIPT, STYLE
-from streetvision.page.charts import LEFT, PLOT_WIDTH, RIGHT, WIDTH, line_chart
+from streetvision.page.charts import LEFT, PLOT_WIDTH, RIGHT, WIDTH, bounds, line_chart, number, ticks, time_ticks
 from streetvision.page.html import Html, el, join, prose
 from streetvision.page.page import MOST_BYTES, POLICY, SERVED_POLICY, render_page
 from streetvision.page.pictures import Picture
-from streetvision.page.scale import bounds, number, ticks, time_ticks
 from streetvision.page.sections import MEASURES
 from streetvision.status.redaction import shared
 from streetvision.status.schema import Span
