@@ -16,9 +16,8 @@ from streetvision.errors import OperatorError
 from streetvision.prediction_log.destinations import open_destination
 from streetvision.prediction_log.display import HEADER, row_line, row_page
 from streetvision.prediction_log.export import ExportOptions, export_log, export_report
-from streetvision.prediction_log.following import follow
 from streetvision.prediction_log.formats import Format, row_fields
-from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.reader import LogReader, follow
 from streetvision.prediction_log.row import LogFilter, LogRow
 from streetvision.prediction_log.stats_report import stats_fields, stats_report
 

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import entry_of
-from streetvision.prediction_log.following import follow
-from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.reader import LogReader, follow
 from streetvision.prediction_log.row import LogFilter, LogRow
 from streetvision.prediction_log.schema import (
     COLUMNS,
