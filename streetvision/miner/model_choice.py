@@ -16,8 +16,8 @@ from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion, is_version
 from streetvision.registry.model_import import describe
 from streetvision.registry.registry import BUNDLED, REGISTRY_FOLDER, Registry
+from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
-from streetvision.rollout.served import unregistered
 from streetvision.settings.parsing import is_repo
 from streetvision.settings.settings import Settings
 

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from streetvision.engine.types import EngineClosed, Outcome, Role
 from streetvision.errors import OperatorError
 from streetvision.rollout.decision_log import BY_GATES, BY_HEALTH, Books
-from streetvision.rollout.deployment import Stage
+from streetvision.rollout.deployment import Candidate, Stage
 from streetvision.rollout.gates import Decision, judge
 from streetvision.rollout.lane_health import Health, Sickness
 from streetvision.rollout.loading import ModelProblem, probe, silent
 from streetvision.rollout.operation_lock import Turnstile
 from streetvision.rollout.policy import Policy
-from streetvision.rollout.served import Candidate
 from streetvision.rollout.transitions import Changes
 
 PROBE_EVERY_S = 10.0

@@ -23,13 +23,12 @@ from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.rollout.autopilot import Watch
 from streetvision.rollout.decision_log import BY_OPERATOR, Books
-from streetvision.rollout.deployment import Stage
+from streetvision.rollout.deployment import Candidate, Served, Stage
 from streetvision.rollout.gates import judge
 from streetvision.rollout.history import same
 from streetvision.rollout.loading import OpenRunner, Progress, silent
 from streetvision.rollout.operation_lock import Operation, Turnstile
 from streetvision.rollout.policy import Policy
-from streetvision.rollout.served import Candidate, Served
 from streetvision.rollout.transitions import Changes, Result
 
 if TYPE_CHECKING:

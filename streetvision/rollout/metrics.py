@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from streetvision.rollout.served import Candidate
+from streetvision.rollout.deployment import Candidate
 
 
 class RolloutMetrics:

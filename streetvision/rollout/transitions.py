@@ -12,12 +12,11 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.rollout.decision_log import BY_HEALTH, BY_OPERATOR, Books
-from streetvision.rollout.deployment import Stage
+from streetvision.rollout.deployment import Candidate, Served, Stage
 from streetvision.rollout.history import same, ways_back
 from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load, silent
 from streetvision.rollout.policy import Policy
 from streetvision.rollout.report import Report
-from streetvision.rollout.served import Candidate, Served
 
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine

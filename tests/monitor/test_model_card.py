@@ -18,7 +18,7 @@ from streetvision.hub.public_view import CardFinding, Published
 from streetvision.models.age import AgeStage, PayWindow
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.thresholds import DAY
-from streetvision.rollout.served import unregistered
+from streetvision.rollout.deployment import unregistered
 from streetvision.settings.settings import Settings
 
 OWN, OTHER = "5Own", "5Other"
