@@ -22,9 +22,8 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.manager import ModelManager
 from streetvision.settings.settings import Settings
-from streetvision.status.from_log import remembered
 from streetvision.status.live import FRESH_S, LiveStatus
-from streetvision.status.samples import Samples
+from streetvision.status.samples import Samples, remembered
 from streetvision.status.schema import Status
 from streetvision.status.snapshot import Facts
 

@@ -15,7 +15,7 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER, check_version
 from streetvision.settings.settings import Settings
-from streetvision.status.from_log import remembered
+from streetvision.status.samples import remembered
 from streetvision.status.schema import Span, Status
 from streetvision.status.snapshot import Facts, status_of
 

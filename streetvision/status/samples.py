@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
+
+from loguru import logger
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.engine.types import Timings
-from streetvision.prediction_log.row import LogRow
+from streetvision.errors import OperatorError
+from streetvision.prediction_log.reader import LogReader
+from streetvision.prediction_log.row import LogFilter, LogRow
+from streetvision.prediction_log.schema import DATABASE
 
 MOST = 10_000
 """A day at seven requests a minute; a few megabytes."""
@@ -116,3 +122,19 @@ def sample_of_row(row: LogRow) -> Sample:
         row.reply_s,
         row.decoded is not None,
     )
+
+
+def remembered(folder: Path, since: float, most: int = MOST) -> tuple[Sample, ...]:
+    """Requests since then, at most the newest `most`, oldest first; none without a log in `folder`.
+
+    Reads the disk: for a thread. A log that cannot be read is told in the miner's log and counts as none.
+    """
+    if not (folder / DATABASE).is_file():
+        return ()
+    try:
+        with LogReader(folder) as reader:
+            rows = list(reader.rows(LogFilter(since=since), limit=most, newest_first=True))
+    except OperatorError as error:
+        logger.warning("status: requests of before are not counted: {}", error)
+        return ()
+    return tuple(sample_of_row(row) for row in reversed(rows))

@@ -16,9 +16,8 @@ from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thresholds import DAY
 from streetvision.settings.settings import Settings
 from streetvision.status.files import last_hotkey, status_from_files
-from streetvision.status.from_log import remembered
 from streetvision.status.live import LiveStatus, span_of
-from streetvision.status.samples import Samples
+from streetvision.status.samples import Samples, remembered
 from streetvision.status.schema import OPERATION, Span
 
 from .worlds import FACTS, observed
