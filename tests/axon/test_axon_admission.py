@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.axon.admission import Admission, deadline_of
+from streetvision.axon.admission import Admission, SeenNonces, deadline_of
 from streetvision.axon.config import AxonConfig
-from streetvision.axon.nonces import SeenNonces
 from streetvision.axon.quota import Bucket, ByteBudget, Quota
 from streetvision.axon.server import OpenGate
 from streetvision.axon.skew import SkewTable
