@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.axon.admission import Admission, SeenNonces, deadline_of
+from streetvision.axon.admission import Admission, SeenNonces, SkewTable, deadline_of
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.quota import Bucket, ByteBudget, Quota
 from streetvision.axon.server import OpenGate
-from streetvision.axon.skew import SkewTable
 from streetvision.axon.wire import Call, Dialect, Refused
 
 NOW_NS = 1_700_000_000_000_000_000
