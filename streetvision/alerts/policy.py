@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from zoneinfo import ZoneInfo
 
-from streetvision.alerts.hours import Hours, minutes
-from streetvision.alerts.schedule import AlertPolicy
+from streetvision.alerts.schedule import AlertPolicy, Hours, minutes
 from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import RULES

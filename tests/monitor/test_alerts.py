@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from streetvision.alerts.alert import Change, Item
 from streetvision.alerts.digest import digest
-from streetvision.alerts.hours import Hours, minutes
 from streetvision.alerts.policy import policy_of, unproven
-from streetvision.alerts.schedule import AlertPolicy, advance, digest_due
+from streetvision.alerts.schedule import AlertPolicy, Hours, advance, digest_due, minutes
 from streetvision.alerts.state import AlertState, read_state
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import judge
