@@ -24,8 +24,7 @@ from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.delivery_thread import Courier
 from streetvision.alerts.sinks.ping import FOREIGN, Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
-from streetvision.alerts.state import AlertState, Tracked
-from streetvision.alerts.store import AlertStore
+from streetvision.alerts.state import AlertState, AlertStore, Tracked
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import DAY

@@ -13,7 +13,7 @@ import typer
 
 from streetvision.alerts.alerting import active_as_dict
 from streetvision.alerts.sinks.trial import configured, try_sinks
-from streetvision.alerts.store import FILE, read_alerts
+from streetvision.alerts.state import FILE, read_alerts
 from streetvision.base.wording import duration, moment
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.control.client import SOCKET_NAME, call

@@ -23,8 +23,7 @@ from streetvision.alerts.schedule import AlertPolicy
 from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.webhook import Webhook
-from streetvision.alerts.state import AlertState
-from streetvision.alerts.store import FILE, AlertStore, read_alerts
+from streetvision.alerts.state import FILE, AlertState, AlertStore, read_alerts
 from streetvision.cli.main import app
 from streetvision.errors import ConfigError
 from streetvision.monitor.finding import Finding, Severity
