@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from streetvision.alerts.alerting import Alerting
 from streetvision.alerts.schedule import AlertPolicy
+from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.ping import Ping
-from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.monitor.history import History

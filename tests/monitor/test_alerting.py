@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from streetvision.alerts.alerting import SAVE_S, Alerting
 from streetvision.alerts.schedule import AlertPolicy
+from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.ping import Ping, Pulse
-from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.alerts.state import FILE, AlertState, AlertStore, read_alerts
 from streetvision.cli.main import app
 from streetvision.errors import ConfigError

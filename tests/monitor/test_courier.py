@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.alerts.alert import Alert
 from streetvision.alerts.metrics import MonitorMetrics
+from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.delivery_thread import Courier
 from streetvision.alerts.sinks.discord import Discord
 from streetvision.alerts.sinks.outbox import MAX_WAITING
 from streetvision.alerts.sinks.ping import Ping, Pulse, failing
 from streetvision.alerts.sinks.sink import Request, Sink
-from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, serving, silence, wait_for

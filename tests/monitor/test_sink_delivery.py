@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.delivery import DeliveryError, Patience, retry_after
 from streetvision.alerts.sinks.sink import Reply
-from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, answer, drip, flood, hang_up, sent, serving, silence

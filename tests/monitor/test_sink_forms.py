@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetvision.alerts.alert import read_alert
+from streetvision.alerts.sinks.choosing import SIGNATURE, Webhook
 from streetvision.alerts.sinks.delivery import DeliveryError
 from streetvision.alerts.sinks.discord import Discord
 from streetvision.alerts.sinks.discord import message as discord_message
@@ -18,7 +19,6 @@ from streetvision.alerts.sinks.slack import Slack
 from streetvision.alerts.sinks.slack import message as slack_message
 from streetvision.alerts.sinks.telegram import Telegram
 from streetvision.alerts.sinks.telegram import text_of as telegram_text
-from streetvision.alerts.sinks.webhook import SIGNATURE, Webhook
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, item, sent, serving

@@ -13,7 +13,7 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.alerts.metrics import MonitorMetrics
-from streetvision.alerts.sinks.choosing import NAMES, ping_of, sinks_of
+from streetvision.alerts.sinks.choosing import NAMES, Webhook, ping_of, sinks_of
 from streetvision.alerts.sinks.delivery import ONCE, DeliveryError, Patience, deliver, quiet_client_log
 from streetvision.alerts.sinks.delivery_thread import Courier
 from streetvision.alerts.sinks.discord import Discord
@@ -21,7 +21,6 @@ from streetvision.alerts.sinks.sink import scrubbed, where_of
 from streetvision.alerts.sinks.slack import Slack
 from streetvision.alerts.sinks.telegram import Telegram
 from streetvision.alerts.sinks.trial import try_sinks
-from streetvision.alerts.sinks.webhook import Webhook
 from streetvision.base.logs import configure_logging, flush_log
 from streetvision.errors import ConfigError
 from streetvision.settings.secret import Secret
