@@ -15,13 +15,12 @@ from rich.console import Console
 
 from streetvision.base.start_steps import StartSteps
 from streetvision.base.state_folder import only_one
-from streetvision.cli.status_view import spark_width, view
+from streetvision.cli.status_view import GAP, bar, spark_width, sparkline, view
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import Handler
 from streetvision.monitor.observation import RefusalView
 from streetvision.status.live import span_of
 from streetvision.status.schema import OPERATION, Status
-from streetvision.status.spark import GAP, bar, sparkline
 from streetvision.status.wording import printable
 
 from ..status.worlds import HOSTILE, fresh, hostile, status
