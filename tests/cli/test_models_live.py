@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from streetvision.cli.live_progress import step_text, steps_shown
-from streetvision.cli.models_live import share_of, status_report
+from streetvision.cli.models_live import share_of, status_report, step_text, steps_shown
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
 from streetvision.errors import ConfigError, OperatorError
