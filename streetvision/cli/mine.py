@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 import time
@@ -18,13 +19,50 @@ import typer
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
 from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
-from streetvision.mining.repeating import parse_interval, repeat
 from streetvision.mining.schema import HARD_VIEW
 from streetvision.models.versions import BUNDLED
 
 if TYPE_CHECKING:
     from streetvision.engine.types import Runner
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+SHORTEST_S = 1.0
+
+
+def parse_interval(text: str) -> float:
+    """Seconds of `30s`, `5m`, `2h` or `1d`; raises ConfigError for anything else and for less than SHORTEST_S."""
+    match = _INTERVAL.fullmatch(text.strip().lower())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if seconds < SHORTEST_S:
+        raise ConfigError(f"{text!r} is no interval: give one such as 30s, 5m, 2h or 1d")
+    return seconds
+
+
+def repeat(
+    work: Callable[[], None],
+    interval_s: float,
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Do `work` now and then every `interval_s` from start to start; ends when `work` or `sleep` raises.
+
+    An OperatorError is told and costs one round only: a database or a disk may come back. A round that took longer than
+    the interval is followed by the next at once, never by two.
+    """
+    while True:
+        started = clock()
+        try:
+            work()
+        except OperatorError as error:
+            tell(str(error))
+        sleep(max(0.0, started + interval_s - clock()))
+
 
 Name = Annotated[str, typer.Option("--dataset", help="Name of the FiftyOne dataset.")]
 Distance = Annotated[

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from streetvision.cli.mine import parse_interval, repeat
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining import database
 from streetvision.mining.database import URI_VARIABLE, open_fiftyone
-from streetvision.mining.repeating import parse_interval, repeat
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.scenes.challenges import challenge
