@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from streetvision.axon.app import GREETING
 from streetvision.axon.config import AxonConfig
+from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.endpoints import endpoints_of
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint import Endpoint
+from streetvision.monitor.clock import Verdict, verdict
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.net.sockets import listen
@@ -120,3 +122,39 @@ def reachable(probe: Probe) -> Check:
         "behind NAT forward it here."
     )
     return warning("reachable", f"{probe.endpoint} does not answer from this machine: {probe.detail}", remedy)
+
+
+_SYNCHRONISE = "Synchronise it: sudo timedatectl set-ntp true, then timedatectl status (or chronyc tracking)."
+_ANOTHER_NODE = "name other nodes with --subtensor.chain_endpoint"
+
+
+def check_clock(
+    offset: float | None,
+    synchronised: Callable[[], bool | None] = kernel_synchronised,
+    *,
+    validators: Sequence[float] = (),
+) -> Check:
+    """`offset` is our clock less the newest block's time in seconds, `validators` ours less each validator's."""
+    kept = synchronised()
+    found = verdict(offset, validators, kept)
+    blocks = "" if offset is None else f"our clock less the newest block's time is {offset:+.1f} s"
+    if found is Verdict.CLOCK_OFF:
+        return warning("clock", blocks or "it differs from most validators' clocks", _SYNCHRONISE)
+    if found is Verdict.UNDECIDED:
+        return warning(
+            "clock", f"{blocks}: it is ahead, or the node lags", f"{_SYNCHRONISE} If it is right, {_ANOTHER_NODE}."
+        )
+    if found is not Verdict.AGREED:
+        remedy = f"Leave the clock as it is and {_ANOTHER_NODE}."
+        return warning("clock", f"it is right, but the node is not: {blocks}", remedy)
+    if kept is False and offset is None:
+        return warning("clock", "no time daemon keeps it", _SYNCHRONISE)
+    if kept is None and offset is None:
+        return skipped("clock", "neither the kernel nor the chain says", "Look yourself: timedatectl status")
+    word = {
+        True: "a time daemon keeps it",
+        False: "the kernel knows of no time daemon",
+        None: "the kernel does not say",
+    }
+    usual = "" if offset is None else f"; {offset:.1f} s after the newest block, which is usual"
+    return ok("clock", f"{word[kept]}{usual}")

@@ -15,11 +15,11 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.doctor.bounds import bounded, from_error
 from streetvision.doctor.check import Check, Mark, failure, ok, skipped
-from streetvision.doctor.clock import check_clock
 from streetvision.doctor.live import START, WAIT, Live
 from streetvision.doctor.network import (
     OpenChain,
     Try,
+    check_clock,
     check_endpoint,
     check_port_free,
     check_port_served,

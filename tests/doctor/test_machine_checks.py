@@ -17,7 +17,6 @@ from streetvision.base.state_folder import lock_holder, only_one
 from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.control.client import call
 from streetvision.doctor.check import Mark
-from streetvision.doctor.clock import check_clock
 from streetvision.doctor.configuration import check_settings, read_settings
 from streetvision.doctor.installation import (
     check_compiler,
@@ -29,6 +28,7 @@ from streetvision.doctor.installation import (
 )
 from streetvision.doctor.keys import check_coldkey, check_hotkey
 from streetvision.doctor.live import Live, check_miner, holds_folder
+from streetvision.doctor.network import check_clock
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
 from streetvision.models.config import HeadConfig
