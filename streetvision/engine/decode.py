@@ -24,6 +24,7 @@ from io import BytesIO
 from itertools import groupby
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -33,10 +34,26 @@ from PIL.WebPImagePlugin import WebPImageFile
 from streetvision.engine.decode_memory import decoding_bytes
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.incomplete import check_decoded, completed_png, load_determined
-from streetvision.engine.jpeg import decode_plain
 from streetvision.engine.types import BadImage, ImageArray, ImageTooLarge
 from streetvision.engine.views import Box, Eye, Frame, Look, ViewPass, plain_look, resize_rule
 from streetvision.models.views import Flip
+
+
+def decode_plain(header: Header) -> ImageArray | None:
+    """uint8 RGB [height, width, 3] as stored, upright or not; None where Pillow has to say what the bytes are worth.
+
+    That is where libjpeg-turbo so much as warns, and for inks, which it mixes in another way. Memory is taken by our
+    reading of the header, whose limits were checked, and never by the library's.
+    """
+    if header.components not in (1, 3):
+        return None
+    pixels = np.empty((header.height, header.width, 3), np.uint8)
+    try:
+        decoded = simplejpeg.decode_jpeg(header.stream, "RGB", buffer=pixels)
+    except ValueError:
+        return None
+    return pixels if decoded.shape == pixels.shape else None
+
 
 DRAFT_MARGIN = 1.5
 """Scaled decoding averages blocks; 1.5 times the target leaves bicubic enough to hide that (benchmarks/decode.py)."""

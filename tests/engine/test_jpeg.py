@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from streetvision.engine import decode as decoding
-from streetvision.engine.decode import DecodeLimits, decode
+from streetvision.engine.decode import DecodeLimits, decode, decode_plain
 from streetvision.engine.header import read_header
-from streetvision.engine.jpeg import decode_plain
 from streetvision.engine.types import BadImage
 
 LIMITS = DecodeLimits()
