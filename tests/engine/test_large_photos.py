@@ -20,7 +20,7 @@ from streetvision.settings.settings import Settings
 
 from .gated_runner import GatedRunner, ask, running
 from .memory_of_decoding import estimate
-from .test_improving import Seer, ensemble
+from .test_view_improver import Seer, ensemble
 from .waiting import until
 
 MIB = 2**20

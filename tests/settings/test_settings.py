@@ -11,7 +11,7 @@ from streetvision.settings.fields import setting_fields
 from streetvision.settings.loading import load_settings, render_env_example, render_settings_table
 from streetvision.settings.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def load(*argv: str, environ: dict[str, str] | None = None, cwd: Path, warnings: list[str] | None = None) -> Settings:

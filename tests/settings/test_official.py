@@ -16,7 +16,7 @@ from streetvision.settings.official_source import NO_PERMIT, PERMIT_FALSE, read_
 from streetvision.settings.settings import Settings
 from streetvision.settings.shell_text import LONGEST_VALUE, ShellText
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NODE = "ws://10.0.0.7:9944"
 
 

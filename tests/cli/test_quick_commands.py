@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "bittensor", "timm", "transformers", "huggingface_hub", "pyarrow", "fiftyone", "boto3", "uvicorn")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REPORT = f"print('heavy:', *sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
 CLI = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.cli.main import main; main()"
 MINER = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.miner.process import main; main()"

@@ -22,7 +22,7 @@ from streetvision.runner.cpu_forward import SmallForward
 from streetvision.runner.precision import Precision, judge
 from streetvision.runner.torch_runner import TorchRunner
 
-from .quick import CONFIG, CPU, PICTURES, QUICK
+from ..engine.quick import CONFIG, CPU, PICTURES, QUICK
 
 
 def network(*, steep: float = 0.0) -> StreetVisionNet:

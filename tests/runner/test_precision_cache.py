@@ -23,7 +23,7 @@ from streetvision.runner.precision import Precision
 from streetvision.runner.precision_cache import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
 from streetvision.runner.torch_runner import TorchRunner
 
-from .quick import CONFIG, CPU, PICTURES, QUICK
+from ..engine.quick import CONFIG, CPU, PICTURES, QUICK
 
 PASSED = Verdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
 
