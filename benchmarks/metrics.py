@@ -26,7 +26,7 @@ from streetvision.control.exposition import Exposition
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import Prediction, Timings
-from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.status.samples import Samples
 
 CALLS, ROUNDS = 20_000, 7
@@ -95,7 +95,7 @@ def counting() -> list[Row]:
         f"{len(STAGES) + 6} values in the axon and the engine": axon_and_engine,
         "nine values by prometheus_client": the_old_way(),
         "request metrics": lambda: requests(one),
-        "the monitor's meter": partial(TrafficMeter(time.time()), one),
+        "the monitor's meter": partial(TrafficCounter(time.time()), one),
         "samples for status": partial(Samples(), one),
     }
     whole = json.loads((RESULTS / "axon.json").read_text())["rows"]

@@ -48,7 +48,7 @@ from streetvision.models.dinov3 import StreetVisionNet, load
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
-from streetvision.prediction_log.write_queue import Intake
+from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.scenes import encode_jpeg, render_scene
@@ -173,7 +173,7 @@ class Head:
 
 def write_log(folder: Path, stream: Pictures, logits: NDArray[np.float64]) -> None:
     """The stream as the miner logs it, answered by the first head."""
-    intake = Intake(len(stream.jpegs), 2**40)
+    intake = WriteQueue(len(stream.jpegs), 2**40)
     writer = Writer(folder, intake, LogMetrics(CollectorRegistry()), Limits(max_days=1e6))
     writer.tick()
     for number, (data, logit) in enumerate(zip(stream.jpegs, logits, strict=True)):

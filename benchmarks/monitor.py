@@ -23,7 +23,7 @@ from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Outcome, play
 from streetvision.monitor.simulation.subnet import OWN, TEMPO
 from streetvision.monitor.simulation.world import World
-from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficCounter
 
 GOAL_MS = 50.0
 """For a pass of the rules over the whole history."""
@@ -83,7 +83,7 @@ def healthy_row(seed: int, days: int) -> harness.Row:
 
 
 def _count(requests: int) -> None:
-    meter = TrafficMeter(_RECORD.arrival)
+    meter = TrafficCounter(_RECORD.arrival)
     for _ in range(requests):
         meter(_RECORD)
 

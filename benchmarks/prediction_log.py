@@ -29,7 +29,7 @@ from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
-from streetvision.prediction_log.write_queue import Intake
+from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 
 QUICK = "--quick" in sys.argv
@@ -166,7 +166,7 @@ def record(number: int, image: bytes) -> RequestRecord:
 
 def inserted(folder: Path, count: int, image_of: Callable[[int], bytes]) -> float:
     """Rows per second that the writer takes from its queue to committed rows and files."""
-    intake = Intake(count, 2**40)
+    intake = WriteQueue(count, 2**40)
     writer = Writer(folder, intake, LogMetrics(CollectorRegistry()), Limits())
     writer.tick()
     seconds = 0.0

@@ -22,7 +22,7 @@ from streetvision.control.request_metrics import RequestMetrics
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Probe
-from streetvision.monitor.sampler import Valve
+from streetvision.monitor.sampler import RequestSampler
 from streetvision.monitor.simulation.subnet import OWN
 from streetvision.monitor.simulation.world import World
 from streetvision.settings.secret import Secret
@@ -59,7 +59,7 @@ class Watched:
             registry=registry,
         )
         self._monitor.add_listener(self._alerts.on_pass)
-        self.on_request = Valve((self._monitor.on_request, self._requests, self._samples), registry)
+        self.on_request = RequestSampler((self._monitor.on_request, self._requests, self._samples), registry)
         """As the miner does."""
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 SETTINGS_PAGE = """# Settings
 
-Every setting, generated from `streetvision/settings/settings.py` (`make docs`). Flags beat the environment, the environment beats
+Every setting, generated from `streetvision/settings/settings.py` (`make docs`). Flags beat the environment, which beats
 `miner.env`; an empty value means unset. Switches take `true` or `false`; a bare flag means `true`. Flags are spelt as
 bittensor's miners spell theirs; dashes in place of underscores are read too. The official miner's names:
 [migrating.md](migrating.md). Use another file than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.

@@ -27,7 +27,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class AlertItem:
     """One change of one finding."""
 
     change: Change
@@ -86,7 +86,7 @@ class Alert:
     """How the operator knows this miner."""
     hotkey: str
     netuid: int
-    items: tuple[Item, ...] = ()
+    items: tuple[AlertItem, ...] = ()
     more: int = 0
     """Changes that found no room in `items`."""
     figures: tuple[tuple[str, str], ...] = ()
@@ -136,9 +136,9 @@ class Alert:
         }
 
 
-def read_item(fields: Mapping[str, Any]) -> Item:
+def read_item(fields: Mapping[str, Any]) -> AlertItem:
     """An item from its plain values; KeyError, TypeError or ValueError for anything else."""
-    return Item(
+    return AlertItem(
         change=Change(fields["change"]),
         code=str(fields["code"]),
         severity=Severity[str(fields["severity"]).upper()],

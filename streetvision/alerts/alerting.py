@@ -13,7 +13,7 @@ from typing import Any
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.alerts.alert import Alert, Item
+from streetvision.alerts.alert import Alert, AlertItem
 from streetvision.alerts.digest import Figures, digest
 from streetvision.alerts.metrics import MonitorMetrics
 from streetvision.alerts.policy import unproven
@@ -21,7 +21,7 @@ from streetvision.alerts.schedule import AlertPolicy, advance, digest_due
 from streetvision.alerts.sinks import log
 from streetvision.alerts.sinks.choosing import LOG
 from streetvision.alerts.sinks.delivery import Patience
-from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.delivery_thread import DeliveryThread
 from streetvision.alerts.sinks.ping import FOREIGN, Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
 from streetvision.alerts.state import AlertState, AlertStore, Tracked
@@ -65,7 +65,7 @@ class Alerting:
         self._policy, self._now, self._monotonic = policy, now, monotonic
         self._metrics = MonitorMetrics(registry)
         self._store = AlertStore(folder, hotkey, netuid)
-        self._courier = Courier(
+        self._courier = DeliveryThread(
             sinks, self._metrics, ping=ping, ping_every_s=ping_every_s, pulse=self.pulse, patience=patience
         )
         self.state = AlertState()
@@ -136,7 +136,7 @@ class Alerting:
     def _differs(self, before: AlertState) -> bool:
         return bool(self.state.tracked or before.tracked) or bool(self._courier.waiting())
 
-    def _alert(self, now: float, items: Sequence[Item], figures: Figures = ()) -> Alert:
+    def _alert(self, now: float, items: Sequence[AlertItem], figures: Figures = ()) -> Alert:
         return Alert(
             kind="digest" if figures else "alert",
             at=now,

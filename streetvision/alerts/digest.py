@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState
 from streetvision.base.wording import duration, plural, share
 from streetvision.monitor.observation import Observation
@@ -15,7 +15,7 @@ MOST = 10
 """Events of the day that a digest names."""
 
 
-def digest(seen: Observation, state: AlertState) -> tuple[Figures, tuple[Item, ...]]:
+def digest(seen: Observation, state: AlertState) -> tuple[Figures, tuple[AlertItem, ...]]:
     """What the day brought, and what came and went in it."""
     day = seen.traffic.total(seen.now - DAY, seen.now + 1)
     figures = [*_standing(seen), *_requests(day), *_model(seen), ("wrong now", _wrong(state))]

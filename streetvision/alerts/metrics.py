@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streetvision.monitor.finding import Finding
 
-Outcome = Literal["sent", "failed", "dropped"]
+DeliveryOutcome = Literal["sent", "failed", "dropped"]
 
 
 class MonitorMetrics:
@@ -40,6 +40,6 @@ class MonitorMetrics:
         self._shown |= set(counts)
         self._passed.set(now)
 
-    def counted(self, sink: str, outcome: Outcome) -> None:
+    def counted(self, sink: str, outcome: DeliveryOutcome) -> None:
         """Count a message."""
         self._alerts.labels(sink, outcome).inc()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
-from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState, Tracked
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
@@ -108,7 +108,7 @@ def advance(
     policy: AlertPolicy,
     *,
     unproven: frozenset[str] = frozenset(),
-) -> tuple[AlertState, tuple[Item, ...]]:
+) -> tuple[AlertState, tuple[AlertItem, ...]]:
     """One pass: the next state, and what to tell in one message (nothing, mostly).
 
     `unproven` are codes whose absence proves nothing yet, such as silence shortly after a start.
@@ -117,7 +117,7 @@ def advance(
     known = {key: _resumed(tracked, state, now, policy) for key, tracked in state.tracked.items()}
     tracked, passed = _updated(known, present, now, policy, unproven)
     sent = tuple(time for time in state.sent if now - HOUR < time <= now)
-    items: list[Item] = []
+    items: list[AlertItem] = []
     for key, change in _allowed(tracked, len(sent), now, policy).items():
         tracked[key], item = _told(tracked[key], change, now, policy)
         items.append(item)
@@ -156,10 +156,10 @@ def _updated(
     now: float,
     policy: AlertPolicy,
     unproven: frozenset[str],
-) -> tuple[dict[str, Tracked], list[Item]]:
+) -> tuple[dict[str, Tracked], list[AlertItem]]:
     """Every finding after this pass, and those that came and went unsaid."""
     tracked: dict[str, Tracked] = {}
-    passed: list[Item] = []
+    passed: list[AlertItem] = []
     for key, before in known.items():
         if key in present:
             tracked[key] = _seen(before, present[key], now, policy)
@@ -268,7 +268,7 @@ def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> C
     return Change.REMINDER if late and not (quiet and tracked.severity is Severity.WARNING) else None
 
 
-def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, Item]:
+def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, AlertItem]:
     """The finding after its change was told, and what is told."""
     if change is Change.RECOVERED:
         item = _item(tracked, change, tracked.announced or tracked.severity, tracked.gone_since or now)
@@ -285,8 +285,8 @@ def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> 
     return after, _item(tracked, change, level, now)
 
 
-def _item(tracked: Tracked, change: Change, severity: Severity, at: float) -> Item:
-    return Item(
+def _item(tracked: Tracked, change: Change, severity: Severity, at: float) -> AlertItem:
+    return AlertItem(
         change=change,
         code=tracked.code,
         severity=severity,

@@ -11,7 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from streetvision.alerts.alert import Alert, Item, read_alert, read_item
+from streetvision.alerts.alert import Alert, AlertItem, read_alert, read_item
 from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
 from streetvision.monitor.finding import Severity
@@ -60,7 +60,7 @@ class AlertState:
     """When the last pass was."""
     sent: tuple[float, ...] = ()
     """When messages were sent in the last hour."""
-    events: tuple[Item, ...] = ()
+    events: tuple[AlertItem, ...] = ()
     """Changes of the last day, oldest first, for the digest."""
     digest_day: str | None = None
     """Date of the last digest; None before the first pass."""

@@ -18,7 +18,7 @@ from streetvision.chain.connection import Backoff, ChainAwayError, Sleep, ended,
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 
-Listener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
+SnapshotListener = Callable[[MetagraphSnapshot | None, MetagraphSnapshot], None]
 """Called with the old snapshot (None at first) and the new one, which is never the older of the two."""
 
 REVERSIBLE = 10
@@ -67,7 +67,7 @@ class MetagraphWatcher:
         self._elapsed = elapsed
         self._sleep = sleep
         self._rng = rng or random.Random()
-        self._listeners: list[Listener] = []
+        self._listeners: list[SnapshotListener] = []
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._advanced_at = self._refreshed_at = self._asked_at = -math.inf
@@ -78,7 +78,7 @@ class MetagraphWatcher:
         """Seconds since the snapshot was asked for, by no clock that can be set; infinite before the first."""
         return self._elapsed() - self._asked_at
 
-    def add_listener(self, listener: Listener) -> None:
+    def add_listener(self, listener: SnapshotListener) -> None:
         """Call this soon after each new snapshot; an error in it goes to the loop's handler, not to the watcher."""
         self._listeners.append(listener)
 

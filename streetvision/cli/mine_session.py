@@ -61,7 +61,7 @@ def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
 def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
     from streetvision.mining.dataset import create_dataset, place_of
     from streetvision.mining.sync import sync as import_new
-    from streetvision.mining.sync_state import Stamp, database_key, write_stamp
+    from streetvision.mining.sync_state import SyncState, database_key, write_stamp
 
     log = log_folder(settings)
     fo = open_fiftyone()
@@ -73,7 +73,7 @@ def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
     pictures, gone = mine.pictures.census()
     write_stamp(
         _stamp_file(settings),
-        Stamp(
+        SyncState(
             database=database_key(),
             dataset=name,
             log=place.log,

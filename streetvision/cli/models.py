@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streetvision.cli.models_table import Standing, version_fields, version_page, version_table
+from streetvision.cli.models_table import VersionRoles, version_fields, version_page, version_table
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-from streetvision.rollout.blocklist import MARKS_FILE, Marks
+from streetvision.rollout.blocklist import MARKS_FILE, Blocklist
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.registry.model_import import Progress
+    from streetvision.registry.model_import import ImportProgress
 
 NICE = 10
 """Of the commands that load a model."""
@@ -140,19 +140,19 @@ def open_registry(settings: Settings) -> Registry:
     return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
-def standing_in(registry: Registry) -> Standing:
+def standing_in(registry: Registry) -> VersionRoles:
     """Which version is active, which a rollback brings back, which ones were rolled back and why."""
-    marks = Marks(registry.folder / MARKS_FILE)
+    marks = Blocklist(registry.folder / MARKS_FILE)
 
     def why_bad(item: ModelVersion) -> str | None:
         mark = marks.get(item.version, item.sha256)
         return None if mark is None else f"rolled back at {mark.at}: {mark.why}"
 
-    return Standing(registry.active(), registry.previous(), why_bad)
+    return VersionRoles(registry.active(), registry.previous(), why_bad)
 
 
 @contextmanager
-def progress_shown(label: str) -> Iterator[Progress]:
+def progress_shown(label: str) -> Iterator[ImportProgress]:
     """A bar on stderr where that is a terminal, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn

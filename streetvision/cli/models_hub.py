@@ -19,7 +19,7 @@ from streetvision.settings.settings import Settings
 if TYPE_CHECKING:
     from streetvision.hub.api import PublishPlan
     from streetvision.models.versions import ModelVersion
-    from streetvision.registry.model_import import Progress
+    from streetvision.registry.model_import import ImportProgress
 
 GIB = 2**30
 COUNTED = ("hashing", "fetching", "copying")
@@ -148,11 +148,18 @@ def _own_hotkey(settings: Settings, warn: Callable[[str], None]) -> str | None:
 
 
 @contextmanager
-def _transfer(label: str) -> Iterator[Progress]:
+def _transfer(label: str) -> Iterator[ImportProgress]:
     """A bar on stderr where that is a terminal; huggingface_hub's own bars and log lines only there too."""
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # its __all__ is computed
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     console = Console(stderr=True)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of what is said in a sentence here

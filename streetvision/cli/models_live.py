@@ -16,7 +16,7 @@ from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.errors import ConfigError
 
-Step = Mapping[str, Any]
+ProgressFields = Mapping[str, Any]
 
 WORDS = {
     "load": "weights loaded",
@@ -27,14 +27,14 @@ WORDS = {
 }
 
 
-def step_text(step: Step) -> str:
+def step_text(step: ProgressFields) -> str:
     """A step in words, such as `warmed batches of 8`."""
     text = WORDS.get(str(step.get("stage")), str(step.get("stage", "working")))
     return text if step.get("bucket") is None else f"{text}, batches of {step['bucket']}"
 
 
 @contextmanager
-def steps_shown(label: str) -> Iterator[Callable[[Step], None]]:
+def steps_shown(label: str) -> Iterator[Callable[[ProgressFields], None]]:
     """Yields what to call with each step; what is on the terminal goes when it is done."""
     from rich.console import Console
 
@@ -51,23 +51,23 @@ class _Lines:
 
     def __init__(self, label: str, console: Any) -> None:  # noqa: ANN401 - rich is imported where it is used
         self._label, self._console = label, console
-        self._last: Step | None = None
+        self._last: ProgressFields | None = None
 
-    def show(self, step: Step) -> None:
+    def show(self, step: ProgressFields) -> None:
         if step and step != self._last:
             self._last = dict(step)
             self._console.print(f"{self._label}: {step_text(step)}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def _bar(console: Any, label: str) -> Iterator[Callable[[Step], None]]:  # noqa: ANN401 - as above
+def _bar(console: Any, label: str) -> Iterator[Callable[[ProgressFields], None]]:  # noqa: ANN401 - as above
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=None, step="")
 
-        def show(step: Step) -> None:
+        def show(step: ProgressFields) -> None:
             if step:
                 bar.update(task, completed=step.get("done", 0), total=step.get("total") or None, step=step_text(step))
 

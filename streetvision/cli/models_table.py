@@ -19,7 +19,7 @@ _SHORTEST = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class VersionRoles:
     """What versions are to this miner, besides what they are by themselves."""
 
     active: str | None
@@ -29,7 +29,7 @@ class Standing:
     """Why a version was rolled back, if it was and has not been promoted by hand since."""
 
 
-def version_fields(item: ModelVersion, standing: Standing) -> dict[str, Any]:
+def version_fields(item: ModelVersion, standing: VersionRoles) -> dict[str, Any]:
     """All fields of a version, and what it is to this miner."""
     return {
         **asdict(item),
@@ -40,7 +40,7 @@ def version_fields(item: ModelVersion, standing: Standing) -> dict[str, Any]:
     }
 
 
-def version_table(versions: Sequence[ModelVersion], standing: Standing, width: int | None = None) -> str:
+def version_table(versions: Sequence[ModelVersion], standing: VersionRoles, width: int | None = None) -> str:
     """One line a version, columns as wide as they need to be; `width`: of the terminal, where it is one."""
     rows = [HEADER, *(_row(item, standing) for item in versions)]
     shown = list(range(len(HEADER)))
@@ -89,7 +89,7 @@ def _total(rows: Sequence[Sequence[str]], shown: Sequence[int], longest_source: 
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _row(item: ModelVersion, standing: Standing) -> tuple[str, ...]:
+def _row(item: ModelVersion, standing: VersionRoles) -> tuple[str, ...]:
     active, last_good = item.version == standing.active, item.version == standing.previous
     state = _state(item, active, last_good, standing.why_bad(item))
     days = (_day(item.created), _day(item.added))

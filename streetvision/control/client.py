@@ -25,7 +25,7 @@ REPLY_LIMIT = 4 << 20
 SILENCE_S = 30.0
 """The server repeats itself every two seconds: a miner that says nothing for so long is stuck."""
 
-Step = Mapping[str, Any]
+ProgressFields = Mapping[str, Any]
 
 
 class MinerStarting(OperatorError):
@@ -40,7 +40,7 @@ def call(
     path: Path,
     op: str,
     args: Mapping[str, Any] | None = None,
-    on_progress: Callable[[Step], None] = lambda _: None,
+    on_progress: Callable[[ProgressFields], None] = lambda _: None,
     *,
     silence_s: float = SILENCE_S,
 ) -> dict[str, Any]:

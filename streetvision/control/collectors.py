@@ -23,11 +23,11 @@ from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import MachineView, Observation
 from streetvision.monitor.point import HistoryPoint
 
-Value = float | int | None
-Rows = Sequence[tuple[Sequence[str], Value]]
+MetricValue = float | int | None
+Rows = Sequence[tuple[Sequence[str], MetricValue]]
 _THREADS = Path("/proc/self/task")
 
-STANDING: Mapping[str, tuple[str, Callable[[HistoryPoint], Value]]] = {
+STANDING: Mapping[str, tuple[str, Callable[[HistoryPoint], MetricValue]]] = {
     "standing_registered": ("1 while the hotkey has a UID", lambda p: p.registered),
     "standing_uid": ("Own UID", lambda p: p.uid),
     "standing_rank": ("Rank among miners by incentive; 1 is the best", lambda p: p.rank),
@@ -65,7 +65,7 @@ STANDING: Mapping[str, tuple[str, Callable[[HistoryPoint], Value]]] = {
     "chain_block": ("Block of the metagraph in use", lambda p: p.block),
     "chain_clock_offset_seconds": ("Our clock less the block's timestamp, way included", lambda p: p.clock_offset),
 }
-MACHINE: Mapping[str, tuple[str, Callable[[MachineView], Value]]] = {
+MACHINE: Mapping[str, tuple[str, Callable[[MachineView], MetricValue]]] = {
     "machine_disk_free_bytes": ("Free on the state folder's disk", lambda m: m.disk_free),
     "machine_disk_bytes": ("Size of the state folder's disk", lambda m: m.disk_total),
     "machine_memory_available_bytes": (
@@ -181,7 +181,7 @@ class ProcessCollector:
         ]
 
 
-def _threads() -> Value:
+def _threads() -> MetricValue:
     return sum(1 for _ in _THREADS.iterdir()) if _THREADS.exists() else None
 
 
@@ -189,7 +189,7 @@ def _of(sums: Mapping[tuple[str, str], int], what: str) -> Rows:
     return [((version,), value) for (name, version), value in sums.items() if name == what]
 
 
-def _one(name: str, text: str, value: Value) -> Metric:
+def _one(name: str, text: str, value: MetricValue) -> Metric:
     return _gauge(name, text, (), [((), value)])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 KEPT = 256
 """Progress lines that wait for a slow client; older ones are dropped."""
 
-Step = Mapping[str, Any]
+ProgressFields = Mapping[str, Any]
 
 
 class Feed:
@@ -19,15 +19,15 @@ class Feed:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: deque[Step] = deque(maxlen=KEPT)
-        self._last: Step = {}
+        self._waiting: deque[ProgressFields] = deque(maxlen=KEPT)
+        self._last: ProgressFields = {}
         self._news = asyncio.Event()
 
-    def tell(self, step: Step) -> None:
+    def tell(self, step: ProgressFields) -> None:
         """Pass a step on."""
         self._loop.call_soon_threadsafe(self._take, dict(step))
 
-    async def follow(self, operation: asyncio.Task[Any], alive_s: float) -> AsyncIterator[Step]:
+    async def follow(self, operation: asyncio.Task[Any], alive_s: float) -> AsyncIterator[ProgressFields]:
         """Every step until the operation ends; after `alive_s` without one, the last again."""
         operation.add_done_callback(lambda _: self._news.set())
         while not operation.done() or self._waiting:
@@ -40,7 +40,7 @@ class Feed:
             if not self._news.is_set():
                 yield self._last
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: ProgressFields) -> None:
         self._last = step
         self._waiting.append(step)
         self._news.set()

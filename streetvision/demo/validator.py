@@ -36,7 +36,7 @@ PHOTO_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Challenge:
     """An encoded image, the truth about it, and what it is, for people."""
 
     image: bytes
@@ -53,17 +53,17 @@ class SimulatedValidator:
     rewards: RewardTracker = field(default_factory=RewardTracker)
 
 
-def questions(seed: int, photos: list[Path]) -> Iterator[Question]:
+def questions(seed: int, photos: list[Path]) -> Iterator[Challenge]:
     """Challenges without end: procedural scenes as validators distort them, some at native size, and real photos."""
     rng = random.Random(seed)
     while True:
         if photos and rng.random() < PHOTO_SHARE:
             path = rng.choice(photos)
-            yield Question(path.read_bytes(), False, f"photo {path.name}")
+            yield Challenge(path.read_bytes(), False, f"photo {path.name}")
             continue
         made = challenge(rng.randrange(10_000_000), native=rng.random() < NATIVE_SHARE, roadwork=rng.random() < 0.5)
         distorted = "" if made.level < 0 else f" level {made.level}"
-        yield Question(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]}{distorted}")
+        yield Challenge(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]}{distorted}")
 
 
 async def find_miner(bridge: MockBridgeClient, hotkey: str) -> tuple[str, int]:

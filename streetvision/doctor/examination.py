@@ -26,7 +26,7 @@ from streetvision.doctor.live import Live, ask, check_miner, holds_folder
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.network import OpenChain, Try, open_chain
 from streetvision.doctor.operator_port import check_metrics
-from streetvision.doctor.standing import Standing, standing_live, standing_offline
+from streetvision.doctor.standing import StandingReport, standing_live, standing_offline
 from streetvision.doctor.stores import (
     MONITOR_FOLDER,
     check_history,
@@ -122,7 +122,7 @@ async def _open(settings: Settings, live: Live | None) -> tuple[MinerWallet | No
     return (found[0] if found else None), check
 
 
-async def _standing(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> Standing:
+async def _standing(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> StandingReport:
     if live is not None:
         return await standing_live(settings, live, tools.try_it)
     return await standing_offline(

@@ -49,7 +49,7 @@ _NETWORKED = ("chain", "registered", "endpoint", "clock")
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingReport:
     """Checks that need the chain or the running miner, what the rules found, and why nothing is earned."""
 
     checks: tuple[Check, ...]
@@ -57,7 +57,7 @@ class Standing:
     diagnosis: Mapping[str, Any]
 
 
-async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> Standing:
+async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> StandingReport:
     """From what the running miner observes."""
     seen = live.observed
     latest, offsets = seen["latest"], seen.get("offsets", {})  # a miner of before an update does not tell them
@@ -75,7 +75,7 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
         _live_refusals(seen),
         check_clock(None if latest is None else latest["clock_offset"], validators=list(offsets.values())),
     )
-    return Standing(checks, live.findings, live.diagnosis)
+    return StandingReport(checks, live.findings, live.diagnosis)
 
 
 def _unless_blind(blind: bool, *checks: Check) -> tuple[Check, ...]:
@@ -139,13 +139,13 @@ async def standing_offline(
     try_it: Try = probe_endpoint,
     now: Callable[[], float] = time.time,
     starting: bool = False,
-) -> Standing:
+) -> StandingReport:
     """Without a miner that answers: the chain is read now, and the port is tried unless a miner is about to take it."""
     ports = _ports(settings, try_it, starting)
     if settings.is_mock:
         why = "the mock network lives inside the miner, and none answers"
         checks = (*(skipped(name, why) for name in _NETWORKED), *await ports)
-        return Standing(checks, (), _not_running("", starting).as_dict())
+        return StandingReport(checks, (), _not_running("", starting).as_dict())
     (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), ports)
     if snapshot is None or wallet is None:
         blind = (
@@ -153,7 +153,7 @@ async def standing_offline(
             *(skipped(name, _blind(wallet)) for name in ("registered", "endpoint")),
             check_clock(None if snapshot is None else snapshot.clock_offset),
         )
-        return Standing((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
+        return StandingReport((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
     seen = _observation(settings, wallet, snapshot, now())
     own = seen.points[-1]
     served = None if own.axon is None else await try_it(own.axon)
@@ -164,7 +164,9 @@ async def standing_offline(
         ),
         check_clock(snapshot.clock_offset),
     )
-    return Standing((*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict())
+    return StandingReport(
+        (*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict()
+    )
 
 
 async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSnapshot | None, Check]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from streetvision.engine.answers import Answer
-from streetvision.engine.comparisons import Aftermath, Glance
-from streetvision.engine.decode_queue import Intake, Taken
+from streetvision.engine.comparisons import Comparisons, Glance
+from streetvision.engine.decode_queue import DecodeQueue, Taken
 from streetvision.engine.dispatch import MISSED
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics
@@ -21,7 +21,7 @@ CANARY_PATIENCE = 0.5
 
 
 @dataclass(slots=True)
-class Request:
+class PredictRequest:
     """What a caller wants, and by when."""
 
     jpeg: bytes
@@ -39,8 +39,8 @@ class Answering:
 
     def __init__(
         self,
-        intake: Intake,
-        aftermath: Aftermath,
+        intake: DecodeQueue,
+        aftermath: Comparisons,
         listeners: Listeners,
         metrics: EngineMetrics,
         clock: Callable[[], float],
@@ -51,7 +51,7 @@ class Answering:
         self._metrics = metrics
         self._clock = clock
 
-    async def answer(self, request: Request, route: Route) -> Prediction:
+    async def answer(self, request: PredictRequest, route: Route) -> Prediction:
         """The prediction, or an EngineError; ValueError when the priority is not finite."""
         with route.held():
             try:
@@ -65,7 +65,7 @@ class Answering:
         self._metrics.answer(prediction.timings, prediction.views, whole=prediction.decoded is None)
         return prediction
 
-    async def _in_time(self, request: Request, route: Route) -> tuple[Taken, Answer]:
+    async def _in_time(self, request: PredictRequest, route: Route) -> tuple[Taken, Answer]:
         self._intake.admit(route.active, request.deadline, request.began)
         keyed = bool(self._listeners) or route.canary is not None or route.shadow is not None
         try:
@@ -76,7 +76,7 @@ class Answering:
         except TimeoutError:
             raise DeadlineMissed(MISSED) from None
 
-    async def _infer(self, request: Request, route: Route, taken: Taken) -> tuple[Taken, Answer]:
+    async def _infer(self, request: PredictRequest, route: Route, taken: Taken) -> tuple[Taken, Answer]:
         if taken.lane is route.canary:
             answer = await self._try_canary(request, taken)
             if answer is not None:
@@ -84,7 +84,7 @@ class Answering:
             taken = await self._taken_for(request, taken, route.active)
         return taken, await taken.lane.infer(taken.image, request.deadline, request.priority)
 
-    async def _try_canary(self, request: Request, taken: Taken) -> Answer | None:
+    async def _try_canary(self, request: PredictRequest, taken: Taken) -> Answer | None:
         now = self._clock()
         patience = CANARY_PATIENCE * (request.deadline - now)
         error: EngineError = DeadlineMissed(MISSED)
@@ -100,23 +100,23 @@ class Answering:
         self._tell(request, Role.CANARY, taken.lane, error)
         return None
 
-    async def _taken_for(self, request: Request, taken: Taken, lane: Lane) -> Taken:
+    async def _taken_for(self, request: PredictRequest, taken: Taken, lane: Lane) -> Taken:
         if lane.geometry == taken.lane.geometry:
             return replace(taken, lane=lane)
         return replace(taken, lane=lane, image=await self._intake.decode(request.jpeg, lane, request.deadline))
 
-    def _tell_of_failure(self, request: Request, route: Route, error: EngineError) -> None:
+    def _tell_of_failure(self, request: PredictRequest, route: Route, error: EngineError) -> None:
         """The time that a canary wasted is not the active lane's fault, and the canary's failure was told already."""
         if not (request.fell_back and isinstance(error, DeadlineMissed | Overloaded)):
             self._tell(request, Role.ACTIVE, route.active, error)
 
-    def _tell(self, request: Request, role: Role, lane: Lane, error: EngineError) -> None:
+    def _tell(self, request: PredictRequest, role: Role, lane: Lane, error: EngineError) -> None:
         if self._listeners:
             now = self._clock()
             seconds, headroom = now - request.began, request.deadline - now
             self._listeners.tell(failed(role, lane.version, error, key=request.key, seconds=seconds, headroom=headroom))
 
-    def _follow_up(self, request: Request, route: Route, taken: Taken, answer: Answer, total: float) -> None:
+    def _follow_up(self, request: PredictRequest, route: Route, taken: Taken, answer: Answer, total: float) -> None:
         """Tell the listeners, and look again where a canary or a shadow is to be judged."""
         role = route.role(taken.lane)
         judge = route.active if role is Role.CANARY else route.shadow_for(taken.key)

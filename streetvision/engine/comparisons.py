@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from streetvision.engine.answers import Answer
 from streetvision.engine.decode import DecodedImage
-from streetvision.engine.decode_queue import Intake
+from streetvision.engine.decode_queue import DecodeQueue
 from streetvision.engine.dispatch import MISSED
 from streetvision.engine.lanes import Lane
 from streetvision.engine.metrics import EngineMetrics
@@ -41,12 +41,12 @@ class Glance:
     outcome: Outcome
 
 
-class Aftermath:
+class Comparisons:
     """The queue of glances and the task that works it off. Bound to the event loop that opens it."""
 
     def __init__(
         self,
-        intake: Intake,
+        intake: DecodeQueue,
         quiet: Callable[[], Awaitable[None]],
         listeners: Listeners,
         metrics: EngineMetrics,

@@ -39,7 +39,7 @@ class Taken:
     """What decoding took."""
 
 
-class Intake:
+class DecodeQueue:
     """The decode threads, most urgent first, and what waits for them."""
 
     def __init__(self, threads: int, limits: DecodeLimits, clock: Callable[[], float]) -> None:

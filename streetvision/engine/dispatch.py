@@ -24,7 +24,7 @@ from streetvision.engine.types import (
     RunnerFailure,
     RunnerOutput,
 )
-from streetvision.engine.view_improver import Held, Improver, images_of
+from streetvision.engine.view_improver import Held, ViewImprover, images_of
 from streetvision.engine.workers import Workers
 
 MISSED = "the deadline passed before the image was computed"
@@ -50,7 +50,7 @@ class Dispatcher:
         run: RunMember,
         version: str,
         batcher: Batcher[Waiting],
-        improver: Improver,
+        improver: ViewImprover,
         *,
         metrics: EngineMetrics,
         clock: Callable[[], float],

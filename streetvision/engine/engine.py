@@ -17,17 +17,17 @@ from math import isfinite
 
 from prometheus_client import CollectorRegistry
 
-from streetvision.engine.answering import Answering, Request
+from streetvision.engine.answering import Answering, PredictRequest
 from streetvision.engine.background_priority import Deference
-from streetvision.engine.comparisons import Aftermath
+from streetvision.engine.comparisons import Comparisons
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.decode_queue import Intake
+from streetvision.engine.decode_queue import DecodeQueue
 from streetvision.engine.device_health import explained
 from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
-from streetvision.engine.outcomes import Listener, Listeners
+from streetvision.engine.outcomes import Listeners, OutcomeListener
 from streetvision.engine.pending import Pending
-from streetvision.engine.preparing import Preparation, Progress
+from streetvision.engine.preparing import Preparation, PrepareProgress
 from streetvision.engine.routing import Route
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Prediction, Runner
 from streetvision.engine.workers import Workers
@@ -83,9 +83,9 @@ class Engine:
             running=lambda: sum(lane.batcher.running for lane in self._lanes),
             lanes=lambda: len(self._lanes),
         )
-        self._intake = Intake(decode_threads, limits or DecodeLimits(), clock)
+        self._intake = DecodeQueue(decode_threads, limits or DecodeLimits(), clock)
         self._listeners = Listeners()
-        self._aftermath = Aftermath(self._intake, self._pending.none, self._listeners, self._metrics, clock)
+        self._aftermath = Comparisons(self._intake, self._pending.none, self._listeners, self._metrics, clock)
         self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
         self._untold = EngineMetrics(CollectorRegistry(), waiting=int, running=int, lanes=int)
         self._exercise = Answering(self._intake, self._aftermath, Listeners(), self._untold, clock)
@@ -120,7 +120,7 @@ class Engine:
             if not isfinite(deadline):
                 raise ValueError("the deadline must be finite")
             route = self.route
-            return await self._answering.answer(Request(jpeg, deadline, priority, self._clock()), route)
+            return await self._answering.answer(PredictRequest(jpeg, deadline, priority, self._clock()), route)
 
     async def exercise(self, jpeg: bytes, *, seconds: float) -> Prediction:
         """As `predict`, for a health check: by the active model, behind whoever waits, told to no listener.
@@ -129,9 +129,9 @@ class Engine:
         """
         with self._pending.counted(self._untold):
             now, route = self._clock(), Route(self.route.active)
-            return await self._exercise.answer(Request(jpeg, now + seconds, LOWEST, now), route)
+            return await self._exercise.answer(PredictRequest(jpeg, now + seconds, LOWEST, now), route)
 
-    async def prepare(self, make: Callable[[], Runner], *, progress: Progress | None = None) -> Lane:
+    async def prepare(self, make: Callable[[], Runner], *, progress: PrepareProgress | None = None) -> Lane:
         """Load, compile and warm another model while this one serves; returns its lane, which gets no requests yet.
 
         `make` runs in a thread that stands back for serving. `progress` hears of each step on the event loop. Raises
@@ -206,7 +206,7 @@ class Engine:
         if lane is not None:
             lane.bring_back()
 
-    def add_listener(self, listener: Listener) -> None:
+    def add_listener(self, listener: OutcomeListener) -> None:
         """Call it on the event loop with the Outcome of every image, after its reply; what it raises is logged."""
         self._listeners.add(listener)
 

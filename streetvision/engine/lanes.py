@@ -31,7 +31,7 @@ from streetvision.engine.types import (
     Runner,
     RunnerOutput,
 )
-from streetvision.engine.view_improver import Improver
+from streetvision.engine.view_improver import ViewImprover
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
 
@@ -95,7 +95,7 @@ class Lane:
         self._exclusive = threading.Lock()
         self._clock = clock
         self._view_seconds = view_seconds
-        self._improver = Improver(self._costs, self.batcher, metrics, max_seconds=view_seconds, coming=coming)
+        self._improver = ViewImprover(self._costs, self.batcher, metrics, max_seconds=view_seconds, coming=coming)
         self._dispatcher = Dispatcher(
             self._run_member, runner.version, self.batcher, self._improver, metrics=metrics, clock=clock
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streetvision.engine.answers import Answer
 from streetvision.engine.types import EngineError, Outcome, Role
 
-Listener = Callable[[Outcome], None]
+OutcomeListener = Callable[[Outcome], None]
 
 logger = logging.getLogger(__name__)
 
@@ -18,12 +18,12 @@ class Listeners:
     """Calls each listener on the event loop once the task that told has paused, which is after its reply."""
 
     def __init__(self) -> None:
-        self._listeners: list[Listener] = []
+        self._listeners: list[OutcomeListener] = []
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
-    def add(self, listener: Listener) -> None:
+    def add(self, listener: OutcomeListener) -> None:
         """Call it with each outcome from now on."""
         self._listeners.append(listener)
 

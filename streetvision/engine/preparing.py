@@ -29,8 +29,8 @@ TOUCH_SECONDS = 0.05
 CANCELLED = "preparing the model was cancelled"
 
 T = TypeVar("T")
-Stage = Literal["load", "warm", "touch"]
-Progress = Callable[[PrepareStep], None]
+PrepareStage = Literal["load", "warm", "touch"]
+PrepareProgress = Callable[[PrepareStep], None]
 MakeLane = Callable[[Runner, Workers], Lane]
 
 
@@ -42,7 +42,7 @@ class Preparation:
         make: Callable[[], Runner],
         make_lane: MakeLane,
         quiet: Callable[[], Awaitable[None]],
-        progress: Progress | None,
+        progress: PrepareProgress | None,
         deference: Deference,
     ) -> None:
         self._make = make
@@ -107,7 +107,7 @@ class Preparation:
             async with asyncio.timeout(QUIET_PATIENCE):
                 await self._quiet()
 
-    def _report(self, stage: Stage, bucket: int | None, started: float) -> None:
+    def _report(self, stage: PrepareStage, bucket: int | None, started: float) -> None:
         self._done += 1
         if self._progress is not None:
             self._progress(PrepareStep(stage, bucket, time.perf_counter() - started, self._done, self._total))

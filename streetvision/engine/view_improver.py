@@ -47,7 +47,7 @@ class Held:
         self.waiting.future.set_result(answer)
 
 
-class Improver:
+class ViewImprover:
     """The answers in hand of one lane. Its dispatcher asks it what to run and when to let an answer go."""
 
     def __init__(

@@ -8,7 +8,7 @@ from pathlib import Path
 from streetvision.hub.files import HUB
 from streetvision.models.checks import CheckpointError, load_json
 from streetvision.models.versions import ModelVersion, is_version
-from streetvision.registry.model_import import Progress, copy_extras, no_progress
+from streetvision.registry.model_import import ImportProgress, copy_extras, no_progress
 from streetvision.registry.registry import Registry
 
 FIRST_VERSION = "1.0.0"
@@ -22,7 +22,7 @@ def add_classifier(
     source: str,
     version: str | None = None,
     positive: Sequence[str] = (),
-    progress: Progress = no_progress,
+    progress: ImportProgress = no_progress,
 ) -> ModelVersion:
     """Convert a transformers ViT classifier and add it; its version: the given one, its card's, or 1.0.0."""
     from streetvision.models.transformers_vit import convert

@@ -15,7 +15,7 @@ from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
 from streetvision.models.versions import ModelVersion, is_version
-from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Wishes:
     """A transformers classifier's labels that mean roadwork; empty: found by their words."""
     weights: Path | None = None
     """A safetensors file for a timm tag, instead of the hub."""
-    progress: Progress = no_progress
+    progress: ImportProgress = no_progress
     warn: Callable[[str], None] = lambda _: None
     hub: Hub | None = None
     """Default: the one that HF_ENDPOINT names."""

@@ -27,7 +27,7 @@ from streetvision.hub.readme import readme
 from streetvision.hub.upload import Upload, facts, gather
 from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.versions import BUNDLED, ModelVersion
-from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.model_import import ImportProgress, no_progress
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 
@@ -91,7 +91,7 @@ def publish(
     dry_run: bool = True,
     license: str | None = None,
     find: Callable[[str], Path] | None = None,
-    progress: Progress = no_progress,
+    progress: ImportProgress = no_progress,
     hub: Hub | None = None,
     now: Callable[[], float] = time.time,
     window: PayWindow = PAY_WINDOW,
@@ -210,7 +210,7 @@ def _left_over(state: RepoState | None, uploads: list[Upload]) -> tuple[str, ...
     return tuple(sorted(file.name for file in there if is_ours(file.name) and file.name not in {*going, LICENSE_FILE}))
 
 
-def _carry_out(hub: Hub, plan: PublishPlan, uploads: list[Upload], progress: Progress) -> PublishPlan:
+def _carry_out(hub: Hub, plan: PublishPlan, uploads: list[Upload], progress: ImportProgress) -> PublishPlan:
     progress("uploading", 0, 0)
     if plan.creates:
         hub.create_public(plan.repo)

@@ -39,7 +39,7 @@ from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.versions import ModelVersion, is_version
-from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 
 PULLS_FOLDER = "pulls"
@@ -73,7 +73,7 @@ def pull(
     positive: Sequence[str] = (),
     hotkey: str | None = None,
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
-    progress: Progress = no_progress,
+    progress: ImportProgress = no_progress,
     warn: Warn = lambda _: None,
     hub: Hub | None = None,
     now: Callable[[], float] = time.time,
@@ -108,7 +108,7 @@ def fetch(
     place: Path,
     *,
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
-    progress: Progress = no_progress,
+    progress: ImportProgress = no_progress,
     hub: Hub | None = None,
 ) -> Fetched:
     """Fetch a model's files into `place`/<commit>, going on with what an earlier call left there.
@@ -165,7 +165,7 @@ def _fetch_file(hub: Hub, ref: RepoRef, file: RemoteFile, folder: Path, arrived:
     part.rename(target)
 
 
-def _fetch_weights(hub: Hub, ref: RepoRef, choice: Choice, folder: Path, progress: Progress) -> None:
+def _fetch_weights(hub: Hub, ref: RepoRef, choice: Choice, folder: Path, progress: ImportProgress) -> None:
     weights = [file for file in choice.files if is_weights(file.name)]
     total, done = sum(file.size for file in weights), 0
 
@@ -219,7 +219,7 @@ def _tagged(fetched: Fetched, revision: str | None) -> str | None:
 
 
 def _add(
-    fetched: Fetched, registry: Registry, version: str | None, positive: Sequence[str], progress: Progress
+    fetched: Fetched, registry: Registry, version: str | None, positive: Sequence[str], progress: ImportProgress
 ) -> ModelVersion:
     source = f"{HUB}{fetched.ref}"
     if fetched.kind == CLASSIFIER:

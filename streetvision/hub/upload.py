@@ -21,7 +21,7 @@ from streetvision.models.ensemble import (
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.versions import ModelVersion
-from streetvision.registry.model_import import Progress, no_progress
+from streetvision.registry.model_import import ImportProgress, no_progress
 
 MEMBERS_FOLDER = "members"
 _CHUNK = 8 << 20
@@ -45,7 +45,7 @@ class Upload:
 
 
 def gather(
-    version: ModelVersion, find: Callable[[str], Path] | None = None, progress: Progress = no_progress
+    version: ModelVersion, find: Callable[[str], Path] | None = None, progress: ImportProgress = no_progress
 ) -> list[Upload]:
     """The model's files, with weights that are what their description says; OperatorError otherwise.
 
@@ -90,7 +90,7 @@ def _network(config: ModelConfig) -> str:
     )
 
 
-def _files(folder: Path, find: Callable[[str], Path] | None, progress: Progress) -> Iterator[Upload]:
+def _files(folder: Path, find: Callable[[str], Path] | None, progress: ImportProgress) -> Iterator[Upload]:
     license = folder / LICENSE_FILE
     if license.is_file():
         yield _from_disk(LICENSE_FILE, license, progress)
@@ -116,7 +116,7 @@ def _own_folder(member: Member) -> Member:
     return replace(member, folder=f"{MEMBERS_FOLDER}/{member.version}", version="")
 
 
-def _checkpoint(prefix: str, folder: Path, progress: Progress, sha256: str | None = None) -> Iterator[Upload]:
+def _checkpoint(prefix: str, folder: Path, progress: ImportProgress, sha256: str | None = None) -> Iterator[Upload]:
     named = read_config(folder).sha256
     yield _from_disk(prefix + CONFIG_FILE, folder / CONFIG_FILE, progress)
     weights = _from_disk(prefix + WEIGHTS_FILE, folder / WEIGHTS_FILE, progress)
@@ -125,7 +125,7 @@ def _checkpoint(prefix: str, folder: Path, progress: Progress, sha256: str | Non
     yield weights
 
 
-def _from_disk(name: str, path: Path, progress: Progress) -> Upload:
+def _from_disk(name: str, path: Path, progress: ImportProgress) -> Upload:
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

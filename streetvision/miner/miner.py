@@ -45,7 +45,7 @@ from streetvision.miner.starts import Starts
 from streetvision.miner.status import StatusRoom
 from streetvision.miner.supervising import supervised, supervising
 from streetvision.monitor.monitor import Monitor
-from streetvision.monitor.sampler import Valve
+from streetvision.monitor.sampler import RequestSampler
 from streetvision.settings.settings import Settings
 
 CLOSE_SECONDS = 2.0
@@ -258,7 +258,7 @@ class Miner:
 
     async def _open_axon(self) -> None:
         watching = (self.monitor.on_request, self.http.on_request, self.status.on_request)
-        self._valve = Valve(watching, self.registry)
+        self._valve = RequestSampler(watching, self.registry)
         self.axon = AxonServer(
             axon_config(self.settings, self.wallet.ss58_address),
             self.models.engine,

@@ -19,7 +19,7 @@ from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.miner.from_settings import decode_limits
 from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.decision_log import Books
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
@@ -40,7 +40,7 @@ class ModelRoom:
     def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
         self._settings, self._choice = settings, choice
         self._device = settings.device
-        self._books = Books(choice.registry.folder, metrics)
+        self._books = DecisionLog(choice.registry.folder, metrics)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),

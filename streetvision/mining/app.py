@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.mining.database import Dataset, FiftyOne, View
+from streetvision.mining.database import Dataset, DatasetView, FiftyOne
 
 PORT = 5151
 ADDRESS = "127.0.0.1"
@@ -72,7 +72,7 @@ def exposure(address: str) -> str:
     )
 
 
-def _view(dataset: Dataset, name: str | None) -> View | None:
+def _view(dataset: Dataset, name: str | None) -> DatasetView | None:
     if name is None:
         return None
     if not dataset.has_saved_view(name):

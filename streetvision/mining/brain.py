@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streetvision.mining.database import Dataset, View
+from streetvision.mining.database import Dataset, DatasetView
 from streetvision.mining.neighbours import Vectors, unit
 from streetvision.mining.schema import PREDICTION, RESOLVED
 from streetvision.mining.scores import HARDNESS, MISTAKENNESS, REPRESENTATIVENESS, UNIQUENESS
@@ -24,7 +24,7 @@ _SIDE = "mining_side"
 ById = dict[str, float]
 
 
-def hardness(view: View) -> ById:
+def hardness(view: DatasetView) -> ById:
     """Entropy of each prediction's logits: 0 sure, ln 2 undecided. Every sample of the view must have a prediction."""
     from fiftyone import brain
 
@@ -32,7 +32,7 @@ def hardness(view: View) -> ById:
     return _values(view, HARDNESS)
 
 
-def uniqueness(view: View, vectors: Mapping[str, Vectors]) -> ById:
+def uniqueness(view: DatasetView, vectors: Mapping[str, Vectors]) -> ById:
     """How far each picture lies from its nearest neighbours, 0 to 1. `vectors`: one row [D] per sample id."""
     from fiftyone import brain
 
@@ -44,7 +44,7 @@ def uniqueness(view: View, vectors: Mapping[str, Vectors]) -> ById:
     return _values(view, UNIQUENESS)
 
 
-def representativeness(view: View, vectors: Mapping[str, Vectors]) -> ById:
+def representativeness(view: DatasetView, vectors: Mapping[str, Vectors]) -> ById:
     """How close each picture lies to the centre of its cluster, 1 in the centre; {} for fewer than CLUSTERS pictures.
 
     FiftyOne 1.22 writes the distance from the centre into this field, 0 in the centre, and NaN for a cluster of one
@@ -68,7 +68,7 @@ def representativeness(view: View, vectors: Mapping[str, Vectors]) -> ById:
     return found
 
 
-def mistakenness(view: View) -> ById:
+def mistakenness(view: DatasetView) -> ById:
     """How likely each label is wrong, by how surely the model contradicts it: 0.5 and more mean that it does.
 
     Every sample of the view must have a prediction and a resolved label; an empty view has no scores.
@@ -83,7 +83,7 @@ def mistakenness(view: View) -> ById:
     return _values(view, MISTAKENNESS)
 
 
-def near_duplicates(view: View, vectors: Mapping[str, Vectors], distance: float) -> set[str]:
+def near_duplicates(view: DatasetView, vectors: Mapping[str, Vectors], distance: float) -> set[str]:
     """Samples to leave out so that no two are within `distance` (cosine); of each bunch one stays."""
     from fiftyone import brain
 
@@ -116,7 +116,7 @@ def leaks(
         dataset.delete_sample_field(_SIDE)
 
 
-def _similarity(view: View, vectors: Mapping[str, Vectors], distance: float) -> tuple[Any, float]:
+def _similarity(view: DatasetView, vectors: Mapping[str, Vectors], distance: float) -> tuple[Any, float]:
     """An index and the threshold in it that means `distance`.
 
     FiftyOne moves vectors to their mean before it takes angles, which makes distances depend on the company. Between
@@ -129,13 +129,13 @@ def _similarity(view: View, vectors: Mapping[str, Vectors], distance: float) -> 
     return index, float(np.sqrt(2.0 * distance))
 
 
-def _aligned(view: View, vectors: Mapping[str, Vectors]) -> Vectors:
+def _aligned(view: DatasetView, vectors: Mapping[str, Vectors]) -> Vectors:
     """[N, D] in the order of the view."""
     ids = view.values("id")
     return np.stack([vectors[one] for one in ids]).astype(np.float32) if ids else np.zeros((0, 1), np.float32)
 
 
-def _values(view: View, field: str) -> ById:
+def _values(view: DatasetView, field: str) -> ById:
     ids, values = view.values(["id", field])
     return {
         one: float(value) for one, value in zip(ids, values, strict=True) if value is not None and np.isfinite(value)

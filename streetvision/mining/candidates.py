@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.mining.inspection import inspect
-from streetvision.mining.labels import Verdict
+from streetvision.mining.labels import ResolvedLabel
 from streetvision.mining.measuring import stack_or_zero
 from streetvision.mining.neighbours import close_pairs
 from streetvision.mining.splitting import Side
@@ -29,7 +29,7 @@ class Candidate:
     sha256: str
     position: int
     """In the table."""
-    verdict: Verdict
+    verdict: ResolvedLabel
     side: Side | None
     """Where an earlier export put it."""
     problem: str
@@ -41,7 +41,7 @@ class Candidate:
 
 def gather(
     table: Table,
-    verdicts: Mapping[str, Verdict],
+    verdicts: Mapping[str, ResolvedLabel],
     sides: Mapping[str, Side],
     images: Path,
     progress: Callable[[int, int], None],
@@ -69,7 +69,7 @@ def near_pairs(
     yield from close_pairs(stack_or_zero([candidate.fingerprint for candidate in candidates]), same_picture)
 
 
-def _candidate(table: Table, position: int, verdict: Verdict, side: Side | None, images: Path) -> Candidate:
+def _candidate(table: Table, position: int, verdict: ResolvedLabel, side: Side | None, images: Path) -> Candidate:
     path, digest = table.paths[position], table.sha256[position]
     data = _read(path)
     facts = inspect(data) if data else None
@@ -91,7 +91,7 @@ def _candidate(table: Table, position: int, verdict: Verdict, side: Side | None,
     )
 
 
-def _not_to_learn_from(verdict: Verdict) -> str:
+def _not_to_learn_from(verdict: ResolvedLabel) -> str:
     if verdict.decided:
         return ""
     return verdict.label or "no longer labelled"

@@ -19,7 +19,7 @@ FiftyOne: TypeAlias = Any
 """The `fiftyone` module; it has no types."""
 Dataset: TypeAlias = Any
 """A `fiftyone.Dataset`."""
-View: TypeAlias = Any
+DatasetView: TypeAlias = Any
 """A `fiftyone.DatasetView`, or a whole dataset."""
 Sample: TypeAlias = Any
 """A `fiftyone.Sample`."""

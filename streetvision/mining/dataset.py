@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
-from streetvision.mining.database import Dataset, FiftyOne, View
+from streetvision.mining.database import Dataset, DatasetView, FiftyOne
 from streetvision.mining.schema import declare
 
 FORMAT = 1
@@ -81,6 +81,6 @@ def remember(dataset: Dataset, place: Place) -> None:
     dataset.save()
 
 
-def save_view(dataset: Dataset, name: str, view: View, description: str) -> None:
+def save_view(dataset: Dataset, name: str, view: DatasetView, description: str) -> None:
     """Save a view under a name that the App lists, over an earlier one."""
     dataset.save_view(name, view, description=description, overwrite=True)

@@ -20,7 +20,7 @@ from streetvision.mining.hard import DISTANCE
 from streetvision.mining.inspection import SAME_PICTURE
 from streetvision.mining.labels import read_labels
 from streetvision.mining.schema import SPLIT
-from streetvision.mining.splitting import Item, Side, Split, split
+from streetvision.mining.splitting import LabelledPicture, Side, Split, split
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
 from streetvision.mining.training_set import (
@@ -37,7 +37,7 @@ from streetvision.mining.training_set import (
 
 VAL_SHARE = 0.2
 
-Progress = Callable[[int, int], None]
+PicturesDone = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def export_labels(
     options: ExportOptions = ExportOptions(),
     *,
     now: float,
-    progress: Progress = lambda _, __: None,
+    progress: PicturesDone = lambda _, __: None,
 ) -> ExportReport:
     """Write the next version below `target`, unless nothing changed; raises OperatorError when nothing is labelled."""
     with only_one(target, "export"):
@@ -95,7 +95,7 @@ def _export(
     partial: Path,
     options: ExportOptions,
     now: float,
-    progress: Progress,
+    progress: PicturesDone,
 ) -> ExportReport:
     mark_evicted(dataset)
     verdicts = read_labels(fo, dataset)
@@ -134,7 +134,7 @@ def _counts(records: Sequence[Record]) -> dict[str, dict[str, int]]:
 def _divide(table: Table, candidates: Sequence[Candidate], options: ExportOptions) -> Split:
     """The split of those to learn from; pictures exported earlier take part, whatever became of their labels."""
     taking = [candidate for candidate in candidates if not candidate.problem or candidate.side]
-    items = [Item(c.sha256, c.verdict.label or "", c.side) for c in taking]
+    items = [LabelledPicture(c.sha256, c.verdict.label or "", c.side) for c in taking]
     pairs = near_pairs(table, taking, options.distance, SAME_PICTURE)
     return split(items, pairs, val_share=options.val_share, seed=options.seed)
 

@@ -12,9 +12,9 @@ import numpy as np
 from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
-from streetvision.mining.labels import Verdict, read_labels
+from streetvision.mining.labels import ResolvedLabel, read_labels
 from streetvision.mining.neighbours import Mask, Vectors, near_any
-from streetvision.mining.oracle import LabelOracle, NoOracle, Question
+from streetvision.mining.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.schema import HARD_VIEW, OPINION, PICK, RANK
 from streetvision.mining.scores import (
@@ -41,7 +41,7 @@ SUSPICIOUS = 0.9
 """Mistakenness from which a label is worth a second look: the model contradicts it with a confidence of 0.98."""
 POOL = 10_000
 
-Step = Callable[[str], None]
+StepName = Callable[[str], None]
 """Hears what is being worked on."""
 
 
@@ -94,7 +94,7 @@ def mine_hard(
     options: HardOptions,
     *,
     oracle: LabelOracle | None = None,
-    step: Step = lambda _: None,
+    step: StepName = lambda _: None,
 ) -> HardReport:
     """Pick `options.k` pictures, keep their files from eviction, and save them as a view in the order of picking."""
     step("reading the dataset")
@@ -127,7 +127,7 @@ def mine_hard(
 class _Pool:
     """Which pictures take part, and in which role."""
 
-    def __init__(self, table: Table, verdicts: Mapping[str, Verdict], options: HardOptions) -> None:
+    def __init__(self, table: Table, verdicts: Mapping[str, ResolvedLabel], options: HardOptions) -> None:
         self.table = table
         self.model = table.newest_embedding_model()
         self.left_out: Counter[str] = Counter()
@@ -183,7 +183,7 @@ class _Pool:
         }
 
 
-def _scores(dataset: Dataset, pool: _Pool, step: Step) -> dict[str, Scores]:
+def _scores(dataset: Dataset, pool: _Pool, step: StepName) -> dict[str, Scores]:
     """All scores [N], NaN where one does not apply."""
     table = pool.table
     dataset.clear_sample_fields(list(SHARES))
@@ -275,7 +275,7 @@ def _save(dataset: Dataset, found: Sequence[Found], name: str) -> None:
 
 def _ask(fo: FiftyOne, dataset: Dataset, found: Sequence[Found], oracle: LabelOracle) -> None:
     """Keep the oracle's opinions beside the picks."""
-    opinions = oracle.judge([Question(one.sha256, Path(one.path), one.probability) for one in found])
+    opinions = oracle.judge([LabelQuestion(one.sha256, Path(one.path), one.probability) for one in found])
     kept = {
         one.id: fo.Classification(
             label=opinion.label, confidence=opinion.confidence, remark=opinion.remark, oracle=oracle.name

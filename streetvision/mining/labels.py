@@ -10,7 +10,7 @@ from streetvision.mining.schema import LABEL_FIELD, LABELS, RESOLVED, Label
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ResolvedLabel:
     """What a picture's tags and label field come to."""
 
     label: Label | None = None
@@ -26,21 +26,21 @@ class Verdict:
         return self.label in ("roadwork", "none")
 
 
-def resolve(tags: Sequence[str], field: str | None) -> Verdict:
+def resolve(tags: Sequence[str], field: str | None) -> ResolvedLabel:
     """The verdict of a picture's sample tags and of its label field's word; capitals and spaces do not matter."""
     words = {tag.strip().lower() for tag in tags}
     tagged = [label for label in LABELS if label in words]
     written = None if field is None else field.strip().lower()
     sources = tuple(name for name, said in (("tag", bool(tagged)), ("field", written is not None)) if said)
     if written is not None and written not in LABELS:
-        return Verdict(None, sources, f"{field!r} is none of {', '.join(LABELS)}")
+        return ResolvedLabel(None, sources, f"{field!r} is none of {', '.join(LABELS)}")
     said = [label for label in LABELS if label in tagged or label == written]
     if len(said) > 1:
-        return Verdict(None, sources, f"labelled {' and '.join(said)}")
-    return Verdict(said[0] if said else None, sources)
+        return ResolvedLabel(None, sources, f"labelled {' and '.join(said)}")
+    return ResolvedLabel(said[0] if said else None, sources)
 
 
-def read_labels(fo: FiftyOne, dataset: Dataset) -> dict[str, Verdict]:
+def read_labels(fo: FiftyOne, dataset: Dataset) -> dict[str, ResolvedLabel]:
     """The verdict on every sample by sample id; brings the field RESOLVED up to date with them."""
     ids, tags, words, kept = dataset.values(["id", "tags", f"{LABEL_FIELD}.label", f"{RESOLVED}.label"])
     verdicts = {one: resolve(some or (), word) for one, some, word in zip(ids, tags, words, strict=True)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.mining.database import Dataset, FiftyOne, View
+from streetvision.mining.database import Dataset, DatasetView, FiftyOne
 from streetvision.mining.inspection import Facts, inspect
 from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.schema import FACTS, FINGERPRINT, READABLE
@@ -18,7 +18,7 @@ from streetvision.mining.table import Table
 
 _CHUNK = 256
 
-Progress = Callable[[int, int], None]
+PicturesDone = Callable[[int, int], None]
 """Hears how many pictures are measured, of how many."""
 
 
@@ -33,7 +33,7 @@ class Measures:
     """[N, D], zeros (near nothing) for the unreadable."""
 
 
-def measure(fo: FiftyOne, dataset: Dataset, *, threads: int = 4, progress: Progress = lambda _, __: None) -> int:
+def measure(fo: FiftyOne, dataset: Dataset, *, threads: int = 4, progress: PicturesDone = lambda _, __: None) -> int:
     """Measure what was not measured yet, and return how many; a killed run goes on where it was."""
     readable, image = fo.ViewField(READABLE), fo.ViewField("image")
     todo = dataset.match((readable == None) & (image == "stored"))  # noqa: E711 - a query, not a comparison
@@ -47,7 +47,7 @@ def measure(fo: FiftyOne, dataset: Dataset, *, threads: int = 4, progress: Progr
     return len(ids)
 
 
-def read_measures(view: View, table: Table) -> Measures:
+def read_measures(view: DatasetView, table: Table) -> Measures:
     """What `measure` stored, for the table of the same view."""
     ids, readable, prints, *facts = view.values(["id", READABLE, FINGERPRINT, *FACTS])
     place = {one: i for i, one in enumerate(ids)}

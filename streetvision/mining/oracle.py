@@ -11,7 +11,7 @@ from streetvision.mining.schema import Label
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LabelQuestion:
     """A picture to judge."""
 
     sha256: str
@@ -39,7 +39,7 @@ class LabelOracle(Protocol):
         """Whose opinion it is, kept beside it."""
         ...
 
-    def judge(self, questions: Sequence[Question]) -> Sequence[Opinion | None]:
+    def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
         """One opinion for each question, None where it has none; raises OperatorError when it cannot be asked."""
         ...
 
@@ -49,6 +49,6 @@ class NoOracle:
 
     name = "none"
 
-    def judge(self, questions: Sequence[Question]) -> Sequence[Opinion | None]:
+    def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
         """None for each question."""
         return [None] * len(questions)

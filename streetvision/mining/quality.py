@@ -14,8 +14,8 @@ from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
 from streetvision.mining.hard import DISTANCE, SUSPICIOUS
 from streetvision.mining.inspection import SAME_PICTURE, outliers
-from streetvision.mining.labels import Verdict, read_labels
-from streetvision.mining.measuring import Measures, Progress, measure, read_measures
+from streetvision.mining.labels import ResolvedLabel, read_labels
+from streetvision.mining.measuring import Measures, PicturesDone, measure, read_measures
 from streetvision.mining.neighbours import Mask, close_pairs, group
 from streetvision.mining.schema import FACTS, GROUP
 from streetvision.mining.scores import MISTAKENNESS
@@ -42,7 +42,7 @@ VIEWS: Mapping[str, str] = {
 """Kinds of findings; their saved views are called `quality-<kind>`."""
 
 Groups = NDArray[np.int64]
-Step = Callable[[str], None]
+StepName = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def report_quality(
     *,
     distance: float = DISTANCE,
     pool: int = POOL,
-    progress: Progress = lambda _, __: None,
-    step: Step = lambda _: None,
+    progress: PicturesDone = lambda _, __: None,
+    step: StepName = lambda _: None,
 ) -> QualityReport:
     """Measure what was not measured yet, and save a view of each kind of finding."""
     step("reading the dataset")
@@ -143,7 +143,9 @@ def _pixel_kinds(measures: Measures) -> dict[str, Mask]:
         }
 
 
-def _label_kinds(dataset: Dataset, table: Table, verdicts: Mapping[str, Verdict], groups: Groups) -> dict[str, Mask]:
+def _label_kinds(
+    dataset: Dataset, table: Table, verdicts: Mapping[str, ResolvedLabel], groups: Groups
+) -> dict[str, Mask]:
     """Contradictions within a picture's labels, between like pictures, and with the model."""
     said = [verdicts[one] for one in table.ids]
     decided: dict[int, set[str]] = {}

@@ -14,7 +14,7 @@ Side = Literal["train", "val"]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LabelledPicture:
     """A labelled picture."""
 
     sha256: str
@@ -32,7 +32,9 @@ class Split:
     """The smallest digest of each one's group of near duplicates."""
 
 
-def split(items: Sequence[Item], pairs: Iterable[tuple[int, int]], *, val_share: float, seed: int = 0) -> Split:
+def split(
+    items: Sequence[LabelledPicture], pairs: Iterable[tuple[int, int]], *, val_share: float, seed: int = 0
+) -> Split:
     """Divide `items`, of which `pairs` (of positions) are near duplicates; about `val_share` of each class to val.
 
     Groups come in an order drawn from their digests and the seed, so that new pictures hardly move others, and a group
@@ -42,14 +44,14 @@ def split(items: Sequence[Item], pairs: Iterable[tuple[int, int]], *, val_share:
     ordered = sorted(range(len(items)), key=lambda i: items[i].sha256)
     place = {position: rank for rank, position in enumerate(ordered)}
     roots = group(len(items), ((place[i], place[j]) for i, j in pairs))
-    members: dict[int, list[Item]] = {}
+    members: dict[int, list[LabelledPicture]] = {}
     for rank, position in enumerate(ordered):
         members.setdefault(int(roots[rank]), []).append(items[position])
     groups = {item.sha256: some[0].sha256 for some in members.values() for item in some}
     return Split(_sides(list(members.values()), val_share, seed), groups)
 
 
-def _sides(groups: Sequence[Sequence[Item]], val_share: float, seed: int) -> dict[str, Side]:
+def _sides(groups: Sequence[Sequence[LabelledPicture]], val_share: float, seed: int) -> dict[str, Side]:
     totals = Counter(item.label for some in groups for item in some)
     val: Counter[str] = Counter(item.label for some in groups for item in some if item.side == "val")
     sides: dict[str, Side] = {item.sha256: item.side for some in groups for item in some if item.side}
@@ -64,7 +66,7 @@ def _sides(groups: Sequence[Sequence[Item]], val_share: float, seed: int) -> dic
     return sides
 
 
-def _side(some: Sequence[Item], val: Counter[str], totals: Counter[str], share: float) -> Side:
+def _side(some: Sequence[LabelledPicture], val: Counter[str], totals: Counter[str], share: float) -> Side:
     """Val while the group brings it no further past its share than it was short."""
     labels = Counter(item.label for item in some)
     common = min(labels, key=lambda label: (-labels[label], label))

@@ -26,7 +26,7 @@ BATCH = 1000
 _EPOCH = 10**12
 """Row ids of a log that was started anew are told apart by this much."""
 
-Progress = Callable[[int], None]
+RowsDone = Callable[[int], None]
 """Hears how many more rows are done."""
 
 
@@ -58,7 +58,7 @@ def sync(
     pictures: PictureFolder,
     *,
     batch: int = BATCH,
-    progress: Progress = lambda _: None,
+    progress: RowsDone = lambda _: None,
 ) -> SyncReport:
     """Import the rows since the last sync, up to the newest of now; raises OperatorError where disk or log refuse."""
     place, anew = _resume(place_of(dataset), reader)

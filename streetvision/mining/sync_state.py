@@ -19,7 +19,7 @@ _DATABASE = ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME", "FIFTYONE_DATABA
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class SyncState:
     """The state of dataset, log and pictures after a sync."""
 
     database: list[str]
@@ -38,20 +38,20 @@ def database_key(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [environ.get(name, "") for name in _DATABASE]
 
 
-def read_stamp(path: Path) -> Stamp | None:
+def read_stamp(path: Path) -> SyncState | None:
     """What `write_stamp` wrote; None where there is none or it is of another version."""
     try:
-        return Stamp(**json.loads(path.read_text()))
+        return SyncState(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_stamp(path: Path, stamp: Stamp) -> None:
+def write_stamp(path: Path, stamp: SyncState) -> None:
     """Keep it, whole or not at all."""
     write_atomically(path, json.dumps(asdict(stamp)))
 
 
-def nothing_new(stamp: Stamp, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:
+def nothing_new(stamp: SyncState, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:
     """Whether a sync would find everything as the last one left it."""
     if (stamp.database, stamp.dataset, stamp.log) != (database_key(), dataset, str(log.resolve())):
         return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.mining.database import View
+from streetvision.mining.database import DatasetView
 from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
 from streetvision.mining.scores import Scores
@@ -56,7 +56,7 @@ class Table:
         return np.stack(rows).astype(np.float32) if rows else np.zeros((0, 1), np.float32)
 
 
-def read_table(view: View) -> Table:
+def read_table(view: DatasetView) -> Table:
     """Read a dataset or a view of it."""
     fields = [
         "id",

@@ -34,10 +34,10 @@ __all__ = [
     "weights_problem",
 ]
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 
-def load_checkpoint(folder: Path) -> tuple[ModelConfig, State]:
+def load_checkpoint(folder: Path) -> tuple[ModelConfig, StateDict]:
     """Read and verify a checkpoint; weights come back on the CPU in the dtype they are stored in.
 
     Raises CheckpointError with one sentence: missing or pickled files, a malformed description, a hash that differs
@@ -123,7 +123,7 @@ def require_weights(folder: Path) -> Path:
     return path
 
 
-def _save(state: State, path: Path) -> None:
+def _save(state: StateDict, path: Path) -> None:
     try:
         save_file(state, path)
     except SafetensorError as error:  # a full disk comes as one

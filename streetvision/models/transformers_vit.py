@@ -25,7 +25,7 @@ from streetvision.models.transformers_images import labels_of, positive_classes,
 CONFIG = "config.json"
 CLASSIFIER = "ViTForImageClassification"
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 _IGNORED = ("vit.pooler.", "vit.embeddings.mask_token")
 _OUTER = {
@@ -48,7 +48,7 @@ def convert(
 ) -> ModelConfig:
     """Write the classifier in `source` as a checkpoint into `target`; raises CheckpointError for what is none.
 
-    `positive` names the labels that mean roadwork; empty: found by their words (`streetvision.models.transformers_images`).
+    `positive` names the labels that mean roadwork; empty: found by their words (`transformers_images`).
     """
     fields = _read_fields(source)
     kwargs, size = _architecture(fields)
@@ -72,7 +72,7 @@ def convert(
     return save_checkpoint(target, config, converted, overwrite=True)
 
 
-def _load(source: Path) -> State:
+def _load(source: Path) -> StateDict:
     try:
         return load_file(require_weights(source))
     except SafetensorError as error:
@@ -120,9 +120,9 @@ def _whole(fields: Mapping[str, Any], name: str, default: int) -> int:
     return value
 
 
-def _backbone(state: State, source: Path, *, depth: int) -> State:
+def _backbone(state: StateDict, source: Path, *, depth: int) -> StateDict:
     """The backbone's tensors under timm's names; whatever is left over is not part of a ViT."""
-    converted: State = {}
+    converted: StateDict = {}
     left = {name for name in state if not name.startswith(("classifier.", *_IGNORED))}
     for name in sorted(left):
         renamed = _renamed(name)
@@ -157,7 +157,7 @@ def _renamed(name: str) -> str | None:
 
 
 def _head(
-    converted: State, state: State, fields: Mapping[str, Any], positive: tuple[int, ...], width: int
+    converted: StateDict, state: StateDict, fields: Mapping[str, Any], positive: tuple[int, ...], width: int
 ) -> HeadConfig:
     """Put the classifier into `converted` and describe it."""
     weight = state["classifier.weight"].float()

@@ -54,7 +54,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegistryEntry:
     """What entry.json says."""
 
     version: str
@@ -94,7 +94,7 @@ class Entry:
         )
 
 
-def read_entry(folder: Path) -> Entry:
+def read_entry(folder: Path) -> RegistryEntry:
     """The entry of a version's folder; raises EntryError with one sentence when it is missing or damaged."""
     path = folder / ENTRY_FILE
     try:
@@ -106,7 +106,7 @@ def read_entry(folder: Path) -> Entry:
         problem = f"names version {data['version']!r}"
     if problem is not None:
         raise EntryError(f"{path} {problem}: remove this version and add it again.")
-    return Entry(**data)
+    return RegistryEntry(**data)
 
 
 def _entry_problem(data: object) -> str | None:

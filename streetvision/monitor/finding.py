@@ -10,7 +10,7 @@ from types import MappingProxyType
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import Thresholds
 
-Value = str | int | float | bool | None
+EvidenceValue = str | int | float | bool | None
 
 
 class Severity(IntEnum):
@@ -45,7 +45,7 @@ class Finding:
     """Unix seconds at which it began, as far as the history shows."""
     subject: str = ""
     """What it is about when several may hold at once, such as a validator's hotkey; else empty."""
-    data: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    data: Mapping[str, EvidenceValue] = field(default_factory=lambda: MappingProxyType({}))
     """The evidence's numbers by name, for machines."""
 
     @property

@@ -24,7 +24,7 @@ from streetvision.monitor.thresholds import DAY, HOUR
 if TYPE_CHECKING:
     from streetvision.hub.public_view import Published
 
-Look = Callable[[str, str], "Published"]
+ReadCard = Callable[[str, str], "Published"]
 """What a validator finds in a repository for a hotkey; in a thread."""
 
 
@@ -44,7 +44,7 @@ class CardWatch:
         hotkey: str,
         *,
         window: PayWindow = PAY_WINDOW,
-        look: Look | None = None,
+        look: ReadCard | None = None,
         every_s: float = HOUR,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Clock = time.time,

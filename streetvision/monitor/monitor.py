@@ -33,7 +33,7 @@ from streetvision.monitor.observation import (
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
-from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.write_health import LogHealth
 
 LOOK_S = 20.0
@@ -42,7 +42,7 @@ PROBE_S = 300.0
 """Between two tries of the own endpoint."""
 
 Findings = tuple[Finding, ...]
-Listener = Callable[[Findings, Observation], None]
+FindingsListener = Callable[[Findings, Observation], None]
 """Called on the loop after every pass with all that is wrong now."""
 
 
@@ -79,7 +79,7 @@ class _Heard:
     validators: tuple[ValidatorView, ...] = ()
     probe: Probe | None = None
     findings: Findings = ()
-    listeners: list[Listener] = field(default_factory=list)
+    listeners: list[FindingsListener] = field(default_factory=list)
 
 
 class Monitor:
@@ -102,7 +102,7 @@ class Monitor:
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.meter = TrafficMeter(now())
+        self.meter = TrafficCounter(now())
         self._heard = _Heard()
         self._probed_at = 0.0
 
@@ -111,7 +111,7 @@ class Monitor:
         """Of the last pass, the gravest first."""
         return self._heard.findings
 
-    def add_listener(self, listener: Listener) -> None:
+    def add_listener(self, listener: FindingsListener) -> None:
         """Call this after every pass; it must not block, and what it raises ends the pass."""
         self._heard.listeners.append(listener)
 

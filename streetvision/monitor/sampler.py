@@ -16,13 +16,15 @@ from streetvision.axon.records import RequestRecord
 PER_SECOND = 200
 """Watched in each second, of each kind: answered, failed, refused before they were proven."""
 
-Listener = Callable[[RequestRecord], None]
+RecordListener = Callable[[RequestRecord], None]
 
 
-class Valve:
+class RequestSampler:
     """A listener in front of others, on the loop's thread. No kind of request can crowd out another."""
 
-    def __init__(self, listeners: tuple[Listener, ...], registry: CollectorRegistry, most: int = PER_SECOND) -> None:
+    def __init__(
+        self, listeners: tuple[RecordListener, ...], registry: CollectorRegistry, most: int = PER_SECOND
+    ) -> None:
         self._listeners, self._most = listeners, most
         self._second = 0
         self._left = [most, most, most]

@@ -14,7 +14,7 @@ MAX_CALLERS = 1024
 """Hotkeys whose last request is remembered: more than a subnet has UIDs."""
 
 
-class TrafficMeter:
+class TrafficCounter:
     """Listens to the axon's records on the loop's thread."""
 
     def __init__(self, started: float) -> None:

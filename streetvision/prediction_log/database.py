@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from streetvision.base.sqlite_trouble import cause_of
-from streetvision.prediction_log.entry import Entry
+from streetvision.prediction_log.entry import NewRow
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.schema import (
     COLUMNS,
@@ -111,7 +111,7 @@ class LogDatabase:
         """Whether the open file is still the one under its name; false after someone moved or deleted it."""
         return is_in_place(self.file, self.inode)
 
-    def write(self, entries: Sequence[Entry], lost: Counter[str]) -> Written:
+    def write(self, entries: Sequence[NewRow], lost: Counter[str]) -> Written:
         """Store a batch: its new images, then all its rows or none. `lost` is added to the persistent counters."""
         fresh = {entry.sha256: entry for entry in entries if entry.sha256 and entry.image}
         for known in self._known(list(fresh), "stored"):
@@ -132,7 +132,7 @@ class LogDatabase:
             known += [digest for (digest,) in self.db.execute(query, [state, *part])]
         return known
 
-    def _store_images(self, fresh: dict[str, Entry]) -> tuple[dict[str, str], int]:
+    def _store_images(self, fresh: dict[str, NewRow]) -> tuple[dict[str, str], int]:
         """The digests that could not be stored with the cause, and the bytes of those that were."""
         dropped: dict[str, str] = {}
         stored = 0
@@ -146,7 +146,7 @@ class LogDatabase:
                 stored += len(entry.image)
         return dropped, stored
 
-    def _insert(self, entries: Sequence[Entry], dropped: set[str]) -> None:
+    def _insert(self, entries: Sequence[NewRow], dropped: set[str]) -> None:
         ids = count(int(self.db.execute(_NEXT_ID).fetchone()[0]))
         numbered = [(number, entry) for number, entry in zip(ids, entries, strict=False)]
         self.db.executemany(

@@ -15,27 +15,27 @@ UNKNOWN_CERTAINTY = 0.5
 """Images without an answer are evicted along with the most certain ones."""
 _HALF = np.finfo(np.float16)
 
-Value = str | int | float | None
+ColumnValue = str | int | float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NewRow:
     """One row to be: `values` in the order of schema.COLUMNS without the id, the image's bytes and the vector's."""
 
     sha256: str | None
     image: bytes | None
     certainty: float
     seen: float
-    values: tuple[Value, ...]
+    values: tuple[ColumnValue, ...]
     embedding: bytes | None
 
 
-def entry_of(record: RequestRecord, image_bytes: int) -> Entry:
+def entry_of(record: RequestRecord, image_bytes: int) -> NewRow:
     """What to write about a request whose image had `image_bytes`; memory may have had no room for the image itself."""
     image = record.image
     digest = hashlib.sha256(image).hexdigest() if image else None
     answer, stages = record.prediction, record.stages
-    values: tuple[Value, ...] = (
+    values: tuple[ColumnValue, ...] = (
         record.arrival,
         record.hotkey or "",
         record.uid,
@@ -49,7 +49,7 @@ def entry_of(record: RequestRecord, image_bytes: int) -> Entry:
         record.headroom,
         None if answer is None else answer.decoded,
     )
-    return Entry(
+    return NewRow(
         sha256=digest,
         image=image or None,
         certainty=UNKNOWN_CERTAINTY if answer is None else abs(answer.probability - 0.5),
@@ -59,7 +59,7 @@ def entry_of(record: RequestRecord, image_bytes: int) -> Entry:
     )
 
 
-def _answer_values(answer: Prediction | None, admission: float, body: float) -> tuple[Value, ...]:
+def _answer_values(answer: Prediction | None, admission: float, body: float) -> tuple[ColumnValue, ...]:
     """From `width` to `inference_s`."""
     if answer is None:
         return (0, 0, "", None, None, 0, 0, admission, body, 0.0, 0.0, 0.0)

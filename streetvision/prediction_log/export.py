@@ -24,7 +24,7 @@ MANIFEST_VERSION = 1
 CHUNK_ROWS = 1000
 """Rows read at once: no read of the log lasts long enough to keep its writer from tidying up."""
 
-Progress = Callable[[int], None]
+RowsDone = Callable[[int], None]
 """Hears how many more rows are done."""
 
 
@@ -65,7 +65,7 @@ def export_log(
     options: ExportOptions,
     *,
     now: float,
-    progress: Progress = lambda _: None,
+    progress: RowsDone = lambda _: None,
 ) -> Mapping[str, Any]:
     """Export the rows that are logged now and pass the filter; returns the manifest as written.
 

@@ -21,7 +21,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, EngineError, Prediction, Runner, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
-from streetvision.prediction_log.export import Progress, chunks
+from streetvision.prediction_log.export import RowsDone, chunks
 from streetvision.prediction_log.image_copy import read_image
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
@@ -78,7 +78,7 @@ def replay_log(
     precision: str = "default",
     limits: DecodeLimits | None = None,
     on_answer: Callable[[Answered], None] = lambda _: None,
-    progress: Progress = lambda _: None,
+    progress: RowsDone = lambda _: None,
 ) -> Replayed:
     """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
 
@@ -109,7 +109,7 @@ async def run_replay(
     *,
     limits: DecodeLimits | None = None,
     on_answer: Callable[[Answered], None] = lambda _: None,
-    progress: Progress = lambda _: None,
+    progress: RowsDone = lambda _: None,
 ) -> None:
     """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
     engine = Engine(runner, limits=limits, view_seconds=inf)
@@ -128,7 +128,7 @@ async def replay(
     options: ReplayOptions,
     *,
     tally: Tally,
-    progress: Progress = lambda _: None,
+    progress: RowsDone = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Answered]:
     """Yield each chosen row with its new answer, in the order of logging; the same bytes are computed once.

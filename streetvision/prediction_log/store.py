@@ -19,7 +19,7 @@ from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogHealth, LogMetrics
-from streetvision.prediction_log.write_queue import Intake
+from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 
 TICK_S = 0.2
@@ -45,7 +45,7 @@ class PredictionLog:
         max_queued_bytes: int = 64 * 2**20,
         wall: Clock = time.time,
     ) -> None:
-        self._intake = Intake(max_queued_rows, max_queued_bytes)
+        self._intake = WriteQueue(max_queued_rows, max_queued_bytes)
         self._append = self._intake.append
         self._metrics = LogMetrics(registry)
         self._writer = Writer(folder, self._intake, self._metrics, limits, wall=wall)

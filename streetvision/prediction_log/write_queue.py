@@ -17,7 +17,7 @@ class Pending:
     """Of the image as it arrived, there or dropped."""
 
 
-class Intake:
+class WriteQueue:
     """At most `max_rows` requests holding at most `max_bytes` of images. `append` is the event loop's alone."""
 
     def __init__(self, max_rows: int, max_bytes: int) -> None:

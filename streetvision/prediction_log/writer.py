@@ -19,7 +19,7 @@ from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.schema import NewerSchema
 from streetvision.prediction_log.upkeep import Limits, Upkeep
 from streetvision.prediction_log.write_health import LogMetrics
-from streetvision.prediction_log.write_queue import Intake, Pending
+from streetvision.prediction_log.write_queue import Pending, WriteQueue
 
 BATCH_ROWS = 1000
 SAMPLE_ROWS = 25
@@ -40,7 +40,7 @@ class Writer:
     def __init__(
         self,
         folder: Path,
-        intake: Intake,
+        intake: WriteQueue,
         metrics: LogMetrics,
         limits: Limits,
         *,

@@ -10,9 +10,9 @@ from streetvision.models.folder import bundled_checkpoint, read_config
 from streetvision.models.versions import (
     BUNDLED,
     ENTRY_FILE,
-    Entry,
     EntryError,
     ModelVersion,
+    RegistryEntry,
     content_hash,
     hash_files,
     read_entry,
@@ -67,7 +67,7 @@ def differences(folder: Path) -> list[str]:
     return problems
 
 
-def changes(entry: Entry, files: dict[str, str]) -> list[str]:
+def changes(entry: RegistryEntry, files: dict[str, str]) -> list[str]:
     """Which files are not what the entry says, one clause each."""
     names = sorted(set(entry.files) | set(files))
     return [

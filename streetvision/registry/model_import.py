@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Progress = Callable[[str, int, int], None]
+ImportProgress = Callable[[str, int, int], None]
 """Hears of long work: what is being done, how much of it is done, how much it is (0: unknown)."""
 
 SMALL_LIMIT_BYTES = 4 << 20
@@ -117,7 +117,7 @@ def metrics_in(card: Mapping[str, Any]) -> dict[str, Any]:
     return dict(metrics) if isinstance(metrics, Mapping) else {}
 
 
-def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) -> Findings:
+def examine(folder: Path, resolve: Resolve, progress: ImportProgress = no_progress) -> Findings:
     """Load a model on the CPU as the miner would and let it answer the golden pictures; raises CheckpointError.
 
     `resolve` finds the registry versions that an ensemble names. An ensemble answers with its members' weighted mean.
@@ -137,7 +137,7 @@ def examine(folder: Path, resolve: Resolve, progress: Progress = no_progress) ->
     return Findings(found[0].input_size, tuple(float(x) for x in answers), why_not)
 
 
-def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -> Findings:
+def _try_checkpoint(folder: Path, progress: ImportProgress, seen: int | None = None) -> Findings:
     """`seen` is the size of the golden pictures, where that is another than the model's own (in an ensemble)."""
     import numpy as np
 
@@ -155,7 +155,7 @@ def _try_checkpoint(folder: Path, progress: Progress, seen: int | None = None) -
     return Findings(config.input_size, tuple(float(x) for x in answers), why_not)
 
 
-def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelConfig, NDArray[np.float32]]:
+def _answers(folder: Path, progress: ImportProgress, seen: int | None) -> tuple[ModelConfig, NDArray[np.float32]]:
     import torch
 
     from streetvision.models.dinov3 import load
@@ -173,7 +173,7 @@ def _answers(folder: Path, progress: Progress, seen: int | None) -> tuple[ModelC
     return loaded.config, torch.cat(logits).numpy()
 
 
-def copy_model(source: Path, target: Path, progress: Progress = no_progress) -> None:
+def copy_model(source: Path, target: Path, progress: ImportProgress = no_progress) -> None:
     """Copy the files that belong to a model from a stranger's folder, no others; CheckpointError when one is odd."""
     if not source.is_dir():
         refuse_pickled(source)

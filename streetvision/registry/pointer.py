@@ -13,7 +13,7 @@ HISTORY = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PointerStep:
     """The pointer moved."""
 
     version: str | None
@@ -27,7 +27,7 @@ class Step:
     """Whether this version was left because it failed; it is then never the last good one."""
 
 
-def read_steps(path: Path) -> tuple[Step, ...]:
+def read_steps(path: Path) -> tuple[PointerStep, ...]:
     """The history, oldest first; empty where there is none. OperatorError when the file is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -40,12 +40,12 @@ def read_steps(path: Path) -> tuple[Step, ...]:
         ) from error
 
 
-def write_steps(path: Path, steps: tuple[Step, ...]) -> None:
+def write_steps(path: Path, steps: tuple[PointerStep, ...]) -> None:
     """Replace the history atomically; the newest are kept."""
     write_atomically(path, json.dumps({"history": [asdict(step) for step in steps[-HISTORY:]]}, indent=2) + "\n")
 
 
-def last_good(steps: tuple[Step, ...]) -> Step | None:
+def last_good(steps: tuple[PointerStep, ...]) -> PointerStep | None:
     """The newest step before the current one to another version that has not failed since; None if there is none."""
     if not steps:
         return None
@@ -54,8 +54,8 @@ def last_good(steps: tuple[Step, ...]) -> Step | None:
     return next(earlier, None)
 
 
-def _step(item: dict[str, object]) -> Step:
-    step = Step(**item)  # type: ignore[arg-type]  # checked on the next lines
+def _step(item: dict[str, object]) -> PointerStep:
+    step = PointerStep(**item)  # type: ignore[arg-type]  # checked on the next lines
     texts = (step.at, step.why, step.over)
     right = all(isinstance(text, str) for text in texts) and isinstance(step.failed, bool)
     if not right or not isinstance(step.version, str | None):

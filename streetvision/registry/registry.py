@@ -24,8 +24,8 @@ from streetvision.models.ensemble import Resolve, is_ensemble, member_configs, r
 from streetvision.models.versions import (
     BUNDLED,
     ENTRY_FILE,
-    Entry,
     ModelVersion,
+    RegistryEntry,
     content_hash,
     hash_files,
     is_version,
@@ -35,14 +35,14 @@ from streetvision.models.versions import (
 from streetvision.registry.listing import bundled_version, changes, differences, listed, member_versions
 from streetvision.registry.model_import import (
     Findings,
-    Progress,
+    ImportProgress,
     copy_model,
     describe,
     examine,
     no_progress,
     rename_version,
 )
-from streetvision.registry.pointer import Step, last_good, read_steps, write_steps
+from streetvision.registry.pointer import PointerStep, last_good, read_steps, write_steps
 
 __all__ = ["BUNDLED", "REGISTRY_FOLDER", "ModelVersion", "Registry"]
 
@@ -64,7 +64,7 @@ class Registry:
         folder: Path,
         *,
         now: Callable[[], float] = time.time,
-        examine: Callable[[Path, Resolve, Progress], Findings] = examine,
+        examine: Callable[[Path, Resolve, ImportProgress], Findings] = examine,
     ) -> None:
         """`examine` loads a model on the CPU and answers the golden images; tests may pass a cheaper one."""
         self.folder = folder
@@ -114,7 +114,7 @@ class Registry:
         return found
 
     def add_folder(
-        self, path: Path, *, source: str, version: str | None = None, progress: Progress = no_progress
+        self, path: Path, *, source: str, version: str | None = None, progress: ImportProgress = no_progress
     ) -> ModelVersion:
         """Copy a checkpoint or ensemble folder in, once it loads and answers; returns its version.
 
@@ -129,7 +129,7 @@ class Registry:
         source: str,
         *,
         version: str | None = None,
-        progress: Progress = no_progress,
+        progress: ImportProgress = no_progress,
     ) -> ModelVersion:
         """As `add_folder`, for a model that `fill` writes into the empty folder it is given."""
         with sentences("Adding the model"), staging(self.folder) as place:
@@ -165,7 +165,7 @@ class Registry:
                 )
             discard(found.folder)
 
-    def verify(self, version: str, *, progress: Progress = no_progress) -> list[str]:
+    def verify(self, version: str, *, progress: ImportProgress = no_progress) -> list[str]:
         """What is wrong with a version, one sentence each: files are hashed again and the model loads and answers."""
         found = self.get(version)
         try:
@@ -178,7 +178,7 @@ class Registry:
             return [str(error)]
         return problems
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[PointerStep, ...]:
         """The pointer's short history, oldest first; the last one is in force."""
         return read_steps(self._pointer)
 
@@ -208,10 +208,10 @@ class Registry:
             if version is not None:
                 self._require_there(version)
             at = _time(self._now())
-            steps = self.steps() or (Step(None, at, "start", over),)
+            steps = self.steps() or (PointerStep(None, at, "start", over),)
             if rollback:
                 steps = (*steps[:-1], replace(steps[-1], failed=True))
-            write_steps(self._pointer, (*steps, Step(version, at, why, over)))
+            write_steps(self._pointer, (*steps, PointerStep(version, at, why, over)))
 
     def _require_there(self, version: str) -> None:
         """The version and what it names are here and may serve, while the lock keeps them here."""
@@ -228,7 +228,7 @@ class Registry:
     def _folder_of(self, version: str) -> Path:
         return self.get(version).folder
 
-    def _checked(self, target: Path, source: str, version: str | None, progress: Progress) -> Entry:
+    def _checked(self, target: Path, source: str, version: str | None, progress: ImportProgress) -> RegistryEntry:
         """Load and try the model, write what the registry keeps beside it, and return its entry."""
         if version is not None:
             rename_version(target, version)
@@ -236,7 +236,7 @@ class Registry:
         findings = self._examine(target, self._folder_of, progress)
         findings.write_golden(target)
         files = hash_files(target)
-        entry = Entry(
+        entry = RegistryEntry(
             version=described.version,
             name=described.name,
             kind=described.kind,
@@ -253,7 +253,7 @@ class Registry:
         (target / ENTRY_FILE).write_text(entry.to_json(), encoding="utf-8")
         return entry
 
-    def _place(self, target: Path, entry: Entry) -> ModelVersion:
+    def _place(self, target: Path, entry: RegistryEntry) -> ModelVersion:
         """Rename into place, unless this version is there already."""
         home = self._versions / entry.version
         if home.exists():

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from streetvision.engine.types import EngineClosed, Outcome, Role
 from streetvision.errors import OperatorError
-from streetvision.rollout.decision_log import BY_GATES, BY_HEALTH, Books
-from streetvision.rollout.deployment import Candidate, Stage
+from streetvision.rollout.decision_log import BY_GATES, BY_HEALTH, DecisionLog
+from streetvision.rollout.deployment import Candidate, Deployment
 from streetvision.rollout.gates import Decision, judge
 from streetvision.rollout.lane_health import Health, Sickness
 from streetvision.rollout.loading import ModelProblem, probe, silent
-from streetvision.rollout.operation_lock import Turnstile
+from streetvision.rollout.operation_lock import OperationLock
 from streetvision.rollout.policy import Policy
-from streetvision.rollout.transitions import Changes
+from streetvision.rollout.transitions import Transitions
 
 PROBE_EVERY_S = 10.0
 """A suspected model is shown golden pictures at most this often."""
@@ -24,16 +24,16 @@ STUCK_S = 600.0
 logger = logging.getLogger(__name__)
 
 
-class Watch:
+class Autopilot:
     """Feeds on outcomes; `look` acts on what they say."""
 
     def __init__(
         self,
-        stage: Stage,
-        changes: Changes,
-        turnstile: Turnstile,
+        stage: Deployment,
+        changes: Transitions,
+        turnstile: OperationLock,
         *,
-        books: Books,
+        books: DecisionLog,
         policy: Policy,
         clock: Callable[[], float],
     ) -> None:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class BlockedVersion:
     """Why a version is bad."""
 
     why: str
@@ -30,7 +30,7 @@ class Mark:
     """`operator`, `gates` or `health`; empty in files of earlier releases."""
 
 
-class Marks:
+class Blocklist:
     """The marks on disk, read once and replaced whole; a restart does not forget them."""
 
     def __init__(self, path: Path) -> None:
@@ -38,16 +38,16 @@ class Marks:
         self._path = path
         self._marks, self._damaged = _read(path)
 
-    def get(self, version: str, sha256: str) -> Mark | None:
+    def get(self, version: str, sha256: str) -> BlockedVersion | None:
         """The mark of that content, if it has one."""
         mark = self._marks.get(version)
         return mark if mark is not None and mark.sha256 == sha256 else None
 
-    def all(self) -> dict[str, Mark]:
+    def all(self) -> dict[str, BlockedVersion]:
         """Every mark by version."""
         return dict(self._marks)
 
-    def put(self, version: str, mark: Mark) -> None:
+    def put(self, version: str, mark: BlockedVersion) -> None:
         """Mark a version. It holds in memory even where the disk fails, which raises OperatorError."""
         self._marks.pop(version, None)
         self._marks[version] = mark
@@ -68,11 +68,11 @@ class Marks:
             write_atomically(self._path, json.dumps({name: asdict(mark) for name, mark in kept}, indent=2) + "\n")
 
 
-def _read(path: Path) -> tuple[dict[str, Mark], bool]:
+def _read(path: Path) -> tuple[dict[str, BlockedVersion], bool]:
     """The marks, and whether the file is damaged. Readers beside the miner come here too, so nothing is changed."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        marks = {str(version): Mark(**fields) for version, fields in data.items()}
+        marks = {str(version): BlockedVersion(**fields) for version, fields in data.items()}
     except FileNotFoundError:
         return {}, False
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:

@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.blocklist import MARKS_FILE, Mark, Marks
+from streetvision.rollout.blocklist import MARKS_FILE, BlockedVersion, Blocklist
 from streetvision.rollout.deployment import Candidate
-from streetvision.rollout.journal import JOURNAL_FILE, Entry, Journal
+from streetvision.rollout.journal import JOURNAL_FILE, Journal, JournalEntry
 
 
 class RolloutMetrics:
@@ -74,25 +74,25 @@ BY_OPERATOR, BY_GATES, BY_HEALTH = "operator", "gates", "health"
 logger = logging.getLogger(__name__)
 
 
-class Books:
+class DecisionLog:
     """Journal and marks in one folder. Writing happens in threads: serving waits for no disk."""
 
     def __init__(self, folder: Path, metrics: CollectorRegistry, *, now: Callable[[], float] = time.time) -> None:
         """Reads what is there."""
         self._now = now
         self._journal = Journal(folder / JOURNAL_FILE, now=now)
-        self._marks = Marks(folder / MARKS_FILE)
+        self._marks = Blocklist(folder / MARKS_FILE)
         self._recent = deque(self._journal.tail(REMEMBERED), maxlen=REMEMBERED)
         self.metrics = RolloutMetrics(metrics)
         self.metrics.bad.set(len(self._marks.all()))
 
     @property
-    def marks(self) -> Marks:
+    def marks(self) -> Blocklist:
         """The versions that were rolled back."""
         return self._marks
 
     @property
-    def recent(self) -> list[Entry]:
+    def recent(self) -> list[JournalEntry]:
         """The newest decisions, oldest first."""
         return list(self._recent)
 
@@ -110,7 +110,7 @@ class Books:
     async def mark(self, model: ModelVersion, why: str, *, by: str) -> None:
         """This version is bad, as `by` says; a disk that fails is logged, for the mark holds in memory."""
         try:
-            await asyncio.to_thread(self._marks.put, model.version, Mark(why, self.time(), model.sha256, by))
+            await asyncio.to_thread(self._marks.put, model.version, BlockedVersion(why, self.time(), model.sha256, by))
         except OperatorError as error:
             logger.error("a restart will not know that %s is bad: %s", model.version, error)
         self.metrics.bad.set(len(self._marks.all()))
@@ -123,5 +123,5 @@ class Books:
             logger.error("a restart will still take %s for bad: %s", model.version, error)
         self.metrics.bad.set(len(self._marks.all()))
 
-    def _write(self, event: str, version: str | None, why: str, by: str, details: dict[str, Any]) -> Entry:
+    def _write(self, event: str, version: str | None, why: str, by: str, details: dict[str, Any]) -> JournalEntry:
         return self._journal.write(event, version, why, by=by, **details)

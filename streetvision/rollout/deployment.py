@@ -73,7 +73,7 @@ def unregistered(folder: Path, version: str, name: str, sha256: str) -> ModelVer
 logger = logging.getLogger(__name__)
 
 
-class Stage:
+class Deployment:
     """Moves lanes between roles. It decides nothing, and each method leaves one model active, whatever fails."""
 
     def __init__(

@@ -35,7 +35,7 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateVerdict:
     """A decision and why: one sentence per gate, those that decided first."""
 
     decision: Decision
@@ -66,7 +66,7 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class AgreementCheck:
     """Agreement as it stood when the number of samples reached `min_samples`, twice that, four times that ..."""
 
     number: int
@@ -81,7 +81,7 @@ class Stats:
     samples: int = 0
     """Different images that both models answered."""
     agreed: int = 0
-    look: Look | None = None
+    look: AgreementCheck | None = None
     mean_shift: float = 0.0
     """Mean |difference| in probability."""
     shift_error: float = 0.0
@@ -107,15 +107,15 @@ class Stats:
     active_late: int = 0
 
 
-def judge(stats: Stats, gates: Gates) -> Verdict:
+def judge(stats: Stats, gates: Gates) -> GateVerdict:
     """What these numbers call for."""
     condemned = tuple(_condemned(stats, gates))
     if condemned:
-        return Verdict(Decision.ROLLBACK, condemned)
+        return GateVerdict(Decision.ROLLBACK, condemned)
     missing = tuple(_missing(stats, gates))
     if missing:
-        return Verdict(Decision.WAIT, missing)
-    return Verdict(Decision.PROMOTE, _passed(stats, gates))
+        return GateVerdict(Decision.WAIT, missing)
+    return GateVerdict(Decision.PROMOTE, _passed(stats, gates))
 
 
 def p99_limit(stats: Stats, gates: Gates) -> float | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
-from streetvision.registry.pointer import Step
+from streetvision.registry.pointer import PointerStep
 from streetvision.registry.registry import Registry
-from streetvision.rollout.blocklist import Marks
+from streetvision.rollout.blocklist import Blocklist
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def same(one: ModelVersion, other: ModelVersion) -> bool:
 
 def ways_back(
     registry: Registry,
-    marks: Marks,
+    marks: Blocklist,
     active: ModelVersion,
     *,
     standby: ModelVersion | None,
@@ -52,7 +52,7 @@ def _served_before(registry: Registry, named: ModelVersion | None, over: str) ->
             yield model
 
 
-def _model_of(step: Step, registry: Registry, named: ModelVersion | None, over: str) -> ModelVersion | None:
+def _model_of(step: PointerStep, registry: Registry, named: ModelVersion | None, over: str) -> ModelVersion | None:
     if step.version is None:
         return named if step.over == over else None
     try:

@@ -21,7 +21,7 @@ MAX_LINE = 64 << 10
 
 logger = logging.getLogger(__name__)
 
-Entry = dict[str, Any]
+JournalEntry = dict[str, Any]
 
 
 class Journal:
@@ -38,13 +38,13 @@ class Journal:
         self._now = now
         self._max_bytes = max_bytes
 
-    def write(self, event: str, version: str | None, why: str, **details: Any) -> Entry:  # noqa: ANN401 - JSON values
+    def write(self, event: str, version: str | None, why: str, **details: Any) -> JournalEntry:  # noqa: ANN401 - JSON values
         """Append one decision and return it.
 
         A disk that cannot be written is logged as an error and stops nothing: a rollback must not wait for it.
         """
         at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        entry: Entry = {"at": at, "event": event, "version": version, "why": why, **details}
+        entry: JournalEntry = {"at": at, "event": event, "version": version, "why": why, **details}
         try:
             self._append(_line(entry))
         except OSError as error:
@@ -53,9 +53,9 @@ class Journal:
             )
         return entry
 
-    def tail(self, count: int) -> list[Entry]:
+    def tail(self, count: int) -> list[JournalEntry]:
         """The newest decisions, oldest first; a torn or damaged line is skipped."""
-        entries: list[Entry] = []
+        entries: list[JournalEntry] = []
         for path in (self.path, self.older):
             if len(entries) < count:
                 entries = _read(path)[-(count - len(entries)) :] + entries
@@ -80,7 +80,7 @@ class Journal:
             self.path.replace(self.older)
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: JournalEntry) -> bytes:
     """One line of JSON; evidence that is absurdly long is left out rather than torn."""
     text = json.dumps(entry, ensure_ascii=False, allow_nan=False, default=str)
     if len(text) > MAX_LINE:
@@ -89,7 +89,7 @@ def _line(entry: Entry) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"
 
 
-def _read(path: Path) -> list[Entry]:
+def _read(path: Path) -> list[JournalEntry]:
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def _read(path: Path) -> list[Entry]:
     return entries
 
 
-def _parsed(line: bytes) -> Entry | None:
+def _parsed(line: bytes) -> JournalEntry | None:
     try:
         entry = json.loads(line)
     except ValueError:

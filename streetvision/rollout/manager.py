@@ -21,20 +21,20 @@ from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.autopilot import Watch
-from streetvision.rollout.decision_log import BY_OPERATOR, Books
-from streetvision.rollout.deployment import Candidate, Served, Stage
+from streetvision.rollout.autopilot import Autopilot
+from streetvision.rollout.decision_log import BY_OPERATOR, DecisionLog
+from streetvision.rollout.deployment import Candidate, Deployment, Served
 from streetvision.rollout.gates import judge
 from streetvision.rollout.history import same
 from streetvision.rollout.loading import OpenRunner, Progress, silent
-from streetvision.rollout.operation_lock import Operation, Turnstile
+from streetvision.rollout.operation_lock import Operation, OperationLock
 from streetvision.rollout.policy import Policy
-from streetvision.rollout.transitions import Changes, Result
+from streetvision.rollout.transitions import TransitionResult, Transitions
 
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine
 
-__all__ = ["ModelManager", "Progress", "Result"]
+__all__ = ["ModelManager", "Progress", "TransitionResult"]
 
 TICK_S = 1.0
 
@@ -53,7 +53,7 @@ class ModelManager:
         engine: Engine,
         registry: Registry,
         open_runner: OpenRunner,
-        books: Books,
+        books: DecisionLog,
         *,
         start: ModelVersion,
         named: ModelVersion | None,
@@ -67,12 +67,12 @@ class ModelManager:
         `over` is the value of --model; `open_runner` loads a version, in a thread.
         """
         self._policy, self._books, self._clock, self._sleep = policy, books, clock, sleep
-        self._turnstile = Turnstile(clock)
-        self._stage = Stage(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
-        self._changes = Changes(
+        self._turnstile = OperationLock(clock)
+        self._stage = Deployment(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
+        self._changes = Transitions(
             engine, registry, open_runner, stage=self._stage, books=books, policy=policy, named=named, over=over
         )
-        self._watch = Watch(self._stage, self._changes, self._turnstile, books=books, policy=policy, clock=clock)
+        self._watch = Autopilot(self._stage, self._changes, self._turnstile, books=books, policy=policy, clock=clock)
         books.metrics.serve(start.version)
         engine.add_listener(self._watch.feed)
 
@@ -86,14 +86,14 @@ class ModelManager:
         """The model that serves."""
         return self._stage.active.model
 
-    async def swap(self, version: str, progress: Progress = silent, *, force: bool = False) -> Result:
+    async def swap(self, version: str, progress: Progress = silent, *, force: bool = False) -> TransitionResult:
         """Load a version beside the serving one, check it, switch to it between two requests.
 
         `force` puts on one that its gates or its health took off before.
         """
         return await self._put_on(version, "swap", progress, marked_too=force)
 
-    async def promote(self, version: str | None = None, progress: Progress = silent) -> Result:
+    async def promote(self, version: str | None = None, progress: Progress = silent) -> TransitionResult:
         """Make the candidate active whatever its gates say; or a version, even one that was rolled back."""
         candidate = self._stage.candidate
         if version is None and candidate is None:
@@ -108,14 +108,14 @@ class ModelManager:
                 candidate.served, "promote", "promoted by hand", by=BY_OPERATOR, report=report
             )
 
-    async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> Result:
+    async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> TransitionResult:
         """Let a version look at that share of the images (0 to 1) after the reply, and report."""
         share = self._policy.shadow_share if share is None else share
         return await self._try_out(version, Role.SHADOW, share, progress, marked_too=True)
 
     async def canary(
         self, version: str, share: float | None = None, progress: Progress = silent, *, force: bool = False
-    ) -> Result:
+    ) -> TransitionResult:
         """Let a version answer that share of the images (0 to 1), until its gates promote it or roll it back.
 
         `force` tries one that its gates or its health took off before.
@@ -123,7 +123,7 @@ class ModelManager:
         share = self._policy.canary_share if share is None else share
         return await self._try_out(version, Role.CANARY, share, progress, marked_too=force)
 
-    async def stop_shadow(self) -> Result:
+    async def stop_shadow(self) -> TransitionResult:
         """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
         running = self._turnstile.current
         if running is not None and not running.automatic:
@@ -132,7 +132,7 @@ class ModelManager:
         async with self._turnstile.enter("the end of the trial"):
             return await self._changes.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
 
-    async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> Result:
+    async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> TransitionResult:
         """Take the canary out of the traffic, or go back to the last good version; what is left is marked bad."""
         async with self._turnstile.enter("the rollback") as operation:
             candidate = self._stage.candidate
@@ -155,7 +155,7 @@ class ModelManager:
         """Why the serving model is sick, while no good one is left."""
         return self._watch.stuck
 
-    def status(self) -> Result:
+    def status(self) -> TransitionResult:
         """Everything about models at this moment, as JSON."""
         stage, now = self._stage, self._clock()
         standby, candidate = stage.standby, stage.candidate
@@ -199,7 +199,7 @@ class ModelManager:
         if candidate is not None:
             await self._changes.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
 
-    async def _put_on(self, version: str, how: str, progress: Progress, *, marked_too: bool) -> Result:
+    async def _put_on(self, version: str, how: str, progress: Progress, *, marked_too: bool) -> TransitionResult:
         async with self._turnstile.enter(f"the {how} to {version}") as operation:
             self._require_no_trial_but(None)
             model = await self._changes.admit(version, marked_too=marked_too)
@@ -208,7 +208,9 @@ class ModelManager:
             watched({"stage": "switch", "done": 1, "total": 1})
             return await self._changes.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
 
-    async def _try_out(self, version: str, role: Role, share: float, progress: Progress, *, marked_too: bool) -> Result:
+    async def _try_out(
+        self, version: str, role: Role, share: float, progress: Progress, *, marked_too: bool
+    ) -> TransitionResult:
         if not 0.0 < share <= 1.0:
             raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
         async with self._turnstile.enter(f"the {role.value} of {version}") as operation:
@@ -240,7 +242,7 @@ class ModelManager:
                 "stop it first."
             )
 
-    def _describe(self, candidate: Candidate) -> Result:
+    def _describe(self, candidate: Candidate) -> TransitionResult:
         verdict = judge(candidate.report.stats(), self._policy.gates)
         return {
             **_names(candidate.served),
@@ -253,12 +255,12 @@ class ModelManager:
         }
 
 
-def _names(served: Served) -> Result:
+def _names(served: Served) -> TransitionResult:
     model = served.model
     return {"version": model.version, "name": model.name, "sha256": model.sha256, "source": model.source}
 
 
-def _operation(operation: Operation | None, now: float) -> Result | None:
+def _operation(operation: Operation | None, now: float) -> TransitionResult | None:
     if operation is None:
         return None
     return {"name": operation.name, "for_s": now - operation.since, "step": dict(operation.step)}

@@ -27,7 +27,7 @@ class Operation:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Turnstile:
+class OperationLock:
     """Lets one operation in."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -13,7 +13,7 @@ from math import inf, isfinite
 from typing import Any
 
 from streetvision.engine.types import Outcome, Role
-from streetvision.rollout.gates import MIN_COMPARED, Look, Stats, standard_error
+from streetvision.rollout.gates import MIN_COMPARED, AgreementCheck, Stats, standard_error
 from streetvision.rollout.stats import REPORTED_Z, quantile, wilson
 from streetvision.subnet import SUBNET
 
@@ -72,7 +72,7 @@ class Report:
         self._shift = self._shift_squares = self._score = 0.0
         self._shifts: deque[float] = deque(maxlen=KEPT_SHIFTS)
         self._logits: deque[tuple[float, float]] = deque(maxlen=MIN_COMPARED)
-        self._look: Look | None = None
+        self._look: AgreementCheck | None = None
         self._next_look = first_look
 
     def feed(self, outcome: Outcome) -> None:
@@ -178,7 +178,7 @@ class Report:
         self._active_positive += active
         if self.samples == self._next_look:
             number = 0 if self._look is None else self._look.number + 1
-            self._look = Look(number, self.samples, self.agreed)
+            self._look = AgreementCheck(number, self.samples, self.agreed)
             self._next_look *= 2
 
 

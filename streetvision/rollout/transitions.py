@@ -11,8 +11,8 @@ from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.decision_log import BY_HEALTH, BY_OPERATOR, Books
-from streetvision.rollout.deployment import Candidate, Served, Stage
+from streetvision.rollout.decision_log import BY_HEALTH, BY_OPERATOR, DecisionLog
+from streetvision.rollout.deployment import Candidate, Deployment, Served
 from streetvision.rollout.history import same, ways_back
 from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load, silent
 from streetvision.rollout.policy import Policy
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from streetvision.engine.lanes import Lane
 
 T = TypeVar("T")
-Result = dict[str, Any]
+TransitionResult = dict[str, Any]
 """What was done, as JSON: `version`, `active`, `sentence` and more."""
 
 logger = logging.getLogger(__name__)
 
 
-class Changes:
+class Transitions:
     """Call these inside the turnstile. They raise OperatorError, and then the serving model serves as before."""
 
     def __init__(
@@ -38,8 +38,8 @@ class Changes:
         registry: Registry,
         open_runner: OpenRunner,
         *,
-        stage: Stage,
-        books: Books,
+        stage: Deployment,
+        books: DecisionLog,
         policy: Policy,
         named: ModelVersion | None,
         over: str,
@@ -75,7 +75,7 @@ class Changes:
                 f"Version {model.version} {problem}; version {self._stage.active.version} goes on serving."
             ) from problem
 
-    async def switch(self, new: Served, event: str, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+    async def switch(self, new: Served, event: str, why: str, *, by: str, **details: Any) -> TransitionResult:  # noqa: ANN401
         """Make a ready model active; details go into the journal as evidence."""
         return await _to_the_end(self._switch(new, event, why, by, details))
 
@@ -97,7 +97,9 @@ class Changes:
             self._stage.dismiss_unless_kept(served.lane)
             raise OperatorError(f"Version {served.version} is not tried: {error}.") from error
 
-    async def end_trial(self, candidate: Candidate, event: str, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+    async def end_trial(
+        self, candidate: Candidate, event: str, why: str, *, by: str, **details: Any
+    ) -> TransitionResult:
         """Take the candidate out and write down what it has shown."""
         self._stage.end_trial()
         report = candidate.report.to_json()
@@ -105,7 +107,7 @@ class Changes:
         sentence = f"Version {candidate.served.version} is no longer tried; {self._stage.active.version} serves alone."
         return self.result(candidate.served.version, sentence, report=report)
 
-    async def take_off(self, candidate: Candidate, why: str, *, by: str, **details: Any) -> Result:  # noqa: ANN401
+    async def take_off(self, candidate: Candidate, why: str, *, by: str, **details: Any) -> TransitionResult:  # noqa: ANN401
         """End a canary that is no good, and mark it: first it loses its traffic, then it is written down."""
         result = await self.end_trial(candidate, "rollback", why, by=by, **details)
         await self._books.mark(candidate.served.model, why, by=by)
@@ -124,7 +126,7 @@ class Changes:
             over=self._over,
         )
 
-    async def go_back(self, why: str, by: str, progress: Progress) -> Result:
+    async def go_back(self, why: str, by: str, progress: Progress) -> TransitionResult:
         """Put the last good version on that passes its check, and mark the one that is left as bad."""
         sick, problems = self._stage.active, []
         for model in await self.ways_back():
@@ -156,11 +158,11 @@ class Changes:
         stage.replace_lane(lane)
         await self._books.note("reopened", version, why, by=BY_HEALTH)
 
-    def result(self, version: str, sentence: str, **more: Any) -> Result:  # noqa: ANN401 - JSON values
+    def result(self, version: str, sentence: str, **more: Any) -> TransitionResult:  # noqa: ANN401 - JSON values
         """What an operation answers."""
         return {"version": version, "active": self._stage.active.version, "sentence": sentence, **more}
 
-    async def _switch(self, new: Served, event: str, why: str, by: str, details: dict[str, Any]) -> Result:
+    async def _switch(self, new: Served, event: str, why: str, by: str, details: dict[str, Any]) -> TransitionResult:
         try:
             old = await self._stage.switch(new, f"{event} by {by}: {why}"[:200])
         except (OperatorError, EngineError) as error:

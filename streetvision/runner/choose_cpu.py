@@ -18,7 +18,7 @@ from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose_cuda import Chosen
 from streetvision.runner.cuda_graphs import Forward
 from streetvision.runner.precision import Precision, compare, judge
-from streetvision.runner.precision_cache import Spans, Verdict, Verdicts
+from streetvision.runner.precision_cache import PrecisionCache, PrecisionVerdict, Spans
 
 if TYPE_CHECKING:
     from streetvision.runner.cpu_forward import SmallForward
@@ -68,7 +68,7 @@ def choose_fast(
     device: torch.device,
     precision: str,
     pictures: Pictures | None = None,
-    verdicts: Verdicts | None = None,
+    verdicts: PrecisionCache | None = None,
 ) -> Chosen:
     """The fast forward in the precision that was asked for, or in the device's own, with the reason.
 
@@ -85,7 +85,7 @@ def choose_fast(
 
 
 def choose_small(
-    net: StreetVisionNet, precision: str, pictures: Pictures | None = None, verdicts: Verdicts | None = None
+    net: StreetVisionNet, precision: str, pictures: Pictures | None = None, verdicts: PrecisionCache | None = None
 ) -> Chosen:
     """A CPU's: float32 as oneDNN computes it, or what `precision` allows if the processor has it and the gate passes.
 
@@ -105,7 +105,7 @@ def choose_small(
         reasons = "; ".join(f"no {name}: {why}" for name, why in missing.items())
         return _explained(exact, precision, reasons)
 
-    def again(known: Verdict) -> Forward:
+    def again(known: PrecisionVerdict) -> Forward:
         return exact if known.precision.name == "float32" else _quick(net, known.precision.name, _ranges(known.spans))
 
     def judged() -> tuple[Chosen, Spans]:

@@ -17,7 +17,7 @@ from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.cuda_graphs import Forward
 from streetvision.runner.precision import Precision, compare, judge
-from streetvision.runner.precision_cache import Spans, Verdict, Verdicts
+from streetvision.runner.precision_cache import PrecisionCache, PrecisionVerdict, Spans
 
 if TYPE_CHECKING:
     from streetvision.runner.cuda_forward import FastForward
@@ -63,7 +63,7 @@ def choose_fast(
     device: torch.device,
     precision: str,
     pictures: Callable[[], ImageArray] | None = None,
-    verdicts: Verdicts | None = None,
+    verdicts: PrecisionCache | None = None,
 ) -> Chosen:
     """The fast forward of a network: float8 where `precision` allows and the gate does, bfloat16 otherwise.
 
@@ -80,7 +80,7 @@ def choose_fast(
     if not has_float8(device):
         return Chosen(bfloat16, Precision("bf16", f"{torch.cuda.get_device_name(device)} has no float8"))
 
-    def again(known: Verdict) -> Forward:
+    def again(known: PrecisionVerdict) -> Forward:
         peaks = {name: float(peak) for name, peak in known.spans.items()}
         return bfloat16 if known.precision.name == "bf16" else FastForward(net, device, peaks=peaks)
 
@@ -88,7 +88,9 @@ def choose_fast(
 
 
 def known_or_judged(
-    verdicts: Verdicts | None, again: Callable[[Verdict], Forward], judged: Callable[[], tuple[Chosen, Spans]]
+    verdicts: PrecisionCache | None,
+    again: Callable[[PrecisionVerdict], Forward],
+    judged: Callable[[], tuple[Chosen, Spans]],
 ) -> Chosen:
     """What an earlier start chose, built `again`, or what is `judged` now, which later starts will know."""
     known = verdicts.recall() if verdicts is not None else None
@@ -99,7 +101,7 @@ def known_or_judged(
             logger.warning("the verdict of an earlier start does not fit the model (%r); it is judged anew", error)
     chosen, spans = judged()
     if verdicts is not None:
-        verdicts.remember(Verdict(chosen.precision, spans))
+        verdicts.remember(PrecisionVerdict(chosen.precision, spans))
     return chosen
 
 

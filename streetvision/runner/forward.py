@@ -18,7 +18,7 @@ from streetvision.runner.choose_cpu import choose_fast, fast_failures, why_not_f
 from streetvision.runner.cuda_graphs import Forward, compile_net, decide_compile, undo_compile
 from streetvision.runner.devices import check_precision, first_line
 from streetvision.runner.precision import Precision
-from streetvision.runner.precision_cache import Verdicts, verdicts_on
+from streetvision.runner.precision_cache import PrecisionCache, verdicts_on
 
 UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
 
@@ -120,7 +120,7 @@ class Serving:
         logger.info("the fast forward serves %s in %s: %s", self._model.version, name, reason)
         return chosen.forward
 
-    def _verdicts(self) -> Verdicts | None:
+    def _verdicts(self) -> PrecisionCache | None:
         """None where nothing is judged, or it would not hold for the next start: pictures or weights without a name."""
         weights = self._model.config.sha256
         if self._kept is None or self._wished == "default" or self._pictures is not None or not weights:

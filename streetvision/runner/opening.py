@@ -17,7 +17,7 @@ from streetvision.models.ensemble import (
 )
 from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
-Progress = Callable[[WarmupStep], None]
+WarmupProgress = Callable[[WarmupStep], None]
 
 
 def open_runner(
@@ -27,7 +27,7 @@ def open_runner(
     compile: bool | None = None,
     threads: int | None = None,
     buckets: Sequence[int] | None = None,
-    progress: Progress | None = None,
+    progress: WarmupProgress | None = None,
     resolve: Resolve | None = None,
     precision: str = "default",
     verdicts: Path | None = None,
@@ -38,7 +38,7 @@ def open_runner(
     registry versions that an ensemble names (default: folders beside it). Raises OperatorError with one sentence.
     """
 
-    def load(path: Path, heard: Progress | None) -> TorchRunner:
+    def load(path: Path, heard: WarmupProgress | None) -> TorchRunner:
         return TorchRunner(
             path,
             device=device,
@@ -59,7 +59,7 @@ def open_runner(
     return EnsembleRunner([load(path, heard) for path, heard in zip(folders, hearers, strict=True)], ensemble)
 
 
-def _part(progress: Progress | None, place: int, members: int) -> Progress | None:
+def _part(progress: WarmupProgress | None, place: int, members: int) -> WarmupProgress | None:
     """Progress of one member as a part of the whole."""
     if progress is None:
         return None

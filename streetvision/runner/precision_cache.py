@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PrecisionVerdict:
     """What serves, and what to build it from."""
 
     precision: Precision
@@ -58,14 +58,14 @@ class Verdict:
     """Empty where it needs none."""
 
 
-class Verdicts:
+class PrecisionCache:
     """The verdicts in one folder on one question; `question` is all that the answer depends on."""
 
     def __init__(self, folder: Path, question: Mapping[str, str]) -> None:
         digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
         self._path = folder / f"{digest}.safetensors"
 
-    def recall(self) -> Verdict | None:
+    def recall(self) -> PrecisionVerdict | None:
         """The verdict of an earlier start, None if there is none that can be read."""
         if not self._path.exists():
             return None
@@ -73,12 +73,12 @@ class Verdicts:
             with safe_open(self._path, framework="pt") as file:
                 told = file.metadata() or {}
                 spans = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-            return Verdict(Precision(told["name"], told["reason"] + EARLIER), spans)
+            return PrecisionVerdict(Precision(told["name"], told["reason"] + EARLIER), spans)
         except (OSError, SafetensorError, LookupError) as error:
             logger.warning("the verdict in %s cannot be read (%s); the model is judged anew", self._path, reason(error))
             return None
 
-    def remember(self, verdict: Verdict) -> None:
+    def remember(self, verdict: PrecisionVerdict) -> None:
         """Keep it for the starts to come."""
         told = {"name": verdict.precision.name, "reason": verdict.precision.reason}
         spans = {name: span.detach().cpu().contiguous() for name, span in verdict.spans.items()}
@@ -92,7 +92,7 @@ class Verdicts:
             )
 
 
-def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> Verdicts:
+def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> PrecisionCache:
     """About weights of that sha256 on this machine's device."""
     cuda = device.type == "cuda"
     question = {
@@ -102,7 +102,7 @@ def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> 
         "torch": torch.__version__,
         "code": _code(),
     }
-    return Verdicts(folder, question)
+    return PrecisionCache(folder, question)
 
 
 @cache

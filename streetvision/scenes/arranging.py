@@ -10,7 +10,7 @@ from streetvision.scenes.camera import Camera
 from streetvision.scenes.ground import Patch, Surface
 from streetvision.scenes.parts import Part
 from streetvision.scenes.pen import Colour, shade
-from streetvision.scenes.placing import Item
+from streetvision.scenes.placing import PlacedPart
 from streetvision.scenes.street import Marking, Street
 
 WORKS: dict[str, Part] = {part.name: part for part in (*roadwork_parts.PARTS, *machine_parts.PARTS)}
@@ -19,12 +19,12 @@ MACHINES = ("excavator", "roller", "loader", "works_truck", "arrow_trailer")
 SIGNS = ("diamond_sign", "triangle_sign", "board_sign")
 
 
-def item(part: Part, x: float, z: float, rng: Random) -> Item:
+def item(part: Part, x: float, z: float, rng: Random) -> PlacedPart:
     """A part of random size, side and tilt at a place."""
     tilt = rng.uniform(-part.tilt, part.tilt) if rng.random() < 0.5 else 0.0
     signed = part.name.endswith("sign") or part.name == "board_sign"
     mirror = rng.random() < 0.5 and not signed
-    return Item(part, x, z, rng.uniform(part.low, part.high), mirror, tilt)
+    return PlacedPart(part, x, z, rng.uniform(part.low, part.high), mirror, tilt)
 
 
 def _far(rng: Random, low: float, high: float) -> float:
@@ -32,7 +32,7 @@ def _far(rng: Random, low: float, high: float) -> float:
     return low * float((max(high, low * 1.05) / low) ** rng.random())
 
 
-def furniture(camera: Camera, street: Street, rng: Random) -> list[Item]:
+def furniture(camera: Camera, street: Street, rng: Random) -> list[PlacedPart]:
     """Traffic, people, signs, trees: the same whether or not there are works."""
     near = max(camera.nearest, 2.0)
     items = [*_trees(near, street, rng), *_traffic(near, street, rng), *_roadside(near, street, rng)]
@@ -41,7 +41,7 @@ def furniture(camera: Camera, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def _trees(near: float, street: Street, rng: Random) -> list[Item]:
+def _trees(near: float, street: Street, rng: Random) -> list[PlacedPart]:
     most = {"urban": 5, "suburban": 9, "rural": 12, "highway": 9}[street.kind]
     items = []
     for _ in range(rng.randint(0, most)):
@@ -52,7 +52,7 @@ def _trees(near: float, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def _traffic(near: float, street: Street, rng: Random) -> list[Item]:
+def _traffic(near: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = []
     ends = [part for part in vehicle_parts.PARTS if "side" not in part.name]
     sides = [part for part in vehicle_parts.PARTS if "side" in part.name]
@@ -68,7 +68,7 @@ def _traffic(near: float, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def _roadside(near: float, street: Street, rng: Random) -> list[Item]:
+def _roadside(near: float, street: Street, rng: Random) -> list[PlacedPart]:
     lively = street.kind in {"urban", "suburban"}
     pool: Sequence[Part] = (*street_parts.SIGNS, *street_parts.SIGNS, *street_parts.TALL)
     if lively:
@@ -82,7 +82,7 @@ def _roadside(near: float, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def look_alikes(camera: Camera, street: Street, rng: Random) -> list[Item]:
+def look_alikes(camera: Camera, street: Street, rng: Random) -> list[PlacedPart]:
     """Harmless things where works would stand: rows of bollards, orange cars, jackets and bins, arms, stalls."""
     near = max(camera.nearest * 1.05, 2.0)
     kind = rng.randrange(5)
@@ -102,7 +102,7 @@ def look_alikes(camera: Camera, street: Street, rng: Random) -> list[Item]:
     return [item(part, x + rng.uniform(-2.0, 2.0), z * rng.uniform(1.0, 1.4), rng) for _ in range(rng.randint(1, 4))]
 
 
-def row(part: Part, x: float, z: float, rng: Random) -> list[Item]:
+def row(part: Part, x: float, z: float, rng: Random) -> list[PlacedPart]:
     """The same thing again and again along or across the road."""
     gap, drift = rng.uniform(1.0, 5.0), rng.uniform(-0.5, 0.5)
     if rng.random() < 0.3:
@@ -112,11 +112,12 @@ def row(part: Part, x: float, z: float, rng: Random) -> list[Item]:
     height = rng.uniform(part.low, part.high)
     count = rng.randint(3, 9)
     return [
-        Item(part, x + drift * n, z + gap * n, height, tilt=rng.uniform(-part.tilt, part.tilt)) for n in range(count)
+        PlacedPart(part, x + drift * n, z + gap * n, height, tilt=rng.uniform(-part.tilt, part.tilt))
+        for n in range(count)
     ]
 
 
-def works(camera: Camera, street: Street, rng: Random) -> list[Item]:
+def works(camera: Camera, street: Street, rng: Random) -> list[PlacedPart]:
     """One work site: a closed lane, a dig, signs, paving or a works vehicle."""
     near = max(camera.nearest * 1.02, 1.6)
     z = _far(rng, near, near * rng.choice((2.0, 4.0, 9.0)))
@@ -129,7 +130,7 @@ def _channeliser(rng: Random) -> Part:
     return WORKS[rng.choice(CHANNELISERS)]
 
 
-def _closure(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _closure(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = row(_channeliser(rng), x, z, rng)
     if rng.random() < 0.5:
         items.append(item(WORKS[rng.choice(SIGNS)], x + rng.uniform(-2.0, 2.0), z + rng.uniform(0.0, 6.0), rng))
@@ -140,7 +141,7 @@ def _closure(x: float, z: float, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def _dig(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _dig(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = [item(machine_parts.DIRT, x + rng.uniform(-2.0, 2.0), z + rng.uniform(1.0, 4.0), rng)]
     items.extend(row(_channeliser(rng), x - 1.0, z, rng))
     for _ in range(rng.randint(0, 3)):
@@ -150,26 +151,26 @@ def _dig(x: float, z: float, street: Street, rng: Random) -> list[Item]:
     return items
 
 
-def _signs(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _signs(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = [item(WORKS[rng.choice(SIGNS)], x, z * rng.uniform(1.0, 1.5), rng)]
     for _ in range(rng.randint(0, 3)):
         items.append(item(_channeliser(rng), x + rng.uniform(-3.0, 3.0), z * rng.uniform(1.0, 2.0), rng))
     return items
 
 
-def _paving(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _paving(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = [item(WORKS[rng.choice(("roller", "loader", "works_truck"))], x, z + rng.uniform(3.0, 12.0), rng)]
     for _ in range(rng.randint(1, 4)):
         items.append(item(WORKS["worker"], x + rng.uniform(-3.0, 3.0), z + rng.uniform(0.5, 8.0), rng))
     return items + (row(WORKS["cone"], x, z, rng) if rng.random() < 0.7 else [])
 
 
-def _vehicle(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _vehicle(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     items = [item(WORKS[rng.choice(("works_truck", "arrow_trailer", *MACHINES))], x, z + rng.uniform(1.0, 8.0), rng)]
     return items + (row(_channeliser(rng), x, z, rng) if rng.random() < 0.5 else [])
 
 
-def _scattered(x: float, z: float, street: Street, rng: Random) -> list[Item]:
+def _scattered(x: float, z: float, street: Street, rng: Random) -> list[PlacedPart]:
     names = (*CHANNELISERS, "worker", *SIGNS)
     count = rng.randint(1, 5)
     return [
@@ -188,7 +189,7 @@ def old_patches(camera: Camera, street: Street, rng: Random) -> tuple[Patch, ...
     return tuple(patches)
 
 
-def dug_up(items: Sequence[Item], rng: Random) -> Surface:
+def dug_up(items: Sequence[PlacedPart], rng: Random) -> Surface:
     """Ground that goes with works: a trench or fresh asphalt under them, temporary lines beside them."""
     patches: list[Patch] = []
     lines: list[Marking] = []

@@ -21,7 +21,7 @@ _SOLID = [255 if level >= 128 else 0 for level in range(256)]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PlacedPart:
     """A part at a place: x, z in metres, height in metres, mirrored or not, tilted by degrees."""
 
     part: Part
@@ -36,13 +36,13 @@ class Item:
 class Placed:
     """Where an item landed, in pixels, and how many cells of the visibility map it covers in all."""
 
-    item: Item
+    item: PlacedPart
     box: tuple[int, int, int, int]
     cells: int
 
 
 @dataclass
-class Stage:
+class Scenery:
     """The canvas with its visibility map; items are placed from far to near."""
 
     canvas: Image.Image
@@ -55,7 +55,7 @@ class Stage:
         size = (round(self.camera.width / self._shrink), round(self.camera.height / self._shrink))
         self._map = Image.new("L", size, 0)
 
-    def place(self, item: Item, rng: Random) -> None:
+    def place(self, item: PlacedPart, rng: Random) -> None:
         """Paint one item, unless it lies outside the picture or is too small or too large to draw."""
         height = item.height * self.camera.scale(item.z)
         width = height * item.part.aspect
@@ -84,7 +84,7 @@ class Stage:
     def _ours(self) -> list[tuple[int, Placed]]:
         return list(enumerate(self.placed))
 
-    def _lit(self, sprite: Image.Image, item: Item, rng: Random) -> Image.Image:
+    def _lit(self, sprite: Image.Image, item: PlacedPart, rng: Random) -> Image.Image:
         light = self.light
         *planes, alpha = sprite.split()
         width, height = sprite.size
@@ -113,7 +113,7 @@ class Stage:
         spot = spot.filter(ImageFilter.BoxBlur(max(1, depth // 3)))
         self.canvas.paste((18, 18, 20), (box[0] - depth, box[3] - depth), spot)
 
-    def _mark(self, alpha: Image.Image, item: Item, box: tuple[int, int, int, int]) -> None:
+    def _mark(self, alpha: Image.Image, item: PlacedPart, box: tuple[int, int, int, int]) -> None:
         ours = item.part.roadwork and len(self.placed) < 250
         solid = alpha
         at = (box[0], box[1])
@@ -156,7 +156,7 @@ def _times(level: int) -> list[int]:
 
 
 def _turned(
-    sprite: Image.Image, item: Item, box: tuple[int, int, int, int]
+    sprite: Image.Image, item: PlacedPart, box: tuple[int, int, int, int]
 ) -> tuple[Image.Image, tuple[int, int, int, int]]:
     """Mirror and tilt a sprite; its foot stays where it was."""
     if item.mirror:

@@ -20,7 +20,7 @@ from streetvision.scenes.camera import Camera, draw_camera
 from streetvision.scenes.ground import Surface, paint_backdrop
 from streetvision.scenes.parts import Part
 from streetvision.scenes.photographic import encode_jpeg, photograph
-from streetvision.scenes.placing import Item, Stage
+from streetvision.scenes.placing import PlacedPart, Scenery
 from streetvision.scenes.street import Street, draw_street
 
 __all__ = ["CLEAR_AREA", "CLEAR_SHARE", "MAX_SIDE", "MIN_SIDE", "Scene", "SceneObject", "encode_jpeg", "render_scene"]
@@ -84,7 +84,7 @@ def render_scene(seed: int, *, roadwork: bool | None = None, size: tuple[int, in
     canvas = _backdrop(camera, street, site if positive else (), seed)
     draw_buildings(canvas, camera, street, stream("buildings"))
     draw_rails(canvas, camera, street, stream("rails"))
-    stage = Stage(canvas, camera, street.light)
+    stage = Scenery(canvas, camera, street.light)
     painter = stream("paint")
     for one in sorted((*ordinary, *site), key=lambda one: -one.z):
         stage.place(one, painter)
@@ -100,12 +100,12 @@ def _stream(seed: int, purpose: str) -> Random:
     return Random(f"{seed}/{purpose}")
 
 
-def _stand_ins(camera: Camera, street: Street, rng: Random) -> list[Item]:
+def _stand_ins(camera: Camera, street: Street, rng: Random) -> list[PlacedPart]:
     """In place of works a negative often gets look-alikes, so that clutter as such tells nothing."""
     return arranging.look_alikes(camera, street, rng) if rng.random() < 0.6 else []
 
 
-def _backdrop(camera: Camera, street: Street, site: Sequence[Item], seed: int) -> Image.Image:
+def _backdrop(camera: Camera, street: Street, site: Sequence[PlacedPart], seed: int) -> Image.Image:
     rng = _stream(seed, "ground")
     surface = Surface(arranging.old_patches(camera, street, rng))
     if site:
@@ -127,7 +127,7 @@ def _backdrop(camera: Camera, street: Street, site: Sequence[Item], seed: int) -
     return image.resize((camera.width, camera.height), Image.Resampling.BICUBIC)
 
 
-def _insist(stage: Stage, camera: Camera, rng: Random) -> None:
+def _insist(stage: Scenery, camera: Camera, rng: Random) -> None:
     """Add objects in front of everything, further down the picture each time, until one is clear."""
     for attempt in range(40):
         if any(one.clear for one in _objects(stage)):
@@ -155,7 +155,7 @@ def _fitting(z: float, foot: float, camera: Camera, rng: Random) -> Part:
     return rng.choice(good) if good else min(parts, key=lambda part: abs(tall(part) - 0.4 * foot))
 
 
-def _objects(stage: Stage) -> tuple[SceneObject, ...]:
+def _objects(stage: Scenery) -> tuple[SceneObject, ...]:
     """What can be seen of the works, nearest last."""
     width, height = stage.camera.width, stage.camera.height
     found = []

@@ -15,7 +15,7 @@ SCHEMA = 1
 OPERATION = "snapshot"
 """Name on the control socket; `status` there is the models' own."""
 
-State = Literal["starting", "serving", "degraded", "deregistered", "draining", "stopped"]
+MinerState = Literal["starting", "serving", "degraded", "deregistered", "draining", "stopped"]
 """`degraded`: it serves, and something on this side costs money now. `stopped`: read from the files of no miner.
 `starting`, as `streetvision status --json` prints it before the miner can answer, comes with `schema`, `taken_at` and a
 part `miner` alone: `state`, `why`, `version`, `pid`, `started`, `step`, `step_since`."""
@@ -38,7 +38,7 @@ class Span:
 class MinerPart(TypedDict):
     """Which miner this is and what it does."""
 
-    state: State
+    state: MinerState
     why: str
     """One sentence when the state is not `serving`; else empty."""
     version: str

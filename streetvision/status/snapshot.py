@@ -18,11 +18,11 @@ from streetvision.status.schema import (
     ChainPart,
     LogPart,
     MinerPart,
+    MinerState,
     ModelsPart,
     RefusalRow,
     Span,
     StandingPart,
-    State,
     Status,
 )
 from streetvision.status.series import request_series, standing_series
@@ -97,7 +97,7 @@ def _miner(facts: Facts, seen: Observation, findings: Sequence[Finding]) -> Mine
     }
 
 
-def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[State, str]:
+def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[MinerState, str]:
     """What the miner does, and why it does not simply serve."""
     if not facts.running:
         return "stopped", "no miner is running; this is what it left behind"

@@ -32,7 +32,7 @@ from streetvision.training.evaluation import (
     score,
     squash,
 )
-from streetvision.training.train import Log, Outcome, TrainSettings, train
+from streetvision.training.train import Log, TrainingResult, TrainSettings, train
 
 NAME, VERSION = "streetvision-bundled", "0.1.0"
 CALIBRATION_SEEDS = 200_000_000
@@ -164,7 +164,7 @@ def _positive_share(net: StreetVisionNet, config: ModelConfig, pictures: Sequenc
     return round(float((probabilities > config.threshold).mean()), 4)
 
 
-def _training_figures(settings: TrainSettings, outcome: Outcome, device: torch.device) -> dict[str, Any]:
+def _training_figures(settings: TrainSettings, outcome: TrainingResult, device: torch.device) -> dict[str, Any]:
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {usable_cpus():g} cores"
     return {
         "device": machine,

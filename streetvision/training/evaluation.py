@@ -26,7 +26,7 @@ NATIVE_VIEW = "native"
 
 
 @dataclass(frozen=True)
-class View:
+class EvaluationPicture:
     """One picture as a model gets it, [S, S, 3], the scene's label and whether the picture still shows the works."""
 
     pixels: Pixels
@@ -59,33 +59,35 @@ def _through_jpeg(pixels: Pixels, rng: np.random.Generator) -> Image.Image:
         return image.convert("RGB")
 
 
-def scene_views(seed: int, size: int) -> dict[str, View]:
+def scene_views(seed: int, size: int) -> dict[str, EvaluationPicture]:
     """Each of VIEWS of the scene of this seed, through JPEG as on the wire."""
     rng = np.random.default_rng((11, seed))
     scene = render_scene(seed, size=SOURCE_SIZES[rng.integers(len(SOURCE_SIZES))])
     height, width = scene.image.shape[:2]
     objects = torch.from_numpy(pack_objects(scene))[None]
-    views = {"clean": View(squash(_through_jpeg(scene.image, rng), size), scene.roadwork, scene.roadwork)}
+    views = {"clean": EvaluationPicture(squash(_through_jpeg(scene.image, rng), size), scene.roadwork, scene.roadwork)}
     for name, level in zip(VIEWS[1:], (*LEVELS, STRESS), strict=True):
         recipes = draw_recipes(rng, np.array([level]), width, height)
         sent = _through_jpeg(apply_recipe(scene.image, recipes, 0, rng), rng)
         shown, _ = in_view(objects, torch.from_numpy(recipes.matrices()))
-        views[name] = View(squash(sent, size), scene.roadwork, bool(shown.any()))
+        views[name] = EvaluationPicture(squash(sent, size), scene.roadwork, bool(shown.any()))
     return views
 
 
-def native_view(seed: int, size: int) -> dict[str, View]:
+def native_view(seed: int, size: int) -> dict[str, EvaluationPicture]:
     """The scene of this seed at a size as phones send it, reduced to the model's input."""
     rng = np.random.default_rng((13, seed))
     scene = render_scene(seed, size=NATIVE_SIZES[rng.integers(len(NATIVE_SIZES))])
-    return {NATIVE_VIEW: View(squash(_through_jpeg(scene.image, rng), size), scene.roadwork, scene.roadwork)}
+    return {
+        NATIVE_VIEW: EvaluationPicture(squash(_through_jpeg(scene.image, rng), size), scene.roadwork, scene.roadwork)
+    }
 
 
 def collect(
-    make: Callable[..., dict[str, View]], seeds: Sequence[int], size: int, workers: int
-) -> dict[str, list[View]]:
+    make: Callable[..., dict[str, EvaluationPicture]], seeds: Sequence[int], size: int, workers: int
+) -> dict[str, list[EvaluationPicture]]:
     """Views of all seeds by name, made on `workers` processes."""
-    sets: dict[str, list[View]] = {}
+    sets: dict[str, list[EvaluationPicture]] = {}
     for views in map_on_cores(partial(make, size=size), seeds, workers):
         for name, view in views.items():
             sets.setdefault(name, []).append(view)
@@ -103,7 +105,7 @@ def raw_logits(net: StreetVisionNet, pictures: Sequence[Pixels], *, batch: int =
     return np.concatenate(results) if results else np.zeros(0, np.float32)
 
 
-def score(net: StreetVisionNet, views: Sequence[View]) -> Scored:
+def score(net: StreetVisionNet, views: Sequence[EvaluationPicture]) -> Scored:
     """Run the model over views of one kind."""
     return Scored(
         raw_logits(net, [view.pixels for view in views]),
@@ -112,6 +114,6 @@ def score(net: StreetVisionNet, views: Sequence[View]) -> Scored:
     )
 
 
-def pool_views(sets: dict[str, list[View]], names: Sequence[str]) -> list[View]:
+def pool_views(sets: dict[str, list[EvaluationPicture]], names: Sequence[str]) -> list[EvaluationPicture]:
     """The views of several kinds together."""
     return [view for name in names for view in sets.get(name, [])]

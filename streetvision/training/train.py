@@ -58,7 +58,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """The averaged network and how far training went."""
 
     net: StreetVisionNet
@@ -125,7 +125,7 @@ def learning_rate(settings: TrainSettings, progress: float) -> float:
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * turn)))
 
 
-def train(config: ModelConfig, settings: TrainSettings, device: torch.device, log: Log = print) -> Outcome:
+def train(config: ModelConfig, settings: TrainSettings, device: torch.device, log: Log = print) -> TrainingResult:
     """Train a fresh network of that description; returns the moving average of its weights, float32 on `device`."""
     torch.manual_seed(settings.seed)
     learner = make_learner(config, settings, device)
@@ -152,7 +152,7 @@ class _Loop:
         self.rng = np.random.default_rng(settings.seed)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
 
-    def run(self, log: Log) -> Outcome:
+    def run(self, log: Log) -> TrainingResult:
         """Train until the budget is spent."""
         settings, step = self.settings, 0
         begun = time.monotonic()
@@ -176,7 +176,7 @@ class _Loop:
                     f"{rate:.0f} pictures/s  {self.pool.rendered} scenes"
                 )
         seconds = time.monotonic() - started
-        return Outcome(self.average, step, step * settings.batch, self.pool.rendered, seconds)
+        return TrainingResult(self.average, step, step * settings.batch, self.pool.rendered, seconds)
 
     def _step(self, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
         for optimizer in self.optimizers:

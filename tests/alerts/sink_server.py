@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, AlertItem, Change
 from streetvision.alerts.sinks.delivery import ONCE, Patience, deliver
 from streetvision.alerts.sinks.sink import Sink
 from streetvision.monitor.finding import Severity
@@ -21,13 +21,13 @@ Speak = Callable[[asyncio.StreamWriter, asyncio.Event], Awaitable[None]]
 """How a server replies; the event is set when the test is over."""
 
 
-def item(change: Change = Change.RAISED, title: str = "the port is closed", **changes: Any) -> Item:
+def item(change: Change = Change.RAISED, title: str = "the port is closed", **changes: Any) -> AlertItem:
     severity = changes.pop("severity", Severity.CRITICAL)
-    made = Item(change, "endpoint_unreachable", severity, title, ("Nobody answers.",), "Open it.", 1e9, 1e9 + 7200)
+    made = AlertItem(change, "endpoint_unreachable", severity, title, ("Nobody answers.",), "Open it.", 1e9, 1e9 + 7200)
     return replace(made, **changes)
 
 
-def alert(*items: Item, **changes: Any) -> Alert:
+def alert(*items: AlertItem, **changes: Any) -> Alert:
     return replace(Alert("alert", 1e9 + 7200, "mine", "5Hot", 72, items or (item(),)), **changes)
 
 

@@ -16,23 +16,23 @@ from streetvision.alerts.alert import Alert
 from streetvision.alerts.metrics import MonitorMetrics
 from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.delivery import Patience
-from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.delivery_thread import DeliveryThread
 from streetvision.alerts.sinks.discord import Discord
 from streetvision.alerts.sinks.outbox import MAX_WAITING
 from streetvision.alerts.sinks.ping import Ping, Pulse, failing
-from streetvision.alerts.sinks.sink import Request, Sink
+from streetvision.alerts.sinks.sink import Sink, SinkRequest
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, serving, silence, wait_for
 
 
 @pytest.fixture
-def courier() -> Iterator[Callable[..., Courier]]:
-    made: list[Courier] = []
+def courier() -> Iterator[Callable[..., DeliveryThread]]:
+    made: list[DeliveryThread] = []
 
-    def make(*sinks: Sink, **options: Any) -> Courier:
+    def make(*sinks: Sink, **options: Any) -> DeliveryThread:
         options.setdefault("patience", Patience(attempts=2, first_pause_s=0.01, attempt_s=1.0))
-        made.append(Courier(sinks, MonitorMetrics(CollectorRegistry()), tick_s=0.02, **options))
+        made.append(DeliveryThread(sinks, MonitorMetrics(CollectorRegistry()), tick_s=0.02, **options))
         made[-1].start()
         return made[-1]
 
@@ -41,7 +41,7 @@ def courier() -> Iterator[Callable[..., Courier]]:
         one.close(0.0)
 
 
-async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(courier: Callable[..., Courier]) -> None:
+async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(courier: Callable[..., DeliveryThread]) -> None:
     async with serving(silence) as slow, serving(OK) as quick:
         works = courier(Discord(slow.url()), Webhook(quick.url()), patience=Patience(attempt_s=30.0))
         began = time.perf_counter()
@@ -54,7 +54,7 @@ async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(courier: Cal
         assert set(works.waiting()) == {"discord"}
 
 
-async def test_an_outage_is_logged_once_and_its_end_once(courier: Callable[..., Courier]) -> None:
+async def test_an_outage_is_logged_once_and_its_end_once(courier: Callable[..., DeliveryThread]) -> None:
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(str(message)), level="DEBUG")
     try:
@@ -76,11 +76,11 @@ async def test_an_outage_is_logged_once_and_its_end_once(courier: Callable[..., 
     ]
 
 
-async def test_a_defect_in_a_sink_harms_no_other(courier: Callable[..., Courier]) -> None:
+async def test_a_defect_in_a_sink_harms_no_other(courier: Callable[..., DeliveryThread]) -> None:
     class Broken(Webhook):
         name = "broken"
 
-        def request(self, alert: Alert) -> Request:
+        def request(self, alert: Alert) -> SinkRequest:
             raise ZeroDivisionError("SECRET")
 
     async with serving(OK) as server:
@@ -91,7 +91,7 @@ async def test_a_defect_in_a_sink_harms_no_other(courier: Callable[..., Courier]
         assert works.health()[0].trouble == "ZeroDivisionError"
 
 
-async def test_closing_gives_a_moment_and_keeps_the_rest(courier: Callable[..., Courier]) -> None:
+async def test_closing_gives_a_moment_and_keeps_the_rest(courier: Callable[..., DeliveryThread]) -> None:
     async with serving(silence) as slow:
         works = courier(Webhook(slow.url()), patience=Patience(attempt_s=30.0))
         works.send(alert())
@@ -101,7 +101,7 @@ async def test_closing_gives_a_moment_and_keeps_the_rest(courier: Callable[..., 
         works.send(alert())  # nobody delivers it, nobody is harmed
 
 
-async def test_the_ping_follows_the_pulse(courier: Callable[..., Courier]) -> None:
+async def test_the_ping_follows_the_pulse(courier: Callable[..., DeliveryThread]) -> None:
     pulses = [Pulse.STOPPED]
     async with serving(answer("200 OK")) as server:
         ping = Ping(server.url("/SECRET-uuid?x=1"), on_critical="fail")
@@ -134,7 +134,7 @@ def test_a_ping_is_silent_when_it_should_be() -> None:
 
 
 async def test_a_failing_ping_is_tried_again_and_counted(
-    courier: Callable[..., Courier], monkeypatch: pytest.MonkeyPatch
+    courier: Callable[..., DeliveryThread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streetvision.alerts.sinks.delivery_thread.RETRY_S", 0.02)
     async with serving(answer("500 Oops"), answer("500 Oops"), answer("200 OK")) as server:

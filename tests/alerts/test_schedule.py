@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.alerts.alert import Change, Item
+from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.digest import digest
 from streetvision.alerts.policy import policy_of, unproven
 from streetvision.alerts.schedule import AlertPolicy, Hours, advance, digest_due, minutes
@@ -40,7 +40,7 @@ class Operator:
 
     def __init__(self, policy: AlertPolicy = POLICY, start: float = START) -> None:
         self.policy, self.now, self.state = policy, start, AlertState()
-        self.messages: list[tuple[float, tuple[Item, ...]]] = []
+        self.messages: list[tuple[float, tuple[AlertItem, ...]]] = []
 
     def passes(self, seconds: float, *findings: Finding, unproven: frozenset[str] = frozenset()) -> Operator:
         for _ in range(round(seconds / PASS_S)):

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from streetvision.alerts.metrics import MonitorMetrics
 from streetvision.alerts.sinks.choosing import NAMES, Webhook, ping_of, sinks_of
 from streetvision.alerts.sinks.delivery import ONCE, DeliveryError, Patience, deliver, quiet_client_log
-from streetvision.alerts.sinks.delivery_thread import Courier
+from streetvision.alerts.sinks.delivery_thread import DeliveryThread
 from streetvision.alerts.sinks.discord import Discord
 from streetvision.alerts.sinks.sink import scrubbed, where_of
 from streetvision.alerts.sinks.slack import Slack
@@ -60,7 +60,7 @@ async def test_secrets_are_in_no_log_whatever_fails(
     caplog.set_level(logging.DEBUG)
     bot = Telegram(Secret(TOKEN), "42", api="https://127.0.0.1:1")
     sinks = [bot if sink.name == "telegram" else sink for sink in sinks_of(settings)]
-    works = Courier(sinks, MonitorMetrics(CollectorRegistry()), ping=ping_of(settings), patience=ONCE)
+    works = DeliveryThread(sinks, MonitorMetrics(CollectorRegistry()), ping=ping_of(settings), patience=ONCE)
     works.start()
     works.send(alert())
     await asyncio.to_thread(wait_for, lambda: all(sink.failed for sink in works.health()))

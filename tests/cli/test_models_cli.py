@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from streetvision.cli.models_table import Standing, version_table
+from streetvision.cli.models_table import VersionRoles, version_table
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.blocklist import MARKS_FILE, Mark, Marks
+from streetvision.rollout.blocklist import MARKS_FILE, BlockedVersion, Blocklist
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -54,7 +54,7 @@ VERSION = ModelVersion(
 
 @pytest.mark.parametrize("width", [70, 80, 100, 130, None])
 def test_the_table_fits_the_terminal(width: int | None) -> None:
-    table = version_table([VERSION], Standing(None, None), width)
+    table = version_table([VERSION], VersionRoles(None, None), width)
     header, line = table.splitlines()
     assert line.startswith("1.2.0    roadwork  ")
     assert line.endswith("long@1")
@@ -65,11 +65,11 @@ def test_the_table_fits_the_terminal(width: int | None) -> None:
 
 def test_a_version_that_was_rolled_back_says_so(run: Run, make: Make, tmp_path: Path) -> None:
     run("add", str(make()))
-    marks = Marks(tmp_path / "state" / "models" / MARKS_FILE)
-    marks.put("1.2.0", Mark("it failed", "2026-11-22T10:00:00+00:00", "another content"))
+    marks = Blocklist(tmp_path / "state" / "models" / MARKS_FILE)
+    marks.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", "another content"))
     assert "rolled back" not in run("list")[1]
     sha256 = json.loads(run("show", "1.2.0", "--json")[1])["sha256"]
-    marks.put("1.2.0", Mark("it failed", "2026-11-22T10:00:00+00:00", sha256))
+    marks.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", sha256))
     assert " rolled back  " in run("list")[1]
     assert "rolled back at 2026-11-22T10:00:00+00:00: it failed" in run("show", "1.2.0")[1]
     assert json.loads(run("show", "1.2.0", "--json")[1])["rolled_back"].endswith("it failed")

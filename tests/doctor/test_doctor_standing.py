@@ -26,13 +26,13 @@ from streetvision.doctor.examination import Tools, examine
 from streetvision.doctor.live import Live, ask, finding_of
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
-from streetvision.doctor.standing import Standing, standing_live, standing_offline
+from streetvision.doctor.standing import StandingReport, standing_live, standing_offline
 from streetvision.errors import OperatorError
 from streetvision.hub.files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.settings.settings import Settings
 
-Offline = Callable[..., Awaitable[Standing]]
+Offline = Callable[..., Awaitable[StandingReport]]
 GREETS, SILENT = True, False
 
 
@@ -76,7 +76,7 @@ def by_name(checks: tuple[Check, ...]) -> dict[str, Check]:
     return {check.name: check for check in checks}
 
 
-async def look(settings: Settings, network: MockNetwork, reached: bool = SILENT) -> Standing:
+async def look(settings: Settings, network: MockNetwork, reached: bool = SILENT) -> StandingReport:
     wallet = dev_wallet("Miner")
     return await standing_offline(settings, wallet, opening=lambda _: network.chain(), try_it=tries(reached))
 

@@ -10,8 +10,8 @@ import pytest
 from streetvision.base.state_folder import one_miner
 from streetvision.engine.types import EngineClosed
 from streetvision.errors import EXIT_UNCLEAN, ConfigError, OperatorError
+from streetvision.miner import process as neuron
 from streetvision.miner.miner import Miner
-from streetvision.miner.miner import process as neuron
 from streetvision.miner.process import close_in_time, run_operation
 from streetvision.settings.settings import Settings
 

@@ -16,7 +16,7 @@ from streetvision.hub import api as hub
 from streetvision.miner.model_choice import choose_checkpoint, choose_model
 from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.registry.model_import import Progress
+from streetvision.registry.model_import import ImportProgress
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.settings import Settings
@@ -174,7 +174,7 @@ def test_a_model_on_the_hub_is_fetched_once(
 ) -> None:
     pulls = []
 
-    def pull(repo: str, revision: str, into: Registry, *, progress: Progress, **_: Any) -> Any:
+    def pull(repo: str, revision: str, into: Registry, *, progress: ImportProgress, **_: Any) -> Any:
         pulls.append((repo, revision))
         for done in range(101):
             progress("fetching", done * 10**7, 10**9)

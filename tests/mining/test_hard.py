@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streetvision.mining import brain
 from streetvision.mining.hard import HardOptions, HardReport, mine_hard
 from streetvision.mining.labels import read_labels, resolve
-from streetvision.mining.oracle import Opinion, Question
+from streetvision.mining.oracle import LabelQuestion, Opinion
 from streetvision.mining.scores import DISAGREEMENT, MISTAKENNESS, REPRESENTATIVENESS, UNCERTAINTY, UNIQUENESS
 from streetvision.mining.table import read_table
 
@@ -199,7 +199,7 @@ class Parrot:
 
     name = "parrot"
 
-    def judge(self, questions: Sequence[Question]) -> Sequence[Opinion | None]:
+    def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
         assert all(question.path.is_file() for question in questions)
         return [Opinion("roadwork", 0.75, "it said so") if q.probability > 0.5 else None for q in questions]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.mining.splitting import Item, Side, Split, split
+from streetvision.mining.splitting import LabelledPicture, Side, Split, split
 
 SIDES: st.SearchStrategy[Side | None] = st.sampled_from((None, None, "train", "val"))
 
@@ -17,13 +17,13 @@ SIDES: st.SearchStrategy[Side | None] = st.sampled_from((None, None, "train", "v
 @st.composite
 def cases(draw: st.DrawFn) -> dict[str, Any]:
     digests = draw(st.lists(st.text("0123456789abcdef", min_size=4, max_size=4), unique=True, max_size=30))
-    items = [Item(digest, draw(st.sampled_from(["roadwork", "none"])), draw(SIDES)) for digest in digests]
+    items = [LabelledPicture(digest, draw(st.sampled_from(["roadwork", "none"])), draw(SIDES)) for digest in digests]
     position = st.integers(0, max(len(items) - 1, 0))
     pairs = draw(st.lists(st.tuples(position, position), max_size=20)) if items else []
     return {"items": items, "pairs": pairs, "val_share": draw(st.floats(0, 0.9)), "seed": draw(st.integers(0, 9))}
 
 
-def divide(case: dict[str, Any], items: list[Item] | None = None) -> Split:
+def divide(case: dict[str, Any], items: list[LabelledPicture] | None = None) -> Split:
     chosen = case["items"] if items is None else items
     return split(chosen, case["pairs"], val_share=case["val_share"], seed=case["seed"])
 
@@ -71,13 +71,13 @@ def test_the_order_of_items_changes_nothing(case: dict[str, Any], random: Any) -
 @given(cases())
 def test_a_second_split_of_the_same_moves_nothing(case: dict[str, Any]) -> None:
     first = divide(case)
-    again = [Item(item.sha256, item.label, first.sides.get(item.sha256)) for item in case["items"]]
+    again = [LabelledPicture(item.sha256, item.label, first.sides.get(item.sha256)) for item in case["items"]]
     assert divide(case, again) == first
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 0.5])
 def test_each_class_gets_its_share(share: float) -> None:
-    items = [Item(f"{i:04x}", "roadwork" if i % 4 == 0 else "none") for i in range(200)]
+    items = [LabelledPicture(f"{i:04x}", "roadwork" if i % 4 == 0 else "none") for i in range(200)]
     sides = split(items, [(i, i + 1) for i in range(0, 100, 2)], val_share=share).sides
     val = Counter(item.label for item in items if sides[item.sha256] == "val")
     assert abs(val["none"] - share * 150) <= 2
@@ -85,10 +85,10 @@ def test_each_class_gets_its_share(share: float) -> None:
 
 
 def test_new_pictures_do_not_move_old_ones() -> None:
-    old = [Item(f"{i:04x}", "none") for i in range(0, 100, 2)]
+    old = [LabelledPicture(f"{i:04x}", "none") for i in range(0, 100, 2)]
     first = split(old, [], val_share=0.2).sides
-    grown = [Item(one.sha256, one.label, first[one.sha256]) for one in old]
-    grown += [Item(f"{i:04x}", "none") for i in range(1, 100, 2)]
+    grown = [LabelledPicture(one.sha256, one.label, first[one.sha256]) for one in old]
+    grown += [LabelledPicture(f"{i:04x}", "none") for i in range(1, 100, 2)]
     sides = split(grown, [], val_share=0.2).sides
     assert all(sides[digest] == side for digest, side in first.items())
     assert Counter(sides.values()) == {"train": 80, "val": 20}

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
-from streetvision.monitor.sampler import PER_SECOND, Valve
+from streetvision.monitor.sampler import PER_SECOND, RequestSampler
 
 RECORD = RequestRecord(
     dialect=Dialect.LEGACY, hotkey="v1", uid=1, stake=1.0, authenticated=True, status=200, reason="ok", image=None,
@@ -21,7 +21,7 @@ REFUSED = replace(RECORD, status=401, reason="signature", authenticated=False)
 def test_all_of_them_up_to_the_rate_and_by_every_listener() -> None:
     first: list[RequestRecord] = []
     second: list[RequestRecord] = []
-    valve = Valve((first.append, second.append), CollectorRegistry())
+    valve = RequestSampler((first.append, second.append), CollectorRegistry())
     for number in range(10 * PER_SECOND):
         valve(replace(RECORD, arrival=1.8e9 + number / PER_SECOND))
     assert len(first) == len(second) == 10 * PER_SECOND
@@ -30,7 +30,7 @@ def test_all_of_them_up_to_the_rate_and_by_every_listener() -> None:
 def test_a_flood_is_a_sample_of_each_kind_and_is_counted() -> None:
     heard: list[RequestRecord] = []
     registry = CollectorRegistry()
-    valve = Valve((heard.append,), registry, most=5)
+    valve = RequestSampler((heard.append,), registry, most=5)
     for _ in range(50):
         valve(REFUSED)
         valve(FAILED)
@@ -44,7 +44,7 @@ def test_a_flood_is_a_sample_of_each_kind_and_is_counted() -> None:
 
 def test_a_clock_set_back_opens_it_anew() -> None:
     heard: list[RequestRecord] = []
-    valve = Valve((heard.append,), CollectorRegistry(), most=1)
+    valve = RequestSampler((heard.append,), CollectorRegistry(), most=1)
     for arrival in (1.8e9, 1.8e9, 1.7e9, 1.7e9):
         valve(replace(RECORD, arrival=arrival))
     assert [record.arrival for record in heard] == [1.8e9, 1.7e9]

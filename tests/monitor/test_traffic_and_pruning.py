@@ -19,7 +19,7 @@ from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.point import point_of
 from streetvision.monitor.pruning import place_of, pruning_order
 from streetvision.monitor.traffic import HEADROOM_EDGES, Traffic, quantile
-from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficCounter
 
 MINER = dev_hotkey("Miner").ss58_address
 T0 = 1_800_000_000.0
@@ -44,7 +44,7 @@ def record(
 
 
 def test_requests_are_counted_by_what_became_of_them() -> None:
-    meter = TrafficMeter(T0)
+    meter = TrafficCounter(T0)
     for one in (
         record(T0 + 10),
         record(T0 + 40, 0.5, hotkey="v2"),
@@ -66,7 +66,7 @@ def test_requests_are_counted_by_what_became_of_them() -> None:
 
 
 def test_buckets_close_every_ten_minutes_even_when_empty() -> None:
-    meter = TrafficMeter(T0 + 100)
+    meter = TrafficCounter(T0 + 100)
     assert meter.close_due(T0 + 599) == ()
     (first,) = meter.close_due(T0 + 600)
     assert (first.start, first.span, first.requests) == (T0 + 100, 500.0, 0)
@@ -77,29 +77,29 @@ def test_buckets_close_every_ten_minutes_even_when_empty() -> None:
 
 
 def test_a_restart_within_ten_minutes_makes_a_bucket_of_its_own() -> None:
-    meter = TrafficMeter(T0)
+    meter = TrafficCounter(T0)
     meter(record(T0 + 50))
     (before,) = meter.drain(T0 + 60)
-    after = TrafficMeter(T0 + 61)
+    after = TrafficCounter(T0 + 61)
     assert [b.requests for b in after.traffic((before,)).buckets] == [1, 0]
 
 
 @pytest.mark.parametrize(("probability", "index"), [(0.0, 0), (0.05, 1), (0.9999, 19), (1.0, 19)])
 def test_every_score_has_a_bin(probability: float, index: int) -> None:
-    meter = TrafficMeter(T0)
+    meter = TrafficCounter(T0)
     meter(record(T0, probability))
     assert meter.traffic(()).buckets[0].scores[index] == 1
 
 
 @pytest.mark.parametrize(("headroom", "index"), [(-3.0, 0), (0.0, 0), (0.05, 1), (1.0, 4), (30.0, 14)])
 def test_every_headroom_has_a_bin(headroom: float, index: int) -> None:
-    meter = TrafficMeter(T0)
+    meter = TrafficCounter(T0)
     meter(record(T0, headroom=headroom))
     assert meter.traffic(()).buckets[0].headroom[index] == 1
 
 
 def test_callers_are_remembered_up_to_a_bound() -> None:
-    meter = TrafficMeter(T0)
+    meter = TrafficCounter(T0)
     for i in range(2_000):
         meter(record(T0 + i, hotkey=f"v{i}"))
     assert len(meter.traffic(()).seen) == 1_024

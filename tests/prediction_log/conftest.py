@@ -22,7 +22,7 @@ from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
-from streetvision.prediction_log.write_queue import Intake
+from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 
 NOW = 1_790_000_000.0
@@ -80,7 +80,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.intake = Intake(self.max_rows, self.max_bytes)
+        self.intake = WriteQueue(self.max_rows, self.max_bytes)
         self.metrics = LogMetrics(self.registry)
         self.writer = Writer(
             self.folder,

@@ -15,7 +15,7 @@ from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import DATABASE
 from streetvision.prediction_log.store import Flood, PredictionLog
-from streetvision.prediction_log.write_queue import Intake
+from streetvision.prediction_log.write_queue import WriteQueue
 
 
 def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) -> None:
@@ -65,7 +65,7 @@ def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: 
 
 
 def test_too_many_rows_are_shed_and_counted(make_record: Any) -> None:
-    intake = Intake(max_rows=3, max_bytes=1000)
+    intake = WriteQueue(max_rows=3, max_bytes=1000)
     for _ in range(5):
         intake.append(make_record())
     assert len(intake) == 3
@@ -150,7 +150,7 @@ def test_a_flood_is_told_from_a_burst() -> None:
 
 
 def test_arrivals_are_counted_kept_or_not(make_record: Any) -> None:
-    intake = Intake(max_rows=3, max_bytes=8)
+    intake = WriteQueue(max_rows=3, max_bytes=8)
     for _ in range(5):
         intake.append(make_record())
     intake.release(intake.take(2))

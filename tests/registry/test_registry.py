@@ -20,13 +20,13 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
 from streetvision.models.folder import read_config
 from streetvision.models.versions import version_order
-from streetvision.registry.model_import import Findings, Progress, no_progress, read_golden
+from streetvision.registry.model_import import Findings, ImportProgress, no_progress, read_golden
 from streetvision.registry.registry import Registry
 
 Make = Callable[..., Path]
 
 
-def cheap(folder: Path, resolve: Resolve, progress: Progress = no_progress) -> Findings:
+def cheap(folder: Path, resolve: Resolve, progress: ImportProgress = no_progress) -> Findings:
     """Loading without the golden pictures: most tests are about the folders."""
     config, _ = load_checkpoint(folder)
     return Findings(config.input_size, (0.0, 1.0), config.why_not_servable)

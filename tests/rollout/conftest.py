@@ -25,7 +25,7 @@ from streetvision.models.golden import golden_images
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import Findings
 from streetvision.registry.registry import Registry
-from streetvision.rollout.decision_log import Books
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import Policy
@@ -155,7 +155,7 @@ class House:
         first = self.start if active is None else self.models[active]
         self.engine = Engine(FakeRunner(first), registry=self.metrics)
         await self.engine.start()
-        books = Books(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
+        books = DecisionLog(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
         self.manager = ModelManager(
             self.engine,
             self.registry,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.rollout.blocklist import Mark, Marks
-from streetvision.rollout.decision_log import Books
+from streetvision.rollout.blocklist import BlockedVersion, Blocklist
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.journal import Journal
 
 
@@ -101,33 +101,33 @@ def test_an_empty_journal_has_no_tail(tmp_path: Path) -> None:
 
 
 def test_marks_survive_and_belong_to_content(tmp_path: Path) -> None:
-    marks = Marks(tmp_path / "bad.json")
-    marks.put("1.1.0", Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
-    again = Marks(tmp_path / "bad.json")
-    assert again.get("1.1.0", "a" * 64) == Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64)
+    marks = Blocklist(tmp_path / "bad.json")
+    marks.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    again = Blocklist(tmp_path / "bad.json")
+    assert again.get("1.1.0", "a" * 64) == BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64)
     assert again.get("1.1.0", "b" * 64) is None
     assert again.get("1.2.0", "a" * 64) is None
     again.clear("1.1.0")
     again.clear("1.1.0")
-    assert Marks(tmp_path / "bad.json").all() == {}
+    assert Blocklist(tmp_path / "bad.json").all() == {}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"1.0.0": 3}', '{"1.0.0": {"why": "x"}}', "\x00"])
 def test_damaged_marks_are_set_aside_and_said(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     """The miner must not stay down for the sake of old marks."""
     (tmp_path / "bad.json").write_text(text)
-    marks = Marks(tmp_path / "bad.json")
+    marks = Blocklist(tmp_path / "bad.json")
     assert marks.all() == {}
     assert "is damaged" in caplog.text
     assert (tmp_path / "bad.json").read_text() == text  # whoever only reads changes nothing
-    marks.put("1.1.0", Mark("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
-    assert set(Marks(tmp_path / "bad.json").all()) == {"1.1.0"}
+    marks.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    assert set(Blocklist(tmp_path / "bad.json").all()) == {"1.1.0"}
     assert (tmp_path / "bad.json.damaged").read_text() == text
 
 
 def test_marks_of_an_earlier_release_count_as_sickness(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"1.0.0": {"why": "rolled back by hand", "at": "", "sha256": "a"}}')
-    assert Marks(tmp_path / "bad.json").get("1.0.0", "a") == Mark("rolled back by hand", "", "a", by="")
+    assert Blocklist(tmp_path / "bad.json").get("1.0.0", "a") == BlockedVersion("rolled back by hand", "", "a", by="")
 
 
 def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -140,10 +140,10 @@ async def test_books_remember_the_newest_decisions_over_a_restart(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    books = Books(tmp_path, CollectorRegistry())
+    books = DecisionLog(tmp_path, CollectorRegistry())
     for number in range(25):
         await books.note("swap", f"1.{number}.0", "by hand", by="operator")
     assert len(books.recent) == 20
-    again = Books(tmp_path, CollectorRegistry())
+    again = DecisionLog(tmp_path, CollectorRegistry())
     assert again.recent == books.recent
     assert "models: swap 1.24.0 by operator: by hand" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.rollout.gates import Decision, Gates, Look, Stats, judge, p99_limit, standard_error
+from streetvision.rollout.gates import AgreementCheck, Decision, Gates, Stats, judge, p99_limit, standard_error
 from streetvision.rollout.stats import ALPHA, look_z, quantile, surely_above, wilson
 
 GATES = Gates()
@@ -18,7 +18,7 @@ QUICK = tuple([0.01] * 200)
 GOOD = Stats(
     samples=200,
     agreed=198,
-    look=Look(0, 200, 198),
+    look=AgreementCheck(0, 200, 198),
     mean_shift=0.02,
     shift_error=0.002,
     images=200,
@@ -73,7 +73,7 @@ def test_a_candidate_just_below_the_wanted_agreement_is_rarely_promoted_however_
             agreed += rng.random() < 0.94
             lucky |= n >= 200 and agreed / n >= 0.95
             if n == next_look:
-                look, next_look = Look(0 if look is None else look.number + 1, n, agreed), 2 * next_look
+                look, next_look = AgreementCheck(0 if look is None else look.number + 1, n, agreed), 2 * next_look
                 stats = replace(GOOD, samples=n, agreed=agreed, look=look, images=n)
                 if judge(stats, GATES).decision is Decision.PROMOTE:
                     promoted += 1
@@ -105,7 +105,10 @@ def test_a_good_candidate_is_promoted_with_its_evidence() -> None:
 
 WAITS = {
     "few samples": (replace(GOOD, samples=199, agreed=199, look=None), "199 of 200 different images were compared"),
-    "agreement not sure": (replace(GOOD, agreed=193, look=Look(0, 200, 193)), "the next look is at 400 images"),
+    "agreement not sure": (
+        replace(GOOD, agreed=193, look=AgreementCheck(0, 200, 193)),
+        "the next look is at 400 images",
+    ),
     "agreement fell since the look": (replace(GOOD, samples=300, agreed=280), "the next look is at 400 images"),
     "some errors": (replace(GOOD, images=200, failed=3), "it failed on 3 of 200 images"),
     "a shift that may be chance": (replace(GOOD, mean_shift=0.12, shift_error=0.02), "differ by 0.120 on average"),
@@ -172,7 +175,9 @@ def test_the_limit_of_the_p99_is_the_ratio_or_what_is_harmless() -> None:
 
 def test_a_small_minimum_is_enough_for_a_small_trial() -> None:
     small = Gates(min_samples=5, min_agreement=0.3)
-    few = replace(GOOD, samples=5, agreed=5, look=Look(0, 5, 5), images=5, seconds=QUICK[:5], active_seconds=QUICK[:5])
+    few = replace(
+        GOOD, samples=5, agreed=5, look=AgreementCheck(0, 5, 5), images=5, seconds=QUICK[:5], active_seconds=QUICK[:5]
+    )
     assert judge(few, small).decision is Decision.PROMOTE
 
 
@@ -182,7 +187,7 @@ def test_more_agreement_is_never_judged_worse(n: int, data: st.DataObject) -> No
     agreed = data.draw(st.integers(0, n - 1))
 
     def decision(count: int) -> int:
-        stats = replace(GOOD, samples=n, agreed=count, look=Look(0, n, count), images=n)
+        stats = replace(GOOD, samples=n, agreed=count, look=AgreementCheck(0, n, count), images=n)
         return rank[judge(stats, replace(GATES, min_samples=20)).decision]
 
     assert decision(agreed) <= decision(agreed + 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streetvision.engine.types import OtherAnswer, Outcome, Role
-from streetvision.rollout.gates import Look
+from streetvision.rollout.gates import AgreementCheck
 from streetvision.rollout.lane_health import Health
 from streetvision.rollout.report import Report, Seen
 
@@ -55,7 +55,7 @@ def test_a_canarys_answers_and_comparisons_are_counted_apart() -> None:
         seen.feed(compared(number, other=0.3 if number == 0 else 0.7))
     stats = seen.stats()
     assert (stats.images, stats.asked, stats.samples, stats.agreed) == (4, 4, 4, 3)
-    assert stats.look == Look(0, 4, 3)
+    assert stats.look == AgreementCheck(0, 4, 3)
     assert stats.mean_shift == pytest.approx((0.5 + 3 * 0.1) / 4)
     assert stats.seconds == (0.01,) * 4
     told = seen.to_json()
@@ -72,7 +72,7 @@ def test_looks_come_when_the_samples_have_doubled() -> None:
         seen.feed(compared(number))
         looks.append(seen.stats().look)
     assert [look.samples for look in dict.fromkeys(looks) if look] == [4, 8, 16, 32]
-    assert looks[-1] == Look(3, 32, 32)
+    assert looks[-1] == AgreementCheck(3, 32, 32)
 
 
 def test_an_image_counts_once_in_every_tally() -> None:

@@ -24,7 +24,7 @@ from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, 
 from streetvision.models.golden import golden_images
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import BUNDLED, Registry
-from streetvision.rollout.decision_log import Books
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import Policy
@@ -75,7 +75,7 @@ async def real(tmp_path: Path) -> AsyncIterator[Real]:
         engine,
         registry,
         open_version,
-        Books(registry.folder, metrics),
+        DecisionLog(registry.folder, metrics),
         start=registry.get(BUNDLED),
         named=registry.get(BUNDLED),
         over=BUNDLED,

@@ -20,12 +20,12 @@ from streetvision.runner import choose_cuda as forwards
 from streetvision.runner import precision_cache as verdicts
 from streetvision.runner.calibration_images import SCENES
 from streetvision.runner.precision import Precision
-from streetvision.runner.precision_cache import EARLIER, KEPT, Verdict, Verdicts, verdicts_on
+from streetvision.runner.precision_cache import EARLIER, KEPT, PrecisionCache, PrecisionVerdict, verdicts_on
 from streetvision.runner.torch_runner import TorchRunner
 
 from ..engine.quick import CONFIG, CPU, PICTURES, QUICK
 
-PASSED = Verdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
+PASSED = PrecisionVerdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bytes_", [b"", b"{}", b"\x08\0\0\0\0\0\0\0{}      ", os.urandom(200)])
 def test_a_damaged_verdict_is_forgotten(tmp_path: Path, bytes_: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    asked = Verdicts(tmp_path, {"what": "ever"})
+    asked = PrecisionCache(tmp_path, {"what": "ever"})
     asked.remember(PASSED)
     next(tmp_path.iterdir()).write_bytes(bytes_)
     with caplog.at_level(logging.WARNING):
@@ -168,7 +168,7 @@ def test_a_verdict_that_does_not_fit_the_model_is_made_anew(
 
 def test_without_a_disk_the_next_start_judges_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
-    asked = Verdicts(tmp_path / "file" / "kept", {"what": "ever"})
+    asked = PrecisionCache(tmp_path / "file" / "kept", {"what": "ever"})
     with caplog.at_level(logging.WARNING):
         asked.remember(PASSED)
         assert asked.recall() is None
@@ -177,11 +177,11 @@ def test_without_a_disk_the_next_start_judges_anew(tmp_path: Path, caplog: pytes
 
 def test_the_oldest_verdicts_go(tmp_path: Path) -> None:
     for number in range(KEPT + 3):
-        Verdicts(tmp_path, {"number": str(number)}).remember(PASSED)
-        os.utime(Verdicts(tmp_path, {"number": str(number)})._path, (number, number))
+        PrecisionCache(tmp_path, {"number": str(number)}).remember(PASSED)
+        os.utime(PrecisionCache(tmp_path, {"number": str(number)})._path, (number, number))
     assert len(list(tmp_path.iterdir())) == KEPT
-    assert Verdicts(tmp_path, {"number": "0"}).recall() is None
-    assert Verdicts(tmp_path, {"number": str(KEPT + 2)}).recall() is not None
+    assert PrecisionCache(tmp_path, {"number": "0"}).recall() is None
+    assert PrecisionCache(tmp_path, {"number": str(KEPT + 2)}).recall() is not None
 
 
 def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypat
     monkeypatch.setattr("streetvision.runner.cuda_forward.FastForward", Fast)
     monkeypatch.setattr("streetvision.runner.cuda_forward.has_float8", lambda device: True)
     net = build(CONFIG).for_inference("cpu", torch.float32)
-    kept = Verdicts(tmp_path, {"what": "ever"})
+    kept = PrecisionCache(tmp_path, {"what": "ever"})
     with torch.inference_mode():
         first = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
         second = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)

@@ -9,7 +9,7 @@ import json
 from streetvision.alerts.alert import Alert
 from streetvision.alerts.sinks.discord import Discord
 from streetvision.alerts.sinks.ping import Ping
-from streetvision.alerts.sinks.sink import Reply, Request, Sink, where_of
+from streetvision.alerts.sinks.sink import Reply, Sink, SinkRequest, where_of
 from streetvision.alerts.sinks.slack import Slack
 from streetvision.alerts.sinks.telegram import Telegram
 from streetvision.settings.alerts import AlertSettings
@@ -30,13 +30,13 @@ class Webhook:
         self._url, self._key = url, key
         self.where = where_of(url)
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """`X-Streetvision-Signature: sha256=<hex HMAC-SHA256 of the body>` comes with a key."""
         body = json.dumps({"schema": SCHEMA, **alert.as_dict()}).encode()
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers[SIGNATURE] = f"sha256={signature(body, self._key)}"
-        return Request(self._url, body, headers=headers)
+        return SinkRequest(self._url, body, headers=headers)
 
     def refused(self, reply: Reply) -> str | None:
         """Any 2xx is a success."""

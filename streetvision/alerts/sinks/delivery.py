@@ -23,7 +23,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its __a
 
 from streetvision import __version__
 from streetvision.alerts.alert import Alert
-from streetvision.alerts.sinks.sink import Reply, Request, Sink, scrubbed
+from streetvision.alerts.sinks.sink import Reply, Sink, SinkRequest, scrubbed
 from streetvision.base.wording import duration
 from streetvision.errors import OperatorError, reason
 from streetvision.settings.parsing import is_loopback
@@ -106,7 +106,7 @@ def _pause(attempt: int, patience: Patience, rng: random.Random) -> float:
     return float(pause * (1 + 0.25 * rng.random()))
 
 
-async def exchange(request: Request, seconds: float) -> Reply:
+async def exchange(request: SinkRequest, seconds: float) -> Reply:
     """One request and its reply of status 2xx; DeliveryError for anything else, whatever the other side does."""
     quiet_client_log()
     try:
@@ -122,7 +122,7 @@ async def exchange(request: Request, seconds: float) -> Reply:
     return reply
 
 
-async def _ask(request: Request) -> Reply:
+async def _ask(request: SinkRequest) -> Reply:
     url = request.url.reveal()
     headers = {"User-Agent": f"streetvision/{__version__}", "Accept-Encoding": "identity", **request.headers}
     here = is_loopback(urlsplit(url).hostname or "")
@@ -138,7 +138,7 @@ async def _ask(request: Request) -> Reply:
         return Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
 
 
-def _words(error: Exception, request: Request) -> str:
+def _words(error: Exception, request: SinkRequest) -> str:
     if isinstance(error, httpx.ConnectError):
         return scrubbed(f"no connection: {_root(error)}", request.url)
     return f"the connection failed ({type(error).__name__})"

@@ -12,7 +12,7 @@ from typing import Any
 from streetvision.alerts.alert import Alert
 from streetvision.alerts.metrics import MonitorMetrics
 from streetvision.alerts.sinks.delivery import DeliveryError, Patience, deliver, exchange
-from streetvision.alerts.sinks.outbox import Deliver, Post, Record, SinkHealth
+from streetvision.alerts.sinks.outbox import Deliver, DeliveryRecord, Outbox, SinkHealth
 from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
 
@@ -24,7 +24,7 @@ PING_S = 10.0
 """For one ping."""
 
 
-class Courier:
+class DeliveryThread:
     """Made and closed by one thread; `send` by any."""
 
     def __init__(
@@ -40,9 +40,9 @@ class Courier:
     ) -> None:
         """`pulse` is asked in the courier's thread."""
         carry: Deliver = lambda sink, alert: deliver(sink, alert, patience)  # noqa: E731
-        self._posts = {sink.name: Post(sink, metrics, carry) for sink in sinks}
+        self._posts = {sink.name: Outbox(sink, metrics, carry) for sink in sinks}
         self._ping, self._every_s, self._pulse, self._tick_s = ping, ping_every_s, pulse, tick_s
-        self._pings = Record("ping", metrics)
+        self._pings = DeliveryRecord("ping", metrics)
         self._thread = threading.Thread(target=self._main, name="alerts", daemon=True)
         self._work_task: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
         self._ready = threading.Event()

@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from streetvision.alerts.alert import Alert, Change, Item
-from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, where_of
+from streetvision.alerts.alert import Alert, AlertItem, Change
+from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, where_of
 from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 
@@ -31,9 +31,9 @@ class Discord:
         self._url = url
         self.where = where_of(url)
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """A message whose embeds are coloured by severity."""
-        return Request(self._url, json.dumps(message(alert)).encode())
+        return SinkRequest(self._url, json.dumps(message(alert)).encode())
 
     def refused(self, reply: Reply) -> str | None:
         """Any 2xx is a success."""
@@ -60,7 +60,7 @@ def message(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _embed(item: Item) -> dict[str, Any]:
+def _embed(item: AlertItem) -> dict[str, Any]:
     lines = [escaped(sentence) for sentence in item.lines]
     if item.change is not Change.RECOVERED:
         lines.append(f"**{escaped(item.remedy)}**")

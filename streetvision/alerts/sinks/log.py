@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loguru import logger
 
-from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, AlertItem, Change
 from streetvision.monitor.finding import Severity
 
 _LEVELS = {Severity.INFO: "INFO", Severity.WARNING: "WARNING", Severity.CRITICAL: "ERROR"}
@@ -21,7 +21,7 @@ def write(alert: Alert) -> None:
         _write_item(item)
 
 
-def _write_item(item: Item) -> None:
+def _write_item(item: AlertItem) -> None:
     if item.change is Change.RECOVERED:
         logger.success("alert: {}", item.headline)
         return

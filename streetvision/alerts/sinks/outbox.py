@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from streetvision.alerts.alert import Alert
-from streetvision.alerts.metrics import MonitorMetrics, Outcome
+from streetvision.alerts.metrics import DeliveryOutcome, MonitorMetrics
 from streetvision.alerts.sinks.delivery import DeliveryError
 from streetvision.alerts.sinks.sink import Sink
 
@@ -35,12 +35,12 @@ class SinkHealth:
     """Why the last message was given up; None when it arrived."""
 
 
-class Record:
+class DeliveryRecord:
     """Counts what becomes of messages, last of all; of an outage the log says the beginning and the end."""
 
     def __init__(self, name: str, metrics: MonitorMetrics) -> None:
         self._name, self._metrics = name, metrics
-        self.tally: Counter[Outcome] = Counter()
+        self.tally: Counter[DeliveryOutcome] = Counter()
         self.trouble: str | None = None
         self._lost = 0
 
@@ -64,18 +64,18 @@ class Record:
         self._count("dropped")
         self._lost += 1
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: DeliveryOutcome) -> None:
         self.tally[outcome] += 1
         self._metrics.counted(self._name, outcome)
 
 
-class Post:
+class Outbox:
     """`put` from any thread; `run` is a task of the courier's loop."""
 
     def __init__(self, sink: Sink, metrics: MonitorMetrics, deliver: Deliver) -> None:
         self.sink = sink
         self._deliver = deliver
-        self._record = Record(sink.name, metrics)
+        self._record = DeliveryRecord(sink.name, metrics)
         self._lock = threading.Lock()
         self._waiting: deque[Alert] = deque()
         self._wake: Callable[[], object] = lambda: None

@@ -6,7 +6,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
 from streetvision.alerts.alert import Alert
-from streetvision.alerts.sinks.sink import Reply, Request, where_of
+from streetvision.alerts.sinks.sink import Reply, SinkRequest, where_of
 from streetvision.settings.secret import Secret
 
 FOREIGN = frozenset({"subnet_halted"})
@@ -31,17 +31,17 @@ class Ping:
         self._url, self._method, self._fails = url, method, on_critical == "fail"
         self.where = where_of(url)
 
-    def beat(self, pulse: Pulse) -> Request | None:
+    def beat(self, pulse: Pulse) -> SinkRequest | None:
         """What to call now; None to stay silent."""
         if pulse is Pulse.WELL:
-            return Request(self._url, method=self._method, headers={})
+            return SinkRequest(self._url, method=self._method, headers={})
         if pulse is Pulse.CRITICAL and self._fails:
-            return Request(failing(self._url), method=self._method, headers={})
+            return SinkRequest(failing(self._url), method=self._method, headers={})
         return None
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """A test is one call, whatever the alert says."""
-        return Request(self._url, method=self._method, headers={})
+        return SinkRequest(self._url, method=self._method, headers={})
 
     def refused(self, reply: Reply) -> str | None:
         """Any 2xx is a success."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from streetvision.alerts.alert import Alert, Change, Item
+from streetvision.alerts.alert import Alert, AlertItem, Change
 from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 
@@ -19,7 +19,7 @@ _SHORT = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SinkRequest:
     """One HTTP request; its address is a secret."""
 
     url: Secret
@@ -48,7 +48,7 @@ class Sink(Protocol):
     def where(self) -> str:
         """The address without its secrets, for people."""
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """The alert in this service's form."""
 
     def refused(self, reply: Reply) -> str | None:
@@ -89,7 +89,7 @@ def mark_of(alert: Alert) -> str:
     return RECOVERED_MARK if alert.recovers or alert.kind == "test" else MARKS[alert.severity]
 
 
-def mark_of_item(item: Item) -> str:
+def mark_of_item(item: AlertItem) -> str:
     """A coloured dot for one change."""
     return RECOVERED_MARK if item.change is Change.RECOVERED else MARKS[item.severity]
 

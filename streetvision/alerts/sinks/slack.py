@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streetvision.alerts.alert import Alert, Change, Item
-from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, mark_of_item, where_of
+from streetvision.alerts.alert import Alert, AlertItem, Change
+from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, mark_of_item, where_of
 from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 
@@ -29,9 +29,9 @@ class Slack:
         self._url = url
         self.where = where_of(url)
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """A message with a fallback text for notifications."""
-        return Request(self._url, json.dumps(message(alert)).encode())
+        return SinkRequest(self._url, json.dumps(message(alert)).encode())
 
     def refused(self, reply: Reply) -> str | None:
         """Slack answers `ok`, in some versions with a status of 200 for an error too."""
@@ -58,11 +58,11 @@ def _texts(alert: Alert) -> list[str]:
     return [*map(_text, alert.items[:SECTIONS]), *([f"\u2026and {left} more"] if left else [])]
 
 
-def _text(item: Item) -> str:
+def _text(item: AlertItem) -> str:
     return "\n".join([f"{mark_of_item(item)} {item.headline}", *_details(item)])
 
 
-def _details(item: Item) -> list[str]:
+def _details(item: AlertItem) -> list[str]:
     return [] if item.change is Change.RECOVERED else [*item.lines, f"\u25b8 {item.remedy}"]
 
 

@@ -6,8 +6,8 @@ import html
 import json
 from collections.abc import Iterator
 
-from streetvision.alerts.alert import Alert, Change, Item
-from streetvision.alerts.sinks.sink import Reply, Request, cut, mark_of, mark_of_item
+from streetvision.alerts.alert import Alert, AlertItem, Change
+from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, mark_of_item
 from streetvision.settings.secret import Secret
 
 API = "https://api.telegram.org"
@@ -27,7 +27,7 @@ class Telegram:
         self._chat = chat
         self.where = f"chat {chat}"
 
-    def request(self, alert: Alert) -> Request:
+    def request(self, alert: Alert) -> SinkRequest:
         """The message; a recovery and a digest make no sound."""
         body = {
             "chat_id": self._chat,
@@ -36,7 +36,7 @@ class Telegram:
             "link_preview_options": {"is_disabled": True},
             "disable_notification": alert.recovers or alert.kind == "digest",
         }
-        return Request(self._url, json.dumps(body).encode())
+        return SinkRequest(self._url, json.dumps(body).encode())
 
     def refused(self, reply: Reply) -> str | None:
         """The bot API says `ok`."""
@@ -79,7 +79,7 @@ def _parts(alert: Alert) -> Iterator[str]:
             yield f"\n{headline}{_details(item)}"
 
 
-def _details(item: Item) -> str:
+def _details(item: AlertItem) -> str:
     evidence = _safe("\n".join(item.lines), PART)
     remedy = "" if item.change is Change.RECOVERED else f"\n<b>{_safe(item.remedy, PART)}</b>"
     return f"\n{evidence}{remedy}" if evidence else remedy

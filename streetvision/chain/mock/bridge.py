@@ -39,7 +39,7 @@ MAX_ADVANCE = 50_000
 
 DOMAIN = "streetvision-mock-scores/1"
 
-Request = Mapping[str, Any]
+BridgeRequest = Mapping[str, Any]
 
 
 class BridgeError(Exception):
@@ -78,7 +78,7 @@ class MockBridge:
             max_connections=max_connections,
         )
         self._nonces: dict[str, int] = {}
-        self._ops: dict[str, Callable[[Request], Awaitable[Any]]] = {
+        self._ops: dict[str, Callable[[BridgeRequest], Awaitable[Any]]] = {
             "metagraph": self._metagraph,
             "status": self._status,
             "scores": self._scores,
@@ -117,13 +117,13 @@ class MockBridge:
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
-    async def _metagraph(self, _: Request) -> dict[str, Any]:
+    async def _metagraph(self, _: BridgeRequest) -> dict[str, Any]:
         graph = await self._client.subnets.metagraph(self._chain.config.netuid, commitments=False)
         if graph is None:
             raise BridgeError("the subnet does not exist")
         return asdict(snapshot_of(graph, self._chain.state.timestamp_ms / 1000))
 
-    async def _status(self, _: Request) -> dict[str, Any]:
+    async def _status(self, _: BridgeRequest) -> dict[str, Any]:
         state = self._chain.state
         return {
             "block": state.block,
@@ -133,7 +133,7 @@ class MockBridge:
             "halted": state.halted,
         }
 
-    async def _scores(self, request: Request) -> dict[str, Any]:
+    async def _scores(self, request: BridgeRequest) -> dict[str, Any]:
         hotkey, nonce = _text(request, "hotkey"), _integer(request, "nonce")
         scores = request.get("scores")
         if not isinstance(scores, dict) or len(scores) > 256:
@@ -150,34 +150,34 @@ class MockBridge:
         self._nonces[hotkey] = nonce
         return {"block": self._chain.state.block}
 
-    async def _deregister(self, request: Request) -> dict[str, Any]:
+    async def _deregister(self, request: BridgeRequest) -> dict[str, Any]:
         try:
             self._chain.deregister(_text(request, "hotkey"))
         except KeyError as error:
             raise BridgeError(f"{error.args[0]} is not registered") from error
         return await self._status(request)
 
-    async def _register(self, request: Request) -> dict[str, Any]:
+    async def _register(self, request: BridgeRequest) -> dict[str, Any]:
         try:
             row = self._chain.register(_text(request, "hotkey"), _text(request, "coldkey"))
         except (LookupError, ValueError) as error:
             raise BridgeError(str(error)) from error
         return {"uid": row.uid}
 
-    async def _halt(self, request: Request) -> dict[str, Any]:
+    async def _halt(self, request: BridgeRequest) -> dict[str, Any]:
         if not isinstance(request.get("on"), bool):
             raise BridgeError("`on` must be true or false")
         self._chain.halt(request["on"])
         return await self._status(request)
 
-    async def _advance(self, request: Request) -> dict[str, Any]:
+    async def _advance(self, request: BridgeRequest) -> dict[str, Any]:
         blocks = _integer(request, "blocks")
         if not 1 <= blocks <= MAX_ADVANCE:
             raise BridgeError(f"`blocks` must lie between 1 and {MAX_ADVANCE}")
         self._chain.advance(blocks)
         return await self._status(request)
 
-    async def _block_time(self, request: Request) -> dict[str, Any]:
+    async def _block_time(self, request: BridgeRequest) -> dict[str, Any]:
         seconds = request.get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise BridgeError("`seconds` must be a number")
@@ -192,14 +192,14 @@ def _refusal(error: str, identity: object = None) -> dict[str, Any]:
     return {"id": identity, "ok": False, "error": error}
 
 
-def _text(request: Request, name: str) -> str:
+def _text(request: BridgeRequest, name: str) -> str:
     value = request.get(name)
     if not isinstance(value, str) or len(value) > 200:
         raise BridgeError(f"`{name}` must be a short string")
     return value
 
 
-def _integer(request: Request, name: str) -> int:
+def _integer(request: BridgeRequest, name: str) -> int:
     value = request.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
         raise BridgeError(f"`{name}` must be an unsigned 64-bit integer")

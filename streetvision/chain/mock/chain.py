@@ -27,7 +27,7 @@ HISTORY = 300
 GENESIS_MS = 1_790_000_000_000
 """Unix milliseconds of the first block, unless told otherwise."""
 
-Step = Callable[[SubnetState], SubnetState]
+StateChange = Callable[[SubnetState], SubnetState]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class MockChain:
         """`run` tells one run of the chain from another, as a purged chain's first block does."""
         self.config = config or MockConfig()
         self.run_name = run
-        self.before_seal: Step | None = None
+        self.before_seal: StateChange | None = None
         """Called once on the next block's state before its extrinsics: a competitor in the same block, in tests."""
         self._blocks: OrderedDict[str, Block] = OrderedDict()
         self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
@@ -104,7 +104,7 @@ class MockChain:
             queue.put_nowait(block.header)
         return block
 
-    def seal(self, step: Step | None = None) -> Block:
+    def seal(self, step: StateChange | None = None) -> Block:
         """Make the next block, with `step` applied in it."""
         state = advance(self.state)
         if self.before_seal is not None:
@@ -118,7 +118,7 @@ class MockChain:
             self.seal()
         return self.state
 
-    def amend(self, step: Step) -> None:
+    def amend(self, step: StateChange) -> None:
         """Change the newest block's state in place: for what does not happen on chain, such as a setting."""
         self.head.state = step(self.state)
 

@@ -25,7 +25,7 @@ from streetvision.monitor.observation import (
 )
 from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK
-from streetvision.monitor.traffic_counter import TrafficMeter
+from streetvision.monitor.traffic_counter import TrafficCounter
 
 GIB = 2**30
 NONCE_WINDOW_S = 33.0
@@ -74,7 +74,7 @@ class World:
         self.history_store = StoreView(None, 0)
         self.probe_reaches = True
         self.history = History(Path(), OWN, 72, now=lambda: self.now)
-        self.meter = TrafficMeter(self.now)
+        self.meter = TrafficCounter(self.now)
         self._read_at = self.now
         self._read()
 
@@ -117,7 +117,7 @@ class World:
     def restart(self) -> None:
         """The miner's process begins anew."""
         self.history.add_traffic(self.meter.drain(self.now))
-        self.meter = TrafficMeter(self.now)
+        self.meter = TrafficCounter(self.now)
 
     def _read(self) -> None:
         self._read_at = self.now
