@@ -7,7 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from streetvision.prediction_log.schema import NewerSchema
+from streetvision.base.sqlite import NewerSchema
 
 CAUSES = {
     "disk_full": "the disk is full: free space, or lower --log.max_gib",

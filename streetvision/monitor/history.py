@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from streetvision.base.sqlite import NewerSchema, check_version, damaged_name, version_of
 from streetvision.base.sqlite_trouble import CAUSES, cause_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
@@ -32,7 +33,6 @@ from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, of_one_chain, point_of
 from streetvision.monitor.set_back import buckets_may_go, points_may_go
 from streetvision.monitor.traffic import TrafficBucket
-from streetvision.prediction_log.schema import NewerSchema, check_version, damaged_name, version_of
 
 T = TypeVar("T", HistoryPoint, TrafficBucket)
 

@@ -10,11 +10,11 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from streetvision.base.sqlite import Schema, is_in_place, migrate, transaction
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.standing import BLOCKS_PER_DAY
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket, merged
-from streetvision.prediction_log.schema import Schema, is_in_place, migrate, transaction
 
 FOLDER = "monitor"
 """Name of the monitor's folder in the state folder."""

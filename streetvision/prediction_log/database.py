@@ -16,20 +16,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from streetvision.base.sqlite import damaged_name, is_in_place, migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
 from streetvision.prediction_log.entry import NewRow
 from streetvision.prediction_log.images import ImageStore
-from streetvision.prediction_log.schema import (
-    COLUMNS,
-    DATABASE,
-    ENDS_KILLED,
-    LOG_SCHEMA,
-    OPEN,
-    damaged_name,
-    is_in_place,
-    migrate,
-    transaction,
-)
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, ENDS_KILLED, LOG_SCHEMA, OPEN
 
 _MARKS = ", ".join("?" * len(COLUMNS))
 _INSERT_REQUEST = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608 - our own names

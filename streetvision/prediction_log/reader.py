@@ -11,10 +11,11 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from streetvision.base.sqlite import check_version, is_in_place, version_of
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA, check_version, is_in_place, version_of
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA
 from streetvision.prediction_log.stats import LogStats, stats_of
 
 _STATE = """CASE WHEN r.sha256 IS NOT NULL THEN coalesce(i.state, 'evicted')

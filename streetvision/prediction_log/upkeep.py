@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from streetvision.base.sqlite import transaction
 from streetvision.base.steady_clock import Clock, elapsed
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import UNKNOWN_CERTAINTY
-from streetvision.prediction_log.schema import transaction
 
 DAY_S = 86400.0
 HOUR_S = 3600.0

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.base.sqlite import NewerSchema
 from streetvision.base.sqlite_trouble import CAUSES, cause_of
 from streetvision.base.steady_clock import Clock, elapsed
 from streetvision.errors import reason
 from streetvision.prediction_log.database import LogDatabase, Written, set_aside
 from streetvision.prediction_log.entry import entry_of
-from streetvision.prediction_log.schema import NewerSchema
 from streetvision.prediction_log.upkeep import Limits, Upkeep
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import Pending, WriteQueue

@@ -7,13 +7,14 @@ import sqlite3
 from pathlib import Path
 
 from streetvision import __version__
+from streetvision.base.sqlite import check_version
 from streetvision.errors import OperatorError
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
-from streetvision.prediction_log.schema import LOG_FOLDER, check_version
+from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.settings.settings import Settings
 from streetvision.status.samples import remembered
 from streetvision.status.schema import Span, Status

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
+from streetvision.base.sqlite import migrate, version_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
@@ -22,7 +23,6 @@ from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge
 from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.traffic import merged
-from streetvision.prediction_log.schema import migrate, version_of
 from streetvision.status.files import last_hotkey
 
 Make = Callable[..., Any]

@@ -14,20 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streetvision.base.sqlite import NewerSchema, migrate, version_of
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import entry_of
 from streetvision.prediction_log.reader import LogReader, follow
 from streetvision.prediction_log.row import LogFilter, LogRow
-from streetvision.prediction_log.schema import (
-    COLUMNS,
-    DATABASE,
-    LOG_SCHEMA,
-    MIGRATIONS,
-    NewerSchema,
-    migrate,
-    version_of,
-)
+from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA, MIGRATIONS
 from streetvision.prediction_log.store import QUICK_TICK_S, TICK_S, pause
 from streetvision.prediction_log.upkeep import Limits
 
