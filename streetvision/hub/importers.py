@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from streetvision.base.disk import exclusive
 from streetvision.hub.classifiers import add_classifier
 from streetvision.hub.files import HUB
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
 from streetvision.models.versions import ModelVersion, is_version
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 if TYPE_CHECKING:
     from streetvision.hub.client import Hub

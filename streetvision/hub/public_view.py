@@ -16,7 +16,7 @@ from streetvision.hub.card import (
 from streetvision.hub.client import Hub
 from streetvision.hub.errors import is_absent
 from streetvision.hub.files import DEFAULT_REVISION, RepoRef, check_repo, check_revision
-from streetvision.models.age import PAY_WINDOW, PayWindow
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 
 @dataclass(frozen=True, slots=True)

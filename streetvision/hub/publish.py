@@ -25,9 +25,9 @@ from streetvision.hub.errors import LOGIN
 from streetvision.hub.files import LICENSE_FILE, README_FILE, RepoRef, check_repo, is_ours
 from streetvision.hub.readme import readme
 from streetvision.hub.upload import Upload, facts, gather
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.registry.model_import import ImportProgress, no_progress
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 

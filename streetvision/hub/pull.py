@@ -34,13 +34,13 @@ from streetvision.hub.files import (
     narrow,
     size_text,
 )
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import read_ensemble
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.versions import ModelVersion, is_version
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 PULLS_FOLDER = "pulls"
 """In the registry's folder: what has arrived of pulls that are not finished."""

@@ -10,7 +10,6 @@ from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub.files import HUB
-from streetvision.models.age import PayWindow
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion, is_version
@@ -20,6 +19,7 @@ from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.parsing import is_repo
 from streetvision.settings.settings import Settings
+from streetvision.subnet import PayWindow
 
 NO_MODEL = (
     "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "

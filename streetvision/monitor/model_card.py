@@ -16,10 +16,10 @@ from loguru import logger
 from streetvision.base.steady_clock import Clock
 from streetvision.errors import OperatorError
 from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES, age_days, parse_card
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.versions import ModelVersion
 from streetvision.monitor.observation import ModelView
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 if TYPE_CHECKING:
     from streetvision.hub.public_view import Published

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.traffic import Traffic
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 RolloutState = Literal["idle", "shadow", "canary", "rolled_back"]
 

@@ -98,7 +98,13 @@ class Transitions:
             raise OperatorError(f"Version {served.version} is not tried: {error}.") from error
 
     async def end_trial(
-        self, candidate: Candidate, event: str, why: str, *, by: str, **details: Any
+        self,
+        candidate: Candidate,
+        event: str,
+        why: str,
+        *,
+        by: str,
+        **details: Any,  # noqa: ANN401 - JSON values
     ) -> TransitionResult:
         """Take the candidate out and write down what it has shown."""
         self._stage.end_trial()

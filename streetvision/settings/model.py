@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streetvision.errors import ConfigError
-from streetvision.models.age import PayWindow
 from streetvision.settings.parsing import (
     choice,
     declare,
@@ -15,7 +14,7 @@ from streetvision.settings.parsing import (
     parse_device,
     parse_repo,
 )
-from streetvision.subnet import SUBNET
+from streetvision.subnet import SUBNET, PayWindow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ import pytest
 
 from streetvision.errors import OperatorError
 from streetvision.hub.api import Hub, PublishPlan, publish, published, pull
-from streetvision.models.age import PAY_WINDOW, PayWindow
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
+from streetvision.subnet import PAY_WINDOW, PayWindow
 
 from .fake_hub import ALICE, BOB
 

@@ -15,11 +15,11 @@ from loguru import logger
 from streetvision.errors import ConfigError
 from streetvision.hub.card import CARD_FILE
 from streetvision.hub.public_view import CardFinding, Published
-from streetvision.models.age import AgeStage, PayWindow
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.thresholds import DAY
 from streetvision.rollout.deployment import unregistered
 from streetvision.settings.settings import Settings
+from streetvision.subnet import AgeStage, PayWindow
 
 OWN, OTHER = "5Own", "5Other"
 FOREIGN = CardFinding("card_foreign", "somebody else's", "publish")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from streetvision.base.sqlite_trouble import CAUSES
-from streetvision.models.age import PayWindow
 from streetvision.monitor.derived import burst_size
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
@@ -18,6 +17,7 @@ from streetvision.monitor.observation import MachineView, ModelView, Observation
 from streetvision.monitor.rules import judge
 from streetvision.monitor.rules.scores import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket
+from streetvision.subnet import PayWindow
 
 Make = Callable[..., Any]
 GIB = 2**30

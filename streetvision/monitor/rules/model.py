@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from streetvision.base.wording import moment
-from streetvision.models.age import AgeStage
 from streetvision.monitor.finding import Finding, Rule, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import DAY, Thresholds
+from streetvision.subnet import AgeStage
 
 
 def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
