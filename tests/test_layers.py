@@ -1,4 +1,4 @@
-"""Rooms below know nothing of the rooms above: `models`, `engine`, `kernels` and `training` run alone on a GPU box."""
+"""Each room knows only rooms below it; those that a GPU box needs run there alone, without chain, web or log."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,49 +23,51 @@ CHAIN_AND_WEB = frozenset(
 )
 THIRD_PARTY_NEEDS = frozenset({"httpx", "requests", "pydantic"})
 """timm and transformers need these themselves; nothing of ours may reach for them there."""
-HUB = frozenset(
-    {
-        *("hub", "hub_client", "hub_errors", "hub_files", "hub_look", "hub_publish", "hub_pull", "hub_upload"),
-        *("card", "classifiers", "importers", "readme"),
-    }
+FLOORS: tuple[str, ...] = (
+    "cli",
+    "doctor demo",
+    "miner",
+    "page challenge",
+    "status",
+    "control alerts",
+    "monitor mining",
+    "prediction_log",
+    "axon",
+    "hub runner rollout",
+    "registry chain engine training",
+    "models settings",
+    "net scenes",
+    "base",
+    "errors subnet assets",
 )
-"""Files in models/ that speak to Hugging Face: a room of their own."""
+"""The rooms of streetvision from the top floor down; a room imports those of lower floors and itself."""
 
+FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms.split()}
 
-@dataclass(frozen=True)
-class Room:
-    """Files of one room, the rooms of streetvision that it may import, and packages that it must not reach."""
-
-    folder: str
-    rooms: frozenset[str]
-    forbidden: frozenset[str]
-    stems: frozenset[str] = frozenset()
-    """These files of the folder alone."""
-    without: frozenset[str] = frozenset()
-
-    def files(self) -> list[Path]:
-        found = [path for path in sorted((ROOT / self.folder).rglob("*.py")) if path.stem not in self.without]
-        return [path for path in found if not self.stems or path.stem in self.stems]
-
-    def modules(self) -> list[str]:
-        folder = self.folder.replace("kernels", "streetvision_kernels").replace("/", ".")
-        return [folder if path.stem == "__init__" else f"{folder}.{path.stem}" for path in self.files()]
-
-
-def room(folder: str, rooms: str, forbidden: frozenset[str] = CHAIN_AND_WEB, **files: frozenset[str]) -> Room:
-    return Room(folder, frozenset(rooms.split()), forbidden, **files)
-
-
-ROOMS = {
-    "kernels": room("kernels", ""),
-    "models": room("streetvision/models", "errors subnet models", without=HUB),
-    "hub": room("streetvision/models", "errors subnet models", CHAIN_AND_WEB - {"httpx"}, stems=HUB),
-    "training": room("streetvision/training", "errors resources models training"),
-    "engine": room("streetvision/engine", "errors subnet counting resources models engine"),
-    "net": room("streetvision/net", "errors net", frozenset({"bittensor", "torch", "httpx", "aiohttp", "fastapi"})),
+FORBIDDEN: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("models", "engine", "runner", "registry", "training", "scenes"), CHAIN_AND_WEB),
+    "hub": CHAIN_AND_WEB - {"httpx"},
+    "net": frozenset({"bittensor", "torch", "httpx", "aiohttp", "fastapi"}),
 }
-ALONE = ("kernels", "models", "training", "engine")
-"""What a GPU box imports."""
+"""Packages that a room must not reach, whoever hands them on."""
+
+ALONE = ("models", "engine", "runner", "training", "scenes")
+"""With the kernels, what a GPU box imports."""
+
+
+def files(room: str) -> list[Path]:
+    return sorted((ROOT / "streetvision" / room).rglob("*.py"))
+
+
+def modules(room: str) -> list[str]:
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files(room)]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+KERNELS = [
+    "streetvision_kernels",
+    *(f"streetvision_kernels.{path.stem}" for path in sorted((ROOT / "kernels").glob("[!_]*.py"))),
+]
 
 
 def names(node: ast.AST) -> Iterator[str]:
@@ -85,17 +86,23 @@ def names(node: ast.AST) -> Iterator[str]:
             yield str(node.args[0].value)
 
 
-def upward(path: Path, room: Room) -> list[str]:
+def upward(path: Path, room: str, forbidden: frozenset[str]) -> list[str]:
     """What a file names that its room must not know; imports inside functions count, relative ones do not exist."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: a relative import"
         for name in names(node):
-            parts = name.split(".")
-            ours = parts[0] == "streetvision" and len(parts) > 1 and parts[1] not in room.rooms
-            if parts[0] in room.forbidden or ours:
+            first, _, rest = name.partition(".")
+            above = first == "streetvision" and rest and not _is_below(room, rest.partition(".")[0])
+            if first in forbidden or above:
                 found.append(name)
     return found
+
+
+def _is_below(room: str, other: str) -> bool:
+    if other == "__version__":
+        return True
+    return other == room or FLOOR.get(other, -1) > FLOOR[room]
 
 
 def probed(modules: list[str], absent: frozenset[str], forbidden: frozenset[str], **more: Any) -> dict[str, list[str]]:
@@ -109,11 +116,24 @@ def probed(modules: list[str], absent: frozenset[str], forbidden: frozenset[str]
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS.values(), ids=ROOMS.keys())
-def test_a_room_names_nothing_from_above(room: Room) -> None:
-    assert room.files()
-    found = {str(path.relative_to(ROOT)): upward(path, room) for path in room.files()}
+def test_every_room_has_its_floor() -> None:
+    found = {path.parent.name for path in (ROOT / "streetvision").glob("*/__init__.py")}
+    assert found | {"errors", "subnet"} == set(FLOOR)
+    at_the_root = {path.stem for path in (ROOT / "streetvision").glob("*.py")}
+    assert at_the_root == {"__init__", "__main__", "errors", "subnet"}
+
+
+@pytest.mark.parametrize("room", sorted(FLOOR.keys() - {"errors", "subnet"}))
+def test_a_room_names_nothing_from_above(room: str) -> None:
+    assert files(room)
+    found = {str(path.relative_to(ROOT)): upward(path, room, FORBIDDEN.get(room, frozenset())) for path in files(room)}
     assert not {path: names for path, names in found.items() if names}
+
+
+def test_the_kernels_name_nothing_of_ours() -> None:
+    for path in (ROOT / "kernels").glob("*.py"):
+        named = {name.partition(".")[0] for node in ast.walk(ast.parse(path.read_text())) for name in names(node)}
+        assert not named & (CHAIN_AND_WEB | {"streetvision"}), path
 
 
 @pytest.mark.parametrize("name", ["http", "app"])
@@ -122,22 +142,19 @@ def test_the_operators_port_needs_nothing_of_the_axon(name: str) -> None:
     assert not [found for node in ast.walk(tree) for found in names(node) if found.startswith("streetvision.axon")]
 
 
-def test_every_file_of_the_hub_is_there() -> None:
-    assert {path.stem for path in ROOMS["hub"].files()} == HUB
-
-
 def test_a_gpu_box_needs_no_chain_and_no_web() -> None:
-    modules = [module for name in ALONE for module in ROOMS[name].modules()]
-    found = probed(modules, CHAIN_AND_WEB - THIRD_PARTY_NEEDS, CHAIN_AND_WEB)
+    found = probed(
+        [*KERNELS, *(module for room in ALONE for module in modules(room))],
+        CHAIN_AND_WEB - THIRD_PARTY_NEEDS,
+        CHAIN_AND_WEB,
+    )
     assert (found["failed"], found["reached"]) == ([], [])
     rooms = {name.split(".")[1] for name in found["loaded"] if "." in name}
-    assert rooms <= {allowed for name in ALONE for allowed in ROOMS[name].rooms}
-    assert not HUB & {name.split(".")[2] for name in found["loaded"] if name.startswith("streetvision.models.")}
+    assert rooms <= {*ALONE, "base", "errors", "subnet"}
 
 
 def test_the_net_needs_no_room_above() -> None:
-    net = ROOMS["net"]
-    found = probed(net.modules(), net.forbidden, net.forbidden)
+    found = probed(modules("net"), FORBIDDEN["net"], FORBIDDEN["net"])
     assert (found["failed"], found["reached"]) == ([], [])
     assert {name.split(".")[1] for name in found["loaded"] if "." in name} == {"errors", "net"}
 
@@ -157,7 +174,7 @@ def test_the_net_needs_no_room_above() -> None:
 )
 def test_a_reach_is_seen_in_the_text(reach: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(reach)
-    assert upward(tmp_path / "a.py", ROOMS["models"])
+    assert upward(tmp_path / "a.py", "models", CHAIN_AND_WEB)
 
 
 def test_a_reach_is_seen_at_run_time(tmp_path: Path) -> None:
@@ -198,7 +215,7 @@ def test_the_miner_imports_nothing_of_training() -> None:
         "streetvision.runner.calibration_images",
         "streetvision.models.golden",
     } <= reached
-    assert not [module for module in reached if module.startswith("streetvision.training")]
+    assert not [module for module in reached if module.startswith(("streetvision.training", "streetvision.scenes"))]
 
 
 def file_of(module: str) -> Path | None:
@@ -228,7 +245,6 @@ COMPUTES_NOTHING = {
     "streetvision.base.disk",
     "streetvision.models.folder",
     "streetvision.models.header",
-    "streetvision.models.dinov3",
     "streetvision.models.versions",
 }
 """What stands below the forwards and cannot change what they answer."""

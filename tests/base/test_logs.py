@@ -66,7 +66,7 @@ def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO, capsys:
     noisy.warning("look")
     logging.getLogger("streetvision.runner.torch_runner").info("warm")
     messages = [json.loads(line)["message"] for line in written(stream).splitlines()]
-    assert messages == ["noisylib: look", "engine: warm"]
+    assert messages == ["noisylib: look", "runner: warm"]
     assert capsys.readouterr().err == ""
 
 
