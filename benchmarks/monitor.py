@@ -13,6 +13,9 @@ from pathlib import Path
 
 import harness
 import numpy as np
+from simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Outcome, play
+from simulation.subnet import OWN, TEMPO
+from simulation.world import World
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -20,9 +23,6 @@ from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history import History, read_history
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Outcome, play
-from streetvision.monitor.simulation.subnet import OWN, TEMPO
-from streetvision.monitor.simulation.world import World
 from streetvision.monitor.traffic_counter import TrafficCounter
 
 GOAL_MS = 50.0

@@ -19,6 +19,7 @@ import harness
 import numpy as np
 from PIL import Image
 from prometheus_client import CollectorRegistry
+from simulation.world import World
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -26,7 +27,6 @@ from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.world import World
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.prediction_log.schema import LOG_FOLDER

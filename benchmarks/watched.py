@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
+from simulation.subnet import OWN
+from simulation.world import World
 
 from streetvision.alerts.alerting import Alerting
 from streetvision.alerts.schedule import AlertPolicy
@@ -23,8 +25,6 @@ from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.sampler import RequestSampler
-from streetvision.monitor.simulation.subnet import OWN
-from streetvision.monitor.simulation.world import World
 from streetvision.settings.secret import Secret
 from streetvision.status.samples import Samples
 

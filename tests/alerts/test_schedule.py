@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulation.scenarios import SCENARIOS, Scenario
+from simulation.subnet import TEMPO
+from simulation.world import World
 
 from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.digest import digest
@@ -19,9 +22,6 @@ from streetvision.alerts.schedule import AlertPolicy, Hours, advance, digest_due
 from streetvision.alerts.state import AlertState, read_state
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.scenarios import SCENARIOS, Scenario
-from streetvision.monitor.simulation.subnet import TEMPO
-from streetvision.monitor.simulation.world import World
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.settings.settings import Settings
 

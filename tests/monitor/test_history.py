@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from loguru import logger
+from simulation.subnet import OWN, Subnet
 
 from streetvision.base.sqlite import migrate, version_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
@@ -21,7 +22,6 @@ from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGR
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.traffic import merged
 from streetvision.status.files import last_hotkey
 

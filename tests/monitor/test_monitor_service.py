@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulation.subnet import ENDPOINT, OWN, Subnet
 
 from streetvision.axon.app import GREETING
 from streetvision.monitor.diagnosis import Cause, diagnose
@@ -20,7 +21,6 @@ from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import MachineView, Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.prediction_log.write_health import LogHealth
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Scenario, play
+from simulation.subnet import TEMPO
+from simulation.world import World
 
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.rules import RULES, judge
-from streetvision.monitor.simulation.scenarios import SCENARIOS, WARM_UP_DAYS, Scenario, play
-from streetvision.monitor.simulation.subnet import TEMPO
-from streetvision.monitor.simulation.world import World
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulation.subnet import OWN, Subnet
 
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
-from streetvision.monitor.simulation.subnet import OWN, Subnet
 from streetvision.monitor.thresholds import DAY
 from streetvision.settings.settings import Settings
 from streetvision.status.files import last_hotkey, status_from_files

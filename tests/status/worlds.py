@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from simulation.world import World
+
 from streetvision.axon.records import RequestRecord
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.world import World
 from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample, Samples
 from streetvision.status.schema import Span, Status

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from simulation.subnet import IMMUNITY, TEMPO
+from simulation.world import GIB, World
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import RolloutView, StoreView
 from streetvision.monitor.rules import judge
-from streetvision.monitor.simulation.subnet import IMMUNITY, TEMPO
-from streetvision.monitor.simulation.world import GIB, World
 from streetvision.monitor.thresholds import DAY
 
 Turn = Callable[[World], None]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
@@ -23,7 +24,6 @@ from streetvision.monitor.observation import (
     StoreView,
     ValidatorView,
 )
-from streetvision.monitor.simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK
 from streetvision.monitor.traffic_counter import TrafficCounter
 
