@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -24,24 +25,31 @@ from streetvision.settings.settings import Settings
 Make = Callable[..., Path]
 
 
+def save(folder: Path, version: str, **card: Any) -> Path:
+    torch.manual_seed(0)
+    config = replace(tiny_config(version=version, depth=1, width=64), input_size=32, card=card)
+    save_checkpoint(folder, config, build(config).state_dict())
+    return folder
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def call(version: str, **card: Any) -> Path:
-        torch.manual_seed(0)
-        config = replace(tiny_config(version=version, depth=1, width=64), input_size=32, card=card)
-        folder = tmp_path / f"made-{version}"
-        save_checkpoint(folder, config, build(config).state_dict())
-        return folder
+    return lambda version, **card: save(tmp_path / f"made-{version}", version, **card)
 
-    return call
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of three versions, to be copied: each has answered the golden pictures once."""
+    home = tmp_path_factory.mktemp("examined")
+    registry = Registry(home / REGISTRY_FOLDER)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        registry.add_folder(save(home / version, version), source="test")
+    return registry.folder
 
 
 @pytest.fixture
-def registry(tmp_path: Path, make: Make) -> Registry:
-    registry = Registry(tmp_path / "state" / REGISTRY_FOLDER)
-    for version in ("1.0.0", "1.1.0", "1.2.0"):
-        registry.add_folder(make(version), source="test")
-    return registry
+def registry(tmp_path: Path, examined: Path) -> Registry:
+    return Registry(copytree(examined, tmp_path / "state" / REGISTRY_FOLDER))
 
 
 @pytest.fixture
