@@ -194,12 +194,12 @@ def test_hotkey_and_coldkey(settings: Settings) -> None:
 
 def test_settings_are_told_without_values(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text(
-        "ALERTS_PING_URL=https://hc.example/very-secret-part\nNETUID=323\nWALET_NAME=x\n"
+        "ALERTS_PING_URL=https://hc.example/very-secret-part\nNETUID=323\nAXON_REQUEST_PER_MINUTE=50\n"
     )
     settings, file, sentences = read_settings([], {}, tmp_path)
     check = check_settings(settings, file, sentences, None)
     assert check.mark is Mark.WARNING
-    assert "did you mean WALLET_NAME?" in check.evidence
+    assert "did you mean AXON_REQUESTS_PER_MINUTE?" in check.evidence
     assert "very-secret-part" not in check.evidence
     assert file is not None
     file.chmod(0o644)
