@@ -1,4 +1,4 @@
-"""The generated page of results says what the results say, and no page points nowhere."""
+"""The generated page of results says what the results say, no page points nowhere, and none is long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks_page import heading_anchor, render_benchmarks
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+GENERATED = {"benchmarks.md", "settings.md", "migrating.md"}
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -49,6 +50,27 @@ def test_links_into_pages_name_a_heading(page: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
         text = (page.parent / target if target else page).read_text()
         assert anchor in {heading_anchor(line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}, anchor
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in GENERATED], ids=lambda p: p.name)
+def test_a_page_is_short(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_modules_named_in_text_exist(page: Path) -> None:
+    for name in re.findall(r"(?:`|from |import )(streetvision(?:\.\w+)+)", page.read_text()):
+        place, _, last = name.rpartition(".")
+        holder = ROOT / place.replace(".", "/")
+        is_module = (holder / last).is_dir() or (holder / f"{last}.py").is_file()
+        assert is_module or re.search(rf"^(def|class) {last}\b", holder.with_suffix(".py").read_text(), re.M), name
+
+
+def test_pages_named_by_the_program_exist() -> None:
+    files = [path for folder in ("streetvision", "scripts", "neurons") for path in (ROOT / folder).rglob("*.*")]
+    texts = [path.read_text() for path in files if path.suffix in {".py", ".js", ".yml", ".service"}]
+    named = {name for text in texts for name in re.findall(r"docs/[\w/-]+\.md", text)}
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

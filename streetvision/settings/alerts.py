@@ -66,7 +66,7 @@ class AlertSettings:
         NOTHING,
         "--alerts.webhook_url",
         "ALERTS_WEBHOOK_URL",
-        "Secret. Address that alerts are posted to as JSON (docs/monitoring.md).",
+        "Secret. Address that alerts are posted to as JSON (docs/alerts.md).",
         parse_address_of_hook,
     )
     alerts_webhook_secret: Secret = declare(
