@@ -85,9 +85,7 @@ class UpkeepSettings:
     logging_debug: bool = declare(
         False, "--logging.debug", "LOGGING_DEBUG", "Log every request and decision.", parse_bool
     )
-    logging_json: bool = declare(
-        False, "--logging.json", "LOGGING_JSON", "Log as JSON lines.", parse_bool
-    )
+    logging_json: bool = declare(False, "--logging.json", "LOGGING_JSON", "Log as JSON lines.", parse_bool)
     metrics_port: int | None = declare(
         None,
         "--metrics.port",
