@@ -14,7 +14,7 @@ from benchmarks_page import heading_anchor, render_benchmarks
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 GENERATED = {"benchmarks.md", "settings.md", "migrating.md"}
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def test_benchmarks_page_is_current() -> None:
@@ -43,6 +43,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    found, left = set(), [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page not in found:
+            found.add(page)
+            targets = re.findall(r"\]\(([^)#:]+\.md)", page.read_text())
+            left += [(page.parent / target).resolve() for target in targets]
+    assert set(PAGES) - found == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
