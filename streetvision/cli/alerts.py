@@ -38,7 +38,7 @@ def test(
         else:
             typer.echo(f"{'ok  ' if trial.ok else 'FAIL'}  {trial.sink:<9} {trial.where:<32} {trial.detail}")
     if len(trials) == 1 and sink is None:
-        typer.echo("No sink but the log is configured: docs/monitoring.md says how to add one.", err=True)
+        typer.echo("No sink but the log is configured: docs/alerts.md says how to add one.", err=True)
     if not all(trial.ok for trial in trials):
         raise typer.Exit(1)
 
