@@ -89,7 +89,7 @@ def read_starts(folder: Path) -> tuple[Start, ...]:
         starts = [Start(float(e["at"]), str(e["end"]), str(e["reason"])) for e in entries[-KEPT:]]
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         logger.warning("start: {} cannot be read ({}); it is begun anew", folder / STARTS_FILE, error)
         return ()
     return tuple(starts)

@@ -77,7 +77,13 @@ def test_the_file_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "null", "7", '"a"', "{}", "[1]", "[{}]", "[" * 100_000, '[{"at": NaN, "end": "", "reason": ""}]']
+    "text",
+    [
+        *("", "{", "null", "7", '"a"', "{}", "[1]", "[{}]", "[" * 100_000),
+        '[{"at": NaN, "end": "", "reason": ""}]',
+        '[{"at": 1' + "0" * 400 + ', "end": "", "reason": ""}]',
+        '[{"at": 1' + "0" * 5000 + ', "end": "", "reason": ""}]',
+    ],
 )
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, text: str) -> None:
     (tmp_path / STARTS_FILE).write_text(text)
