@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from loguru import logger
 
 from streetvision.base.line_writer import LineWriter, Write, stop_blocking, writing_to
-from streetvision.base.printable import bounded, printable
+from streetvision.base.log_text import bounded, escaped
 
 if TYPE_CHECKING:
     from loguru import Message, Record, RecordException
@@ -59,7 +59,7 @@ def _human(record: Record) -> str:
     text = record["message"]
     if record["exception"] is not None:
         text = f"{text}\n{_trace(record['exception'])}"
-    record["extra"]["text"] = printable(bounded(text))
+    record["extra"]["text"] = escaped(bounded(text))
     return f"{_HUMAN}\n"
 
 
@@ -88,7 +88,7 @@ def _plain_line(level: str, text: str, *, as_json: bool) -> str:
     now = datetime.now().astimezone()
     if as_json:
         return json.dumps({"time": now.isoformat(), "level": level, "message": text}) + "\n"
-    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} | {level: <7} | {printable(text)}\n"
+    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} | {level: <7} | {escaped(text)}\n"
 
 
 def configure_logging(*, debug: bool = False, as_json: bool = False, stream: TextIO | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from streetvision.base.printable import printable
+from streetvision.base.log_text import escaped
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -28,5 +28,5 @@ def _write(message: str) -> None:
 def _sentence(record: Record) -> str:
     level = record["level"]
     kind = f"{level.name.lower()}: " if level.no >= logger.level("WARNING").no else ""
-    record["extra"]["text"] = printable(record["message"])
+    record["extra"]["text"] = escaped(record["message"])
     return kind + "{extra[text]}\n{exception}"

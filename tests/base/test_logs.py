@@ -15,8 +15,8 @@ from loguru import logger
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.log_text import MAX_CHARACTERS
 from streetvision.base.logs import configure_logging, flush_log
-from streetvision.base.printable import MAX_CHARACTERS
 from streetvision.engine.types import Prediction, Timings
 from streetvision.miner.request_log import RequestLog, describe_request
 

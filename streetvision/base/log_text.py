@@ -13,7 +13,7 @@ _WRITTEN_OUT = {
 }
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """The text without a character that steers a terminal; its lines after the first are indented."""
     return text.translate(_WRITTEN_OUT).replace("\n", _CONTINUED)
 
