@@ -73,7 +73,7 @@ def _remembered(settings: Settings) -> list[dict[str, Any]]:
         state, _ = read_alerts(file)
     except FileNotFoundError:
         return []
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         why = type(error).__name__
         raise OperatorError(f"{file} cannot be read ({why}): start the miner, which replaces it") from None
     return [active_as_dict(tracked) for tracked in state.active]

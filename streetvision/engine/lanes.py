@@ -262,7 +262,8 @@ class Lane:
             return self.runner.run(images)
 
     def _run_member(self, member: int, images: ImageArray) -> RunnerOutput:
-        with self._exclusive, self.device.passing():
+        first_answer = member == 0 and len(images) == 1  # a larger batch is run again one by one
+        with self._exclusive, self.device.passing(weighed=first_answer):
             return members_of(self.runner)[member].run(images)
 
 
