@@ -243,7 +243,7 @@ def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolic
 
 
 def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
-    """As what it has held for long enough; None when it has not."""
+    """The severity held long enough to announce, or None."""
     if tracked.code in policy.at_once:
         return tracked.severity
     since = tracked.critical_since

@@ -67,11 +67,11 @@ def verdict_of(seen: Observation, limits: Thresholds) -> Verdict:
 
 
 def node_is_blind(seen: Observation, limits: Thresholds) -> bool:
-    """Whether the newest snapshot is too old a view of the subnet to judge by, though our clock is right."""
+    """Whether the newest snapshot is too far from now to judge the subnet by, though our clock is right."""
     latest = seen.latest
-    if latest is None or latest.clock_offset is None or latest.clock_offset < limits.node_lag_s:
+    if latest is None or latest.clock_offset is None or abs(latest.clock_offset) < limits.node_lag_s:
         return False
-    return verdict_of(seen, limits) is Verdict.NODE_LAGS
+    return verdict_of(seen, limits) in (Verdict.NODE_LAGS, Verdict.NODE_AHEAD)
 
 
 def halt_of(seen: Observation, limits: Thresholds) -> Halt | None:
