@@ -198,10 +198,10 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_dir", forbidden)
-    with pytest.raises(OperatorError, match=r"cannot be read \(Permission denied\)"):
+    with pytest.raises(OperatorError, match=r"cannot be read \(permission denied\)"):
         pictures_in([tmp_path])
     monkeypatch.setattr(Path, "exists", forbidden)
-    with pytest.raises(OperatorError, match=r"cannot be looked at \(Permission denied\)"):
+    with pytest.raises(OperatorError, match=r"cannot be looked at \(permission denied\)"):
         find_caller(Settings(wallet_path=tmp_path), None, is_mock=False, named=False)
 
 
