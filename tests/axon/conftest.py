@@ -207,11 +207,3 @@ def btauth(content: bytes, signer: Keypair = ALICE, **changes: Any) -> dict[str,
     """Headers of a request signed as btauth/1 has it, by the SDK itself."""
     arguments = {"method": "POST", "path": "/ImageSynapse", "body": content, "receiver_ss58": MINER.ss58_address}
     return http_auth.sign(signer, **(arguments | changes))
-
-
-@pytest.fixture
-def kit() -> Any:
-    """This module's helpers, for tests that import nothing from here."""
-    import sys
-
-    return sys.modules[__name__]

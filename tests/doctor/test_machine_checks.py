@@ -37,6 +37,8 @@ from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.registry.listing import bundled_version
 from streetvision.settings.settings import Settings
 
+from ..conftest import Logbook
+
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}
 ONE_GPU = {**NO_GPU, "available": True, "archs": ["sm_80", "sm_90", "compute_90"], "devices": [H100]}
@@ -271,7 +273,7 @@ def test_a_full_disk_is_left_to_its_rule(settings: Settings) -> None:
     assert check_space(settings.state_dir, None, None).mark is Mark.SKIPPED
 
 
-def test_the_log_without_a_miner(logbook: Any, settings: Settings) -> None:
+def test_the_log_without_a_miner(logbook: Logbook, settings: Settings) -> None:
     settings = replace(settings, state_dir=logbook.state)
     assert check_log(settings, logbook.moment).mark is Mark.SKIPPED
     logbook.write(logbook.record(None), logbook.record(None))

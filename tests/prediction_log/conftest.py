@@ -107,6 +107,10 @@ class Rig:
             self.wall += step * 3600.0
             self.tick()
 
+    def degraded(self) -> str | None:
+        """A call, as mypy takes an attribute for what it was before `tick`."""
+        return self.writer.degraded
+
     def rows(self) -> list[LogRow]:
         with LogReader(self.folder) as reader:
             return list(reader.rows(embeddings=True))

@@ -17,8 +17,10 @@ from streetvision.prediction_log.schema import DATABASE
 from streetvision.prediction_log.store import Flood, PredictionLog
 from streetvision.prediction_log.write_queue import WriteQueue
 
+from .conftest import MakeRecord
 
-def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) -> None:
+
+def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: MakeRecord) -> None:
     log = PredictionLog(tmp_path / "log", CollectorRegistry())
     for n in range(3000):
         log(make_record(b"%d" % (n % 10)))
@@ -34,7 +36,7 @@ def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) 
         assert reader.count(LogFilter(stored=True)) == 3000
 
 
-def test_rows_are_on_disk_soon_without_any_end(tmp_path: Path, make_record: Any) -> None:
+def test_rows_are_on_disk_soon_without_any_end(tmp_path: Path, make_record: MakeRecord) -> None:
     log = PredictionLog(tmp_path / "log", CollectorRegistry())
     log.start()
     log(make_record())
@@ -49,7 +51,7 @@ def test_a_log_that_never_started_closes(tmp_path: Path) -> None:
     assert PredictionLog(tmp_path, CollectorRegistry()).close(0.0)
 
 
-def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: Any, lines: list[str]) -> None:
+def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: MakeRecord, lines: list[str]) -> None:
     folder = tmp_path / "log"
     first = PredictionLog(folder, CollectorRegistry())
     first.start()
@@ -64,7 +66,7 @@ def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: 
     assert any("1 requests are lost" in line for line in lines)
 
 
-def test_too_many_rows_are_shed_and_counted(make_record: Any) -> None:
+def test_too_many_rows_are_shed_and_counted(make_record: MakeRecord) -> None:
     intake = WriteQueue(max_rows=3, max_bytes=1000)
     for _ in range(5):
         intake.append(make_record())
@@ -73,7 +75,7 @@ def test_too_many_rows_are_shed_and_counted(make_record: Any) -> None:
     assert intake.shed() == {"rows": 0, "images": 0}
 
 
-def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_bytes=25)
     rig.log(make_record(b"x" * 10), make_record(b"y" * 10), make_record(b"z" * 10), make_record(b"small"))
     assert rig.intake.held_bytes == 25
@@ -89,7 +91,7 @@ def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., A
 
 
 def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
-    make_rig: Callable[..., Any], make_record: Any
+    make_rig: Callable[..., Any], make_record: MakeRecord
 ) -> None:
     rig = make_rig()
     rig.log(*[make_record()] * 90)
@@ -108,7 +110,7 @@ def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
     assert rig.sample("rows_dropped_total", cause="overload") == 1 + 65
 
 
-def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_bytes=30)
     rig.log(make_record(b"1"))
     rig.tick()
@@ -126,7 +128,7 @@ def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], mak
 
 
 def test_one_tick_writes_one_batch_and_closing_writes_all(
-    make_rig: Callable[..., Any], make_record: Any, monkeypatch: pytest.MonkeyPatch
+    make_rig: Callable[..., Any], make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streetvision.prediction_log.writer.BATCH_ROWS", 10)
     rig = make_rig()
@@ -149,7 +151,7 @@ def test_a_flood_is_told_from_a_burst() -> None:
     assert told == [False] * 8 + [True] * 4 + [False] * 10
 
 
-def test_arrivals_are_counted_kept_or_not(make_record: Any) -> None:
+def test_arrivals_are_counted_kept_or_not(make_record: MakeRecord) -> None:
     intake = WriteQueue(max_rows=3, max_bytes=8)
     for _ in range(5):
         intake.append(make_record())

@@ -39,6 +39,12 @@ def honest(means: np.ndarray) -> np.ndarray:
     return (means - 100.0) / 20.0
 
 
+def open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
 @dataclass
 class FakeModel:
     """One version's behaviour; change it while it serves and it falls sick."""
@@ -49,7 +55,8 @@ class FakeModel:
     raises: Exception | None = None
     fails_to_load: Exception | None = None
     fails_to_warm: Exception | None = None
-    gate: threading.Event | None = None
+    gate: threading.Event = field(default_factory=open_gate)
+    """Answers wait for it."""
     loaded: int = 0
     closed: int = 0
     calls: int = 0
@@ -75,8 +82,7 @@ class FakeRunner:
     def run(self, images: ImageArray) -> RunnerOutput:
         model = self.model
         model.calls += 1
-        if model.gate is not None:
-            assert model.gate.wait(20)
+        assert model.gate.wait(20)
         if model.seconds:
             time.sleep(model.seconds)
         if model.raises is not None:
@@ -224,8 +230,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await made.open()
     yield made
     for model in [made.start, *made.models.values()]:
-        if model.gate is not None:
-            model.gate.set()
+        model.gate.set()
     await made.close()
 
 

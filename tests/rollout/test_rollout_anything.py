@@ -12,6 +12,8 @@ import pytest
 from streetvision.engine.types import Prediction, RunnerFailure
 from streetvision.errors import OperatorError
 
+from .conftest import House
+
 VERSIONS = ("1.1.0", "1.2.0", "1.3.0", "1.4.0")
 
 
@@ -27,7 +29,7 @@ def spoil(rng: random.Random, model: Any) -> None:
     model.answer = rng.choice(ways)
 
 
-def fill_the_disk_now_and_then(rng: random.Random, house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def fill_the_disk_now_and_then(rng: random.Random, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pointer in five cannot be written."""
     move = house.registry._move
 
@@ -39,7 +41,7 @@ def fill_the_disk_now_and_then(rng: random.Random, house: Any, monkeypatch: pyte
     monkeypatch.setattr(house.registry, "_move", sometimes)
 
 
-async def do_something(rng: random.Random, house: Any) -> None:
+async def do_something(rng: random.Random, house: House) -> None:
     manager, version = house.manager, rng.choice(VERSIONS)
     what = rng.randrange(10)
     if what == 0:
@@ -65,7 +67,7 @@ async def do_something(rng: random.Random, house: Any) -> None:
             assert "\n" not in str(error)
 
 
-def check(house: Any) -> None:
+def check(house: House) -> None:
     stage, engine = house.manager._stage, house.engine
     assert engine.route.active is stage.active.lane
     candidate = stage.candidate
@@ -83,7 +85,7 @@ def check(house: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_sequence_leaves_one_model_serving_and_the_books_right(
-    house: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+    house: House, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
     fill_the_disk_now_and_then(rng, house, monkeypatch)

@@ -20,6 +20,7 @@ from streetvision.status.live import LiveStatus, span_of
 from streetvision.status.samples import Samples, remembered
 from streetvision.status.schema import OPERATION, Span
 
+from ..conftest import Logbook
 from .worlds import FACTS, observed
 
 Silent = Callable[..., None]
@@ -92,7 +93,7 @@ def test_what_is_a_span() -> None:
 # -- the log of before -------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_remembers_who_asked(logbook: Any) -> None:
+def test_a_restart_remembers_who_asked(logbook: Logbook) -> None:
     logbook.write(*(logbook.record(b"a%d" % i, logbook.answer(0.7)) for i in range(5)), logbook.record(b"x"))
     found = remembered(logbook.folder, 0.0)
     assert [sample.probability for sample in found] == [0.7] * 5 + [None]
@@ -113,7 +114,7 @@ def test_no_log_or_a_broken_one_is_no_hindrance(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def settings(logbook: Any) -> Settings:
+def settings(logbook: Logbook) -> Settings:
     """A state folder with the history of three days and a log."""
     seen = observed()
     history = History(logbook.state / "monitor", OWN, 72, now=lambda: seen.now)
