@@ -17,7 +17,7 @@ from loguru import logger
 
 from streetvision.base.logs import close_log, configure_logging, take_over_streams
 from streetvision.base.start_steps import LIBRARIES, StartSteps
-from streetvision.errors import EXIT_UNCLEAN, OperatorError
+from streetvision.errors import EXIT_RESTART, EXIT_UNCLEAN, OperatorError
 from streetvision.miner.early_signals import check_files
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
@@ -142,11 +142,14 @@ async def finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 def leave(code: int) -> NoReturn:
-    """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left."""
+    """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left.
+
+    So is the interpreter's own end after a lost device or a closing that was abandoned: the driver may hang in it.
+    """
     lingering = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     close_log()
     sys.stdout.flush()
-    if lingering:
+    if lingering or code in (EXIT_RESTART, EXIT_UNCLEAN):
         _show_typing()
         os._exit(code)
     sys.exit(code)
