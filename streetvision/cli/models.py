@@ -100,7 +100,7 @@ def rm(version: Version, as_json: AsJson = False, state_dir: StateDir = None) ->
     """Delete a version; the active one, the last good one and members of ensembles stay."""
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
-    if settings.model == version:
+    if version and settings.model == version:
         raise OperatorError(f"Model version {version} is what --model names: choose another one before you remove it.")
     registry.remove(version)
     if as_json:

@@ -9,13 +9,13 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
 from loguru import logger
 
 from streetvision.base.logs import close_log, configure_logging, take_over_streams
+from streetvision.base.paths import current_folder
 from streetvision.base.start_steps import LIBRARIES, StartSteps
 from streetvision.errors import EXIT_RESTART, EXIT_UNCLEAN, OperatorError
 from streetvision.miner.early_signals import check_files
@@ -41,7 +41,7 @@ def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coro
     """Read the settings, set up the log, run the operation; an OperatorError is one line, a defect a traceback."""
     early: list[str] = []
     try:
-        settings = load_settings(arguments, os.environ, cwd=Path.cwd(), warn=early.append)
+        settings = load_settings(arguments, os.environ, cwd=current_folder(), warn=early.append)
     except OperatorError as error:
         configure_logging(as_json=_wants_json(arguments))
         logger.error("{}", error)
