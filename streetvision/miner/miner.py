@@ -11,7 +11,7 @@ from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
 
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.records import RequestRecord
+from streetvision.axon.record_listeners import RecordListeners
 from streetvision.axon.server import AxonServer
 from streetvision.base.start_steps import StartSteps
 from streetvision.base.state_folder import one_miner
@@ -250,22 +250,20 @@ class Miner:
         if self.log is not None and not await asyncio.to_thread(self.log.close, CLOSE_SECONDS):
             raise OperatorError("some requests were not written in time: the disk is too slow")
 
-    def _on_request(self, record: RequestRecord) -> None:
-        self.requests(record)
-        self._valve(record)
-        if self.log is not None:
-            self.log(record)
-
     async def _open_axon(self) -> None:
-        watching = (self.monitor.on_request, self.http.on_request, self.status.on_request)
-        self._valve = RequestSampler(watching, self.registry)
+        listeners = RecordListeners(
+            (self.requests,) if self.log is None else (self.requests, self.log),
+            self.registry,
+            sampled=(self.eyes.traffic_counter, self.http.requests, self.status.live.samples),
+            admits=RequestSampler(self.registry).admits,
+        )
         self.axon = AxonServer(
             axon_config(self.settings, self.wallet.ss58_address),
             self.models.engine,
             lambda: self.watcher.current,
             metrics=AxonMetrics(self.registry),
             gate=self.gate,
-            on_request=self._on_request,
+            listeners=listeners,
         )
         self._on_close("the axon", self._close_axon, self.settings.drain_seconds + 2 * CLOSE_SECONDS)
         await self.axon.start()

@@ -32,6 +32,7 @@ from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
 from streetvision.monitor.standing import Standing, describe, standing_of
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.decision_log import BY_OPERATOR
 from streetvision.rollout.device_guard import LostDevice
@@ -78,11 +79,13 @@ class MonitorRoom:
             register_command=self.register_command,
             crashes=crashes,
         )
+        self.traffic_counter = TrafficCounter(clock())
         self.monitor = Monitor(
             settings.state_dir / FOLDER,
             wallet.ss58_address,
             settings.netuid,
             self._sources,
+            self.traffic_counter,
             clocked=not settings.is_mock,
             now=clock,
         )

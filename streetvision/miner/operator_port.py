@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from streetvision import __version__
 from streetvision.axon.admission import Gate
-from streetvision.axon.records import RequestRecord
 from streetvision.base.start_steps import StartSteps
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.app import Asked, Response, Site, as_json
@@ -89,10 +88,6 @@ class HttpRoom:
         self._device = lambda: models.guard.lost
         self._stuck = lambda: models.manager.stuck
         EngineCollector(self._registry, models.engine, lambda: models.manager.serving)
-
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.requests(record)
 
     async def close(self) -> None:
         """Stop serving; safe to call twice."""

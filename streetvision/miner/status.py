@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streetvision import __version__
-from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
 from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
@@ -85,10 +84,6 @@ class StatusRoom:
         folder = self._settings.state_dir / LOG_FOLDER
         before = await asyncio.to_thread(remembered, folder, self._started - DAY)
         self.live.samples = Samples(before)
-
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.live.samples(record)
 
     def operations(self) -> dict[str, Handler]:
         """For the control socket."""
