@@ -45,7 +45,7 @@ FindingsListener = Callable[[Findings, Observation], None]
 """Called on the loop after every pass with all that is wrong now."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
 

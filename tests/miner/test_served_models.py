@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import choose_model
-from streetvision.miner.models import ModelRoom
+from streetvision.miner.models import ServedModels
 from streetvision.settings.settings import Settings
 
 
@@ -33,5 +33,5 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
     monkeypatch.setattr("streetvision.miner.models.open_runner", opened)
     settings = Settings(model="bundled", state_dir=tmp_path, subtensor_network="mock")
     with pytest.raises(OperatorError, match="this is enough"):
-        await ModelRoom(settings, choose_model(settings), CollectorRegistry()).start()
+        await ServedModels(settings, choose_model(settings), CollectorRegistry()).start()
     assert len(seen) == expected
