@@ -44,7 +44,7 @@ class ServedModels:
         self._device = settings.device
         self._manager: ModelManager | None = None
         self._guard: DeviceGuard | None = None
-        self._books = DecisionLog(choice.registry.folder, metrics)
+        self._decision_log = DecisionLog(choice.registry.folder, metrics)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
@@ -67,7 +67,7 @@ class ServedModels:
             self.engine,
             choice.registry,
             self._open_runner,
-            self._books,
+            self._decision_log,
             start=choice.start,
             named=choice.named,
             over=self._settings.model,
