@@ -199,7 +199,7 @@ class House:
         """All comparisons after the replies are done and told."""
         for _ in range(3):
             await asyncio.sleep(0.002)
-        await self.until(lambda: len(self.engine._aftermath) == 0)
+        await self.until(lambda: len(self.engine._comparisons) == 0)
         await asyncio.sleep(0.02)
 
     async def until(self, condition: Callable[[], bool]) -> None:
