@@ -129,7 +129,7 @@ class Miner:
         works = (
             ("publisher", self.publisher.run),
             ("models", self.models.manager.run),
-            ("housekeeping", self._keep_house),
+            ("status line", self._log_status),
             *self.monitoring.tasks(),
         )
         try:
@@ -247,7 +247,7 @@ class Miner:
         self._on_close("the models", self.models.manager.close)
 
     async def _open_control(self) -> None:
-        """The operator's door, opened last and closed first."""
+        """What commands talk to, opened last and closed first."""
         operations = self.models.operations() | self.monitoring.operations(self._about) | self.status.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
@@ -283,8 +283,8 @@ class Miner:
         await self.publisher.publish(endpoint)
         self.watcher.add_listener(self.publisher.on_snapshot)
 
-    async def _keep_house(self) -> None:
-        """Once a second close the log's minute, and now and then say how things stand."""
+    async def _log_status(self) -> None:
+        """Once a second close the request log's minute, and every five minutes say how things stand."""
         due = time.monotonic() + STATUS_SECONDS
         while True:
             await asyncio.sleep(1.0)
