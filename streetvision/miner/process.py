@@ -29,7 +29,7 @@ ABANDON_SECONDS = 2.0
 """Longest wait for a start-up step that is being cancelled."""
 
 CLOSE_SECONDS = 12.5
-"""Longest wait for the drain and the closing of every room: with the one above the process ends within 15 s."""
+"""Longest wait for the drain and the closing of every part: with the one above the process ends within 15 s."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

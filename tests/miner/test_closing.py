@@ -27,7 +27,7 @@ class Rooms:
         self.miner = Miner(Settings(subtensor_network="mock", state_dir=folder))
         self.closed: list[str] = []
         self._trouble = trouble
-        self.miner._rooms.enter_context(one_miner(folder))
+        self.miner._stack.enter_context(one_miner(folder))
         for room in ("first", "middle", "last"):
             self.miner._on_close(room, lambda room=room: self._close(room))  # type: ignore[misc]
 
