@@ -173,15 +173,15 @@ class Head:
 
 def write_log(folder: Path, stream: Pictures, logits: NDArray[np.float64]) -> None:
     """The stream as the miner logs it, answered by the first head."""
-    intake = WriteQueue(len(stream.jpegs), 2**40)
-    writer = Writer(folder, intake, LogMetrics(CollectorRegistry()), Limits(max_days=1e6))
+    write_queue = WriteQueue(len(stream.jpegs), 2**40)
+    writer = Writer(folder, write_queue, LogMetrics(CollectorRegistry()), Limits(max_days=1e6))
     writer.tick()
     for number, (data, logit) in enumerate(zip(stream.jpegs, logits, strict=True)):
         chance = float(1 / (1 + np.exp(-logit)))
         times = Timings(0.0, 0.0, 0.0)
         answer = Prediction(chance, float(logit), stream.embeddings[number], "start", 1, 1, 224, 224, times)
         stages = StageTimings()
-        intake.append(
+        write_queue.append(
             RequestRecord(
                 Dialect.LEGACY, "5Bench", 0, 1.0, True, 200, "ok", data, answer, number + 1e9, 5.0, stages, ""
             )

@@ -83,9 +83,9 @@ def healthy_row(seed: int, days: int) -> harness.Row:
 
 
 def _count(requests: int) -> None:
-    meter = TrafficCounter(_RECORD.arrival)
+    counter = TrafficCounter(_RECORD.arrival)
     for _ in range(requests):
-        meter(_RECORD)
+        counter(_RECORD)
 
 
 def cost_rows(days: int) -> list[harness.Row]:

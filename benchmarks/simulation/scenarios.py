@@ -265,9 +265,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("disk nearly full", _machine(disk_free=GIB // 8), "disk_low", Cause.EARNING),
     Scenario("memory nearly full", _machine(memory_available=GIB), "memory_low", Cause.EARNING),
     Scenario("GPU memory taken", _machine(gpu_free=GIB), "gpu_pressure", Cause.EARNING),
-    Scenario(
-        "GPU lost, the CPU answers", lambda world: _lost_device(world, on_cpu=True), "device_lost", Cause.EARNING
-    ),
+    Scenario("GPU lost, the CPU answers", lambda world: _lost_device(world, on_cpu=True), "device_lost", Cause.EARNING),
     Scenario(
         "GPU lost, nothing answers",
         lambda world: _lost_device(world, on_cpu=False),

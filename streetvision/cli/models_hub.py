@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streetvision.base.paths import expanded
 from streetvision.cli.models import app, open_registry
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
@@ -131,7 +132,7 @@ def _hotkey(settings: Settings, name: str | None, hotkey: str | None, path: Path
         settings,
         wallet_name=name or settings.wallet_name,
         wallet_hotkey=hotkey or settings.wallet_hotkey,
-        wallet_path=(path or settings.wallet_path).expanduser(),
+        wallet_path=expanded(path or settings.wallet_path),
     )
     return open_wallet(chosen).ss58_address
 

@@ -79,16 +79,16 @@ class Engine:
         self._lanes: list[Lane] = []
         self._metrics = EngineMetrics(
             registry or CollectorRegistry(),
-            waiting=lambda: len(self._intake) + sum(len(lane.batcher) for lane in self._lanes),
+            waiting=lambda: len(self._decode_queue) + sum(len(lane.batcher) for lane in self._lanes),
             running=lambda: sum(lane.batcher.running for lane in self._lanes),
             lanes=lambda: len(self._lanes),
         )
-        self._intake = DecodeQueue(decode_threads, limits or DecodeLimits(), clock)
+        self._decode_queue = DecodeQueue(decode_threads, limits or DecodeLimits(), clock)
         self._listeners = Listeners()
-        self._aftermath = Comparisons(self._intake, self._pending.none, self._listeners, self._metrics, clock)
-        self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
+        self._comparisons = Comparisons(self._decode_queue, self._pending.none, self._listeners, self._metrics, clock)
+        self._answering = Answering(self._decode_queue, self._comparisons, self._listeners, self._metrics, clock)
         self._untold = EngineMetrics(CollectorRegistry(), waiting=int, running=int, lanes=int)
-        self._exercise = Answering(self._intake, self._aftermath, Listeners(), self._untold, clock)
+        self._exercise = Answering(self._decode_queue, self._comparisons, Listeners(), self._untold, clock)
         self._one_at_a_time = asyncio.Lock()
         self._preparation: Preparation | None = None
         self._closed: str | None = NOT_STARTED
@@ -98,7 +98,7 @@ class Engine:
 
         After DeviceLost it may be called again, when what makes the first model makes it on another device.
         """
-        self._intake.open()
+        self._decode_queue.open()
         try:
             lane = await self._open_first()
         except DeviceLost:
@@ -159,7 +159,7 @@ class Engine:
             return None
         lane.bring_forward()
         self._route = self.route.with_active(lane)
-        self._aftermath.forget(lane)
+        self._comparisons.forget(lane)
         self._metrics.switch()
         return former
 
@@ -172,7 +172,7 @@ class Engine:
             if lane is self._route.active:
                 raise ValueError("the active lane serves: activate another one before retiring it")
             self._route = self._route.without(lane)
-        self._aftermath.forget(lane)
+        self._comparisons.forget(lane)
         lane.retired = True
         await lane.released()
         if not await lane.close(EngineClosed(RETIRED), RETIRE_GRACE):
@@ -202,7 +202,7 @@ class Engine:
         route = self.route
         self._route = route.without(route.shadow) if lane is None else route.with_shadow(lane, share)
         if route.shadow is not None and route.shadow is not lane:
-            self._aftermath.forget(route.shadow)
+            self._comparisons.forget(route.shadow)
         if lane is not None:
             lane.bring_back()
 
@@ -236,18 +236,18 @@ class Engine:
         """Refuse all that wait and end the threads; a forward pass still running after `timeout` is left behind."""
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
-        await self._aftermath.close()
+        await self._comparisons.close()
         if self._preparation is not None:
             await self._preparation.abort(closed)
         lanes = (lane.close(closed, timeout) for lane in self._lanes)
-        ended = await asyncio.gather(self._intake.close(closed, timeout), *lanes)
+        ended = await asyncio.gather(self._decode_queue.close(closed, timeout), *lanes)
         if not all(ended):
             logger.warning("a thread did not end within %.1f s and is left behind", timeout)
 
     def stats(self) -> EngineStats:
         """A snapshot of queues and counts, over all lanes."""
         return self._metrics.snapshot(
-            decoding=len(self._intake),
+            decoding=len(self._decode_queue),
             queued=sum(len(lane.batcher) for lane in self._lanes),
             running=sum(lane.batcher.running for lane in self._lanes),
             cost=(0.0, 0.0) if self._route is None else self._route.active.cost.line,
@@ -274,7 +274,7 @@ class Engine:
             background=background,
             deference=self._deference,
             view_seconds=self._view_seconds,
-            coming=self._intake.deadlines,
+            coming=self._decode_queue.deadlines,
         )
         self._lanes.append(lane)
         return lane

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.base.paths import expanded
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub.files import HUB
 from streetvision.models.ensemble import is_ensemble
@@ -70,7 +71,7 @@ def check_model(settings: Settings) -> None:
     elif not name or name.startswith(ADDRESSES):
         named_model(settings, registry)
     else:
-        folder = Path(name).expanduser()
+        folder = expanded(name)
         if all(version.folder != folder.resolve() for version in registry.versions()):
             _described(folder)
 
@@ -98,7 +99,7 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
         return registry.servable(_pulled(name, registry, settings.pay_window).version)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if is_repo(name) and not folder.exists():
         raise ConfigError(
             f"there is no folder {name}: write hf:{name}@tag for a model on the hub, or --model.repo {name} for where "

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streetvision.axon.records import RequestRecord
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
@@ -46,7 +45,7 @@ FindingsListener = Callable[[Findings, Observation], None]
 """Called on the loop after every pass with all that is wrong now."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
 
@@ -83,7 +82,7 @@ class _Heard:
 
 
 class Monitor:
-    """Give `on_snapshot` to the watcher and `on_request` to the axon, then `run` it as a task and `close` it."""
+    """Give `on_snapshot` to the watcher, then `run` it as a task and `close` it."""
 
     def __init__(
         self,
@@ -91,6 +90,7 @@ class Monitor:
         hotkey: str,
         netuid: int,
         sources: Sources,
+        traffic_counter: TrafficCounter,
         *,
         clocked: bool = True,
         limits: Thresholds = THRESHOLDS,
@@ -98,11 +98,14 @@ class Monitor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         probe: Callable[[str], Awaitable[Probe]] = probe_endpoint,
     ) -> None:
-        """`folder` is `<state_dir>/monitor`; `clocked` is false on the mock network, whose block times run apart."""
+        """`folder` is `<state_dir>/monitor`; `traffic_counter` hears of the axon's requests.
+
+        `clocked` is false on the mock network, whose block times run apart.
+        """
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.meter = TrafficCounter(now())
+        self.traffic_counter = traffic_counter
         self._heard = _Heard()
         self._probed_at = 0.0
 
@@ -124,10 +127,6 @@ class Monitor:
             if n.validator_permit and n.stake > 0
         )
 
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.meter(record)
-
     def observe(self, machine: MachineView | None = None) -> Observation:
         """Everything that is known now; on the loop. Reads a few small files, unless `machine` was read already."""
         sources, heard = self._sources, self._heard
@@ -137,7 +136,7 @@ class Monitor:
             now=self._now(),
             hotkey=self.hotkey,
             points=self.history.points,
-            traffic=self.meter.traffic(self.history.buckets),
+            traffic=self.traffic_counter.traffic(self.history.buckets),
             validators=heard.validators,
             snapshot_age=sources.snapshot_age(),
             chain_failures=sources.chain_failures(),
@@ -168,7 +167,7 @@ class Monitor:
 
     async def look(self) -> Findings:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
-        self.history.add_traffic(self.meter.close_due(self._now()))
+        self.history.add_traffic(self.traffic_counter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
         return await self.judge_now()
@@ -197,5 +196,5 @@ class Monitor:
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        self.history.add_traffic(self.meter.drain(self._now()))
+        self.history.add_traffic(self.traffic_counter.drain(self._now()))
         await asyncio.to_thread(self.history.close)

@@ -200,13 +200,14 @@ async def test_a_forged_request_is_recorded_as_nobodys(axon: Axon) -> None:
     assert len(axon.records) == 2
 
 
-async def test_an_exception_in_the_callback_is_counted_and_not_felt(make_axon: MakeAxon) -> None:
+async def test_an_exception_in_a_listener_is_counted_and_not_felt(make_axon: MakeAxon) -> None:
     def explode(record: Any) -> None:
         raise ValueError("a bug")
 
-    axon = await make_axon(on_request=explode)
+    axon = await make_axon(heard=[explode])
     assert [(await axon.ask()).status for _ in range(2)] == [200, 200]
     assert axon.sample("hook_failures_total") == 2
+    assert len(axon.records) == 2, "the next listener is told all the same"
 
 
 async def test_a_flood_of_strangers_is_paced(make_axon: MakeAxon) -> None:

@@ -67,20 +67,20 @@ def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: 
 
 
 def test_too_many_rows_are_shed_and_counted(make_record: MakeRecord) -> None:
-    intake = WriteQueue(max_rows=3, max_bytes=1000)
+    write_queue = WriteQueue(max_rows=3, max_bytes=1000)
     for _ in range(5):
-        intake.append(make_record())
-    assert len(intake) == 3
-    assert intake.shed() == {"rows": 2, "images": 0}
-    assert intake.shed() == {"rows": 0, "images": 0}
+        write_queue.append(make_record())
+    assert len(write_queue) == 3
+    assert write_queue.shed() == {"rows": 2, "images": 0}
+    assert write_queue.shed() == {"rows": 0, "images": 0}
 
 
 def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_bytes=25)
     rig.log(make_record(b"x" * 10), make_record(b"y" * 10), make_record(b"z" * 10), make_record(b"small"))
-    assert rig.intake.held_bytes == 25
+    assert rig.write_queue.held_bytes == 25
     rig.tick()
-    assert rig.intake.held_bytes == 0
+    assert rig.write_queue.held_bytes == 0
     assert [(row.image, row.size_bytes) for row in rig.rows()] == [
         ("stored", 10), ("stored", 10), ("dropped", 10), ("stored", 5),
     ]  # fmt: skip
@@ -98,11 +98,11 @@ def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
     rig.tick(giving_way=True)
     assert len(rig.rows()) == 25
     rig.log(make_record())
-    assert len(rig.intake) == 65
+    assert len(rig.write_queue) == 65
     for _ in range(4):
         rig.tick(giving_way=True)
     rig.log(*[make_record()] * 90)
-    assert len(rig.intake) == 25
+    assert len(rig.write_queue) == 25
     rig.tick()
     rig.log(*[make_record()] * 90)
     rig.tick()
@@ -118,11 +118,11 @@ def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], mak
     other.execute("BEGIN EXCLUSIVE")
     rig.log(make_record(b"x" * 30))
     rig.tick()
-    assert rig.intake.held_bytes == 30
+    assert rig.write_queue.held_bytes == 30
     rig.log(make_record(b"y"))
     other.close()
     rig.tick()
-    assert rig.intake.held_bytes == 0
+    assert rig.write_queue.held_bytes == 0
     rig.tick()
     assert [row.image for row in rig.rows()] == ["stored", "stored", "dropped"]
 
@@ -152,9 +152,9 @@ def test_a_flood_is_told_from_a_burst() -> None:
 
 
 def test_arrivals_are_counted_kept_or_not(make_record: MakeRecord) -> None:
-    intake = WriteQueue(max_rows=3, max_bytes=8)
+    write_queue = WriteQueue(max_rows=3, max_bytes=8)
     for _ in range(5):
-        intake.append(make_record())
-    intake.release(intake.take(2))
-    intake.append(make_record())
-    assert intake.arrived == 6
+        write_queue.append(make_record())
+    write_queue.release(write_queue.take(2))
+    write_queue.append(make_record())
+    assert write_queue.arrived == 6

@@ -267,7 +267,7 @@ def test_a_defect_costs_its_batch_and_nothing_else(rig: Rig, make_record: MakeRe
     rig.tick()
     assert rig.degraded() is None
     assert len(rig.rows()) == 1
-    assert len(rig.intake) == rig.intake.held_bytes == 0
+    assert len(rig.write_queue) == rig.write_queue.held_bytes == 0
 
 
 def test_what_cannot_be_written_at_the_end_is_told(

@@ -252,4 +252,4 @@ def test_everything_that_waits_is_written_batch_by_batch(
         rig.tick()
     assert len(rig.rows()) == count
     assert rig.sample("rows_total") == count
-    assert len(rig.intake) == rig.intake.held_bytes == 0
+    assert len(rig.write_queue) == rig.write_queue.held_bytes == 0

@@ -167,12 +167,12 @@ class House:
         first = self.start if active is None else self.models[active]
         self.engine = Engine(FakeRunner(first), registry=self.metrics)
         await self.engine.start()
-        books = DecisionLog(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
+        decision_log = DecisionLog(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
         self.manager = ModelManager(
             self.engine,
             self.registry,
             lambda model: FakeRunner(self.models.get(model.version, self.start)),
-            books,
+            decision_log,
             start=self.named if active is None else self.registry.get(active),
             named=self.named,
             over=self.over,
@@ -211,7 +211,7 @@ class House:
         """All comparisons after the replies are done and told."""
         for _ in range(3):
             await asyncio.sleep(0.002)
-        await self.until(lambda: len(self.engine._aftermath) == 0)
+        await self.until(lambda: len(self.engine._comparisons) == 0)
         await asyncio.sleep(0.02)
 
     async def until(self, condition: Callable[[], bool]) -> None:

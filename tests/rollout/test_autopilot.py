@@ -290,7 +290,7 @@ async def test_run_ticks_once_a_second_and_survives_what_an_operator_can_mend(
         raise OperatorError("The disk is full.")
 
     monkeypatch.setattr(house.manager, "_sleep", nap)
-    monkeypatch.setattr(house.manager._watch, "look", broken)
+    monkeypatch.setattr(house.manager._autopilot, "look", broken)
     with pytest.raises(asyncio.CancelledError):
         await house.manager.run()
     assert naps == [1.0, 1.0, 1.0]

@@ -132,7 +132,7 @@ async def test_a_device_that_hangs_while_a_rollback_waits_for_it(house: House) -
     object.__setattr__(house.policy, "deadline_s", 0.2)
     await serve(house, "1.1.0")
     await house.manager.tick()
-    house.manager._stage.drop_standby()
+    house.manager._deployment.drop_standby()
     await house.manager.freed()
     gate = threading.Event()
     house.start.gate = house.models["1.1.0"].gate = gate

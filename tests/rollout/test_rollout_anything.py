@@ -1,4 +1,4 @@
-"""Anything in any order: whatever operators, gates and sick models do, one model serves and the books agree with it."""
+"""Anything in any order: whatever operators, gates and sick models do, one serves; pointer and blocklist agree."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ async def do_something(rng: random.Random, house: House) -> None:
 
 
 def check(house: House) -> None:
-    stage, engine = house.manager._stage, house.engine
-    assert engine.route.active is stage.active.lane
-    candidate = stage.candidate
+    deployment, engine = house.manager._deployment, house.engine
+    assert engine.route.active is deployment.active.lane
+    candidate = deployment.candidate
     trying = {lane for lane in (engine.route.canary, engine.route.shadow) if lane is not None}
     assert trying == ({candidate.served.lane} if candidate else set())
-    parts = [stage.active.lane, *([stage.standby.served.lane] if stage.standby else []), *trying]
+    parts = [deployment.active.lane, *([deployment.standby.served.lane] if deployment.standby else []), *trying]
     assert len(parts) == len(set(parts)), "no lane plays two parts"
     assert set(engine.lanes) == set(parts), "and none is left over"
     pointer = house.registry.active()
-    owed = stage._owed is not None
+    owed = deployment._owed is not None
     assert owed or (pointer or "1.0.0") == house.manager.active, "a restart would come back with what serves"
     assert house.manager.active not in house.manager.status()["bad"]
     assert house.manager.status()["operation"] is None

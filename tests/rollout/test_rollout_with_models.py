@@ -89,7 +89,7 @@ async def real(tmp_path: Path) -> AsyncIterator[Real]:
 async def seen(real: Real, numbers: range) -> set[str]:
     versions = {(await real.ask(number)).model_version for number in numbers}
     async with asyncio.timeout(30):
-        while len(real.engine._aftermath):
+        while len(real.engine._comparisons):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     return versions

@@ -14,6 +14,7 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.thresholds import DAY
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.settings.settings import Settings
 from streetvision.status.files import last_hotkey, status_from_files
 from streetvision.status.live import LiveStatus, span_of
@@ -36,7 +37,8 @@ def nothing(_: Any) -> None:
 @pytest.fixture
 def monitor(tmp_path: Path) -> Monitor:
     subnet = Subnet(1, uids=64)
-    watched = Monitor(tmp_path, OWN, 72, Sources(snapshot_age=lambda: 5.0), now=lambda: subnet.time)
+    counter = TrafficCounter(subnet.time)
+    watched = Monitor(tmp_path, OWN, 72, Sources(snapshot_age=lambda: 5.0), counter, now=lambda: subnet.time)
     watched.on_snapshot(None, subnet.snapshot(subnet.time))
     return watched
 
