@@ -85,12 +85,12 @@ def flags(port: int, health: int) -> tuple[str, ...]:
 
 
 def test_from_start_to_end(start_miner: Start, caller: Any, port: int, health: int, jpeg: bytes) -> None:
-    miner = start_miner(*flags(port, health))
+    miner = start_miner(*flags(port, health), fresh=True)
     wait_until(lambda: answers(health, "/healthz") is not None)
     assert get(health, "/healthz")[0] == 200
     assert {"starting", "not_warm"} <= codes(health)
     miner.wait_for("ready")
-    assert get(health, "/readyz") == (200, "application/json", '{"ready": true, "reasons": []}\n')
+    assert get(health, "/readyz") == (200, "application/json", '{"ready": true, "reasons": [], "degraded": []}\n')
 
     assert caller("Bob").ask(port, jpeg)[0] == 200
     assert caller("Eve").ask(port, jpeg)[0] == 403
