@@ -83,9 +83,9 @@ def healthy_row(seed: int, days: int) -> harness.Row:
 
 
 def _count(requests: int) -> None:
-    counter = TrafficCounter(_RECORD.arrival)
+    meter = TrafficCounter(_RECORD.arrival)
     for _ in range(requests):
-        counter(_RECORD)
+        meter(_RECORD)
 
 
 def cost_rows(days: int) -> list[harness.Row]:

@@ -79,7 +79,7 @@ class World:
         self.history_store = StoreView(None, 0)
         self.probe_reaches = True
         self.history = History(Path(), OWN, 72, now=lambda: self.now)
-        self.traffic_counter = TrafficCounter(self.now)
+        self.meter = TrafficCounter(self.now)
         self._read_at = self.now
         self._read()
 
@@ -93,7 +93,7 @@ class World:
         twin = copy.copy(self)
         twin.subnet = copy.deepcopy(self.subnet)
         twin.failing = dict(self.failing)
-        twin.traffic_counter = copy.deepcopy(self.traffic_counter)
+        twin.meter = copy.deepcopy(self.meter)
         twin.history = History(Path(), OWN, 72, now=lambda: twin.now)
         twin.history.points, twin.history.buckets = self.history.points, self.history.buckets
         return twin
@@ -102,7 +102,7 @@ class World:
         """Pass time: requests, then the chain's blocks, then one reading of the chain."""
         self._serve(blocks * SECONDS_PER_BLOCK)
         self.subnet.advance(blocks)
-        self.history.add_traffic(self.traffic_counter.close_due(self.now))
+        self.history.add_traffic(self.meter.close_due(self.now))
         if self.chain_up:
             self._read()
 
@@ -121,8 +121,8 @@ class World:
 
     def restart(self) -> None:
         """The miner's process begins anew."""
-        self.history.add_traffic(self.traffic_counter.drain(self.now))
-        self.traffic_counter = TrafficCounter(self.now)
+        self.history.add_traffic(self.meter.drain(self.now))
+        self.meter = TrafficCounter(self.now)
 
     def _read(self) -> None:
         self._read_at = self.now
@@ -154,17 +154,17 @@ class World:
     def _request(self, hotkey: str, uid: int, stake: float, arrival: float) -> None:
         if abs(self.skew_s) > NONCE_WINDOW_S:
             reason = "stale_nonce" if self.skew_s > 0 else "future_nonce"
-            self.traffic_counter(_record(hotkey, None, 0.0, arrival, status=401, reason=reason))
+            self.meter(_record(hotkey, None, 0.0, arrival, status=401, reason=reason))
             return
         draw, below = self.subnet.rng.random(), 0.0
         for reason, part in self.failing.items():
             below += part
             if draw < below:
-                self.traffic_counter(_record(hotkey, uid, stake, arrival, status=503, reason=reason))
+                self.meter(_record(hotkey, uid, stake, arrival, status=503, reason=reason))
                 return
         latency = max(0.01, self.subnet.rng.gauss(self.latency_s, 0.15 * self.latency_s))
         prediction = _prediction(self._score(), latency, self.model.version)
-        self.traffic_counter(_record(hotkey, uid, stake, arrival, latency=latency, prediction=prediction))
+        self.meter(_record(hotkey, uid, stake, arrival, latency=latency, prediction=prediction))
 
     def _score(self) -> float:
         if self.stuck is not None:
@@ -185,7 +185,7 @@ class World:
             now=self.now,
             hotkey=OWN,
             points=self.history.points,
-            traffic=self.traffic_counter.traffic(self.history.buckets),
+            traffic=self.meter.traffic(self.history.buckets),
             validators=tuple(ValidatorView(v.uid, v.hotkey, v.stake, v.last_update) for v in subnet.validators),
             snapshot_age=self.now - self._read_at,
             chain_failures=0 if self.chain_up else 40,

@@ -65,7 +65,7 @@ class Alerting:
         self._policy, self._now, self._monotonic = policy, now, monotonic
         self._metrics = MonitorMetrics(registry)
         self._store = AlertStore(folder, hotkey, netuid)
-        self._delivery_thread = DeliveryThread(
+        self._courier = DeliveryThread(
             sinks, self._metrics, ping=ping, ping_every_s=ping_every_s, pulse=self.pulse, patience=patience
         )
         self.state = AlertState()
@@ -105,12 +105,12 @@ class Alerting:
 
     def _resume(self) -> None:
         self.state, waiting = self._store.load()
-        self._delivery_thread.start()
+        self._courier.start()
         now = self._now()
         for name, alerts in waiting.items():
             fresh = [alert for alert in alerts if now - alert.at < LATE_S]  # one from the future: a clock was wrong
             for alert in fresh:
-                self._delivery_thread.send(alert, only=name)
+                self._courier.send(alert, only=name)
             if late := len(alerts) - len(fresh):
                 logger.warning("alerts: {} messages to {} are not sent any more: they are over a day old", late, name)
 
@@ -134,7 +134,7 @@ class Alerting:
             self._save(now)
 
     def _differs(self, before: AlertState) -> bool:
-        return bool(self.state.tracked or before.tracked) or bool(self._delivery_thread.waiting())
+        return bool(self.state.tracked or before.tracked) or bool(self._courier.waiting())
 
     def _alert(self, now: float, items: Sequence[AlertItem], figures: Figures = ()) -> Alert:
         return Alert(
@@ -151,10 +151,10 @@ class Alerting:
     def _tell(self, alert: Alert) -> None:
         log.write(alert)
         self._metrics.counted(LOG, "sent")
-        self._delivery_thread.send(alert)
+        self._courier.send(alert)
 
     def _save(self, now: float) -> None:
-        self._store.save(self.state, self._delivery_thread.waiting())
+        self._store.save(self.state, self._courier.waiting())
         self._saved_at = now
 
     def pulse(self) -> Pulse:
@@ -168,14 +168,14 @@ class Alerting:
         """What is configured, how each sink does, and what the operator was told: plain values, no secrets."""
         return {
             "name": self._name,
-            "sinks": [asdict(health) for health in self._delivery_thread.health()],
+            "sinks": [asdict(health) for health in self._courier.health()],
             "active": [active_as_dict(tracked) for tracked in self.state.active],
         }
 
     async def close(self) -> None:
         """Give the sinks a moment, then keep what is not delivered for the next start."""
         if self._started:
-            await asyncio.to_thread(self._delivery_thread.close, FLUSH_S)
+            await asyncio.to_thread(self._courier.close, FLUSH_S)
             await asyncio.to_thread(self._save, self._now())
 
 

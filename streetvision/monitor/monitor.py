@@ -90,7 +90,7 @@ class Monitor:
         hotkey: str,
         netuid: int,
         sources: Sources,
-        traffic_counter: TrafficCounter,
+        counter: TrafficCounter,
         *,
         clocked: bool = True,
         limits: Thresholds = THRESHOLDS,
@@ -98,14 +98,14 @@ class Monitor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         probe: Callable[[str], Awaitable[Probe]] = probe_endpoint,
     ) -> None:
-        """`folder` is `<state_dir>/monitor`; `traffic_counter` hears of the axon's requests.
+        """`folder` is `<state_dir>/monitor`; `counter` hears of the axon's requests.
 
         `clocked` is false on the mock network, whose block times run apart.
         """
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.traffic_counter = traffic_counter
+        self.counter = counter
         self._heard = _Heard()
         self._probed_at = 0.0
 
@@ -136,7 +136,7 @@ class Monitor:
             now=self._now(),
             hotkey=self.hotkey,
             points=self.history.points,
-            traffic=self.traffic_counter.traffic(self.history.buckets),
+            traffic=self.counter.traffic(self.history.buckets),
             validators=heard.validators,
             snapshot_age=sources.snapshot_age(),
             chain_failures=sources.chain_failures(),
@@ -167,7 +167,7 @@ class Monitor:
 
     async def look(self) -> Findings:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
-        self.history.add_traffic(self.traffic_counter.close_due(self._now()))
+        self.history.add_traffic(self.counter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
         return await self.judge_now()
@@ -196,5 +196,5 @@ class Monitor:
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        self.history.add_traffic(self.traffic_counter.drain(self._now()))
+        self.history.add_traffic(self.counter.drain(self._now()))
         await asyncio.to_thread(self.history.close)

@@ -35,14 +35,14 @@ FACTS = Facts("0.1.0", 72, "finney", pid=4711, started=1_794_990_000.0, models=M
 @cache
 def _played() -> tuple[Observation, tuple[Sample, ...]]:
     world, samples = World(7), Samples()
-    count = world.traffic_counter.__class__.__call__
+    count = world.meter.__class__.__call__
 
-    class TellingCounter(type(world.traffic_counter)):  # type: ignore[misc]  # the same, and it tells the samples
+    class Meter(type(world.meter)):  # type: ignore[misc]  # the same, and it tells the samples
         def __call__(self, record: RequestRecord) -> None:
             count(self, record)
             samples(record)
 
-    world.traffic_counter.__class__ = TellingCounter
+    world.meter.__class__ = Meter
     world.failing = {"overloaded": 0.05}
     world.run(DAYS)
     return world.observe(), samples.newest()

@@ -70,7 +70,7 @@ class DeliveryRecord:
 
 
 class Outbox:
-    """`put` from any thread; `run` is a task of the delivery thread's loop."""
+    """`put` from any thread; `run` is a task of the courier's loop."""
 
     def __init__(self, sink: Sink, metrics: MonitorMetrics, deliver: Deliver) -> None:
         self.sink = sink
