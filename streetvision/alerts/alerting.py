@@ -22,11 +22,12 @@ from streetvision.alerts.sinks import log
 from streetvision.alerts.sinks.choosing import LOG
 from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.delivery_thread import DeliveryThread
-from streetvision.alerts.sinks.ping import FOREIGN, Ping, Pulse
+from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
 from streetvision.alerts.state import AlertState, AlertStore, Tracked
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.rule_pass import is_grave
 from streetvision.monitor.thresholds import DAY
 
 MAX_ITEMS = 25
@@ -161,8 +162,9 @@ class Alerting:
         """For the dead man's switch, from any thread."""
         if self._passed_at is None or self._monotonic() - self._passed_at > STOPPED_S:
             return Pulse.STOPPED
-        grave = (t for t in self.state.active if t.announced is Severity.CRITICAL and t.code not in FOREIGN)
-        return Pulse.WELL if next(grave, None) is None else Pulse.CRITICAL
+        # A subnet's fault may last for weeks, in which the switch must still notice that the miner dies.
+        grave = any(t.announced is not None and is_grave(t.code, t.announced) for t in self.state.active)
+        return Pulse.CRITICAL if grave else Pulse.WELL
 
     def overview(self) -> dict[str, Any]:
         """What is configured, how each sink does, and what the operator was told: plain values, no secrets."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, tzinfo
 
 from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState, Tracked
+from streetvision.monitor import rules
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
 
@@ -78,7 +79,7 @@ class AlertPolicy:
     """How long a finding must hold before it is told, three passes at least."""
     clear_s: float = 300.0
     """How long it must be gone before its recovery is told."""
-    at_once: frozenset[str] = frozenset({"device_lost", "crash_loop"})
+    at_once: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.at_once))
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
     reminder_s: float = 6 * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""

@@ -16,10 +16,11 @@ from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.miner.starts import crashes_of, read_starts
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, read_finding
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.process import crash_loop
+from streetvision.monitor.rules.crash_loop import crash_loop
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.unjudged import Unjudged, read_unjudged
 
 OPERATION = "findings"
 SILENCE_S = 8.0
@@ -38,23 +39,18 @@ class Live:
     """See control/monitor_operations.py."""
     findings: tuple[Finding, ...]
     diagnosis: Mapping[str, Any]
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 def ask(state_dir: Path) -> Live:
     """The running miner's answer; OperatorError when there is none, or one of another version."""
     answer = call(state_dir / SOCKET_NAME, OPERATION, silence_s=SILENCE_S)
     try:
-        found = tuple(finding_of(fields) for fields in answer["findings"])
-        return Live(answer["miner"], answer["observed"], found, answer["diagnosis"])
+        found = tuple(map(read_finding, answer["findings"]))
+        unjudged = read_unjudged(answer.get("unjudged", ()))  # a miner of before an update does not tell them
+        return Live(answer["miner"], answer["observed"], found, answer["diagnosis"], unjudged)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OperatorError("the miner is of another version than this command: restart the miner") from error
-
-
-def finding_of(fields: Mapping[str, Any]) -> Finding:
-    """The finding that `Finding.as_dict` wrote; KeyError, TypeError or ValueError for anything else."""
-    severity = {level.label: level for level in Severity}[fields["severity"]]
-    texts = (str(fields["title"]), tuple(map(str, fields["evidence"])), str(fields["remedy"]))
-    return Finding(str(fields["code"]), severity, *texts, fields["since"], str(fields["subject"]))
 
 
 def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None) -> Check:

@@ -39,8 +39,9 @@ from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import NODE_LAGS, rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
 
 CHAIN_S = 40.0
@@ -55,6 +56,7 @@ class StandingReport:
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
     diagnosis: Mapping[str, Any]
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> StandingReport:
@@ -75,12 +77,12 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
         _live_refusals(seen),
         check_clock(None if latest is None else latest["clock_offset"], validators=list(offsets.values())),
     )
-    return StandingReport(checks, live.findings, live.diagnosis)
+    return StandingReport(checks, live.findings, live.diagnosis, live.unjudged)
 
 
 def _unless_blind(blind: bool, *checks: Check) -> tuple[Check, ...]:
     """Nothing of the subnet is judged by a node that lags."""
-    return tuple(skipped(check.name, "the node lags, and shows an old state") if blind else check for check in checks)
+    return tuple(skipped(check.name, NODE_LAGS) if blind else check for check in checks)
 
 
 def _live_chain(seen: Mapping[str, Any]) -> Check:
@@ -164,9 +166,9 @@ async def standing_offline(
         ),
         check_clock(snapshot.clock_offset),
     )
-    return StandingReport(
-        (*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict()
-    )
+    passed = rule_pass(seen)
+    diagnosis = _diagnosis(replace(seen, probe=served), own, starting)
+    return StandingReport((*checks, *port), passed.findings, diagnosis.as_dict(), passed.unjudged)
 
 
 async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSnapshot | None, Check]:

@@ -163,6 +163,11 @@ def silence_of(seen: Observation, limits: Thresholds) -> Silence | None:
     return Silence(length, since, last is not None, expected, gap, unusual)
 
 
+def recent(seen: Observation, limits: Thresholds) -> TrafficBucket:
+    """The requests of the last hour."""
+    return seen.traffic.total(seen.now - limits.recent_s, seen.now + 1)
+
+
 def whole_buckets(traffic: Traffic, until: float) -> Sequence[TrafficBucket]:
     """The ten-minute buckets of the week before `until`."""
     week = traffic.between(until - 7 * DAY, until - BUCKET_S)

@@ -1,4 +1,4 @@
-"""Why am I not earning? An ordered reading of what is known: the first reason that holds, and what it is not."""
+"""Why am I not earning? Reasons are tried in order: the first that holds, and those that do not."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from enum import StrEnum
 from functools import cached_property
 
 from streetvision.base.wording import duration, moment, share
-from streetvision.monitor.derived import IMAGE_REASONS, halt_of, node_is_blind, silence_of
+from streetvision.monitor.derived import IMAGE_REASONS, halt_of, node_is_blind, recent, silence_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
-from streetvision.monitor.rules.requests import recent
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 
 class Cause(StrEnum):
-    """Reasons in the order of reading: each makes those after it meaningless."""
+    """Reasons in the order in which they are tried: each makes those after it meaningless."""
 
     HALTED = "halted"
     NOT_REGISTERED = "not_registered"
@@ -53,7 +52,7 @@ class Diagnosis:
     evidence: tuple[str, ...]
     remedy: str
     ruled_out: tuple[RuledOut, ...] = ()
-    """In the order of reading."""
+    """In the order in which they were tried."""
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -71,7 +70,7 @@ _Answer = Diagnosis | RuledOut
 
 @dataclass(frozen=True)
 class _Reader:
-    """What the questions look at, found once."""
+    """The observation and its findings, as the questions see them."""
 
     seen: Observation
     limits: Thresholds
@@ -101,7 +100,7 @@ class _Reader:
 def diagnose(
     seen: Observation, findings: tuple[Finding, ...] | None = None, limits: Thresholds = THRESHOLDS
 ) -> Diagnosis:
-    """Read `seen` in the order of Cause. Pure; `findings` are those of `judge(seen, limits)` if they are at hand."""
+    """Try the causes in their order. Pure; `findings` are those of `judge(seen, limits)` if they are at hand."""
     reader = _Reader(seen, limits, judge(seen, limits) if findings is None else findings)
     ruled_out: list[RuledOut] = []
     for question in _QUESTIONS:

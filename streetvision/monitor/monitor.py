@@ -14,7 +14,6 @@ from pathlib import Path
 
 from streetvision.axon.records import RequestRecord
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.history import History
 from streetvision.monitor.machine import GpuReader, read_machine
@@ -31,7 +30,7 @@ from streetvision.monitor.observation import (
     ValidatorView,
 )
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import RulePass, rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.write_health import LogHealth
@@ -74,11 +73,11 @@ class Sources:
 
 @dataclass(slots=True)
 class _Heard:
-    """The newest of what comes by itself."""
+    """The newest that others have told, and the last pass."""
 
     validators: tuple[ValidatorView, ...] = ()
     probe: Probe | None = None
-    findings: Findings = ()
+    passed: RulePass | None = None
     listeners: list[FindingsListener] = field(default_factory=list)
 
 
@@ -105,11 +104,16 @@ class Monitor:
         self.meter = TrafficCounter(now())
         self._heard = _Heard()
         self._probed_at = 0.0
+        self._judging = asyncio.Lock()
 
     @property
     def findings(self) -> Findings:
         """Of the last pass, the gravest first."""
-        return self._heard.findings
+        return () if self._heard.passed is None else self._heard.passed.findings
+
+    async def newest(self) -> RulePass:
+        """The last pass, which all surfaces show; a first one where there was none yet."""
+        return self._heard.passed or await self.judge_now()
 
     def add_listener(self, listener: FindingsListener) -> None:
         """Call this after every pass; it must not block, and what it raises ends the pass."""
@@ -162,25 +166,21 @@ class Monitor:
         machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
         return self.observe(machine)
 
-    def diagnose(self) -> Diagnosis:
-        """Why the miner earns nothing, or that it earns, as of now."""
-        return diagnose(self.observe(), limits=self._limits)
-
-    async def look(self) -> Findings:
+    async def look(self) -> RulePass:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
         self.history.add_traffic(self.meter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
         return await self.judge_now()
 
-    async def judge_now(self) -> Findings:
+    async def judge_now(self) -> RulePass:
         """Judge what is known now, and tell the listeners."""
-        seen = await self.observe_aside()
-        findings = await asyncio.to_thread(judge, seen, self._limits)
-        self._heard.findings = findings
-        for listener in self._heard.listeners:
-            listener(findings, seen)
-        return findings
+        async with self._judging:
+            passed = await asyncio.to_thread(rule_pass, await self.observe_aside(), self._limits)
+            self._heard.passed = passed
+            for listener in self._heard.listeners:
+                listener(passed.findings, passed.seen)
+        return passed
 
     async def _try_endpoint(self) -> None:
         endpoint, now = self._sources.endpoint(), self._now()

@@ -269,6 +269,8 @@ class Status(TypedDict):
     models: ModelsPart | None
     findings: list[dict[str, Any]]
     """As Finding.as_dict, the gravest first."""
+    unjudged: list[dict[str, Any]]
+    """Rules that know too little: `code`, and in `why` what is missing. In their order."""
     diagnosis: dict[str, Any] | None
     """As Diagnosis.as_dict."""
     log: LogPart | None

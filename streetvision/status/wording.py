@@ -7,6 +7,7 @@ from typing import Any
 
 from streetvision.base.wording import duration, share
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.monitor.unjudged import read_unjudged, unjudged_words
 from streetvision.status.schema import StandingPart, Status
 
 NOTHING = "–"
@@ -94,6 +95,11 @@ def refusal_words(status: Status, most: int = 3) -> str:
     if len(recent) > most:
         told.append(f"{sum(row['recent'] for row in recent[most:]):,} others")
     return f"{', '.join(told) or 'none'} in the last hour; {total:,} since the start"
+
+
+def not_judged_words(status: Status) -> tuple[str, ...]:
+    """`no GPU reading: gpu_pressure`, one for each reason; a miner of before an update does not tell them."""
+    return unjudged_words(read_unjudged(status.get("unjudged") or ()))
 
 
 def headroom_words(status: Status) -> str:

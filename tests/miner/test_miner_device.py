@@ -120,7 +120,7 @@ async def readiness(miner: Miner) -> tuple[int, list[str], list[str]]:
 
 
 async def findings(miner: Miner) -> list[str]:
-    return [finding.code for finding in await miner.monitor.judge_now()]
+    return [finding.code for finding in (await miner.monitor.judge_now()).findings]
 
 
 async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: set[str]) -> None:

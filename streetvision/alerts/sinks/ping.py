@@ -9,9 +9,6 @@ from streetvision.alerts.alert import Alert
 from streetvision.alerts.sinks.sink import Reply, SinkRequest, where_of
 from streetvision.settings.secret import Secret
 
-FOREIGN = frozenset({"subnet_halted"})
-"""Critical, but nothing on this side: the switch would stay down for weeks and miss the day when the miner dies."""
-
 
 class Pulse(StrEnum):
     """How the miner is."""

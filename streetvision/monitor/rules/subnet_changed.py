@@ -1,4 +1,4 @@
-"""Rules about the subnet itself: whether it is still the one that we joined."""
+"""The subnet is no longer the one that we joined."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streetvision.base.wording import moment
-from streetvision.monitor.finding import Finding, Rule, Severity
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.needs import METAGRAPH
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.rule import Fault, Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 _READ = "Read the subnet's announcements before you pay for anything: questions and rewards may change with it."
@@ -89,13 +91,16 @@ def _change(
     return Change(what, old, new, known[start + 1][0])
 
 
-SUBNET_RULES = (
+RULES = (
     Rule(
-        "subnet_changed",
-        Severity.CRITICAL,
-        "The netuid's owner or name changed in the last week, or it was given to another subnet",
-        "Read the subnet's announcements; leave when another subnet has the netuid",
-        subnet_changed,
-        of_subnet=True,
+        code="subnet_changed",
+        order=300,
+        severity=Severity.CRITICAL,
+        fault=Fault.OURS,
+        meaning="The netuid's owner or name changed in the last week, or it was given to another subnet",
+        remedy="Read the subnet's announcements; leave when another subnet has the netuid",
+        judge=subnet_changed,
+        needs=(METAGRAPH,),
+        silenced_by_lag=True,
     ),
 )
