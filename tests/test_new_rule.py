@@ -102,7 +102,7 @@ def test_one_file_is_found_by_every_surface() -> None:
             assert text in surface
     assert "| `gpu_thirsty` | critical | The GPU draws 700 W or more | `nvidia-smi -pl` |\n" in rules_table()
     _, items = advance(AlertState(), passed.findings, 1.8e9, AlertPolicy(), unproven=unproven(passed.seen))
-    assert [item.code for item in items] == ["gpu_thirsty"]
+    assert [item.finding.code for item in items] == ["gpu_thirsty"]
     assert "gpu_thirsty" in unproven(seen(None))
 
 

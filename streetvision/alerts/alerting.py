@@ -163,7 +163,7 @@ class Alerting:
         if self._passed_at is None or self._monotonic() - self._passed_at > STOPPED_S:
             return Pulse.STOPPED
         # A subnet's fault may last for weeks, in which the switch must still notice that the miner dies.
-        grave = any(t.announced is not None and is_grave(t.code, t.announced) for t in self.state.active)
+        grave = any(t.announced is not None and is_grave(t.finding.code, t.announced) for t in self.state.active)
         return Pulse.CRITICAL if grave else Pulse.WELL
 
     def overview(self) -> dict[str, Any]:
@@ -184,10 +184,10 @@ class Alerting:
 def active_as_dict(tracked: Tracked) -> dict[str, Any]:
     """A finding that the operator was told of, as plain values."""
     return {
-        "code": tracked.code,
-        "subject": tracked.subject,
-        "severity": tracked.severity.label,
-        "title": tracked.title,
+        "code": tracked.finding.code,
+        "subject": tracked.finding.subject,
+        "severity": tracked.finding.severity.label,
+        "title": tracked.finding.title,
         "began": tracked.began,
         "told_at": tracked.told_at,
     }

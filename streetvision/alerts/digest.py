@@ -84,4 +84,4 @@ def _model(seen: Observation) -> list[tuple[str, str]]:
 
 
 def _wrong(state: AlertState) -> str:
-    return "; ".join(f"{t.severity.label}: {t.title}" for t in state.active[:MOST]) or "nothing"
+    return "; ".join(f"{t.finding.severity.label}: {t.finding.title}" for t in state.active[:MOST]) or "nothing"

@@ -122,7 +122,7 @@ def advance(
     for key, change in _allowed(tracked, len(sent), now, policy).items():
         tracked[key], item = _told(tracked[key], change, now, policy)
         items.append(item)
-    items.sort(key=lambda item: (_ORDER.index(item.change), -item.severity, item.began))
+    items.sort(key=lambda item: (_ORDER.index(item.change), -item.finding.severity, item.began))
     events = tuple(e for e in (*state.events, *passed, *items) if now - DAY < e.at <= now)[-MAX_EVENTS:]
     sent = (*sent, now) if items else sent
     return AlertState(tracked, now, sent, events, state.digest_day), tuple(items)
@@ -145,7 +145,7 @@ def _allowed(tracked: Mapping[str, Tracked], sent: int, now: float, policy: Aler
     due = {key: _due(one, now, policy, quiet=quiet) for key, one in tracked.items()}
     found = {key: change for key, change in due.items() if change is not None}
     urgent = any(
-        change in (Change.RAISED, Change.WORSE) and tracked[key].severity is Severity.CRITICAL
+        change in (Change.RAISED, Change.WORSE) and tracked[key].finding.severity is Severity.CRITICAL
         for key, change in found.items()
     )
     return found if sent < policy.per_hour * (2 if urgent else 1) else {}
@@ -166,8 +166,8 @@ def _updated(
             tracked[key] = _seen(before, present[key], now, policy)
             continue
         if before.announced is None and before.gone_since is None and _level(before, now, policy) is not None:
-            passed.append(_item(before, Change.PASSED, before.severity, now))
-        after = _absent(before, now, proven=before.code not in unproven)
+            passed.append(_item(before, Change.PASSED, before.finding.severity, now))
+        after = _absent(before, now, proven=before.finding.code not in unproven)
         if after.announced is not None or (after.calmed_at is not None and now - after.calmed_at < policy.memory_s):
             tracked[key] = after
     for key, finding in present.items():
@@ -178,12 +178,7 @@ def _updated(
 
 def _first(finding: Finding, now: float) -> Tracked:
     return Tracked(
-        code=finding.code,
-        subject=finding.subject,
-        severity=finding.severity,
-        title=finding.title,
-        evidence=finding.evidence,
-        remedy=finding.remedy,
+        finding=finding,
         began=_began(finding, now),
         present_since=now,
         critical_since=now if finding.severity is Severity.CRITICAL else None,
@@ -201,10 +196,7 @@ def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) ->
     critical = finding.severity is Severity.CRITICAL
     after = replace(
         before,
-        severity=finding.severity,
-        title=finding.title,
-        evidence=finding.evidence,
-        remedy=finding.remedy,
+        finding=finding,
         present_since=before.present_since if before.gone_since is None else now,
         critical_since=(before.critical_since or now) if critical else None,
         gone_since=None,
@@ -214,12 +206,12 @@ def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) ->
 
 def _eased(tracked: Tracked, now: float, policy: AlertPolicy) -> Tracked:
     """What was told as critical and has long been a warning may become worse anew; nobody is told of the easing."""
-    if tracked.announced is None or tracked.severity >= tracked.announced:
+    if tracked.announced is None or tracked.finding.severity >= tracked.announced:
         return replace(tracked, eased_since=None)
     since = now if tracked.eased_since is None else tracked.eased_since
     if now - since < policy.patience(tracked):
         return replace(tracked, eased_since=since)
-    return replace(tracked, eased_since=None, announced=tracked.severity, calmed_at=now)
+    return replace(tracked, eased_since=None, announced=tracked.finding.severity, calmed_at=now)
 
 
 def _absent(before: Tracked, now: float, *, proven: bool) -> Tracked:
@@ -244,9 +236,9 @@ def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolic
 
 
 def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
-    """As what it has held for long enough; None when it has not."""
-    if tracked.code in policy.at_once:
-        return tracked.severity
+    """The severity held long enough to announce, or None."""
+    if tracked.finding.code in policy.at_once:
+        return tracked.finding.severity
     since = tracked.critical_since
     if since is not None and now - since >= policy.hold_s[Severity.CRITICAL]:
         return Severity.CRITICAL
@@ -265,16 +257,17 @@ def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> C
         return Change.RAISED
     if level > tracked.announced:
         return Change.WORSE
-    late = now - tracked.told_at >= policy.reminder_after(tracked.severity)
-    return Change.REMINDER if late and not (quiet and tracked.severity is Severity.WARNING) else None
+    late = now - tracked.told_at >= policy.reminder_after(tracked.finding.severity)
+    return Change.REMINDER if late and not (quiet and tracked.finding.severity is Severity.WARNING) else None
 
 
 def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, AlertItem]:
     """The finding after its change was told, and what is told."""
     if change is Change.RECOVERED:
-        item = _item(tracked, change, tracked.announced or tracked.severity, tracked.gone_since or now)
+        item = _item(tracked, change, tracked.announced or tracked.finding.severity, tracked.gone_since or now)
         return replace(tracked, announced=None, told_at=now, calmed_at=now), item
-    level = tracked.severity if change is Change.REMINDER else _level(tracked, now, policy) or tracked.severity
+    severity = tracked.finding.severity
+    level = severity if change is Change.REMINDER else _level(tracked, now, policy) or severity
     back = change is not Change.REMINDER and tracked.calmed_at is not None
     back = back and now - (tracked.calmed_at or 0.0) < policy.memory_s
     after = replace(
@@ -289,12 +282,7 @@ def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> 
 def _item(tracked: Tracked, change: Change, severity: Severity, at: float) -> AlertItem:
     return AlertItem(
         change=change,
-        code=tracked.code,
-        severity=severity,
-        title=tracked.title,
-        evidence=tracked.evidence,
-        remedy=tracked.remedy,
+        finding=replace(tracked.finding, severity=severity),
         began=tracked.began,
         at=at,
-        subject=tracked.subject,
     )

@@ -141,7 +141,7 @@ async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: s
         assert miner.registry.get_sample_value("streetvision_degraded", {"reason": "device_lost"}) == 1.0
         assert "device_lost" in await findings(miner)
         await miner.eyes.alerts.catch_up()
-        assert [tracked.code for tracked in miner.eyes.alerts.state.active] == ["device_lost"], "told at once"
+        assert [tracked.finding.code for tracked in miner.eyes.alerts.state.active] == ["device_lost"], "told at once"
         status = (await miner.status.live.snapshot(PAGE_SPAN))["miner"]
         assert status["state"] == "degraded"
         assert status["why"] == "the device is lost, and the CPU answers in its place"

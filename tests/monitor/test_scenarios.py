@@ -8,7 +8,8 @@ from simulation.subnet import TEMPO
 from simulation.world import World
 
 from streetvision.monitor.diagnosis import Cause, diagnose
-from streetvision.monitor.rules import RULES, judge
+from streetvision.monitor.rules import RULES, judge, rule_of
+from streetvision.monitor.thresholds import THRESHOLDS
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,7 @@ def test_found_within_a_tempo_with_the_right_cause(warm: World, scenario: Scenar
     assert outcome.finding is not None, outcome.diagnosis
     assert outcome.blocks is not None, outcome.diagnosis
     assert outcome.blocks <= TEMPO
+    assert rule_of(scenario.code).missing(world.observe(), THRESHOLDS) is None
 
 
 def test_there_are_twenty_scenarios_and_every_rule_has_one() -> None:

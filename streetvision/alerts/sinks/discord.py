@@ -63,11 +63,11 @@ def message(alert: Alert) -> dict[str, Any]:
 def _embed(item: AlertItem) -> dict[str, Any]:
     lines = [escaped(sentence) for sentence in item.lines]
     if item.change is not Change.RECOVERED:
-        lines.append(f"**{escaped(item.remedy)}**")
+        lines.append(f"**{escaped(item.finding.remedy)}**")
     return {
         "title": cut(escaped(item.headline), TITLE),
         "description": cut("\n".join(lines), DESCRIPTION),
-        "color": GREEN if item.change is Change.RECOVERED else COLOURS[item.severity],
+        "color": GREEN if item.change is Change.RECOVERED else COLOURS[item.finding.severity],
         "timestamp": datetime.fromtimestamp(item.at, UTC).isoformat(),
     }
 

@@ -91,7 +91,7 @@ def mark_of(alert: Alert) -> str:
 
 def mark_of_item(item: AlertItem) -> str:
     """A coloured dot for one change."""
-    return RECOVERED_MARK if item.change is Change.RECOVERED else MARKS[item.severity]
+    return RECOVERED_MARK if item.change is Change.RECOVERED else MARKS[item.finding.severity]
 
 
 def cut(text: str, limit: int) -> str:

@@ -63,7 +63,7 @@ def _text(item: AlertItem) -> str:
 
 
 def _details(item: AlertItem) -> list[str]:
-    return [] if item.change is Change.RECOVERED else [*item.lines, f"\u25b8 {item.remedy}"]
+    return [] if item.change is Change.RECOVERED else [*item.lines, f"\u25b8 {item.finding.remedy}"]
 
 
 def escaped(text: str) -> str:

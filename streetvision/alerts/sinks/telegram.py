@@ -81,7 +81,7 @@ def _parts(alert: Alert) -> Iterator[str]:
 
 def _details(item: AlertItem) -> str:
     evidence = _safe("\n".join(item.lines), PART)
-    remedy = "" if item.change is Change.RECOVERED else f"\n<b>{_safe(item.remedy, PART)}</b>"
+    remedy = "" if item.change is Change.RECOVERED else f"\n<b>{_safe(item.finding.remedy, PART)}</b>"
     return f"\n{evidence}{remedy}" if evidence else remedy
 
 
