@@ -78,7 +78,7 @@ def filled(seen: Observation) -> Samples:
 
 def rows(days: float, images: int, runs: int) -> list[harness.Row]:
     world = World(7).run(days - 2.5).run(2.5, blocks=5)
-    world.thin()
+    world.downsample()
     seen = world.observe()
     passed = rule_pass(seen)
     facts, samples = Facts("0.1.0", 72, "finney", pid=1, started=seen.now - 1e5), filled(seen).newest()

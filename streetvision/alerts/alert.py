@@ -32,7 +32,7 @@ class AlertItem:
 
     change: Change
     finding: Finding
-    """With the severity that the operator is told."""
+    """Its severity is the one told to the operator."""
     began: float
     """Unix seconds."""
     at: float
@@ -60,6 +60,11 @@ class AlertItem:
         """Its evidence, for people; none once it is over."""
         return () if self.change is Change.RECOVERED else self.finding.evidence
 
+    @property
+    def remedy(self) -> str:
+        """Its remedy, for people; empty once it is over."""
+        return "" if self.change is Change.RECOVERED else self.finding.remedy
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         finding = self.finding.as_dict()
@@ -81,7 +86,7 @@ class Alert:
     at: float
     """Unix seconds."""
     miner: str
-    """How the operator knows this miner."""
+    """The operator's name for this miner."""
     hotkey: str
     netuid: int
     items: tuple[AlertItem, ...] = ()

@@ -21,7 +21,7 @@ def unproven(seen: Observation) -> frozenset[str]:
 
 
 def policy_of(settings: AlertSettings) -> AlertPolicy:
-    """What the operator wants."""
+    """The policy that the operator's settings ask for."""
     quiet = settings.alerts_quiet_hours
     start, _, end = quiet.partition("-")
     hours = Hours(

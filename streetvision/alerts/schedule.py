@@ -5,8 +5,8 @@
       └──gone for long enough──────┘ └── a reminder now and then
 
 A finding that comes and goes is told of less and less: each return within a day doubles the time that it must be gone
-before the next recovery is told. What has to wait (quiet hours, too many messages this hour) is not forgotten: what is
-due follows from the state alone, and goes out together once it may.
+before the next recovery is told. Messages that must wait (quiet hours, too many this hour) are not forgotten: the state
+alone says which are due, and they go out together.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Hours:
     """Times of day in minutes after midnight."""
 
     quiet: tuple[int, int] | None = None
-    """From and until, over midnight where the second is the smaller; None: never quiet."""
+    """Begin and end, over midnight where the end is the smaller; None: never quiet."""
     digest: int | None = None
     """None: no digest."""
     zone: tzinfo | None = UTC
@@ -73,20 +73,20 @@ _ORDER = (Change.WORSE, Change.RAISED, Change.REMINDER, Change.RECOVERED)
 
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
-    """How patient the alerts are; seconds."""
+    """Waiting times and limits of the alerts; seconds."""
 
     hold_s: Mapping[Severity, float] = field(default_factory=lambda: {Severity.WARNING: 300.0, Severity.CRITICAL: 60.0})
-    """How long a finding must hold before it is told, three passes at least."""
+    """A finding must hold for so long before it is told, three passes at least."""
     clear_s: float = 300.0
-    """How long it must be gone before its recovery is told."""
+    """It must be gone for so long before its recovery is told."""
     at_once: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.at_once))
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
     reminder_s: float = 6 * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
-    """Without a pass for this long (the miner was down, the machine slept) nothing counts as having held."""
+    """After a break this long (the miner was down, the machine slept) nothing counts as having held."""
     memory_s: float = DAY
-    """For how long a finding that recovered counts as coming back."""
+    """A finding that returns within this time of its recovery counts as coming back."""
     per_hour: int = 12
     """Most messages in an hour, twice as many with something critical; what is due beyond it goes out together."""
     hours: Hours = field(default_factory=Hours)
@@ -98,7 +98,7 @@ class AlertPolicy:
         return self.reminder_s * (1 if severity is Severity.CRITICAL else 4)
 
     def patience(self, tracked: Tracked) -> float:
-        """How long this finding must be gone, or less grave, to count as such."""
+        """Seconds for which this finding must be gone, or less grave, to count as such."""
         return float(self.clear_s * 2 ** min(tracked.flaps, MAX_DOUBLINGS))
 
 
@@ -110,7 +110,7 @@ def advance(
     *,
     unproven: frozenset[str] = frozenset(),
 ) -> tuple[AlertState, tuple[AlertItem, ...]]:
-    """One pass: the next state, and what to tell in one message (nothing, mostly).
+    """One pass: the next state, and the items of one message (mostly none).
 
     `unproven` are codes whose absence proves nothing yet, such as silence shortly after a start.
     """
@@ -205,7 +205,7 @@ def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) ->
 
 
 def _eased(tracked: Tracked, now: float, policy: AlertPolicy) -> Tracked:
-    """What was told as critical and has long been a warning may become worse anew; nobody is told of the easing."""
+    """A finding told as critical that has long been a warning may become worse anew; the easing is not told."""
     if tracked.announced is None or tracked.finding.severity >= tracked.announced:
         return replace(tracked, eased_since=None)
     since = now if tracked.eased_since is None else tracked.eased_since
@@ -246,7 +246,7 @@ def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None
 
 
 def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> Change | None:
-    """What to tell of it now."""
+    """The change to tell of now; None for none."""
     if tracked.gone_since is not None:
         over = tracked.announced is not None and now - tracked.gone_since >= policy.patience(tracked)
         return Change.RECOVERED if over and not (quiet and tracked.announced is Severity.WARNING) else None
@@ -262,7 +262,7 @@ def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> C
 
 
 def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, AlertItem]:
-    """The finding after its change was told, and what is told."""
+    """The finding after its change was told, and the item that tells it."""
     if change is Change.RECOVERED:
         item = _item(tracked, change, tracked.announced or tracked.finding.severity, tracked.gone_since or now)
         return replace(tracked, announced=None, told_at=now, calmed_at=now), item

@@ -24,25 +24,25 @@ class Tracked:
     """One finding as the alerts see it. Times are Unix seconds."""
 
     finding: Finding
-    """Of the last pass in which it held; without its data and `since` after a restart."""
+    """As the last pass in which it held found it; without its data and `since` after a restart."""
     began: float
     """When this spell began."""
     present_since: float
-    """From when it has held without a break."""
+    """Start of the time for which it has held without a break."""
     critical_since: float | None = None
-    """From when it has been critical without a break; None while it is not."""
+    """Start of the time for which it has been critical without a break; None while it is not."""
     gone_since: float | None = None
-    """From when it has not held; None while it does."""
+    """Start of the time for which it has not held; None while it does."""
     eased_since: float | None = None
-    """From when it has been less grave than was told."""
+    """Start of the time for which it has been less grave than was told."""
     announced: Severity | None = None
-    """As which severity the operator was told of it; None when never, or when its recovery was told."""
+    """The severity told to the operator; None before, and after its recovery was told."""
     told_at: float = 0.0
     """When the operator was last told of it."""
     calmed_at: float | None = None
     """When it last recovered or eased."""
     flaps: int = 0
-    """How often it came back soon after it had recovered: each doubles the patience before the next recovery."""
+    """Returns soon after a recovery: each doubles the patience before the next recovery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class AlertState:
     tracked: Mapping[str, Tracked] = field(default_factory=lambda: MappingProxyType({}))
     """By the findings' keys."""
     stepped_at: float | None = None
-    """When the last pass was."""
+    """Unix seconds of the last pass."""
     sent: tuple[float, ...] = ()
-    """When messages were sent in the last hour."""
+    """Unix seconds of the messages sent in the last hour."""
     events: tuple[AlertItem, ...] = ()
     """Changes of the last day, oldest first, for the digest."""
     digest_day: str | None = None
@@ -131,12 +131,12 @@ class AlertStore:
     """One file. A failing disk is told once and never raised: alerts go on from memory."""
 
     def __init__(self, folder: Path, hotkey: str, netuid: int) -> None:
-        """What was kept for another hotkey or subnet is not taken up."""
+        """A file kept for another hotkey or subnet is not taken up."""
         self._file, self._whose = folder / FILE, [hotkey, netuid]
         self._failing = False
 
     def load(self) -> tuple[AlertState, Waiting]:
-        """What the last process knew and had not delivered; nothing when there is no file or it is damaged."""
+        """The last process's state and undelivered messages; empty when there is no file or it is damaged."""
         try:
             fields = _fields(self._file)
             return _read(fields) if fields["whose"] == self._whose else (AlertState(), {})

@@ -1,4 +1,4 @@
-"""What one check says: a mark, the evidence for it, and what to do; and the report of them all."""
+"""A check: a mark, the evidence for it, and the remedy; and the report of them all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Model": ("model", "card"),
     "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
 }
-"""What is checked, in the order of reading; every name appears in every report."""
+"""The checks, in the order in which they are read; every name appears in every report."""
 
 
 class Mark(StrEnum):
@@ -49,7 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found."""
+    """All checks, the rules that were not judged, and the diagnosis."""
 
     checks: tuple[Check, ...]
     """In the order of SECTIONS, then one for each finding that no check covers."""

@@ -1,4 +1,4 @@
-"""What a running miner says of itself, through its control socket."""
+"""The running miner's word on itself, through its control socket."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _silent(state_dir: Path, error: OperatorError | None) -> Check:
 
 
 def _crashes(state_dir: Path, starting: bool) -> Check | None:
-    """What the record of starts says of a miner that does not answer; the start that goes on is no crash yet."""
+    """The crash loop of a miner that does not answer, by its record of starts; a start that goes on is no crash."""
     starts, now = read_starts(state_dir), time.time()
     crashes = crashes_of(starts[:-1] if starting else starts, now)
     found = crash_loop(Observation(now, "", crashes=crashes), THRESHOLDS)

@@ -60,7 +60,7 @@ class StandingReport:
 
 
 async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> StandingReport:
-    """From what the running miner observes."""
+    """Checks by the running miner's observation."""
     seen = live.observed
     latest, offsets = seen["latest"], seen.get("offsets", {})  # a miner of before an update does not tell them
     port = int(live.miner.get("port") or settings.axon_port)
@@ -124,7 +124,7 @@ def _live_reach(seen: Mapping[str, Any]) -> Check:
 
 
 def _live_refusals(seen: Mapping[str, Any]) -> Check:
-    """How many were turned away unproven: mostly the internet's noise; what is not is a finding."""
+    """The refusals before callers were proven: mostly the internet's noise; others are findings."""
     refusals = seen.get("refusals")
     if refusals is None:
         return skipped("refused", "the running miner counts none yet")

@@ -1,4 +1,4 @@
-"""What several rules and the diagnosis ask: is the subnet halted, a silence unusual, whose time is wrong. Pure."""
+"""Answers that several rules and the diagnosis share: is the subnet halted, a silence unusual, whose time is wrong?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streetvision.monitor.traffic import BUCKET_S, Traffic, TrafficBucket
 _LEAST_HEARD_S = 6 * HOUR
 """Before that, nothing is known of how requests come."""
 IMAGE_REASONS = frozenset({"bad_image", "image_too_large", "too_large"})
-"""Of requests that were refused for their picture, or for the body that it came in."""
+"""Reasons of requests refused for their picture, or for the body that it came in."""
 LATE_REASONS = frozenset({"late", "deadline", "overloaded", "slow_body"})
 """Refusals that mean: no time was left."""
 

@@ -12,7 +12,7 @@ EvidenceValue = str | int | float | bool | None
 
 
 class Severity(IntEnum):
-    """How much it matters; comparable."""
+    """How grave a finding is; comparable."""
 
     INFO = 1
     """Good to know; no alert."""
@@ -42,7 +42,7 @@ class Finding:
     since: float | None = None
     """Unix seconds at which it began, as far as the history shows."""
     subject: str = ""
-    """What it is about when several may hold at once, such as a validator's hotkey; else empty."""
+    """Tells findings of one rule apart, such as a validator's hotkey; empty where there can be only one."""
     data: Mapping[str, EvidenceValue] = field(default_factory=lambda: MappingProxyType({}))
     """The evidence's numbers by name, for machines."""
 

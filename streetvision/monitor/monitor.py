@@ -47,7 +47,7 @@ FindingsListener = Callable[[Findings, Observation], None]
 
 @dataclass(slots=True)
 class Sources:
-    """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
+    """All else that the monitor asks, at every pass; each answers at once."""
 
     snapshot_age: Callable[[], float]
     """Seconds, infinite before the first: `watcher.age`."""
@@ -57,7 +57,7 @@ class Sources:
     synchronised: Callable[[], bool | None] = lambda: None
     """The kernel's word about this machine's clock."""
     endpoint: Callable[[], str | None] = lambda: None
-    """What we publish, `ip:port`."""
+    """The published endpoint, `ip:port`."""
     refusals: Callable[[], tuple[RefusalView, ...] | None] = lambda: None
     """Refused before they were proven: `axon.refusals.counts`."""
     offset: Callable[[str], float | None] = lambda _: None
@@ -101,14 +101,14 @@ class Monitor:
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.meter = TrafficCounter(now())
+        self.counter = TrafficCounter(now())
         self._heard = _Heard()
         self._probed_at = 0.0
         self._judging = asyncio.Lock()
 
     @property
     def findings(self) -> Findings:
-        """Of the last pass, the gravest first."""
+        """The findings of the last pass, the gravest first."""
         return () if self._heard.passed is None else self._heard.passed.findings
 
     async def newest(self) -> RulePass:
@@ -130,7 +130,7 @@ class Monitor:
 
     def on_request(self, record: RequestRecord) -> None:
         """Listens to the axon."""
-        self.meter(record)
+        self.counter(record)
 
     def observe(self, machine: MachineView | None = None) -> Observation:
         """Everything that is known now; on the loop. Reads a few small files, unless `machine` was read already."""
@@ -141,7 +141,7 @@ class Monitor:
             now=self._now(),
             hotkey=self.hotkey,
             points=self.history.points,
-            traffic=self.meter.traffic(self.history.buckets),
+            traffic=self.counter.traffic(self.history.buckets),
             validators=heard.validators,
             snapshot_age=sources.snapshot_age(),
             chain_failures=sources.chain_failures(),
@@ -162,13 +162,13 @@ class Monitor:
         )
 
     async def observe_aside(self) -> Observation:
-        """As `observe`, but a disk or GPU that is slow to answer does not hold up the loop."""
+        """Observe without waiting on the loop for a disk or GPU that is slow to answer."""
         machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
         return self.observe(machine)
 
     async def look(self) -> RulePass:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
-        self.history.add_traffic(self.meter.close_due(self._now()))
+        self.history.add_traffic(self.counter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
         return await self.judge_now()
@@ -197,5 +197,5 @@ class Monitor:
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        self.history.add_traffic(self.meter.drain(self._now()))
+        self.history.add_traffic(self.counter.drain(self._now()))
         await asyncio.to_thread(self.history.close)

@@ -1,4 +1,4 @@
-"""What several rules need to know, and from when on their finding nothing proves that all is well."""
+"""Knowledge that several rules need, and the time from which their silence proves that all is well."""
 
 from __future__ import annotations
 

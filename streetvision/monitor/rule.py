@@ -49,7 +49,7 @@ Absence = Callable[[Observation], bool]
 
 
 def proves_always(_: Observation) -> bool:
-    """Of rules that see all they need at the first pass."""
+    """For rules that see all they need at the first pass."""
     return True
 
 
@@ -72,12 +72,12 @@ class Rule:
     check: str | None = None
     """The doctor's check on which this rule has the last word; None: its findings stand for themselves."""
     silenced_by_lag: bool = False
-    """Whether it judges the subnet as the chain shows it now, and so is not asked while the node lags."""
+    """Whether it is skipped while the node lags, because it judges the subnet as the chain shows it now."""
     at_once: bool = False
     """Whether the operator is told at the first pass: it neither comes and goes nor leaves time to wait."""
     absence: Absence = proves_always
     """Asked by the alerts, so that a recovery is not told of only because the miner was restarted."""
 
     def missing(self, seen: Observation, limits: Thresholds) -> str | None:
-        """What it lacks to judge; None when it lacks nothing."""
+        """The first need that is not met; None when all are."""
         return next((need.missing for need in self.needs if not need.is_met(seen, limits)), None)

@@ -1,4 +1,4 @@
-"""One pass of the rules: all that it says, and the words in which the doctor, the status and the page say it."""
+"""One pass of the rules, and the words in which the doctor, the status and the page tell of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 from streetvision.monitor.unjudged import Unjudged
 
 NODE_LAGS = "the node lags, and shows an old state"
-"""Why nothing that the chain says of the subnet is judged."""
+"""The reason for which rules about the subnet are not judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class RulePass:
-    """What the rules say of one observation."""
+    """The findings of one observation, the rules that could not judge it, and the diagnosis."""
 
     seen: Observation
     findings: tuple[Finding, ...]

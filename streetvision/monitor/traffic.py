@@ -1,4 +1,4 @@
-"""What validators asked and what they got: counts in buckets of ten minutes, thinned with age, and sums over them."""
+"""Requests and answers, counted in buckets of ten minutes and downsampled with age, and sums over them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrafficBucket:
     """Unix seconds."""
     span: float
     requests: int = 0
-    """With a proven caller, whatever became of them."""
+    """Requests with a proven caller, answered or not."""
     answered: int = 0
     positive: int = 0
     """Answers above the subnet's threshold."""

@@ -13,7 +13,7 @@ class Unjudged:
 
     code: str
     why: str
-    """What is missing, in a few words: `no GPU reading`."""
+    """The need that is not met, in a few words: `no GPU reading`."""
 
 
 def read_unjudged(rows: Iterable[Mapping[str, Any]]) -> tuple[Unjudged, ...]:

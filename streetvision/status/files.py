@@ -24,7 +24,7 @@ MOST_LOGGED = 50_000
 
 
 def status_from_files(settings: Settings, now: float, span: Span) -> Status:
-    """What the last miner in the state folder left behind; OperatorError when there is nothing, or it is unreadable."""
+    """The snapshot that the state folder's last miner left; OperatorError when there is none, or it is unreadable."""
     folder = settings.state_dir / FOLDER
     hotkey = last_hotkey(folder, settings.netuid)
     if hotkey is None:

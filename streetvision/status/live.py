@@ -63,7 +63,7 @@ class LiveStatus:
         return await asyncio.to_thread(_summed, facts, seen, passed, samples, span)
 
     def operations(self) -> dict[str, Handler]:
-        """What `streetvision status` asks through the control socket."""
+        """Operations that `streetvision status` asks for through the control socket."""
 
         async def snapshot(arguments: Mapping[str, Any], _progress: Progress) -> Mapping[str, Any]:
             return dict(await self.snapshot(span_of(arguments)))

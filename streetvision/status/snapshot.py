@@ -1,4 +1,4 @@
-"""From what is known to one status snapshot. Pure: clocks, files and the running miner are the caller's."""
+"""Makes one status snapshot. Pure: clocks, files and the running miner are the caller's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from streetvision.status.summary import counted_part, traffic_part, validator_ro
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known beside the monitor's observation."""
+    """Facts beside the monitor's observation."""
 
     version: str
     netuid: int
@@ -95,7 +95,7 @@ def _miner(facts: Facts, seen: Observation, findings: Sequence[Finding]) -> Mine
 
 
 def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[MinerState, str]:
-    """What the miner does, and why it does not simply serve."""
+    """The miner's state, and the reason why it does not simply serve."""
     if not facts.running:
         return "stopped", "no miner is running; this is what it left behind"
     if facts.closed == "deregistered":

@@ -33,7 +33,7 @@ def emission_words(standing: StandingPart | None) -> str:
 
 
 def place_words(standing: StandingPart | None) -> str:
-    """Where the UID stands in the order of eviction, and whether it is immune."""
+    """The UID's place in the order of eviction, and whether it is immune."""
     if standing is None or standing["uid"] is None:
         return NOTHING
     if standing["position"] is None:
@@ -123,7 +123,7 @@ def model_words(status: Status) -> str:
 
 
 def candidate_words(status: Status) -> str:
-    """What is tried beside the active model, or being done; empty when nothing is."""
+    """The trial or operation that is going on; empty when there is none."""
     models = status["models"]
     if models is None:
         return ""
@@ -145,7 +145,7 @@ def decision_words(status: Status) -> str:
 
 
 def log_words(status: Status) -> str:
-    """How the prediction log does."""
+    """Health of the prediction log."""
     log = status["log"]
     if log is None:
         return NOTHING if status["miner"]["state"] == "stopped" else "not kept (--log.enabled false)"
@@ -163,7 +163,7 @@ def _size(count: int) -> str:
 
 
 def machine_words(status: Status) -> str:
-    """What is left of disk, memory and GPU."""
+    """Free disk, memory and GPU memory."""
     machine = status["machine"]
     parts = [
         f"{_size(machine[free])} {what} free" + (f" of {_size(machine[total])}" if machine.get(total) else "")

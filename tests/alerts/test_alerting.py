@@ -119,7 +119,7 @@ def make(tmp_path: Path, receiver: Receiver, clock: Clock) -> Iterator[Make]:
 
     yield build
     for one in made:
-        one._courier.close(0.0)
+        one._delivery.close(0.0)
 
 
 def passes(alerting: Alerting, clock: Clock, seconds: float, *findings: Finding) -> None:
@@ -265,7 +265,7 @@ async def test_the_monitor_feeds_the_alerts_without_waiting(
     running.cancel()
     assert [tracked.finding.code for tracked in alerting.state.active] == ["history_degraded"]
     assert alerting.overview()["sinks"][0]["waiting"] == 1
-    await asyncio.to_thread(alerting._courier.close, 0.0)
+    await asyncio.to_thread(alerting._delivery.close, 0.0)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

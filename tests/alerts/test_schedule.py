@@ -350,7 +350,7 @@ def test_thirty_healthy_days_are_quiet() -> None:
         operator.state, due = digest_due(operator.state, operator.now, operator.policy.hours)
         digests += due
         if step % 18 == 0:
-            world.thin()
+            world.downsample()
         if step in (500, 1500):
             world.restart()
     assert operator.messages == []

@@ -41,7 +41,7 @@ def test_thirty_healthy_days_raise_nothing() -> None:
         for _ in range(6):
             world.advance(50)
         if hour % 6 == 0:
-            world.thin()
+            world.downsample()
         if hour in (166, 500):
             world.restart()
         assert judge(world.observe()) == ()

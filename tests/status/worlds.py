@@ -36,14 +36,14 @@ FACTS = Facts("0.1.0", 72, "finney", pid=4711, started=1_794_990_000.0, models=M
 @cache
 def _played() -> tuple[Observation, tuple[Sample, ...]]:
     world, samples = World(7), Samples()
-    count = world.meter.__class__.__call__
+    count = world.counter.__class__.__call__
 
-    class Meter(type(world.meter)):  # type: ignore[misc]  # the same, and it tells the samples
+    class Counter(type(world.counter)):  # type: ignore[misc]  # the same, and it tells the samples
         def __call__(self, record: RequestRecord) -> None:
             count(self, record)
             samples(record)
 
-    world.meter.__class__ = Meter
+    world.counter.__class__ = Counter
     world.failing = {"overloaded": 0.05}
     world.run(DAYS)
     return world.observe(), samples.newest()

@@ -11,7 +11,7 @@ from streetvision.settings.secret import Secret
 
 
 class Pulse(StrEnum):
-    """How the miner is."""
+    """Health of the miner, as the ping tells it."""
 
     WELL = "well"
     CRITICAL = "critical"
@@ -29,7 +29,7 @@ class Ping:
         self.where = where_of(url)
 
     def beat(self, pulse: Pulse) -> SinkRequest | None:
-        """What to call now; None to stay silent."""
+        """The request to make now; None to stay silent."""
         if pulse is Pulse.WELL:
             return SinkRequest(self._url, method=self._method, headers={})
         if pulse is Pulse.CRITICAL and self._fails:

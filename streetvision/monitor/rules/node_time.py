@@ -66,7 +66,7 @@ def _lag_sentences(offset: float | None, behind: int, limits: Thresholds) -> tup
 
 
 def _our_clock(seen: Observation, limits: Thresholds) -> tuple[str, ...]:
-    """What speaks for our clock."""
+    """The evidence that our clock is right."""
     offsets = list(seen.offsets.values())
     sentences = []
     if majority(offsets, limits) == 0:

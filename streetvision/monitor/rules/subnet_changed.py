@@ -32,7 +32,7 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """With both values and when."""
+        """Tells both values and the time."""
         when = f"{moment(self.since.time)} (block {self.since.block})"
         return f"{self.what} was {self.old}, and is {self.new} since {when}."
 
@@ -79,7 +79,7 @@ def _named(given: Change | None, owner: Change | None, name: Change | None) -> l
 def _change(
     points: tuple[HistoryPoint, ...], begin: float, what: str, read: Callable[[HistoryPoint], str | int | None]
 ) -> Change | None:
-    """How the last known value differs from the one known at `begin` (the first known after it, without one)."""
+    """The change from the value known at `begin` (else the first known after it) to the last known; None for none."""
     known = [(point, value) for point in points if (value := read(point)) is not None]
     if not known:
         return None
