@@ -135,7 +135,7 @@ def test_a_flood_is_bounded_and_complete() -> None:
         assert sum(at - HOUR < other <= at for other, _ in operator.messages) <= POLICY.per_hour
     before = len(operator.messages)
     operator.passes(100, *holding, finding())
-    assert operator.messages[before][1][0].code == "disk_low"
+    assert operator.messages[before][1][0].finding.code == "disk_low"
 
 
 def test_something_critical_passes_when_messages_have_run_out() -> None:
@@ -203,7 +203,7 @@ def test_warnings_wait_for_the_morning_and_critical_ones_do_not() -> None:
 def test_what_came_and_went_in_the_night_is_in_the_digest_alone() -> None:
     operator = Operator(NIGHT, MIDNIGHT).passes(HOUR, finding("rank_fell", WARNING)).passes(7 * HOUR)
     assert operator.told == []
-    assert [(e.change, e.code) for e in operator.state.events] == [(Change.PASSED, "rank_fell")]
+    assert [(e.change, e.finding.code) for e in operator.state.events] == [(Change.PASSED, "rank_fell")]
 
 
 @pytest.mark.parametrize(
