@@ -17,8 +17,9 @@ from streetvision.doctor.check import Mark, Report, ok
 from streetvision.doctor.examination import arranged
 from streetvision.doctor.report import lines_of
 from streetvision.monitor import rules
+from streetvision.monitor.finding import Severity
 from streetvision.monitor.observation import MachineView, Observation
-from streetvision.monitor.rule_pass import RulePass, rule_pass
+from streetvision.monitor.rule_pass import RulePass, is_grave, rule_pass
 from streetvision.monitor.rules_table import rules_table, with_rules_table
 from streetvision.page.sections import findings as page_findings
 from streetvision.status.schema import Span
@@ -28,6 +29,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "monitoring.md"
 NEW = """
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.needs import proves_after
+from streetvision.monitor.finding import Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule import Fault, Need, Rule
 from streetvision.monitor.thresholds import Thresholds
@@ -131,6 +133,12 @@ def test_only_a_subnets_fault_is_nothing_to_mend(
     passed = rule_pass(seen(800.0))
     assert {check.name: check for check in arranged([], passed.findings)}["gpu_thirsty"].mark is mark
     assert status_of(Facts("0.1.0", 72, "finney"), passed.seen, passed, (), Span())["miner"]["state"] == state
+
+
+def test_a_finding_of_a_newer_miner_counts_as_its_own() -> None:
+    assert is_grave("of_another_version", Severity.CRITICAL)
+    assert not is_grave("of_another_version", Severity.WARNING)
+    assert not is_grave("subnet_halted", Severity.CRITICAL)
 
 
 def test_codes_and_orders_are_unique() -> None:

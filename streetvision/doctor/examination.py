@@ -183,20 +183,18 @@ async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | Non
 
 
 def arranged(checks: list[Check], findings: tuple[Finding, ...]) -> tuple[Check, ...]:
-    """The checks in their order, then the findings that stand on no check's line, in theirs: each finding shows once.
-
-    A check's line is its gravest finding's where that is as grave as the check itself.
-    """
+    """The checks in their order, then the findings that stand on no line of theirs: each finding shows once."""
     known = {check.name: check for check in checks}
-    shown: list[Finding] = []
-    ordered = []
-    for name in (name for names in SECTIONS.values() for name in names):
-        check = known.get(name, skipped(name, "not checked"))
-        codes = {rule.code for rule in rules.RULES if rule.check == name}
-        found = next((finding for finding in findings if finding.code in codes), None)
-        ruled = None if found is None else of_finding(name, found)
-        if found is not None and ruled is not None and _GRAVITY[ruled.mark] >= _GRAVITY[check.mark]:
-            shown.append(found)
-            check = ruled
-        ordered.append(check)
-    return (*ordered, *(of_finding(found.code, found) for found in findings if found not in shown))
+    names = (name for names in SECTIONS.values() for name in names)
+    lines = [_line(known.get(name, skipped(name, "not checked")), findings) for name in names]
+    shown = [finding for _, finding in lines]
+    return (*(check for check, _ in lines), *(of_finding(f.code, f) for f in findings if f not in shown))
+
+
+def _line(check: Check, findings: tuple[Finding, ...]) -> tuple[Check, Finding | None]:
+    """The gravest finding of the check's rules where it is as grave as the check, else the check alone."""
+    codes = {rule.code for rule in rules.RULES if rule.check == check.name}
+    found = next((finding for finding in findings if finding.code in codes), None)
+    if found is None or _GRAVITY[(ruled := of_finding(check.name, found)).mark] < _GRAVITY[check.mark]:
+        return check, None
+    return ruled, found

@@ -32,7 +32,7 @@ from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint import external_endpoint
 from streetvision.miner.registering import command_for
-from streetvision.monitor.derived import node_is_blind
+from streetvision.monitor.derived import node_is_outdated
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
@@ -67,7 +67,7 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
     served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
     checks = (
         _live_chain(seen),
-        *_unless_blind(
+        *_unless_outdated(
             bool(seen.get("blind")),
             _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
             _live_endpoint(seen),
@@ -80,9 +80,9 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
     return StandingReport(checks, live.findings, live.diagnosis, live.unjudged)
 
 
-def _unless_blind(blind: bool, *checks: Check) -> tuple[Check, ...]:
+def _unless_outdated(outdated: bool, *checks: Check) -> tuple[Check, ...]:
     """Nothing of the subnet is judged by a node that lags."""
-    return tuple(skipped(check.name, NODE_LAGS) if blind else check for check in checks)
+    return tuple(skipped(check.name, NODE_LAGS) if outdated else check for check in checks)
 
 
 def _live_chain(seen: Mapping[str, Any]) -> Check:
@@ -150,19 +150,19 @@ async def standing_offline(
         return StandingReport(checks, (), _not_running("", starting).as_dict())
     (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), ports)
     if snapshot is None or wallet is None:
-        blind = (
+        unread = (
             error,
-            *(skipped(name, _blind(wallet)) for name in ("registered", "endpoint")),
+            *(skipped(name, _why_unread(wallet)) for name in ("registered", "endpoint")),
             check_clock(None if snapshot is None else snapshot.clock_offset),
         )
-        return StandingReport((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
+        return StandingReport((*unread, *port), (), _unknown(_why_unread(wallet)).as_dict())
     seen = _observation(settings, wallet, snapshot, now())
     own = seen.points[-1]
     served = None if own.axon is None else await try_it(own.axon)
     checks = (
         error,
-        *_unless_blind(
-            node_is_blind(seen, THRESHOLDS), _registered_offline(own, wallet, seen), _offline_endpoint(settings, own)
+        *_unless_outdated(
+            node_is_outdated(seen, THRESHOLDS), _registered_offline(own, wallet, seen), _offline_endpoint(settings, own)
         ),
         check_clock(snapshot.clock_offset),
     )
@@ -184,7 +184,7 @@ async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSn
     return snapshot, ok("chain", f"block {snapshot.block} of netuid {snapshot.netuid}, {neurons}")
 
 
-def _blind(wallet: MinerWallet | None) -> str:
+def _why_unread(wallet: MinerWallet | None) -> str:
     return "without a hotkey there is nobody to look for" if wallet is None else "the chain was not read"
 
 

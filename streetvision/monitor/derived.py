@@ -66,7 +66,7 @@ def verdict_of(seen: Observation, limits: Thresholds) -> Verdict:
     return verdict(node_offset(seen, limits), offsets, seen.synchronised, refused=refused, limits=limits)
 
 
-def node_is_blind(seen: Observation, limits: Thresholds) -> bool:
+def node_is_outdated(seen: Observation, limits: Thresholds) -> bool:
     """Whether the newest snapshot is too old a view of the subnet to judge by, though our clock is right."""
     latest = seen.latest
     if latest is None or latest.clock_offset is None or latest.clock_offset < limits.node_lag_s:

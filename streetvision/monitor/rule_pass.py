@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from streetvision.monitor import rules
-from streetvision.monitor.derived import node_is_blind
+from streetvision.monitor.derived import node_is_outdated
 from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
@@ -45,10 +45,10 @@ def rule_pass(seen: Observation, limits: Thresholds = THRESHOLDS) -> RulePass:
 
 
 def _unjudged(seen: Observation, findings: Iterable[Finding], limits: Thresholds) -> tuple[Unjudged, ...]:
-    blind, found = node_is_blind(seen, limits), {finding.code for finding in findings}
+    outdated, found = node_is_outdated(seen, limits), {finding.code for finding in findings}
     silent = [rule for rule in rules.RULES if rule.code not in found]
     reasons = [
-        (rule.code, NODE_LAGS if blind and rule.silenced_by_lag else rule.missing(seen, limits)) for rule in silent
+        (rule.code, NODE_LAGS if outdated and rule.silenced_by_lag else rule.missing(seen, limits)) for rule in silent
     ]
     return tuple(Unjudged(code, why) for code, why in reasons if why is not None)
 

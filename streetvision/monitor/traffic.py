@@ -76,6 +76,10 @@ class Traffic:
         """One bucket that sums those that start in [since, until)."""
         return merged(self.between(since, until), since, until - since)
 
+    def answered(self, since: float, until: float) -> int:
+        """Answers in the buckets that start in [since, until): cheaper than all of `total`."""
+        return sum(bucket.answered for bucket in self.between(since, until))
+
     def latest(self, answers: int, until: float, longest: float) -> TrafficBucket:
         """The newest buckets before `until` that together hold `answers`, at most `longest` seconds of them."""
         chosen: list[TrafficBucket] = []

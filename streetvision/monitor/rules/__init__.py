@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 
-from streetvision.monitor.derived import node_is_blind
+from streetvision.monitor.derived import node_is_outdated
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule import Rule
@@ -25,8 +25,10 @@ RULES: tuple[Rule, ...] = collected(__path__)
 
 def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
     """All that is wrong now, the gravest first, else in the rules' order. Pure."""
-    blind = node_is_blind(seen, limits)
-    found = [finding for rule in RULES if not (blind and rule.silenced_by_lag) for finding in rule.judge(seen, limits)]
+    outdated = node_is_outdated(seen, limits)
+    found = [
+        finding for rule in RULES if not (outdated and rule.silenced_by_lag) for finding in rule.judge(seen, limits)
+    ]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 

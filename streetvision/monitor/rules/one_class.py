@@ -47,10 +47,6 @@ def one_class(seen: Observation, limits: Thresholds) -> list[Finding]:
     ]
 
 
-def _week(seen: Observation) -> TrafficBucket:
-    return seen.traffic.total(seen.now - 7 * DAY, seen.now + 1)
-
-
 def _one_class_run(seen: Observation) -> TrafficBucket | None:
     """The newest buckets whose answers are all of one class."""
     run: list[TrafficBucket] = []
@@ -68,7 +64,7 @@ def _one_class_run(seen: Observation) -> TrafficBucket | None:
 
 _ANSWERS = Need(
     "too few answers in the last week",
-    lambda seen, limits: _week(seen).answered >= limits.one_class_answers,
+    lambda seen, limits: seen.traffic.answered(seen.now - 7 * DAY, seen.now + 1) >= limits.one_class_answers,
 )
 
 RULES = (

@@ -13,14 +13,15 @@ from streetvision.monitor.thresholds import DAY, HOUR, Thresholds
 from streetvision.monitor.traffic import SCORE_BINS, TrafficBucket
 
 _DRIFT_LONGEST_S = 6 * HOUR
+_BASE_S = 7 * DAY
 
 
 def score_drift(seen: Observation, limits: Thresholds) -> list[Finding]:
     """The answers' distribution is not last week's."""
-    samples = _samples(seen, limits)
-    if samples is None:
+    sample = _sample(seen, limits)
+    if sample is None:
         return []
-    sample, base = samples
+    base = seen.traffic.total(sample.start - _BASE_S, sample.start)
     index = stability_index(sample.scores, base.scores)
     noise = 2 * (SCORE_BINS // 2 - 1) * (1 / sample.answered + 1 / base.answered)
     if index <= limits.drift_psi + noise:
@@ -28,13 +29,11 @@ def score_drift(seen: Observation, limits: Thresholds) -> list[Finding]:
     return [_drift_finding(sample, base, index)]
 
 
-def _samples(seen: Observation, limits: Thresholds) -> tuple[TrafficBucket, TrafficBucket] | None:
-    """The newest answers and those of the week before; None when either are too few."""
+def _sample(seen: Observation, limits: Thresholds) -> TrafficBucket | None:
+    """The newest answers; None when they, or those of the week before, are too few."""
     sample = seen.traffic.latest(limits.drift_answers, seen.now + 1, _DRIFT_LONGEST_S)
-    base = seen.traffic.total(sample.start - 7 * DAY, sample.start)
-    if sample.answered < limits.drift_answers or base.answered < limits.drift_base_answers:
-        return None
-    return sample, base
+    before = seen.traffic.answered(sample.start - _BASE_S, sample.start)
+    return sample if sample.answered >= limits.drift_answers and before >= limits.drift_base_answers else None
 
 
 def stability_index(now: tuple[int, ...], then: tuple[int, ...]) -> float:
@@ -79,7 +78,7 @@ def _mean(bucket: TrafficBucket) -> float:
 
 
 _ANSWERS = Need(
-    "too few answers to compare with the week before", lambda seen, limits: _samples(seen, limits) is not None
+    "too few answers to compare with the week before", lambda seen, limits: _sample(seen, limits) is not None
 )
 
 RULES = (
