@@ -43,6 +43,7 @@ from streetvision.monitor import rules
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
@@ -81,7 +82,8 @@ async def examine(
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
     known += [check_miner(settings.state_dir, live, error), *standing.checks, *installed, *model, *kept, compiler]
-    return Report(arranged(known, standing.findings), standing.diagnosis, standing.unjudged)
+    unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)
+    return Report(arranged(known, standing.findings), standing.diagnosis, unjudged)
 
 
 async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorError | None]:
@@ -198,3 +200,10 @@ def _line(check: Check, findings: tuple[Finding, ...]) -> tuple[Check, Finding |
     if found is None or _GRAVITY[(ruled := of_finding(check.name, found)).mark] < _GRAVITY[check.mark]:
         return check, None
     return ruled, found
+
+
+def uncovered(unjudged: tuple[Unjudged, ...], checks: list[Check]) -> tuple[Unjudged, ...]:
+    """Without a running miner: the rules that none of the doctor's own checks stands in for."""
+    done = {check.name for check in checks if check.mark is not Mark.SKIPPED}
+    covered = {rule.code for rule in rules.RULES if rule.check in done}
+    return tuple(rule for rule in unjudged if rule.code not in covered)

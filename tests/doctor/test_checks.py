@@ -10,13 +10,14 @@ import pytest
 
 from streetvision.doctor.bounds import bounded, from_error, in_thread, parted
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, failure, of_finding, ok, skipped, warning
-from streetvision.doctor.examination import arranged
+from streetvision.doctor.examination import arranged, uncovered
 from streetvision.doctor.redaction import scrubber
 from streetvision.doctor.report import lines_of
 from streetvision.errors import OperatorError
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rule_pass import finding_words
 from streetvision.monitor.rules import RULES
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 
@@ -107,6 +108,12 @@ def test_a_finding_less_grave_than_its_check_stands_for_itself() -> None:
         ("model", Mark.FAILURE),
         ("model_old", Mark.WARNING),
     ]
+
+
+def test_without_a_miner_the_doctors_own_checks_stand_in_for_rules() -> None:
+    unjudged = tuple(Unjudged(code, "nobody knows") for code in ("log_degraded", "gpu_pressure", "no_requests"))
+    left = uncovered(unjudged, [ok("log", "whole"), skipped("device", "no GPU")])
+    assert [rule.code for rule in left] == ["gpu_pressure", "no_requests"]
 
 
 def test_checks_that_rules_name_exist() -> None:

@@ -32,6 +32,7 @@ from streetvision.hub.files import RepoRef
 from streetvision.monitor.finding import read_finding
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.rule_pass import rule_pass
+from streetvision.monitor.unjudged import unjudged_words
 from streetvision.settings.settings import Settings
 
 Offline = Callable[..., Awaitable[StandingReport]]
@@ -383,6 +384,7 @@ async def test_the_whole_examination_through_the_socket(
     assert checks["chain"].mark is Mark.FAILURE
     assert "metagraph" in checks["chain"].evidence
     assert report.diagnosis["cause"] == "earning"
+    assert "no GPU reading: gpu_pressure" in unjudged_words(report.unjudged)
 
 
 async def test_a_miner_of_an_older_version_is_asked_in_vain(settings: Settings) -> None:

@@ -66,7 +66,7 @@ async def test_the_doctor_and_the_status_show_the_same_pass(tmp_path: Path) -> N
     found = await live.snapshot()
     assert [finding["code"] for finding in found["findings"]] == ["metagraph_stale"]
     for part in ("findings", "unjudged", "diagnosis"):
-        assert found[part] == doctor[part]  # type: ignore[literal-required]
+        assert found[part] == doctor[part]
     assert len(told) == 2
 
 

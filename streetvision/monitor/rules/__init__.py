@@ -26,9 +26,8 @@ RULES: tuple[Rule, ...] = collected(__path__)
 def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
     """All that is wrong now, the gravest first, else in the rules' order. Pure."""
     outdated = node_is_outdated(seen, limits)
-    found = [
-        finding for rule in RULES if not (outdated and rule.silenced_by_lag) for finding in rule.judge(seen, limits)
-    ]
+    asked = [rule for rule in RULES if not (outdated and rule.silenced_by_lag)]
+    found = [finding for rule in asked for finding in rule.judge(seen, limits)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 
