@@ -1,4 +1,4 @@
-"""Regenerate the texts that come from code: miner.env.example and settings, migrating and benchmarks in docs."""
+"""Regenerate the texts that come from code: miner.env.example; in docs settings, migrating, benchmarks, rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks_page import render_benchmarks
 
+from streetvision.monitor.rules_table import with_rules_table
 from streetvision.settings.loading import render_env_example, render_official_table, render_settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,8 @@ def main() -> None:
     (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(ROOT / "benchmarks" / "results"))
     (ROOT / "miner.env.example").write_text(render_env_example())
     (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_table())
+    monitoring = ROOT / "docs" / "monitoring.md"
+    monitoring.write_text(with_rules_table(monitoring.read_text()))
     (ROOT / "docs" / "migrating.md").write_text(MIGRATING_PAGE + render_official_table())
 
 

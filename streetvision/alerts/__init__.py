@@ -1,1 +1,1 @@
-"""When and how the operator is told."""
+"""Decides when to tell the operator, and delivers the messages."""

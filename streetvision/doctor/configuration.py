@@ -51,7 +51,7 @@ def place(settings: Settings) -> str:
 
 
 def differences(settings: Settings, live: Live | None, hotkey: str | None) -> list[str]:
-    """What the running miner has otherwise, as `port 9000`."""
+    """Settings that the running miner has otherwise, as `port 9000`."""
     if live is None:
         return []
     has = {**live.miner, "hotkey": live.observed.get("hotkey")}

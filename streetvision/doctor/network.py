@@ -45,7 +45,7 @@ async def read_chain(settings: Settings, opening: OpenChain = open_chain) -> Met
 
 
 def check_endpoint(published: str | None, ours: Endpoint, *, registered: bool) -> Check:
-    """What the chain has for this hotkey against what a miner started here would publish; no miner runs."""
+    """Compare the chain's endpoint with the one that a miner started here would publish; no miner runs."""
     if not registered:
         return skipped(
             "endpoint", f"a miner here would publish {ours}; the chain keeps endpoints of registered hotkeys"

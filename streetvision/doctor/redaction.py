@@ -47,7 +47,7 @@ def _secrets(settings: Settings | None, environ: Mapping[str, str]) -> Iterable[
 
 
 def _private(address: str) -> Iterable[str]:
-    """What of an address may be a key: its password, the values of its query, and long parts of its path."""
+    """Parts of an address that may be a key: its password, the values of its query, and long parts of its path."""
     if "://" not in address:
         return
     parts = urlsplit(address)

@@ -51,7 +51,7 @@ def check_log(settings: Settings, now: float) -> Check:
 
 
 def check_live_store(name: str, store: Mapping[str, Any] | None) -> Check:
-    """What the running miner says of the prediction log or of the history."""
+    """The running miner's word on the prediction log or the history."""
     if store is None:
         return skipped(name, "the running miner keeps none")
     if store["degraded"] is not None:

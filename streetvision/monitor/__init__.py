@@ -1,1 +1,1 @@
-"""What the operator should know: standing in the metagraph, and what changed."""
+"""Observes, remembers and judges: history, rules, diagnosis."""

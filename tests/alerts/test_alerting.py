@@ -121,7 +121,7 @@ def make(tmp_path: Path, receiver: Receiver, clock: Clock) -> Iterator[Make]:
 
     yield build
     for one in made:
-        one._courier.close(0.0)
+        one._delivery.close(0.0)
 
 
 def passes(alerting: Alerting, clock: Clock, seconds: float, *findings: Finding) -> None:
@@ -163,7 +163,7 @@ def test_yesterdays_news_and_another_hotkeys_are_left_alone(make: Make, clock: C
     receiver.status = 200
     clock.now += 2 * 86_400
     second = make()
-    assert second.state.active[0].code == "deregistered"
+    assert second.state.active[0].finding.code == "deregistered"
     assert second.overview()["sinks"][0]["waiting"] == 0
     stranger = AlertStore(second._store._file.parent, "5Other", 72)
     assert stranger.load() == (AlertState(), {})
@@ -173,8 +173,8 @@ def test_a_killed_process_forgets_nothing(make: Make, clock: Clock, receiver: Re
     receiver.status = 500
     passes(make(), clock, 200, LOST)  # and no close
     state, waiting = read_alerts(tmp_path / "monitor" / FILE)
-    assert [tracked.code for tracked in state.active] == ["deregistered"]
-    assert [alert.items[0].code for alert in waiting["webhook"]] == ["deregistered"]
+    assert [tracked.finding.code for tracked in state.active] == ["deregistered"]
+    assert [alert.items[0].finding.code for alert in waiting["webhook"]] == ["deregistered"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 9}', '{"format": 1}', "[" * 9000, "null", "1e999"])
@@ -187,7 +187,7 @@ def test_a_damaged_memory_is_begun_anew(damage: str, make: Make, clock: Clock, t
         assert damage != text
     (tmp_path / "monitor" / FILE).write_text(damage)
     passes(make(sinks=()), clock, 100, LOST)
-    assert read_alerts(tmp_path / "monitor" / FILE)[0].active[0].code == "deregistered"
+    assert read_alerts(tmp_path / "monitor" / FILE)[0].active[0].finding.code == "deregistered"
 
 
 def test_a_failing_disk_is_said_once_and_alerts_go_on(
@@ -270,9 +270,9 @@ async def test_the_monitor_feeds_the_alerts_without_waiting(
         await monitor.look()
         await asyncio.sleep(0.01)
     running.cancel()
-    assert [tracked.code for tracked in alerting.state.active] == ["history_degraded"]
+    assert [tracked.finding.code for tracked in alerting.state.active] == ["history_degraded"]
     assert alerting.overview()["sinks"][0]["waiting"] == 1
-    await asyncio.to_thread(alerting._courier.close, 0.0)
+    await asyncio.to_thread(alerting._delivery.close, 0.0)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

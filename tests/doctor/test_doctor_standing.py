@@ -23,13 +23,16 @@ from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark
 from streetvision.doctor.examination import Tools, examine
-from streetvision.doctor.live import Live, ask, finding_of
+from streetvision.doctor.live import Live, ask
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import StandingReport, standing_live, standing_offline
 from streetvision.errors import OperatorError
 from streetvision.hub.files import RepoRef
+from streetvision.monitor.finding import read_finding
 from streetvision.monitor.observation import Observation, Probe, RefusalView
+from streetvision.monitor.rule_pass import rule_pass
+from streetvision.monitor.unjudged import unjudged_words
 from streetvision.settings.settings import Settings
 
 Offline = Callable[..., Awaitable[StandingReport]]
@@ -219,8 +222,8 @@ async def test_a_taken_port(settings: Settings, network: Callable[..., MockNetwo
 
 def live(seen: Observation, **about: Any) -> Live:
     """What a miner with this observation would say, through JSON as the socket sends it."""
-    fields = json.loads(json.dumps(told(seen)))
-    findings = tuple(finding_of(item) for item in fields["findings"])
+    fields = json.loads(json.dumps(told(rule_pass(seen))))
+    findings = tuple(read_finding(item) for item in fields["findings"])
     return Live({"pid": 1, "version": "0.1.0", **about}, fields["observed"], findings, fields["diagnosis"])
 
 
@@ -368,7 +371,7 @@ async def test_the_whole_examination_through_the_socket(
     settings.state_dir.mkdir()
 
     async def findings(arguments: Any, progress: Any) -> dict[str, Any]:
-        return {"miner": {"pid": 7, "version": "0.1.0"}, **told(seen(snapshot_age=4000.0))}
+        return {"miner": {"pid": 7, "version": "0.1.0"}, **told(rule_pass(seen(snapshot_age=4000.0)))}
 
     server = ControlServer(settings.state_dir / "control.sock", {"findings": findings})
     await server.start()
@@ -381,6 +384,7 @@ async def test_the_whole_examination_through_the_socket(
     assert checks["chain"].mark is Mark.FAILURE
     assert "metagraph" in checks["chain"].evidence
     assert report.diagnosis["cause"] == "earning"
+    assert "no GPU reading: gpu_pressure" in unjudged_words(report.unjudged)
 
 
 async def test_a_miner_of_an_older_version_is_asked_in_vain(settings: Settings) -> None:

@@ -120,7 +120,7 @@ async def readiness(miner: Miner) -> tuple[int, list[str], list[str]]:
 
 
 async def findings(miner: Miner) -> list[str]:
-    return [finding.code for finding in await miner.monitoring.monitor.judge_now()]
+    return [finding.code for finding in (await miner.monitoring.monitor.judge_now()).findings]
 
 
 async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: set[str]) -> None:
@@ -141,7 +141,8 @@ async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: s
         assert miner.registry.get_sample_value("streetvision_degraded", {"reason": "device_lost"}) == 1.0
         assert "device_lost" in await findings(miner)
         await miner.monitoring.alerts.catch_up()
-        assert [tracked.code for tracked in miner.monitoring.alerts.state.active] == ["device_lost"], "told at once"
+        active = miner.monitoring.alerts.state.active
+        assert [tracked.finding.code for tracked in active] == ["device_lost"], "told at once"
         status = (await miner.status.live.snapshot(PAGE_SPAN))["miner"]
         assert status["state"] == "degraded"
         assert status["why"] == "the device is lost, and the CPU answers in its place"

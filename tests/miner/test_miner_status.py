@@ -76,7 +76,7 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey, stripped=True) == 400
     assert (await asyncio.to_thread(fetch, miner.axon.port, "/wp-login.php"))[0] == 404
-    assert "headers_missing" in {finding.code for finding in await miner.monitoring.monitor.look()}
+    assert "headers_missing" in {finding.code for finding in (await miner.monitoring.monitor.look()).findings}
     found = await asyncio.to_thread(ask, settings.state_dir, Span())
     assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
     refused = [(row["reason"], row["recent"]) for row in found["refusals"] or ()]

@@ -109,7 +109,7 @@ def test_history_is_lifted_and_loses_nothing(state: Path) -> None:
 
 async def test_a_miner_goes_on_from_it(state: Path) -> None:
     (_, waiting), pictures = read_alerts(state / FOLDER / ALERTS), images(state)
-    assert [alert.items[0].code for alert in waiting["webhook"]] == ["deregistered"]
+    assert [alert.items[0].finding.code for alert in waiting["webhook"]] == ["deregistered"]
     miner = Miner(settings_for(state))
     await miner.start()
     try:

@@ -1,4 +1,4 @@
-"""The traffic meter, the chain's order of eviction, and the points made of snapshots of the mocked chain."""
+"""The traffic counter, the chain's order of eviction, and the points made of snapshots of the mocked chain."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def record(
     return replace(made, **changes)
 
 
-# -- meter -------------------------------------------------------------------------------------------------------------
+# -- counter -----------------------------------------------------------------------------------------------------------
 
 
 def test_requests_are_counted_by_what_became_of_them() -> None:
-    meter = TrafficCounter(T0)
+    counter = TrafficCounter(T0)
     for one in (
         record(T0 + 10),
         record(T0 + 40, 0.5, hotkey="v2"),
@@ -52,8 +52,8 @@ def test_requests_are_counted_by_what_became_of_them() -> None:
         record(T0 + 60, None, status=401, reason="stale_nonce", authenticated=False),
         record(T0 + 70, None, status=404, reason="unknown_path", authenticated=False, hotkey=None),
     ):
-        meter(one)
-    traffic = meter.traffic(())
+        counter(one)
+    traffic = counter.traffic(())
     (bucket,) = traffic.buckets
     assert (bucket.requests, bucket.answered, bucket.positive) == (3, 2, 1)
     assert bucket.failed == {"overloaded": 1}
@@ -66,43 +66,43 @@ def test_requests_are_counted_by_what_became_of_them() -> None:
 
 
 def test_buckets_close_every_ten_minutes_even_when_empty() -> None:
-    meter = TrafficCounter(T0 + 100)
-    assert meter.close_due(T0 + 599) == ()
-    (first,) = meter.close_due(T0 + 600)
+    counter = TrafficCounter(T0 + 100)
+    assert counter.close_due(T0 + 599) == ()
+    (first,) = counter.close_due(T0 + 600)
     assert (first.start, first.span, first.requests) == (T0 + 100, 500.0, 0)
-    meter(record(T0 + 700))
-    (second,) = meter.close_due(T0 + 1_250)
+    counter(record(T0 + 700))
+    (second,) = counter.close_due(T0 + 1_250)
     assert (second.start, second.requests) == (T0 + 600, 1)
-    assert [b.start for b in meter.traffic((first, second)).buckets] == [T0 + 100, T0 + 600, T0 + 1_200]
+    assert [b.start for b in counter.traffic((first, second)).buckets] == [T0 + 100, T0 + 600, T0 + 1_200]
 
 
 def test_a_restart_within_ten_minutes_makes_a_bucket_of_its_own() -> None:
-    meter = TrafficCounter(T0)
-    meter(record(T0 + 50))
-    (before,) = meter.drain(T0 + 60)
+    counter = TrafficCounter(T0)
+    counter(record(T0 + 50))
+    (before,) = counter.drain(T0 + 60)
     after = TrafficCounter(T0 + 61)
     assert [b.requests for b in after.traffic((before,)).buckets] == [1, 0]
 
 
 @pytest.mark.parametrize(("probability", "index"), [(0.0, 0), (0.05, 1), (0.9999, 19), (1.0, 19)])
 def test_every_score_has_a_bin(probability: float, index: int) -> None:
-    meter = TrafficCounter(T0)
-    meter(record(T0, probability))
-    assert meter.traffic(()).buckets[0].scores[index] == 1
+    counter = TrafficCounter(T0)
+    counter(record(T0, probability))
+    assert counter.traffic(()).buckets[0].scores[index] == 1
 
 
 @pytest.mark.parametrize(("headroom", "index"), [(-3.0, 0), (0.0, 0), (0.05, 1), (1.0, 4), (30.0, 14)])
 def test_every_headroom_has_a_bin(headroom: float, index: int) -> None:
-    meter = TrafficCounter(T0)
-    meter(record(T0, headroom=headroom))
-    assert meter.traffic(()).buckets[0].headroom[index] == 1
+    counter = TrafficCounter(T0)
+    counter(record(T0, headroom=headroom))
+    assert counter.traffic(()).buckets[0].headroom[index] == 1
 
 
 def test_callers_are_remembered_up_to_a_bound() -> None:
-    meter = TrafficCounter(T0)
+    counter = TrafficCounter(T0)
     for i in range(2_000):
-        meter(record(T0 + i, hotkey=f"v{i}"))
-    assert len(meter.traffic(()).seen) == 1_024
+        counter(record(T0 + i, hotkey=f"v{i}"))
+    assert len(counter.traffic(()).seen) == 1_024
 
 
 def test_quantiles_of_histograms() -> None:

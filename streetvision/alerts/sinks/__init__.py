@@ -1,1 +1,1 @@
-"""Where alerts go: each service's own form of a message, and the one way in which all are delivered."""
+"""The services that alerts are sent to: each one's form of a message, and one way to deliver them all."""

@@ -1,4 +1,4 @@
-"""Which sinks the settings ask for."""
+"""The sinks that the settings ask for, and the operator's own webhook."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TICK_S = 2.0
 RETRY_S = 30.0
 """After a ping that failed."""
 PING_S = 10.0
-"""For one ping."""
+"""Time limit of one ping."""
 
 
 class DeliveryThread:
@@ -38,9 +38,9 @@ class DeliveryThread:
         patience: Patience = Patience(),  # noqa: B008 - immutable
         tick_s: float = TICK_S,
     ) -> None:
-        """`pulse` is asked in the courier's thread."""
-        carry: Deliver = lambda sink, alert: deliver(sink, alert, patience)  # noqa: E731
-        self._posts = {sink.name: Outbox(sink, metrics, carry) for sink in sinks}
+        """`pulse` is asked in the delivery thread."""
+        send: Deliver = lambda sink, alert: deliver(sink, alert, patience)  # noqa: E731
+        self._outboxes = {sink.name: Outbox(sink, metrics, send) for sink in sinks}
         self._ping, self._every_s, self._pulse, self._tick_s = ping, ping_every_s, pulse, tick_s
         self._pings = DeliveryRecord("ping", metrics)
         self._thread = threading.Thread(target=self._main, name="alerts", daemon=True)
@@ -49,23 +49,23 @@ class DeliveryThread:
 
     def start(self) -> None:
         """Begin; without a sink or a ping there is nothing to begin."""
-        if self._posts or self._ping is not None:
+        if self._outboxes or self._ping is not None:
             self._thread.start()
             self._ready.wait()
 
     def send(self, alert: Alert, only: str | None = None) -> None:
         """Hand a message to every sink, or to the one of that name if it is still there."""
-        for name, post in self._posts.items():
+        for name, outbox in self._outboxes.items():
             if only in (None, name):
-                post.put(alert)
+                outbox.put(alert)
 
     def waiting(self) -> Mapping[str, tuple[Alert, ...]]:
-        """What is not delivered yet, by sink."""
-        return {name: waiting for name, post in self._posts.items() if (waiting := post.waiting())}
+        """Messages that are not delivered yet, by sink."""
+        return {name: waiting for name, outbox in self._outboxes.items() if (waiting := outbox.waiting())}
 
     def health(self) -> tuple[SinkHealth, ...]:
-        """How each sink does, the ping last."""
-        found = [post.health() for post in self._posts.values()]
+        """Health of each sink, the ping last."""
+        found = [outbox.health() for outbox in self._outboxes.values()]
         if self._ping is not None:
             tally = self._pings.tally
             found.append(
@@ -74,7 +74,7 @@ class DeliveryThread:
         return tuple(found)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Give what waits that long, then end; what is still waiting then can be asked with `waiting`."""
+        """Give what waits that long, then end; `waiting` tells what is left then."""
         deadline = time.monotonic() + seconds
         while self._thread.is_alive() and self.waiting() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -89,7 +89,7 @@ class DeliveryThread:
             asyncio.run(self._work())
 
     async def _work(self) -> None:
-        jobs = [post.run() for post in self._posts.values()]
+        jobs = [outbox.run() for outbox in self._outboxes.values()]
         if self._ping is not None:
             jobs.append(self._beat(self._ping))
         working = asyncio.ensure_future(_all(jobs))

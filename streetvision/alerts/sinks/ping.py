@@ -9,12 +9,9 @@ from streetvision.alerts.alert import Alert
 from streetvision.alerts.sinks.sink import Reply, SinkRequest, where_of
 from streetvision.settings.secret import Secret
 
-FOREIGN = frozenset({"subnet_halted"})
-"""Critical, but nothing on this side: the switch would stay down for weeks and miss the day when the miner dies."""
-
 
 class Pulse(StrEnum):
-    """How the miner is."""
+    """Health of the miner, as the ping tells it."""
 
     WELL = "well"
     CRITICAL = "critical"
@@ -32,7 +29,7 @@ class Ping:
         self.where = where_of(url)
 
     def beat(self, pulse: Pulse) -> SinkRequest | None:
-        """What to call now; None to stay silent."""
+        """The request to make now; None to stay silent."""
         if pulse is Pulse.WELL:
             return SinkRequest(self._url, method=self._method, headers={})
         if pulse is Pulse.CRITICAL and self._fails:

@@ -1,4 +1,4 @@
-"""One test message through each sink that the settings name, and what became of it."""
+"""Sends one test message through each sink that the settings name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streetvision.settings.alerts import AlertSettings
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How one sink took it."""
+    """The outcome at one sink."""
 
     sink: str
     where: str
@@ -46,7 +46,7 @@ async def try_sinks(settings: AlertSettings, only: str | None = None, patience: 
 
 
 def test_alert(name: str) -> Alert:
-    """What a test sends."""
+    """The message that a test sends."""
     return Alert(kind="test", at=time.time(), miner=name, hotkey="", netuid=0)
 
 
