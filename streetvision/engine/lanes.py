@@ -27,15 +27,12 @@ from streetvision.engine.types import (
     EngineError,
     ImageArray,
     ImageTooLarge,
-    Role,
     Runner,
     RunnerOutput,
 )
 from streetvision.engine.view_improver import ViewImprover
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
-
-__all__ = ["Lane", "LaneStats", "Role", "background_workers"]
 
 VIEW_SECONDS = 1.0
 """How long a request waits for its further views, unless the engine is told otherwise."""

@@ -17,7 +17,7 @@ from timm.models.eva import Eva, EvaAttention, EvaBlock
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.heads import PooledHead
+from streetvision.models.heads.cls_mean_linear import PooledHead
 
 HEAD_DIM = 64
 MARGIN = 2.0

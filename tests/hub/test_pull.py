@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.registry.registry import Registry
 
 from .pulling import REPO, Files, left, pulled, refused

@@ -12,7 +12,8 @@ import torch
 from streetvision.engine.ensemble import EnsembleRunner, Sight, members_of
 from streetvision.engine.types import ImageArray, Runner
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.config import CheckpointError, ModelConfig
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.views import parse_views
