@@ -122,10 +122,10 @@ class Serving:
 
     def _verdicts(self) -> PrecisionCache | None:
         """None where nothing is judged, or it would not hold for the next start: pictures or weights without a name."""
-        weights = self._model.config.sha256
-        if self._kept is None or self._wished == "default" or self._pictures is not None or not weights:
+        config = self._model.config
+        if self._kept is None or self._wished == "default" or self._pictures is not None or not config.sha256:
             return None
-        return verdicts_on(self._kept, weights, self._wished, self._device)
+        return verdicts_on(self._kept, config, self._wished, self._device)
 
     def _take_timm(self) -> None:
         """Put the network itself on the device; until then it stays where it was, as loaded."""
