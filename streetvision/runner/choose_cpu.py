@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, WithoutRandomStart, build
+from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.runner import choose_cuda as forwards
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose_cuda import Chosen
@@ -48,14 +47,6 @@ def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
     except ImportError as error:
         return f"its parts cannot be imported ({error})"
     return missing_for_small(net)
-
-
-def needs_compiler(config: ModelConfig) -> bool:
-    """Whether a CPU serves such a model by timm's forward, which a compiler makes quicker; reads no weights."""
-    kwargs = {**config.architecture_kwargs, "depth": 1}  # its blocks are alike
-    with WithoutRandomStart():
-        net = build(replace(config, architecture_kwargs=kwargs))
-    return why_not_fast(net, torch.device("cpu")) is not None
 
 
 def fast_failures(device: torch.device) -> tuple[type[Exception], ...]:

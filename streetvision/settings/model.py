@@ -62,7 +62,7 @@ class ModelSettings:
         True,
         "--compile",
         "MODEL_COMPILE",
-        "Compile the model (torch.compile) where no faster forward knows it. On a CPU this needs a C++ compiler.",
+        "Compile the model (torch.compile) where no faster forward knows it. No effect on a CPU.",
         parse_bool,
     )
     threads: int = declare(
