@@ -264,7 +264,7 @@ class Lane:
 
 
 class _LastOneOut:
-    """What each thread of a lane calls as it ends: no other being left in it, the last one frees the model."""
+    """Each thread of a lane calls this as it exits; the last one frees the model."""
 
     def __init__(self, runner: object, threads: int) -> None:
         self._runner: object = runner
