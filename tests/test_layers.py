@@ -211,7 +211,7 @@ def test_the_miner_imports_nothing_of_training() -> None:
         reached.add(module)
         waiting += [name for name in modules_in(path) if name.startswith("streetvision.")]
     assert {
-        "streetvision.runner.choose_cpu",
+        "streetvision.runner.choose",
         "streetvision.runner.calibration_images",
         "streetvision.models.golden",
     } <= reached
@@ -252,7 +252,7 @@ COMPUTES_NOTHING = {
 
 def test_a_verdict_rests_on_all_that_computes_it() -> None:
     """A new file below the forwards is either part of the key under which verdicts are kept, or computes nothing."""
-    reached, waiting = set[str](), ["streetvision.runner.choose_cpu", "streetvision.runner.choose_cuda"]
+    reached, waiting = set[str](), ["streetvision.runner.choose"]
     for folder in ("architectures", "heads"):  # whose files are found by their names
         files = (ROOT / "streetvision" / "models" / folder).glob("*.py")
         waiting += [f"streetvision.models.{folder}.{path.stem}" for path in files]

@@ -13,7 +13,7 @@ from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel
-from streetvision.runner.choose_cpu import choose_fast, fast_failures, why_not_fast
+from streetvision.runner.choose import choose_fast, forwards_of
 from streetvision.runner.cuda_graphs import Forward, compile_net, undo_compile
 from streetvision.runner.devices import check_precision, first_line
 from streetvision.runner.precision import Precision
@@ -32,7 +32,7 @@ def own_dtype(device: torch.device) -> torch.dtype:
 
 
 class Serving:
-    """One model's forward on a device; it steps down when one fails. The wishes are TorchRunner's."""
+    """One model's forward on a device; it steps down when one fails. Its options are TorchRunner's."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Serving:
     def failures(self) -> tuple[type[Exception], ...]:
         """What preparing it may raise that a step down may mend."""
         slow: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit)
-        return (*slow, *fast_failures(self._device)) if self.fast else slow
+        return (*slow, *forwards_of(self._device).failures()) if self.fast else slow
 
     def forward(self) -> Forward:
         """What serves, built at the first call; in inference mode."""
@@ -120,7 +120,7 @@ class Serving:
             logger.info("nothing is compiled on a CPU, so --compile has no effect here")
 
     def _decide_fast(self, wish: bool | None, own: torch.dtype) -> bool:
-        why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
+        why = "timm's was asked for" if wish is False else forwards_of(self._device).why_not(self._model.net)
         if why is None and self._dtype != own:
             why = f"{self._dtype} was asked for"
         if why is not None and wish:

@@ -33,6 +33,7 @@ KEPT = 32
 EARLIER = " (judged at an earlier start)"
 CODE = (
     "assets/calibration/*.jpg",
+    "runner/choose.py",
     "runner/choose_cpu.py",
     "runner/choose_cuda.py",
     "models/architectures/*.py",

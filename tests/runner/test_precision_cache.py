@@ -17,10 +17,11 @@ from safetensors.torch import save
 from streetvision.engine.types import ImageArray
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.runner import choose_cpu as choosing
-from streetvision.runner import choose_cuda as forwards
+from streetvision.runner import choose as choosing
 from streetvision.runner import precision_cache as verdicts
 from streetvision.runner.calibration_images import SCENES
+from streetvision.runner.choose import Choice
+from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.precision import Precision
 from streetvision.runner.precision_cache import EARLIER, KEPT, PrecisionCache, PrecisionVerdict, verdicts_on
 from streetvision.runner.torch_runner import TorchRunner
@@ -252,8 +253,8 @@ def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypat
     net = build(CONFIG).for_inference("cpu", torch.float32)
     kept = PrecisionCache(tmp_path, {"what": "ever"})
     with torch.inference_mode():
-        first = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
-        second = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
+        first = Choice(net, CudaForwards(CPU)).choose("auto", PICTURES.copy, kept)
+        second = Choice(net, CudaForwards(CPU)).choose("auto", PICTURES.copy, kept)
     assert first.precision.name == second.precision.name == "fp8"
     assert len(watched) == 1
     assert built == [None, {"0.qkv": 3.3, "0.fc1": 1e-7}, None, {"0.qkv": 3.3, "0.fc1": 1e-7}]
