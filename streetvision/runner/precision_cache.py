@@ -39,6 +39,7 @@ CODE = (
     "models/architectures/*.py",
     "runner/calibration_images.py",
     "models/dinov3.py",
+    "models/logits.py",
     "runner/cuda_forward.py",
     "runner/cuda_weights.py",
     "models/heads/*.py",
