@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,23 +9,19 @@ from typing import Any
 
 from streetvision.models.architectures import architecture_of, check_architecture
 from streetvision.models.checks import (
-    SEMVER,
+    FORMAT,
     SHA256,
-    CheckpointError,
     check,
+    common_fields,
     exact_keys,
-    is_kind,
     is_match,
-    is_time,
     load_json,
-    matches,
     number,
-    printable,
+    to_json_text,
     triple,
 )
 from streetvision.models.heads import head_kinds
 
-FORMAT = 1
 RESIZE_RULES = ("squash", "crop")
 RESAMPLE_FILTERS = ("bicubic", "bilinear", "lanczos", "hamming", "box", "nearest")
 MAX_CLASSES = 1000
@@ -95,12 +90,7 @@ class ModelConfig:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        check(
-            is_kind(self.format, int) and self.format == FORMAT,
-            f"format {self.format!r} is not {FORMAT}; update streetvision",
-        )
-        printable("name", self.name)
-        matches("version", self.version, SEMVER, "a semantic version such as 1.0.0")
+        common_fields(self.format, self.name, self.version, self.created, self.card)
         check_architecture(self.architecture, self.architecture_kwargs)
         patch = architecture_of(self.architecture).patch_size(self.architecture_kwargs)
         number("input_size", self.input_size, int, 2 * patch, MAX_INPUT_SIZE)
@@ -116,8 +106,6 @@ class ModelConfig:
         number("temperature", self.temperature, float, 1e-3, 1e3)
         number("threshold", self.threshold, float, 1e-4, 1 - 1e-4)
         check(self.sha256 == "" or is_match(self.sha256, SHA256), "sha256 must be 64 hexadecimal digits")
-        check(self.created == "" or is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
-        check(isinstance(self.card, Mapping), "card must be an object")
 
     @property
     def logit_shift(self) -> float:
@@ -131,10 +119,7 @@ class ModelConfig:
 
     def to_json(self) -> str:
         """The description as JSON text; `from_json` reads it back to an equal config."""
-        try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The model description cannot be written as JSON ({error}).") from error
+        return to_json_text("The model description", asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
