@@ -54,7 +54,7 @@ class Architecture(ABC):
         """Side of a patch in pixels."""
 
     @abstractmethod
-    def create(self, name: str, kwargs: Kwargs, *, input_size: int, drop_path_rate: float) -> nn.Module:
+    def create(self, name: str, kwargs: Kwargs, *, input_size: int) -> nn.Module:
         """A randomly initialised backbone for images of that size; raises CheckpointError where it cannot be built.
 
         It gives tokens by `forward_features` and has `blocks`, `num_features` and `num_prefix_tokens`.

@@ -125,13 +125,12 @@ class LoadedModel:
         return BUNDLED if self.bundled else self.config.version
 
 
-def build(config: ModelConfig, *, drop_path_rate: float = 0.0) -> StreetVisionNet:
-    """A randomly initialised network of that description, float32 on the CPU; `drop_path_rate` is for training."""
+def build(config: ModelConfig) -> StreetVisionNet:
+    """A randomly initialised network of that description, float32 on the CPU."""
     backbone: Any = architecture_of(config.architecture).create(
         config.architecture,
         config.architecture_kwargs,
         input_size=config.input_size,
-        drop_path_rate=drop_path_rate,
     )
     expected = head_kind(config.head.kind).embedding_dim(backbone.num_features)
     given = config.head.embedding_dim

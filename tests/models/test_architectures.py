@@ -45,7 +45,7 @@ class OfMeans(Architecture):
     def patch_size(self, kwargs):
         return 8
 
-    def create(self, name, kwargs, *, input_size, drop_path_rate):
+    def create(self, name, kwargs, *, input_size):
         return Means()
 
 

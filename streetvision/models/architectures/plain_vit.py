@@ -35,12 +35,12 @@ class PlainVit(Architecture):
         """As described."""
         return int(kwargs["patch_size"])
 
-    def create(self, name: str, kwargs: Kwargs, *, input_size: int, drop_path_rate: float) -> VisionTransformer:
+    def create(self, name: str, kwargs: Kwargs, *, input_size: int) -> VisionTransformer:
         """Built by timm from its sizes."""
-        return _create(input_size, drop_path_rate, **dict(kwargs))
+        return _create(input_size, **dict(kwargs))
 
 
-def _create(input_size: int, drop_path_rate: float, *, norm_eps: float, **sizes: Any) -> VisionTransformer:  # noqa: ANN401  # checked before
+def _create(input_size: int, *, norm_eps: float, **sizes: Any) -> VisionTransformer:  # noqa: ANN401  # checked before
     from timm.models.vision_transformer import VisionTransformer
     from torch import nn
 
@@ -49,7 +49,6 @@ def _create(input_size: int, drop_path_rate: float, *, norm_eps: float, **sizes:
         num_classes=0,
         global_pool="token",
         norm_layer=partial(nn.LayerNorm, eps=norm_eps),
-        drop_path_rate=drop_path_rate,
         **sizes,
     )
 

@@ -41,7 +41,7 @@ class TimmDinov3(Architecture):
         """Always the same."""
         return PATCH
 
-    def create(self, name: str, kwargs: Kwargs, *, input_size: int, drop_path_rate: float) -> Eva:
+    def create(self, name: str, kwargs: Kwargs, *, input_size: int) -> Eva:
         """Built by timm; raises CheckpointError where timm does not know it or builds something else.
 
         The image size is fixed at construction, so that timm keeps the RoPE table as a buffer: with a dynamic size it
@@ -50,7 +50,7 @@ class TimmDinov3(Architecture):
         import timm
         from timm.models.eva import Eva
 
-        sizes: dict[str, Any] = {"img_size": input_size, "drop_path_rate": drop_path_rate, **kwargs}
+        sizes: dict[str, Any] = {"img_size": input_size, **kwargs}
         try:
             backbone = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=False, **sizes)
         except RuntimeError as error:
