@@ -18,7 +18,7 @@ from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.hub.api import PublishPlan
+    from streetvision.hub.publish import PublishPlan
     from streetvision.models.versions import ModelVersion
     from streetvision.registry.model_import import ImportProgress
 
@@ -54,7 +54,7 @@ def publish(
     state_dir: StateDir = None,
 ) -> None:
     """Publish a version with model_card.json, a README and a tag vX.Y.Z; without --yes, only show what would go."""
-    from streetvision.hub.api import publish as publish_version
+    from streetvision.hub.publish import publish as publish_version
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
@@ -96,8 +96,8 @@ def pull(
     state_dir: StateDir = None,
 ) -> None:
     """Fetch a model into the registry; after an interruption the same command goes on where it stopped."""
-    from streetvision.hub.api import parse_ref
-    from streetvision.hub.api import pull as pull_version
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull as pull_version
 
     settings = miner_settings(state_dir)
     ref, said = parse_ref(source), []

@@ -13,9 +13,9 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub.files import HUB
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.models.versions import ModelVersion, is_version
+from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.registry.model_import import describe
-from streetvision.registry.registry import BUNDLED, REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.parsing import is_repo
@@ -171,7 +171,8 @@ def _record(registry: Registry, named: ModelVersion, over: str) -> None:
 
 
 def _pulled(name: str, registry: Registry, window: PayWindow) -> ModelVersion:
-    from streetvision.hub.api import parse_ref, pull
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull
 
     ref = parse_ref(name)
     logger.info("model: fetching {} into {}", ref, registry.folder)

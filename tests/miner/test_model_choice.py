@@ -13,10 +13,11 @@ import torch
 from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.hub import api as hub
+from streetvision.hub import pull as hub
 from streetvision.miner.model_choice import choose_checkpoint, choose_model
-from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
+from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.registry.model_import import ImportProgress
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
