@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streetvision.cli.main import commands
-from streetvision.settings.fields import setting_fields
+from streetvision.settings.fields import SETTINGS
 from streetvision.settings.flags import build_parser
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def test_files_exist() -> None:
 
 
 def test_variables_are_read_by_somebody() -> None:
-    settings = {name for item in setting_fields() for name in item.metadata["env"]} | {"MINER_ENV"}
+    settings = {name for item in SETTINGS for name in item.env} | {"MINER_ENV"}
     scripts = "".join(
         (ROOT / "scripts" / name).read_text()
         for name in ("ecosystem.config.js", "docker-compose.yml", "streetvision.service", "Dockerfile")

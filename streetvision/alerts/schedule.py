@@ -19,6 +19,7 @@ from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState, Tracked
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.settings.alerts import AlertSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class AlertPolicy:
     """How long it must be gone before its recovery is told."""
     at_once: frozenset[str] = frozenset({"device_lost", "crash_loop"})
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
-    reminder_s: float = 6 * HOUR
+    reminder_s: float = AlertSettings.reminder_hours * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
     """Without a pass for this long (the miner was down, the machine slept) nothing counts as having held."""

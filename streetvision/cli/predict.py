@@ -34,8 +34,8 @@ def predict(
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
     from streetvision.miner.from_settings import decode_limits
 
-    settings = replace(miner_settings(None), model=model)
-    checkpoint = choose_checkpoint(settings)
+    settings = miner_settings(None)
+    checkpoint = choose_checkpoint(replace(settings, model=replace(settings.model, choice=model)))
     if not any(path.is_file() for path in images):  # said before torch is loaded
         raise OperatorError(f"there is no such file: {', '.join(map(str, images))}")
     failed = asyncio.run(_predict_all(images, checkpoint, device, decode_limits(settings), as_json))

@@ -45,7 +45,7 @@ class ModelRoom:
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
             registry=metrics,
-            view_seconds=settings.views_max_seconds,
+            view_seconds=settings.views.max_seconds,
             decode_threads=min(DECODE_THREADS, usable_threads()),
         )
 
@@ -66,8 +66,8 @@ class ModelRoom:
             self._books,
             start=choice.start,
             named=choice.named,
-            over=self._settings.model,
-            policy=policy_of(self._settings),
+            over=self._settings.model.choice,
+            policy=policy_of(self._settings.rollout, self._settings.axon.deadline_margin),
         )
         self.guard = DeviceGuard(self.engine, self._move_to_cpu, lost=lost)
         seconds = time.monotonic() - started

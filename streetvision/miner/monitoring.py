@@ -69,7 +69,7 @@ class MonitorRoom:
     ) -> None:
         """`crashes` are the starts before this one that did not end well."""
         self._settings, self._wallet, self._watcher = settings, wallet, watcher
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window, now=clock)
+        self._card = CardWatch(settings.model.repo, wallet.ss58_address, window=settings.model.pay_window, now=clock)
         self._sources = Sources(
             snapshot_age=watcher.age,
             chain_failures=lambda: watcher.failures,
@@ -163,11 +163,11 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock
         settings.state_dir / FOLDER,
         hotkey,
         settings.netuid,
-        settings.alerts_name or short(hotkey),
-        sinks=sinks_of(settings),
-        ping=ping_of(settings),
-        ping_every_s=60 * settings.alerts_ping_minutes,
-        policy=policy_of(settings),
+        settings.alerts.name or short(hotkey),
+        sinks=sinks_of(settings.alerts),
+        ping=ping_of(settings.alerts),
+        ping_every_s=60 * settings.alerts.ping_minutes,
+        policy=policy_of(settings.alerts),
         registry=metrics,
         now=clock,
     )

@@ -65,9 +65,9 @@ class HttpRoom:
             GENERATE: self._generate,
         }
         self.site.own_only.add(GENERATE)
-        hosts = filter(None, settings.metrics_hosts.split(","))
+        hosts = filter(None, settings.metrics.hosts.split(","))
         self.server = HttpServer(
-            self.site, registry, address=settings.metrics_address, port=settings.http_port, hosts=tuple(hosts)
+            self.site, registry, address=settings.metrics.address, port=settings.http_port, hosts=tuple(hosts)
         )
 
     async def start(self) -> None:

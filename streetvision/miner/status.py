@@ -99,7 +99,7 @@ class StatusRoom:
         return Facts(
             __version__,
             self._settings.netuid,
-            self._settings.subtensor_network,
+            self._settings.subtensor.network,
             closed=self._closed(),
             pid=os.getpid(),
             started=self._started,

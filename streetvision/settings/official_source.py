@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.settings.fields import field_named, parse_setting, setting_fields, variables
-from streetvision.settings.flags import is_switch, read_flags, spelt
+from streetvision.settings.fields import SETTINGS, setting, variables
+from streetvision.settings.flags import read_flags, spelt
 from streetvision.settings.official import BY_FLAG, BY_VARIABLE
 from streetvision.settings.shell_text import ASSIGNMENT, ShellText
 from streetvision.settings.sources import NamedText, Source, read_variables, unknown_names
@@ -141,7 +141,7 @@ def _text_of(file: Path) -> str:
 
 
 def translated(found: Official) -> tuple[dict[str, str], list[str]]:
-    """Texts of our settings by field, flags winning over variables, and a sentence for all that is not the same."""
+    """Texts of our settings by name, flags winning over variables, and a sentence for all that is not the same."""
     own = {name: text for name, text in found.variables.items() if not name.endswith("_FILE")}
     source = read_variables(own, "the official settings")
     words, lacking = _with_values(found.flags)
@@ -156,12 +156,11 @@ def translated(found: Official) -> tuple[dict[str, str], list[str]]:
 
 
 def _is_valid(name: str, one: NamedText, notes: list[str]) -> bool:
-    item = field_named(name)
     if "$(" in one.text or "`" in one.text:
         notes.append(f"{one.label}: only a shell could know the value; it is left out")
         return False
     try:
-        parse_setting(item, one.text, one.label)
+        setting(name).read(one.text, one.label)
     except ConfigError as error:
         notes.append(f"{error}; it is left out")
         return False
@@ -172,7 +171,7 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
     """In the official miner the bare flag switches the demand for a permit on, and its absence means none."""
     if not found.starts:
         return []
-    said = flags.texts.get("blacklist_force_validator_permit")
+    said = flags.texts.get("blacklist.force_validator_permit")
     if said is None:
         return [NO_PERMIT]
     return [PERMIT_FALSE] if said.text.lower() in {"false", "0", "no", "off"} else []
@@ -180,7 +179,7 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
 
 def _with_values(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words without flags that lack their value, and those: in a script it came from a variable that is not set."""
-    wanting = {item.metadata["flag"] for item in setting_fields() if not is_switch(item)}
+    wanting = {item.flag for item in SETTINGS if not item.is_switch}
     wanting |= {flag for flag, entry in BY_FLAG.items() if entry.wants_value}
     kept, lacking = [], []
     for place, word in enumerate(words):

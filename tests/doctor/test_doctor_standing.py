@@ -30,7 +30,10 @@ from streetvision.doctor.standing import StandingReport, standing_live, standing
 from streetvision.errors import OperatorError
 from streetvision.hub.files import RepoRef
 from streetvision.monitor.observation import Observation, Probe, RefusalView
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MetricsSettings
 
 Offline = Callable[..., Awaitable[StandingReport]]
 GREETS, SILENT = True, False
@@ -46,9 +49,11 @@ def free_port() -> int:
 def settings(tmp_path: Path) -> Settings:
     """A private network, so that addresses of this machine will do."""
     return Settings(
-        subtensor_network="local", state_dir=tmp_path / "state", axon_ip="127.0.0.1", axon_port=free_port(),
-        axon_external_ip="127.0.0.1", metrics_port=0,
-    )  # fmt: skip
+        subtensor=SubtensorSettings(network="local"),
+        state_dir=tmp_path / "state",
+        axon=AxonSettings(ip="127.0.0.1", port=free_port(), external_ip="127.0.0.1"),
+        metrics=MetricsSettings(port=0),
+    )
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ async def publish(network: MockNetwork, port: int) -> None:
 
 async def test_registered_but_nobody_serves(settings: Settings, network: Callable[..., MockNetwork]) -> None:
     chain = network()
-    await publish(chain, settings.axon_port)
+    await publish(chain, settings.axon.port)
     found = await look(settings, chain)
     checks = by_name(found.checks)
     assert checks["chain"].mark is Mark.OK
@@ -100,7 +105,7 @@ async def test_registered_but_nobody_serves(settings: Settings, network: Callabl
     assert "curl" in checks["reachable"].remedy
     assert found.diagnosis["cause"] == "not_reachable"
     assert found.diagnosis["title"] == "no miner is running here"
-    assert str(settings.axon_port) in found.diagnosis["evidence"][0]
+    assert str(settings.axon.port) in found.diagnosis["evidence"][0]
     assert [ruled["cause"] for ruled in found.diagnosis["ruled_out"]] == ["halted", "not_registered"]
 
 
@@ -201,7 +206,7 @@ async def test_a_starting_miner_keeps_its_port(settings: Settings, network: Call
 
 @pytest.fixture
 def taken(settings: Settings) -> Iterator[None]:
-    with socket.create_server(("127.0.0.1", settings.axon_port)):
+    with socket.create_server(("127.0.0.1", settings.axon.port)):
         yield
 
 
@@ -226,7 +231,7 @@ def live(seen: Observation, **about: Any) -> Live:
 
 async def test_a_running_miner_that_is_well(settings: Settings, seen: Callable[..., Observation]) -> None:
     well = seen(refusals=(RefusalView("unknown_path", "unknown path", 9, 2, 0.0),))
-    found = await standing_live(settings, live(well, port=settings.axon_port), tries(GREETS))
+    found = await standing_live(settings, live(well, port=settings.axon.port), tries(GREETS))
     assert "2 x unknown_path (unknown path)" in by_name(found.checks)["refused"].evidence
     assert {check.mark for check in found.checks} == {Mark.OK}
     assert found.findings == ()
@@ -287,7 +292,9 @@ async def test_the_operators_port(settings: Settings) -> None:
         writer.close()
 
     async def check(port: int, *, running: bool) -> Check:
-        return await in_thread(lambda: check_metrics(replace(settings, metrics_port=port), running=running))
+        return await in_thread(
+            lambda: check_metrics(replace(settings, metrics=replace(settings.metrics, port=port)), running=running)
+        )
 
     assert (await check(0, running=True)).mark is Mark.SKIPPED
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
@@ -326,22 +333,22 @@ def test_cards(settings: Settings) -> None:
 
     assert card(OWN).mark is Mark.SKIPPED
     assert "MODEL_REPO" in card(OWN).remedy
-    assert card(OTHER, model_repo="me/roads").mark is Mark.FAILURE
-    pulled = card(OTHER, model="hf:other/roads@v1")
+    assert card(OTHER, model=ModelSettings(repo="me/roads")).mark is Mark.FAILURE
+    pulled = card(OTHER, model=ModelSettings(choice="hf:other/roads@v1"))
     assert (pulled.mark, "streetvision models publish" in pulled.remedy) == (Mark.WARNING, True)
-    assert card(OWN, subtensor_network="mock").mark is Mark.SKIPPED
+    assert card(OWN, subtensor=SubtensorSettings(network="mock")).mark is Mark.SKIPPED
 
 
 def test_models_are_looked_at_and_nothing_else(settings: Settings) -> None:
     check, model = check_model(settings)
     assert (check.mark, model) == (Mark.FAILURE, None)
-    assert check_model(replace(settings, model="bundled"))[0].mark is Mark.WARNING
-    assert check_model(replace(settings, subtensor_network="mock"))[0].mark is Mark.OK
-    check, model = check_model(replace(settings, model="hf:me/roads@v1"))
+    assert check_model(replace(settings, model=replace(settings.model, choice="bundled")))[0].mark is Mark.WARNING
+    assert check_model(replace(settings, subtensor=replace(settings.subtensor, network="mock")))[0].mark is Mark.OK
+    check, model = check_model(replace(settings, model=replace(settings.model, choice="hf:me/roads@v1")))
     assert (check.mark, model) == (Mark.SKIPPED, None)
     assert check.remedy.endswith("streetvision models pull me/roads@v1")
     with pytest.raises(OperatorError, match="no model version"):
-        check_model(replace(settings, model="1.2.3"))
+        check_model(replace(settings, model=replace(settings.model, choice="1.2.3")))
     assert not (settings.state_dir / "models").exists()
 
 
@@ -364,7 +371,7 @@ async def test_the_whole_examination_without_a_miner(settings: Settings, network
 async def test_the_whole_examination_through_the_socket(
     settings: Settings, network: Callable[..., MockNetwork], seen: Callable[..., Observation]
 ) -> None:
-    settings = replace(settings, subtensor_network="mock")
+    settings = replace(settings, subtensor=replace(settings.subtensor, network="mock"))
     settings.state_dir.mkdir()
 
     async def findings(arguments: Any, progress: Any) -> dict[str, Any]:
@@ -405,6 +412,8 @@ async def test_a_miner_that_hangs_holds_nothing_up(
         asyncio.run_coroutine_threadsafe(hangs.wait(), loop).result()
         raise OperatorError("late")
 
-    report = await examine(replace(settings, subtensor_network="mock"), None, [], tools(network(), never))
+    report = await examine(
+        replace(settings, subtensor=replace(settings.subtensor, network="mock")), None, [], tools(network(), never)
+    )
     hangs.set()
     assert by_name(report.checks)["miner"].mark is Mark.SKIPPED

@@ -35,6 +35,7 @@ from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.registry.listing import bundled_version
+from streetvision.settings.network import AxonSettings, WalletSettings
 from streetvision.settings.settings import Settings
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
@@ -62,7 +63,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(wallet_path=tmp_path / "wallets", state_dir=tmp_path / "state")
+    return Settings(wallet=WalletSettings(path=tmp_path / "wallets"), state_dir=tmp_path / "state")
 
 
 def test_installed_versions_fit() -> None:
@@ -177,19 +178,22 @@ def test_hotkey_and_coldkey(settings: Settings) -> None:
     with pytest.raises(OperatorError, match="btcli wallet new-hotkey"):
         check_hotkey(settings)
     assert check_coldkey(settings).mark is Mark.OK
-    wallet = Wallet("default", "default", str(settings.wallet_path))
+    wallet = Wallet("default", "default", str(settings.wallet.path))
     wallet.create_new_hotkey(use_password=False, overwrite=True, suppress=True)
-    file = settings.wallet_path / "default" / "hotkeys" / "default"
+    file = settings.wallet.path / "default" / "hotkeys" / "default"
     file.chmod(0o600)
     check, found = check_hotkey(settings)
     assert found is not None
     assert (check.mark, found.ss58_address in check.evidence) == (Mark.OK, True)
     file.chmod(0o644)
     assert check_hotkey(settings)[0].remedy == f"chmod 600 {file}"
-    (settings.wallet_path / "default" / "coldkey").write_text("{}")
+    (settings.wallet.path / "default" / "coldkey").write_text("{}")
     check = check_coldkey(settings)
     assert check.mark is Mark.WARNING
-    assert "--register burn" in check_coldkey(replace(settings, register="burn", register_max_burn=1.0)).evidence
+    assert (
+        "--register burn"
+        in check_coldkey(replace(settings, register=replace(settings.register, choice="burn", max_burn=1.0))).evidence
+    )
 
 
 def test_settings_are_told_without_values(tmp_path: Path) -> None:
@@ -214,7 +218,7 @@ def test_a_running_miner_with_other_settings_is_told() -> None:
     check = check_settings(Settings(), None, [], live)
     assert check.mark is Mark.WARNING
     assert "the running miner has port 9000" in check.evidence
-    same = replace(Settings(), axon_port=9000)
+    same = Settings(axon=AxonSettings(port=9000))
     assert check_settings(same, None, [], live, "5Own").mark is Mark.OK
     assert "hotkey 5Own" in check_settings(same, None, [], live, "5Other").evidence
 
@@ -278,7 +282,7 @@ def test_the_log_without_a_miner(logbook: Any, settings: Settings) -> None:
     check = check_log(settings, logbook.moment + 60)
     assert check.mark is Mark.OK
     assert "2 requests" in check.evidence
-    assert check_log(replace(settings, log_enabled=False), 0.0).mark is Mark.SKIPPED
+    assert check_log(replace(settings, log=replace(settings.log, enabled=False)), 0.0).mark is Mark.SKIPPED
     (logbook.folder / "predictions.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(OperatorError, match="cannot be read"):
         check_log(settings, 0.0)

@@ -22,7 +22,10 @@ from streetvision.cli.status import ask
 from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MetricsSettings, MockSettings
 from streetvision.status.files import status_from_files
 from streetvision.status.schema import Span
 
@@ -36,9 +39,15 @@ def free_port() -> int:
 @pytest.fixture
 async def miner(tmp_path: Path, checkpoint: Path) -> AsyncIterator[Miner]:
     settings = Settings(
-        subtensor_network="mock", model=str(checkpoint), compile=False, threads=1, axon_ip="127.0.0.1", axon_port=0,
-        state_dir=tmp_path / "state", mock_block_time=0.05, mock_tempo=5, metrics_port=free_port(),
-    )  # fmt: skip
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(checkpoint)),
+        compile=False,
+        threads=1,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
+        state_dir=tmp_path / "state",
+        mock=MockSettings(block_time=0.05, tempo=5),
+        metrics=MetricsSettings(port=free_port()),
+    )
     miner = Miner(settings)
     await miner.start()
     yield miner

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import choose_model
 from streetvision.miner.models import ModelRoom
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
 
 
@@ -31,7 +33,9 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
 
     monkeypatch.setattr("streetvision.miner.models.usable_threads", lambda: paid_for)
     monkeypatch.setattr("streetvision.miner.models.open_runner", opened)
-    settings = Settings(model="bundled", state_dir=tmp_path, subtensor_network="mock")
+    settings = Settings(
+        model=ModelSettings(choice="bundled"), state_dir=tmp_path, subtensor=SubtensorSettings(network="mock")
+    )
     with pytest.raises(OperatorError, match="this is enough"):
         await ModelRoom(settings, choose_model(settings), CollectorRegistry()).start()
     assert len(seen) == expected

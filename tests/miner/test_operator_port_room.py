@@ -22,8 +22,10 @@ from streetvision.miner.models import ModelRoom
 from streetvision.miner.operator_port import STALE_S, HttpRoom
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.settings.loading import load_settings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.parsing import parse_hosts
-from streetvision.settings.settings import METRICS_PORT, Settings
+from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import METRICS_PORT, MetricsSettings
 
 ASKED = Asked({})
 
@@ -55,10 +57,10 @@ def codes(made: HttpRoom) -> list[str]:
 
 def test_the_port_has_a_default_and_rehearsals_do_not_take_it() -> None:
     assert Settings().http_port == METRICS_PORT
-    assert Settings(subtensor_network="mock").http_port == 0
-    assert Settings(subtensor_network="mock", metrics_port=9999).http_port == 9999
-    assert Settings(metrics_port=0).http_port == 0
-    assert Settings().metrics_address == "127.0.0.1"
+    assert Settings(subtensor=SubtensorSettings(network="mock")).http_port == 0
+    assert Settings(subtensor=SubtensorSettings(network="mock"), metrics=MetricsSettings(port=9999)).http_port == 9999
+    assert Settings(metrics=MetricsSettings(port=0)).http_port == 0
+    assert Settings().metrics.address == "127.0.0.1"
 
 
 def test_settings_that_are_none(tmp_path: Any) -> None:
@@ -69,7 +71,7 @@ def test_settings_that_are_none(tmp_path: Any) -> None:
 
 
 async def test_off_means_that_nothing_listens() -> None:
-    closed = room(metrics_port=0)
+    closed = room(metrics=MetricsSettings(port=0))
     await closed.start()
     assert closed.server.port is None
     await closed.close()

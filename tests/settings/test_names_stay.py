@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streetvision.settings.fields import setting_fields, variables
+from streetvision.settings.fields import SETTINGS, variables
 from streetvision.settings.flags import build_parser
 from streetvision.settings.official import BY_FLAG
 
@@ -85,7 +85,7 @@ TABLE = [line.split() for line in NAMES.split("\n") if line.strip()]
 
 
 def test_flags_and_variables_keep_their_names_and_order() -> None:
-    assert [[item.metadata["flag"], *item.metadata["env"]] for item in setting_fields()] == TABLE
+    assert [[item.flag, *item.env] for item in SETTINGS] == TABLE
 
 
 def test_the_parser_knows_these_flags_in_this_order() -> None:
