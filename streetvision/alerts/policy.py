@@ -10,7 +10,8 @@ from streetvision.monitor.derived import node_is_blind
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import RULES
 from streetvision.monitor.thresholds import DAY, HOUR, THRESHOLDS
-from streetvision.settings.alerts import NEVER, AlertSettings
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.parsing import NEVER
 
 NEEDS_REQUESTS = frozenset(
     {

@@ -1,8 +1,10 @@
-"""Defaults of the engine's settings: the engine must not know the settings, so both take them from here."""
+"""What settings and the rooms of a GPU box both need: those must not know the settings, so it is said here, once."""
 
 from __future__ import annotations
 
 MIB = 1 << 20
+PRECISIONS = ("default", "auto", "bf16", "fp8", "int8")
+"""What a model may be asked to compute in; the first unless a setting names another."""
 MAX_BODY_MIB = 48
 """Largest body, and so largest file of a photo."""
 MAX_MEGAPIXELS = 70

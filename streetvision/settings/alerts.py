@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from streetvision.errors import ConfigError
 from streetvision.settings.parsing import (
+    NEVER,
     declare,
     number,
     one_of,
@@ -23,8 +24,6 @@ from streetvision.settings.parsing import (
 from streetvision.settings.secret import Secret
 
 NOTHING = Secret()
-NEVER = "never"
-"""Time of day of a digest that nobody wants."""
 
 
 @dataclass(frozen=True, kw_only=True)

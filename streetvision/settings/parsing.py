@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from streetvision.settings.secret import Secret
 
 MOCK_NETWORK = "mock"
+NEVER = "never"
+"""Time of day of a digest that nobody wants."""
 NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)
 
 
@@ -195,8 +197,8 @@ def parse_label(text: str) -> str:
 
 def parse_time_of_day(text: str) -> str:
     """`HH:MM`, or `never`."""
-    if text != "never" and _CLOCK.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is neither a time such as 08:00 nor never")
+    if text != NEVER and _CLOCK.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is neither a time such as 08:00 nor {NEVER}")
     return text
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
 from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.model import EngineSettings, ModelSettings, RolloutSettings, ViewSettings
@@ -59,11 +60,11 @@ class Settings:
         env="MODEL_THREADS",
     )
     precision: str = declare(
-        "default",
+        PRECISIONS[0],
         "What the model computes in. `default`: bfloat16 on a GPU, float32 on a CPU. `auto`: the quickest that a test "
         "of the model allows. `fp8` (GPU), `int8` (CPU) and `bf16` name one; on a CPU they too serve only if the test "
         "allows. docs/machines.md has more.",
-        one_of("default", "auto", "bf16", "fp8", "int8"),
+        one_of(*PRECISIONS),
         env="MODEL_PRECISION",
     )
     views: ViewSettings = field(default_factory=ViewSettings)
