@@ -23,7 +23,7 @@ class ModelSettings:
         "",
         "A version of the registry such as `1.2.0`, a model on the hub as `hf:owner/name@tag`, a checkpoint folder, or "
         "`bundled` for the small embedded one. A swap holds over restarts while this stays as it is. Empty: the active "
-        "version, else `bundled` on the mock network; a public network wants a choice.",
+        "version, else `bundled` on the mock network; required on public networks.",
         str,
         env=("MODEL_URL", "MODEL"),
     )
@@ -110,7 +110,7 @@ class RolloutSettings:
     max_error_rate: float = declare(0.01, "Share of the images that a canary may fail on.", number(0.0, 1.0))
     max_p99_ratio: float = declare(
         3.0,
-        "p99 of a canary's forward pass to the serving model's; up to a tenth of the deadline any ratio will do.",
+        "How many times slower (p99) a canary may be; ignored below 10 % of the deadline.",
         number(0.1, 1000.0),
     )
     max_shift: float = declare(
