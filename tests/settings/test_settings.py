@@ -141,7 +141,7 @@ def test_settings_are_built_from_values_by_name() -> None:
     made = settings_with({"netuid": 5, "axon.port": 0, "axon.ip": "::1", "model": "bundled"})
     assert made == Settings(netuid=5, axon=AxonSettings(port=0, ip="::1"), model=ModelSettings(choice="bundled"))
     with pytest.raises(KeyError):
-        settings_with({"axon_port": 0})
+        settings_with({"axon.prt": 0})
     with pytest.raises(ConfigError, match="the mock network has no endpoint"):
         settings_with({"subtensor.network": "mock", "subtensor.chain_endpoint": "ws://x:1"})
 
