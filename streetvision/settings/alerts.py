@@ -1,7 +1,5 @@
 """The settings of alerts and of the ping. Addresses and tokens are hidden wherever settings are shown."""
 
-# ruff: noqa: RUF009 - `declare` returns a dataclass field
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The settings of the network: whose keys, which chain, where to listen and whom to answer."""
 
-# ruff: noqa: RUF009 - `declare` returns a dataclass field
-
 from __future__ import annotations
 
 from dataclasses import dataclass

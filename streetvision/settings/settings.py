@@ -4,8 +4,9 @@ A flag is the way to its value: `--axon.requests_per_minute` is `settings.axon.r
 `settings.netuid`. Two flags have the name of a group: `--model` is `settings.model.choice`, and `--register` is
 `settings.register.choice`. The variable is the flag in capitals (`AXON_REQUESTS_PER_MINUTE`) where `env` says no other.
 
-A new setting is one `declare` in its group; the parser of flags, `miner.env.example` and docs/settings.md follow from
-it, in the order of declaration. A group that settles how a room works also holds the defaults of that room.
+The groups stand in network.py, model.py, upkeep.py and alerts.py. A new setting is one `declare` in its group: flag,
+variable, `miner.env.example` and docs/settings.md follow from it, in the order of declaration. A room takes its default
+from its group (`AxonSettings.port`); what a room without settings needs too stands in base/defaults.py.
 """
 
 from __future__ import annotations
