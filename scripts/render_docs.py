@@ -7,16 +7,19 @@ from pathlib import Path
 from benchmarks_page import render_benchmarks
 
 from streetvision.monitor.rules_table import with_rules_table
-from streetvision.settings.loading import render_env_example, render_official_table, render_settings_table
+from streetvision.settings.rendering import render_env_example, render_official_table, render_settings_tables
 
 ROOT = Path(__file__).parents[1]
 
 SETTINGS_PAGE = """# Settings
 
-Every setting, generated from `streetvision/settings/settings.py` (`make docs`). Flags beat the environment, which beats
+Every setting, generated from `streetvision/settings/` (`make docs`). Flags beat the environment, which beats
 `miner.env`; an empty value means unset. Switches take `true` or `false`; a bare flag means `true`. Flags are spelt as
 bittensor's miners spell theirs; dashes in place of underscores are read too. The official miner's names:
 [migrating.md](migrating.md). Use another file than `./miner.env` with `--env_file FILE` or `MINER_ENV=FILE`.
+
+`streetvision init` asks for the network and the first eight and writes `miner.env`; the others have defaults that suit
+most miners.
 
 """
 
@@ -68,7 +71,7 @@ def main() -> None:
     """Write the generated files in place."""
     (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(ROOT / "benchmarks" / "results"))
     (ROOT / "miner.env.example").write_text(render_env_example())
-    (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_table())
+    (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_tables())
     monitoring = ROOT / "docs" / "monitoring.md"
     monitoring.write_text(with_rules_table(monitoring.read_text()))
     (ROOT / "docs" / "migrating.md").write_text(MIGRATING_PAGE + render_official_table())

@@ -10,7 +10,8 @@ from streetvision.monitor import rules
 from streetvision.monitor.derived import node_is_outdated
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import HOUR, THRESHOLDS
-from streetvision.settings.alerts import NEVER, AlertSettings
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.parsing import NEVER
 
 
 def unproven(seen: Observation) -> frozenset[str]:
@@ -22,11 +23,11 @@ def unproven(seen: Observation) -> frozenset[str]:
 
 def policy_of(settings: AlertSettings) -> AlertPolicy:
     """The policy that the operator's settings ask for."""
-    quiet = settings.alerts_quiet_hours
+    quiet = settings.quiet_hours
     start, _, end = quiet.partition("-")
     hours = Hours(
         quiet=(minutes(start), minutes(end)) if quiet else None,
-        digest=None if settings.alerts_digest == NEVER else minutes(settings.alerts_digest),
-        zone=ZoneInfo(settings.alerts_time_zone) if settings.alerts_time_zone else None,
+        digest=None if settings.digest == NEVER else minutes(settings.digest),
+        zone=ZoneInfo(settings.time_zone) if settings.time_zone else None,
     )
-    return AlertPolicy(reminder_s=settings.alerts_reminder_hours * HOUR, hours=hours)
+    return AlertPolicy(reminder_s=settings.reminder_hours * HOUR, hours=hours)

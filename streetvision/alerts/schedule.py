@@ -20,6 +20,7 @@ from streetvision.alerts.state import AlertState, Tracked
 from streetvision.monitor import rules
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.settings.alerts import AlertSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class AlertPolicy:
     """It must be gone for so long before its recovery is told."""
     at_once: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.at_once))
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
-    reminder_s: float = 6 * HOUR
+    reminder_s: float = AlertSettings.reminder_hours * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
     """After a break this long (the miner was down, the machine slept) nothing counts as having held."""

@@ -70,7 +70,7 @@ def publish(
             license=license,
             find=lambda name: registry.get(name).folder,
             progress=progress,
-            window=settings.pay_window,
+            window=settings.model.pay_window,
         )
     if as_json:
         print_json(plan.as_dict())
@@ -117,7 +117,7 @@ def pull(
             limit_bytes=int(max_gib * GIB),
             progress=progress,
             warn=warn,
-            window=settings.pay_window,
+            window=settings.model.pay_window,
         )
     _show_pulled(found, said, as_json)
 
@@ -130,16 +130,19 @@ def _hotkey(settings: Settings, name: str | None, hotkey: str | None, path: Path
 
     chosen = replace(
         settings,
-        wallet_name=name or settings.wallet_name,
-        wallet_hotkey=hotkey or settings.wallet_hotkey,
-        wallet_path=expanded(path or settings.wallet_path),
+        wallet=replace(
+            settings.wallet,
+            name=name or settings.wallet.name,
+            hotkey=hotkey or settings.wallet.hotkey,
+            path=expanded(path or settings.wallet.path),
+        ),
     )
     return open_wallet(chosen).ss58_address
 
 
 def _own_hotkey(settings: Settings, warn: Callable[[str], None]) -> str | None:
     """The hotkey to compare a card with, where a wallet is set up on this machine."""
-    if not (settings.is_mock or settings.wallet_name or settings.wallet_hotkey):
+    if not (settings.is_mock or settings.wallet.name or settings.wallet.hotkey):
         return None
     try:
         return _hotkey(settings, None, None, None)

@@ -22,7 +22,7 @@ def check_metrics(settings: Settings, *, running: bool) -> Check:
     """The running miner's own word on readiness; without a miner, whether the port is free."""
     if not settings.http_port:
         return skipped(NAME, "no port for metrics, health checks and the status page is set (--metrics.port)")
-    place = Endpoint(settings.metrics_address, settings.http_port)
+    place = Endpoint(settings.metrics.address, settings.http_port)
     return _asked(place) if running else _free(place)
 
 

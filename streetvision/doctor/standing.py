@@ -63,7 +63,7 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
     """Checks by the running miner's observation."""
     seen = live.observed
     latest, offsets = seen["latest"], seen.get("offsets", {})  # a miner of before an update does not tell them
-    port = int(live.miner.get("port") or settings.axon_port)
+    port = int(live.miner.get("port") or settings.axon.port)
     served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
     checks = (
         _live_chain(seen),
@@ -212,7 +212,7 @@ def _registered_offline(own: HistoryPoint, wallet: MinerWallet, seen: Observatio
 
 def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
     try:
-        ours = external_endpoint(settings, settings.axon_port)
+        ours = external_endpoint(settings, settings.axon.port)
     except OperatorError as error:
         return from_error("endpoint", error)
     return check_endpoint(own.axon, ours, registered=own.registered)
@@ -229,10 +229,10 @@ async def _ports(settings: Settings, try_it: Try, starting: bool) -> tuple[Check
 async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
     """Whether the port is free; if so, whether the public address leads here."""
     port = await bounded("port", PORT_S, check_port_free(settings, try_it))
-    if port.mark is not Mark.OK or settings.axon_port == 0:
+    if port.mark is not Mark.OK or settings.axon.port == 0:
         return port, skipped("reachable", "the port could not be tried")
     try:
-        ours = external_endpoint(settings, settings.axon_port)
+        ours = external_endpoint(settings, settings.axon.port)
     except OperatorError as error:
         return port, from_error("reachable", error)
     return port, await bounded("reachable", PORT_S, check_reachable(settings, ours, try_it))

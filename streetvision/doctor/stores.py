@@ -37,7 +37,7 @@ def check_state(settings: Settings) -> Check:
 
 def check_log(settings: Settings, now: float) -> Check:
     """The prediction log can be read, and how much it holds; without a running miner."""
-    if not settings.log_enabled:
+    if not settings.log.enabled:
         return skipped("log", "--log.enabled false: challenges are not kept")
     folder = settings.state_dir / LOG_FOLDER
     if not (folder / DATABASE).exists():

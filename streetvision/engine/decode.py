@@ -31,6 +31,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from streetvision.base.defaults import DECODE_MEMORY_MIB, MAX_BODY_MIB, MAX_MEGAPIXELS, MIB
 from streetvision.engine.decode_memory import decoding_bytes
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.incomplete import check_decoded, completed_png, load_determined
@@ -99,11 +100,11 @@ _MIRRORED_AXIS: dict[Flip, int] = {"vflip": 0, "hflip": 1}
 class DecodeLimits:
     """What an image may cost. All are checked before a pixel is decoded."""
 
-    max_bytes: int = 48 * 2**20
+    max_bytes: int = MAX_BODY_MIB * MIB
     """Encoded size; a 4032x3024 photo is about 25 MB as PNG, one of 50 megapixels 12 to 25 MB as JPEG."""
-    max_pixels: int = 70_000_000
+    max_pixels: int = MAX_MEGAPIXELS * 1_000_000
     """Width times height: a bound on time. Phones take photos of 12, 24, 50 and 64 million."""
-    max_memory: int = 512 * 2**20
+    max_memory: int = DECODE_MEMORY_MIB * MIB
     """Bytes that decoding may take at the scale that is needed (decode_memory.py): for 50 megapixels 6 MiB and the file
     as a plain JPEG at 1/8, 148 MiB as a progressive one, 198 MiB as PNG."""
     max_scans: int = 64

@@ -17,13 +17,14 @@ from math import isfinite
 
 from prometheus_client import CollectorRegistry
 
+from streetvision.base.defaults import VIEW_SECONDS
 from streetvision.engine.answering import Answering, PredictRequest
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.comparisons import Comparisons
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.decode_queue import DecodeQueue
 from streetvision.engine.device_health import explained
-from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
+from streetvision.engine.lanes import RETIRED, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listeners, OutcomeListener
 from streetvision.engine.pending import Pending

@@ -12,6 +12,7 @@ from math import inf
 
 import numpy as np
 
+from streetvision.base.defaults import VIEW_SECONDS
 from streetvision.engine.answers import Answer, Waiting
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.batcher import Batcher
@@ -34,8 +35,6 @@ from streetvision.engine.view_improver import ViewImprover
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
 
-VIEW_SECONDS = 1.0
-"""How long a request waits for its further views, unless the engine is told otherwise."""
 RETIRED = "this model was taken down"
 
 

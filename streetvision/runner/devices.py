@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
 
 CPU_BUCKETS = (1, 2, 4, 8)
 CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 MAX_BUCKET = 1024
-PRECISIONS = ("default", "auto", "bf16", "fp8", "int8")
 
 
 def resolve_device(name: str) -> torch.device:

@@ -31,7 +31,7 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.traffic_counter import TrafficCounter
-from streetvision.settings.fields import setting_fields
+from streetvision.settings.fields import SETTINGS
 from streetvision.settings.flags import flags_of, without_secrets
 from streetvision.settings.loading import load_settings
 from streetvision.settings.secret import Secret
@@ -313,7 +313,7 @@ def test_bad_values_are_refused_without_being_repeated(name: str, value: str, sa
 
 def test_loopback_needs_no_https(tmp_path: Path) -> None:
     for host in ("127.0.0.1:9", "localhost", "[::1]:9"):
-        assert load(tmp_path, ALERTS_WEBHOOK_URL=f"http://{host}/x").alerts_webhook_url
+        assert load(tmp_path, ALERTS_WEBHOOK_URL=f"http://{host}/x").alerts.webhook_url
 
 
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
@@ -321,15 +321,15 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text(f"ALERTS_DISCORD_URL_FILE={tmp_path}/discord\n")
     warnings: list[str] = []
     settings = load_settings((), {}, cwd=tmp_path, warn=warnings.append)
-    assert settings.alerts_discord_url.reveal() == "https://discord.com/api/webhooks/1/x"
+    assert settings.alerts.discord_url.reveal() == "https://discord.com/api/webhooks/1/x"
     assert warnings == []
-    assert load(tmp_path, ALERTS_DISCORD_URL="https://y/z").alerts_discord_url == Secret("https://y/z")
+    assert load(tmp_path, ALERTS_DISCORD_URL="https://y/z").alerts.discord_url == Secret("https://y/z")
 
 
 def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     settings = load(tmp_path, "--alerts.discord_url", "https://d/SECRET", ALERTS_WEBHOOK_URL="https://w/SECRET")
-    assert flags_of(replace(settings, alerts_name="mine")) == ["--alerts.name", "mine"]
-    dump = {item.name: getattr(settings, item.name) for item in setting_fields()}
+    assert flags_of(replace(settings, alerts=replace(settings.alerts, name="mine"))) == ["--alerts.name", "mine"]
+    dump = {item.name: getattr(settings, item.name) for item in SETTINGS}
     assert "SECRET" not in f"{settings} {settings!r} {dump} {json.dumps(dump, default=str)}"
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "--alerts.discordurl", "https://d/SECRET", "--token", f"1234:{'SECRET' * 6}")

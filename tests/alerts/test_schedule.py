@@ -23,7 +23,7 @@ from streetvision.alerts.state import AlertState, read_state
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.settings.settings import Settings
+from streetvision.settings.alerts import AlertSettings
 
 START = datetime(2026, 11, 2, 12, 0, tzinfo=UTC).timestamp()
 PASS_S = 20.0
@@ -245,11 +245,11 @@ def test_a_digest_each_day_of_the_months_in_which_clocks_change(month: int) -> N
 
 
 def test_settings_become_a_policy() -> None:
-    settings = Settings(alerts_quiet_hours="22:30-07:00", alerts_digest="never", alerts_time_zone="Europe/Berlin")
-    policy = policy_of(replace(settings, alerts_reminder_hours=2.0))
+    settings = AlertSettings(quiet_hours="22:30-07:00", digest="never", time_zone="Europe/Berlin")
+    policy = policy_of(replace(settings, reminder_hours=2.0))
     assert policy.hours == Hours((1350, 420), None, ZoneInfo("Europe/Berlin"))
     assert policy.reminder_after(CRITICAL) == 2 * HOUR
-    assert policy_of(Settings()).hours == Hours(None, 480, None)
+    assert policy_of(AlertSettings()).hours == Hours(None, 480, None)
 
 
 # -- any history at all ------------------------------------------------------------------------------------------------

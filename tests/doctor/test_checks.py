@@ -18,6 +18,8 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rule_pass import finding_words
 from streetvision.monitor.rules import RULES
 from streetvision.monitor.unjudged import Unjudged
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 
@@ -122,11 +124,11 @@ def test_checks_that_rules_name_exist() -> None:
 
 def test_secrets_are_hidden_wherever_they_stand() -> None:
     settings = Settings(
-        alerts_discord_url=Secret(HOOK),
-        subtensor_chain_endpoint="wss://me:pw1234@node.example:443/v1/key-abcdef?apikey=zz99",
+        alerts=AlertSettings(discord_url=Secret(HOOK)),
+        subtensor=SubtensorSettings(chain_endpoint="wss://me:pw1234@node.example:443/v1/key-abcdef?apikey=zz99"),
     )
     scrub = scrubber(settings, {"BT_WALLET_PASSWORD": "correct horse", "PATH": "/usr/bin", "HF_TOKEN": "hf_abcdef"})
-    text = f"{HOOK} {settings.subtensor_chain_endpoint} correct horse hf_abcdef key-abcdef /usr/bin wss://[::1]:9944"
+    text = f"{HOOK} {settings.subtensor.chain_endpoint} correct horse hf_abcdef key-abcdef /usr/bin wss://[::1]:9944"
     shown = scrub(text)
     for secret in ("very-secret-part", "pw1234", "apikey", "zz99", "key-abcdef", "correct horse", "hf_abcdef"):
         assert secret not in shown

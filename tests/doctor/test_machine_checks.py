@@ -31,6 +31,7 @@ from streetvision.doctor.live import Live, check_miner, holds_folder
 from streetvision.doctor.network import check_clock
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
+from streetvision.settings.network import AxonSettings, WalletSettings
 from streetvision.settings.settings import Settings
 
 from ..conftest import Logbook
@@ -42,7 +43,7 @@ ONE_GPU = {**NO_GPU, "available": True, "archs": ["sm_80", "sm_90", "compute_90"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(wallet_path=tmp_path / "wallets", state_dir=tmp_path / "state")
+    return Settings(wallet=WalletSettings(path=tmp_path / "wallets"), state_dir=tmp_path / "state")
 
 
 def test_installed_versions_fit() -> None:
@@ -141,19 +142,22 @@ def test_hotkey_and_coldkey(settings: Settings) -> None:
     with pytest.raises(OperatorError, match="btcli wallet new-hotkey"):
         check_hotkey(settings)
     assert check_coldkey(settings).mark is Mark.OK
-    wallet = Wallet("default", "default", str(settings.wallet_path))
+    wallet = Wallet("default", "default", str(settings.wallet.path))
     wallet.create_new_hotkey(use_password=False, overwrite=True, suppress=True)
-    file = settings.wallet_path / "default" / "hotkeys" / "default"
+    file = settings.wallet.path / "default" / "hotkeys" / "default"
     file.chmod(0o600)
     check, found = check_hotkey(settings)
     assert found is not None
     assert (check.mark, found.ss58_address in check.evidence) == (Mark.OK, True)
     file.chmod(0o644)
     assert check_hotkey(settings)[0].remedy == f"chmod 600 {file}"
-    (settings.wallet_path / "default" / "coldkey").write_text("{}")
+    (settings.wallet.path / "default" / "coldkey").write_text("{}")
     check = check_coldkey(settings)
     assert check.mark is Mark.WARNING
-    assert "--register burn" in check_coldkey(replace(settings, register="burn", register_max_burn=1.0)).evidence
+    assert (
+        "--register burn"
+        in check_coldkey(replace(settings, register=replace(settings.register, choice="burn", max_burn=1.0))).evidence
+    )
 
 
 def test_settings_are_told_without_values(tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_a_running_miner_with_other_settings_is_told() -> None:
     check = check_settings(Settings(), None, [], live)
     assert check.mark is Mark.WARNING
     assert "the running miner has port 9000" in check.evidence
-    same = replace(Settings(), axon_port=9000)
+    same = replace(Settings(), axon=AxonSettings(port=9000))
     assert check_settings(same, None, [], live, "5Own").mark is Mark.OK
     assert "hotkey 5Own" in check_settings(same, None, [], live, "5Other").evidence
 
@@ -242,7 +246,7 @@ def test_the_log_without_a_miner(logbook: Logbook, settings: Settings) -> None:
     check = check_log(settings, logbook.moment + 60)
     assert check.mark is Mark.OK
     assert "2 requests" in check.evidence
-    assert check_log(replace(settings, log_enabled=False), 0.0).mark is Mark.SKIPPED
+    assert check_log(replace(settings, log=replace(settings.log, enabled=False)), 0.0).mark is Mark.SKIPPED
     (logbook.folder / "predictions.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(OperatorError, match="cannot be read"):
         check_log(settings, 0.0)

@@ -34,6 +34,8 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.page.page import PAGE_SPAN
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
 
 LOST = "CUDA error: unspecified launch failure"
@@ -86,12 +88,11 @@ def settings(folder: Path) -> Settings:
     weights["head.fc.weight"] *= 50.0
     save_checkpoint(folder / "tiny", config, weights)
     return Settings(
-        subtensor_network="mock",
-        model=str(folder / "tiny"),
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(folder / "tiny")),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=folder / "state",
     )
 
@@ -198,7 +199,7 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
 
     asking = threading.Thread(target=challenge_it)
     asking.start()
-    flags = ("--subtensor.network", "mock", "--model", made.model, "--compile", "false", "--threads", "1",
+    flags = ("--subtensor.network", "mock", "--model", made.model.choice, "--compile", "false", "--threads", "1",
              "--axon.ip", "127.0.0.1", "--axon.port", str(port), "--state_dir", str(made.state_dir),
              "--alerts.webhook_url", f"http://127.0.0.1:{webhook.server.server_port}/")  # fmt: skip
     code = run_operation(flags, start)

@@ -15,6 +15,7 @@ from streetvision.alerts.sinks.delivery import DeliveryError, Patience, deliver,
 from streetvision.alerts.sinks.outbox import Deliver, DeliveryRecord, Outbox, SinkHealth
 from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
+from streetvision.settings.alerts import AlertSettings
 
 TICK_S = 2.0
 """Between two looks at the pulse: a change of it is told at once."""
@@ -33,7 +34,7 @@ class DeliveryThread:
         metrics: MonitorMetrics,
         *,
         ping: Ping | None = None,
-        ping_every_s: float = 300.0,
+        ping_every_s: float = 60 * AlertSettings.ping_minutes,
         pulse: Callable[[], Pulse] = lambda: Pulse.WELL,
         patience: Patience = Patience(),  # noqa: B008 - immutable
         tick_s: float = TICK_S,

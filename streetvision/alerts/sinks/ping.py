@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from streetvision.alerts.alert import Alert
 from streetvision.alerts.sinks.sink import Reply, SinkRequest, where_of
+from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.secret import Secret
 
 
@@ -24,7 +25,9 @@ class Ping:
 
     name = "ping"
 
-    def __init__(self, url: Secret, *, method: str = "GET", on_critical: str = "silent") -> None:
+    def __init__(
+        self, url: Secret, *, method: str = AlertSettings.ping_method, on_critical: str = AlertSettings.ping_on_critical
+    ) -> None:
         self._url, self._method, self._fails = url, method, on_critical == "fail"
         self.where = where_of(url)
 

@@ -40,7 +40,7 @@ async def try_sinks(settings: AlertSettings, only: str | None = None, patience: 
     if only is not None:
         _check(only, sinks)
         sinks = tuple(sink for sink in sinks if sink.name == only)
-    alert = test_alert(settings.alerts_name or "streetvision")
+    alert = test_alert(settings.name or "streetvision")
     trials: list[Trial] = [_try_log(alert)] if only in (None, LOG) else []
     return (*trials, *await asyncio.gather(*(_try(sink, alert, patience) for sink in sinks)))
 
