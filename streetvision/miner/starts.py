@@ -15,7 +15,7 @@ from pathlib import Path
 from loguru import logger
 
 from streetvision.base.disk import write_atomically
-from streetvision.errors import OperatorError, RestartNeeded
+from streetvision.errors import OperatorError, RestartNeeded, reason
 from streetvision.monitor.observation import CrashView
 from streetvision.monitor.thresholds import THRESHOLDS
 
@@ -89,7 +89,7 @@ def read_starts(folder: Path) -> tuple[Start, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        logger.warning("start: {} cannot be read ({}); it is begun anew", folder / STARTS_FILE, error)
+        logger.warning("start: {} cannot be read ({}); it is begun anew", folder / STARTS_FILE, reason(error))
         return ()
     return tuple(starts)
 
