@@ -1,1 +1,4 @@
-"""When and how the operator is told."""
+"""When and how the operator is told.
+
+schedule.py decides when (pure), alerting.py takes each pass of the rules, sinks/ sends.
+"""

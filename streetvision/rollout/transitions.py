@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Transitions:
-    """Call these inside the turnstile. They raise OperatorError, and then the serving model serves as before."""
+    """Call these inside the operation lock. They raise OperatorError, and then the serving model serves as before."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Every setting of the miner, declared once: defaults < miner.env < environment < flags.
 
-The flag parser (setting_flags.py), `miner.env.example` and the settings page of the docs (settings_io.py) are generated
+The flag parser (flags.py), `miner.env.example` and the settings page of the docs (loading.py) are generated
 from `Settings`, in the order of its parts.
 """
 

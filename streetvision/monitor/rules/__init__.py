@@ -1,4 +1,8 @@
-"""The rules, in the order in which an operator should read their findings."""
+"""The rules, in the order in which an operator should read their findings.
+
+A rule is a function from an `Observation` and the thresholds (thresholds.py) to findings, listed at the end of its
+file; docs/monitoring.md has a row for its code.
+"""
 
 from __future__ import annotations
 
