@@ -31,13 +31,13 @@ class Autopilot:
         self,
         stage: Deployment,
         changes: Transitions,
-        turnstile: OperationLock,
+        lock: OperationLock,
         *,
         books: DecisionLog,
         policy: Policy,
         clock: Callable[[], float],
     ) -> None:
-        self._stage, self._changes, self._turnstile = stage, changes, turnstile
+        self._stage, self._changes, self._lock = stage, changes, lock
         self._books, self._policy, self._clock = books, policy, clock
         self._served, self._health = stage.active, Health(stage.active.lane.version)
         self._probe_at = self._retry_at = 0.0
@@ -70,7 +70,7 @@ class Autopilot:
         elif sickness.certain:
             await self._cure(sickness.reason)
         candidate = self._stage.candidate
-        if candidate is not None and self._turnstile.current is None:
+        if candidate is not None and self._lock.current is None:
             await self._decide(candidate)
 
     async def _diagnose(self) -> Sickness | None:
@@ -96,8 +96,8 @@ class Autopilot:
         if not await self._changes.ways_back():
             await self._stick(reason, "no other good version has served before")
             return
-        await self._turnstile.stop(f"the serving version {sick.version} is sick and is being rolled back")
-        async with self._turnstile.enter("the automatic rollback", automatic=True):
+        await self._lock.stop(f"the serving version {sick.version} is sick and is being rolled back")
+        async with self._lock.enter("the automatic rollback", automatic=True):
             if self._stage.active is not sick:
                 return
             try:
@@ -127,7 +127,7 @@ class Autopilot:
         if candidate.role is Role.SHADOW:
             await self._decide_shadow(candidate, verdict.decision, list(verdict.evidence))
             return
-        async with self._turnstile.enter("the gates' decision", automatic=True):
+        async with self._lock.enter("the gates' decision", automatic=True):
             if verdict.decision is Decision.ROLLBACK:
                 await self._changes.take_off(candidate, verdict.why, by=BY_GATES, evidence=list(verdict.evidence))
                 return
@@ -136,7 +136,7 @@ class Autopilot:
     async def _decide_shadow(self, candidate: Candidate, decision: Decision, evidence: list[str]) -> None:
         """A shadow that fails is ended; one that passes goes on, and whether it may answer is the operator's choice."""
         if decision is Decision.ROLLBACK:
-            async with self._turnstile.enter("the gates' decision", automatic=True):
+            async with self._lock.enter("the gates' decision", automatic=True):
                 await self._changes.end_trial(candidate, "shadow_failed", evidence[0], by=BY_GATES, evidence=evidence)
         elif not candidate.passed:
             candidate.passed = True

@@ -67,12 +67,12 @@ class ModelManager:
         `over` is the value of --model; `open_runner` loads a version, in a thread.
         """
         self._policy, self._books, self._clock, self._sleep = policy, books, clock, sleep
-        self._turnstile = OperationLock(clock)
+        self._lock = OperationLock(clock)
         self._stage = Deployment(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
         self._changes = Transitions(
             engine, registry, open_runner, stage=self._stage, books=books, policy=policy, named=named, over=over
         )
-        self._watch = Autopilot(self._stage, self._changes, self._turnstile, books=books, policy=policy, clock=clock)
+        self._watch = Autopilot(self._stage, self._changes, self._lock, books=books, policy=policy, clock=clock)
         books.metrics.serve(start.version)
         engine.add_listener(self._watch.feed)
 
@@ -100,7 +100,7 @@ class ModelManager:
             raise OperatorError("Nothing is tried at the moment: name the version to promote.")
         if candidate is None or version not in (None, candidate.served.version):
             return await self._put_on(str(version), "promote", progress, marked_too=True)
-        async with self._turnstile.enter("the promotion"):
+        async with self._lock.enter("the promotion"):
             candidate = self._tried()
             progress({"stage": "switch", "done": 1, "total": 1})
             report = candidate.report.to_json()
@@ -125,16 +125,16 @@ class ModelManager:
 
     async def stop_shadow(self) -> TransitionResult:
         """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
-        running = self._turnstile.current
+        running = self._lock.current
         if running is not None and not running.automatic:
-            await self._turnstile.stop("stopped by hand")
+            await self._lock.stop("stopped by hand")
             return self._changes.result(self.active, f"Stopped {running.name}; version {self.active} serves.")
-        async with self._turnstile.enter("the end of the trial"):
+        async with self._lock.enter("the end of the trial"):
             return await self._changes.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
 
     async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> TransitionResult:
         """Take the canary out of the traffic, or go back to the last good version; what is left is marked bad."""
-        async with self._turnstile.enter("the rollback") as operation:
+        async with self._lock.enter("the rollback") as operation:
             candidate = self._stage.candidate
             if candidate is None or candidate.role is Role.SHADOW:
                 return await self._changes.go_back(why, BY_OPERATOR, _watched(operation, progress))
@@ -145,9 +145,9 @@ class ModelManager:
 
         No model is blamed. Raises OperatorError when the version cannot be opened, and EngineError.
         """
-        while self._turnstile.current is not None:
-            await self._turnstile.stop(why)
-        async with self._turnstile.enter("the move to another device", automatic=True):
+        while self._lock.current is not None:
+            await self._lock.stop(why)
+        async with self._lock.enter("the move to another device", automatic=True):
             await self._changes.reopen(why)
 
     @property
@@ -164,7 +164,7 @@ class ModelManager:
             "active": {**_names(stage.active), "for_s": now - stage.since, "health": health},
             "standby": None if standby is None else {**_names(standby.served), "left_s": standby.until - now},
             "candidate": None if candidate is None else self._describe(candidate),
-            "operation": _operation(self._turnstile.current, now),
+            "operation": _operation(self._lock.current, now),
             "stuck": self._watch.stuck,
             "bad": {version: {"why": mark.why, "at": mark.at} for version, mark in self._books.marks.all().items()},
             "decisions": self._books.recent,
@@ -180,11 +180,11 @@ class ModelManager:
         """One look; problems that an operator can act on are logged and do not end `run`."""
         try:
             await self._watch.look()
-            if self._turnstile.current is None:
+            if self._lock.current is None:
                 await self._stage.settle()
         except (OperatorError, EngineError) as error:
             logger.error("models: %s", error)
-        if self._turnstile.current is None and (version := self._stage.expire()) is not None:
+        if self._lock.current is None and (version := self._stage.expire()) is not None:
             logger.info("models: %s is no longer kept loaded", version)
         self._books.metrics.look_at(self._stage.candidate)
 
@@ -194,13 +194,13 @@ class ModelManager:
 
     async def close(self) -> None:
         """Stop what runs, and write down that a trial ended with the miner. Call it before the engine closes."""
-        await self._turnstile.stop("the miner is shutting down")
+        await self._lock.stop("the miner is shutting down")
         candidate = self._stage.candidate
         if candidate is not None:
             await self._changes.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
 
     async def _put_on(self, version: str, how: str, progress: Progress, *, marked_too: bool) -> TransitionResult:
-        async with self._turnstile.enter(f"the {how} to {version}") as operation:
+        async with self._lock.enter(f"the {how} to {version}") as operation:
             self._require_no_trial_but(None)
             model = await self._changes.admit(version, marked_too=marked_too)
             watched = _watched(operation, progress)
@@ -213,7 +213,7 @@ class ModelManager:
     ) -> TransitionResult:
         if not 0.0 < share <= 1.0:
             raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
-        async with self._turnstile.enter(f"the {role.value} of {version}") as operation:
+        async with self._lock.enter(f"the {role.value} of {version}") as operation:
             self._require_no_trial_but(version)
             model = await self._changes.admit(version, marked_too=marked_too)
             tried = self._stage.candidate
