@@ -34,11 +34,14 @@ $ streetvision init --from ~/streetvision-subnet
 $ streetvision init --from miner.env --from start_miner.sh
 $ streetvision init --from "pm2 start neurons/miner.py --name m -- --netuid 72 --wallet.name cold --wallet.hotkey hot"
 ```
-`--from` takes a settings file, a start script, the folder that holds both, or the start command in quotes, and may
-be repeated. It reads them and runs nothing: variables in a script are filled in from the file that it sources; what
-only a shell could know, such as `$(hostname)`, is told and left out. Then it says which names were translated,
-which have no effect, which values are wrong; asks for what is missing; shows our `miner.env` and writes it when you
-agree. `--yes` asks nothing; flags beside it win.
+`--from` takes a settings file, a start script, a systemd unit, the folder that holds `miner.env` and
+`start_miner.sh`, or the start command in quotes, and may be repeated. It reads them and runs nothing: variables in a
+script are filled in from the file that it sources; what only a shell could know, such as `$(hostname)`, is told and
+left out. Of pm2's ecosystem files, Compose files and Kubernetes' give the command, in quotes, and the variables as a
+file of `NAME=value` lines. Where several miners are started, give the command of one.
+
+Then it says which names were translated, which have no effect, which values are wrong; asks for what is missing;
+shows our `miner.env` and writes it when you agree. `--yes` asks nothing; flags beside it win.
 
 Then `streetvision doctor`, stop the official miner, start this one ([running.md](running.md)). Both cannot hold one
 port.
@@ -58,6 +61,14 @@ port.
 - **Spelling.** Flags are spelt as bittensor's miners spell theirs, with dots and underscores; `--axon.external-ip`
   is read as `--axon.external_ip`, in every command. A switch alone means `true`; `true`, `yes`, `on`, `1` and their
   opposites are read.
+
+## Back, and older versions
+Nothing that the official miner keeps is touched: to go back, stop this miner and start that one.
+
+An update lifts the files of a state folder to its own format. The version before then still serves from that folder
+and keeps its models and alerts, but reads and writes neither the prediction log nor the history, and says so at its
+start. Before an update, stop the miner and copy `log/predictions.sqlite` and `monitor/history.sqlite`; to go back, put
+them in place again, or move both away to start new ones. `models/` and the pictures in `log/images/` fit every version.
 
 ## Official names
 What is not in this table has the same name here, or is refused with the nearest name. `None` and empty values mean

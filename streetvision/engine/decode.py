@@ -4,7 +4,7 @@ Choices, each made once for training and serving alike:
 - Resizing is Pillow's bicubic, which antialiases when it shrinks, unless a converted model says another filter.
 - A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps at least `DRAFT_MARGIN` times the model's side; the
   rest of the way is bicubic. On photos of 4032x3024 this stays within `DRAFT_TOLERANCE` of a full decode.
-- A JPEG of exactly the model's size goes straight into an array (jpeg.py), with the same pixels.
+- A JPEG of exactly the model's size goes straight into an array (through simplejpeg), with the same pixels.
 - Each look at a picture (test-time views) is decoded at the scale that it needs by itself, so that its pixels do not
   depend on what else is asked for. Looks of one scale share a decode, and one decoded picture is held at a time.
 - Transparency is laid over white, as a page would show it. A colour key (tRNS) in a 16-bit PNG is ignored.

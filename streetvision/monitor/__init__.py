@@ -1,1 +1,4 @@
-"""Observes, remembers and judges: history, rules, diagnosis."""
+"""Observes, remembers and judges.
+
+history.py remembers, observation.py gathers one moment, rules/ judge it (pure), diagnosis.py explains.
+"""
