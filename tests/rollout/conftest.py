@@ -113,6 +113,12 @@ def photo(number: int) -> bytes:
     return out.getvalue()
 
 
+def versions(answers: list[Prediction | EngineError]) -> set[str]:
+    """Of the models that answered; no error is among the answers."""
+    assert not [answer for answer in answers if isinstance(answer, EngineError)]
+    return {answer.model_version for answer in answers if isinstance(answer, Prediction)}
+
+
 @dataclass
 class House:
     """Everything around one manager. `open` it first; `reopen` is a restart of the miner."""
