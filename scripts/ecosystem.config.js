@@ -2,7 +2,7 @@
 //
 // Settings are the miner's own: miner.env in the repository's folder (or the file that MINER_ENV names), the environment,
 // and flags in `args` below. No secrets belong here. Several miners on one machine: give each a STREETVISION_NAME, and a
-// settings file with a port and a state folder of its own. docs/running.md says more.
+// settings file with a port and a state folder of its own. docs/services.md says more.
 const os = require("os");
 const path = require("path");
 
@@ -36,7 +36,7 @@ module.exports = {
       kill_timeout: 20000,
 
       // A change of code or of a file in the state folder is no reason to drop requests. Updates are made by hand, by
-      // version; see docs/running.md.
+      // version; see docs/updating.md.
       watch: false,
       vizion: false,
 

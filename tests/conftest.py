@@ -14,7 +14,7 @@ import pytest
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from streetvision.base.logs import Intercept
+from streetvision.base.logs import Intercept, flush_log
 
 if TYPE_CHECKING:
     from streetvision.axon.records import RequestRecord
@@ -49,6 +49,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             code = 0
         except SystemExit as exit_:
             code = int(exit_.code or 0)
+        assert flush_log(5.0)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -73,7 +74,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Logbook:
-    """A prediction log in a state folder, written by the miner's own code; a second passes between its records."""
+    """A prediction log in a state folder, written by the miner's own code; its clock moves by a second a record."""
 
     state: Path
     moment: float = 1_790_000_000.0
@@ -88,7 +89,7 @@ class Logbook:
         from streetvision.prediction_log.upkeep import Limits
 
         limits = Limits(max_days=36_500)
-        log = PredictionLog(self.folder, CollectorRegistry(), limits=limits)
+        log = PredictionLog(self.folder, CollectorRegistry(), limits=limits, wall=lambda: self.moment)
         log.start()
         for record in records:
             log(record)

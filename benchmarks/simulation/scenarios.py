@@ -9,7 +9,7 @@ from simulation.subnet import IMMUNITY, TEMPO
 from simulation.world import GIB, World
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
-from streetvision.monitor.observation import RolloutView, StoreView
+from streetvision.monitor.observation import CrashView, DeviceView, RolloutView, StoreView
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
 
@@ -142,6 +142,15 @@ def _rolled_back(world: World) -> None:
     world.rollout = RolloutView("rolled_back", "1.5.0", "Its answers differed in 31 of 100 requests.", world.now)
 
 
+def _lost_device(world: World, *, on_cpu: bool) -> None:
+    world.device = DeviceView(world.now, "unspecified launch failure", on_cpu=on_cpu)
+    world.failing = {} if on_cpu else {"device": 1.0}
+
+
+def _crashes(world: World) -> None:
+    world.crashes = tuple(CrashView(world.now - ago, "killed by signal 9") for ago in (1200.0, 800.0, 300.0))
+
+
 def _burned(world: World) -> bool:
     last = world.history.points[-1]
     return last.burn_share >= 0.99
@@ -256,6 +265,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("disk nearly full", _machine(disk_free=GIB // 8), "disk_low", Cause.EARNING),
     Scenario("memory nearly full", _machine(memory_available=GIB), "memory_low", Cause.EARNING),
     Scenario("GPU memory taken", _machine(gpu_free=GIB), "gpu_pressure", Cause.EARNING),
+    Scenario("GPU lost, the CPU answers", lambda world: _lost_device(world, on_cpu=True), "device_lost", Cause.EARNING),
+    Scenario(
+        "GPU lost, nothing answers",
+        lambda world: _lost_device(world, on_cpu=False),
+        "device_lost",
+        Cause.ANSWERING_LATE,
+    ),
+    Scenario("crashes again and again", _crashes, "crash_loop", Cause.EARNING),
     Scenario("log cannot be written", _set(log=StoreView("disk_full", 40)), "log_degraded", Cause.EARNING),
     Scenario(
         "history cannot be written", _set(history_store=StoreView("locked", 3)), "history_degraded", Cause.EARNING

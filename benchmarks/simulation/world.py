@@ -15,6 +15,8 @@ from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.history import History
 from streetvision.monitor.history_database import downsampled_buckets, downsampled_points
 from streetvision.monitor.observation import (
+    CrashView,
+    DeviceView,
     MachineView,
     ModelView,
     Observation,
@@ -58,8 +60,8 @@ class World:
         self.port_open = True
         self.chain_up = True
         self.skew_s = 0.0
-        self.node_lag_s = 0.0
         """Our clock less the true time."""
+        self.node_lag_s = 0.0
         self.positive_share = 0.4
         self.score_spread = 0.18
         self.stuck: float | None = None
@@ -68,6 +70,9 @@ class World:
         self.failing: dict[str, float] = {}
         """Share of requests that fail, by reason."""
         self.machine = HEALTHY_MACHINE
+        self.device: DeviceView | None = None
+        """The device that was lost."""
+        self.crashes: tuple[CrashView, ...] = ()
         self.model = ModelView("street-b", "1.4.0", self.subnet.time - 2 * DAY, OWN, "model_card.json")
         self.rollout = RolloutView("idle")
         self.log = StoreView(None, 0)
@@ -191,6 +196,8 @@ class World:
             model=self.model,
             rollout=self.rollout,
             machine=self.machine,
+            device=self.device,
+            crashes=self.crashes,
             log=self.log,
             history=self.history_store,
         )

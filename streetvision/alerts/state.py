@@ -142,7 +142,7 @@ class AlertStore:
             return _read(fields) if fields["whose"] == self._whose else (AlertState(), {})
         except FileNotFoundError:
             pass
-        except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             logger.warning("alerts: {} cannot be read ({}): starting anew", self._file, type(error).__name__)
         return AlertState(), {}
 

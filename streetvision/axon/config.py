@@ -39,7 +39,7 @@ class AxonConfig(HttpLimits):
     nonces_per_hotkey: int = 4096
     nonces_total: int = 131_072
     deadline_margin_s: float = 0.5
-    """Kept back from the caller's timeout for the way home."""
+    """Kept in reserve from the caller's timeout, for sending the answer back."""
     max_transit_s: float = 4.5
     """Most time that a request may be charged for its way here, whatever its nonce says."""
     junk_per_second: float = 50.0

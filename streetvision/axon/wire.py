@@ -131,10 +131,14 @@ def parse_call(dialect: Dialect, headers: Mapping[bytes, bytes], own_hotkey: str
 def _take(headers: Mapping[bytes, bytes], name: bytes, shape: re.Pattern[bytes]) -> str:
     value = headers.get(name)
     if value is None:
-        raise WireError(401, "missing_header", f"The header {name.decode()} is missing.")
+        raise _missing(name)
     if shape.fullmatch(value) is None:
         raise WireError(400, "malformed_header", f"The header {name.decode()} is malformed.")
     return value.decode("ascii")
+
+
+def _missing(name: bytes) -> WireError:
+    return WireError(401, "missing_header", f"The header {name.decode()} is missing.")
 
 
 def _signature(headers: Mapping[bytes, bytes], name: bytes) -> bytes:
@@ -163,7 +167,8 @@ def _parse_legacy(headers: Mapping[bytes, bytes], own_hotkey: str) -> Call:
         timeout_s=_timeout(headers),
         body_hash=_take(headers, b"computed_body_hash", _HASH) if b"computed_body_hash" in headers else EMPTY_HASH,
     )
-    _check_receiver(headers.get(b"bt_header_axon_hotkey"), own_hotkey, required=False)
+    if b"bt_header_axon_hotkey" in headers:
+        _check_receiver(headers[b"bt_header_axon_hotkey"], own_hotkey)
     return call
 
 
@@ -181,13 +186,13 @@ def _parse_btauth(headers: Mapping[bytes, bytes], own_hotkey: str) -> Call:
         timeout_s=_timeout(headers),
         scheme=scheme.decode(),
     )
-    _check_receiver(headers.get(b"x-bittensor-receiver"), own_hotkey, required=True)
+    if b"x-bittensor-receiver" not in headers:
+        raise _missing(b"x-bittensor-receiver")
+    _check_receiver(headers[b"x-bittensor-receiver"], own_hotkey)
     return call
 
 
-def _check_receiver(receiver: bytes | None, own_hotkey: str, *, required: bool) -> None:
-    if receiver is None and not required:
-        return
+def _check_receiver(receiver: bytes, own_hotkey: str) -> None:
     if receiver != own_hotkey.encode():
         raise WireError(401, "wrong_receiver", "The request is not addressed to this miner's hotkey.")
 

@@ -9,8 +9,10 @@ import atexit
 import io
 import json
 import logging
+import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
@@ -18,13 +20,14 @@ from typing import TYPE_CHECKING, TextIO
 from loguru import logger
 
 from streetvision.base.line_writer import LineWriter, Write, stop_blocking, writing_to
+from streetvision.base.log_text import bounded, escaped
 
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Message, Record, RecordException
 
 FLUSH_S = 1.0
 """Longest wait at the end of the process for somebody who reads the last lines."""
-_HUMAN = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <7}</level> | <level>{message}</level>"
+_HUMAN = "<green>{time:YYYY-MM-DD HH:mm:ss.SSS}</green> | <level>{level: <7}</level> | <level>{extra[text]}</level>"
 _MAX_PRINTED = 4096
 """Characters of a printed line; a longer one is cut."""
 
@@ -38,11 +41,30 @@ class Intercept(logging.Handler):
     """Send the standard library's records (uvicorn, the SDK, torch) to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on, under the name of the room or library it comes from."""
+        """Pass a record on, under the name of the room or library it comes from; one that is broken raises nothing."""
+        try:
+            self._pass_on(record)
+        except Exception:  # noqa: BLE001 - whoever logs must not fail by it; this prints what is wrong
+            self.handleError(record)
+
+    def _pass_on(self, record: logging.LogRecord) -> None:
         level: str | int = record.levelname if record.levelname in logging.getLevelNamesMapping() else record.levelno
         package, _, rest = record.name.partition(".")
         room = rest.partition(".")[0] if package == "streetvision" else record.name
         logger.opt(exception=record.exc_info).log(level, "{}: {}", room or package, record.getMessage())
+
+
+def _human(record: Record) -> str:
+    """A format for this record: message and traceback hold what others wrote."""
+    text = record["message"]
+    if record["exception"] is not None:
+        text = f"{text}\n{_trace(record['exception'])}"
+    record["extra"]["text"] = escaped(bounded(text))
+    return f"{_HUMAN}\n"
+
+
+def _trace(exception: RecordException) -> str:
+    return "".join(traceback.format_exception(*exception)).rstrip("\n")
 
 
 def _json_sink(put: Callable[[str], None]) -> Callable[[Message], None]:
@@ -51,11 +73,11 @@ def _json_sink(put: Callable[[str], None]) -> Callable[[Message], None]:
         line = {
             "time": record["time"].isoformat(),
             "level": record["level"].name,
-            "message": record["message"],
+            "message": bounded(record["message"]),
             **record["extra"],
         }
         if record["exception"] is not None:
-            line["exception"] = str(record["exception"].value)
+            line["exception"] = bounded(str(record["exception"].value))
         put(json.dumps(line, default=str) + "\n")
 
     return write
@@ -66,11 +88,12 @@ def _plain_line(level: str, text: str, *, as_json: bool) -> str:
     now = datetime.now().astimezone()
     if as_json:
         return json.dumps({"time": now.isoformat(), "level": level, "message": text}) + "\n"
-    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} | {level: <7} | {text}\n"
+    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03} | {level: <7} | {escaped(text)}\n"
 
 
 def configure_logging(*, debug: bool = False, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Replace every log handler of the process; `stream` defaults to stderr."""
+    _open_standard_streams()
     target = sys.stderr if stream is None else stream
     level = "DEBUG" if debug else "INFO"
     logger.remove()
@@ -79,7 +102,7 @@ def configure_logging(*, debug: bool = False, as_json: bool = False, stream: Tex
         logger.add(_json_sink(writer.put), level=level)
     else:
         colour = target.isatty()
-        logger.add(writer.put, level=level, format=_HUMAN, colorize=colour, backtrace=False, diagnose=False)
+        logger.add(writer.put, level=level, format=_human, colorize=colour, backtrace=False, diagnose=False)
     _take_over_handlers()
     logging.basicConfig(handlers=[Intercept()], level=logging.INFO if debug else logging.WARNING, force=True)
     # Our own rooms that must run without loguru (engine, models) log through the standard library.
@@ -98,6 +121,20 @@ def take_over_streams(*, as_json: bool = False) -> None:
             own.flush()
             setattr(sys, name, _Printed(own.fileno(), as_json=as_json))
             stop_blocking(own.fileno())
+
+
+def _open_standard_streams() -> None:
+    """Whoever started us may have closed them: the next file opened would stand in their place, and be printed into."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def lines_dropped() -> int:

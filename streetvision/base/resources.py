@@ -96,8 +96,7 @@ def usable_memory(root: Path = ROOT) -> Memory:
             continue
         total = limit
         used = _least(_number(_text(group / name)) for name in _MEMORY_USED)
-        if used is not None:
-            available = _least((available, max(0, limit - used + _cache(group))))
+        available = _least((available, limit if used is None else max(0, limit - used + _cache(group))))
     return Memory(available, total)
 
 
@@ -166,33 +165,34 @@ def _quota(group: Path) -> float | None:
     quota, period = (_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     if told := _text(group / "cpu.max").split():
         quota, period = (*told, "100000")[:2]
-    if not (quota.isdecimal() and period.isdecimal() and int(quota) and int(period)):
-        return None
-    return int(quota) / int(period)
+    paid, every = _number(quota), _number(period)
+    return paid / every if paid and every else None
 
 
 def _cpuset(group: Path) -> float | None:
     """How many CPUs a list such as `0-3,8` names; None where there is none."""
     text = next(filter(None, (_text(group / name).strip() for name in _CPUSETS)), "")
-    spans = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in text.split(",")]
-    return float(sum(int(span[2] or span[1]) - int(span[1]) + 1 for span in spans if span)) or None
+    spans = [re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part) for part in text.split(",")]
+    return float(sum(max(0, int(span[2] or span[1]) - int(span[1]) + 1) for span in spans if span)) or None
 
 
 def _cache(group: Path) -> int:
     lines = (line.split() for line in _text(group / "memory.stat").splitlines())
-    stats = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}
+    stats = {line[0]: number for line in lines if len(line) == 2 and (number := _number(line[1])) is not None}
     return next((stats[name] for name in _CACHE if name in stats), 0)
 
 
 def _text(file: Path) -> str:
     try:
         return file.read_text()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or a name that cannot be one
         return ""
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdecimal() else None
+    """Of at most 20 digits: the kernel's are 64 bits wide."""
+    digits = text.strip()
+    return int(digits) if digits.isdecimal() and len(digits) <= 20 else None
 
 
 def _kib(text: str) -> int | None:

@@ -136,6 +136,6 @@ def _parsed(text: bytes) -> Starting:
     try:
         fields = json.loads(text)
         return Starting(str(fields["step"]), float(fields["since"]), float(fields["began"]), int(fields["pid"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         now = time.time()
         return Starting("at its first step", now, now, 0)

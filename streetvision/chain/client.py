@@ -25,7 +25,7 @@ from streetvision.chain.connection import (
     reason_of,
 )
 from streetvision.chain.connection import within as _within
-from streetvision.chain.decoding import read_extras, read_hash, read_identity, snapshot_of
+from streetvision.chain.decoding import read_extras, read_hash, read_identity, read_time, snapshot_of
 from streetvision.chain.endpoints import MOCK_NETWORK, endpoints_of, reachable_address
 from streetvision.chain.metagraph import OLD_S, MetagraphSnapshot
 from streetvision.errors import OperatorError
@@ -164,13 +164,21 @@ class Chain:
         return substrate
 
     async def require_fresh(self) -> None:
-        """OperatorError when the node shows an old state, by which a hotkey may only look unregistered."""
-        head = await self.call("block's own time", lambda client: client.timestamp(), self.deadlines.read_s)
-        seconds = self._now() - head.timestamp()
-        if seconds >= OLD_S:
+        """OperatorError when the node shows an old state, or one to come: a hotkey may only look unregistered."""
+        head = await self.call("block's own time", read_time, self.deadlines.read_s)
+        if head is None:
             raise OperatorError(
-                f"The newest block of the node {self.endpoint} is {seconds / 60:.0f} min old: the node lags, or this "
-                "machine's clock is ahead. Name another node with --subtensor.chain_endpoint, or set the clock right."
+                f"The node {self.endpoint} does not say when its newest block was made: name another node with "
+                "--subtensor.chain_endpoint."
+            )
+        seconds = self._now() - head
+        if not abs(seconds) < OLD_S:
+            found = "old: the node lags, or this machine's clock is ahead"
+            if seconds < 0:
+                found = "ahead of this machine's clock: the clock is behind, or the node is wrong"
+            raise OperatorError(
+                f"The newest block of the node {self.endpoint} is {abs(seconds) / 60:.0f} min {found}. "
+                "Name another node with --subtensor.chain_endpoint, or set the clock right."
             )
 
     async def block_time(self) -> float:

@@ -33,12 +33,21 @@ async def read_extras(view: Any, netuid: int) -> Extras:  # noqa: ANN401 - the S
     """Three small reads; all unknown when a runtime lacks one, as the metagraph itself must not fail for them."""
     items = (("SubtensorModule", "MinNonImmuneUids"), ("SubtensorModule", "ImmuneOwnerUidsLimit"))
     try:
-        now, *limits = await asyncio.gather(view.timestamp(), *(view.query(item, [netuid]) for item in items))
+        now, *limits = await asyncio.gather(read_time(view), *(view.query(item, [netuid]) for item in items))
     except BittensorError as error:
         logger.debug("chain: the block's time and the pruning limits cannot be read: {}", error)
         return Extras()
     least, immune = map(_optional_int, limits)
-    return Extras(now.timestamp(), least, immune)
+    return Extras(now, least, immune)
+
+
+async def read_time(view: Any) -> float | None:  # noqa: ANN401 - the SDK's client or pinned view
+    """The block's own time, Unix seconds; None where the node gives none, or none that is a time. BittensorError."""
+    try:
+        return float((await view.timestamp()).timestamp())
+    except (TypeError, ValueError, OverflowError) as error:
+        logger.debug("chain: the block's time cannot be read: {}", error)
+        return None
 
 
 async def read_hash(substrate: Substrate, block: int) -> str | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 OLD_S = 600.0
-"""Age at reading from which a snapshot proves no absence: fifty blocks, or a clock that is that far ahead."""
+"""Distance of a block's time from ours from which on its state proves no absence: fifty blocks, or a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class MetagraphSnapshot:
         return None if self.block_time is None else self.taken_at - self.block_time
 
     @property
-    def is_old(self) -> bool:
-        """Whether it was old when it was read, by our clock, so that who is missing in it may be registered now."""
-        return self.clock_offset is not None and self.clock_offset >= OLD_S
+    def is_misdated(self) -> bool:
+        """Whether it was old or to come when it was read, by our clock: who is missing in it may be registered now."""
+        return self.clock_offset is not None and not abs(self.clock_offset) < OLD_S
 
 
 def is_other_chain(one: str | None, other: str | None) -> bool:

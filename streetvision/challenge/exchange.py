@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
 from typing import Any
 
 from streetvision.axon.client import legacy_headers, request_body
@@ -134,7 +133,7 @@ def _outcome(status: int, reply: bytes, seconds: float) -> Outcome:
     if status != 200:
         return Outcome(status, None, seconds, str(fields.get("message", ""))[:200])
     answer = fields.get(SUBNET.answer_field)
-    if isinstance(answer, bool) or not isinstance(answer, int | float) or not isfinite(answer) or not 0 <= answer <= 1:
+    if isinstance(answer, bool) or not isinstance(answer, int | float) or not 0 <= answer <= 1:  # NaN is not either
         return Outcome(status, None, seconds, f"the answer is no probability: {str(answer)[:40]}")
     return Outcome(status, float(answer), seconds)
 

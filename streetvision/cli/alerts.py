@@ -38,7 +38,7 @@ def test(
         else:
             typer.echo(f"{'ok  ' if trial.ok else 'FAIL'}  {trial.sink:<9} {trial.where:<32} {trial.detail}")
     if len(trials) == 1 and sink is None:
-        typer.echo("No sink but the log is configured: docs/monitoring.md says how to add one.", err=True)
+        typer.echo("No sink but the log is configured: docs/alerts.md says how to add one.", err=True)
     if not all(trial.ok for trial in trials):
         raise typer.Exit(1)
 
@@ -73,7 +73,7 @@ def _remembered(settings: Settings) -> list[dict[str, Any]]:
         state, _ = read_alerts(file)
     except FileNotFoundError:
         return []
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         why = type(error).__name__
         raise OperatorError(f"{file} cannot be read ({why}): start the miner, which replaces it") from None
     return [active_as_dict(tracked) for tracked in state.active]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from streetvision.base.log_text import escaped
+
 if TYPE_CHECKING:
     from loguru import Record
 
@@ -26,4 +28,5 @@ def _write(message: str) -> None:
 def _sentence(record: Record) -> str:
     level = record["level"]
     kind = f"{level.name.lower()}: " if level.no >= logger.level("WARNING").no else ""
-    return kind + "{message}\n{exception}"
+    record["extra"]["text"] = escaped(record["message"])
+    return kind + "{extra[text]}\n{exception}"

@@ -133,7 +133,7 @@ QUESTIONS = (
     Question("device", "Device: auto, cpu, cuda or cuda:N", _default("device")),
     Question(
         "alerts_discord_url",
-        "Discord webhook for alerts; empty: none (docs/monitoring.md has the others)",
+        "Discord webhook for alerts; empty: none (docs/alerts.md has the others)",
         lambda _: Suggestion(),
         _public,
     ),

@@ -32,12 +32,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    from streetvision.miner.from_settings import decode_limits
-
     settings = replace(miner_settings(None), model=model)
     checkpoint = choose_checkpoint(settings)
-    if not any(path.is_file() for path in images):  # said before torch is loaded
+    if not any(path.is_file() for path in images):
         raise OperatorError(f"there is no such file: {', '.join(map(str, images))}")
+    from streetvision.miner.from_settings import decode_limits  # brings torch and the SDK
+
     failed = asyncio.run(_predict_all(images, checkpoint, device, decode_limits(settings), as_json))
     if failed:
         raise typer.Exit(1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from streetvision.subnet import SUBNET, matthews
 MIN_ANSWERED_SHARE = 0.98
 NEXT = """
 Next, the same by hand, and then in earnest (docs/running.md):
+{activate}\
   python neurons/miner.py --subtensor.network mock --axon.ip 127.0.0.1
-  streetvision challenge FOLDER_OF_PICTURES
+  streetvision challenge FOLDER_OF_PICTURES    in another terminal, as is the next
   streetvision status
   streetvision init      writes the settings of your own miner
   streetvision doctor    says what it still lacks"""
@@ -83,8 +86,15 @@ class Display:
         for problem in dict.fromkeys(self._problems):
             self._console.print(f"[yellow]the miner warned: {escape(problem)}[/yellow]", soft_wrap=True)
         if healthy:
-            self._console.print(NEXT, highlight=False)
+            self._console.print(next_steps(), highlight=False, markup=False)
         return 0 if healthy else 1
+
+
+def next_steps() -> str:
+    """What a newcomer may type next; `make demo` leaves the environment that it made off the shell's path."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    missing = shutil.which("streetvision") is None and script.is_file()
+    return NEXT.format(activate=f"  . {script}\n" if missing else "")
 
 
 _HEADER = " ".join(

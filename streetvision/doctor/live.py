@@ -24,7 +24,7 @@ from streetvision.monitor.unjudged import Unjudged, read_unjudged
 
 OPERATION = "findings"
 SILENCE_S = 8.0
-START = "Start it: python neurons/miner.py, pm2 start, or systemctl start streetvision (docs/running.md)."
+START = "Start it: python neurons/miner.py, pm2 start, or systemctl start streetvision (docs/services.md)."
 
 WAIT = "Wait until its log says `ready`; compiling a model takes minutes the first time."
 

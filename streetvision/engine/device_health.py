@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from streetvision.errors import OperatorError
 
 STRAINED_PASSES, STRAINED_SECONDS = 3, 5.0
 """Passes in a row, and for how long, that may fail for want of memory: another process may give it back."""
+WEIGHED_PASSES = 10
+"""Half of so many first passes over one picture that fail for want of memory, within as long, are a loss too."""
 HUNG_BEATS = 30
 """Seconds that one pass may take: no validator waits for longer than 9."""
 LOST = "the device that the model runs on is lost"
@@ -42,6 +45,8 @@ class DeviceHealth:
         self.loss: Loss | None = None
         self._clock = clock
         self._failures, self._since = 0, 0.0
+        self._weighed: deque[float | None] = deque(maxlen=WEIGHED_PASSES)
+        """When each of the last passes failed; None for one that did not."""
         self._passes = 0
         self._running: int | None = None
         """Which pass runs now."""
@@ -49,25 +54,27 @@ class DeviceHealth:
         self._beats = 0
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
-        """A forward pass, which is to end soon; raises as `judged`."""
+    def passing(self, *, weighed: bool = False) -> Iterator[None]:
+        """A forward pass, which is to end soon; `weighed` where a request fails with it. Raises as `judged`."""
         self._passes += 1
         self._running = self._passes
         try:
-            with self.judged():
+            with self.judged(weighed=weighed):
                 yield
         finally:
             self._running = None
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def judged(self, *, weighed: bool = False) -> Iterator[None]:
         """A call of the runner; raises DeviceLost in place of an error that no retry heals."""
         try:
             yield
         except Exception as error:
-            self._failed(error)
+            self._failed(error, weighed=weighed)
             raise
         self._failures = 0
+        if weighed:
+            self._weighed.append(None)
 
     def lose(self, error: BaseException) -> None:
         """The device is lost, as somebody else found out."""
@@ -80,21 +87,29 @@ class DeviceHealth:
         if self._beats >= HUNG_BEATS and self.loss is None:
             self.loss = Loss("hung", f"a forward pass has not ended for {HUNG_BEATS} s")
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, *, weighed: bool) -> None:
         fault = fault_of(error)
         if fault is Fault.LOST:
             self.lose(error)
             raise DeviceLost(LOST) from error
         if fault is Fault.STRAINED:
-            self._count(error)
+            self._count(error, weighed=weighed)
 
-    def _count(self, error: Exception) -> None:
+    def _count(self, error: Exception, *, weighed: bool) -> None:
         now = self._clock()
         self._since = self._since if self._failures else now
         self._failures += 1
-        if self._failures >= STRAINED_PASSES and now - self._since >= STRAINED_SECONDS and self.loss is None:
-            why = f"{self._failures} forward passes in a row failed within {now - self._since:.0f} s"
-            self.loss = Loss("strained", f"{why}: {cause_of(error)}")
+        if weighed:
+            self._weighed.append(now)
+        if self._failures >= STRAINED_PASSES:
+            self._strained(f"{self._failures} forward passes in a row", now - self._since, error)
+        failed = [at for at in self._weighed if at is not None]
+        if 2 * len(failed) >= WEIGHED_PASSES:
+            self._strained(f"{len(failed)} of the last {len(self._weighed)} forward passes", now - failed[0], error)
+
+    def _strained(self, passes: str, seconds: float, error: Exception) -> None:
+        if seconds >= STRAINED_SECONDS and self.loss is None:
+            self.loss = Loss("strained", f"{passes} failed within {seconds:.0f} s: {cause_of(error)}")
 
 
 def explained(call: Callable[[], T]) -> T:
@@ -104,7 +119,7 @@ def explained(call: Callable[[], T]) -> T:
     """
     try:
         return call()
-    except Exception as error:
+    except BaseException as error:  # an exit or a panic of native code too
         if fault_of(error) is Fault.LOST and not isinstance(error, DeviceLost):
             raise DeviceLost(LOST) from error
         if isinstance(error, EngineError | OperatorError):

@@ -168,7 +168,7 @@ def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
     except RunnerFailure as error:
         logger.error("the model failed on a batch of %d: %s", len(images), error)
         raise
-    except Exception as error:
+    except BaseException as error:  # an exit or a panic of native code too: the thread goes on
         logger.exception("the runner raised %s on a batch of %d", type(error).__name__, len(images))
         raise RunnerFailure(FAILED) from error
     if output.logits.shape != (len(images),) or output.embeddings.shape[:1] != (len(images),):

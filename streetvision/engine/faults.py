@@ -7,11 +7,12 @@ Runtime"); HIP has the same ones. Triton and older releases of torch give the te
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
 
-MOST_CAUSES = 16
-"""Links of a chain of causes that are looked at."""
+MOST_CAUSES = 32
+"""Exceptions that are looked at: causes, contexts and the members of groups."""
 
 
 class Fault(IntEnum):
@@ -68,6 +69,8 @@ LOST_TEXTS = (
     "gpu is lost",
     "fallen off the bus",
     "cuda error: unknown error",
+    "cuda driver error: unknown error",
+    "cuda unknown error",
     "[cuda]: unknown error",
     "hip error: unknown error",
 )
@@ -77,6 +80,7 @@ STRAINED_TEXTS = (
     "cannot allocate memory",
     "bad_alloc",
     "cuda error",
+    "cuda driver error",
     "hip error",
     "triton error",
     "cublas_status",
@@ -109,9 +113,20 @@ def _own_fault(error: BaseException) -> Fault:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    for _ in range(MOST_CAUSES):
-        if link is None:
-            return
+    """The error, then what lies below it, the nearest first; each once."""
+    waiting, seen = deque([error]), {id(error)}
+    while waiting:
+        link = waiting.popleft()
         yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        for below in _below(link):
+            if id(below) not in seen and len(seen) < MOST_CAUSES:
+                seen.add(id(below))
+                waiting.append(below)
+
+
+def _below(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield cause
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions

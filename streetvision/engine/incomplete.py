@@ -10,6 +10,7 @@ counts as decoded. One that lacks a first pass over any coefficient is blurred e
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -50,8 +51,11 @@ def load_determined(header: Header, load: Callable[[bytes], Image.Image], scale:
 
 
 def _jpeg_endings(header: Header) -> tuple[bytes, bytes]:
+    """With noise after the next restart marker too: at the end of an interval libjpeg looks for nothing else."""
     stream = header.stream.rstrip(b"\xff")
-    return stream + _END_OF_JPEG, stream + _NOISE + _END_OF_JPEG
+    found = re.findall(rb"\xff([\xd0-\xd7])", stream[header.last_scan :])
+    restart = bytes((0xFF, 0xD0 | (found[-1][0] + 1 & 7 if found else 0)))
+    return stream + _END_OF_JPEG, stream + _NOISE + restart + _NOISE + _END_OF_JPEG
 
 
 def _webp_endings(header: Header) -> tuple[bytes, bytes]:

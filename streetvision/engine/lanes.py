@@ -262,12 +262,13 @@ class Lane:
             return self.runner.run(images)
 
     def _run_member(self, member: int, images: ImageArray) -> RunnerOutput:
-        with self._exclusive, self.device.passing():
+        first_answer = member == 0 and len(images) == 1  # a larger batch is run again one by one
+        with self._exclusive, self.device.passing(weighed=first_answer):
             return members_of(self.runner)[member].run(images)
 
 
 class _LastOneOut:
-    """What each thread of a lane calls as it ends: no other being left in it, the last one frees the model."""
+    """Each thread calls this as it exits; the last one frees the model."""
 
     def __init__(self, runner: object, threads: int) -> None:
         self._runner: object = runner

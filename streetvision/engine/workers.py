@@ -89,6 +89,8 @@ class Workers:
             result = call()
         except Exception as error:  # noqa: BLE001 - nothing is swallowed: it goes to whoever awaits the future
             self._hand_over(future, None, error)
+        except BaseException as error:  # noqa: BLE001 - an exit or a panic of native code may not end the thread
+            self._hand_over(future, None, _as_failure(error))
         else:
             self._hand_over(future, result, None)
         return True
@@ -106,6 +108,13 @@ class Workers:
         self._told = False  # before it looks: what is appended from now on wakes it again
         while self._done:
             _settle(*self._done.popleft())
+
+
+def _as_failure(error: BaseException) -> Exception:
+    """What an event loop passes on like any error, where it would let the original end the process."""
+    failure = RuntimeError(f"{type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _try(begin: Callable[[], None]) -> None:

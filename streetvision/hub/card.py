@@ -129,7 +129,7 @@ def _time_problem(value: object, now: float | None) -> str | None:
     if value < EARLIEST:
         return f"submission_time {value} lies before the subnet began"
     if value > 100 * EARLIEST:
-        return f"submission_time {value:.6g} is not in seconds"
+        return f"submission_time {value!r:.20} is not in seconds"
     if now is not None and value > now + CLOCK_SLACK_S:
         return f"submission_time {value} lies in the future"
     return None

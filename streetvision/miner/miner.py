@@ -290,7 +290,7 @@ class Miner:
     def _on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         own = new.find(self.wallet.ss58_address)
         if own is None:
-            if self.settings.is_mock or not new.is_old:  # the mocked chain has a time of its own
+            if self.settings.is_mock or not new.is_misdated:  # the mocked chain has a time of its own
                 self._deregistered()
         elif self.gate.closed == "deregistered":
             self.gate.closed = None

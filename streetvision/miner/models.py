@@ -20,7 +20,7 @@ from streetvision.miner.from_settings import decode_limits
 from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
 from streetvision.rollout.decision_log import DecisionLog
-from streetvision.rollout.device_guard import REMEDY, DeviceGuard, LostDevice
+from streetvision.rollout.device_guard import NO_STAND_IN, REMEDY, DeviceGuard, LostDevice
 from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
 from streetvision.runner.device_check import device_trouble
@@ -30,6 +30,8 @@ from streetvision.settings.settings import Settings
 CPU = "cpu"
 CHECK_SECONDS = 60.0
 """Longest wait for a device to add two numbers: a first context takes seconds, a hung driver for ever."""
+WARM_SECONDS = 1800.0
+"""Longest that loading, compiling, judging and warming may take at the start; a device that hangs takes for ever."""
 DECODE_THREADS = 2
 """More are no quicker: a picture decodes in a fraction of a forward pass."""
 
@@ -92,9 +94,16 @@ class ModelRoom:
         lost = None if trouble is None else self._leave_device(trouble)
         while True:
             try:
-                await self.engine.start()
+                async with asyncio.timeout(WARM_SECONDS):
+                    await self.engine.start()
             except DeviceLost as error:
                 lost = self._leave_device(cause_of(error))
+            except TimeoutError as error:
+                raise RestartNeeded(f"the model is not warm after {WARM_SECONDS:g} s: {REMEDY}") from error
+            except (EngineError, OperatorError) as error:
+                if lost is None or isinstance(error, RestartNeeded):
+                    raise
+                raise RestartNeeded(NO_STAND_IN.format(lost=lost.why, cpu=error, remedy=REMEDY)) from error
             else:
                 return lost
 

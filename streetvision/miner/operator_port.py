@@ -119,7 +119,7 @@ class HttpRoom:
         snapshot = None if self._watcher is None else self._watcher.current
         if self._watcher is None or snapshot is None:
             return [*reasons, Reason("no_metagraph", "the metagraph was not read yet")]
-        proven = self._settings.is_mock or not snapshot.is_old  # the mocked chain has a time of its own
+        proven = self._settings.is_mock or not snapshot.is_misdated  # the mocked chain has a time of its own
         if proven and snapshot.find(self._hotkey) is None:
             reasons.append(Reason("not_registered", "the hotkey has no UID in the metagraph"))
         age = self._watcher.age()

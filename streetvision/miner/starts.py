@@ -14,7 +14,8 @@ from pathlib import Path
 
 from loguru import logger
 
-from streetvision.errors import OperatorError, RestartNeeded
+from streetvision.base.disk import write_atomically
+from streetvision.errors import OperatorError, RestartNeeded, reason
 from streetvision.monitor.observation import CrashView
 from streetvision.monitor.thresholds import THRESHOLDS
 
@@ -74,12 +75,10 @@ class Starts:
     def _write(self, starts: Sequence[Start]) -> None:
         self._known = tuple(starts[-KEPT:])
         path = self._folder / STARTS_FILE
-        aside = path.with_suffix(".new")
         try:
-            aside.write_text(json.dumps([asdict(start) for start in self._known]), encoding="utf-8")
-            aside.replace(path)
+            write_atomically(path, json.dumps([asdict(start) for start in self._known]))
         except OSError as error:
-            logger.warning("start: {} cannot be written ({}); a crash loop may go unseen", path, error.strerror)
+            logger.warning("start: {} cannot be written ({}); a crash loop may go unseen", path, reason(error))
 
 
 def read_starts(folder: Path) -> tuple[Start, ...]:
@@ -89,8 +88,8 @@ def read_starts(folder: Path) -> tuple[Start, ...]:
         starts = [Start(float(e["at"]), str(e["end"]), str(e["reason"])) for e in entries[-KEPT:]]
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("start: {} cannot be read ({}); it is begun anew", folder / STARTS_FILE, error)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        logger.warning("start: {} cannot be read ({}); it is begun anew", folder / STARTS_FILE, reason(error))
         return ()
     return tuple(starts)
 

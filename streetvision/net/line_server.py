@@ -50,6 +50,9 @@ class Peer:
                 await self._writer.wait_closed()
         except TimeoutError:
             self._writer.transport.abort()
+        except asyncio.CancelledError:
+            self._writer.transport.abort()
+            raise
         except ConnectionError:
             return
 
@@ -113,7 +116,8 @@ class LineServer:
         try:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await self._admit(reader, peer)
-            await peer.close()
+            with contextlib.suppress(asyncio.CancelledError):  # Python 3.11 logs a cancelled connection as a defect
+                await peer.close()
         finally:
             self._tasks.discard(task)
 

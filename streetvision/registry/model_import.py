@@ -64,7 +64,7 @@ def read_golden(folder: Path) -> tuple[float, ...] | None:
         return tuple(float(logit) for logit in json.loads(path.read_text(encoding="utf-8"))["logits"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({reason(error)}): remove the version and add it again.") from error
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LOOK_S = 1.0
 MOVE_S = 120.0
 """Longest that loading on the CPU may take, while nobody is answered: another start may be quicker, or heal it."""
+NO_STAND_IN = "the device is lost ({lost}), and the CPU cannot serve in its place ({cpu}): {remedy}"
 REMEDY = "look for Xid lines in `dmesg`, see that nvidia-smi lists the GPU, then restart the miner"
 
 logger = logging.getLogger(__name__)
@@ -83,9 +84,7 @@ class DeviceGuard:
                 await self._move_to_cpu(f"the device is lost ({loss.why})")
         except (OperatorError, EngineError, TimeoutError) as error:
             why = str(error) or f"it is not ready after {self._patience:g} s"
-            raise RestartNeeded(
-                f"the device is lost ({loss.why}), and the CPU cannot serve in its place ({why}): {REMEDY}"
-            ) from error
+            raise RestartNeeded(NO_STAND_IN.format(lost=loss.why, cpu=why, remedy=REMEDY)) from error
         self.lost = replace(self.lost, on_cpu=True)
         logger.error("the CPU serves in place of the lost device until the miner restarts: %s", REMEDY)
 

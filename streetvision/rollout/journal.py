@@ -107,6 +107,6 @@ def _read(path: Path) -> list[JournalEntry]:
 def _parsed(line: bytes) -> JournalEntry | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

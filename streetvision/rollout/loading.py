@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,17 +60,25 @@ async def load(
     except EngineClosed as error:
         raise OperatorError(str(error)) from error
     except DeviceLost as error:
-        engine.route.active.device.lose(error)
+        _tell_serving(engine, error)
         raise OperatorError(str(error)) from error
     except (EngineError, OperatorError) as error:
         raise _problem(error) from error
     try:
         progress({"stage": "check", "done": 0, "total": 1})
         await check(lane, model, too_slow_s)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error.__cause__, DeviceLost):
+            _tell_serving(engine, error.__cause__)
         await asyncio.shield(engine.retire(lane))
         raise
     return lane
+
+
+def _tell_serving(engine: Engine, error: DeviceLost) -> None:
+    """What one lane of a process finds out of the device holds for the serving one too."""
+    with suppress(EngineClosed):
+        engine.route.active.device.lose(error)
 
 
 async def check(lane: Lane, model: ModelVersion, too_slow_s: float) -> None:

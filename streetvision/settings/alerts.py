@@ -66,7 +66,7 @@ class AlertSettings:
         NOTHING,
         "--alerts.webhook_url",
         "ALERTS_WEBHOOK_URL",
-        "Secret. Address that alerts are posted to as JSON (docs/monitoring.md).",
+        "Secret. Address that alerts are posted to as JSON (docs/alerts.md).",
         parse_address_of_hook,
     )
     alerts_webhook_secret: Secret = declare(
@@ -80,8 +80,8 @@ class AlertSettings:
         NOTHING,
         "--alerts.ping_url",
         "ALERTS_PING_URL",
-        "Secret. Address that is called while the miner is well, so that a service such as healthchecks.io notices "
-        "when it no longer is.",
+        "Secret. Address called at intervals while the miner is well; a service such as healthchecks.io tells you when "
+        "the calls stop.",
         parse_address_of_hook,
     )
     alerts_ping_minutes: float = declare(
@@ -94,15 +94,15 @@ class AlertSettings:
         "silent",
         "--alerts.ping_on_critical",
         "ALERTS_PING_ON_CRITICAL",
-        "What the ping does while a critical finding holds: `silent`, or `fail` to call the address with /fail "
-        "appended, as healthchecks.io reads it.",
+        "While a critical finding holds: `silent` stops the ping, `fail` calls its address with /fail appended "
+        "(understood by healthchecks.io).",
         choice("silent", "fail"),
     )
     alerts_quiet_hours: str = declare(
         "",
         "--alerts.quiet_hours",
         "ALERTS_QUIET_HOURS",
-        "Hours such as `22:30-07:00` in which warnings wait; critical alerts are sent at once.",
+        "Hours such as `22:30-07:00` in which warnings are held back; critical alerts are still sent.",
         parse_quiet_hours,
     )
     alerts_digest: str = declare(
@@ -116,14 +116,14 @@ class AlertSettings:
         "",
         "--alerts.time_zone",
         "ALERTS_TIME_ZONE",
-        "Zone of the two settings above, such as `Europe/Berlin`; empty: this machine's.",
+        "Time zone of --alerts.quiet_hours and --alerts.digest, such as `Europe/Berlin`; empty: this machine's.",
         parse_zone,
     )
     alerts_reminder_hours: float = declare(
         6.0,
         "--alerts.reminder_hours",
         "ALERTS_REMINDER_HOURS",
-        "Hours after which a critical finding that lasts is told again; a warning after four times as long. 0: never.",
+        "Hours after which a lasting critical finding is sent again; warnings after four times as long. 0: never.",
         number(0.0, 8760.0),
     )
 

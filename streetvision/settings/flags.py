@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import Field
@@ -79,8 +80,13 @@ def _flag_help(item: Field[Any]) -> str:
 def spelt(word: str) -> str:
     """The word with the flag in it spelt as declared, dashes and underscores being alike."""
     flag, equals, value = word.partition("=")
-    declared = {_plain(known): known for known in _flags()}
-    return f"{declared.get(_plain(flag), flag)}{equals}{value}" if flag.startswith("--") else word
+    return f"{_declared().get(_plain(flag), flag)}{equals}{value}" if flag.startswith("--") else word
+
+
+@functools.cache
+def _declared() -> dict[str, str]:
+    """Every flag by its plain spelling."""
+    return {_plain(known): known for known in _flags()}
 
 
 def _plain(flag: str) -> str:
@@ -124,6 +130,7 @@ def _unknown_words(rest: Sequence[str]) -> list[str]:
     return clauses
 
 
+@functools.cache
 def _hint(flag: str) -> str:
     plain = _plain(flag)
     for item in setting_fields():

@@ -46,8 +46,8 @@ class NetworkSettings:
         None,
         "--wallet.hotkey_password_file",
         "WALLET_HOTKEY_PASSWORD_FILE",
-        "File that holds the password of an encrypted hotkey, mode 600. The password itself may stand in "
-        "`WALLET_HOTKEY_PASSWORD` in the environment, never in a flag.",
+        "File with the password of an encrypted hotkey, mode 600. Or put the password itself into the environment as "
+        "`WALLET_HOTKEY_PASSWORD`; no flag takes it.",
         parse_path,
     )
     subtensor_network: str = declare(
@@ -61,8 +61,8 @@ class NetworkSettings:
         "",
         "--subtensor.chain_endpoint",
         "SUBTENSOR_CHAIN_ENDPOINT",
-        "ws:// or wss:// address of a node; beats --subtensor.network. Several, separated by commas: "
-        "the first is used, the others are fallbacks.",
+        "ws:// or wss:// address of a node; wins over --subtensor.network. Separate several by commas: the first is "
+        "used, the others are fallbacks.",
         parse_endpoints,
     )
     axon_port: int = declare(
@@ -93,21 +93,21 @@ class NetworkSettings:
         48,
         "--axon.max_body_mib",
         "AXON_MAX_BODY_MIB",
-        "Largest request body accepted, in MiB. A photo comes as base64 and so takes a third more than its file.",
+        "Largest request body accepted, in MiB. Photos are sent as base64, a third larger than their files.",
         integer(1, 512),
     )
     axon_requests_per_minute: int = declare(
         600,
         "--axon.requests_per_minute",
         "AXON_REQUESTS_PER_MINUTE",
-        "Quota of one hotkey; beyond it the answer is 429.",
+        "Most requests a minute from one hotkey; more are refused with 429.",
         integer(1, 100_000),
     )
     axon_deadline_margin: float = declare(
         0.5,
         "--axon.deadline_margin",
         "AXON_DEADLINE_MARGIN",
-        "Seconds kept back from the caller's timeout for the way home.",
+        "Seconds of the caller's timeout kept in reserve for sending the answer back.",
         number(0.0, 5.0),
     )
     blacklist_force_validator_permit: bool = declare(
@@ -121,7 +121,7 @@ class NetworkSettings:
         False,
         "--blacklist.allow_non_registered",
         "BLACKLIST_ALLOW_NON_REGISTERED",
-        "Answer hotkeys that are not in the metagraph too. Anyone can then spend your GPU.",
+        "Also answer hotkeys that are not registered on the subnet. Anyone can then use your GPU.",
         parse_bool,
     )
     blacklist_min_stake: float = declare(

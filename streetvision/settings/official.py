@@ -152,11 +152,11 @@ NAMES: tuple[OfficialName, ...] = (
     _refused("--neuron.name", (), "state_dir", "give each miner a folder of its own with --state_dir"),
     _refused(
         *("--logging.logging_dir", ("BT_LOGGING_LOGGING_DIR",), None),
-        "the log goes to stderr, and pm2, systemd or Docker keep it (docs/running.md); remove it",
+        "the log goes to stderr, and pm2, systemd or Docker keep it (docs/services.md); remove it",
     ),
     _refused(
         *("--logging.record_log", ("BT_LOGGING_RECORD_LOG",), None),
-        "the log goes to stderr, and pm2, systemd or Docker keep it (docs/running.md); remove it",
+        "the log goes to stderr, and pm2, systemd or Docker keep it (docs/services.md); remove it",
     ),
     _refused(
         *("--proxy.proxy_client_url", ("PROXY_CLIENT_URL",), None),

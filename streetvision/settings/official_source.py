@@ -11,15 +11,30 @@ from pathlib import Path
 from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.settings.fields import field_named, parse_setting, setting_fields, variables
 from streetvision.settings.flags import is_switch, read_flags, spelt
-from streetvision.settings.official import BY_FLAG, BY_VARIABLE
-from streetvision.settings.shell_text import ASSIGNMENT, ShellText
+from streetvision.settings.official import BY_FLAG, BY_VARIABLE, WHOM
+from streetvision.settings.shell_text import ASSIGNMENT, LONGEST_VALUE, ShellText
 from streetvision.settings.sources import NamedText, Source, read_variables, unknown_names
 
 LONGEST = 1 << 16
 """Bytes of a file that is read; scripts and settings have a few thousand."""
 FILES = ("miner.env", "start_miner.sh")
 """What is looked for in a folder."""
-_MINER = re.compile(r"(.*/)?miner\.py")
+_MINER = re.compile(r"(.*/)?miner\.py|neurons\.miner")
+_BEFORE = {"export", "env", "declare", "typeset", "readonly", "local", "set", "exec", "sudo",
+           "if", "then", "else", "while", "until", "do", "{", "!"}  # fmt: skip
+"""What may stand before an assignment or a command and changes neither."""
+_MENTIONS = {"echo", "printf", "grep", "pgrep", "pkill", "kill", "ls", "cd", "cp", "mv", "rm", "chmod",
+             "test", "[", "[["}  # fmt: skip
+"""Commands that may name the miner's script and do not start it."""
+_FILE_OF_A_UNIT = "EnvironmentFile="
+_OF_A_UNIT = "Environment="
+_ONLY_A_SHELL_KNOWS = re.compile(r"\$[({@*]|`")
+_DEPTH = 3
+"""How deep a command may stand in quotes within a command."""
+_OTHER_FORMAT = re.compile(
+    r"^\s*(module\.exports|export default|(services|apps|environment|env)\s*:)|\A\s*[{[]\s*[\"'{]", re.MULTILINE
+)
+"""JavaScript, YAML or JSON, as pm2, Compose and Kubernetes are told with."""
 _PERMIT = "--blacklist.force_validator_permit"
 NO_PERMIT = (
     f"the command does not ask callers for a validator permit and this miner does: {_PERMIT} false answers every "
@@ -34,59 +49,100 @@ class Official:
 
     variables: dict[str, str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
-    starts: bool = False
-    """Whether there was such a command."""
+    starts: list[list[str]] = field(default_factory=list)
+    """The flags of each such command."""
     hits: int = 0
     """Known variables and commands seen."""
     notes: list[str] = field(default_factory=list)
 
-    def read(self, text: str, folder: Path) -> None:
+    def read(self, text: str, folder: Path, depth: int = 0) -> None:
         """Add what a script or a settings file says; files that it sources are looked for in `folder`."""
         for words in ShellText(text, self.variables).commands():
-            self._command(words, folder)
+            self._command(words, folder, depth)
 
-    def _command(self, words: list[str], folder: Path) -> None:
+    def _command(self, words: list[str], folder: Path, depth: int) -> None:
         if len(words) >= 2 and words[0] in ("source", "."):
             self._source(folder / words[1], folder / Path(words[-1]).name)
-            return
-        for place, word in enumerate(words):
-            if ASSIGNMENT.match(word) or not any(_MINER.fullmatch(part) for part in word.split()):
-                continue
-            self._start(words[:place], word.split() if " " in word else words[place:])  # a quoted word is a command
-            return
-        self._assign(words)
+        elif words[0].startswith(_FILE_OF_A_UNIT):
+            file = Path(words[0].removeprefix(_FILE_OF_A_UNIT).lstrip("-"))
+            self._source(folder / file, folder / file.name)
+        elif (place := _place_of_miner(words)) is None:
+            self._assign(words)
+        elif " " not in words[place]:
+            self._start(words[:place], words[place:])
+        elif depth < _DEPTH:  # a quoted word is a command
+            self._assign([word for word in words[:place] if ASSIGNMENT.match(word)])
+            self.read(words[place], folder, depth + 1)
 
     def _source(self, file: Path, beside: Path) -> None:
         """Read what a script sources; where its folder is computed, the file of that name beside the script."""
         try:
-            text = _text_of(file if file.exists() else beside)
+            text = _text_of(beside if beside.exists() and not file.exists() else file)
         except OperatorError as error:
             self.notes.append(f"{error}; what it sets is not known")
             return
         for words in ShellText(text, self.variables).commands():
             self._assign(words)
 
-    def _assign(self, words: list[str]) -> None:
-        if words[1:2] == ["="]:  # NAME = value, as settings files may have it
-            words = [f"{words[0]}={' '.join(words[2:])}"]
-        for word in words[1:] if words[:1] in (["export"], ["env"]) else words:
+    def _assign(self, words: Sequence[str]) -> None:
+        words = _as_assignments(words)
+        if words and words[0].startswith("--"):
+            self.notes.append(f"{words[0]} stands outside the command that starts the miner; it is left out")
+        for word in words:
             match = ASSIGNMENT.match(word)
             if match is None:
                 return
-            self.variables[match[1]] = word[match.end() :]
-            self.hits += match[1] in BY_VARIABLE or match[1] in variables()
+            former = self.variables.get(match[1], "") if match[2] else ""
+            self.variables[match[1]] = (former + word[match.end() :])[:LONGEST_VALUE]
+            self.hits += _is_known(match[1])
 
     def _start(self, before: Sequence[str], words: Sequence[str]) -> None:
         self._assign([word for word in before if ASSIGNMENT.match(word)])
         place = next(index for index, word in enumerate(words) if _MINER.fullmatch(word))
-        flags = words[place + 1 :]
+        flags = list(words[place + 1 :])
         if "--" in flags:
             flags = flags[flags.index("--") + 1 :]
-        elif "pm2" in before and "--" not in before and place == 0:
-            flags = []  # they are pm2's own
-        self.starts = True
+        elif "pm2" in before and "--" not in before and place == 0 and flags:
+            self.notes.append("pm2 keeps the flags of a command that has no -- before them: they are left out")
+            flags = []
+        self.starts.append(flags)
         self.hits += 1
         self.flags += flags
+
+
+def _place_of_miner(words: Sequence[str]) -> int | None:
+    """Where a command names the miner's script, by itself or within a quoted word; None when it starts no miner."""
+    head = next((word for word in words if word not in _BEFORE and not ASSIGNMENT.match(word)), "")
+    if head in _MENTIONS:
+        return None
+    for place, word in enumerate(words):
+        if (words[place - 1] == "-c" or not ASSIGNMENT.match(word)) and _names_miner(word):
+            return place
+    return None
+
+
+def _names_miner(word: str) -> bool:
+    return any(_MINER.fullmatch(part.strip("\"';")) for part in word.split())
+
+
+def _as_assignments(words: Sequence[str]) -> list[str]:
+    """The words without what stands before assignments; `NAME = value` and the like, as settings files have it, as one.
+
+    A name that is no setting's may stand before a command, with an empty value.
+    """
+    words = [word.removeprefix(_OF_A_UNIT) for word in words]
+    while words and (words[0] in _BEFORE or re.fullmatch(r"-\w+", words[0])):
+        del words[0]
+    name, _, rest = (words[0] if words else "").partition("=")
+    if words[1:] and not rest and words[1].startswith("="):
+        return [f"{name}={' '.join([words[1][1:], *words[2:]]).strip()}"]
+    if words[1:] and words[0] == f"{name}=" and _is_known(name) and not ASSIGNMENT.match(words[1]):
+        return [f"{name}={' '.join(words[1:])}"]
+    return words
+
+
+def _is_known(name: str) -> bool:
+    return name in BY_VARIABLE or name in variables()
 
 
 def read_official(given: Iterable[str]) -> Official:
@@ -101,6 +157,8 @@ def read_official(given: Iterable[str]) -> Official:
                 f"{_shown(text)} is neither a settings file nor a script or command that starts a miner: "
                 "give --from a miner.env, a start_miner.sh, or the command in quotes"
             )
+    if len({tuple(flags) for flags in found.starts if flags}) > 1:
+        raise OperatorError("more than one command starts a miner there: give --from the one that you mean, in quotes")
     return found
 
 
@@ -118,12 +176,23 @@ def _contents(given: str) -> list[tuple[str, Path]]:
                 raise OperatorError(f"there is neither {' nor '.join(FILES)} in {path}: name the file itself")
             return [(_text_of(file), path) for file in here]
         if path.exists():
-            return [(_text_of(path), path.parent)]
+            return [(_script_of(path), path.parent)]
     except (OSError, ValueError):  # a command is no possible path
         pass
     if " " in given.strip():
         return [(given, Path.cwd())]
     raise OperatorError(f"there is no file {given}: name a miner.env or start_miner.sh, or give the command in quotes")
+
+
+def _script_of(file: Path) -> str:
+    """A file's text; OperatorError where it has a form of which reading a part would mislead."""
+    text = _text_of(file)
+    if _OTHER_FORMAT.search(text):
+        raise OperatorError(
+            f"{file} is neither a settings file nor a script: give --from the command that it runs, in quotes, and "
+            "a file with its variables as NAME=value lines"
+        )
+    return text
 
 
 def _text_of(file: Path) -> str:
@@ -146,19 +215,25 @@ def translated(found: Official) -> tuple[dict[str, str], list[str]]:
     source = read_variables(own, "the official settings")
     words, lacking = _with_values(found.flags)
     flags, _, unknown = read_flags(words)
-    notes = [*found.notes, *(f"{flag} has no value there; it is left out" for flag in lacking)]
+    notes = [*found.notes, *lacking]
     notes += [*source.warnings, *source.refusals, *flags.warnings, *flags.refusals]
     notes += [one.sentence for one in unknown_names(found.variables, "the official settings") if one.whom]
     notes += [clause for clause in unknown if "is no flag" in clause]
     notes += _permit_notes(found, flags)
     said = source.texts | flags.texts
-    return {name: one.text for name, one in said.items() if _is_valid(name, one, notes)}, notes
+    return {name: one.text for name, one in said.items() if _is_valid(name, one, notes)}, list(dict.fromkeys(notes))
 
 
 def _is_valid(name: str, one: NamedText, notes: list[str]) -> bool:
     item = field_named(name)
-    if "$(" in one.text or "`" in one.text:
+    if _ONLY_A_SHELL_KNOWS.search(one.text):
         notes.append(f"{one.label}: only a shell could know the value; it is left out")
+        return False
+    if "%" in one.text and name in WHOM:
+        notes.append(f"{one.label}: only the service manager could know the value; it is left out")
+        return False
+    if not one.text.isprintable():
+        notes.append(f"{one.label}: the value holds control characters, or a quote is never closed; it is left out")
         return False
     try:
         parse_setting(item, one.text, one.label)
@@ -179,14 +254,16 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
 
 
 def _with_values(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words without flags that lack their value, and those: in a script it came from a variable that is not set."""
+    """The words that say something, and a sentence for each that does not: it came from a variable that is not set."""
     wanting = {item.metadata["flag"] for item in setting_fields() if not is_switch(item)}
     wanting |= {flag for flag, entry in BY_FLAG.items() if entry.wants_value}
     kept, lacking = [], []
     for place, word in enumerate(words):
         following = words[place + 1] if place + 1 < len(words) else ""
         if spelt(word) in wanting and (not following or following.startswith("--")):
-            lacking.append(word)
+            lacking.append(f"{word} has no value there; it is left out")
+        elif _ONLY_A_SHELL_KNOWS.match(word) and not (kept and spelt(kept[-1]) in wanting):
+            lacking.append(f"only a shell could know what {word} stands for; it is left out")
         elif word:
             kept.append(word)
     return kept, lacking

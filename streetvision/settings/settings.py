@@ -37,28 +37,28 @@ class UpkeepSettings:
         "",
         "--register",
         "REGISTER",
-        "`burn` or `pow`: register the hotkey at start if it is not registered. Needs the coldkey.",
+        "Register the hotkey at start if it has no UID: `burn` (pay) or `pow` (proof of work). Needs the coldkey.",
         choice("", "burn", "pow"),
     )
     register_max_burn: float = declare(
         0.0,
         "--register.max_burn",
         "REGISTER_MAX_BURN",
-        "Highest registration price to pay, in TAO; `--register burn` refuses above it.",
+        "Highest price to pay for a registration, in TAO; required by `--register burn`.",
         number(0.0, 1e6),
     )
     register_pow_seconds: float = declare(
         300.0,
         "--register.pow_seconds",
         "REGISTER_POW_SECONDS",
-        "Longest search for a proof of work, in seconds.",
+        "Most seconds to search for a proof of work.",
         number(1.0, 3600.0),
     )
     state_dir: Path = declare(
         Path("~/.streetvision").expanduser(),
         "--state_dir",
         "STREETVISION_STATE_DIR",
-        "Folder for what the miner keeps between runs.",
+        "State folder: models, logs and history that the miner keeps between runs.",
         parse_path,
     )
     log_enabled: bool = declare(
@@ -72,7 +72,7 @@ class UpkeepSettings:
         20.0,
         "--log.max_gib",
         "LOG_MAX_GIB",
-        "Most that the logged images may take, in GiB; the most certain ones go first.",
+        "Disk space for logged images, in GiB; when it is full, images answered with most certainty are deleted first.",
         number(0.0, 1e6),
     )
     log_max_days: float = declare(
@@ -83,11 +83,9 @@ class UpkeepSettings:
         number(0.01, 36500.0),
     )
     logging_debug: bool = declare(
-        False, "--logging.debug", "LOGGING_DEBUG", "Log every request and every decision.", parse_bool
+        False, "--logging.debug", "LOGGING_DEBUG", "Log every request and decision.", parse_bool
     )
-    logging_json: bool = declare(
-        False, "--logging.json", "LOGGING_JSON", "Log JSON lines, for machines to read.", parse_bool
-    )
+    logging_json: bool = declare(False, "--logging.json", "LOGGING_JSON", "Log as JSON lines.", parse_bool)
     metrics_port: int | None = declare(
         None,
         "--metrics.port",
@@ -100,21 +98,21 @@ class UpkeepSettings:
         "127.0.0.1",
         "--metrics.address",
         "METRICS_ADDRESS",
-        "Address of that port. Anything but loopback shows your standing and your validators to whoever reaches it.",
+        "Address that --metrics.port listens on. Beyond loopback, all who reach it see your standing and validators.",
         parse_address,
     )
     metrics_hosts: str = declare(
         "",
         "--metrics.hosts",
         "METRICS_HOSTS",
-        "Names, separated by commas, by which that port may be called beside IP addresses and `localhost`.",
+        "Host names, separated by commas, under which --metrics.port answers, besides IP addresses and `localhost`.",
         parse_hosts,
     )
     drain_seconds: float = declare(
         9.0,
         "--drain_seconds",
         "DRAIN_SECONDS",
-        "Longest wait for requests in flight after SIGTERM or SIGINT.",
+        "Most seconds to wait for running requests after SIGTERM or SIGINT.",
         number(0.0, 10.0),
     )
     mock_block_time: float = declare(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -175,9 +176,14 @@ def test_a_killed_process_forgets_nothing(make: Make, clock: Clock, receiver: Re
     assert [alert.items[0].finding.code for alert in waiting["webhook"]] == ["deregistered"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 9}', '{"format": 1}', "[" * 9000, "null"])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 9}', '{"format": 1}', "[" * 9000, "null", "1e999"])
 def test_a_damaged_memory_is_begun_anew(damage: str, make: Make, clock: Clock, tmp_path: Path) -> None:
     (tmp_path / "monitor").mkdir()
+    if damage == "1e999":
+        passes(make(), clock, 100, LOST)
+        text = (tmp_path / "monitor" / FILE).read_text()
+        damage = re.sub(r'"began": [0-9.]+', '"began": 1' + "0" * 400, text)
+        assert damage != text
     (tmp_path / "monitor" / FILE).write_text(damage)
     passes(make(sinks=()), clock, 100, LOST)
     assert read_alerts(tmp_path / "monitor" / FILE)[0].active[0].finding.code == "deregistered"

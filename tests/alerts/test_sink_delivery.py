@@ -79,6 +79,7 @@ async def test_the_services_own_patience_is_kept() -> None:
         ("", b'{"retry_after": "x"}', None),
         ("soon", b"[1]", None),
         ("", b"[" * 5000, None),
+        ("", b'{"retry_after": 1%s}' % (b"0" * 400), None),
     ],
 )
 def test_retry_after(header: str, body: bytes, expected: float | None) -> None:

@@ -27,7 +27,7 @@ async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
 BTAUTH_REFUSED = {
     "tampered body": (401, "bad_signature", {"body": b"{}"}, {}),
     "another path": (401, "bad_signature", {"path": "/x"}, {}),
-    "no receiver": (401, "wrong_receiver", {"receiver_ss58": None}, {}),
+    "no receiver": (401, "missing_header", {"receiver_ss58": None}, {}),
     "stale": (401, "stale_nonce", {"nonce_ns": -11}, {}),
     "future": (401, "future_nonce", {"nonce_ns": 3}, {}),
     "version": (400, "malformed_header", {}, {"X-Bittensor-Version": "2"}),

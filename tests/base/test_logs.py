@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from loguru import logger
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.log_text import MAX_CHARACTERS
 from streetvision.base.logs import configure_logging, flush_log
 from streetvision.engine.types import Prediction, Timings
 from streetvision.miner.request_log import RequestLog, describe_request
@@ -56,6 +58,73 @@ def test_json_lines_hold_message_level_and_exception(stream: io.StringIO) -> Non
     first, second = (json.loads(line) for line in written(stream).splitlines())
     assert (first["message"], first["level"], first["uid"]) == ("hello you", "INFO", 7)
     assert second["exception"] == "no"
+
+
+HOSTILE = "x\n2026-11-30 09:00:00.000 | ERROR   | forged\x1b[2J\r\x07\x9b31m\u2028\u202e\udc80"
+
+
+def test_what_others_wrote_neither_forges_a_line_nor_steers_a_terminal(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logger.info("a peer says {}", HOSTILE)
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        logger.exception("failed")
+    told = written(stream)
+    assert not any(character in told for character in "\x1b\r\x07\x9b\u2028\u202e")
+    assert r"forged\x1b[2J\x0d\x07\x9b31m\u2028\u202e" in told
+    lines = told.split("\n")
+    assert [line[26:] for line in lines if line.startswith("2026") or line[:1].isdigit()] == [
+        "INFO    | a peer says x",
+        "ERROR   | failed",
+    ]
+    assert "    Traceback (most recent call last):" in lines
+
+
+def test_a_huge_text_is_cut_and_not_lost(stream: io.StringIO) -> None:
+    for as_json in (False, True):
+        configure_logging(as_json=as_json, stream=stream)
+        logger.info("{}", "y" * 3_000_000)
+        try:
+            raise ValueError("z" * 3_000_000)
+        except ValueError:
+            logger.exception("big")
+        written(stream)
+    lines = [line for line in stream.getvalue().splitlines() if "left out" in line]
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 2 * MAX_CHARACTERS
+    assert json.loads(lines[-1])["message"] == "big"
+    assert "dropped" not in stream.getvalue()
+
+
+def test_a_library_whose_line_is_broken_does_not_fail_by_it(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(stream=stream)
+    logging.getLogger("lib").warning("%d of them", "no number")
+    logging.getLogger("lib").warning("the next")
+    assert "lib: the next" in written(stream)
+    assert "'%d of them'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_process_whose_streams_were_closed(closed: str) -> None:
+    """The next file opened would stand in their place, and be printed into."""
+    code = (
+        "import os, sys, tempfile\n"
+        "from streetvision.base.logs import close_log, configure_logging, take_over_streams\n"
+        "from loguru import logger\n"
+        "configure_logging(); take_over_streams(); logger.info('a line')\n"
+        "print('a line'); print('a line', file=sys.stderr)\n"
+        "close_log(); sys.stdout.flush(); file = tempfile.TemporaryFile()\n"
+        "sys.exit(7 if file.fileno() > 2 else 8)\n"
+    )
+    command = f'exec "$0" -c "$1" {closed}'
+    arguments = ["sh", "-c", command, sys.executable, code]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 7, done.stderr
+    if "2>" not in closed:
+        assert done.stderr.count("a line") == 3
 
 
 def test_library_records_arrive_and_rooms_are_named(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,3 +150,57 @@ def test_libraries_hear_of_a_quota_and_of_nothing_else(tmp_path: Path) -> None:
     limit_thread_pools(environ, limited, affinity=lambda: 8)
     assert environ["OMP_NUM_THREADS"] == "3"  # the operator's word
     assert environ["TORCHINDUCTOR_COMPILE_THREADS"] == environ["FIFTYONE_MAX_PROCESS_POOL_WORKERS"] == "1"
+
+
+GARBAGE = [
+    "",
+    "\n",
+    "max 100000",
+    "-1",
+    "8-3",
+    "3-",
+    "-",
+    "0x10 100",
+    "1e5 100000",
+    "9" * 5000,
+    "1 " + "9" * 5000,
+    "\0",
+]
+FILES = {
+    V2: ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high", "memory.current"),
+    V1.format(top="/"): (
+        "cpu,cpuacct/cpu.cfs_quota_us",
+        "cpu,cpuacct/cpu.cfs_period_us",
+        "cpuset/cpuset.cpus",
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("text", GARBAGE, ids=lambda text: repr(text)[:12])
+def test_garbage_withholds_nothing(tmp_path: Path, text: str) -> None:
+    for number, (mounts, names) in enumerate(FILES.items()):
+        own = "0::/\n" if mounts is V2 else "4:cpu,cpuacct:/\n3:cpuset:/\n2:memory:/\n"
+        for name in names:
+            root = machine(tmp_path / f"{number}-{name.replace('/', '-')}", own, mounts, **{name: text})
+            assert cpus(root) == (8.0, 8)
+            assert usable_memory(root) == Memory(600 * KIB, 1000 * KIB)
+    for name in ("meminfo", "self/cgroup", "self/mountinfo"):
+        root = machine(tmp_path / name.replace("/", "-"), "0::/\n", V2)
+        (root / "proc" / name).write_text(
+            f"MemTotal: {text} kB\n30 23 0:26 / /\\000{text} rw - cgroup2 cgroup2 rw\n0::/{text}"
+        )
+        assert cpus(root) == (8.0, 8)
+        usable_memory(root)
+
+
+def test_a_limit_bounds_what_is_available_where_its_use_is_not_told(tmp_path: Path) -> None:
+    root = machine(tmp_path, "0::/\n", V2, **{"memory.max": str(500 * KIB)})
+    assert usable_memory(root) == Memory(500 * KIB, 500 * KIB)
+
+
+@pytest.mark.parametrize("quota", ["500 100000", "1 1000000"])
+def test_a_quota_below_a_millisecond_is_one_thread(tmp_path: Path, quota: str) -> None:
+    seen, threads = cpus(machine(tmp_path, "0::/\n", V2, **{"cpu.max": quota}))
+    assert (0.0 < seen < 0.01, threads) == (True, 1)

@@ -83,7 +83,19 @@ def test_a_readers_glance_does_not_refuse_a_start(tmp_path: Path, monkeypatch: p
     os.close(file)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"step": 1}', b"\xff" * 600, b"[" * 512])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"step": 1}',
+        b"\xff" * 600,
+        b"[" * 512,
+        b'{"step":"a","since":1%s,"began":1,"pid":1}' % (b"0" * 400),
+    ],
+)
 def test_a_line_that_cannot_be_read_is_a_start_all_the_same(tmp_path: Path, text: bytes) -> None:
     file = os.open(tmp_path / FILE, os.O_RDWR | os.O_CREAT)
     fcntl.flock(file, fcntl.LOCK_EX)

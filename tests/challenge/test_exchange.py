@@ -77,6 +77,7 @@ def ask(target: Target, timeout_s: float = 5.0) -> Outcome:
     [
         (b'{"prediction": 1.5}', "no probability: 1.5"),
         (b'{"prediction": NaN}', "no probability: nan"),
+        (b'{"prediction": 1%s}' % (b"0" * 400), "no probability: 1000"),
         (b'{"prediction": -1.0}', "no probability: -1.0"),
         (b'{"prediction": true}', "no probability: True"),
         (b'{"prediction": "0.5"}', "no probability: 0.5"),

@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 HEAVY = ("torch", "bittensor", "timm", "transformers", "huggingface_hub", "pyarrow", "fiftyone", "boto3", "uvicorn")
 ROOT = Path(__file__).parents[2]
-REPORT = f"print('heavy:', *sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
-CLI = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.cli.main import main; main()"
-MINER = f"import atexit, sys; atexit.register(lambda: {REPORT}); from streetvision.miner.process import main; main()"
+FORKING = f"""
+import atexit, json, os, sys
+from streetvision.cli import main as cli
+from streetvision.miner import process as miner
+
+def report():
+    heavy = sorted({set(HEAVY)} & set(sys.modules))
+    os.write(2, ("heavy:" + " ".join(heavy)).encode())
+
+def become(module, folder, arguments):
+    os.chdir(folder)
+    for descriptor, name in enumerate(("/dev/null", "out.txt", "err.txt")):
+        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
+    sys.argv = ["streetvision", *arguments]
+    atexit.register(report)
+    {{"cli": cli, "miner": miner}}[module].main()
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        become(*json.loads(line))
+        sys.exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Forks for each command, so that the interpreter starts and typer is imported once for all of them."""
+
+Call = Callable[..., tuple[int, str, str]]
 
 
-def call(code: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run it in a fresh interpreter and an empty folder; exit code, stdout, and stderr before the list of imports."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    said, _, heavy = done.stderr.rpartition("heavy:")
-    assert heavy == "\n", f"{arguments} imports {heavy}"
-    return done.returncode, done.stdout, said
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of all commands."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def forking(home: Path) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Where to write which command to run, and where its exit code comes."""
+    command, pipe = [sys.executable, "-c", FORKING], subprocess.PIPE
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=home, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdin, process.stdout
+        process.stdin.close()
+        assert process.wait(10.0) == 0
+
+
+@pytest.fixture
+def call(forking: tuple[IO[str], IO[str]], tmp_path: Path) -> Call:
+    """Run `cli` or `miner` in a process of its own and an empty folder; exit code, stdout, stderr."""
+    orders, codes = forking
+
+    def run(module: str, *arguments: str) -> tuple[int, str, str]:
+        orders.write(json.dumps((module, str(tmp_path), arguments)) + "\n")
+        orders.flush()
+        code = int(codes.readline())
+        said, _, heavy = (tmp_path / "err.txt").read_text().rpartition("heavy:")
+        assert heavy == "", f"{arguments} imports {heavy}"
+        return code, (tmp_path / "out.txt").read_text(), said
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -57,8 +103,8 @@ def call(code: str, folder: Path, *arguments: str) -> tuple[int, str, str]:
         ("register --nonsense", 1, "--nonsense"),
     ],
 )
-def test_a_quick_command(tmp_path: Path, arguments: str, code: int, says: str) -> None:
-    got, out, err = call(CLI, tmp_path, *arguments.split())
+def test_a_quick_command(call: Call, arguments: str, code: int, says: str) -> None:
+    got, out, err = call("cli", *arguments.split())
     assert (got, says in out + err) == (code, True), out + err
     assert "Traceback" not in err
 
@@ -66,7 +112,7 @@ def test_a_quick_command(tmp_path: Path, arguments: str, code: int, says: str) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("--bogus 1", "unrecognized arguments: --bogus"),
+        ("--bogus 1", "--bogus is no flag of the miner"),
         ("--axon.port 70000", "--axon.port: 70000 is not between 0 and 65535"),
         ("--env_file nowhere.env", "there is no settings file nowhere.env"),
         ("--model nowhere", "nowhere is not a folder"),
@@ -78,19 +124,19 @@ def test_a_quick_command(tmp_path: Path, arguments: str, code: int, says: str) -
         ("--subtensor.network mock --state_dir /proc/none", "the state folder /proc/none cannot be made"),
     ],
 )
-def test_a_start_that_cannot_be_is_refused_at_once(tmp_path: Path, arguments: str, says: str) -> None:
-    code, out, err = call(MINER, tmp_path, *arguments.split())
+def test_a_start_that_cannot_be_is_refused_at_once(call: Call, home: Path, arguments: str, says: str) -> None:
+    code, out, err = call("miner", *arguments.split())
     assert (code, out) == (1, "")
     lines = [line for line in err.splitlines() if "INFO" not in line]
     assert len(lines) == 1, err
     assert says in lines[0]
-    assert not (tmp_path / ".streetvision" / "starting.json").exists()
+    assert not (home / ".streetvision" / "starting.json").exists()
 
 
-def test_a_second_miner_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_second_miner_is_refused_at_once(call: Call, home: Path) -> None:
     from streetvision.base.state_folder import one_miner
 
-    with one_miner(tmp_path / ".streetvision"):
-        code, _, err = call(MINER, tmp_path, "--subtensor.network", "mock")
+    with one_miner(home / ".streetvision"):
+        code, _, err = call("miner", "--subtensor.network", "mock")
     assert code == 1
-    assert f"another miner is running in {tmp_path}/.streetvision: stop it, or name another" in err
+    assert f"another miner is running in {home}/.streetvision: stop it, or name another" in err

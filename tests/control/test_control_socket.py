@@ -225,6 +225,22 @@ async def test_closing_tells_the_waiting_client_and_removes_the_socket(folder: P
     await server.close()
 
 
+async def test_closing_while_a_connection_ends_is_no_defect(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for steps in range(8):  # of the loop, which a reply and the end of its connection take
+        operations = Operations()
+        server = server_at(folder / "c.sock", operations)
+        await server.start()
+        _, writer = await asyncio.open_unix_connection(server.path)
+        writer.write(b'{"op": "wait"}\n')
+        await asyncio.wait_for(operations.began.wait(), 5)
+        operations.go_on.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(server.close(), 5)
+        writer.close()
+    assert not caplog.records
+
+
 async def test_the_socket_is_for_its_owner_alone(server: ControlServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
     monkeypatch.setattr("streetvision.net.line_server.peer_of", lambda _: (1, os.geteuid() + 1))

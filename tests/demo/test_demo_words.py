@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from streetvision.demo.display import Display
+from streetvision.demo.display import Display, next_steps
 from streetvision.demo.run import _validator_command, run_demo
 from streetvision.errors import OperatorError
 
@@ -30,6 +30,18 @@ def test_a_demo_that_went_well_says_what_comes_next() -> None:
     for words in ("--subtensor.network mock", "streetvision challenge", "streetvision status", "streetvision init"):
         assert words in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_commands_that_are_not_on_the_path_are_put_there_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "activate"
+    script.parent.mkdir()
+    script.touch()
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert f"  . {script}\n  python neurons/miner.py" in next_steps()
+    (tmp_path / "streetvision").touch(0o755)
+    assert "activate" not in next_steps()
+    assert "\n\n" not in next_steps()
 
 
 def test_a_demo_that_failed_says_that_alone() -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 
 import pytest
 
-from streetvision.engine.device_health import HUNG_BEATS, STRAINED_PASSES, STRAINED_SECONDS, DeviceHealth, Loss
+from streetvision.engine.device_health import (
+    HUNG_BEATS,
+    STRAINED_PASSES,
+    STRAINED_SECONDS,
+    WEIGHED_PASSES,
+    DeviceHealth,
+    Loss,
+)
 from streetvision.engine.types import DeviceLost, EngineError, Runner, RunnerFailure
 from streetvision.errors import ConfigError
 
@@ -25,8 +33,8 @@ def kind(health: DeviceHealth) -> str | None:
     return None if health.loss is None else health.loss.kind
 
 
-def fail(health: DeviceHealth, error: Exception) -> None:
-    with pytest.raises(type(error)), health.passing():
+def fail(health: DeviceHealth, error: Exception, *, weighed: bool = False) -> None:
+    with pytest.raises(type(error)), health.passing(weighed=weighed):
         raise error
 
 
@@ -44,6 +52,23 @@ def test_short_memory_is_a_loss_only_in_a_row_and_for_a_while() -> None:
         fail(health, FULL)
         now += STRAINED_SECONDS
     assert health.loss == Loss("strained", f"3 forward passes in a row failed within 10 s: {FULL}")
+
+
+@pytest.mark.parametrize(("every", "lost"), [(2, True), (3, False)])
+@pytest.mark.parametrize("weighed", [True, False], ids=["a request each", "batches that are run again"])
+def test_every_other_request_that_finds_no_memory_is_a_loss(every: int, lost: bool, weighed: bool) -> None:
+    now = 100.0
+    health = DeviceHealth(lambda: now)
+    for number in range(2 * WEIGHED_PASSES):
+        now += STRAINED_SECONDS
+        if number % every:
+            with health.passing(weighed=weighed):
+                pass
+        else:
+            fail(health, FULL, weighed=weighed)
+    assert kind(health) == ("strained" if lost and weighed else None)
+    if health.loss is not None:
+        assert health.loss.why == f"5 of the last 9 forward passes failed within 40 s: {FULL}"
 
 
 def test_failures_of_a_model_are_no_loss() -> None:
@@ -95,6 +120,52 @@ async def test_a_batch_that_is_too_large_for_the_memory_is_answered_one_by_one()
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert sum(isinstance(answer, EngineError) for answer in answers) == 1
         assert engine.route.active.device.loss is None
+
+
+async def test_every_other_request_that_finds_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.engine.device_health.STRAINED_SECONDS", 0.0)
+    runner = GatedRunner()
+    runner.poison = lambda: FULL
+    async with running(runner) as engine:
+        for _ in range(WEIGHED_PASSES // 2):
+            assert engine.route.active.device.loss is None
+            assert (await ask(engine)).batch_size == 1
+            with pytest.raises(RunnerFailure):
+                await engine.predict(POISON, deadline=time.monotonic() + 10.0, priority=0.0)
+        assert kind(engine.route.active.device) == "strained"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), BaseExceptionGroup("all", [SystemExit(1)])])
+async def test_a_runner_that_wants_to_leave_fails_its_batch_alone(error: BaseException) -> None:
+    """Native code panics with an exception that is no Exception: the lane's thread would be gone, without a word."""
+    runner = GatedRunner()
+
+    def poison() -> Exception:
+        raise error
+
+    runner.poison = poison
+    async with running(runner) as engine:
+        with pytest.raises(RunnerFailure):
+            await engine.predict(POISON, deadline=time.monotonic() + 2.0, priority=0.0)
+        assert (await ask(engine)).batch_size == 1
+        assert engine.stats().refused == {"runner": 1}
+
+
+async def test_a_model_that_leaves_while_it_is_prepared() -> None:
+    class Leaving(Model):
+        def warmup(self, buckets: object) -> dict[int, float]:
+            raise SystemExit(3)
+
+    def leave() -> Runner:
+        raise SystemExit(3)
+
+    async with running_models(Model("1")) as engine:
+        for make in (leave, lambda: Leaving("2")):
+            with pytest.raises(RunnerFailure):
+                await asyncio.wait_for(engine.prepare(make), 5.0)
+    with pytest.raises(RunnerFailure):
+        async with running_models(leave):
+            pass
 
 
 async def test_a_health_check_finds_it_too() -> None:

@@ -47,6 +47,9 @@ LOST = [
     RuntimeError("CUDA error: invalid program counter"),
     RuntimeError("CUDA error: operation not supported on global/shared address space"),
     RuntimeError("No CUDA GPUs are available"),
+    RuntimeError("CUDA driver error: unknown error"),
+    RuntimeError("CUDA unknown error - this may be due to an incorrectly set up environment"),
+    ExceptionGroup("two members failed", [KeyError("oops"), RuntimeError("CUDA error: unspecified launch failure")]),
     RuntimeError("HIP error: unspecified launch failure"),
     TritonError("Triton Error [CUDA]: an illegal memory access was encountered"),
     AcceleratorError("CUDA error: something newer", 719),
@@ -61,6 +64,8 @@ STRAINED = [
     RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"),
     RuntimeError("CUDA error: invalid argument"),
+    RuntimeError("CUDA driver error: device not ready"),
+    ExceptionGroup("groups of groups", [ExceptionGroup("inner", [ValueError("no"), MemoryError()])]),
     AcceleratorError("some other accelerator's words", 1),
     RuntimeError("std::bad_alloc"),
     MemoryError(),
@@ -119,6 +124,12 @@ def test_an_error_that_is_its_own_cause_ends_the_look() -> None:
     error = RuntimeError("a circle")
     error.__cause__ = error
     assert fault_of(error) is Fault.NONE
+
+
+def test_groups_that_hold_each_other_end_the_look() -> None:
+    wide = ExceptionGroup("wide", [ValueError(str(number)) for number in range(1000)])
+    wide.exceptions[0].__cause__ = wide
+    assert fault_of(wide) is Fault.NONE
 
 
 def test_the_codes_are_of_sticky_errors_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -75,6 +76,20 @@ WITHOUT_END: dict[str, Callable[[], bytes]] = {
     "progressive grey": lambda: encode(PICTURE.convert("L"), progressive=True)[:-2],
     "a comment's end": lambda: encode(PICTURE, "WEBP", quality=85, xmp=b"x" * 99)[:-40],
 }
+
+
+@pytest.mark.parametrize("options", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 2}], ids=["rows", "blocks"])
+@pytest.mark.parametrize("place", [-1, 0, 1, 2], ids=["before", "at", "within", "after"])
+def test_a_cut_beside_a_restart_marker_is_no_end(options: dict[str, int], place: int) -> None:
+    """All that an interval holds is there, and a decoder looks for the next marker instead of complaining."""
+    data = encode(PICTURE, quality=85, **options)
+    markers = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+    for marker in markers[:: max(1, len(markers) // 20)]:
+        if marker < markers[int(0.9 * len(markers))]:
+            with pytest.raises(BadImage):
+                at_model_size(data[: marker + place])
+    if len(markers) > 20:  # the last row is a twentieth of the picture
+        assert at_model_size(data[: markers[-1] + place]).decoded == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("name", WITHOUT_END)

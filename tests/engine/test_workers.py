@@ -31,6 +31,20 @@ async def test_results_that_are_ready_together_wake_the_loop_once(monkeypatch: p
     assert await workers.stop(RuntimeError("over"), 5.0)
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+async def test_an_exit_in_a_thread_ends_neither_the_thread_nor_the_process(kind: type[BaseException]) -> None:
+    """Native code panics with an exception that is no Exception."""
+    workers = Workers(1, "test")
+
+    def leave() -> None:
+        raise kind("3")
+
+    with pytest.raises(RuntimeError, match=f"{kind.__name__}: 3"):
+        await asyncio.wait_for(workers.submit(leave), 5.0)
+    assert await asyncio.wait_for(workers.submit(lambda: "again"), 5.0) == "again"
+    assert await workers.stop(RuntimeError("over"), 5.0)
+
+
 async def test_no_result_is_forgotten_while_others_are_taken() -> None:
     workers = Workers(4, "test")
 

@@ -59,6 +59,7 @@ def test_a_card_has_the_five_keys_and_nothing_else() -> None:
         ({"submission_time": True}, "whole number of unix seconds"),
         ({"submission_time": 12}, "before the subnet began"),
         ({"submission_time": int(NOW * 1000)}, "not in seconds"),
+        ({"submission_time": 10**400}, "not in seconds"),
         ({"submission_time": int(NOW) + 86_400}, "in the future"),
         ({"extra": 1}, "'extra' is not a key"),
     ],

@@ -51,6 +51,13 @@ def run(server: Any, monkeypatch: pytest.MonkeyPatch, command: Run, tmp_path: Pa
 
 
 @pytest.fixture
+def files(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Submitted now: the command's clock is the machine's."""
+    card = json.loads(files["model_card.json"]) | {"submission_time": int(time.time())}
+    return files | {"model_card.json": json.dumps(card).encode()}
+
+
+@pytest.fixture
 def added(model_folder: Path, registry: Registry) -> str:
     return registry.add_folder(model_folder, source="here").version
 

@@ -1,15 +1,16 @@
-"""The miner's models as one part of it: on how many threads it decodes."""
+"""The miner's models as one part of it: on how many threads it decodes, and a start that comes to nothing."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from streetvision.errors import OperatorError
+from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.miner.model_choice import choose_model
 from streetvision.miner.models import ModelRoom
 from streetvision.settings.settings import Settings
@@ -35,3 +36,38 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
     with pytest.raises(OperatorError, match="this is enough"):
         await ModelRoom(settings, choose_model(settings), CollectorRegistry()).start()
     assert len(seen) == expected
+
+
+def room(folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[str], NoReturn]) -> ModelRoom:
+    """Its runners are opened by `opened`, which is told the device."""
+    monkeypatch.setattr("streetvision.miner.models.device_trouble", lambda _: None)
+    monkeypatch.setattr("streetvision.miner.models.open_runner", lambda *_, device, **__: opened(device))
+    settings = Settings(model="bundled", state_dir=folder, subtensor_network="mock")
+    return ModelRoom(settings, choose_model(settings), CollectorRegistry())
+
+
+async def test_a_stand_in_that_fails_at_the_start_is_not_the_models_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(device: str) -> NoReturn:
+        raise RuntimeError("CUDA error: unspecified launch failure" if device != "cpu" else "no room")
+
+    models = room(tmp_path, monkeypatch, opened)
+    with pytest.raises(RestartNeeded, match=r"unspecified launch failure.*the CPU cannot serve in its place") as told:
+        await models.start()
+    assert told.value.exit_code == EXIT_RESTART
+
+
+async def test_a_device_that_hangs_at_the_start_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def opened(_: str) -> NoReturn:
+        release.wait(20)
+        raise OperatorError("it was released")
+
+    models = room(tmp_path, monkeypatch, opened)
+    monkeypatch.setattr("streetvision.miner.models.WARM_SECONDS", 0.05)
+    with pytest.raises(RestartNeeded, match=r"not warm after 0\.05 s"):
+        await models.start()
+    await models.engine.close()
+    release.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,13 @@ def chain_at(late_s: float, **config: bool) -> Chain:
     return Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock), now=lambda: HEAD_S + late_s)
 
 
-@pytest.mark.parametrize(("late_s", "closed"), [(4.0, "deregistered"), (599.0, "deregistered"), (600.0, None)])
+@pytest.mark.parametrize(
+    ("late_s", "closed"),
+    [
+        *((4.0, "deregistered"), (599.0, "deregistered"), (600.0, None)),
+        *((-4.0, "deregistered"), (-599.0, "deregistered"), (-600.0, None), (-1e9, None)),
+    ],
+)
 async def test_requests_are_refused_only_when_the_uid_is_surely_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_s: float, closed: str | None
 ) -> None:
@@ -45,8 +52,28 @@ async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show(
     settings = Settings(register="burn", register_max_burn=1.0)
     with pytest.raises(OperatorError, match=r"node mock is 120 min old.*--subtensor.chain_endpoint"):
         await register(chain_at(7200.0, miner_registered=False), dev_wallet(), settings)
+    with pytest.raises(OperatorError, match=r"node mock is 120 min ahead of this machine's clock"):
+        await register(chain_at(-7200.0, miner_registered=False), dev_wallet(), settings)
     done = await register(chain_at(4.0, miner_registered=False), dev_wallet(), settings)
     assert done.method == "burn"
+
+
+@pytest.mark.parametrize("told", [None, "soon", GENESIS_MS * 10**6, 10**400, -(10**30)], ids=lambda told: str(told)[:6])
+async def test_a_node_whose_block_has_no_time(monkeypatch: pytest.MonkeyPatch, told: object) -> None:
+    """It is read all the same, and nobody pays on its word."""
+    chain = chain_at(4.0, miner_registered=False)
+    answer = MockSubstrate.query
+
+    async def query(self: MockSubstrate, pallet: str, item: str, *arguments: Any, **more: Any) -> Any:
+        if (pallet, item) == ("Timestamp", "Now"):
+            return told
+        return await answer(self, pallet, item, *arguments, **more)
+
+    monkeypatch.setattr(MockSubstrate, "query", query)
+    snapshot = await chain.snapshot()
+    assert (snapshot.block_time, snapshot.is_misdated) == (None, False)
+    with pytest.raises(OperatorError, match="does not say when its newest block was made"):
+        await register(chain, dev_wallet(), Settings(register="burn", register_max_burn=1.0))
 
 
 def test_each_run_of_the_mock_is_another_chain(tmp_path: Path) -> None:

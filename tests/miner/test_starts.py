@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,13 @@ def test_the_file_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "null", "7", '"a"', "{}", "[1]", "[{}]", "[" * 100_000, '[{"at": NaN, "end": "", "reason": ""}]']
+    "text",
+    [
+        *("", "{", "null", "7", '"a"', "{}", "[1]", "[{}]", "[" * 100_000),
+        '[{"at": NaN, "end": "", "reason": ""}]',
+        '[{"at": 1' + "0" * 400 + ', "end": "", "reason": ""}]',
+        '[{"at": 1' + "0" * 5000 + ', "end": "", "reason": ""}]',
+    ],
 )
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, text: str) -> None:
     (tmp_path / STARTS_FILE).write_text(text)
@@ -87,6 +94,17 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, text: str) -> None:
 
 def test_a_disk_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     assert run(tmp_path / "none", None) == 0.0
+
+
+def test_a_disk_that_is_full_leaves_what_was_written(tmp_path: Path) -> None:
+    run(tmp_path, KILLED)
+    before, limits = (tmp_path / STARTS_FILE).read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
+    try:
+        assert run(tmp_path, KeyError("a defect")) == 0.0
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_nothing_is_written_before_the_folder_is_held(tmp_path: Path) -> None:

@@ -29,8 +29,7 @@ def test_found_within_a_tempo_with_the_right_cause(warm: World, scenario: Scenar
     assert rule_of(scenario.code).missing(world.observe(), THRESHOLDS) is None
 
 
-def test_there_are_twenty_scenarios_and_every_rule_has_one() -> None:
-    assert len(SCENARIOS) >= 20
+def test_every_rule_has_a_scenario() -> None:
     assert {rule.code for rule in RULES} == {scenario.code for scenario in SCENARIOS}
 
 

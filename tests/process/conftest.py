@@ -27,8 +27,9 @@ from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, 
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.scenes.challenges import challenge
 
+from .forked import PATIENCE_S, ForkServer, Process
+
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90.0
 
 
 class MinerProcess:
@@ -37,24 +38,33 @@ class MinerProcess:
     def __init__(
         self,
         folder: Path,
+        server: ForkServer | None,
         *flags: str,
         network: str = "mock",
         environ: dict[str, str] | None = None,
         script: Sequence[str] = (str(ROOT / "neurons" / "miner.py"),),
         output: int | None = None,
     ) -> None:
-        """`script` and its own arguments stand in for the entry point; `output` is where the log goes instead."""
+        """Forked by `server`, or a fresh interpreter, which `output`, a descriptor for the log, asks for too.
+
+        `script` and its own arguments stand in for the entry point.
+        """
         self.state = folder / "state"
         self.socket = self.state / "mock.sock"
         self._log = folder / "miner.log"
+        self._log.write_bytes(b"")
         keep = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}}
-        with self._log.open("wb") as log:
+        environ = keep | (environ or {})
+        command = [*script, "--subtensor.network", network, "--logging.json", "--state_dir", str(self.state), *flags]
+        self.process: Process
+        if server is not None and output is None:
+            self.process = server.start(command, output=self._log, folder=folder, environ=environ)
+            return
+        with self._log.open("ab") as log:
             sink = output or log
             self.process = subprocess.Popen(
-                [sys.executable, *script, "--subtensor.network", network, "--logging.json",
-                 "--state_dir", str(self.state), *flags],
-                stderr=sink, stdout=sink, cwd=folder, env=keep | (environ or {}), start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, *command], stderr=sink, stdout=sink, cwd=folder, env=environ, start_new_session=True
+            )
 
     @property
     def text(self) -> str:
@@ -107,14 +117,25 @@ class MinerProcess:
         self.process.wait(10)
 
 
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """One for all tests."""
+    server = ForkServer(tmp_path_factory.mktemp("ends"))
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def start_miner(tmp_path: Path, checkpoint: Path) -> Iterator[Callable[..., MinerProcess]]:
-    """Start miners that end with the test. `model=None` leaves the choice of a model to the flags."""
+def start_miner(tmp_path: Path, checkpoint: Path, fork_server: ForkServer) -> Iterator[Callable[..., MinerProcess]]:
+    """Start miners that end with the test.
+
+    `model=False` leaves the choice of a model to the flags; `fresh=True` does not spare the imports.
+    """
     running: list[MinerProcess] = []
 
-    def start(*flags: str, model: bool = True, **kwargs: Any) -> MinerProcess:
+    def start(*flags: str, model: bool = True, fresh: bool = False, **kwargs: Any) -> MinerProcess:
         serve = ("--model", str(checkpoint), "--compile", "false", "--threads", "1") if model else ()
-        running.append(MinerProcess(tmp_path, *serve, *flags, **kwargs))
+        running.append(MinerProcess(tmp_path, None if fresh else fork_server, *serve, *flags, **kwargs))
         return running[-1]
 
     yield start

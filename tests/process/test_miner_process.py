@@ -25,7 +25,7 @@ UNREGISTERED = ("--mock.registered", "false")
 
 
 def test_start_serve_and_drain(start_miner: Start, caller: Any, port: int, jpeg: bytes) -> None:
-    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1")
+    miner = start_miner("--axon.port", str(port), "--axon.ip", "127.0.0.1", fresh=True)
     assert miner.wait_for("ready").startswith("ready: UID 4 on netuid 72, validators call 127.0.0.1:")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/")
@@ -104,7 +104,7 @@ def test_stopped_while_the_model_loads(start_miner: Start, port: int, name: sign
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("after_s", [0.3, 1.5])
 def test_stopped_while_importing(start_miner: Start, port: int, name: signal.Signals, after_s: float) -> None:
-    miner = start_miner("--axon.port", str(port))
+    miner = start_miner("--axon.port", str(port), fresh=True)
     time.sleep(after_s)
     assert miner.terminate(name)[0] == 0
     assert "stopped before the miner was ready" in miner.text
@@ -130,7 +130,7 @@ def test_the_registration_command_works_as_it_is_printed(start_miner: Start, por
 
 
 def test_early_lines_are_json_too(start_miner: Start, tmp_path: Path) -> None:
-    (tmp_path / "miner.env").write_text("WALET_NAME=x\n")
+    (tmp_path / "miner.env").write_text("AXON_REQUEST_PER_MINUTE=50\n")
     miner = start_miner("--axon.ip", "nowhere")
     assert miner.exit_code() == 1
     assert miner.lines()[-1]["level"] == "ERROR"
@@ -224,8 +224,8 @@ def test_deregistered_while_running_it_waits_and_resumes(
 
 
 def test_settings_come_from_the_file_in_the_working_folder(start_miner: Start, tmp_path: Path, port: int) -> None:
-    (tmp_path / "miner.env").write_text(f"MINER_AXON_PORT={port}\nBT_AXON_IP=127.0.0.1\nWALET_NAME=x\n")
+    (tmp_path / "miner.env").write_text(f"MINER_AXON_PORT={port}\nBT_AXON_IP=127.0.0.1\nAXON_REQUEST_PER_MINUTE=50\n")
     miner = start_miner()
     assert miner.wait_for("ready").endswith(f"127.0.0.1:{port}")
-    assert "did you mean WALLET_NAME" in miner.text
+    assert "did you mean AXON_REQUESTS_PER_MINUTE" in miner.text
     assert miner.terminate()[0] == 0

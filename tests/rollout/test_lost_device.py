@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streetvision.engine import device_health
@@ -13,6 +14,8 @@ from streetvision.engine.device_health import HUNG_BEATS
 from streetvision.engine.types import DeviceLost, EngineError
 from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.rollout.device_guard import DeviceGuard, LostDevice
+
+from .conftest import FakeRunner, honest
 
 LOST = RuntimeError("CUDA error: unspecified launch failure")
 FULL = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -92,6 +95,24 @@ async def test_a_version_that_is_being_prepared_is_not_blamed(house: Any, when: 
     await guard.look()
     assert is_lost(guard)
     assert (await house.ask()).model_version == "1.0.0"
+
+
+async def test_the_golden_check_finds_it_first(house: Any) -> None:
+    """The serving lane hears of it at once, and not by the next challenge, which would be lost."""
+    model = house.add("1.1.0")
+
+    def dies(means: np.ndarray) -> np.ndarray:
+        if model.calls > len(FakeRunner.buckets):
+            raise LOST
+        return honest(means)
+
+    model.answer = dies
+    with pytest.raises(OperatorError, match="the device that the model runs on is lost"):
+        await house.manager.swap("1.1.0")
+    guard = guard_of(house)
+    await guard.look()
+    assert is_lost(guard)
+    assert house.manager.status()["bad"] == {}
 
 
 async def test_memory_that_stays_short(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:

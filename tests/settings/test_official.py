@@ -249,7 +249,12 @@ def test_all_refusals_are_told_at_once(tmp_path: Path) -> None:
         ("a > log 2>&1 &", [["a"]]),
         ("a &> log b", [["a", "b"]]),
         ("a < in >> out b2", [["a", "b2"]]),
-        ("$X ${X} ${NONE:-d} ${NONE-d} ${X:-d} $NONE.", [["one", "one", "d", "d", "one", "."]]),
+        ("$X ${X} ${NONE:-d} ${NONE-d} ${X:-d} ${NONE:=d}", [["one", "one", "d", "d", "one", "d"]]),
+        ('$NONE $NONE. A=$NONE "$NONE" ${NONE:-$X}', [["", "${NONE}.", "A=", "", "${NONE:-one}"]]),
+        ("$HOME/x $'a b' $\"c d\"", [["~/x", "a b", "c d"]]),
+        ("a # b \\\n c", [["a"], ["c"]]),
+        ("a\\\nb \"c\\\nd\" 'e\\\nf'", [["a", "b", "cd", "e\\\nf"]]),
+        ("\u200ba\u2060 b\ufeff", [["a", "b"]]),
         ('$MANY "$MANY" Y=$MANY', [["two", "words", "two words", "Y=two words"]]),
         ("a --flag= '' \"\"", [["a", "--flag=", "", ""]]),
         ("a$ b\\ c \\'d", [["a$", "b c", "'d"]]),
@@ -395,6 +400,98 @@ def test_nothing_is_run(tmp_path: Path, official: Path) -> None:
     assert not (tmp_path / "ran").exists()
     assert found == {}
     assert sum("only a shell could know the value; it is left out" in note for note in notes) == 3
+
+
+WALLET = {"netuid": "72", "wallet_name": "cold"}
+UNPRINTABLE = "the value holds control characters, or a quote is never closed; it is left out"
+OF_A_SHELL = "only a shell could know the value; it is left out"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "says"),
+    [
+        ("NETUID=72\r\nWALLET_NAME=cold\r\n", WALLET, ""),
+        ("\ufeffNETUID=72\n\u200bWALLET_NAME=cold\n", WALLET, ""),
+        ("NETUID = 72\nWALLET_NAME= cold\n", WALLET, ""),
+        ("NETUID =72\nexport WALLET_NAME = 'cold'\n", WALLET, ""),
+        ("NETUID\u00a0=\u00a072\nWALLET_NAME=\u00a0cold\n", WALLET, ""),
+        ("declare -x NETUID=72\nif true; then WALLET_NAME=cold; fi\n", WALLET, ""),
+        ('export "NETUID=72"\nWALLET_NAME=co\nWALLET_NAME+=ld\n', WALLET, ""),
+        ("NETUID=11\nNETUID=72\nWALLET_NAME=a\nWALLET_NAME=cold\n", WALLET, ""),
+        ("NETUID=72\nWALLET_PATH=$HOME/wallets\n", {"netuid": "72", "wallet_path": "~/wallets"}, ""),
+        ("NETUID=72\nWALLET_NAME=miner_$HOST\n", {"netuid": "72"}, OF_A_SHELL),
+        ("NETUID=72\nWALLET_NAME=${A:-${B:-cold}}\n", {"netuid": "72"}, OF_A_SHELL),
+        ("NETUID=72\nWALLET_NAME=${A:?must be set}\n", {"netuid": "72"}, OF_A_SHELL),
+        ('NETUID=72\nWALLET_NAME="cold\nWALLET_HOTKEY=hot\n', {"netuid": "72"}, UNPRINTABLE),
+        ("NETUID=72\nWALLET_NAME=co\x1bld\n", {"netuid": "72"}, UNPRINTABLE),
+    ],
+)
+def test_settings_files_as_people_write_them(text: str, expected: dict[str, str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text(text, newline="")
+    found, notes = translated(read_official([str(tmp_path / "given")]))
+    assert found == expected
+    assert says in "".join(notes) if says else notes == []
+
+
+UNIT = """[Service]
+Environment=NETUID=72 "AXON_PORT=9000"
+EnvironmentFile=-/gone/miner.env
+ExecStart=/opt/venv/bin/python neurons/miner.py \\
+  --wallet.name cold --wallet.hotkey %i
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "says"),
+    [
+        ('bash -c "cd x; python neurons/miner.py --netuid 72 --wallet.name cold; echo done"', WALLET, ""),
+        ("screen -dmS m bash -c 'A=1 python -m neurons.miner --netuid 72 --wallet.name cold &'", WALLET, ""),
+        ('A="--netuid 72"\nA+=" --wallet.name cold"\nexec python neurons/miner.py $A\n', WALLET, ""),
+        ("f() {\n local W=cold\n python neurons/miner.py --netuid 72 --wallet.name $W\n}\nf\n", WALLET, ""),
+        ("if pgrep -f neurons/miner.py; then pkill -f neurons/miner.py; fi\n"
+         "python neurons/miner.py --netuid 72 --wallet.name cold", WALLET, ""),
+        ('A=(--netuid 72)\npython neurons/miner.py --wallet.name cold "${A[@]}" "$@"\n', {"wallet_name": "cold"},
+         "only a shell could know what ${A[@]} stands for; it is left out"),
+        ("python neurons/miner.py --netuid 72 --wallet.name cold \\ \n --axon.port 9000\n", WALLET,
+         "--axon.port stands outside the command that starts the miner; it is left out"),
+        ("pm2 start neurons/miner.py --netuid 72 --wallet.name cold", {}, "pm2 keeps the flags of a command"),
+        ("A='b \"$A\" neurons/miner.py'\nbash -c \"$A\"\nNETUID=72\n", {"netuid": "72"}, ""),
+        (UNIT, {**WALLET, "axon_port": "9000"},
+         "--wallet.hotkey: only the service manager could know the value; it is left out"),
+        (UNIT, {**WALLET, "axon_port": "9000"}, "/gone/miner.env: no such file or directory"),
+    ],
+)  # fmt: skip
+def test_scripts_as_people_write_them(text: str, expected: dict[str, str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text(text)
+    found, notes = translated(read_official([str(tmp_path / "given")]))
+    assert found == expected
+    assert says in "; ".join(notes)
+
+
+def test_of_two_miners_one_must_be_named(tmp_path: Path) -> None:
+    script = tmp_path / "start.sh"
+    script.write_text("python neurons/miner.py --wallet.name a\npython neurons/miner.py --wallet.name b\n")
+    with pytest.raises(OperatorError, match="more than one command starts a miner there: give --from the one"):
+        read_official([str(script)])
+    script.write_text("python neurons/miner.py --wallet.name a\n" * 2 + "python neurons/miner.py\n")
+    assert translated(read_official([str(script)]))[0] == {"wallet_name": "a"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "module.exports = { apps: [{ script: 'neurons/miner.py', args: '--netuid 72' }] };\n",
+        '{"apps": [{"script": "neurons/miner.py", "args": "--netuid 72"}]}\n',
+        "apps:\n  - script: neurons/miner.py\n    args: --netuid 72\n",
+        "services:\n  miner:\n    environment:\n      - NETUID=72\n",
+        "    environment:\n      NETUID: 72\n",
+        '["python", "neurons/miner.py"]\n',
+    ],
+)
+def test_other_formats_are_refused_with_the_way_out(text: str, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text(text)
+    with pytest.raises(OperatorError, match="give --from the command that it runs, in quotes, and a file with its"):
+        read_official([str(tmp_path / "given")])
 
 
 @pytest.mark.parametrize(

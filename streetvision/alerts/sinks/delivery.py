@@ -200,7 +200,7 @@ def _in_body(body: bytes) -> float | None:
         answer = json.loads(body)
         wait = answer.get("retry_after", answer.get("parameters", {}).get("retry_after"))
         return _sane(float(wait))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

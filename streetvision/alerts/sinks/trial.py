@@ -55,7 +55,7 @@ def _check(only: str, sinks: Sequence[Sink]) -> None:
         raise ConfigError(f"there is no sink {only!r}; known are {', '.join(NAMES)}")
     if only != LOG and only not in (sink.name for sink in sinks):
         flags = f"--alerts.{only}_url" if only != "telegram" else "--alerts.telegram_token and --alerts.telegram_chat"
-        raise ConfigError(f"the sink {only} is not configured: set {flags} (docs/monitoring.md)")
+        raise ConfigError(f"the sink {only} is not configured: set {flags} (docs/alerts.md)")
 
 
 def _try_log(alert: Alert) -> Trial:

@@ -30,7 +30,7 @@ def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
                 f"Models are announced to earn in full for {window.full_days:g} days (--model.full_pay_days), then "
                 f"less, and from {window.max_days:g} days on nothing (--model.max_age_days).",
             ),
-            remedy="Train or choose a newer model and submit it: streetvision models publish (docs/models.md).",
+            remedy="Train or choose a newer model and submit it: streetvision models publish (docs/hub.md).",
             since=model.created + window.ending_days * DAY,
             data={
                 "days": round(days, 1),
