@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from streetvision.alerts.schedule import AlertPolicy, Hours, minutes
 from streetvision.monitor import rules
-from streetvision.monitor.derived import node_is_outdated
+from streetvision.monitor.derived import node_time_is_wrong
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import HOUR, THRESHOLDS
 from streetvision.settings.alerts import AlertSettings
@@ -17,8 +17,8 @@ from streetvision.settings.parsing import NEVER
 def unproven(seen: Observation) -> frozenset[str]:
     """Codes that may be absent only because the miner has just begun to look, or because its node lags."""
     unread = seen.latest is None or seen.snapshot_age is None or not isfinite(seen.snapshot_age)
-    outdated = unread or node_is_outdated(seen, THRESHOLDS)
-    return frozenset(rule.code for rule in rules.RULES if not rule.absence(seen) or (outdated and rule.silenced_by_lag))
+    off = unread or node_time_is_wrong(seen, THRESHOLDS)
+    return frozenset(rule.code for rule in rules.RULES if not rule.absence(seen) or (off and rule.of_subnet))
 
 
 def policy_of(settings: AlertSettings) -> AlertPolicy:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from streetvision import __version__
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
-from streetvision.monitor.derived import node_is_outdated
+from streetvision.monitor.derived import node_time_is_wrong
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule_pass import RulePass
 from streetvision.monitor.thresholds import HOUR, THRESHOLDS
@@ -49,7 +49,7 @@ def observed(seen: Observation) -> dict[str, Any]:
         "chain_failures": seen.chain_failures,
         "blocks_behind": seen.blocks_behind,
         "offsets": dict(seen.offsets),
-        "blind": node_is_outdated(seen, THRESHOLDS),
+        "blind": node_time_is_wrong(seen, THRESHOLDS),
         "listening_since": seen.traffic.listening_since,
         "last_request": seen.traffic.last_request,
         "requests": hour.requests,

@@ -32,14 +32,14 @@ from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint import external_endpoint
 from streetvision.miner.registering import command_for
-from streetvision.monitor.derived import node_is_outdated
+from streetvision.monitor.derived import OTHER_TIME, node_time_is_wrong
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.rule_pass import NODE_LAGS, rule_pass
+from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
@@ -67,7 +67,7 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
     served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
     checks = (
         _live_chain(seen),
-        *_unless_outdated(
+        *_unless_off(
             bool(seen.get("blind")),
             _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
             _live_endpoint(seen),
@@ -80,9 +80,9 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
     return StandingReport(checks, live.findings, live.diagnosis, live.unjudged)
 
 
-def _unless_outdated(outdated: bool, *checks: Check) -> tuple[Check, ...]:
-    """Nothing of the subnet is judged by a node that lags."""
-    return tuple(skipped(check.name, NODE_LAGS) if outdated else check for check in checks)
+def _unless_off(off: bool, *checks: Check) -> tuple[Check, ...]:
+    """Nothing of the subnet is judged by a node of another time."""
+    return tuple(skipped(check.name, OTHER_TIME) if off else check for check in checks)
 
 
 def _live_chain(seen: Mapping[str, Any]) -> Check:
@@ -161,8 +161,10 @@ async def standing_offline(
     served = None if own.axon is None else await try_it(own.axon)
     checks = (
         error,
-        *_unless_outdated(
-            node_is_outdated(seen, THRESHOLDS), _registered_offline(own, wallet, seen), _offline_endpoint(settings, own)
+        *_unless_off(
+            node_time_is_wrong(seen, THRESHOLDS),
+            _registered_offline(own, wallet, seen),
+            _offline_endpoint(settings, own),
         ),
         check_clock(snapshot.clock_offset),
     )

@@ -66,7 +66,11 @@ def verdict_of(seen: Observation, limits: Thresholds) -> Verdict:
     return verdict(node_offset(seen, limits), offsets, seen.synchronised, refused=refused, limits=limits)
 
 
-def node_is_outdated(seen: Observation, limits: Thresholds) -> bool:
+OTHER_TIME = "the node shows the subnet as of another time"
+"""The reason for which nothing about the subnet is judged then."""
+
+
+def node_time_is_wrong(seen: Observation, limits: Thresholds) -> bool:
     """Whether the newest snapshot is too far from now to judge the subnet by, though our clock is right."""
     latest = seen.latest
     if latest is None or latest.clock_offset is None or abs(latest.clock_offset) < limits.node_lag_s:

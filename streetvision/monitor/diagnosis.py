@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from streetvision.base.wording import duration, moment, share
-from streetvision.monitor.derived import IMAGE_REASONS, halt_of, node_is_outdated, recent, silence_of
+from streetvision.monitor.derived import IMAGE_REASONS, OTHER_TIME, halt_of, node_time_is_wrong, recent, silence_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
@@ -81,14 +81,14 @@ class _Reader:
         return next((finding for finding in self.findings if finding.code in codes), None)
 
     @cached_property
-    def node_is_outdated(self) -> bool:
-        """Whether the node lags, so that nothing can be said of the subnet as it is now."""
-        return node_is_outdated(self.seen, self.limits)
+    def node_time_is_wrong(self) -> bool:
+        """Whether the node's time is wrong, so that nothing can be said of the subnet as it is now."""
+        return node_time_is_wrong(self.seen, self.limits)
 
     @property
     def unread(self) -> str:
         """Why nothing is known of the subnet."""
-        return "the chain's node lags, and shows an old state" if self.node_is_outdated else "the chain was never read"
+        return OTHER_TIME if self.node_time_is_wrong else "the chain was never read"
 
     @property
     def earns(self) -> bool:
@@ -123,7 +123,7 @@ def _holds(cause: Cause, finding: Finding) -> Diagnosis:
 
 def _halted(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None or reader.node_is_outdated:
+    if latest is None or reader.node_time_is_wrong:
         return RuledOut(Cause.HALTED, reader.unread, known=False)
     finding = reader.first("subnet_halted")
     if finding is not None and halt_of(reader.seen, reader.limits) is not None:
@@ -137,7 +137,7 @@ def _halted(reader: _Reader) -> _Answer:
 
 def _not_registered(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None or reader.node_is_outdated:
+    if latest is None or reader.node_time_is_wrong:
         return RuledOut(Cause.NOT_REGISTERED, reader.unread, known=False)
     finding = reader.first("deregistered")
     if finding is not None:
@@ -217,7 +217,7 @@ def _answering_wrong(reader: _Reader) -> _Answer:
         finding = reader.first("score_drift")
     if finding is not None:
         return _holds(Cause.ANSWERING_WRONG, finding)
-    judged = not reader.node_is_outdated and len(seen.own_epochs) >= reader.limits.fall_tempos
+    judged = not reader.node_time_is_wrong and len(seen.own_epochs) >= reader.limits.fall_tempos
     if not reader.earns and judged and recent(seen, reader.limits).answered:
         return _unrewarded(reader)
     why = "answers of both classes, and the validators reward them" if reader.earns else "nothing shows it yet"
@@ -273,7 +273,7 @@ def _none_holds(reader: _Reader, ruled_out: list[RuledOut]) -> Diagnosis:
         if less is not None:
             return Diagnosis(Cause.EARNING, "the miner earns, though less", (*evidence, *less.evidence), less.remedy)
         return Diagnosis(Cause.EARNING, "the miner earns", evidence, "Nothing to do.")
-    lags = reader.first("node_lags") if reader.node_is_outdated else None
+    lags = reader.first("node_lags") if reader.node_time_is_wrong else None
     if lags is not None:
         return Diagnosis(Cause.UNKNOWN, f"{lags.title}: what is earned now is not seen", lags.evidence, lags.remedy)
     unknown = tuple(f"{r.cause.value.replace('_', ' ')}: {r.why}." for r in ruled_out if not r.known)

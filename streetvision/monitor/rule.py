@@ -71,8 +71,8 @@ class Rule:
     needs: tuple[Need, ...] = ()
     check: str | None = None
     """The doctor's check on which this rule has the last word; None: its findings stand for themselves."""
-    silenced_by_lag: bool = False
-    """Whether it is skipped while the node lags, because it judges the subnet as the chain shows it now."""
+    of_subnet: bool = False
+    """Whether it judges the subnet as the chain shows it now: skipped while the node's time is wrong."""
     at_once: bool = False
     """Whether the operator is told at the first pass: it neither comes and goes nor leaves time to wait."""
     absence: Absence = proves_always

@@ -7,15 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from streetvision.monitor import rules
-from streetvision.monitor.derived import node_is_outdated
+from streetvision.monitor.derived import OTHER_TIME, node_time_is_wrong
 from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 from streetvision.monitor.unjudged import Unjudged
-
-NODE_LAGS = "the node lags, and shows an old state"
-"""The reason for which rules about the subnet are not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +42,9 @@ def rule_pass(seen: Observation, limits: Thresholds = THRESHOLDS) -> RulePass:
 
 
 def _unjudged(seen: Observation, findings: Iterable[Finding], limits: Thresholds) -> tuple[Unjudged, ...]:
-    outdated, found = node_is_outdated(seen, limits), {finding.code for finding in findings}
+    off, found = node_time_is_wrong(seen, limits), {finding.code for finding in findings}
     silent = [rule for rule in rules.RULES if rule.code not in found]
-    reasons = [
-        (rule.code, NODE_LAGS if outdated and rule.silenced_by_lag else rule.missing(seen, limits)) for rule in silent
-    ]
+    reasons = [(rule.code, OTHER_TIME if off and rule.of_subnet else rule.missing(seen, limits)) for rule in silent]
     return tuple(Unjudged(code, why) for code, why in reasons if why is not None)
 
 

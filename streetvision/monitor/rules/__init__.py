@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 
-from streetvision.monitor.derived import node_is_outdated
+from streetvision.monitor.derived import node_time_is_wrong
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule import Rule
@@ -25,8 +25,8 @@ RULES: tuple[Rule, ...] = collected(__path__)
 
 def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
     """All that is wrong now, the gravest first, else in the rules' order. Pure."""
-    outdated = node_is_outdated(seen, limits)
-    asked = [rule for rule in RULES if not (outdated and rule.silenced_by_lag)]
+    off = node_time_is_wrong(seen, limits)
+    asked = [rule for rule in RULES if not (off and rule.of_subnet)]
     found = [finding for rule in asked for finding in rule.judge(seen, limits)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 

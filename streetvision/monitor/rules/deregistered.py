@@ -58,6 +58,6 @@ RULES = (
         judge=deregistered,
         needs=(METAGRAPH,),
         check="registered",
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

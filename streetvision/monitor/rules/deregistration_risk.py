@@ -97,6 +97,6 @@ RULES = (
         judge=deregistration_risk,
         needs=(METAGRAPH,),
         check="registered",
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

@@ -121,6 +121,6 @@ RULES = (
             METAGRAPH,
             _EPOCHS,
         ),
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

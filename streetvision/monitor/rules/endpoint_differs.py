@@ -67,7 +67,7 @@ RULES = (
             _ENDPOINT,
         ),
         check="endpoint",
-        silenced_by_lag=True,
+        of_subnet=True,
         absence=proves_after(_SETTLED_S),
     ),
 )

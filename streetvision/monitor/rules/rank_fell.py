@@ -68,6 +68,6 @@ RULES = (
             METAGRAPH,
             _EPOCHS,
         ),
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

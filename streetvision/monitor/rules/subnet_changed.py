@@ -101,6 +101,6 @@ RULES = (
         remedy="Read the subnet's announcements; leave when another subnet has the netuid",
         judge=subnet_changed,
         needs=(METAGRAPH,),
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

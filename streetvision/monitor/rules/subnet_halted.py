@@ -42,6 +42,6 @@ RULES = (
         remedy="Keep the miner running and wait; do not register anew",
         judge=subnet_halted,
         needs=(METAGRAPH,),
-        silenced_by_lag=True,
+        of_subnet=True,
     ),
 )

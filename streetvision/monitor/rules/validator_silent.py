@@ -96,7 +96,7 @@ RULES = (
             METAGRAPH,
             MINER,
         ),
-        silenced_by_lag=True,
+        of_subnet=True,
         absence=proves_after(DAY + HOUR),
     ),
 )
