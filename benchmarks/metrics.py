@@ -95,7 +95,7 @@ def counting() -> list[Row]:
         f"{len(STAGES) + 6} values in the axon and the engine": axon_and_engine,
         "nine values by prometheus_client": the_old_way(),
         "request metrics": lambda: requests(one),
-        "the traffic counter": partial(TrafficCounter(time.time()), one),
+        "the monitor's traffic counter": partial(TrafficCounter(time.time()), one),
         "samples for status": partial(Samples(), one),
     }
     whole = json.loads((RESULTS / "axon.json").read_text())["rows"]

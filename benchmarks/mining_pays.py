@@ -43,15 +43,16 @@ from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
 from streetvision.mining.sync import sync
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, load
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
-from streetvision.scenes.scenes import encode_jpeg, render_scene
+from streetvision.scenes.photographic import encode_jpeg
+from streetvision.scenes.scenes import render_scene
 from streetvision.scenes.street import draw_street
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects

@@ -74,7 +74,7 @@ def healthy_row(seed: int, days: int) -> harness.Row:
     for look in range(days * 144):
         world.advance(50)
         if look % 36 == 0:
-            world.thin()
+            world.downsample()
         if look in restarts:
             world.restart()
         alarms += len(judge(world.observe()))
@@ -90,7 +90,7 @@ def _count(requests: int) -> None:
 
 def cost_rows(days: int) -> list[harness.Row]:
     world = World(7).run(days - 2.5).run(2.5, blocks=5)
-    world.thin()
+    world.downsample()
     points, buckets = world.history.points, world.history.buckets
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -24,9 +24,8 @@ from simulation.world import World
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
-from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import rule_pass
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.prediction_log.schema import LOG_FOLDER
@@ -79,13 +78,13 @@ def filled(seen: Observation) -> Samples:
 
 def rows(days: float, images: int, runs: int) -> list[harness.Row]:
     world = World(7).run(days - 2.5).run(2.5, blocks=5)
-    world.thin()
+    world.downsample()
     seen = world.observe()
-    found = judge(seen)
+    passed = rule_pass(seen)
     facts, samples = Facts("0.1.0", 72, "finney", pid=1, started=seen.now - 1e5), filled(seen).newest()
 
     def snapshot(span: Span) -> Status:
-        return status_of(facts, seen, (found, diagnose(seen, found)), samples, span)
+        return status_of(facts, seen, passed, samples, span)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / LOG_FOLDER

@@ -88,3 +88,11 @@ def test_pages_named_by_the_program_exist() -> None:
 def test_paths_named_in_code_exist(page: Path) -> None:
     for path in re.findall(r"`((?:streetvision|scripts|benchmarks|kernels|neurons|tests)/[\w./-]+)`", page.read_text()):
         assert (ROOT / path).exists(), path
+
+
+def test_modules_named_in_the_code_exist() -> None:
+    files = [file for room in ("streetvision", "kernels", "neurons", "scripts") for file in (ROOT / room).rglob("*.py")]
+    there = {file.name for file in (*files, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py"))}
+    for file in files:
+        named = re.findall(r"(?<![\w.-])(?:[a-z_]+/)*([a-z_0-9]+\.py)\b", file.read_text())
+        assert set(named) <= there, file

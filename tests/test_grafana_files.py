@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streetvision.settings.settings import METRICS_PORT
+from streetvision.settings.upkeep import METRICS_PORT
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "scripts" / "grafana"

@@ -13,7 +13,10 @@ from prometheus_client.core import Metric
 from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MockSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\| [^|]+ \|[^|]*\|$")
@@ -45,14 +48,13 @@ async def families(tmp_path: Path) -> dict[str, tuple[str, set[str]]]:
     config = tiny_config(depth=1)
     save_checkpoint(tmp_path / "tiny", config, build(config).state_dict())
     settings = Settings(
-        subtensor_network="mock",
-        model=str(tmp_path / "tiny"),
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(tmp_path / "tiny")),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=tmp_path / "state",
-        mock_block_time=0.05,
+        mock=MockSettings(block_time=0.05),
     )
     miner = Miner(settings)
     try:

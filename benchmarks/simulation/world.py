@@ -13,7 +13,7 @@ from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
 from streetvision.monitor.history import History
-from streetvision.monitor.history_database import thinned_buckets, thinned_points
+from streetvision.monitor.history_database import downsampled_buckets, downsampled_points
 from streetvision.monitor.observation import (
     CrashView,
     DeviceView,
@@ -79,7 +79,7 @@ class World:
         self.history_store = StoreView(None, 0)
         self.probe_reaches = True
         self.history = History(Path(), OWN, 72, now=lambda: self.now)
-        self.traffic_counter = TrafficCounter(self.now)
+        self.counter = TrafficCounter(self.now)
         self._read_at = self.now
         self._read()
 
@@ -93,7 +93,7 @@ class World:
         twin = copy.copy(self)
         twin.subnet = copy.deepcopy(self.subnet)
         twin.failing = dict(self.failing)
-        twin.traffic_counter = copy.deepcopy(self.traffic_counter)
+        twin.counter = copy.deepcopy(self.counter)
         twin.history = History(Path(), OWN, 72, now=lambda: twin.now)
         twin.history.points, twin.history.buckets = self.history.points, self.history.buckets
         return twin
@@ -102,27 +102,27 @@ class World:
         """Pass time: requests, then the chain's blocks, then one reading of the chain."""
         self._serve(blocks * SECONDS_PER_BLOCK)
         self.subnet.advance(blocks)
-        self.history.add_traffic(self.traffic_counter.close_due(self.now))
+        self.history.add_traffic(self.counter.close_due(self.now))
         if self.chain_up:
             self._read()
 
     def run(self, days: float, blocks: int = 25) -> World:
-        """Pass days in steps of `blocks` (a whole number in ten minutes), thinning each six hours."""
+        """Pass days in steps of `blocks` (a whole number in ten minutes), downsampling each six hours."""
         for step in range(round(days * DAY / (blocks * SECONDS_PER_BLOCK))):
             self.advance(blocks)
             if step % round(6 * HOUR / (blocks * SECONDS_PER_BLOCK)) == 0:
-                self.thin()
+                self.downsample()
         return self
 
-    def thin(self) -> None:
+    def downsample(self) -> None:
         """What the history does each hour."""
-        self.history.points = thinned_points(self.history.points, self.now)
-        self.history.buckets = thinned_buckets(self.history.buckets, self.now)
+        self.history.points = downsampled_points(self.history.points, self.now)
+        self.history.buckets = downsampled_buckets(self.history.buckets, self.now)
 
     def restart(self) -> None:
         """The miner's process begins anew."""
-        self.history.add_traffic(self.traffic_counter.drain(self.now))
-        self.traffic_counter = TrafficCounter(self.now)
+        self.history.add_traffic(self.counter.drain(self.now))
+        self.counter = TrafficCounter(self.now)
 
     def _read(self) -> None:
         self._read_at = self.now
@@ -154,17 +154,17 @@ class World:
     def _request(self, hotkey: str, uid: int, stake: float, arrival: float) -> None:
         if abs(self.skew_s) > NONCE_WINDOW_S:
             reason = "stale_nonce" if self.skew_s > 0 else "future_nonce"
-            self.traffic_counter(_record(hotkey, None, 0.0, arrival, status=401, reason=reason))
+            self.counter(_record(hotkey, None, 0.0, arrival, status=401, reason=reason))
             return
         draw, below = self.subnet.rng.random(), 0.0
         for reason, part in self.failing.items():
             below += part
             if draw < below:
-                self.traffic_counter(_record(hotkey, uid, stake, arrival, status=503, reason=reason))
+                self.counter(_record(hotkey, uid, stake, arrival, status=503, reason=reason))
                 return
         latency = max(0.01, self.subnet.rng.gauss(self.latency_s, 0.15 * self.latency_s))
         prediction = _prediction(self._score(), latency, self.model.version)
-        self.traffic_counter(_record(hotkey, uid, stake, arrival, latency=latency, prediction=prediction))
+        self.counter(_record(hotkey, uid, stake, arrival, latency=latency, prediction=prediction))
 
     def _score(self) -> float:
         if self.stuck is not None:
@@ -185,7 +185,7 @@ class World:
             now=self.now,
             hotkey=OWN,
             points=self.history.points,
-            traffic=self.traffic_counter.traffic(self.history.buckets),
+            traffic=self.counter.traffic(self.history.buckets),
             validators=tuple(ValidatorView(v.uid, v.hotkey, v.stake, v.last_update) for v in subnet.validators),
             snapshot_age=self.now - self._read_at,
             chain_failures=0 if self.chain_up else 40,

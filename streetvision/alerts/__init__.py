@@ -1,1 +1,4 @@
-"""When and how the operator is told."""
+"""Decides when to tell the operator, and delivers the messages.
+
+schedule.py decides when (pure), alerting.py takes each pass of the rules, sinks/ sends.
+"""

@@ -1,20 +1,20 @@
-"""What is told to the operator: one message about one or several changes, a daily digest, or a test."""
+"""A message to the operator: about one or several changes, a daily digest, or a test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 from streetvision.base.wording import duration, plural
-from streetvision.monitor.finding import Severity
+from streetvision.monitor.finding import Finding, Severity, read_finding
 
 Kind = Literal["alert", "digest", "test"]
 
 
 class Change(StrEnum):
-    """What happened to a finding."""
+    """How a finding has changed."""
 
     RAISED = "raised"
     WORSE = "worse"
@@ -31,17 +31,12 @@ class AlertItem:
     """One change of one finding."""
 
     change: Change
-    code: str
-    severity: Severity
-    title: str
-    """One sentence without a full stop."""
-    evidence: tuple[str, ...]
-    remedy: str
+    finding: Finding
+    """Its severity is the one told to the operator."""
     began: float
     """Unix seconds."""
     at: float
     """Unix seconds of this change."""
-    subject: str = ""
 
     @property
     def lasted(self) -> str:
@@ -51,27 +46,35 @@ class AlertItem:
     @property
     def headline(self) -> str:
         """One line: `CRITICAL: the hotkey has no UID`, `recovered after 3 h: ...`."""
-        if self.change is Change.RECOVERED:
-            return f"recovered after {self.lasted}: {self.title}"
+        severity = self.finding.severity.label.upper()
         prefix = {
-            Change.WORSE: f"now {self.severity.label.upper()}",
-            Change.REMINDER: f"still {self.severity.label.upper()}, for {self.lasted}",
+            Change.RECOVERED: f"recovered after {self.lasted}",
+            Change.WORSE: f"now {severity}",
+            Change.REMINDER: f"still {severity}, for {self.lasted}",
             Change.PASSED: f"came and went ({self.lasted})",
         }
-        return f"{prefix.get(self.change, self.severity.label.upper())}: {self.title}"
+        return f"{prefix.get(self.change, severity)}: {self.finding.title}"
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Its evidence, for people; what is over needs none."""
-        return () if self.change is Change.RECOVERED else self.evidence
+        """Its evidence, for people; none once it is over."""
+        return () if self.change is Change.RECOVERED else self.finding.evidence
+
+    @property
+    def remedy(self) -> str:
+        """Its remedy, for people; empty once it is over."""
+        return "" if self.change is Change.RECOVERED else self.finding.remedy
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
+        finding = self.finding.as_dict()
+        told = {name: finding[name] for name in ("code", "severity", "title", "evidence", "remedy")}
         return {
-            **asdict(self),
             "change": self.change.value,
-            "severity": self.severity.label,
-            "evidence": list(self.evidence),
+            **told,
+            "began": self.began,
+            "at": self.at,
+            "subject": self.finding.subject,
         }
 
 
@@ -83,19 +86,19 @@ class Alert:
     at: float
     """Unix seconds."""
     miner: str
-    """How the operator knows this miner."""
+    """The operator's name for this miner."""
     hotkey: str
     netuid: int
     items: tuple[AlertItem, ...] = ()
     more: int = 0
     """Changes that found no room in `items`."""
     figures: tuple[tuple[str, str], ...] = ()
-    """Of a digest: what it is and how much."""
+    """Of a digest: names and values."""
 
     @property
     def severity(self) -> Severity:
-        """The gravest of what holds; INFO when all that is told is good."""
-        holds = (item.severity for item in self.items if item.change not in (Change.RECOVERED, Change.PASSED))
+        """The gravest that holds; INFO when all news is good."""
+        holds = (item.finding.severity for item in self.items if item.change not in (Change.RECOVERED, Change.PASSED))
         return max(holds, default=Severity.INFO)
 
     @property
@@ -105,7 +108,7 @@ class Alert:
 
     @property
     def alone(self) -> bool:
-        """Whether its title says what its only change is."""
+        """Whether its title names its only change."""
         return self.kind == "alert" and len(self.items) == 1 and not self.more
 
     @property
@@ -140,14 +143,9 @@ def read_item(fields: Mapping[str, Any]) -> AlertItem:
     """An item from its plain values; KeyError, TypeError or ValueError for anything else."""
     return AlertItem(
         change=Change(fields["change"]),
-        code=str(fields["code"]),
-        severity=Severity[str(fields["severity"]).upper()],
-        title=str(fields["title"]),
-        evidence=tuple(map(str, fields["evidence"])),
-        remedy=str(fields["remedy"]),
+        finding=read_finding(fields),
         began=float(fields["began"]),
         at=float(fields["at"]),
-        subject=str(fields["subject"]),
     )
 
 

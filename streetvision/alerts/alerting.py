@@ -1,4 +1,4 @@
-"""Alerts of a running miner: after each pass of the rules, decide in a thread what to tell, remember it, hand it on."""
+"""Alerts of a running miner: after each pass of the rules, decide in a thread, remember, and hand messages on."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from streetvision.alerts.sinks import log
 from streetvision.alerts.sinks.choosing import LOG
 from streetvision.alerts.sinks.delivery import Patience
 from streetvision.alerts.sinks.delivery_thread import DeliveryThread
-from streetvision.alerts.sinks.ping import FOREIGN, Ping, Pulse
+from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
 from streetvision.alerts.state import AlertState, AlertStore, Tracked
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.rule_pass import is_grave
 from streetvision.monitor.thresholds import DAY
 
 MAX_ITEMS = 25
@@ -36,9 +37,9 @@ SAVE_S = 300.0
 LATE_S = DAY
 """A message that a former process had not delivered is no news after this long."""
 FLUSH_S = 3.0
-"""For what still waits when the miner closes."""
+"""Time for messages that still wait when the miner closes."""
 STOPPED_S = 180.0
-"""Without a pass for this long nobody knows how the miner is."""
+"""After this long without a pass nobody knows how the miner is."""
 
 
 class Alerting:
@@ -65,11 +66,11 @@ class Alerting:
         self._policy, self._now, self._monotonic = policy, now, monotonic
         self._metrics = MonitorMetrics(registry)
         self._store = AlertStore(folder, hotkey, netuid)
-        self._delivery_thread = DeliveryThread(
+        self._delivery = DeliveryThread(
             sinks, self._metrics, ping=ping, ping_every_s=ping_every_s, pulse=self.pulse, patience=patience
         )
         self.state = AlertState()
-        """Of the last pass; replaced whole."""
+        """The state after the last pass; replaced whole."""
         self._news: tuple[tuple[Finding, ...], Observation] | None = None
         self._woken = asyncio.Event()
         self._one_at_a_time = threading.Lock()
@@ -105,12 +106,12 @@ class Alerting:
 
     def _resume(self) -> None:
         self.state, waiting = self._store.load()
-        self._delivery_thread.start()
+        self._delivery.start()
         now = self._now()
         for name, alerts in waiting.items():
             fresh = [alert for alert in alerts if now - alert.at < LATE_S]  # one from the future: a clock was wrong
             for alert in fresh:
-                self._delivery_thread.send(alert, only=name)
+                self._delivery.send(alert, only=name)
             if late := len(alerts) - len(fresh):
                 logger.warning("alerts: {} messages to {} are not sent any more: they are over a day old", late, name)
 
@@ -134,7 +135,7 @@ class Alerting:
             self._save(now)
 
     def _differs(self, before: AlertState) -> bool:
-        return bool(self.state.tracked or before.tracked) or bool(self._delivery_thread.waiting())
+        return bool(self.state.tracked or before.tracked) or bool(self._delivery.waiting())
 
     def _alert(self, now: float, items: Sequence[AlertItem], figures: Figures = ()) -> Alert:
         return Alert(
@@ -151,41 +152,42 @@ class Alerting:
     def _tell(self, alert: Alert) -> None:
         log.write(alert)
         self._metrics.counted(LOG, "sent")
-        self._delivery_thread.send(alert)
+        self._delivery.send(alert)
 
     def _save(self, now: float) -> None:
-        self._store.save(self.state, self._delivery_thread.waiting())
+        self._store.save(self.state, self._delivery.waiting())
         self._saved_at = now
 
     def pulse(self) -> Pulse:
-        """For the dead man's switch, from any thread."""
+        """The miner's health for the dead man's switch, from any thread."""
         if self._passed_at is None or self._monotonic() - self._passed_at > STOPPED_S:
             return Pulse.STOPPED
-        grave = (t for t in self.state.active if t.announced is Severity.CRITICAL and t.code not in FOREIGN)
-        return Pulse.WELL if next(grave, None) is None else Pulse.CRITICAL
+        # A subnet's fault may last for weeks, in which the switch must still notice that the miner dies.
+        grave = any(t.announced is not None and is_grave(t.finding.code, t.announced) for t in self.state.active)
+        return Pulse.CRITICAL if grave else Pulse.WELL
 
     def overview(self) -> dict[str, Any]:
-        """What is configured, how each sink does, and what the operator was told: plain values, no secrets."""
+        """The sinks and their health, and the findings that the operator was told: plain values, no secrets."""
         return {
             "name": self._name,
-            "sinks": [asdict(health) for health in self._delivery_thread.health()],
+            "sinks": [asdict(health) for health in self._delivery.health()],
             "active": [active_as_dict(tracked) for tracked in self.state.active],
         }
 
     async def close(self) -> None:
         """Give the sinks a moment, then keep what is not delivered for the next start."""
         if self._started:
-            await asyncio.to_thread(self._delivery_thread.close, FLUSH_S)
+            await asyncio.to_thread(self._delivery.close, FLUSH_S)
             await asyncio.to_thread(self._save, self._now())
 
 
 def active_as_dict(tracked: Tracked) -> dict[str, Any]:
     """A finding that the operator was told of, as plain values."""
     return {
-        "code": tracked.code,
-        "subject": tracked.subject,
-        "severity": tracked.severity.label,
-        "title": tracked.title,
+        "code": tracked.finding.code,
+        "subject": tracked.finding.subject,
+        "severity": tracked.finding.severity.label,
+        "title": tracked.finding.title,
         "began": tracked.began,
         "told_at": tracked.told_at,
     }

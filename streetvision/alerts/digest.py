@@ -16,7 +16,7 @@ MOST = 10
 
 
 def digest(seen: Observation, state: AlertState) -> tuple[Figures, tuple[AlertItem, ...]]:
-    """What the day brought, and what came and went in it."""
+    """The day in figures, and the events that came and went in it."""
     day = seen.traffic.total(seen.now - DAY, seen.now + 1)
     figures = [*_standing(seen), *_requests(day), *_model(seen), ("wrong now", _wrong(state))]
     over = [event for event in state.events if event.change in (Change.RECOVERED, Change.PASSED)]
@@ -84,4 +84,4 @@ def _model(seen: Observation) -> list[tuple[str, str]]:
 
 
 def _wrong(state: AlertState) -> str:
-    return "; ".join(f"{t.severity.label}: {t.title}" for t in state.active[:MOST]) or "nothing"
+    return "; ".join(f"{t.finding.severity.label}: {t.finding.title}" for t in state.active[:MOST]) or "nothing"

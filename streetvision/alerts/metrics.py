@@ -1,4 +1,4 @@
-"""What the monitor finds and sends, for Prometheus. All names start with `streetvision_monitor_`."""
+"""Findings and messages as metrics for Prometheus. All names start with `streetvision_monitor_`."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
       └──gone for long enough──────┘ └── a reminder now and then
 
 A finding that comes and goes is told of less and less: each return within a day doubles the time that it must be gone
-before the next recovery is told. What has to wait (quiet hours, too many messages this hour) is not forgotten: what is
-due follows from the state alone, and goes out together once it may.
+before the next recovery is told. Messages that must wait (quiet hours, too many this hour) are not forgotten: the state
+alone says which are due, and they go out together.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from datetime import UTC, datetime, tzinfo
 
 from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState, Tracked
+from streetvision.monitor import rules
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.settings.alerts import AlertSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Hours:
     """Times of day in minutes after midnight."""
 
     quiet: tuple[int, int] | None = None
-    """From and until, over midnight where the second is the smaller; None: never quiet."""
+    """Begin and end, over midnight where the end is the smaller; None: never quiet."""
     digest: int | None = None
     """None: no digest."""
     zone: tzinfo | None = UTC
@@ -72,20 +74,20 @@ _ORDER = (Change.WORSE, Change.RAISED, Change.REMINDER, Change.RECOVERED)
 
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
-    """How patient the alerts are; seconds."""
+    """Waiting times and limits of the alerts; seconds."""
 
     hold_s: Mapping[Severity, float] = field(default_factory=lambda: {Severity.WARNING: 300.0, Severity.CRITICAL: 60.0})
-    """How long a finding must hold before it is told, three passes at least."""
+    """A finding must hold for so long before it is told, three passes at least."""
     clear_s: float = 300.0
-    """How long it must be gone before its recovery is told."""
-    at_once: frozenset[str] = frozenset({"device_lost", "crash_loop"})
+    """It must be gone for so long before its recovery is told."""
+    at_once: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.at_once))
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
-    reminder_s: float = 6 * HOUR
+    reminder_s: float = AlertSettings.reminder_hours * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
-    """Without a pass for this long (the miner was down, the machine slept) nothing counts as having held."""
+    """After a break this long (the miner was down, the machine slept) nothing counts as having held."""
     memory_s: float = DAY
-    """For how long a finding that recovered counts as coming back."""
+    """A finding that returns within this time of its recovery counts as coming back."""
     per_hour: int = 12
     """Most messages in an hour, twice as many with something critical; what is due beyond it goes out together."""
     hours: Hours = field(default_factory=Hours)
@@ -97,7 +99,7 @@ class AlertPolicy:
         return self.reminder_s * (1 if severity is Severity.CRITICAL else 4)
 
     def patience(self, tracked: Tracked) -> float:
-        """How long this finding must be gone, or less grave, to count as such."""
+        """Seconds for which this finding must be gone, or less grave, to count as such."""
         return float(self.clear_s * 2 ** min(tracked.flaps, MAX_DOUBLINGS))
 
 
@@ -109,7 +111,7 @@ def advance(
     *,
     unproven: frozenset[str] = frozenset(),
 ) -> tuple[AlertState, tuple[AlertItem, ...]]:
-    """One pass: the next state, and what to tell in one message (nothing, mostly).
+    """One pass: the next state, and the items of one message (mostly none).
 
     `unproven` are codes whose absence proves nothing yet, such as silence shortly after a start.
     """
@@ -121,7 +123,7 @@ def advance(
     for key, change in _allowed(tracked, len(sent), now, policy).items():
         tracked[key], item = _told(tracked[key], change, now, policy)
         items.append(item)
-    items.sort(key=lambda item: (_ORDER.index(item.change), -item.severity, item.began))
+    items.sort(key=lambda item: (_ORDER.index(item.change), -item.finding.severity, item.began))
     events = tuple(e for e in (*state.events, *passed, *items) if now - DAY < e.at <= now)[-MAX_EVENTS:]
     sent = (*sent, now) if items else sent
     return AlertState(tracked, now, sent, events, state.digest_day), tuple(items)
@@ -144,7 +146,7 @@ def _allowed(tracked: Mapping[str, Tracked], sent: int, now: float, policy: Aler
     due = {key: _due(one, now, policy, quiet=quiet) for key, one in tracked.items()}
     found = {key: change for key, change in due.items() if change is not None}
     urgent = any(
-        change in (Change.RAISED, Change.WORSE) and tracked[key].severity is Severity.CRITICAL
+        change in (Change.RAISED, Change.WORSE) and tracked[key].finding.severity is Severity.CRITICAL
         for key, change in found.items()
     )
     return found if sent < policy.per_hour * (2 if urgent else 1) else {}
@@ -165,8 +167,8 @@ def _updated(
             tracked[key] = _seen(before, present[key], now, policy)
             continue
         if before.announced is None and before.gone_since is None and _level(before, now, policy) is not None:
-            passed.append(_item(before, Change.PASSED, before.severity, now))
-        after = _absent(before, now, proven=before.code not in unproven)
+            passed.append(_item(before, Change.PASSED, before.finding.severity, now))
+        after = _absent(before, now, proven=before.finding.code not in unproven)
         if after.announced is not None or (after.calmed_at is not None and now - after.calmed_at < policy.memory_s):
             tracked[key] = after
     for key, finding in present.items():
@@ -177,12 +179,7 @@ def _updated(
 
 def _first(finding: Finding, now: float) -> Tracked:
     return Tracked(
-        code=finding.code,
-        subject=finding.subject,
-        severity=finding.severity,
-        title=finding.title,
-        evidence=finding.evidence,
-        remedy=finding.remedy,
+        finding=finding,
         began=_began(finding, now),
         present_since=now,
         critical_since=now if finding.severity is Severity.CRITICAL else None,
@@ -200,10 +197,7 @@ def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) ->
     critical = finding.severity is Severity.CRITICAL
     after = replace(
         before,
-        severity=finding.severity,
-        title=finding.title,
-        evidence=finding.evidence,
-        remedy=finding.remedy,
+        finding=finding,
         present_since=before.present_since if before.gone_since is None else now,
         critical_since=(before.critical_since or now) if critical else None,
         gone_since=None,
@@ -212,13 +206,13 @@ def _seen(before: Tracked, finding: Finding, now: float, policy: AlertPolicy) ->
 
 
 def _eased(tracked: Tracked, now: float, policy: AlertPolicy) -> Tracked:
-    """What was told as critical and has long been a warning may become worse anew; nobody is told of the easing."""
-    if tracked.announced is None or tracked.severity >= tracked.announced:
+    """A finding told as critical that has long been a warning may become worse anew; the easing is not told."""
+    if tracked.announced is None or tracked.finding.severity >= tracked.announced:
         return replace(tracked, eased_since=None)
     since = now if tracked.eased_since is None else tracked.eased_since
     if now - since < policy.patience(tracked):
         return replace(tracked, eased_since=since)
-    return replace(tracked, eased_since=None, announced=tracked.severity, calmed_at=now)
+    return replace(tracked, eased_since=None, announced=tracked.finding.severity, calmed_at=now)
 
 
 def _absent(before: Tracked, now: float, *, proven: bool) -> Tracked:
@@ -244,8 +238,8 @@ def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolic
 
 def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
     """The severity held long enough to announce, or None."""
-    if tracked.code in policy.at_once:
-        return tracked.severity
+    if tracked.finding.code in policy.at_once:
+        return tracked.finding.severity
     since = tracked.critical_since
     if since is not None and now - since >= policy.hold_s[Severity.CRITICAL]:
         return Severity.CRITICAL
@@ -253,7 +247,7 @@ def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None
 
 
 def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> Change | None:
-    """What to tell of it now."""
+    """The change to tell of now; None for none."""
     if tracked.gone_since is not None:
         over = tracked.announced is not None and now - tracked.gone_since >= policy.patience(tracked)
         return Change.RECOVERED if over and not (quiet and tracked.announced is Severity.WARNING) else None
@@ -264,16 +258,17 @@ def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> C
         return Change.RAISED
     if level > tracked.announced:
         return Change.WORSE
-    late = now - tracked.told_at >= policy.reminder_after(tracked.severity)
-    return Change.REMINDER if late and not (quiet and tracked.severity is Severity.WARNING) else None
+    late = now - tracked.told_at >= policy.reminder_after(tracked.finding.severity)
+    return Change.REMINDER if late and not (quiet and tracked.finding.severity is Severity.WARNING) else None
 
 
 def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> tuple[Tracked, AlertItem]:
-    """The finding after its change was told, and what is told."""
+    """The finding after its change was told, and the item that tells it."""
     if change is Change.RECOVERED:
-        item = _item(tracked, change, tracked.announced or tracked.severity, tracked.gone_since or now)
+        item = _item(tracked, change, tracked.announced or tracked.finding.severity, tracked.gone_since or now)
         return replace(tracked, announced=None, told_at=now, calmed_at=now), item
-    level = tracked.severity if change is Change.REMINDER else _level(tracked, now, policy) or tracked.severity
+    severity = tracked.finding.severity
+    level = severity if change is Change.REMINDER else _level(tracked, now, policy) or severity
     back = change is not Change.REMINDER and tracked.calmed_at is not None
     back = back and now - (tracked.calmed_at or 0.0) < policy.memory_s
     after = replace(
@@ -288,12 +283,7 @@ def _told(tracked: Tracked, change: Change, now: float, policy: AlertPolicy) -> 
 def _item(tracked: Tracked, change: Change, severity: Severity, at: float) -> AlertItem:
     return AlertItem(
         change=change,
-        code=tracked.code,
-        severity=severity,
-        title=tracked.title,
-        evidence=tracked.evidence,
-        remedy=tracked.remedy,
+        finding=replace(tracked.finding, severity=severity),
         began=tracked.began,
         at=at,
-        subject=tracked.subject,
     )

@@ -1,10 +1,10 @@
-"""What the alerts remember between two passes and over restarts, and as JSON."""
+"""The memory of the alerts, between two passes and, as JSON, over restarts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from loguru import logger
 from streetvision.alerts.alert import Alert, AlertItem, read_alert, read_item
 from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
-from streetvision.monitor.finding import Severity
+from streetvision.monitor.finding import Finding, Severity, read_finding, read_severity
 
 FORMAT = 1
 
@@ -23,31 +23,26 @@ FORMAT = 1
 class Tracked:
     """One finding as the alerts see it. Times are Unix seconds."""
 
-    code: str
-    subject: str
-    severity: Severity
-    """Of the last pass in which it held."""
-    title: str
-    evidence: tuple[str, ...]
-    remedy: str
+    finding: Finding
+    """As the last pass in which it held found it; without its data and `since` after a restart."""
     began: float
     """When this spell began."""
     present_since: float
-    """From when it has held without a break."""
+    """Start of the time for which it has held without a break."""
     critical_since: float | None = None
-    """From when it has been critical without a break; None while it is not."""
+    """Start of the time for which it has been critical without a break; None while it is not."""
     gone_since: float | None = None
-    """From when it has not held; None while it does."""
+    """Start of the time for which it has not held; None while it does."""
     eased_since: float | None = None
-    """From when it has been less than what was told."""
+    """Start of the time for which it has been less grave than was told."""
     announced: Severity | None = None
-    """What the operator was told; None when nothing, or that it has recovered."""
+    """The severity told to the operator; None before, and after its recovery was told."""
     told_at: float = 0.0
     """When the operator was last told of it."""
     calmed_at: float | None = None
     """When it last recovered or eased."""
     flaps: int = 0
-    """How often it came back soon after it had recovered: each doubles the patience before the next recovery."""
+    """Returns soon after a recovery: each doubles the patience before the next recovery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +52,9 @@ class AlertState:
     tracked: Mapping[str, Tracked] = field(default_factory=lambda: MappingProxyType({}))
     """By the findings' keys."""
     stepped_at: float | None = None
-    """When the last pass was."""
+    """Unix seconds of the last pass."""
     sent: tuple[float, ...] = ()
-    """When messages were sent in the last hour."""
+    """Unix seconds of the messages sent in the last hour."""
     events: tuple[AlertItem, ...] = ()
     """Changes of the last day, oldest first, for the digest."""
     digest_day: str | None = None
@@ -67,9 +62,9 @@ class AlertState:
 
     @property
     def active(self) -> tuple[Tracked, ...]:
-        """What the operator was told and has not recovered, the gravest first."""
+        """The findings that the operator was told of and that have not recovered, the gravest first."""
         told = [t for t in self.tracked.values() if t.announced is not None]
-        return tuple(sorted(told, key=lambda t: (-t.severity, t.began)))
+        return tuple(sorted(told, key=lambda t: (-t.finding.severity, t.began)))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -84,47 +79,40 @@ class AlertState:
 
 
 def _plain(tracked: Tracked) -> dict[str, Any]:
-    announced = None if tracked.announced is None else tracked.announced.label
-    return {**asdict(tracked), "severity": tracked.severity.label, "announced": announced}
+    finding = tracked.finding.as_dict()
+    told = {name: finding[name] for name in ("code", "subject", "severity", "title", "evidence", "remedy")}
+    own = {one.name: getattr(tracked, one.name) for one in fields(tracked) if one.name != "finding"}
+    return {**told, **own, "announced": None if tracked.announced is None else tracked.announced.label}
 
 
-def read_state(fields: Mapping[str, Any]) -> AlertState:
+def read_state(values: Mapping[str, Any]) -> AlertState:
     """The state from its plain values; KeyError, TypeError or ValueError for anything else."""
-    if fields["format"] != FORMAT:
-        raise ValueError(f"format {fields['format']!r} is not {FORMAT}")
-    day = fields["digest_day"]
+    if values["format"] != FORMAT:
+        raise ValueError(f"format {values['format']!r} is not {FORMAT}")
+    day = values["digest_day"]
     return AlertState(
-        tracked={str(key): _tracked(value) for key, value in fields["tracked"].items()},
-        stepped_at=_time(fields["stepped_at"]),
-        sent=tuple(float(time) for time in fields["sent"]),
-        events=tuple(read_item(event) for event in fields["events"]),
+        tracked={str(key): _tracked(value) for key, value in values["tracked"].items()},
+        stepped_at=_time(values["stepped_at"]),
+        sent=tuple(float(time) for time in values["sent"]),
+        events=tuple(read_item(event) for event in values["events"]),
         digest_day=None if day is None else str(day),
     )
 
 
-def _tracked(fields: Mapping[str, Any]) -> Tracked:
-    announced = fields["announced"]
+def _tracked(values: Mapping[str, Any]) -> Tracked:
+    announced = values["announced"]
     return Tracked(
-        code=str(fields["code"]),
-        subject=str(fields["subject"]),
-        severity=_severity(fields["severity"]),
-        title=str(fields["title"]),
-        evidence=tuple(map(str, fields["evidence"])),
-        remedy=str(fields["remedy"]),
-        began=float(fields["began"]),
-        present_since=float(fields["present_since"]),
-        critical_since=_time(fields["critical_since"]),
-        gone_since=_time(fields["gone_since"]),
-        eased_since=_time(fields["eased_since"]),
-        calmed_at=_time(fields["calmed_at"]),
-        announced=None if announced is None else _severity(announced),
-        told_at=float(fields["told_at"]),
-        flaps=int(fields["flaps"]),
+        finding=read_finding(values),
+        began=float(values["began"]),
+        present_since=float(values["present_since"]),
+        critical_since=_time(values["critical_since"]),
+        gone_since=_time(values["gone_since"]),
+        eased_since=_time(values["eased_since"]),
+        calmed_at=_time(values["calmed_at"]),
+        announced=None if announced is None else read_severity(announced),
+        told_at=float(values["told_at"]),
+        flaps=int(values["flaps"]),
     )
-
-
-def _severity(label: object) -> Severity:
-    return Severity[str(label).upper()]
 
 
 def _time(value: object) -> float | None:
@@ -143,12 +131,12 @@ class AlertStore:
     """One file. A failing disk is told once and never raised: alerts go on from memory."""
 
     def __init__(self, folder: Path, hotkey: str, netuid: int) -> None:
-        """What was kept for another hotkey or subnet is not taken up."""
+        """A file kept for another hotkey or subnet is not taken up."""
         self._file, self._whose = folder / FILE, [hotkey, netuid]
         self._failing = False
 
     def load(self) -> tuple[AlertState, Waiting]:
-        """What the last process knew and had not delivered; nothing when there is no file or it is damaged."""
+        """The last process's state and undelivered messages; empty when there is no file or it is damaged."""
         try:
             fields = _fields(self._file)
             return _read(fields) if fields["whose"] == self._whose else (AlertState(), {})

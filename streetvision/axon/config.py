@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streetvision.net.limits import MIB, HttpLimits
+from streetvision.settings.network import EVERY_ADDRESS, AxonSettings, BlacklistSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,16 +14,17 @@ class AxonConfig(HttpLimits):
 
     hotkey: str
     """This miner's own hotkey (ss58): what callers must have signed for."""
-    port: int = 8091
+    max_body_bytes: int = AxonSettings.max_body_mib * MIB
+    port: int = AxonSettings.port
     """0 lets the kernel choose (tests); `AxonServer.port` tells which."""
-    hosts: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 - a miner serves the whole internet
-    force_validator_permit: bool = True
+    hosts: tuple[str, ...] = EVERY_ADDRESS
+    force_validator_permit: bool = BlacklistSettings.force_validator_permit
     """Refuse registered callers without a validator permit."""
-    allow_non_registered: bool = False
+    allow_non_registered: bool = BlacklistSettings.allow_non_registered
     """Serve any key at all; such callers have stake 0, need no permit and still pass `min_stake` and the quota."""
-    min_stake: float = 0.0
+    min_stake: float = BlacklistSettings.min_stake
     """Least stake (the subnet's alpha) of a caller."""
-    quota_per_minute: float = 600.0
+    quota_per_minute: float = AxonSettings.requests_per_minute
     """Requests per minute that each hotkey may sustain; 0 means no quota."""
     quota_burst: int = 120
     """Requests that a hotkey may send at once after a pause; never more than one minute's quota."""
@@ -38,7 +40,7 @@ class AxonConfig(HttpLimits):
     """Largest clock difference of a validator that is tolerated and learned."""
     nonces_per_hotkey: int = 4096
     nonces_total: int = 131_072
-    deadline_margin_s: float = 0.5
+    deadline_margin_s: float = AxonSettings.deadline_margin
     """Kept in reserve from the caller's timeout, for sending the answer back."""
     max_transit_s: float = 4.5
     """Most time that a request may be charged for its way here, whatever its nonce says."""

@@ -37,7 +37,7 @@ class OpenGate:
 
 
 class _DrainableGate:
-    """The neuron's gate, and the axon's own that closes for good."""
+    """The miner's gate, and the axon's own that closes for good."""
 
     def __init__(self, outer: Gate) -> None:
         self._outer = outer

@@ -6,9 +6,7 @@ import shlex
 from pathlib import Path
 
 from streetvision.errors import OperatorError, reason
-
-WALLETS = "~/.bittensor/wallets"
-"""The SDK's own folder of wallets."""
+from streetvision.settings.network import WALLETS
 
 
 class NoHotkeyFile(OperatorError):

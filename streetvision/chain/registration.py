@@ -27,6 +27,7 @@ from streetvision.chain.connection import ChainAwayError
 from streetvision.chain.endpoints import MOCK_NETWORK
 from streetvision.chain.wallets import MinerWallet, PasswordPrompt
 from streetvision.errors import OperatorError
+from streetvision.settings.upkeep import RegisterSettings
 
 REGISTRATION_FLAGS = frozenset(
     {
@@ -124,7 +125,7 @@ async def register_pow(
     *,
     prompt: PasswordPrompt | None = None,
     workers: int = 2,
-    max_seconds: float = 600.0,
+    max_seconds: float = RegisterSettings.pow_seconds,
 ) -> Registration:
     """Register by proof of work, where the subnet's owner allows it; OperatorError with one sentence otherwise.
 

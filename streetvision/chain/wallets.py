@@ -20,6 +20,7 @@ from streetvision.chain.hotkey_password import FLAG as PASSWORD_FLAG
 from streetvision.chain.hotkey_password import VARIABLE as HOTKEY_PASSWORD
 from streetvision.chain.mock.config import dev_coldkey, dev_hotkey
 from streetvision.errors import OperatorError, reason
+from streetvision.settings.network import DEFAULT_NAME
 from streetvision.settings.secret import Secret
 
 PasswordPrompt = Callable[[str], str]
@@ -76,8 +77,8 @@ def dev_wallet(name: str = "Miner") -> MinerWallet:
 
 
 def load_wallet(
-    name: str = "default",
-    hotkey: str = "default",
+    name: str = DEFAULT_NAME,
+    hotkey: str = DEFAULT_NAME,
     path: str = DEFAULT_WALLET_PATH,
     password: Secret = NO_PASSWORD,
 ) -> MinerWallet:

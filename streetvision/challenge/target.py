@@ -128,9 +128,9 @@ def find_caller(settings: Settings, validator: str | None, *, is_mock: bool, nam
         return Caller(Keypair.create_from_uri(f"//{name}"), f"//{name}")
     from streetvision.chain.wallets import load_wallet
 
-    wallet, hotkey = settings.wallet_name or "default", settings.wallet_hotkey or "default"
-    file = settings.wallet_path / wallet / "hotkeys" / hotkey
+    wallet, hotkey = settings.wallet.names
+    file = settings.wallet.path / wallet / "hotkeys" / hotkey
     if named or is_there(file):
-        loaded = load_wallet(wallet, hotkey, str(settings.wallet_path))
+        loaded = load_wallet(wallet, hotkey, str(settings.wallet.path))
         return Caller(loaded.hotkey, loaded.ss58_address)
     return Caller(Keypair.create_from_mnemonic(Keypair.generate_mnemonic()), "a hotkey made for this call")

@@ -31,7 +31,7 @@ def test(
     state_dir: StateDir = None,
 ) -> None:
     """Send a test message through each configured sink; exit code 1 when one does not arrive."""
-    trials = asyncio.run(try_sinks(miner_settings(state_dir), sink))
+    trials = asyncio.run(try_sinks(miner_settings(state_dir).alerts, sink))
     for trial in trials:
         if as_json:
             print_json(asdict(trial))
@@ -63,8 +63,8 @@ def _overview(settings: Settings) -> dict[str, Any]:
     """Of the running miner, else of the settings and of what the last miner wrote down."""
     with contextlib.suppress(OperatorError):
         return {"running": True, **call(settings.state_dir / SOCKET_NAME, "alerts")}
-    sinks = [{"name": sink.name, "where": sink.where} for sink in configured(settings)]
-    return {"running": False, "name": settings.alerts_name, "sinks": sinks, "active": _remembered(settings)}
+    sinks = [{"name": sink.name, "where": sink.where} for sink in configured(settings.alerts)]
+    return {"running": False, "name": settings.alerts.name, "sinks": sinks, "active": _remembered(settings)}
 
 
 def _remembered(settings: Settings) -> list[dict[str, Any]]:

@@ -90,9 +90,12 @@ def _settings(state_dir: Path | None, name: str | None, hotkey: str | None, path
     settings = miner_settings(state_dir)
     return replace(
         settings,
-        wallet_name=name or settings.wallet_name,
-        wallet_hotkey=hotkey or settings.wallet_hotkey,
-        wallet_path=path or settings.wallet_path,
+        wallet=replace(
+            settings.wallet,
+            name=name or settings.wallet.name,
+            hotkey=hotkey or settings.wallet.hotkey,
+            path=path or settings.wallet.path,
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from streetvision.base.paths import expanded
 from streetvision.cli.interview import Question, Suggestion, changes, check, complete
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.env_file import Former, parsed, read_former, render, write
-from streetvision.settings.fields import ENV_FILE_VARIABLE, field_named, is_secret
+from streetvision.settings.fields import ENV_FILE_VARIABLE, setting
 from streetvision.settings.flags import read_flags, unknown_sentence
 from streetvision.settings.official_source import read_official, translated
 
@@ -101,7 +101,7 @@ class _Asker:
             return text
 
     def _prompt(self, question: Question, default: str) -> str:
-        secret = is_secret(field_named(question.name))
+        secret = setting(question.name).is_secret
         shown = "as before" if secret and default else default
         *lines, last = _wrapped(f"{question.words} [{shown}]" if shown else question.words)
         for line in lines:

@@ -12,7 +12,7 @@ from streetvision.miner.endpoint import own_addresses
 from streetvision.models.versions import BUNDLED
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.settings.env_file import Answers, parsed, settings_of
-from streetvision.settings.fields import field_named, show_default
+from streetvision.settings.fields import setting
 from streetvision.settings.parsing import MOCK_NETWORK
 from streetvision.subnet import SUBNET
 
@@ -42,7 +42,7 @@ class Question:
 
 def network_of(answers: Answers) -> str:
     """The network that the answers so far mean."""
-    return answers.get("subtensor_network") or show_default(field_named("subtensor_network"))
+    return answers.get("subtensor.network") or setting("subtensor.network").default_text
 
 
 def _public(answers: Answers) -> bool:
@@ -50,7 +50,7 @@ def _public(answers: Answers) -> bool:
 
 
 def _default(name: str) -> Callable[[Answers], Suggestion]:
-    return lambda _: Suggestion(show_default(field_named(name)))
+    return lambda _: Suggestion(setting(name).default_text)
 
 
 def _netuid(answers: Answers) -> Suggestion:
@@ -58,7 +58,7 @@ def _netuid(answers: Answers) -> Suggestion:
 
 
 def _wallets(answers: Answers) -> Path:
-    return Path(parsed("wallet_path", answers.get("wallet_path") or show_default(field_named("wallet_path"))))
+    return Path(parsed("wallet.path", answers.get("wallet.path") or setting("wallet.path").default_text))
 
 
 def wallet_names(folder: Path) -> list[str]:
@@ -84,7 +84,7 @@ def _wallet(answers: Answers) -> Suggestion:
 
 
 def _hotkey(answers: Answers) -> Suggestion:
-    wallet = _wallets(answers) / (answers.get("wallet_name") or "default")
+    wallet = _wallets(answers) / (answers.get("wallet.name") or "default")
     return _of_names(hotkey_names(wallet), f"no hotkey in {wallet / 'hotkeys'} yet")
 
 
@@ -102,7 +102,7 @@ def _address(_: Answers) -> Suggestion:
 
 
 def _model(answers: Answers) -> Suggestion:
-    folder = parsed("state_dir", answers.get("state_dir") or show_default(field_named("state_dir")))
+    folder = parsed("state_dir", answers.get("state_dir") or setting("state_dir").default_text)
     registry = Registry(folder / REGISTRY_FOLDER)
     try:
         versions = [found.version for found in registry.versions() if found.servable and found.version != BUNDLED]
@@ -117,22 +117,22 @@ def _model(answers: Answers) -> Suggestion:
 
 QUESTIONS = (
     Question(
-        "subtensor_network",
+        "subtensor.network",
         "Network: finney, test, local, mock, or a node's ws:// or wss:// address",
-        _default("subtensor_network"),
+        _default("subtensor.network"),
     ),
     Question("netuid", "Subnet", _netuid),
-    Question("wallet_name", "Wallet (coldkey) name", _wallet, lambda answers: network_of(answers) != MOCK_NETWORK),
-    Question("wallet_hotkey", "Hotkey name", _hotkey, lambda answers: network_of(answers) != MOCK_NETWORK),
-    Question("axon_port", "Port that validators call", _default("axon_port")),
-    Question("axon_external_ip", "Public address", _address, _public),
+    Question("wallet.name", "Wallet (coldkey) name", _wallet, lambda answers: network_of(answers) != MOCK_NETWORK),
+    Question("wallet.hotkey", "Hotkey name", _hotkey, lambda answers: network_of(answers) != MOCK_NETWORK),
+    Question("axon.port", "Port that validators call", _default("axon.port")),
+    Question("axon.external_ip", "Public address", _address, _public),
     Question("model", "Model", _model),
     Question(
-        "model_repo", "Your Hugging Face repository, owner/name; empty: none yet", lambda _: Suggestion(), _public
+        "model.repo", "Your Hugging Face repository, owner/name; empty: none yet", lambda _: Suggestion(), _public
     ),
     Question("device", "Device: auto, cpu, cuda or cuda:N", _default("device")),
     Question(
-        "alerts_discord_url",
+        "alerts.discord_url",
         "Discord webhook for alerts; empty: none (docs/alerts.md has the others)",
         lambda _: Suggestion(),
         _public,
@@ -146,7 +146,7 @@ def check(name: str, text: str, suggestion: Suggestion) -> None:
     if text:
         parsed(name, text)
     elif suggestion.required:
-        raise ConfigError(f"{field_named(name).metadata['flag']}: an answer is needed here, {suggestion.hint}")
+        raise ConfigError(f"{setting(name).flag}: an answer is needed here, {suggestion.hint}")
 
 
 def complete(given: Answers, ask: Callable[[Question, Suggestion], str]) -> dict[str, str]:
@@ -165,4 +165,4 @@ def complete(given: Answers, ask: Callable[[Question, Suggestion], str]) -> dict
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Settings of a former file that the new one changes or drops, by flag."""
-    return [str(field_named(name).metadata["flag"]) for name in before if before[name] != after.get(name)]
+    return [setting(name).flag for name in before if before[name] != after.get(name)]

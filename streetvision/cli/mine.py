@@ -208,7 +208,7 @@ def rescore(
     from streetvision.runner.opening import open_runner  # torch takes seconds to import
 
     with opened(state_dir, dataset) as mine:
-        checkpoint = choose_checkpoint(replace(mine.settings, model=model))
+        checkpoint = choose_checkpoint(replace(mine.settings, model=replace(mine.settings.model, choice=model)))
         runner = open_runner(checkpoint, device=device or mine.settings.device, buckets=(1, 8), compile=False)
         total = len(unscored(mine.fo, mine.dataset, runner.version, limit))
         with progress_bar("rescoring", total) as progress:

@@ -41,8 +41,10 @@ def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
             print_json(version_fields(item, standing))
     else:
         sys.stdout.write(version_table(versions, standing, terminal_width()) + "\n")
-    if standing.active is None and settings.model:
-        typer.echo(f"No version is marked as active: the miner serves what --model names, {settings.model}.", err=True)
+    if standing.active is None and settings.model.choice:
+        typer.echo(
+            f"No version is marked as active: the miner serves what --model names, {settings.model.choice}.", err=True
+        )
 
 
 @app.command()
@@ -86,7 +88,7 @@ def add(
     registry = open_registry(settings)
     _stand_back()
     with progress_shown(f"adding {source}") as progress:
-        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn, window=settings.pay_window)
+        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn, window=settings.model.pay_window)
         item = add_model(source, registry, wishes)
     if as_json:
         print_json(version_fields(item, standing_in(registry)))
@@ -100,7 +102,7 @@ def rm(version: Version, as_json: AsJson = False, state_dir: StateDir = None) ->
     """Delete a version; the active one, the last good one and members of ensembles stay."""
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
-    if version and settings.model == version:
+    if version and settings.model.choice == version:
         raise OperatorError(f"Model version {version} is what --model names: choose another one before you remove it.")
     registry.remove(version)
     if as_json:

@@ -18,7 +18,7 @@ from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.hub.api import PublishPlan
+    from streetvision.hub.publish import PublishPlan
     from streetvision.models.versions import ModelVersion
     from streetvision.registry.model_import import ImportProgress
 
@@ -54,7 +54,7 @@ def publish(
     state_dir: StateDir = None,
 ) -> None:
     """Publish a version with model_card.json, a README and a tag vX.Y.Z; without --yes, only show what would go."""
-    from streetvision.hub.api import publish as publish_version
+    from streetvision.hub.publish import publish as publish_version
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
@@ -70,7 +70,7 @@ def publish(
             license=license,
             find=lambda name: registry.get(name).folder,
             progress=progress,
-            window=settings.pay_window,
+            window=settings.model.pay_window,
         )
     if as_json:
         print_json(plan.as_dict())
@@ -96,8 +96,8 @@ def pull(
     state_dir: StateDir = None,
 ) -> None:
     """Fetch a model into the registry; after an interruption the same command goes on where it stopped."""
-    from streetvision.hub.api import parse_ref
-    from streetvision.hub.api import pull as pull_version
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull as pull_version
 
     settings = miner_settings(state_dir)
     ref, said = parse_ref(source), []
@@ -117,7 +117,7 @@ def pull(
             limit_bytes=int(max_gib * GIB),
             progress=progress,
             warn=warn,
-            window=settings.pay_window,
+            window=settings.model.pay_window,
         )
     _show_pulled(found, said, as_json)
 
@@ -130,16 +130,19 @@ def _hotkey(settings: Settings, name: str | None, hotkey: str | None, path: Path
 
     chosen = replace(
         settings,
-        wallet_name=name or settings.wallet_name,
-        wallet_hotkey=hotkey or settings.wallet_hotkey,
-        wallet_path=expanded(path or settings.wallet_path),
+        wallet=replace(
+            settings.wallet,
+            name=name or settings.wallet.name,
+            hotkey=hotkey or settings.wallet.hotkey,
+            path=expanded(path or settings.wallet.path),
+        ),
     )
     return open_wallet(chosen).ss58_address
 
 
 def _own_hotkey(settings: Settings, warn: Callable[[str], None]) -> str | None:
     """The hotkey to compare a card with, where a wallet is set up on this machine."""
-    if not (settings.is_mock or settings.wallet_name or settings.wallet_hotkey):
+    if not (settings.is_mock or settings.wallet.name or settings.wallet.hotkey):
         return None
     try:
         return _hotkey(settings, None, None, None)

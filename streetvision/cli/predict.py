@@ -32,7 +32,8 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Print P(roadwork) for each file; exit code 1 when any of them could not be answered."""
-    settings = replace(miner_settings(None), model=model)
+    settings = miner_settings(None)
+    settings = replace(settings, model=replace(settings.model, choice=model))
     checkpoint = choose_checkpoint(settings)
     if not any(path.is_file() for path in images):
         names = ", ".join(map(str, images))

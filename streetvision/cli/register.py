@@ -43,7 +43,7 @@ async def _register(as_json: bool, settings: Settings) -> int:
     from streetvision.miner.miner import Miner
     from streetvision.miner.process import close_in_time, finished_before, stop_on_signals
 
-    if not settings.register:
+    if not settings.register.choice:
         raise ConfigError("say how to register: --register burn --register.max_burn TAO, or --register pow")
     miner, stop = Miner(settings), stop_on_signals()
     done: list[Registration] = []

@@ -59,7 +59,7 @@ def replay(
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     device = device or settings.device
     with LogReader(log_folder(settings)) as reader:
-        checkpoint = choose_checkpoint(replace(settings, model=model))
+        checkpoint = choose_checkpoint(replace(settings, model=replace(settings.model, choice=model)))
         from streetvision.miner.from_settings import decode_limits
         from streetvision.prediction_log.replay import ReplayOptions, count_chosen, replay_log, tolerance_on  # torch
 

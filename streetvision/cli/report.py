@@ -31,7 +31,7 @@ def report(
     """Write the status page to a file to share: no folders, private addresses or secrets; no running miner needed."""
     settings, now = miner_settings(state_dir), time.time()
     span = replace(PAGE_SPAN, days=days, counted_days=days)
-    known = tuple(map(str, (settings.state_dir, settings.wallet_path, Path.home())))
+    known = tuple(map(str, (settings.state_dir, settings.wallet.path, Path.home())))
     status = shared(_status(settings, now, span), known)
     pictures, trouble = _pictures(settings, now, days) if images else ([], "left out of this report")
     text = render_page(status, pictures, hidden(trouble, known), report=True)

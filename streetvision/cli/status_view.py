@@ -23,6 +23,7 @@ from streetvision.status.wording import (
     machine_words,
     milliseconds,
     model_words,
+    not_judged_words,
     place_words,
     rank_words,
     refusal_words,
@@ -254,3 +255,5 @@ def _findings(status: Status, most: int, *, remedies: bool, evidence: bool) -> I
             yield _line("", (diagnosis["remedy"], "dim"))
     if not findings:
         yield _line("findings", "none")
+    for words in not_judged_words(status) if evidence else ():
+        yield _line("unjudged", (words, "dim"))

@@ -1,8 +1,7 @@
-"""What an operator may ask of the running monitor: all that it observes, finds and concludes, as of now."""
+"""The running monitor through the control socket: a pass of the rules as of now, with the observation behind it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from streetvision import __version__
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
-from streetvision.monitor.derived import node_is_blind
-from streetvision.monitor.diagnosis import diagnose
+from streetvision.monitor.derived import node_time_is_wrong
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import RulePass
 from streetvision.monitor.thresholds import HOUR, THRESHOLDS
 
 if TYPE_CHECKING:
@@ -28,20 +26,15 @@ def monitor_operations(monitor: Monitor, about: Callable[[], Mapping[str, Any]] 
     async def findings(arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
         if arguments:
             raise OperatorError("`findings` takes no arguments")
-        seen = await monitor.observe_aside()
-        return {"miner": {"pid": os.getpid(), "version": __version__, **about()}, **await asyncio.to_thread(told, seen)}
+        passed = await monitor.judge_now()
+        return {"miner": {"pid": os.getpid(), "version": __version__, **about()}, **told(passed)}
 
     return {"findings": findings}
 
 
-def told(seen: Observation) -> dict[str, Any]:
-    """Findings, diagnosis and the figures behind them as plain values."""
-    found = judge(seen)
-    return {
-        "observed": observed(seen),
-        "findings": [finding.as_dict() for finding in found],
-        "diagnosis": diagnose(seen, found).as_dict(),
-    }
+def told(passed: RulePass) -> dict[str, Any]:
+    """A pass and the figures behind it as plain values."""
+    return {"observed": observed(passed.seen), **passed.as_dict()}
 
 
 def observed(seen: Observation) -> dict[str, Any]:
@@ -56,7 +49,7 @@ def observed(seen: Observation) -> dict[str, Any]:
         "chain_failures": seen.chain_failures,
         "blocks_behind": seen.blocks_behind,
         "offsets": dict(seen.offsets),
-        "blind": node_is_blind(seen, THRESHOLDS),
+        "blind": node_time_is_wrong(seen, THRESHOLDS),
         "listening_since": seen.traffic.listening_since,
         "last_request": seen.traffic.last_request,
         "requests": hour.requests,

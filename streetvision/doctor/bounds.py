@@ -63,7 +63,7 @@ def from_error(name: str, error: OperatorError) -> Check:
 
 
 def parted(sentence: str) -> tuple[str, str]:
-    """What is wrong and what to do: the parts before and after the first colon that is in no parentheses."""
+    """The fault and the remedy: the parts before and after the first colon that is in no parentheses."""
     depth = 0
     for place, letter in enumerate(sentence):
         depth += (letter == "(") - (letter == ")")

@@ -1,14 +1,16 @@
-"""What one check says: a mark, the evidence for it, and what to do; and the report of them all."""
+"""A check: a mark, the evidence for it, and the remedy; and the report of them all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from streetvision import __version__
 from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.rule_pass import finding_words, is_grave
+from streetvision.monitor.unjudged import Unjudged
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Installation": ("settings", "versions", "device", "compiler", "mining"),
@@ -17,7 +19,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Model": ("model", "card"),
     "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
 }
-"""What is checked, in the order of reading; every name appears in every report."""
+"""The checks, in the order in which they are read; every name appears in every report."""
 
 
 class Mark(StrEnum):
@@ -47,17 +49,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found."""
+    """All checks, the rules that were not judged, and the diagnosis."""
 
     checks: tuple[Check, ...]
     """In the order of SECTIONS, then one for each finding that no check covers."""
     diagnosis: Mapping[str, Any] = field(default_factory=dict)
     """`cause`, `title`, `evidence`, `remedy`, `ruled_out`; empty when the settings could not be read."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Rules that know too little."""
 
     def without_secrets(self, scrub: Callable[[str], str]) -> Report:
         """The same, every text passed through `scrub`."""
         checks = tuple(Check(c.name, c.mark, scrub(c.evidence), scrub(c.remedy)) for c in self.checks)
-        return Report(checks, {name: _scrubbed(value, scrub) for name, value in self.diagnosis.items()})
+        diagnosis = {name: _scrubbed(value, scrub) for name, value in self.diagnosis.items()}
+        return replace(self, checks=checks, diagnosis=diagnosis)
 
     @property
     def failed(self) -> bool:
@@ -70,6 +75,7 @@ class Report:
             "ok": not self.failed,
             "version": __version__,
             "checks": [check.as_dict() for check in self.checks],
+            "unjudged": [asdict(rule) for rule in self.unjudged],
             "why_not_earning": dict(self.diagnosis),
         }
 
@@ -102,22 +108,11 @@ def skipped(name: str, evidence: str, remedy: str = "") -> Check:
     return Check(name, Mark.SKIPPED, evidence, remedy)
 
 
-NOT_OURS = frozenset({"subnet_halted"})
-"""Grave, but nothing on this machine is at fault: never a failure."""
-
-
 def of_finding(name: str, finding: Finding) -> Check:
     """A rule's finding as a check."""
-    evidence = f"{finding.title}. {' '.join(finding.evidence)}".strip()
-    if finding.severity is Severity.CRITICAL and finding.code not in NOT_OURS:
+    evidence = finding_words(finding)
+    if is_grave(finding.code, finding.severity):
         return failure(name, evidence, finding.remedy)
     if finding.severity is Severity.INFO:
         return ok(name, evidence)
     return warning(name, evidence, finding.remedy)
-
-
-def gravest(name: str, findings: Iterable[Finding], codes: Iterable[str]) -> Check | None:
-    """The check that the gravest finding with one of these codes makes; None without one. `findings` are in order."""
-    wanted = frozenset(codes)
-    found = next((finding for finding in findings if finding.code in wanted), None)
-    return None if found is None else of_finding(name, found)

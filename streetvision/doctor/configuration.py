@@ -9,10 +9,9 @@ from pathlib import Path
 from streetvision.base.paths import expanded
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.doctor.live import Live
-from streetvision.settings.fields import ENV_FILE_VARIABLE, setting_fields
+from streetvision.settings.fields import ENV_FILE_VARIABLE, secrets_in
 from streetvision.settings.flags import read_flags
 from streetvision.settings.loading import load_settings
-from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 
 SAME = "Give the doctor the miner's own flags or MINER_ENV, or restart the miner to use these settings."
@@ -34,7 +33,7 @@ def check_settings(
 ) -> Check:
     """Where the settings come from, and whether anything is odd about them. No value is shown that may be a secret."""
     where = str(file) if file is not None else "no miner.env here; flags, environment and defaults"
-    evidence = f"{where}; netuid {settings.netuid} on {place(settings)}"
+    evidence = f"{where}; netuid {settings.netuid} on {settings.subtensor.place}"
     if sentences:
         return warning("settings", f"{evidence}; {'; '.join(sentences)}", "Correct or remove these lines.")
     other = differences(settings, live, hotkey)
@@ -45,20 +44,15 @@ def check_settings(
     return ok("settings", evidence)
 
 
-def place(settings: Settings) -> str:
-    """The network, for people."""
-    return ", ".join(settings.endpoints) or settings.subtensor_network
-
-
 def differences(settings: Settings, live: Live | None, hotkey: str | None) -> list[str]:
-    """What the running miner has otherwise, as `port 9000`."""
+    """Settings that the running miner has otherwise, as `port 9000`."""
     if live is None:
         return []
     has = {**live.miner, "hotkey": live.observed.get("hotkey")}
     ours = {
         "netuid": settings.netuid,
-        "network": place(settings),
-        "port": settings.axon_port or None,
+        "network": settings.subtensor.place,
+        "port": settings.axon.port or None,
         "hotkey": hotkey,
     }
     return [
@@ -69,6 +63,4 @@ def differences(settings: Settings, live: Live | None, hotkey: str | None) -> li
 
 
 def _exposed(settings: Settings, file: Path) -> bool:
-    values = (getattr(settings, item.name) for item in setting_fields())
-    holds = any(isinstance(value, Secret) and value for value in values)
-    return holds and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    return bool(secrets_in(settings)) and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))

@@ -1,4 +1,4 @@
-"""The whole examination: every check, bounded in time and side by side, in the order in which to read them."""
+"""The whole examination: every check, bounded in time and side by side, in the order in which they are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from streetvision.chain.wallets import MinerWallet
 from streetvision.doctor.bounds import bounded, from_error, in_thread
-from streetvision.doctor.check import SECTIONS, Check, Mark, Report, gravest, of_finding, skipped
+from streetvision.doctor.check import SECTIONS, Check, Mark, Report, of_finding, skipped
 from streetvision.doctor.configuration import check_settings
 from streetvision.doctor.installation import (
     check_compiler,
@@ -39,28 +39,12 @@ from streetvision.doctor.stores import (
 from streetvision.errors import OperatorError
 from streetvision.hub.client import Hub
 from streetvision.models.versions import ModelVersion
+from streetvision.monitor import rules
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
-
-COVERED: Mapping[str, tuple[str, ...]] = {
-    "chain": ("metagraph_stale", "node_lags"),
-    "registered": ("deregistered", "deregistration_risk"),
-    "endpoint": ("endpoint_differs",),
-    "reachable": ("endpoint_unreachable",),
-    "refused": ("headers_missing", "proxy_protocol"),
-    "clock": ("clock_skew", "node_ahead"),
-    "model": ("model_old", "model_rolled_back"),
-    "card": ("card_foreign",),
-    "device": ("gpu_pressure", "device_lost"),
-    "miner": ("crash_loop",),
-    "disk": ("disk_low",),
-    "memory": ("memory_low",),
-    "log": ("log_degraded",),
-    "history": ("history_degraded",),
-}
-"""Rules that have the last word on a check; findings of all others stand for themselves."""
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
 _GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
@@ -88,17 +72,18 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), (model, version), kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
         _kept(settings, live, wallet, tools),
     )
-    compiler = await bounded("compiler", SLOW_S, in_thread(lambda: check_compiler(settings, on_gpu, version)))
+    compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
     known += [check_miner(settings.state_dir, live, error), *standing.checks, *installed, *model, *kept, compiler]
-    return Report(arranged(known, standing.findings), standing.diagnosis)
+    unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)
+    return Report(arranged(known, standing.findings), standing.diagnosis, unjudged)
 
 
 async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorError | None]:
@@ -152,10 +137,7 @@ async def _installed(settings: Settings, tools: Tools) -> tuple[tuple[Check, ...
     return (versions, mining, gpu), any(on_gpu)
 
 
-async def _model(
-    settings: Settings, wallet: MinerWallet | None, tools: Tools
-) -> tuple[tuple[Check, ...], ModelVersion | None]:
-    """The checks, and the version that would serve."""
+async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
     found: list[ModelVersion | None] = []
     hotkey = None if wallet is None else wallet.ss58_address
 
@@ -167,7 +149,7 @@ async def _model(
     checked = await bounded("model", SLOW_S, in_thread(model))
     version = found[0] if found else None
     card = await bounded("card", DISK_S, in_thread(lambda: check_card(settings, version, hotkey, tools.hub)))
-    return (checked, card), version
+    return checked, card
 
 
 async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
@@ -200,12 +182,25 @@ async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | Non
 
 
 def arranged(checks: list[Check], findings: tuple[Finding, ...]) -> tuple[Check, ...]:
-    """In the order of reading, with the rules' word where it is graver, then what the rules alone know."""
+    """The checks in their order, then the findings that stand on no line of theirs: each finding shows once."""
     known = {check.name: check for check in checks}
-    covered = {code for codes in COVERED.values() for code in codes}
-    ordered = []
-    for name in (name for names in SECTIONS.values() for name in names):
-        check = known.get(name, skipped(name, "not checked"))
-        ruled = gravest(name, findings, COVERED.get(name, ()))
-        ordered.append(ruled if ruled is not None and _GRAVITY[ruled.mark] >= _GRAVITY[check.mark] else check)
-    return (*ordered, *(of_finding(found.code, found) for found in findings if found.code not in covered))
+    names = (name for names in SECTIONS.values() for name in names)
+    lines = [_line(known.get(name, skipped(name, "not checked")), findings) for name in names]
+    shown = [finding for _, finding in lines]
+    return (*(check for check, _ in lines), *(of_finding(f.code, f) for f in findings if f not in shown))
+
+
+def _line(check: Check, findings: tuple[Finding, ...]) -> tuple[Check, Finding | None]:
+    """The gravest finding of the check's rules where it is as grave as the check, else the check alone."""
+    codes = {rule.code for rule in rules.RULES if rule.check == check.name}
+    found = next((finding for finding in findings if finding.code in codes), None)
+    if found is None or _GRAVITY[(ruled := of_finding(check.name, found)).mark] < _GRAVITY[check.mark]:
+        return check, None
+    return ruled, found
+
+
+def uncovered(unjudged: tuple[Unjudged, ...], checks: list[Check]) -> tuple[Unjudged, ...]:
+    """Without a running miner: the rules that none of the doctor's own checks stands in for."""
+    done = {check.name for check in checks if check.mark is not Mark.SKIPPED}
+    covered = {rule.code for rule in rules.RULES if rule.check in done}
+    return tuple(rule for rule in unjudged if rule.code not in covered)

@@ -30,7 +30,7 @@ def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, M
     evidence = f"{wallet.ss58_address} signs, from {file}"
     if _others_may_read(file):
         return warning("hotkey", f"{evidence}, which other users may read", f"chmod 600 {file}"), wallet
-    password = settings.wallet_hotkey_password_file
+    password = settings.wallet.hotkey_password_file
     if password is not None and is_exposed(password):
         return warning("hotkey", f"{evidence}; other users may read its password", f"chmod 600 {password}"), wallet
     return ok("hotkey", evidence), wallet
@@ -38,20 +38,20 @@ def check_hotkey(settings: Settings, *, running: bool = False) -> tuple[Check, M
 
 def wallet_folder(settings: Settings) -> Path:
     """The folder of the chosen wallet."""
-    return settings.wallet_path / (settings.wallet_name or "default")
+    return settings.wallet.path / settings.wallet.names[0]
 
 
 def check_coldkey(settings: Settings) -> Check:
     """Mining needs no coldkey: one that lies on a machine with an open port can be stolen with it."""
-    if settings.is_mock and not settings.wallet_name:
+    if settings.is_mock and not settings.wallet.name:
         return skipped("coldkey", "the mock network has keys of its own")
     file = wallet_folder(settings) / "coldkey"
     if not os.path.lexists(file):
         return ok("coldkey", "not on this machine, where nothing needs it")
-    if settings.register:
+    if settings.register.choice:
         return warning(
             "coldkey",
-            f"{file} is here for --register {settings.register}",
+            f"{file} is here for --register {settings.register.choice}",
             "Drop --register once the hotkey has its UID, and move the coldkey to another machine.",
         )
     remedy = f"Mining needs the hotkey alone: move {file} to another machine, and keep its mnemonic offline."

@@ -1,4 +1,4 @@
-"""What a running miner says of itself, through its control socket."""
+"""The running miner's word on itself, through its control socket."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, failure, of_finding, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.miner.starts import crashes_of, read_starts
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding, read_finding
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.process import crash_loop
+from streetvision.monitor.rules.crash_loop import crash_loop
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.unjudged import Unjudged, read_unjudged
 
 OPERATION = "findings"
 SILENCE_S = 8.0
@@ -38,23 +39,18 @@ class Live:
     """See control/monitor_operations.py."""
     findings: tuple[Finding, ...]
     diagnosis: Mapping[str, Any]
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 def ask(state_dir: Path) -> Live:
     """The running miner's answer; OperatorError when there is none, or one of another version."""
     answer = call(state_dir / SOCKET_NAME, OPERATION, silence_s=SILENCE_S)
     try:
-        found = tuple(finding_of(fields) for fields in answer["findings"])
-        return Live(answer["miner"], answer["observed"], found, answer["diagnosis"])
+        found = tuple(map(read_finding, answer["findings"]))
+        unjudged = read_unjudged(answer.get("unjudged", ()))  # a miner of before an update does not tell them
+        return Live(answer["miner"], answer["observed"], found, answer["diagnosis"], unjudged)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OperatorError("the miner is of another version than this command: restart the miner") from error
-
-
-def finding_of(fields: Mapping[str, Any]) -> Finding:
-    """The finding that `Finding.as_dict` wrote; KeyError, TypeError or ValueError for anything else."""
-    severity = {level.label: level for level in Severity}[fields["severity"]]
-    texts = (str(fields["title"]), tuple(map(str, fields["evidence"])), str(fields["remedy"]))
-    return Finding(str(fields["code"]), severity, *texts, fields["since"], str(fields["subject"]))
 
 
 def check_miner(state_dir: Path, live: Live | None, error: OperatorError | None) -> Check:
@@ -86,7 +82,7 @@ def _silent(state_dir: Path, error: OperatorError | None) -> Check:
 
 
 def _crashes(state_dir: Path, starting: bool) -> Check | None:
-    """What the record of starts says of a miner that does not answer; the start that goes on is no crash yet."""
+    """The crash loop of a miner that does not answer, by its record of starts; a start that goes on is no crash."""
     starts, now = read_starts(state_dir), time.time()
     crashes = crashes_of(starts[:-1] if starting else starts, now)
     found = crash_loop(Observation(now, "", crashes=crashes), THRESHOLDS)

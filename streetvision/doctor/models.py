@@ -7,9 +7,9 @@ from pathlib import Path
 from streetvision.base.wording import plural
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError
-from streetvision.hub.api import published
 from streetvision.hub.client import Hub
 from streetvision.hub.files import HUB
+from streetvision.hub.public_view import published
 from streetvision.miner.model_choice import named_model, open_registry
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.registry.registry import Registry
@@ -25,12 +25,12 @@ def check_model(settings: Settings) -> tuple[Check, ModelVersion | None]:
     """
     registry = open_registry(settings)
     pointed = _pointed(settings, registry)
-    if pointed is None and not settings.model and not settings.is_mock:
+    if pointed is None and not settings.model.choice and not settings.is_mock:
         return failure("model", "no model is chosen", f"{CHOOSE} To get one: streetvision models pull or add."), None
-    if pointed is None and settings.model.startswith(HUB):
-        evidence = f"{settings.model} is not here yet: the miner fetches it when it starts"
+    if pointed is None and settings.model.choice.startswith(HUB):
+        evidence = f"{settings.model.choice} is not here yet: the miner fetches it when it starts"
         return skipped(
-            "model", evidence, f"To fetch it now: streetvision models pull {settings.model[len(HUB) :]}"
+            "model", evidence, f"To fetch it now: streetvision models pull {settings.model.choice[len(HUB) :]}"
         ), None
     found = registry.servable(pointed) if pointed is not None else named_model(settings, registry)
     if found.version == BUNDLED and not settings.is_mock:
@@ -45,7 +45,7 @@ def check_model(settings: Settings) -> tuple[Check, ModelVersion | None]:
 def _pointed(settings: Settings, registry: Registry) -> str | None:
     """The version that the registry's pointer would let serve, as `choose_model` reads it; None where --model rules."""
     steps = registry.steps()
-    if not steps or settings.model not in ("", steps[-1].over):
+    if not steps or settings.model.choice not in ("", steps[-1].over):
         return None
     return steps[-1].version
 
@@ -56,9 +56,9 @@ def _size(folder: Path) -> str:
 
 def repository(settings: Settings, model: ModelVersion | None) -> str | None:
     """The repository to look at: the setting's, else the one that the serving model was pulled from."""
-    if settings.model_repo:
-        return settings.model_repo
-    source = model.source if model is not None else settings.model
+    if settings.model.repo:
+        return settings.model.repo
+    source = model.source if model is not None else settings.model.choice
     return source.removeprefix(HUB).partition("@")[0] if source.startswith(HUB) else None
 
 
@@ -66,7 +66,7 @@ def check_card(settings: Settings, model: ModelVersion | None, hotkey: str | Non
     """The card in the public repository: there, right, and in this hotkey's name."""
     repo = repository(settings, model)
     name_it = "Name your public repository: --model.repo owner/name, or MODEL_REPO in miner.env."
-    if settings.is_mock and not settings.model_repo:
+    if settings.is_mock and not settings.model.repo:
         return skipped("card", "the mock network asks for no model card")
     if repo is None:
         return skipped(
@@ -75,14 +75,14 @@ def check_card(settings: Settings, model: ModelVersion | None, hotkey: str | Non
     if hotkey is None:
         return skipped("card", "without a hotkey nothing can be compared")
     try:
-        seen = published(repo, hotkey, hub=hub, window=settings.pay_window)
+        seen = published(repo, hotkey, hub=hub, window=settings.model.pay_window)
     except OperatorError as error:
         return failure("card", str(error), name_it)
     if not seen.findings:
         age = "" if seen.age_days is None else f", {plural(round(seen.age_days), 'day')} old"
         return ok("card", f"{repo}: model_card.json names this hotkey{age}")
     mild = all(found.code in ("card_unreachable", "card_stale") for found in seen.findings)
-    mark = warning if mild or not settings.model_repo else failure
+    mark = warning if mild or not settings.model.repo else failure
     titles = "; ".join(found.title for found in seen.findings)
     remedy = "; ".join(dict.fromkeys(found.remedy for found in seen.findings))
     return mark("card", titles, remedy[:1].upper() + remedy[1:] + ".")

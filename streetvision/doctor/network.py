@@ -8,7 +8,6 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from streetvision.axon.app import GREETING
-from streetvision.axon.config import AxonConfig
 from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.chain.client import Chain, Deadlines
 from streetvision.chain.endpoints import endpoints_of
@@ -28,9 +27,9 @@ Try = Callable[[str], Awaitable[Probe]]
 
 def open_chain(settings: Settings) -> Chain:
     """The chain of the settings, with less patience than a miner has."""
-    endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
+    endpoints = settings.subtensor.endpoints or endpoints_of(settings.subtensor.network)
     deadlines = Deadlines(connect_s=8.0, read_s=8.0, snapshot_s=20.0)
-    return Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints, deadlines=deadlines)
+    return Chain(settings.subtensor.network, settings.netuid, endpoints=endpoints, deadlines=deadlines)
 
 
 async def read_chain(settings: Settings, opening: OpenChain = open_chain) -> MetagraphSnapshot:
@@ -45,7 +44,7 @@ async def read_chain(settings: Settings, opening: OpenChain = open_chain) -> Met
 
 
 def check_endpoint(published: str | None, ours: Endpoint, *, registered: bool) -> Check:
-    """What the chain has for this hotkey against what a miner started here would publish; no miner runs."""
+    """Compare the chain's endpoint with the one that a miner started here would publish; no miner runs."""
     if not registered:
         return skipped(
             "endpoint", f"a miner here would publish {ours}; the chain keeps endpoints of registered hotkeys"
@@ -59,21 +58,16 @@ def check_endpoint(published: str | None, ours: Endpoint, *, registered: bool) -
     return warning("endpoint", f"{shown}; a miner started here would publish {ours}", remedy)
 
 
-def hosts_of(settings: Settings) -> tuple[str, ...]:
-    """The addresses that the axon listens on."""
-    return (settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts
-
-
 async def check_port_free(settings: Settings, try_it: Try = probe_endpoint) -> Check:
     """Whether a miner could listen; when another process holds the port, whether that is a miner too."""
-    port = settings.axon_port
+    port = settings.axon.port
     try:
-        for bound in listen(hosts_of(settings), port):
+        for bound in listen(settings.axon.hosts, port):
             bound.close()
     except OperatorError as error:
         if "in use" not in str(error):
             raise
-        probe = await try_it(str(Endpoint(settings.axon_ip or "127.0.0.1", port)))
+        probe = await try_it(str(Endpoint(settings.axon.ip or "127.0.0.1", port)))
         holder = "a miner with another state folder" if probe.reached else "another process"
         remedy = f"See which one: sudo ss -ltnp 'sport = :{port}'. Stop it, or choose another --axon.port."
         return failure("port", f"{holder} listens on {port}", remedy)
@@ -82,7 +76,7 @@ async def check_port_free(settings: Settings, try_it: Try = probe_endpoint) -> C
 
 async def check_port_served(settings: Settings, port: int, try_it: Try = probe_endpoint) -> Check:
     """Whether the running miner answers on this machine."""
-    host = settings.axon_ip or "127.0.0.1"
+    host = settings.axon.ip or "127.0.0.1"
     probe = await try_it(str(Endpoint(host, port)))
     if probe.reached:
         return ok("port", f"{port}: the miner greets")
@@ -101,7 +95,7 @@ async def check_reachable(settings: Settings, ours: Endpoint, try_it: Try = prob
         writer.close()
 
     async with contextlib.AsyncExitStack() as stack:
-        for bound in listen(hosts_of(settings), settings.axon_port):
+        for bound in listen(settings.axon.hosts, settings.axon.port):
             await stack.enter_async_context(await _serve(greet, bound))
         return reachable(await try_it(str(ours)))
 

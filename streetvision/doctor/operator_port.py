@@ -19,10 +19,10 @@ _SHOWN = 300
 
 
 def check_metrics(settings: Settings, *, running: bool) -> Check:
-    """With a running miner its own word on readiness; without one whether the port is free."""
+    """The running miner's own word on readiness; without a miner, whether the port is free."""
     if not settings.http_port:
         return skipped(NAME, "no port for metrics, health checks and the status page is set (--metrics.port)")
-    place = Endpoint(settings.metrics_address, settings.http_port)
+    place = Endpoint(settings.metrics.address, settings.http_port)
     return _asked(place) if running else _free(place)
 
 
@@ -62,7 +62,7 @@ def _asked(place: Endpoint) -> Check:
 
 
 def _degraded(body: bytes) -> list[str]:
-    """What /readyz says is amiss though the miner is ready; nothing where it says something else."""
+    """Troubles that /readyz tells of though the miner is ready; none where its answer is another."""
     try:
         told = json.loads(body)
         return [str(reason["message"]) for reason in told["degraded"]] if told["ready"] else []

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from streetvision.settings.fields import setting_fields
-from streetvision.settings.secret import HIDDEN, Secret
+from streetvision.settings.fields import secrets_in
+from streetvision.settings.secret import HIDDEN
 from streetvision.settings.settings import Settings
 
 _VARIABLES = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|BT_PW_|WEBHOOK", re.IGNORECASE)
@@ -38,16 +38,13 @@ def _secrets(settings: Settings | None, environ: Mapping[str, str]) -> Iterable[
             yield value
     if settings is None:
         return
-    for item in setting_fields():
-        value = getattr(settings, item.name)
-        if isinstance(value, Secret) and value:
-            yield value.reveal()
-    for endpoint in (*settings.endpoints, settings.subtensor_network):
+    yield from (secret.reveal() for secret in secrets_in(settings))
+    for endpoint in (*settings.subtensor.endpoints, settings.subtensor.network):
         yield from _private(endpoint)
 
 
 def _private(address: str) -> Iterable[str]:
-    """What of an address may be a key: its password, the values of its query, and long parts of its path."""
+    """Parts of an address that may be a key: its password, the values of its query, and long parts of its path."""
     if "://" not in address:
         return
     parts = urlsplit(address)

@@ -8,6 +8,7 @@ from typing import Any
 
 from streetvision.base.wording import plural
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report
+from streetvision.monitor.unjudged import unjudged_words
 
 SIGNS = {Mark.OK: "✓", Mark.WARNING: "!", Mark.FAILURE: "✗", Mark.SKIPPED: "-"}
 COLOURS = {Mark.OK: "green", Mark.WARNING: "yellow", Mark.FAILURE: "red", Mark.SKIPPED: "bright_black"}
@@ -22,6 +23,7 @@ def lines_of(report: Report, width: int = 80) -> Iterable[tuple[str, Mark | None
     for title, names in SECTIONS.items():
         yield from _section(title, [by_name[name] for name in names if name in by_name], width)
     yield from _section("Findings", [check for check in report.checks if check.name not in known], width)
+    yield from _unjudged(report, width)
     if report.diagnosis:
         yield from ((line, None) for line in _diagnosis(report.diagnosis, width))
     yield _summary(report), None
@@ -38,6 +40,15 @@ def _section(title: str, checks: list[Check], width: int) -> Iterable[tuple[str,
         yield from ((line, check.mark) for line in _wrapped(check.evidence, head, width))
         if check.remedy and check.mark is not Mark.OK:
             yield from ((line, None) for line in _wrapped(check.remedy, " " * (_MARK + _NAME + 3) + "→ ", width))
+    yield "", None
+
+
+def _unjudged(report: Report, width: int) -> Iterable[tuple[str, Mark | None]]:
+    if not report.unjudged:
+        return
+    yield "Not judged", None
+    for words in unjudged_words(report.unjudged):
+        yield from ((line, Mark.SKIPPED) for line in _wrapped(words, f"  {SIGNS[Mark.SKIPPED]} ", width))
     yield "", None
 
 

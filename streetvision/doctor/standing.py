@@ -32,15 +32,16 @@ from streetvision.doctor.stores import MONITOR_FOLDER
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint import external_endpoint
 from streetvision.miner.registering import command_for
-from streetvision.monitor.derived import node_is_blind
+from streetvision.monitor.derived import OTHER_TIME, node_time_is_wrong
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
 
 CHAIN_S = 40.0
@@ -55,17 +56,18 @@ class StandingReport:
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
     diagnosis: Mapping[str, Any]
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endpoint) -> StandingReport:
-    """From what the running miner observes."""
+    """Checks by the running miner's observation."""
     seen = live.observed
     latest, offsets = seen["latest"], seen.get("offsets", {})  # a miner of before an update does not tell them
-    port = int(live.miner.get("port") or settings.axon_port)
+    port = int(live.miner.get("port") or settings.axon.port)
     served = await bounded("port", PORT_S, check_port_served(settings, port, try_it))
     checks = (
         _live_chain(seen),
-        *_unless_blind(
+        *_unless_off(
             bool(seen.get("blind")),
             _registered(None if latest is None else latest["uid"], str(seen["hotkey"]), latest),
             _live_endpoint(seen),
@@ -75,12 +77,12 @@ async def standing_live(settings: Settings, live: Live, try_it: Try = probe_endp
         _live_refusals(seen),
         check_clock(None if latest is None else latest["clock_offset"], validators=list(offsets.values())),
     )
-    return StandingReport(checks, live.findings, live.diagnosis)
+    return StandingReport(checks, live.findings, live.diagnosis, live.unjudged)
 
 
-def _unless_blind(blind: bool, *checks: Check) -> tuple[Check, ...]:
-    """Nothing of the subnet is judged by a node that lags."""
-    return tuple(skipped(check.name, "the node lags, and shows an old state") if blind else check for check in checks)
+def _unless_off(off: bool, *checks: Check) -> tuple[Check, ...]:
+    """Nothing of the subnet is judged by a node of another time."""
+    return tuple(skipped(check.name, OTHER_TIME) if off else check for check in checks)
 
 
 def _live_chain(seen: Mapping[str, Any]) -> Check:
@@ -122,7 +124,7 @@ def _live_reach(seen: Mapping[str, Any]) -> Check:
 
 
 def _live_refusals(seen: Mapping[str, Any]) -> Check:
-    """How many were turned away unproven: mostly the internet's noise; what is not is a finding."""
+    """The refusals before callers were proven: mostly the internet's noise; others are findings."""
     refusals = seen.get("refusals")
     if refusals is None:
         return skipped("refused", "the running miner counts none yet")
@@ -148,25 +150,27 @@ async def standing_offline(
         return StandingReport(checks, (), _not_running("", starting).as_dict())
     (snapshot, error), port = await asyncio.gather(_snapshot(settings, opening), ports)
     if snapshot is None or wallet is None:
-        blind = (
+        unread = (
             error,
-            *(skipped(name, _blind(wallet)) for name in ("registered", "endpoint")),
+            *(skipped(name, _why_unread(wallet)) for name in ("registered", "endpoint")),
             check_clock(None if snapshot is None else snapshot.clock_offset),
         )
-        return StandingReport((*blind, *port), (), _unknown(_blind(wallet)).as_dict())
+        return StandingReport((*unread, *port), (), _unknown(_why_unread(wallet)).as_dict())
     seen = _observation(settings, wallet, snapshot, now())
     own = seen.points[-1]
     served = None if own.axon is None else await try_it(own.axon)
     checks = (
         error,
-        *_unless_blind(
-            node_is_blind(seen, THRESHOLDS), _registered_offline(own, wallet, seen), _offline_endpoint(settings, own)
+        *_unless_off(
+            node_time_is_wrong(seen, THRESHOLDS),
+            _registered_offline(own, wallet, seen),
+            _offline_endpoint(settings, own),
         ),
         check_clock(snapshot.clock_offset),
     )
-    return StandingReport(
-        (*checks, *port), judge(seen), _diagnosis(replace(seen, probe=served), own, starting).as_dict()
-    )
+    passed = rule_pass(seen)
+    diagnosis = _diagnosis(replace(seen, probe=served), own, starting)
+    return StandingReport((*checks, *port), passed.findings, diagnosis.as_dict(), passed.unjudged)
 
 
 async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSnapshot | None, Check]:
@@ -182,7 +186,7 @@ async def _snapshot(settings: Settings, opening: OpenChain) -> tuple[MetagraphSn
     return snapshot, ok("chain", f"block {snapshot.block} of netuid {snapshot.netuid}, {neurons}")
 
 
-def _blind(wallet: MinerWallet | None) -> str:
+def _why_unread(wallet: MinerWallet | None) -> str:
     return "without a hotkey there is nobody to look for" if wallet is None else "the chain was not read"
 
 
@@ -210,7 +214,7 @@ def _registered_offline(own: HistoryPoint, wallet: MinerWallet, seen: Observatio
 
 def _offline_endpoint(settings: Settings, own: HistoryPoint) -> Check:
     try:
-        ours = external_endpoint(settings, settings.axon_port)
+        ours = external_endpoint(settings, settings.axon.port)
     except OperatorError as error:
         return from_error("endpoint", error)
     return check_endpoint(own.axon, ours, registered=own.registered)
@@ -227,10 +231,10 @@ async def _ports(settings: Settings, try_it: Try, starting: bool) -> tuple[Check
 async def _port_checks(settings: Settings, try_it: Try) -> tuple[Check, ...]:
     """Whether the port is free; if so, whether the public address leads here."""
     port = await bounded("port", PORT_S, check_port_free(settings, try_it))
-    if port.mark is not Mark.OK or settings.axon_port == 0:
+    if port.mark is not Mark.OK or settings.axon.port == 0:
         return port, skipped("reachable", "the port could not be tried")
     try:
-        ours = external_endpoint(settings, settings.axon_port)
+        ours = external_endpoint(settings, settings.axon.port)
     except OperatorError as error:
         return port, from_error("reachable", error)
     return port, await bounded("reachable", PORT_S, check_reachable(settings, ours, try_it))

@@ -37,7 +37,7 @@ def check_state(settings: Settings) -> Check:
 
 def check_log(settings: Settings, now: float) -> Check:
     """The prediction log can be read, and how much it holds; without a running miner."""
-    if not settings.log_enabled:
+    if not settings.log.enabled:
         return skipped("log", "--log.enabled false: challenges are not kept")
     folder = settings.state_dir / LOG_FOLDER
     if not (folder / DATABASE).exists():
@@ -51,7 +51,7 @@ def check_log(settings: Settings, now: float) -> Check:
 
 
 def check_live_store(name: str, store: Mapping[str, Any] | None) -> Check:
-    """What the running miner says of the prediction log or of the history."""
+    """The running miner's word on the prediction log or the history."""
     if store is None:
         return skipped(name, "the running miner keeps none")
     if store["degraded"] is not None:

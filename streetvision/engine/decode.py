@@ -4,7 +4,7 @@ Choices, each made once for training and serving alike:
 - Resizing is Pillow's bicubic, which antialiases when it shrinks, unless a converted model says another filter.
 - A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps at least `DRAFT_MARGIN` times the model's side; the
   rest of the way is bicubic. On photos of 4032x3024 this stays within `DRAFT_TOLERANCE` of a full decode.
-- A JPEG of exactly the model's size goes straight into an array (jpeg.py), with the same pixels.
+- A JPEG of exactly the model's size goes straight into an array (through simplejpeg), with the same pixels.
 - Each look at a picture (test-time views) is decoded at the scale that it needs by itself, so that its pixels do not
   depend on what else is asked for. Looks of one scale share a decode, and one decoded picture is held at a time.
 - Transparency is laid over white, as a page would show it. A colour key (tRNS) in a 16-bit PNG is ignored.
@@ -31,6 +31,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from streetvision.base.defaults import DECODE_MEMORY_MIB, MAX_BODY_MIB, MAX_MEGAPIXELS, MIB
 from streetvision.engine.decode_memory import decoding_bytes
 from streetvision.engine.header import CORRUPT, Header, ImageFormat, read_header
 from streetvision.engine.incomplete import check_decoded, completed_png, load_determined
@@ -61,16 +62,6 @@ DRAFT_TOLERANCE = (1.0, 12)
 """Mean and largest difference, in levels of 255, from a full decode of a photo."""
 Hold = Callable[[int], AbstractContextManager[None]]
 """Holds so many bytes of memory while it is entered, or raises because they are not free."""
-
-__all__ = [
-    "DRAFT_MARGIN",
-    "DRAFT_TOLERANCE",
-    "DecodeLimits",
-    "DecodedImage",
-    "decode",
-    "decode_looks",
-    "resize_rule",
-]
 
 _BACKGROUND = (255, 255, 255, 255)
 # Called directly: Image.open would try other formats, and its warnings pass through process-wide filters.
@@ -109,11 +100,11 @@ _MIRRORED_AXIS: dict[Flip, int] = {"vflip": 0, "hflip": 1}
 class DecodeLimits:
     """What an image may cost. All are checked before a pixel is decoded."""
 
-    max_bytes: int = 48 * 2**20
+    max_bytes: int = MAX_BODY_MIB * MIB
     """Encoded size; a 4032x3024 photo is about 25 MB as PNG, one of 50 megapixels 12 to 25 MB as JPEG."""
-    max_pixels: int = 70_000_000
+    max_pixels: int = MAX_MEGAPIXELS * 1_000_000
     """Width times height: a bound on time. Phones take photos of 12, 24, 50 and 64 million."""
-    max_memory: int = 512 * 2**20
+    max_memory: int = DECODE_MEMORY_MIB * MIB
     """Bytes that decoding may take at the scale that is needed (decode_memory.py): for 50 megapixels 6 MiB and the file
     as a plain JPEG at 1/8, 148 MiB as a progressive one, 198 MiB as PNG."""
     max_scans: int = 64

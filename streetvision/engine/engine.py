@@ -17,13 +17,14 @@ from math import isfinite
 
 from prometheus_client import CollectorRegistry
 
+from streetvision.base.defaults import VIEW_SECONDS
 from streetvision.engine.answering import Answering, PredictRequest
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.comparisons import Comparisons
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.decode_queue import DecodeQueue
 from streetvision.engine.device_health import explained
-from streetvision.engine.lanes import RETIRED, VIEW_SECONDS, Lane
+from streetvision.engine.lanes import RETIRED, Lane
 from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listeners, OutcomeListener
 from streetvision.engine.pending import Pending
@@ -53,7 +54,6 @@ class Engine:
         self,
         first: Runner | Callable[[], Runner],
         *,
-        resize: str | None = None,
         limits: DecodeLimits | None = None,
         queue_size: int = 256,
         decode_threads: int = 2,
@@ -61,7 +61,7 @@ class Engine:
         view_seconds: float = VIEW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`first` is the first model, or makes it in a thread when the engine starts; `resize` overrides its rule.
+        """`first` is the first model, or makes it in a thread when the engine starts.
 
         `queue_size` bounds all that waits for one lane, decoded or not. `view_seconds` bounds what a request waits for
         the further views of its model: 0 switches them off, infinity is for work that nobody waits for.
@@ -69,7 +69,6 @@ class Engine:
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")
         self._first: Runner | Callable[[], Runner] | None = first
-        self._resize = resize
         self._queue_size = queue_size
         self._view_seconds = view_seconds
         self._clock = clock
@@ -123,7 +122,7 @@ class Engine:
             return await self._answering.answer(PredictRequest(jpeg, deadline, priority, self._clock()), route)
 
     async def exercise(self, jpeg: bytes, *, seconds: float) -> Prediction:
-        """As `predict`, for a health check: by the active model, behind whoever waits, told to no listener.
+        """Run a full forward pass for a health check, hidden from listeners, behind all that waits.
 
         Nobody judges a model by it, and of the counters it moves only those of forward passes. Raises EngineError.
         """
@@ -258,19 +257,18 @@ class Engine:
         if (first := self._first) is None:
             raise EngineClosed("the engine was started before")
         runner = await asyncio.to_thread(explained, first) if callable(first) else first
-        lane = self._add_lane(runner, None, self._resize)
+        lane = self._add_lane(runner, None)
         seconds = await lane.bring_forward().submit(partial(explained, partial(lane.warm, lane.runner.buckets)))
         for size, value in seconds.items():
             lane.cost.seed(size, value)
         return lane
 
-    def _add_lane(self, runner: Runner, background: Workers | None, resize: str | None = None) -> Lane:
+    def _add_lane(self, runner: Runner, background: Workers | None) -> Lane:
         lane = Lane(
             runner,
             queue_size=self._queue_size,
             metrics=self._metrics,
             clock=self._clock,
-            resize=resize,
             background=background,
             deference=self._deference,
             view_seconds=self._view_seconds,

@@ -88,7 +88,8 @@ def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
 
 
 def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
-    from streetvision.hub.api import parse_ref, pull
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull
 
     ref = parse_ref(source)
     return pull(

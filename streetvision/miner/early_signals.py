@@ -42,7 +42,7 @@ def check_files(settings: Settings) -> None:
     check_model(settings)
     if settings.is_mock:  # it has a key of its own
         return
-    wallet, hotkey = settings.wallet_name or "default", settings.wallet_hotkey or "default"
+    wallet, hotkey = settings.wallet.names
     check_name("wallet", wallet, "--wallet.name")
     check_name("hotkey", hotkey, "--wallet.hotkey")
-    require_hotkey(wallet, hotkey, str(settings.wallet_path))
+    require_hotkey(wallet, hotkey, str(settings.wallet.path))

@@ -53,14 +53,14 @@ def external_endpoint(
 
     No outside service is asked: an address behind NAT is the operator's to name.
     """
-    port = settings.axon_external_port or bound_port
-    if settings.axon_external_ip:
-        return Endpoint(settings.axon_external_ip, port)
+    port = settings.axon.external_port or bound_port
+    if settings.axon.external_ip:
+        return Endpoint(settings.axon.external_ip, port)
     if settings.is_mock:
-        return Endpoint(settings.axon_ip if _specific(settings.axon_ip) else _LOOPBACK, port)
-    candidates = [settings.axon_ip] if _specific(settings.axon_ip) else addresses()
+        return Endpoint(settings.axon.ip if _specific(settings.axon.ip) else _LOOPBACK, port)
+    candidates = [settings.axon.ip] if _specific(settings.axon.ip) else addresses()
     for address in candidates:
-        if ipaddress.ip_address(address).is_global or settings.subtensor_network in _PRIVATE_NETWORKS:
+        if ipaddress.ip_address(address).is_global or settings.subtensor.network in _PRIVATE_NETWORKS:
             return Endpoint(address, port)
     seen = f"only {', '.join(candidates)}" if candidates else "no network address"
     raise ConfigError(

@@ -29,14 +29,13 @@ from streetvision.net.sockets import listen
 from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
-from streetvision.prediction_log.upkeep import Limits
+from streetvision.prediction_log.upkeep import GIB, Limits
 from streetvision.runner.devices import resolve_device
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import LogSettings
 
 NONCE_MINUTES = 3
 """A nonce is remembered for up to two windows of 66 s."""
-
-GIB = 2**30
 
 
 def check_before_paying(settings: Settings) -> None:
@@ -45,10 +44,9 @@ def check_before_paying(settings: Settings) -> None:
     A registration costs TAO: a mistyped device, address or port must be found before it.
     """
     resolve_device(settings.device)
-    external_endpoint(settings, settings.axon_port)
+    external_endpoint(settings, settings.axon.port)
     check_length(settings.state_dir / SOCKET_NAME, NAME)
-    hosts = (settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts
-    for bound in listen(hosts, settings.axon_port):
+    for bound in listen(settings.axon.hosts, settings.axon.port):
         bound.close()
 
 
@@ -57,12 +55,10 @@ def open_wallet(settings: Settings) -> MinerWallet:
 
     Blocks the process for seconds when the hotkey is encrypted; its password leaves this process's environment.
     """
-    password = hotkey_password(settings.wallet_hotkey_password_file, os.environ)
-    if settings.is_mock and not settings.wallet_name and not settings.wallet_hotkey:
+    password = hotkey_password(settings.wallet.hotkey_password_file, os.environ)
+    if settings.is_mock and not settings.wallet.name and not settings.wallet.hotkey:
         return dev_wallet("Miner")
-    return load_wallet(
-        settings.wallet_name or "default", settings.wallet_hotkey or "default", str(settings.wallet_path), password
-    )
+    return load_wallet(*settings.wallet.names, str(settings.wallet.path), password)
 
 
 def serving_wallet(settings: Settings) -> MinerWallet:
@@ -72,7 +68,7 @@ def serving_wallet(settings: Settings) -> MinerWallet:
     except NoHotkeyFile as error:
         if not settings.is_mock:
             raise
-        named = f"{settings.wallet_name or 'default'}/{settings.wallet_hotkey or 'default'}"
+        named = "/".join(settings.wallet.names)
         logger.warning("wallet {} has no hotkey here: //Miner serves in its place on the mock network", named)
         logger.debug("{}", error)
         return dev_wallet("Miner")
@@ -84,14 +80,18 @@ def mock_network(settings: Settings, hotkey: str) -> MockNetwork:
     `hotkey` is the address that holds the miner's UID from the start, unless a setting says otherwise.
     """
     make_state_folder(settings.state_dir)
-    config = MockConfig(
+    return MockNetwork(mock_config(settings, hotkey), settings.state_dir / MOCK_SOCKET, run=uuid4().hex)
+
+
+def mock_config(settings: Settings, hotkey: str) -> MockConfig:
+    """The simulated subnet; `hotkey` is the miner's address."""
+    return MockConfig(
         netuid=settings.netuid,
-        block_time_s=settings.mock_block_time,
-        tempo=settings.mock_tempo,
-        miner_registered=settings.mock_registered,
+        block_time_s=settings.mock.block_time,
+        tempo=settings.mock.tempo,
+        miner_registered=settings.mock.registered,
         miner_hotkey=hotkey,
     )
-    return MockNetwork(config, settings.state_dir / MOCK_SOCKET, run=uuid4().hex)
 
 
 def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
@@ -99,47 +99,51 @@ def axon_config(settings: Settings, hotkey: str) -> AxonConfig:
 
     The table of seen nonces must hold all that the quota admits meanwhile, and memory the largest body.
     """
-    nonces = NONCE_MINUTES * settings.axon_requests_per_minute
-    largest = settings.axon_max_body_mib * MIB
+    nonces = NONCE_MINUTES * settings.axon.requests_per_minute
+    largest = settings.axon.max_body_mib * MIB
     return AxonConfig(
         hotkey=hotkey,
-        hosts=(settings.axon_ip,) if settings.axon_ip else AxonConfig.hosts,
-        port=settings.axon_port,
-        force_validator_permit=settings.blacklist_force_validator_permit,
-        allow_non_registered=settings.blacklist_allow_non_registered,
-        min_stake=settings.blacklist_min_stake,
-        quota_per_minute=settings.axon_requests_per_minute,
+        hosts=settings.axon.hosts,
+        port=settings.axon.port,
+        force_validator_permit=settings.blacklist.force_validator_permit,
+        allow_non_registered=settings.blacklist.allow_non_registered,
+        min_stake=settings.blacklist.min_stake,
+        quota_per_minute=settings.axon.requests_per_minute,
         nonces_per_hotkey=max(AxonConfig.nonces_per_hotkey, nonces),
         nonces_total=max(AxonConfig.nonces_total, 8 * nonces),
         max_body_bytes=largest,
         verified_body_budget=max(AxonConfig.verified_body_budget, 2 * largest),
         unverified_body_budget=max(AxonConfig.unverified_body_budget, largest),
-        deadline_margin_s=settings.axon_deadline_margin,
+        deadline_margin_s=settings.axon.deadline_margin,
     )
 
 
 def decode_limits(settings: Settings) -> DecodeLimits:
     """What a photo may cost; its file has no limit of its own, since it is smaller than the body that it comes in."""
     return DecodeLimits(
-        max_bytes=settings.axon_max_body_mib * MIB,
-        max_pixels=settings.engine_max_megapixels * 1_000_000,
-        max_memory=settings.engine_decode_memory_mib * MIB,
+        max_bytes=settings.axon.max_body_mib * MIB,
+        max_pixels=settings.engine.max_megapixels * 1_000_000,
+        max_memory=settings.engine.decode_memory_mib * MIB,
     )
 
 
 def prediction_log(settings: Settings, registry: CollectorRegistry, clock: Clock) -> PredictionLog | None:
     """The log of every challenge in the state folder; None when it is switched off."""
-    if not settings.log_enabled:
+    if not settings.log.enabled:
         return None
-    limits = Limits(int(settings.log_max_gib * GIB), settings.log_max_days)
-    return PredictionLog(settings.state_dir / LOG_FOLDER, registry, limits=limits, wall=clock)
+    return PredictionLog(settings.state_dir / LOG_FOLDER, registry, limits=log_limits(settings.log), wall=clock)
+
+
+def log_limits(log: LogSettings) -> Limits:
+    """What the log may keep."""
+    return Limits(int(log.max_gib * GIB), log.max_days)
 
 
 def watch_policy(settings: Settings) -> WatchPolicy:
     """Look often enough for the network's pace: the mocked chain may be faster than 12 s a block."""
     if not settings.is_mock:
         return WatchPolicy()
-    block = settings.mock_block_time
+    block = settings.mock.block_time
     return WatchPolicy(poll_s=min(6.0, block), every_blocks=1, min_interval_s=min(5.0, block))
 
 

@@ -168,7 +168,7 @@ class Miner:
 
     @property
     def _network(self) -> str:
-        return ", ".join(self.settings.endpoints) or self.settings.subtensor_network
+        return self.settings.subtensor.place
 
     def _own_snapshot(self) -> MetagraphSnapshot:
         snapshot = self.watcher.current
@@ -184,8 +184,8 @@ class Miner:
             self._on_close("the mocked chain", network.stop)
             self.chain = network.chain()
         else:
-            endpoints = settings.endpoints or endpoints_of(settings.subtensor_network)
-            self.chain = Chain(settings.subtensor_network, settings.netuid, endpoints=endpoints, now=self.clock)
+            endpoints = settings.subtensor.endpoints or endpoints_of(settings.subtensor.network)
+            self.chain = Chain(settings.subtensor.network, settings.netuid, endpoints=endpoints, now=self.clock)
         self._on_close("the chain", self.chain.close)
         await self.chain.connect(for_ever=False)
         await self.chain.require_subnet()

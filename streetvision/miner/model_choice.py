@@ -13,9 +13,9 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub.files import HUB
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.models.versions import ModelVersion, is_version
+from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.registry.model_import import describe
-from streetvision.registry.registry import BUNDLED, REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.parsing import is_repo
@@ -52,7 +52,7 @@ def choose_model(settings: Settings) -> ModelChoice:
     if pointed is not None:
         return ModelChoice(registry, pointed, _named_if_here(settings, registry))
     named = named_model(settings, registry)
-    _record(registry, named, settings.model)
+    _record(registry, named, settings.model.choice)
     return ModelChoice(registry, named, named)
 
 
@@ -61,7 +61,7 @@ def check_model(settings: Settings) -> None:
 
     `choose_model` has the last word: what it would fetch, or serve in place of what --model names, is left to it.
     """
-    registry, name = open_registry(settings), settings.model
+    registry, name = open_registry(settings), settings.model.choice
     steps = registry.steps()
     swapped = bool(steps) and steps[-1].version is not None and name in ("", steps[-1].over)
     if swapped or name == BUNDLED or name.startswith(HUB):
@@ -88,7 +88,7 @@ def choose_checkpoint(settings: Settings) -> Path:
 
 def named_model(settings: Settings, registry: Registry) -> ModelVersion:
     """What --model stands for: a registry version, a model on the hub (fetched now), or a folder; OperatorError."""
-    name = settings.model
+    name = settings.model.choice
     if name == BUNDLED or (not name and settings.is_mock):
         return registry.servable(BUNDLED)
     if not name:
@@ -98,7 +98,7 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
     if name.startswith(ADDRESSES):
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
-        return registry.servable(_pulled(name, registry, settings.pay_window).version)
+        return registry.servable(_pulled(name, registry, settings.model.pay_window).version)
     folder = expanded(name)
     if is_repo(name) and not folder.exists():
         raise ConfigError(
@@ -114,10 +114,10 @@ def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:
     if not steps or steps[-1].version is None:
         return None
     last = steps[-1]
-    if settings.model not in ("", last.over):
+    if settings.model.choice not in ("", last.over):
         logger.info(
             "model: {} wins over {}, which was active while --model was {}",
-            settings.model,
+            settings.model.choice,
             last.version,
             last.over or "empty",
         )
@@ -134,7 +134,7 @@ def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:
             logger.info("model: {} serves since {} ({}), as --model is unchanged", version, last.at, last.why)
         else:
             logger.error("model: {} serves in place of {}, which cannot", version, last.version)
-            registry.activate(version, over=settings.model, why=f"{last.version} cannot serve", rollback=True)
+            registry.activate(version, over=settings.model.choice, why=f"{last.version} cannot serve", rollback=True)
             journal = Journal(registry.folder / JOURNAL_FILE)
             journal.write("rollback", last.version, problems[0], by="start", to=version)
         return found
@@ -151,9 +151,9 @@ def _candidates(registry: Registry) -> Iterator[str]:
 def _named_if_here(settings: Settings, registry: Registry) -> ModelVersion | None:
     """What --model names need not be there any more when another version serves, and is not fetched for that."""
     try:
-        if not settings.model.startswith(HUB):
+        if not settings.model.choice.startswith(HUB):
             return named_model(settings, registry)
-        seen = [step.version for step in registry.steps() if step.over == settings.model and step.why == NAMED]
+        seen = [step.version for step in registry.steps() if step.over == settings.model.choice and step.why == NAMED]
         return registry.servable(seen[-1]) if seen and seen[-1] is not None else None
     except OperatorError:
         return None
@@ -171,7 +171,8 @@ def _record(registry: Registry, named: ModelVersion, over: str) -> None:
 
 
 def _pulled(name: str, registry: Registry, window: PayWindow) -> ModelVersion:
-    from streetvision.hub.api import parse_ref, pull
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull
 
     ref = parse_ref(name)
     logger.info("model: fetching {} into {}", ref, registry.folder)

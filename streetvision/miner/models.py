@@ -51,7 +51,7 @@ class ServedModels:
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
             registry=metrics,
-            view_seconds=settings.views_max_seconds,
+            view_seconds=settings.views.max_seconds,
             decode_threads=min(DECODE_THREADS, usable_threads()),
         )
 
@@ -72,8 +72,8 @@ class ServedModels:
             self._decision_log,
             start=choice.start,
             named=choice.named,
-            over=self._settings.model,
-            policy=policy_of(self._settings),
+            over=self._settings.model.choice,
+            policy=policy_of(self._settings.rollout, self._settings.axon.deadline_margin),
         )
         self._guard = DeviceGuard(self.engine, self._move_to_cpu, lost=lost)
         EngineCollector(self._metrics, self.engine, lambda: manager.serving)

@@ -78,7 +78,7 @@ class Monitoring:
         self, settings: Settings, wallet: MinerWallet, watched: Watched, metrics: CollectorRegistry, *, clock: Clock
     ) -> None:
         self._wallet = wallet
-        self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window, now=clock)
+        self._card = CardWatch(settings.model.repo, wallet.ss58_address, window=settings.model.pay_window, now=clock)
         self.monitor = Monitor(
             settings.state_dir / FOLDER,
             wallet.ss58_address,
@@ -129,11 +129,11 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock
         settings.state_dir / FOLDER,
         hotkey,
         settings.netuid,
-        settings.alerts_name or short(hotkey),
-        sinks=sinks_of(settings),
-        ping=ping_of(settings),
-        ping_every_s=60 * settings.alerts_ping_minutes,
-        policy=policy_of(settings),
+        settings.alerts.name or short(hotkey),
+        sinks=sinks_of(settings.alerts),
+        ping=ping_of(settings.alerts),
+        ping_every_s=60 * settings.alerts.ping_minutes,
+        policy=policy_of(settings.alerts),
         registry=metrics,
         now=clock,
     )

@@ -110,9 +110,9 @@ class OperatorPort:
         self.server = HttpServer(
             Site(routes, frozenset({GENERATE})),
             registry,
-            address=settings.metrics_address,
+            address=settings.metrics.address,
             port=settings.http_port,
-            hosts=tuple(filter(None, settings.metrics_hosts.split(","))),
+            hosts=tuple(filter(None, settings.metrics.hosts.split(","))),
         )
 
     async def start(self) -> None:

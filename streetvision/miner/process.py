@@ -46,7 +46,7 @@ def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coro
         configure_logging(as_json=_wants_json(arguments))
         logger.error("{}", error)
         return error.exit_code
-    configure_logging(debug=settings.logging_debug, as_json=settings.logging_json)
+    configure_logging(debug=settings.logging.debug, as_json=settings.logging.json)
     for sentence in early:
         logger.warning("{}", sentence)
     try:
@@ -68,7 +68,7 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def start(settings: Settings) -> Coroutine[Any, Any, int]:
     """Check what needs no heavy import, import the rest as the first step of the start, and give what runs it."""
     check_files(settings)
-    take_over_streams(as_json=settings.logging_json)
+    take_over_streams(as_json=settings.logging.json)
     steps = StartSteps(settings.state_dir)
     try:
         steps.begin(LIBRARIES)

@@ -23,8 +23,8 @@ from streetvision.settings.flags import flags_of
 from streetvision.settings.settings import Settings
 
 SAID_BY_REGISTRATION_COMMAND = (
-    *("netuid", "wallet_name", "wallet_hotkey", "wallet_path", "subtensor_network", "subtensor_chain_endpoint"),
-    *("mock_registered", "register", "register_max_burn"),
+    *("netuid", "wallet.name", "wallet.hotkey", "wallet.path", "subtensor.network", "subtensor.chain_endpoint"),
+    *("mock.registered", "register", "register.max_burn"),
 )
 
 
@@ -33,10 +33,10 @@ async def register(chain: Chain, wallet: MinerWallet, settings: Settings) -> Reg
     if not settings.is_mock:  # the mocked chain has a time of its own
         await chain.require_fresh()
     price = await chain.registration_price()
-    if settings.register == "burn":
-        done = await register_burn(chain, wallet, settings.register_max_burn, prompt=password_prompt())
-    elif settings.register == "pow":
-        done = await register_pow(chain, wallet, prompt=password_prompt(), max_seconds=settings.register_pow_seconds)
+    if settings.register.choice == "burn":
+        done = await register_burn(chain, wallet, settings.register.max_burn, prompt=password_prompt())
+    elif settings.register.choice == "pow":
+        done = await register_pow(chain, wallet, prompt=password_prompt(), max_seconds=settings.register.pow_seconds)
     else:
         raise OperatorError(
             f"hotkey {wallet.ss58_address} is not registered on netuid {settings.netuid}; registering costs "
@@ -51,8 +51,8 @@ def command_for(wallet: MinerWallet, settings: Settings, price: float) -> str:
     return registration_command(
         settings.netuid,
         wallet,
-        settings.subtensor_network,
-        endpoints=settings.endpoints,
+        settings.subtensor.network,
+        endpoints=settings.subtensor.endpoints,
         max_burn_tao=suggested_max_burn(price),
         extra=flags_of(settings, without=SAID_BY_REGISTRATION_COMMAND),
     )

@@ -41,7 +41,7 @@ class RequestLog:
             logger.debug("{}", describe_request(record))
 
     def roll(self) -> None:
-        """Close the minute if it is over; called with every request and by the neuron's clock."""
+        """Close the minute if it is over; called with every request and once a second."""
         if self._clock() - self._window_start < self._summary_s:
             return
         if 0 in self._left.values():

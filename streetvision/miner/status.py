@@ -92,7 +92,7 @@ class StatusService:
         return Facts(
             __version__,
             self._settings.netuid,
-            self._settings.subtensor_network,
+            self._settings.subtensor.network,
             closed=self._gate.closed,
             pid=os.getpid(),
             started=self._started,

@@ -1,1 +1,4 @@
-"""What the operator should know: standing in the metagraph, and what changed."""
+"""Observes, remembers and judges.
+
+history.py remembers, observation.py gathers one moment, rules/ judge it (pure), diagnosis.py explains.
+"""

@@ -9,7 +9,7 @@ from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 
 class Verdict(StrEnum):
-    """What the clocks of all that we hear from say together."""
+    """Whose clock is wrong, by the vote of all clocks that are heard."""
 
     AGREED = "agreed"
     """Nothing speaks against our clock or the node."""

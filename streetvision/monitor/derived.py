@@ -1,4 +1,4 @@
-"""What several rules and the diagnosis ask: is the subnet halted, a silence unusual, whose time is wrong. Pure."""
+"""Answers that several rules and the diagnosis share: is the subnet halted, a silence unusual, whose time is wrong?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streetvision.monitor.traffic import BUCKET_S, Traffic, TrafficBucket
 _LEAST_HEARD_S = 6 * HOUR
 """Before that, nothing is known of how requests come."""
 IMAGE_REASONS = frozenset({"bad_image", "image_too_large", "too_large"})
-"""Of requests that were refused for their picture, or for the body that it came in."""
+"""Reasons of requests refused for their picture, or for the body that it came in."""
 LATE_REASONS = frozenset({"late", "deadline", "overloaded", "slow_body"})
 """Refusals that mean: no time was left."""
 
@@ -66,7 +66,11 @@ def verdict_of(seen: Observation, limits: Thresholds) -> Verdict:
     return verdict(node_offset(seen, limits), offsets, seen.synchronised, refused=refused, limits=limits)
 
 
-def node_is_blind(seen: Observation, limits: Thresholds) -> bool:
+OTHER_TIME = "the node shows the subnet as of another time"
+"""The reason for which nothing about the subnet is judged then."""
+
+
+def node_time_is_wrong(seen: Observation, limits: Thresholds) -> bool:
     """Whether the newest snapshot is too far from now to judge the subnet by, though our clock is right."""
     latest = seen.latest
     if latest is None or latest.clock_offset is None or abs(latest.clock_offset) < limits.node_lag_s:
@@ -161,6 +165,11 @@ def silence_of(seen: Observation, limits: Thresholds) -> Silence | None:
         rounds = expected / burst_size([b.requests for b in whole_buckets(traffic, since)])
         unusual = rounds >= limits.silence_expected and length >= limits.silence_factor * gap
     return Silence(length, since, last is not None, expected, gap, unusual)
+
+
+def recent(seen: Observation, limits: Thresholds) -> TrafficBucket:
+    """The requests of the last hour."""
+    return seen.traffic.total(seen.now - limits.recent_s, seen.now + 1)
 
 
 def whole_buckets(traffic: Traffic, until: float) -> Sequence[TrafficBucket]:

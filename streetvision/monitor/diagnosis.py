@@ -1,4 +1,4 @@
-"""Why am I not earning? An ordered reading of what is known: the first reason that holds, and what it is not."""
+"""Why am I not earning? Reasons are tried in order: the first that holds, and those that do not."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from enum import StrEnum
 from functools import cached_property
 
 from streetvision.base.wording import duration, moment, share
-from streetvision.monitor.derived import IMAGE_REASONS, halt_of, node_is_blind, silence_of
+from streetvision.monitor.derived import IMAGE_REASONS, OTHER_TIME, halt_of, node_time_is_wrong, recent, silence_of
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rules import judge
-from streetvision.monitor.rules.requests import recent
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
 
 class Cause(StrEnum):
-    """Reasons in the order of reading: each makes those after it meaningless."""
+    """Reasons in the order in which they are tried: each makes those after it meaningless."""
 
     HALTED = "halted"
     NOT_REGISTERED = "not_registered"
@@ -53,7 +52,7 @@ class Diagnosis:
     evidence: tuple[str, ...]
     remedy: str
     ruled_out: tuple[RuledOut, ...] = ()
-    """In the order of reading."""
+    """In the order in which they were tried."""
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -71,7 +70,7 @@ _Answer = Diagnosis | RuledOut
 
 @dataclass(frozen=True)
 class _Reader:
-    """What the questions look at, found once."""
+    """The observation and its findings, as the questions see them."""
 
     seen: Observation
     limits: Thresholds
@@ -82,14 +81,14 @@ class _Reader:
         return next((finding for finding in self.findings if finding.code in codes), None)
 
     @cached_property
-    def blind(self) -> bool:
-        """Whether the node lags, so that nothing can be said of the subnet as it is now."""
-        return node_is_blind(self.seen, self.limits)
+    def node_time_is_wrong(self) -> bool:
+        """Whether the node's time is wrong, so that nothing can be said of the subnet as it is now."""
+        return node_time_is_wrong(self.seen, self.limits)
 
     @property
     def unread(self) -> str:
         """Why nothing is known of the subnet."""
-        return "the chain's node lags, and shows an old state" if self.blind else "the chain was never read"
+        return OTHER_TIME if self.node_time_is_wrong else "the chain was never read"
 
     @property
     def earns(self) -> bool:
@@ -101,7 +100,7 @@ class _Reader:
 def diagnose(
     seen: Observation, findings: tuple[Finding, ...] | None = None, limits: Thresholds = THRESHOLDS
 ) -> Diagnosis:
-    """Read `seen` in the order of Cause. Pure; `findings` are those of `judge(seen, limits)` if they are at hand."""
+    """Try the causes in their order. Pure; `findings` are those of `judge(seen, limits)` if they are at hand."""
     reader = _Reader(seen, limits, judge(seen, limits) if findings is None else findings)
     ruled_out: list[RuledOut] = []
     for question in _QUESTIONS:
@@ -124,7 +123,7 @@ def _holds(cause: Cause, finding: Finding) -> Diagnosis:
 
 def _halted(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None or reader.blind:
+    if latest is None or reader.node_time_is_wrong:
         return RuledOut(Cause.HALTED, reader.unread, known=False)
     finding = reader.first("subnet_halted")
     if finding is not None and halt_of(reader.seen, reader.limits) is not None:
@@ -138,7 +137,7 @@ def _halted(reader: _Reader) -> _Answer:
 
 def _not_registered(reader: _Reader) -> _Answer:
     latest = reader.seen.latest
-    if latest is None or reader.blind:
+    if latest is None or reader.node_time_is_wrong:
         return RuledOut(Cause.NOT_REGISTERED, reader.unread, known=False)
     finding = reader.first("deregistered")
     if finding is not None:
@@ -218,7 +217,7 @@ def _answering_wrong(reader: _Reader) -> _Answer:
         finding = reader.first("score_drift")
     if finding is not None:
         return _holds(Cause.ANSWERING_WRONG, finding)
-    judged = not reader.blind and len(seen.own_epochs) >= reader.limits.fall_tempos
+    judged = not reader.node_time_is_wrong and len(seen.own_epochs) >= reader.limits.fall_tempos
     if not reader.earns and judged and recent(seen, reader.limits).answered:
         return _unrewarded(reader)
     why = "answers of both classes, and the validators reward them" if reader.earns else "nothing shows it yet"
@@ -274,7 +273,7 @@ def _none_holds(reader: _Reader, ruled_out: list[RuledOut]) -> Diagnosis:
         if less is not None:
             return Diagnosis(Cause.EARNING, "the miner earns, though less", (*evidence, *less.evidence), less.remedy)
         return Diagnosis(Cause.EARNING, "the miner earns", evidence, "Nothing to do.")
-    lags = reader.first("node_lags") if reader.blind else None
+    lags = reader.first("node_lags") if reader.node_time_is_wrong else None
     if lags is not None:
         return Diagnosis(Cause.UNKNOWN, f"{lags.title}: what is earned now is not seen", lags.evidence, lags.remedy)
     unknown = tuple(f"{r.cause.value.replace('_', ' ')}: {r.why}." for r in ruled_out if not r.known)

@@ -1,20 +1,18 @@
-"""What a rule has to say: a finding with severity, evidence and remedy."""
+"""A finding: one thing that is wrong, with its severity, evidence and remedy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
-
-from streetvision.monitor.observation import Observation
-from streetvision.monitor.thresholds import Thresholds
+from typing import Any
 
 EvidenceValue = str | int | float | bool | None
 
 
 class Severity(IntEnum):
-    """How much it matters; comparable."""
+    """How grave a finding is; comparable."""
 
     INFO = 1
     """Good to know; no alert."""
@@ -44,7 +42,7 @@ class Finding:
     since: float | None = None
     """Unix seconds at which it began, as far as the history shows."""
     subject: str = ""
-    """What it is about when several may hold at once, such as a validator's hotkey; else empty."""
+    """Tells findings of one rule apart, such as a validator's hotkey; empty where there can be only one."""
     data: Mapping[str, EvidenceValue] = field(default_factory=lambda: MappingProxyType({}))
     """The evidence's numbers by name, for machines."""
 
@@ -63,26 +61,20 @@ class Finding:
         }
 
 
-def worst(findings: tuple[Finding, ...]) -> Severity | None:
-    """The highest severity; None when there are no findings."""
-    return max((finding.severity for finding in findings), default=None)
+def read_finding(fields: Mapping[str, Any]) -> Finding:
+    """The finding that `as_dict` wrote, without its data; KeyError, TypeError or ValueError for anything else."""
+    since = fields.get("since")
+    return Finding(
+        code=str(fields["code"]),
+        severity=read_severity(fields["severity"]),
+        title=str(fields["title"]),
+        evidence=tuple(map(str, fields["evidence"])),
+        remedy=str(fields["remedy"]),
+        since=None if since is None else float(since),
+        subject=str(fields["subject"]),
+    )
 
 
-Judge = Callable[[Observation, Thresholds], list[Finding]]
-"""Findings that hold now; none when all is well or too little is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule; every finding of `judge` carries `code`."""
-
-    code: str
-    severity: Severity
-    """The gravest it can find."""
-    meaning: str
-    """For docs/monitoring.md, one sentence without a full stop."""
-    remedy: str
-    """In general; a finding names the exact step."""
-    judge: Judge
-    of_subnet: bool = False
-    """Whether it judges the subnet as the chain shows it now: silent while the node lags."""
+def read_severity(label: object) -> Severity:
+    """The severity with this label; KeyError for none."""
+    return {level.label: level for level in Severity}[str(label)]

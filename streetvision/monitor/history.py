@@ -1,4 +1,4 @@
-"""What the monitor remembers: points and traffic in memory, and behind them a file that may fail.
+"""The memory of the monitor: points and traffic in memory, and behind them a file that may fail.
 
 The loop's thread adds, which costs microseconds; `flush`, in a thread, writes. While the file cannot be written, what
 is new waits up to a bound, the oldest is given up and counted, and each flush tries again.
@@ -24,10 +24,10 @@ from streetvision.monitor.history_database import (
     DATABASE,
     HISTORY_SCHEMA,
     HistoryDatabase,
+    downsampled_buckets,
+    downsampled_points,
     read_buckets,
     read_points,
-    thinned_buckets,
-    thinned_points,
 )
 from streetvision.monitor.observation import StoreView
 from streetvision.monitor.point import HistoryPoint, of_one_chain, point_of
@@ -36,8 +36,8 @@ from streetvision.monitor.traffic import TrafficBucket
 
 T = TypeVar("T", HistoryPoint, TrafficBucket)
 
-THIN_S = 3600.0
-"""Between two thinnings."""
+DOWNSAMPLE_S = 3600.0
+"""Between two downsamplings."""
 MAX_WAITING = 5_000
 """Rows that wait for the file: three days of points."""
 _TROUBLE = (sqlite3.Error, OSError, NewerSchema, ValueError, TypeError)
@@ -64,7 +64,7 @@ class History:
         self._loaded = False
         self._degraded: str | None = None
         self._lost = 0
-        self._thinned_at = 0.0
+        self._downsampled_at = 0.0
         self._believing = True
 
     def add(self, snapshot: MetagraphSnapshot) -> HistoryPoint | None:
@@ -135,7 +135,7 @@ class History:
             self._lost += excess
 
     def flush(self) -> None:
-        """Write what is new, and thin now and then. Blocks on the disk: for a thread. Troubles are told, not raised."""
+        """Write what is new, and downsample now and then. Blocks on the disk: for a thread. Logs troubles."""
         with self._file:
             try:
                 self._write()
@@ -151,7 +151,7 @@ class History:
             self._close_file()
 
     def health(self) -> StoreView:
-        """For the rules."""
+        """The state of the file, for the rules."""
         return StoreView(self._degraded, self._lost)
 
     def _write(self) -> None:
@@ -170,8 +170,8 @@ class History:
                 self._give_up(self._waiting[0])
                 self._give_up(self._waiting[1])
             raise
-        if not 0 <= self._now() - self._thinned_at < THIN_S:
-            self._thin(db)
+        if not 0 <= self._now() - self._downsampled_at < DOWNSAMPLE_S:
+            self._downsample(db)
 
     def _open(self) -> HistoryDatabase:
         if self._db is not None and not self._db.in_place:
@@ -198,12 +198,12 @@ class History:
             self.buckets = (*(b for b in buckets if b.start < start), *self.buckets)
             self._loaded = True
 
-    def _thin(self, db: HistoryDatabase | None) -> None:
+    def _downsample(self, db: HistoryDatabase | None) -> None:
         """Shrink memory and file; without a file (it fails at present) memory alone, so that it stays bounded."""
         with self._state:
             points, buckets = self.points, self.buckets
-        kept = (thinned_points(points, self._now()), thinned_buckets(buckets, self._now()))
-        self._thinned_at = self._now()
+        kept = (downsampled_points(points, self._now()), downsampled_buckets(buckets, self._now()))
+        self._downsampled_at = self._now()
         if len(kept[0]) == len(points) and len(kept[1]) == len(buckets):
             return
         if db is not None:
@@ -225,8 +225,8 @@ class History:
         if cause != self._degraded:
             logger.warning("monitor: history cannot be written to {}: {} ({})", self._folder, CAUSES[cause], error)
         self._degraded = cause
-        if not 0 <= self._now() - self._thinned_at < THIN_S:
-            self._thin(None)
+        if not 0 <= self._now() - self._downsampled_at < DOWNSAMPLE_S:
+            self._downsample(None)
 
     def _recover(self) -> None:
         if self._degraded is not None:

@@ -188,7 +188,7 @@ BUCKET_HOUR_S = 30 * DAY
 """Age up to which hourly buckets are kept; after it one a day."""
 
 
-def thinned_points(points: Sequence[HistoryPoint], now: float) -> tuple[HistoryPoint, ...]:
+def downsampled_points(points: Sequence[HistoryPoint], now: float) -> tuple[HistoryPoint, ...]:
     """The points to keep, oldest first: the last of each group, with all registrations seen in it."""
     newest = points[-1].block if points else 0
 
@@ -207,7 +207,7 @@ def _last(group: Sequence[HistoryPoint]) -> HistoryPoint:
     return replace(group[-1], registrations=sum(point.registrations for point in group))
 
 
-def thinned_buckets(buckets: Sequence[TrafficBucket], now: float) -> tuple[TrafficBucket, ...]:
+def downsampled_buckets(buckets: Sequence[TrafficBucket], now: float) -> tuple[TrafficBucket, ...]:
     """The buckets to keep, oldest first: sums of those that share an hour or a day."""
     since = accumulate(bucket.span for bucket in reversed(buckets))
     counted = dict(zip((bucket.start for bucket in reversed(buckets)), since, strict=True))

@@ -1,4 +1,4 @@
-"""What the machine has left: disk, memory (of the container where it has a limit) and GPU. Reading never fails."""
+"""Reads how much disk, memory (of the container where it has a limit) and GPU is left; never fails."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def cuda_reader(index: int = 0) -> GpuReader:
 
 
 def _nvml_failures() -> tuple[type[Exception], ...]:
-    """What torch's questions to NVML raise without its module, without a driver, or on a part of a GPU (MIG)."""
+    """Raised by torch's questions to NVML without its module, without a driver, or on a part of a GPU (MIG)."""
     general = (ModuleNotFoundError, RuntimeError)
     try:
         from pynvml import NVMLError

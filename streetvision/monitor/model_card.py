@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from streetvision.hub.public_view import Published
 
 ReadCard = Callable[[str, str], "Published"]
-"""What a validator finds in a repository for a hotkey; in a thread."""
+"""Reads a repository as a validator sees it for a hotkey; runs in a thread."""
 
 
 def look_at_hub(repo: str, hotkey: str, window: PayWindow = PAY_WINDOW) -> Published:
     """Ask Hugging Face; a few seconds."""
-    from streetvision.hub.api import published
+    from streetvision.hub.public_view import published
 
     return published(repo, hotkey, window=window)
 

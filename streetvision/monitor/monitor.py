@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streetvision.chain.metagraph import MetagraphSnapshot
-from streetvision.monitor.diagnosis import Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.history import History
 from streetvision.monitor.machine import GpuReader, read_machine
@@ -30,7 +29,7 @@ from streetvision.monitor.observation import (
     ValidatorView,
 )
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import RulePass, rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.write_health import LogHealth
@@ -47,7 +46,7 @@ FindingsListener = Callable[[Findings, Observation], None]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the monitor looks beside the chain and the requests; each is asked at every pass and answers at once."""
+    """All else that the monitor asks, at every pass; each answers at once."""
 
     snapshot_age: Callable[[], float]
     """Seconds, infinite before the first: `watcher.age`."""
@@ -57,7 +56,7 @@ class Sources:
     synchronised: Callable[[], bool | None] = lambda: None
     """The kernel's word about this machine's clock."""
     endpoint: Callable[[], str | None] = lambda: None
-    """What we publish, `ip:port`."""
+    """The published endpoint, `ip:port`."""
     refusals: Callable[[], tuple[RefusalView, ...] | None] = lambda: None
     """Refused before they were proven: `axon.refusals.counts`."""
     offset: Callable[[str], float | None] = lambda _: None
@@ -73,11 +72,11 @@ class Sources:
 
 @dataclass(slots=True)
 class _Heard:
-    """The newest of what comes by itself."""
+    """The newest that others have told, and the last pass."""
 
     validators: tuple[ValidatorView, ...] = ()
     probe: Probe | None = None
-    findings: Findings = ()
+    passed: RulePass | None = None
     listeners: list[FindingsListener] = field(default_factory=list)
 
 
@@ -90,7 +89,7 @@ class Monitor:
         hotkey: str,
         netuid: int,
         sources: Sources,
-        traffic_counter: TrafficCounter,
+        counter: TrafficCounter,
         *,
         clocked: bool = True,
         limits: Thresholds = THRESHOLDS,
@@ -98,21 +97,26 @@ class Monitor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         probe: Callable[[str], Awaitable[Probe]] = probe_endpoint,
     ) -> None:
-        """`folder` is `<state_dir>/monitor`; `traffic_counter` hears of the axon's requests.
+        """`folder` is `<state_dir>/monitor`; `counter` hears of the axon's requests.
 
         `clocked` is false on the mock network, whose block times run apart.
         """
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.traffic_counter = traffic_counter
+        self.counter = counter
         self._heard = _Heard()
         self._probed_at = 0.0
+        self._judging = asyncio.Lock()
 
     @property
     def findings(self) -> Findings:
-        """Of the last pass, the gravest first."""
-        return self._heard.findings
+        """The findings of the last pass, the gravest first."""
+        return () if self._heard.passed is None else self._heard.passed.findings
+
+    async def newest(self) -> RulePass:
+        """The last pass, which all surfaces show; a first one where there was none yet."""
+        return self._heard.passed or await self.judge_now()
 
     def add_listener(self, listener: FindingsListener) -> None:
         """Call this after every pass; it must not block, and what it raises ends the pass."""
@@ -136,7 +140,7 @@ class Monitor:
             now=self._now(),
             hotkey=self.hotkey,
             points=self.history.points,
-            traffic=self.traffic_counter.traffic(self.history.buckets),
+            traffic=self.counter.traffic(self.history.buckets),
             validators=heard.validators,
             snapshot_age=sources.snapshot_age(),
             chain_failures=sources.chain_failures(),
@@ -157,29 +161,25 @@ class Monitor:
         )
 
     async def observe_aside(self) -> Observation:
-        """As `observe`, but a disk or GPU that is slow to answer does not hold up the loop."""
+        """Observe without waiting on the loop for a disk or GPU that is slow to answer."""
         machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
         return self.observe(machine)
 
-    def diagnose(self) -> Diagnosis:
-        """Why the miner earns nothing, or that it earns, as of now."""
-        return diagnose(self.observe(), limits=self._limits)
-
-    async def look(self) -> Findings:
+    async def look(self) -> RulePass:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""
-        self.history.add_traffic(self.traffic_counter.close_due(self._now()))
+        self.history.add_traffic(self.counter.close_due(self._now()))
         await asyncio.to_thread(self.history.flush)
         await self._try_endpoint()
         return await self.judge_now()
 
-    async def judge_now(self) -> Findings:
+    async def judge_now(self) -> RulePass:
         """Judge what is known now, and tell the listeners."""
-        seen = await self.observe_aside()
-        findings = await asyncio.to_thread(judge, seen, self._limits)
-        self._heard.findings = findings
-        for listener in self._heard.listeners:
-            listener(findings, seen)
-        return findings
+        async with self._judging:
+            passed = await asyncio.to_thread(rule_pass, await self.observe_aside(), self._limits)
+            self._heard.passed = passed
+            for listener in self._heard.listeners:
+                listener(passed.findings, passed.seen)
+        return passed
 
     async def _try_endpoint(self) -> None:
         endpoint, now = self._sources.endpoint(), self._now()
@@ -196,5 +196,5 @@ class Monitor:
 
     async def close(self) -> None:
         """Keep what the last minutes brought."""
-        self.history.add_traffic(self.traffic_counter.drain(self._now()))
+        self.history.add_traffic(self.counter.drain(self._now()))
         await asyncio.to_thread(self.history.close)

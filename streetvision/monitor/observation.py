@@ -35,7 +35,7 @@ class Probe:
     endpoint: str
     reached: bool
     detail: str
-    """What happened, in a few words: `connection refused`."""
+    """The outcome, in a few words: `connection refused`."""
     time: float
     """Unix seconds."""
     from_outside: bool = False
@@ -53,9 +53,9 @@ class ModelView:
     card_hotkey: str | None = None
     """`submitted_by` of the card; None without a card."""
     card_source: str = ""
-    """Where the card was read: a file or a repository."""
+    """The file or repository of the card."""
     window: PayWindow = PAY_WINDOW
-    """For how long the subnet pays for a model."""
+    """The ages up to which the subnet pays for a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RolloutView:
 
     state: RolloutState
     version: str = ""
-    """Of the candidate."""
+    """The candidate's version."""
     reason: str = ""
     """Why it was rolled back, in one sentence."""
     since: float | None = None
@@ -87,7 +87,7 @@ class CrashView:
     """A start of the miner that ended in a crash."""
 
     at: float
-    """When it was started, Unix seconds."""
+    """Unix seconds of the start."""
     why: str
     """One line."""
 
@@ -102,7 +102,7 @@ class MachineView:
     disk_folder: str = ""
     memory_available: int | None = None
     memory_total: int | None = None
-    """Of the control group when it has a limit, else of the machine."""
+    """The control group's when it has a limit, else the machine's."""
     process_bytes: int | None = None
     """Resident memory of the miner."""
     gpu_free: int | None = None
@@ -120,7 +120,7 @@ class StoreView:
     """Health of a store that must never stop the miner: the prediction log, or the monitor's own history."""
 
     degraded: str | None
-    """Why nothing can be written now, as one of `prediction_log.trouble.CAUSES`; None when all is well."""
+    """Why nothing can be written now, as one of `base.sqlite_trouble.CAUSES`; None when all is well."""
     lost: int
     """Rows not written since the miner started."""
 
@@ -142,7 +142,7 @@ class RefusalView:
 
 @dataclass(frozen=True)
 class Observation:
-    """What is known now; None, or nothing in a collection, where nobody knows: a rule is silent then."""
+    """All that is known now; None, or an empty collection, where nothing is: a rule is silent then."""
 
     now: float
     """Unix seconds."""
@@ -151,7 +151,7 @@ class Observation:
     """History of the hotkey's standing, oldest first."""
     traffic: Traffic = Traffic()  # noqa: RUF009 - immutable
     validators: tuple[ValidatorView, ...] = ()
-    """Of the newest snapshot."""
+    """Those of the newest snapshot."""
     snapshot_age: float | None = None
     """Seconds since the newest snapshot was read; infinite when none ever was."""
     chain_failures: int = 0
@@ -161,7 +161,7 @@ class Observation:
     synchronised: bool | None = None
     """The kernel's word: whether a time daemon keeps this machine's clock; None where it does not say."""
     endpoint: str | None = None
-    """What we publish, `ip:port`."""
+    """The published endpoint, `ip:port`."""
     probe: Probe | None = None
     refusals: tuple[RefusalView, ...] | None = None
     """The most frequent of the last hour first; None without a running miner."""

@@ -1,4 +1,4 @@
-"""What can be observed without a running miner: the history's file, a snapshot of now, and this machine."""
+"""Observes without a running miner: reads the history's file, a snapshot of now, and this machine."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ IDLE_BLOCKS = 720
 
 @dataclass(frozen=True, slots=True)
 class HistoryPoint:
-    """What is kept of one snapshot. What concerns the own UID is None or 0 while the hotkey is not registered."""
+    """The figures kept of one snapshot. Those of the own UID are None or 0 while the hotkey is not registered."""
 
     time: float
     """Unix seconds at which the snapshot was read."""
@@ -49,9 +49,9 @@ class HistoryPoint:
     paid_miners: int
     """Miners with incentive, the owner's UIDs left out."""
     validators: int
-    """With a permit and stake."""
+    """UIDs with a permit and stake."""
     active_validators: int
-    """Of those, the ones that set weights in the last IDLE_BLOCKS."""
+    """Those of them that set weights in the last IDLE_BLOCKS."""
     weights_age: int | None
     """Blocks since any of them set weights; None without validators."""
     position: int | None
@@ -156,7 +156,7 @@ def _arrived(neurons: tuple[Neuron, ...], after: int) -> int:
 
 
 def of_one_chain(points: Sequence[HistoryPoint], chain: str | None = None) -> tuple[HistoryPoint, ...]:
-    """Of points in order of time those of one chain: of the one with this identity, else of the newest point's.
+    """Keep, of points in order of time, those of one chain: the one with this identity, else the newest point's.
 
     Where they do not say their chain, blocks that fall mean another: only a mocked chain began anew in those days.
     """

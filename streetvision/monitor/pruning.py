@@ -1,4 +1,4 @@
-"""Who loses its UID next, by the chain's own rule; the reported pruning score is not that order.
+"""The order in which UIDs are lost, by the chain's own rule; the reported pruning score is not that order.
 
 While the subnet has free UIDs a registration evicts nobody. Else the owner's key and its oldest keys are immortal; a
 UID is immune for `immunity_period` blocks after its registration; while more than `min_non_immune_uids` are out of
@@ -54,7 +54,7 @@ def pruning_order(snapshot: MetagraphSnapshot, block: int | None = None) -> tupl
 
 
 def place_of(snapshot: MetagraphSnapshot, own: Neuron) -> Place:
-    """Where `own`, a row of the snapshot, stands."""
+    """The place of `own`, a row of the snapshot."""
     period = snapshot.immunity_period
     until = None if period is None else own.block_at_registration + period
     order = pruning_order(snapshot)

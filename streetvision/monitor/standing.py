@@ -1,4 +1,4 @@
-"""Where a hotkey stands in a snapshot, and what changed since the last one: pure functions for the log and the demo."""
+"""The place of a hotkey in a snapshot and its change since the last one: pure functions for the log and the demo."""
 
 from __future__ import annotations
 

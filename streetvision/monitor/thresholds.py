@@ -1,4 +1,4 @@
-"""Where each rule draws its line, and why there. One value for all rules: pass another to judge otherwise."""
+"""The thresholds of the rules, each with its reason. One value holds them all: pass another to judge otherwise."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Thresholds:
     """However slow this subnet's validators usually are: a long halt must not teach that halts are usual."""
 
     subnet_change_days: float = 7.0
-    """For this long a change of the subnet's owner or name is told: an operator looks at least once a week."""
+    """A change of the subnet's owner or name is told for this long: an operator looks at least once a week."""
 
     # -- the way here --------------------------------------------------------------------------------------------------
     lost_requests: int = 3
     """Within an hour: a trial or two by hand is nothing."""
     lost_share: float = 0.05
-    """Of the requests that arrive whole: below it somebody else's experiment, or a stranger who imitates one."""
+    """Share of the requests that arrive whole; below it, it is an experiment or a stranger's imitation."""
     lost_quiet_s: float = 600.0
-    """Without a proven request for this long, none gets through: validators ask every minute or so."""
+    """After this long without a proven request none gets through: validators ask every minute or so."""
 
     # -- registration --------------------------------------------------------------------------------------------------
     risk_critical_days: float = 1.0
     """Estimated time left: within a day there is one working evening to act."""
     risk_warning_days: float = 3.0
-    """As long as the immunity that a new registration would buy: a plan for it fits in."""
+    """The immunity that a new registration would buy lasts as long: a plan for it fits in."""
     risk_places: int = 3
     """Out of immunity and this near the front, a burst of registrations within an hour evicts: a warning whatever the
     usual pace is."""
@@ -128,7 +128,7 @@ class Thresholds:
     skew_critical_s: float = 15.0
     """Near the 20 s beyond which the axon does not follow: from there requests are refused."""
     refused_s: float = 300.0
-    """Without an accepted request for this long, refusals for a wrong time mean that our clock is wrong."""
+    """After this long without an accepted request, refusals for a wrong time mean that our clock is wrong."""
     skew_points: int = 5
     """Snapshots of which the least offset counts: delays only add."""
     block_delay_s: float = 18.0

@@ -1,4 +1,4 @@
-"""What validators asked and what they got: counts in buckets of ten minutes, thinned with age, and sums over them."""
+"""Requests and answers, counted in buckets of ten minutes and downsampled with age, and sums over them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrafficBucket:
     """Unix seconds."""
     span: float
     requests: int = 0
-    """With a proven caller, whatever became of them."""
+    """Requests with a proven caller, answered or not."""
     answered: int = 0
     positive: int = 0
     """Answers above the subnet's threshold."""
@@ -75,6 +75,10 @@ class Traffic:
     def total(self, since: float, until: float) -> TrafficBucket:
         """One bucket that sums those that start in [since, until)."""
         return merged(self.between(since, until), since, until - since)
+
+    def answered(self, since: float, until: float) -> int:
+        """Answers in the buckets that start in [since, until): cheaper than all of `total`."""
+        return sum(bucket.answered for bucket in self.between(since, until))
 
     def latest(self, answers: int, until: float, longest: float) -> TrafficBucket:
         """The newest buckets before `until` that together hold `answers`, at most `longest` seconds of them."""

@@ -12,7 +12,7 @@ MIB = 1 << 20
 class HttpLimits:
     """Limits of one listening port. Durations in seconds, sizes in bytes."""
 
-    max_body_bytes: int = 48 * MIB
+    max_body_bytes: int
     body_timeout_s: float = 8.0
     """Longest wait for a whole body."""
     max_header_bytes: int = 16 << 10

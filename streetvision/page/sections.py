@@ -30,6 +30,7 @@ from streetvision.status.wording import (
     machine_words,
     milliseconds,
     model_words,
+    not_judged_words,
     span_words,
     subnet_words,
 )
@@ -100,10 +101,12 @@ def _within(seconds: float) -> str:
 
 
 def findings(status: Status) -> Html:
-    """The diagnosis, then what is wrong with its remedy, the gravest first."""
+    """The diagnosis, the findings with their remedies, the gravest first, then the rules that know too little."""
     told = None if status["diagnosis"] is None else _diagnosis(status["diagnosis"], status["findings"])
     found = [_finding(finding) for finding in status["findings"]]
-    return join(told, *(found or [el("p", "No findings: nothing is wrong as far as can be seen.", class_="quiet")]))
+    nothing = [el("p", "No findings: nothing is wrong as far as can be seen.", class_="quiet")]
+    unjudged = [el("p", f"Not judged: {words}", class_="quiet") for words in not_judged_words(status)]
+    return join(told, *(found or nothing), *unjudged)
 
 
 def _diagnosis(diagnosis: dict[str, Any], found: Sequence[dict[str, Any]]) -> Html:

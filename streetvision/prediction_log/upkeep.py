@@ -11,7 +11,9 @@ from streetvision.base.sqlite import transaction
 from streetvision.base.steady_clock import Clock, elapsed
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.entry import UNKNOWN_CERTAINTY
+from streetvision.settings.upkeep import LogSettings
 
+GIB = 2**30
 DAY_S = 86400.0
 HOUR_S = 3600.0
 HOURS = 24
@@ -41,9 +43,9 @@ ON CONFLICT (sha256) DO UPDATE SET state = 'stored', size_bytes = excluded.size_
 class Limits:
     """What the log may keep."""
 
-    max_bytes: int = 20 * 2**30
+    max_bytes: int = int(LogSettings.max_gib * GIB)
     """Of image files."""
-    max_days: float = 90.0
+    max_days: float = LogSettings.max_days
     """Nothing older stays, neither rows nor images."""
 
 

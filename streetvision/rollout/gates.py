@@ -13,7 +13,14 @@ from math import inf, sqrt
 
 from streetvision.models.golden import MIN_SPREAD
 from streetvision.rollout.stats import look_z, quantile, surely_above, wilson
+from streetvision.settings.model import RolloutSettings
+from streetvision.settings.network import AxonSettings
+from streetvision.subnet import SUBNET
 
+DEADLINE_S = SUBNET.timeout_s - AxonSettings.deadline_margin
+"""Seconds in which validators must have an answer, unless a setting says otherwise."""
+HARMLESS_SHARE = 0.1
+"""Share of the deadline within which no forward pass is too slow, whatever it is compared with."""
 MIN_LATE = 4
 """Requests that a candidate must be too late for before that can end it."""
 LATE_RISK = 1e-3
@@ -51,17 +58,17 @@ class GateVerdict:
 class Gates:
     """What is asked of a candidate; the settings --rollout.*."""
 
-    min_samples: int = 200
+    min_samples: int = RolloutSettings.min_samples
     """Different images that both models answered."""
-    min_agreement: float = 0.95
+    min_agreement: float = RolloutSettings.min_agreement
     """Share of equal decisions (both sides of 0.5): its lower confidence bound must reach this."""
-    max_error_rate: float = 0.01
+    max_error_rate: float = RolloutSettings.max_error_rate
     """Share of different images that the model fails on."""
-    max_p99_ratio: float = 3.0
+    max_p99_ratio: float = RolloutSettings.max_p99_ratio
     """p99 of the forward pass to that of the active model."""
-    max_shift: float = 0.1
+    max_shift: float = RolloutSettings.max_shift
     """Mean absolute difference in probability from the active model's answers."""
-    harmless_s: float = 0.85
+    harmless_s: float = HARMLESS_SHARE * DEADLINE_S
     """A p99 below this passes whatever the ratio: a tenth of the validators' deadline costs nothing."""
 
 

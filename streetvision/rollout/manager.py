@@ -34,8 +34,6 @@ from streetvision.rollout.transitions import TransitionResult, Transitions
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine
 
-__all__ = ["ModelManager", "Progress", "TransitionResult"]
-
 TICK_S = 1.0
 
 logger = logging.getLogger(__name__)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streetvision.rollout.gates import Gates
-from streetvision.settings.settings import Settings
+from streetvision.rollout.gates import DEADLINE_S, HARMLESS_SHARE, Gates
+from streetvision.settings.model import RolloutSettings
 from streetvision.subnet import SUBNET
 
-HARMLESS_SHARE = 0.1
-"""Share of the deadline within which no forward pass is too slow, whatever it is compared with."""
 TOO_SLOW_SHARE = 0.5
 """Share of the deadline beyond which a model that computes alone cannot serve: decoding and waiting come on top."""
 
@@ -19,11 +17,11 @@ class Policy:
     """The rules by which models change."""
 
     gates: Gates = field(default_factory=Gates)
-    shadow_share: float = 1.0
-    canary_share: float = 0.1
-    keep_s: float = 600.0
+    shadow_share: float = RolloutSettings.shadow_share
+    canary_share: float = RolloutSettings.canary_share
+    keep_s: float = 60 * RolloutSettings.keep_minutes
     """Seconds for which the former model stays loaded."""
-    deadline_s: float = 8.5
+    deadline_s: float = DEADLINE_S
     """Seconds in which validators must have an answer."""
 
     @property
@@ -32,21 +30,21 @@ class Policy:
         return TOO_SLOW_SHARE * self.deadline_s
 
 
-def policy_of(settings: Settings) -> Policy:
-    """The policy that the settings name."""
-    deadline = SUBNET.timeout_s - settings.axon_deadline_margin
+def policy_of(rollout: RolloutSettings, deadline_margin: float) -> Policy:
+    """The policy that the settings name; `deadline_margin` is the axon's, in seconds."""
+    deadline = SUBNET.timeout_s - deadline_margin
     gates = Gates(
-        min_samples=settings.rollout_min_samples,
-        min_agreement=settings.rollout_min_agreement,
-        max_error_rate=settings.rollout_max_error_rate,
-        max_p99_ratio=settings.rollout_max_p99_ratio,
-        max_shift=settings.rollout_max_shift,
+        min_samples=rollout.min_samples,
+        min_agreement=rollout.min_agreement,
+        max_error_rate=rollout.max_error_rate,
+        max_p99_ratio=rollout.max_p99_ratio,
+        max_shift=rollout.max_shift,
         harmless_s=HARMLESS_SHARE * deadline,
     )
     return Policy(
         gates=gates,
-        shadow_share=settings.rollout_shadow_share,
-        canary_share=settings.rollout_canary_share,
-        keep_s=60 * settings.rollout_keep_minutes,
+        shadow_share=rollout.shadow_share,
+        canary_share=rollout.canary_share,
+        keep_s=60 * rollout.keep_minutes,
         deadline_s=deadline,
     )

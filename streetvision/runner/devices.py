@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
 
 CPU_BUCKETS = (1, 2, 4, 8)
 CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 MAX_BUCKET = 1024
-PRECISIONS = ("default", "auto", "bf16", "fp8", "int8")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -44,5 +44,5 @@ def check_precision(name: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Of an error's message, for a sentence."""
+    """The first line of an error's message, or its type's name where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)

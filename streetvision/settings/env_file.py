@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from streetvision.base.disk import write_atomically
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.settings.fields import field_named, is_secret, parse_setting, setting_fields, show_default
+from streetvision.settings.fields import SETTINGS, setting, settings_with
 from streetvision.settings.loading import read_env_file
 from streetvision.settings.official import BY_VARIABLE
 from streetvision.settings.settings import Settings
@@ -26,18 +26,18 @@ HEADER = (
 _PLAIN = re.compile(r"[\w./:@%+,=~-]*", re.ASCII)
 
 Answers = Mapping[str, str]
-"""Text of each setting by its field's name; an empty one means the default."""
+"""Text of each setting by its name; an empty one means the default."""
 
 
-def parsed(name: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
+def parsed(name: str, text: str) -> Any:  # noqa: ANN401 - of the setting's own type
     """The value that the text stands for; ConfigError with the setting's flag when there is none."""
-    item = field_named(name)
-    return parse_setting(item, text, item.metadata["flag"])
+    item = setting(name)
+    return item.read(text, item.flag)
 
 
 def settings_of(answers: Answers) -> Settings:
     """The settings that these answers give; ConfigError when one is wrong or two contradict each other."""
-    return Settings(**{name: parsed(name, text) for name, text in answers.items() if text})
+    return settings_with({name: parsed(name, text) for name, text in answers.items() if text})
 
 
 def render(answers: Answers, others: Answers = MappingProxyType({}), *, hide: bool = False) -> str:
@@ -46,11 +46,11 @@ def render(answers: Answers, others: Answers = MappingProxyType({}), *, hide: bo
     `others` are variables of a former file that are no settings, such as HF_TOKEN; they may be secrets too.
     """
     lines = [HEADER]
-    for item in setting_fields():
+    for item in SETTINGS:
         text = answers.get(item.name, "")
-        if text and text != show_default(item):
-            shown = "(hidden)" if hide and is_secret(item) else quoted(text)
-            lines.append(f"{item.metadata['env'][0]}={shown}")
+        if text and text != item.default_text:
+            shown = "(hidden)" if hide and item.is_secret else quoted(text)
+            lines.append(f"{item.env[0]}={shown}")
     lines += [f"{name}={'(kept)' if hide else quoted(text)}" for name, text in others.items()]
     return "\n".join(lines) + "\n"
 
@@ -69,7 +69,7 @@ class Former:
     """What a settings file says."""
 
     answers: dict[str, str]
-    """By field; official names are translated."""
+    """By setting; official names are translated."""
     others: dict[str, str]
     """What else it says, by variable: names of files that hold secrets, and what other programs read."""
     notes: tuple[str, ...]
@@ -79,7 +79,7 @@ class Former:
 def read_former(file: Path) -> Former:
     """A settings file of ours or of the official miner; ConfigError when it cannot be read."""
     values = {name: text for name, text in read_env_file(file).items() if text}
-    names = {name for item in setting_fields() for name in item.metadata["env"]} | set(BY_VARIABLE)
+    names = {name for item in SETTINGS for name in item.env} | set(BY_VARIABLE)
     source = read_variables({name: text for name, text in values.items() if name in names}, file.name)
     meant = [one for one in unknown_names(values, file.name) if one.whom]
     others = {name: text for name, text in values.items() if name not in names | {one.name for one in meant}}

@@ -7,13 +7,11 @@ import difflib
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import Field
 from typing import Any, NoReturn
 
 from streetvision.errors import ConfigError
-from streetvision.settings.fields import ENV_FILE_VARIABLE, field_named, is_secret, setting_fields, show_default
+from streetvision.settings.fields import ENV_FILE_VARIABLE, SETTINGS, Setting, setting
 from streetvision.settings.official import BY_FLAG
-from streetvision.settings.parsing import parse_bool
 from streetvision.settings.settings import Settings
 from streetvision.settings.sources import Source
 from streetvision.subnet import SUBNET
@@ -51,15 +49,14 @@ def build_parser(*, epilog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--env_file", metavar="FILE", help=f"Settings file; default ${ENV_FILE_VARIABLE} or ./miner.env."
     )
-    for item in setting_fields():
-        switch = is_switch(item)
+    for item in SETTINGS:
         parser.add_argument(
-            item.metadata["flag"],
+            item.flag,
             dest=item.name,
             default=None,
-            nargs="?" if switch else None,
-            const="true" if switch else None,
-            metavar="true|false" if switch else item.name.split("_")[-1].upper(),
+            nargs="?" if item.is_switch else None,
+            const="true" if item.is_switch else None,
+            metavar="true|false" if item.is_switch else re.split("[._]", item.name)[-1].upper(),
             help=_flag_help(item),
         )
     for flag in BY_FLAG:
@@ -67,13 +64,8 @@ def build_parser(*, epilog: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def is_switch(item: Field[Any]) -> bool:
-    """Whether a setting is on or off, so that its flag may stand alone."""
-    return bool(item.metadata["parse"] is parse_bool)
-
-
-def _flag_help(item: Field[Any]) -> str:
-    text = f"{item.metadata['help']} [{item.metadata['env'][0]}; default: {show_default(item) or 'empty'}]"
+def _flag_help(item: Setting) -> str:
+    text = f"{item.help} [{item.env[0]}; default: {item.default_text or 'empty'}]"
     return text.replace("%", "%%")
 
 
@@ -94,7 +86,7 @@ def _plain(flag: str) -> str:
 
 
 def _flags() -> list[str]:
-    return ["--env_file", "--help", *(item.metadata["flag"] for item in setting_fields()), *BY_FLAG]
+    return ["--env_file", "--help", *(item.flag for item in SETTINGS), *BY_FLAG]
 
 
 def read_flags(argv: Sequence[str]) -> tuple[Source, str | None, list[str]]:
@@ -114,7 +106,7 @@ def read_flags(argv: Sequence[str]) -> tuple[Source, str | None, list[str]]:
                 raise ConfigError(f"{name} expects a value; {_HELP}")
             source.put_official(BY_FLAG[name], name, " ".join(text) if text else "true")
         elif text:  # as everywhere, an empty value means unset
-            source.put(name, str(field_named(name).metadata["flag"]), text)
+            source.put(name, setting(name).flag, text)
     return source, env_file, _unknown_words(rest)
 
 
@@ -133,9 +125,9 @@ def _unknown_words(rest: Sequence[str]) -> list[str]:
 @functools.cache
 def _hint(flag: str) -> str:
     plain = _plain(flag)
-    for item in setting_fields():
-        if is_switch(item) and plain in (f"--no_{item.metadata['flag'][2:]}", f"--no{item.metadata['flag'][2:]}"):
-            return f" (did you mean {item.metadata['flag']} false?)"
+    for item in SETTINGS:
+        if item.is_switch and plain in (f"--no_{item.name}", f"--no{item.name}"):
+            return f" (did you mean {item.flag} false?)"
     near = difflib.get_close_matches(plain, [known for known in _flags() if known not in BY_FLAG], n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
@@ -146,10 +138,10 @@ def unknown_sentence(clauses: Sequence[str]) -> str:
 
 
 def flags_of(settings: Settings, *, without: Sequence[str] = ()) -> list[str]:
-    """The flags that give these settings but defaults, secrets and the named fields; values are not shell-quoted."""
+    """The flags that give these settings but defaults, secrets and the named ones; values are not shell-quoted."""
     flags = []
-    for item in setting_fields():
-        value = getattr(settings, item.name)
-        if value != item.default and item.name not in without and not is_secret(item):
-            flags += [item.metadata["flag"], str(value).lower() if isinstance(value, bool) else str(value)]
+    for item in SETTINGS:
+        value = item.value_in(settings)
+        if value != item.default and item.name not in without and not item.is_secret:
+            flags += [item.flag, str(value).lower() if isinstance(value, bool) else str(value)]
     return flags

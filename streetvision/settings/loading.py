@@ -1,27 +1,17 @@
-"""Where settings come from (flags, environment, miner.env) and the texts that are generated from them."""
+"""Where settings come from: flags, environment, miner.env."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dotenv.parser import parse_stream
 
 from streetvision.base.paths import expanded
 from streetvision.errors import ConfigError, reason
-from streetvision.settings.fields import (
-    ENV_FILE_VARIABLE,
-    FROM_FILE,
-    field_named,
-    is_secret,
-    parse_setting,
-    setting_fields,
-    show_default,
-)
+from streetvision.settings.fields import ENV_FILE_VARIABLE, setting, settings_with
 from streetvision.settings.flags import read_flags, unknown_sentence
-from streetvision.settings.official import NAMES, OfficialName, mock_network
 from streetvision.settings.parsing import MOCK_NETWORK
 from streetvision.settings.settings import Settings
 from streetvision.settings.sources import ENVIRONMENT, NamedText, Source, UnknownName, read_variables, unknown_names
@@ -29,7 +19,7 @@ from streetvision.settings.sources import ENVIRONMENT, NamedText, Source, Unknow
 FROM_OFFICIAL = "`streetvision init --from FILE` turns the official miner's settings into ours (docs/migrating.md)"
 LONGEST_FILE = 1 << 20
 """Bytes of a settings file that is read."""
-_NETWORK, _NODE = "subtensor_network", "subtensor_chain_endpoint"
+_NETWORK, _NODE = "subtensor.network", "subtensor.chain_endpoint"
 
 
 def load_settings(
@@ -77,16 +67,13 @@ def _refuse(sources: Sequence[Source], unknown: Sequence[UnknownName]) -> None:
 
 def _settings_of(sources: Sequence[Source], warn: Callable[[str], None]) -> Settings:
     """Later sources win; a value is checked even where another one wins over it."""
-    values: dict[str, Any] = {}
     said: dict[str, NamedText] = {}
     for source in sources:
         for name, one in source.texts.items():
-            parse_setting(field_named(name), one.text, one.label)
+            setting(name).read(one.text, one.label)
         _settle_network(said, source.texts, warn)
         said |= source.texts
-    for name, one in said.items():
-        values[name] = parse_setting(field_named(name), one.text, one.label)
-    return Settings(**values)
+    return settings_with({name: setting(name).read(one.text, one.label) for name, one in said.items()})
 
 
 def _settle_network(before: dict[str, NamedText], after: Mapping[str, NamedText], warn: Callable[[str], None]) -> None:
@@ -94,7 +81,7 @@ def _settle_network(before: dict[str, NamedText], after: Mapping[str, NamedText]
     if _NETWORK not in after or _NODE in after or _NODE not in before:
         return
     network, node = after[_NETWORK], before[_NODE]
-    former = before[_NETWORK].text if _NETWORK in before else show_default(field_named(_NETWORK))
+    former = before[_NETWORK].text if _NETWORK in before else setting(_NETWORK).default_text
     if network.text == former:
         return
     if network.text != MOCK_NETWORK and "://" not in network.text:
@@ -127,50 +114,3 @@ def read_env_file(path: Path) -> dict[str, str | None]:
         if binding.key is not None:
             values[binding.key] = binding.value
     return values
-
-
-def render_env_example() -> str:
-    """The text of miner.env.example: every setting with its help and default."""
-    lines = [
-        "# Settings of the miner. Copy to miner.env and uncomment what you change.",
-        "# Flags beat the environment, the environment beats this file.",
-        "# The only secrets are those of alerts: keep this file to yourself (chmod 600), or each of them in its own.",
-    ]
-    for item in setting_fields():
-        lines += ["", f"# {item.metadata['help']}", f"# Flag: {item.metadata['flag']}"]
-        if len(item.metadata["env"]) > 1:
-            lines.append(f"# Also read: {', '.join(item.metadata['env'][1:])}")
-        if is_secret(item):
-            lines.append(f"# From a file: {item.metadata['env'][0]}{FROM_FILE}")
-        lines.append(f"#{item.metadata['env'][0]}={show_default(item)}")
-    return "\n".join(lines) + "\n"
-
-
-def render_settings_table() -> str:
-    """The settings as a Markdown table, for docs/settings.md."""
-    lines = ["| flag | miner.env / environment | default | what it does |", "|---|---|---|---|"]
-    for item in setting_fields():
-        written = (*item.metadata["env"], *([item.metadata["env"][0] + FROM_FILE] if is_secret(item) else []))
-        names = ", ".join(f"`{name}`" for name in written)
-        default = show_default(item)
-        lines.append(
-            f"| `{item.metadata['flag']}` | {names} | {f'`{default}`' if default else ''} | {item.metadata['help']} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def render_official_table() -> str:
-    """The official names as a Markdown table, for docs/migrating.md."""
-    lines = ["| official flag | official variable | here | whom it talks to |", "|---|---|---|---|"]
-    for entry in NAMES:
-        flag = f"`{entry.flag}`" if entry.flag else ""
-        names = ", ".join(f"`{name}`" for name in entry.env)
-        lines.append(f"| {flag} | {names} | {_here(entry)} | {'yes' if entry.whom else ''} |")
-    return "\n".join(lines) + "\n"
-
-
-def _here(entry: OfficialName) -> str:
-    ours = f"`{field_named(entry.ours).metadata['flag']}`" if entry.ours else ""
-    if entry.read is not None:
-        return f"read as `--subtensor.network {MOCK_NETWORK}`" if entry.read is mock_network else f"read as {ours}"
-    return f"{'refused' if entry.refused else 'no effect'}: {entry.why}"

@@ -1,13 +1,13 @@
-"""The settings of the network: which subnet, whose keys, which chain, where to listen and to whom."""
-
-# ruff: noqa: RUF009 - `declare` returns a dataclass field
+"""The settings of the network: whose keys, which chain, where to listen and whom to answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.base.defaults import MAX_BODY_MIB
 from streetvision.settings.parsing import (
+    MOCK_NETWORK,
     declare,
     integer,
     number,
@@ -17,117 +17,112 @@ from streetvision.settings.parsing import (
     parse_network,
     parse_path,
 )
-from streetvision.subnet import SUBNET
 
+WALLETS = "~/.bittensor/wallets"
+"""The SDK's own folder of wallets."""
+DEFAULT_NAME = "default"
+"""Of a wallet and of a hotkey that are not named, as everywhere in bittensor."""
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - a miner serves the whole internet
 _PORT = integer(0, 65535)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """Where the miner stands and whom it answers; part of Settings."""
+class WalletSettings:
+    """Whose keys: `--wallet.*`."""
 
-    netuid: int = declare(
-        SUBNET.netuid,
-        "--netuid",
-        "NETUID",
-        f"Subnet to mine: {SUBNET.netuid} on the main network, {SUBNET.test_netuid} on the test network.",
-        integer(0, 65535),
-    )
-    wallet_name: str = declare("", "--wallet.name", "WALLET_NAME", "Wallet (coldkey) name; empty: `default`.", str)
-    wallet_hotkey: str = declare("", "--wallet.hotkey", "WALLET_HOTKEY", "Hotkey name; empty: `default`.", str)
-    wallet_path: Path = declare(
-        Path("~/.bittensor/wallets").expanduser(),
-        "--wallet.path",
-        "WALLET_PATH",
+    name: str = declare("", "Wallet (coldkey) name; empty: `default`.", str)
+    hotkey: str = declare("", "Hotkey name; empty: `default`.", str)
+    path: Path = declare(
+        Path(WALLETS).expanduser(),
         "Folder of the wallets. Only the hotkey is read; keep the coldkey elsewhere.",
         parse_path,
     )
-    wallet_hotkey_password_file: Path | None = declare(
+    hotkey_password_file: Path | None = declare(
         None,
-        "--wallet.hotkey_password_file",
-        "WALLET_HOTKEY_PASSWORD_FILE",
         "File with the password of an encrypted hotkey, mode 600. Or put the password itself into the environment as "
         "`WALLET_HOTKEY_PASSWORD`; no flag takes it.",
         parse_path,
     )
-    subtensor_network: str = declare(
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the wallet and of the hotkey, as files have them."""
+        return self.name or DEFAULT_NAME, self.hotkey or DEFAULT_NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubtensorSettings:
+    """Which chain, over which nodes: `--subtensor.*`."""
+
+    network: str = declare(
         "finney",
-        "--subtensor.network",
-        "SUBTENSOR_NETWORK",
         "`finney`, `test`, `local`, a ws:// or wss:// address, or `mock` for the in-memory chain.",
         parse_network,
     )
-    subtensor_chain_endpoint: str = declare(
+    chain_endpoint: str = declare(
         "",
-        "--subtensor.chain_endpoint",
-        "SUBTENSOR_CHAIN_ENDPOINT",
         "ws:// or wss:// address of a node; wins over --subtensor.network. Separate several by commas: the first is "
         "used, the others are fallbacks.",
         parse_endpoints,
     )
-    axon_port: int = declare(
-        8091,
-        "--axon.port",
-        ("MINER_AXON_PORT", "BT_AXON_PORT"),
-        "TCP port to listen on; 0 takes any free one.",
-        _PORT,
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether it is the in-memory chain."""
+        return self.network == MOCK_NETWORK
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Nodes in order of preference; empty: the network's own."""
+        return tuple(part.strip() for part in self.chain_endpoint.split(",") if part.strip())
+
+    @property
+    def place(self) -> str:
+        """The nodes or the network, for people."""
+        return ", ".join(self.endpoints) or self.network
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxonSettings:
+    """Where validators call, and what one of them may send: `--axon.*`."""
+
+    port: int = declare(
+        8091, "TCP port to listen on; 0 takes any free one.", _PORT, env=("MINER_AXON_PORT", "BT_AXON_PORT")
     )
-    axon_ip: str = declare(
-        "", "--axon.ip", "BT_AXON_IP", "Address to listen on; empty: every IPv4 and IPv6 address.", parse_address
-    )
-    axon_external_ip: str = declare(
+    ip: str = declare("", "Address to listen on; empty: every IPv4 and IPv6 address.", parse_address, env="BT_AXON_IP")
+    external_ip: str = declare(
         "",
-        "--axon.external_ip",
-        "BT_AXON_EXTERNAL_IP",
         "Address published on the chain; empty: this machine's own public address. Needed behind NAT.",
         parse_address,
+        env="BT_AXON_EXTERNAL_IP",
     )
-    axon_external_port: int = declare(
-        0,
-        "--axon.external_port",
-        "BT_AXON_EXTERNAL_PORT",
-        "Port published on the chain; 0: the port listened on.",
-        _PORT,
+    external_port: int = declare(
+        0, "Port published on the chain; 0: the port listened on.", _PORT, env="BT_AXON_EXTERNAL_PORT"
     )
-    axon_max_body_mib: int = declare(
-        48,
-        "--axon.max_body_mib",
-        "AXON_MAX_BODY_MIB",
+    max_body_mib: int = declare(
+        MAX_BODY_MIB,
         "Largest request body accepted, in MiB. Photos are sent as base64, a third larger than their files.",
         integer(1, 512),
     )
-    axon_requests_per_minute: int = declare(
-        600,
-        "--axon.requests_per_minute",
-        "AXON_REQUESTS_PER_MINUTE",
-        "Most requests a minute from one hotkey; more are refused with 429.",
-        integer(1, 100_000),
+    requests_per_minute: int = declare(
+        600, "Most requests a minute from one hotkey; more are refused with 429.", integer(1, 100_000)
     )
-    axon_deadline_margin: float = declare(
-        0.5,
-        "--axon.deadline_margin",
-        "AXON_DEADLINE_MARGIN",
-        "Seconds of the caller's timeout kept in reserve for sending the answer back.",
-        number(0.0, 5.0),
+    deadline_margin: float = declare(
+        0.5, "Seconds of the caller's timeout kept in reserve for sending the answer back.", number(0.0, 5.0)
     )
-    blacklist_force_validator_permit: bool = declare(
-        True,
-        "--blacklist.force_validator_permit",
-        "BLACKLIST_FORCE_VALIDATOR_PERMIT",
-        "Answer only hotkeys with a validator permit.",
-        parse_bool,
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Addresses to listen on."""
+        return (self.ip,) if self.ip else EVERY_ADDRESS
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlacklistSettings:
+    """Who is answered: `--blacklist.*`."""
+
+    force_validator_permit: bool = declare(True, "Answer only hotkeys with a validator permit.", parse_bool)
+    allow_non_registered: bool = declare(
+        False, "Also answer hotkeys that are not registered on the subnet. Anyone can then use your GPU.", parse_bool
     )
-    blacklist_allow_non_registered: bool = declare(
-        False,
-        "--blacklist.allow_non_registered",
-        "BLACKLIST_ALLOW_NON_REGISTERED",
-        "Also answer hotkeys that are not registered on the subnet. Anyone can then use your GPU.",
-        parse_bool,
-    )
-    blacklist_min_stake: float = declare(
-        0.0,
-        "--blacklist.min_stake",
-        "BLACKLIST_MIN_STAKE",
-        "Answer only hotkeys with at least this stake, in alpha.",
-        number(0.0, 1e12),
-    )
+    min_stake: float = declare(0.0, "Answer only hotkeys with at least this stake, in alpha.", number(0.0, 1e12))

@@ -16,13 +16,13 @@ from streetvision.settings.parsing import MOCK_NETWORK, is_repo, parse_bool
 WHOM = frozenset(
     {
         "netuid",
-        *("wallet_name", "wallet_hotkey", "wallet_path"),
-        *("subtensor_network", "subtensor_chain_endpoint"),
-        *("axon_port", "axon_ip", "axon_external_ip", "axon_external_port"),
-        *("blacklist_force_validator_permit", "blacklist_allow_non_registered", "blacklist_min_stake"),
+        *("wallet.name", "wallet.hotkey", "wallet.path"),
+        *("subtensor.network", "subtensor.chain_endpoint"),
+        *("axon.port", "axon.ip", "axon.external_ip", "axon.external_port"),
+        *("blacklist.force_validator_permit", "blacklist.allow_non_registered", "blacklist.min_stake"),
     }
 )
-"""Settings (by field) that say whom the miner talks to, and as whom: none that resembles them is passed over."""
+"""Settings (by name) that say whom the miner talks to, and as whom: none that resembles them is passed over."""
 
 WHOM_WORDS = frozenset({"CHAIN", "SUBTENSOR", "NETUID", "NETWORK", "WALLET", "HOTKEY", "COLDKEY", "AXON", "BLACKLIST"})
 """Variables with one of these words in their names say whom the miner talks to; passwords apart."""
@@ -30,7 +30,7 @@ WHOM_WORDS = frozenset({"CHAIN", "SUBTENSOR", "NETUID", "NETWORK", "WALLET", "HO
 _HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 
 Read = Callable[[str], dict[str, str]]
-"""From an official value to texts of our settings by field; ValueError when it has none."""
+"""From an official value to texts of our settings by name; ValueError when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OfficialName:
     flag: str
     env: tuple[str, ...]
     ours: str | None
-    """Field of the setting that takes its place, if there is one."""
+    """Name of the setting that takes its place, if there is one."""
     why: str
     """Why it has no effect, or what to do instead; empty where ours means the same."""
     read: Read | None = None
@@ -51,7 +51,7 @@ class OfficialName:
     @property
     def wants_value(self) -> bool:
         """Whether the flag means nothing alone; what is refused or has no effect is so with a value and without."""
-        return self.read not in (None, mock_network) and self.ours != "logging_debug"
+        return self.read not in (None, mock_network) and self.ours != "logging.debug"
 
 
 def is_unset(text: str) -> bool:
@@ -64,20 +64,20 @@ def is_address(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-def _as(field: str) -> Read:
-    return lambda text: {field: text}
+def _as(name: str) -> Read:
+    return lambda text: {name: text}
 
 
 def mock_network(text: str) -> dict[str, str]:
     """A switch that is on means the network by that name."""
-    return {"subtensor_network": MOCK_NETWORK} if parse_bool(text) else {}
+    return {"subtensor.network": MOCK_NETWORK} if parse_bool(text) else {}
 
 
 def _model_url(text: str) -> dict[str, str]:
     """A repository is where the model is published; anything else is a model by our names."""
     if is_address(text):
-        return {"model_repo": _repo_of(text)}
-    return {"model_repo": text} if is_repo(text) else {"model": text}
+        return {"model.repo": _repo_of(text)}
+    return {"model.repo": text} if is_repo(text) else {"model": text}
 
 
 def _repo_of(address: str) -> str:
@@ -112,22 +112,22 @@ _WANDB = "nothing is sent to Weights & Biases"
 _VIDEO = "the subnet sends no videos"
 
 NAMES: tuple[OfficialName, ...] = (
-    _same("", ("CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"), "subtensor_chain_endpoint"),
-    _same("", ("BT_SUBTENSOR_NETWORK",), "subtensor_network"),
-    _same("--mock", (), "subtensor_network", mock_network),
-    _same("--subtensor._mock", ("BT_SUBTENSOR_MOCK",), "subtensor_network", mock_network),
-    _same("", ("BT_WALLET_NAME",), "wallet_name"),
-    _same("", ("BT_WALLET_HOTKEY",), "wallet_hotkey"),
-    _same("", ("BT_WALLET_PATH",), "wallet_path"),
-    _same("", ("AXON_PORT",), "axon_port"),
-    _same("", ("AXON_IP",), "axon_ip"),
-    _same("", ("AXON_EXTERNAL_IP",), "axon_external_ip"),
-    _same("", ("AXON_EXTERNAL_PORT",), "axon_external_port"),
+    _same("", ("CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"), "subtensor.chain_endpoint"),
+    _same("", ("BT_SUBTENSOR_NETWORK",), "subtensor.network"),
+    _same("--mock", (), "subtensor.network", mock_network),
+    _same("--subtensor._mock", ("BT_SUBTENSOR_MOCK",), "subtensor.network", mock_network),
+    _same("", ("BT_WALLET_NAME",), "wallet.name"),
+    _same("", ("BT_WALLET_HOTKEY",), "wallet.hotkey"),
+    _same("", ("BT_WALLET_PATH",), "wallet.path"),
+    _same("", ("AXON_PORT",), "axon.port"),
+    _same("", ("AXON_IP",), "axon.ip"),
+    _same("", ("AXON_EXTERNAL_IP",), "axon.external_ip"),
+    _same("", ("AXON_EXTERNAL_PORT",), "axon.external_port"),
     _same("--neuron.image_detector_device", ("IMAGE_DETECTOR_DEVICE",), "device"),
     _same("--neuron.device", ("NEURON_DEVICE",), "device"),
-    _same("--model_url", ("MODEL_URL",), "model_repo", _model_url),
-    _same("--logging.trace", ("BT_LOGGING_TRACE",), "logging_debug"),
-    _same("", ("BT_LOGGING_DEBUG",), "logging_debug"),
+    _same("--model_url", ("MODEL_URL",), "model.repo", _model_url),
+    _same("--logging.trace", ("BT_LOGGING_TRACE",), "logging.debug"),
+    _same("", ("BT_LOGGING_DEBUG",), "logging.debug"),
     *_no_effect("this is what is logged anyway", ("--logging.info", ("BT_LOGGING_INFO",))),
     *_no_effect("there are no loggers to switch on", ("--logging.enable_third_party_loggers", ())),
     *_no_effect("the miner asks nothing while it serves", ("--no_prompt", ()), ("--no_prompting", ())),
@@ -146,9 +146,9 @@ NAMES: tuple[OfficialName, ...] = (
     _refused("--neuron.image_detector_config", ("IMAGE_DETECTOR_CONFIG",), "model", _DETECTOR),
     _refused("--config", (), None, "settings are read from miner.env: name the file with --env_file", whom=True),
     _refused(
-        "--neuron.events_retention_size", (), "log_max_gib", "bound what the prediction log keeps with --log.max_gib"
+        "--neuron.events_retention_size", (), "log.max_gib", "bound what the prediction log keeps with --log.max_gib"
     ),
-    _refused("--neuron.dont_save_events", (), "log_enabled", "switch the prediction log off with --log.enabled false"),
+    _refused("--neuron.dont_save_events", (), "log.enabled", "switch the prediction log off with --log.enabled false"),
     _refused("--neuron.name", (), "state_dir", "give each miner a folder of its own with --state_dir"),
     _refused(
         *("--logging.logging_dir", ("BT_LOGGING_LOGGING_DIR",), None),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from streetvision.base.paths import current_folder, expanded
 from streetvision.errors import ConfigError, OperatorError, reason
-from streetvision.settings.fields import field_named, parse_setting, setting_fields, variables
-from streetvision.settings.flags import is_switch, read_flags, spelt
+from streetvision.settings.fields import SETTINGS, setting, variables
+from streetvision.settings.flags import read_flags, spelt
 from streetvision.settings.official import BY_FLAG, BY_VARIABLE, WHOM
 from streetvision.settings.shell_text import ASSIGNMENT, LONGEST_VALUE, ShellText
 from streetvision.settings.sources import NamedText, Source, read_variables, unknown_names
@@ -211,7 +211,7 @@ def _text_of(file: Path) -> str:
 
 
 def translated(found: Official) -> tuple[dict[str, str], list[str]]:
-    """Texts of our settings by field, flags winning over variables, and a sentence for all that is not the same."""
+    """Texts of our settings by name, flags winning over variables, and a sentence for all that is not the same."""
     own = {name: text for name, text in found.variables.items() if not name.endswith("_FILE")}
     source = read_variables(own, "the official settings")
     words, lacking = _with_values(found.flags)
@@ -226,7 +226,6 @@ def translated(found: Official) -> tuple[dict[str, str], list[str]]:
 
 
 def _is_valid(name: str, one: NamedText, notes: list[str]) -> bool:
-    item = field_named(name)
     if _ONLY_A_SHELL_KNOWS.search(one.text):
         notes.append(f"{one.label}: only a shell could know the value; it is left out")
         return False
@@ -237,7 +236,7 @@ def _is_valid(name: str, one: NamedText, notes: list[str]) -> bool:
         notes.append(f"{one.label}: the value holds control characters, or a quote is never closed; it is left out")
         return False
     try:
-        parse_setting(item, one.text, one.label)
+        setting(name).read(one.text, one.label)
     except ConfigError as error:
         notes.append(f"{error}; it is left out")
         return False
@@ -248,7 +247,7 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
     """In the official miner the bare flag switches the demand for a permit on, and its absence means none."""
     if not found.starts:
         return []
-    said = flags.texts.get("blacklist_force_validator_permit")
+    said = flags.texts.get("blacklist.force_validator_permit")
     if said is None:
         return [NO_PERMIT]
     return [PERMIT_FALSE] if said.text.lower() in {"false", "0", "no", "off"} else []
@@ -256,7 +255,7 @@ def _permit_notes(found: Official, flags: Source) -> list[str]:
 
 def _with_values(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that say something, and a sentence for each that does not: it came from a variable that is not set."""
-    wanting = {item.metadata["flag"] for item in setting_fields() if not is_switch(item)}
+    wanting = {item.flag for item in SETTINGS if not item.is_switch}
     wanting |= {flag for flag, entry in BY_FLAG.items() if entry.wants_value}
     kept: list[str] = []
     lacking: list[str] = []

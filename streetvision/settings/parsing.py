@@ -16,6 +16,8 @@ from streetvision.errors import ConfigError
 from streetvision.settings.secret import Secret
 
 MOCK_NETWORK = "mock"
+NEVER = "never"
+"""Time of day of a digest that nobody wants."""
 NETWORKS = ("finney", "test", "local", "archive", "devnet", MOCK_NETWORK)
 
 
@@ -59,7 +61,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
-def choice(*allowed: str) -> Callable[[str], str]:
+def one_of(*allowed: str) -> Callable[[str], str]:
     """Reads one of these words."""
 
     def parse(text: str) -> str:
@@ -127,14 +129,17 @@ def parse_repo(text: str) -> str:
 
 def declare(
     default: Any,  # noqa: ANN401 - a dataclass default is of its field's type
-    flag: str,
-    env: str | tuple[str, ...],
     help: str,
     parse: Callable[[str], Any],
+    *,
+    env: str | tuple[str, ...] = (),
 ) -> Any:  # noqa: ANN401 - stands in for any field type, as dataclasses.field does
-    """A setting as a dataclass field: its flag, its names in the environment, what it does and how it is read."""
+    """A setting as a dataclass field: what it does and how it is read.
+
+    `env` names its variables where they are not the flag in capitals; the first one is written, the others are read.
+    """
     names = (env,) if isinstance(env, str) else env
-    return field(default=default, metadata={"flag": flag, "env": names, "help": help, "parse": parse})
+    return field(default=default, metadata={"help": help, "parse": parse, "env": names})
 
 
 # -- alerts: no parser of a secret repeats it in its error -------------------------------------------------------------
@@ -194,8 +199,8 @@ def parse_label(text: str) -> str:
 
 def parse_time_of_day(text: str) -> str:
     """`HH:MM`, or `never`."""
-    if text != "never" and _CLOCK.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is neither a time such as 08:00 nor never")
+    if text != NEVER and _CLOCK.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is neither a time such as 08:00 nor {NEVER}")
     return text
 
 

@@ -1,149 +1,92 @@
 """Every setting of the miner, declared once: defaults < miner.env < environment < flags.
 
-The flag parser (setting_flags.py), `miner.env.example` and the settings page of the docs (settings_io.py) are generated
-from `Settings`, in the order of its parts.
+A flag is the way to its value: `--axon.requests_per_minute` is `settings.axon.requests_per_minute`, and `--netuid` is
+`settings.netuid`. Two flags have the name of a group: `--model` is `settings.model.choice`, and `--register` is
+`settings.register.choice`. The variable is the flag in capitals (`AXON_REQUESTS_PER_MINUTE`) where `env` says no other.
+
+The groups stand in network.py, model.py, upkeep.py and alerts.py. A new setting is one `declare` in its group: flag,
+variable, `miner.env.example` and docs/settings.md follow from it, in the order of declaration. A room takes its default
+from its group (`AxonSettings.port`); what a room without settings needs too stands in base/defaults.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
 from streetvision.settings.alerts import AlertSettings
-from streetvision.settings.model import ModelSettings
-from streetvision.settings.network import NetworkSettings
-from streetvision.settings.parsing import (
-    MOCK_NETWORK,
-    choice,
-    declare,
-    integer,
-    number,
-    parse_address,
-    parse_bool,
-    parse_hosts,
-    parse_path,
+from streetvision.settings.model import EngineSettings, ModelSettings, RolloutSettings, ViewSettings
+from streetvision.settings.network import AxonSettings, BlacklistSettings, SubtensorSettings, WalletSettings
+from streetvision.settings.parsing import declare, integer, number, one_of, parse_bool, parse_device, parse_path
+from streetvision.settings.upkeep import (
+    METRICS_PORT,
+    LoggingSettings,
+    LogSettings,
+    MetricsSettings,
+    MockSettings,
+    RegisterSettings,
 )
-
-METRICS_PORT = 9172
-"""Of the ports that Prometheus exporters use by custom (9100 and up), the one that ends in the subnet's number."""
+from streetvision.subnet import SUBNET
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpkeepSettings:
-    """Registration, what is kept and shown, and how the miner ends; part of Settings."""
+class Settings:
+    """One miner's settings, checked. `load_settings` reads an operator's; code and tests may build it from groups."""
 
-    register: str = declare(
-        "",
-        "--register",
-        "REGISTER",
-        "Register the hotkey at start if it has no UID: `burn` (pay) or `pow` (proof of work). Needs the coldkey.",
-        choice("", "burn", "pow"),
-    )
-    register_max_burn: float = declare(
-        0.0,
-        "--register.max_burn",
-        "REGISTER_MAX_BURN",
-        "Highest price to pay for a registration, in TAO; required by `--register burn`.",
-        number(0.0, 1e6),
-    )
-    register_pow_seconds: float = declare(
-        300.0,
-        "--register.pow_seconds",
-        "REGISTER_POW_SECONDS",
-        "Most seconds to search for a proof of work.",
-        number(1.0, 3600.0),
-    )
-    state_dir: Path = declare(
-        Path("~/.streetvision").expanduser(),
-        "--state_dir",
-        "STREETVISION_STATE_DIR",
-        "State folder: models, logs and history that the miner keeps between runs.",
-        parse_path,
-    )
-    log_enabled: bool = declare(
-        True,
-        "--log.enabled",
-        "LOG_ENABLED",
-        "Keep every challenge, its image and its answer in `log/` in the state folder.",
-        parse_bool,
-    )
-    log_max_gib: float = declare(
-        20.0,
-        "--log.max_gib",
-        "LOG_MAX_GIB",
-        "Disk space for logged images, in GiB; when it is full, images answered with most certainty are deleted first.",
-        number(0.0, 1e6),
-    )
-    log_max_days: float = declare(
-        90.0,
-        "--log.max_days",
-        "LOG_MAX_DAYS",
-        "Days after which logged requests and their images are deleted.",
-        number(0.01, 36500.0),
-    )
-    logging_debug: bool = declare(
-        False, "--logging.debug", "LOGGING_DEBUG", "Log every request and decision.", parse_bool
-    )
-    logging_json: bool = declare(False, "--logging.json", "LOGGING_JSON", "Log as JSON lines.", parse_bool)
-    metrics_port: int | None = declare(
-        None,
-        "--metrics.port",
-        "METRICS_PORT",
-        f"TCP port of metrics, health checks and the status page; 0: none. Empty: {METRICS_PORT}, and none on the mock "
-        "network.",
+    netuid: int = declare(
+        SUBNET.netuid,
+        f"Subnet to mine: {SUBNET.netuid} on the main network, {SUBNET.test_netuid} on the test network.",
         integer(0, 65535),
     )
-    metrics_address: str = declare(
-        "127.0.0.1",
-        "--metrics.address",
-        "METRICS_ADDRESS",
-        "Address that --metrics.port listens on. Beyond loopback, all who reach it see your standing and validators.",
-        parse_address,
-    )
-    metrics_hosts: str = declare(
-        "",
-        "--metrics.hosts",
-        "METRICS_HOSTS",
-        "Host names, separated by commas, under which --metrics.port answers, besides IP addresses and `localhost`.",
-        parse_hosts,
-    )
-    drain_seconds: float = declare(
-        9.0,
-        "--drain_seconds",
-        "DRAIN_SECONDS",
-        "Most seconds to wait for running requests after SIGTERM or SIGINT.",
-        number(0.0, 10.0),
-    )
-    mock_block_time: float = declare(
-        12.0,
-        "--mock.block_time",
-        "MOCK_BLOCK_TIME",
-        "Mock network only: seconds per block.",
-        number(0.01, 3600.0),
-    )
-    mock_tempo: int = declare(
-        360, "--mock.tempo", "MOCK_TEMPO", "Mock network only: blocks per tempo.", integer(1, 65535)
-    )
-    mock_registered: bool = declare(
+    wallet: WalletSettings = field(default_factory=WalletSettings)
+    subtensor: SubtensorSettings = field(default_factory=SubtensorSettings)
+    axon: AxonSettings = field(default_factory=AxonSettings)
+    blacklist: BlacklistSettings = field(default_factory=BlacklistSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    device: str = declare("auto", "`auto`, `cpu`, `cuda` or `cuda:N`; `auto` uses a GPU if there is one.", parse_device)
+    compile: bool = declare(
         True,
-        "--mock.registered",
-        "MOCK_REGISTERED",
-        "Mock network only: whether the miner holds a UID from the start.",
+        "Compile models that the miner has no faster code for (torch.compile). On a CPU this needs a C++ compiler.",
         parse_bool,
+        env="MODEL_COMPILE",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(AlertSettings, UpkeepSettings, ModelSettings, NetworkSettings):
-    """One miner's settings, checked. Build with `settings_io.load_settings`; tests may construct it directly."""
+    threads: int = declare(
+        0,
+        "CPU threads that the model computes on; 0: one per core, within a container's CPU limit.",
+        integer(0, 1024),
+        env="MODEL_THREADS",
+    )
+    precision: str = declare(
+        PRECISIONS[0],
+        "Number format that the model computes in. `default`: bfloat16 on a GPU, float32 on a CPU. `auto`: the "
+        "fastest one in which the model passes its test. `fp8` (GPU), `int8` (CPU) and `bf16` name one; on a CPU it "
+        "is used only if the model passes. See docs/machines.md.",
+        one_of(*PRECISIONS),
+        env="MODEL_PRECISION",
+    )
+    views: ViewSettings = field(default_factory=ViewSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+    register: RegisterSettings = field(default_factory=RegisterSettings)
+    state_dir: Path = declare(
+        Path("~/.streetvision").expanduser(),
+        "State folder: models, logs and history that the miner keeps between runs.",
+        parse_path,
+        env="STREETVISION_STATE_DIR",
+    )
+    log: LogSettings = field(default_factory=LogSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    drain_seconds: float = declare(
+        9.0, "Most seconds to wait for running requests after SIGTERM or SIGINT.", number(0.0, 10.0)
+    )
+    mock: MockSettings = field(default_factory=MockSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     def __post_init__(self) -> None:
-        self.check_alerts()
-        self.check_model()
-        if self.register == "burn" and self.register_max_burn <= 0:
-            raise ConfigError("--register burn spends TAO: say how much at most with --register.max_burn TAO")
-        if self.is_mock and self.subtensor_chain_endpoint:
+        if self.is_mock and self.subtensor.chain_endpoint:
             raise ConfigError(
                 "the mock network has no endpoint: drop --subtensor.chain_endpoint or name a real network"
             )
@@ -151,16 +94,11 @@ class Settings(AlertSettings, UpkeepSettings, ModelSettings, NetworkSettings):
     @property
     def is_mock(self) -> bool:
         """Whether the miner runs on the in-memory chain."""
-        return self.subtensor_network == MOCK_NETWORK
-
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        """Chain endpoints in order of preference; empty: the network's own."""
-        return tuple(part.strip() for part in self.subtensor_chain_endpoint.split(",") if part.strip())
+        return self.subtensor.is_mock
 
     @property
     def http_port(self) -> int:
         """Port of metrics, health and status; 0: none. Rehearsals and tests beside a miner must not take its port."""
-        if self.metrics_port is None:
+        if self.metrics.port is None:
             return 0 if self.is_mock else METRICS_PORT
-        return self.metrics_port
+        return self.metrics.port

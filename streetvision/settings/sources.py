@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from streetvision.errors import ConfigError, reason
-from streetvision.settings.fields import FROM_FILE, field_named, is_secret, setting_fields, variables
+from streetvision.settings.fields import FROM_FILE, SETTINGS, Setting, setting, variables
 from streetvision.settings.official import BY_VARIABLE, WHOM, OfficialName, concerns_whom, is_unset, of_variable
 
 ENVIRONMENT = "the environment"
@@ -29,7 +28,7 @@ class NamedText:
 
 @dataclass
 class Source:
-    """Texts by field, and what is to be told about the names they stood under."""
+    """Texts by setting, and what is to be told about the names they stood under."""
 
     texts: dict[str, NamedText] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -40,7 +39,7 @@ class Source:
     def put(self, name: str, label: str, text: str) -> None:
         """Keep the text of a setting; two names of one setting must not say different things."""
         former = self.texts.setdefault(name, NamedText(label, text))
-        if not _same_value(field_named(name), former.text, text):
+        if not _same_value(setting(name), former.text, text):
             self.refusals.append(f"{former.label} and {label} contradict each other: remove one of them")
 
     def put_official(self, entry: OfficialName, label: str, text: str) -> None:
@@ -62,13 +61,13 @@ class Source:
             self.refusals.append(f"{label}: {error}")
             return
         for name, value in found.items():
-            self.warnings.append(f"{label} is the official miner's; it is read as {field_named(name).metadata['flag']}")
+            self.warnings.append(f"{label} is the official miner's; it is read as {setting(name).flag}")
             self.put(name, label, value)
 
 
-def _same_value(item: Field[Any], one: str, other: str) -> bool:
+def _same_value(item: Setting, one: str, other: str) -> bool:
     try:
-        return bool(item.metadata["parse"](one) == item.metadata["parse"](other))
+        return bool(item.parse(one) == item.parse(other))
     except ValueError:
         return one == other
 
@@ -76,7 +75,7 @@ def _same_value(item: Field[Any], one: str, other: str) -> bool:
 def read_variables(values: Mapping[str, str | None], where: str) -> Source:
     """What a settings file or the environment says; an empty value means unset, as in shell scripts."""
     source = Source()
-    for item in setting_fields():
+    for item in SETTINGS:
         for name, text in _own(item, values):
             source.put(item.name, f"{name} in {where}", text)
     for name, value in values.items():
@@ -86,9 +85,9 @@ def read_variables(values: Mapping[str, str | None], where: str) -> Source:
     return source
 
 
-def _own(item: Field[Any], values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    for name in item.metadata["env"]:
-        text = values.get(name) or (_from_file(values.get(name + FROM_FILE), name) if is_secret(item) else None)
+def _own(item: Setting, values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    for name in item.env:
+        text = values.get(name) or (_from_file(values.get(name + FROM_FILE), name) if item.is_secret else None)
         if text and of_variable(name, text) is None:
             yield name, text
 
@@ -134,7 +133,7 @@ def _may_say_whom(name: str, near: str | None) -> bool:
     """Whether it is a misspelt setting of that kind, or resembles no setting and has a word of that kind."""
     if near is None or _ratio(name, near) < VERY_NEAR:
         return concerns_whom(name)
-    return any(near in item.metadata["env"] for item in setting_fields() if item.name in WHOM)
+    return any(near in item.env for item in SETTINGS if item.name in WHOM)
 
 
 def _ratio(one: str, other: str) -> float:

@@ -9,10 +9,9 @@ from pathlib import Path
 from streetvision import __version__
 from streetvision.base.sqlite import check_version
 from streetvision.errors import OperatorError
-from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
 from streetvision.monitor.offline import observe_offline
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.settings.settings import Settings
@@ -25,7 +24,7 @@ MOST_LOGGED = 50_000
 
 
 def status_from_files(settings: Settings, now: float, span: Span) -> Status:
-    """What the last miner in the state folder left behind; OperatorError when there is nothing, or it is unreadable."""
+    """The snapshot that the state folder's last miner left; OperatorError when there is none, or it is unreadable."""
     folder = settings.state_dir / FOLDER
     hotkey = last_hotkey(folder, settings.netuid)
     if hotkey is None:
@@ -34,10 +33,9 @@ def status_from_files(settings: Settings, now: float, span: Span) -> Status:
             "or name its folder with --state_dir"
         )
     seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
-    findings = judge(seen)
     facts = Facts(__version__, settings.netuid, "", running=False)
     samples = remembered(settings.state_dir / LOG_FOLDER, now - span.counted_days * DAY, MOST_LOGGED)
-    return status_of(facts, seen, (findings, diagnose(seen, findings)), samples, span)
+    return status_of(facts, seen, rule_pass(seen), samples, span)
 
 
 def last_hotkey(folder: Path, netuid: int) -> str | None:

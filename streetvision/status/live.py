@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
-from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.rule_pass import RulePass
 from streetvision.status.samples import Kept, Samples, expanded
 from streetvision.status.schema import OPERATION, Span, Status
 from streetvision.status.snapshot import Facts, status_of
 
 if TYPE_CHECKING:
-    from streetvision.monitor.monitor import Findings, Monitor
+    from streetvision.monitor.monitor import Monitor
 
 FRESH_S = 1.0
 """A snapshot serves again for so long."""
@@ -56,12 +56,13 @@ class LiveStatus:
             return made[1]
 
     async def _make(self, span: Span) -> Status:
+        passed = await self._monitor.newest()
         seen = await self._monitor.observe_aside()
         facts, samples = self._facts(), self._samples.kept()
-        return await asyncio.to_thread(_summed, facts, seen, self._monitor.findings, samples, span)
+        return await asyncio.to_thread(_summed, facts, seen, passed, samples, span)
 
     def operations(self) -> dict[str, Handler]:
-        """What `streetvision status` asks through the control socket."""
+        """Operations that `streetvision status` asks for through the control socket."""
 
         async def snapshot(arguments: Mapping[str, Any], _progress: Progress) -> Mapping[str, Any]:
             return dict(await self.snapshot(span_of(arguments)))
@@ -69,8 +70,8 @@ class LiveStatus:
         return {OPERATION: snapshot}
 
 
-def _summed(facts: Facts, seen: Observation, findings: Findings, samples: Kept, span: Span) -> Status:
-    return status_of(facts, seen, (findings, diagnose(seen, findings)), expanded(samples), span)
+def _summed(facts: Facts, seen: Observation, passed: RulePass, samples: Kept, span: Span) -> Status:
+    return status_of(facts, seen, passed, expanded(samples), span)
 
 
 _LIMITS = {"days": (0.01, MOST_DAYS), "intervals": (1, MOST_INTERVALS), "counted_days": (0.01, MOST_DAYS)}

@@ -53,7 +53,7 @@ class Sample(NamedTuple):
 
 _Answer = tuple[float, int, int, Timings, bool]
 _Heard = tuple[float, str, int | None, str, float | None, StageTimings, _Answer | None]
-"""What the loop's thread keeps of a record: references alone, a quarter of what a Sample costs to make."""
+"""The part of a record that the loop's thread keeps: references alone, at a quarter of a Sample's cost."""
 Kept = tuple[Sample | _Heard, ...]
 
 

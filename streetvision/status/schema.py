@@ -21,7 +21,7 @@ MinerState = Literal["starting", "serving", "degraded", "deregistered", "drainin
 part `miner` alone: `state`, `why`, `version`, `pid`, `started`, `step`, `step_since`."""
 
 STAGES = ("admission", "body", "decode", "queue", "inference", "reply", "total")
-"""Where an answer's time goes, in order."""
+"""Stages of an answer, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class MinerPart(TypedDict):
     network: str
     """Empty for `stopped`: files do not say."""
     endpoint: str | None
-    """What is published, `ip:port`."""
+    """The published endpoint, `ip:port`."""
     last_request: float | None
 
 
@@ -269,6 +269,8 @@ class Status(TypedDict):
     models: ModelsPart | None
     findings: list[dict[str, Any]]
     """As Finding.as_dict, the gravest first."""
+    unjudged: list[dict[str, Any]]
+    """Rules that know too little, in their order: `code`, and in `why` the knowledge that is missing."""
     diagnosis: dict[str, Any] | None
     """As Diagnosis.as_dict."""
     log: LogPart | None

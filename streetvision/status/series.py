@@ -59,7 +59,7 @@ def _groups(
 
 
 def _reach(point: HistoryPoint, now: float) -> float:
-    """Seconds before a point for which it stands: what thinning left of its tempo or its day."""
+    """Seconds before a point for which it stands: after downsampling its tempo or its day."""
     age = now - point.time
     if age > TEMPO_S:
         return DAY

@@ -1,4 +1,4 @@
-"""From what is known to one status snapshot. Pure: clocks, files and the running miner are the caller's."""
+"""Makes one status snapshot. Pure: clocks, files and the running miner are the caller's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from streetvision.monitor.diagnosis import Diagnosis
-from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation, RefusalView
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.rule_pass import RulePass, is_grave
 from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample
 from streetvision.status.schema import (
@@ -28,13 +28,10 @@ from streetvision.status.schema import (
 from streetvision.status.series import request_series, standing_series
 from streetvision.status.summary import counted_part, traffic_part, validator_rows
 
-NOT_OURS = frozenset({"subnet_halted"})
-"""Grave, but nothing on this side is at fault."""
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known beside the monitor's observation."""
+    """Facts beside the monitor's observation."""
 
     version: str
     netuid: int
@@ -53,17 +50,16 @@ class Facts:
 def status_of(
     facts: Facts,
     seen: Observation,
-    found: tuple[tuple[Finding, ...], Diagnosis | None],
+    passed: RulePass,
     samples: Sequence[Sample],
     span: Span,
 ) -> Status:
-    """The snapshot of `seen.now`. `found` is what the rules make of `seen`."""
-    findings, diagnosis = found
+    """The snapshot of `seen.now`; `passed` is the last pass of the rules, a moment older."""
     traffic = seen.traffic
     return {
         "schema": SCHEMA,
         "taken_at": seen.now,
-        "miner": _miner(facts, seen, findings),
+        "miner": _miner(facts, seen, passed.findings),
         "chain": _chain(seen),
         "standing": None if seen.latest is None else _standing(seen.latest),
         "series": standing_series(seen.points, seen.now, span.days, span.intervals),
@@ -73,8 +69,9 @@ def status_of(
         "refusals": None if seen.refusals is None else [_refusal(refusal) for refusal in seen.refusals],
         "validators": validator_rows(samples, seen, span.counted_days),
         "models": None if facts.models is None else _models(facts.models),
-        "findings": [finding.as_dict() for finding in findings],
-        "diagnosis": None if diagnosis is None else diagnosis.as_dict(),
+        "findings": [finding.as_dict() for finding in passed.findings],
+        "unjudged": [asdict(rule) for rule in passed.unjudged],
+        "diagnosis": passed.diagnosis.as_dict(),
         "log": None if facts.log is None else _log(facts.log),
         "machine": asdict(seen.machine),
         "history": None if seen.history is None else asdict(seen.history),
@@ -98,7 +95,7 @@ def _miner(facts: Facts, seen: Observation, findings: Sequence[Finding]) -> Mine
 
 
 def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[MinerState, str]:
-    """What the miner does, and why it does not simply serve."""
+    """The miner's state, and the reason why it does not simply serve."""
     if not facts.running:
         return "stopped", "no miner is running; this is what it left behind"
     if facts.closed == "deregistered":
@@ -110,7 +107,7 @@ def state_of(facts: Facts, findings: Sequence[Finding]) -> tuple[MinerState, str
     stuck = None if facts.models is None else facts.models["stuck"]
     if stuck:
         return "degraded", str(stuck)
-    grave = next((f for f in findings if f.severity is Severity.CRITICAL and f.code not in NOT_OURS), None)
+    grave = next((finding for finding in findings if is_grave(finding.code, finding.severity)), None)
     return ("serving", "") if grave is None else ("degraded", grave.title)
 
 

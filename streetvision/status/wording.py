@@ -7,6 +7,7 @@ from typing import Any
 
 from streetvision.base.wording import duration, share
 from streetvision.monitor.thresholds import DAY, HOUR
+from streetvision.monitor.unjudged import read_unjudged, unjudged_words
 from streetvision.status.schema import StandingPart, Status
 
 NOTHING = "–"
@@ -32,7 +33,7 @@ def emission_words(standing: StandingPart | None) -> str:
 
 
 def place_words(standing: StandingPart | None) -> str:
-    """Where the UID stands in the order of eviction, and whether it is immune."""
+    """The UID's place in the order of eviction, and whether it is immune."""
     if standing is None or standing["uid"] is None:
         return NOTHING
     if standing["position"] is None:
@@ -96,6 +97,11 @@ def refusal_words(status: Status, most: int = 3) -> str:
     return f"{', '.join(told) or 'none'} in the last hour; {total:,} since the start"
 
 
+def not_judged_words(status: Status) -> tuple[str, ...]:
+    """`no GPU reading: gpu_pressure`, one for each reason; a miner of before an update does not tell them."""
+    return unjudged_words(read_unjudged(status.get("unjudged") or ()))
+
+
 def headroom_words(status: Status) -> str:
     """`8.31 s to spare in 99 of 100, median 8.35 s`."""
     headroom = status["traffic"]["headroom"]
@@ -117,7 +123,7 @@ def model_words(status: Status) -> str:
 
 
 def candidate_words(status: Status) -> str:
-    """What is tried beside the active model, or being done; empty when nothing is."""
+    """The trial or operation that is going on; empty when there is none."""
     models = status["models"]
     if models is None:
         return ""
@@ -139,7 +145,7 @@ def decision_words(status: Status) -> str:
 
 
 def log_words(status: Status) -> str:
-    """How the prediction log does."""
+    """Health of the prediction log."""
     log = status["log"]
     if log is None:
         return NOTHING if status["miner"]["state"] == "stopped" else "not kept (--log.enabled false)"
@@ -157,7 +163,7 @@ def _size(count: int) -> str:
 
 
 def machine_words(status: Status) -> str:
-    """What is left of disk, memory and GPU."""
+    """Free disk, memory and GPU memory."""
     machine = status["machine"]
     parts = [
         f"{_size(machine[free])} {what} free" + (f" of {_size(machine[total])}" if machine.get(total) else "")

@@ -14,7 +14,7 @@ from typing import Any
 from streetvision.alerts.alert import Alert, AlertItem, Change
 from streetvision.alerts.sinks.delivery import ONCE, Patience, deliver
 from streetvision.alerts.sinks.sink import Sink
-from streetvision.monitor.finding import Severity
+from streetvision.monitor.finding import Finding, Severity
 from streetvision.settings.secret import Secret
 
 Speak = Callable[[asyncio.StreamWriter, asyncio.Event], Awaitable[None]]
@@ -22,9 +22,9 @@ Speak = Callable[[asyncio.StreamWriter, asyncio.Event], Awaitable[None]]
 
 
 def item(change: Change = Change.RAISED, title: str = "the port is closed", **changes: Any) -> AlertItem:
-    severity = changes.pop("severity", Severity.CRITICAL)
-    made = AlertItem(change, "endpoint_unreachable", severity, title, ("Nobody answers.",), "Open it.", 1e9, 1e9 + 7200)
-    return replace(made, **changes)
+    times = {name: changes.pop(name) for name in ("began", "at") if name in changes}
+    found = Finding("endpoint_unreachable", Severity.CRITICAL, title, ("Nobody answers.",), "Open it.")
+    return replace(AlertItem(change, replace(found, **changes), 1e9, 1e9 + 7200), **times)
 
 
 def alert(*items: AlertItem, **changes: Any) -> Alert:

@@ -31,7 +31,7 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.traffic_counter import TrafficCounter
-from streetvision.settings.fields import setting_fields
+from streetvision.settings.fields import SETTINGS
 from streetvision.settings.flags import flags_of, without_secrets
 from streetvision.settings.loading import load_settings
 from streetvision.settings.secret import Secret
@@ -121,7 +121,7 @@ def make(tmp_path: Path, receiver: Receiver, clock: Clock) -> Iterator[Make]:
 
     yield build
     for one in made:
-        one._delivery_thread.close(0.0)
+        one._delivery.close(0.0)
 
 
 def passes(alerting: Alerting, clock: Clock, seconds: float, *findings: Finding) -> None:
@@ -163,7 +163,7 @@ def test_yesterdays_news_and_another_hotkeys_are_left_alone(make: Make, clock: C
     receiver.status = 200
     clock.now += 2 * 86_400
     second = make()
-    assert second.state.active[0].code == "deregistered"
+    assert second.state.active[0].finding.code == "deregistered"
     assert second.overview()["sinks"][0]["waiting"] == 0
     stranger = AlertStore(second._store._file.parent, "5Other", 72)
     assert stranger.load() == (AlertState(), {})
@@ -173,8 +173,8 @@ def test_a_killed_process_forgets_nothing(make: Make, clock: Clock, receiver: Re
     receiver.status = 500
     passes(make(), clock, 200, LOST)  # and no close
     state, waiting = read_alerts(tmp_path / "monitor" / FILE)
-    assert [tracked.code for tracked in state.active] == ["deregistered"]
-    assert [alert.items[0].code for alert in waiting["webhook"]] == ["deregistered"]
+    assert [tracked.finding.code for tracked in state.active] == ["deregistered"]
+    assert [alert.items[0].finding.code for alert in waiting["webhook"]] == ["deregistered"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 9}', '{"format": 1}', "[" * 9000, "null", "1e999"])
@@ -187,7 +187,7 @@ def test_a_damaged_memory_is_begun_anew(damage: str, make: Make, clock: Clock, t
         assert damage != text
     (tmp_path / "monitor" / FILE).write_text(damage)
     passes(make(sinks=()), clock, 100, LOST)
-    assert read_alerts(tmp_path / "monitor" / FILE)[0].active[0].code == "deregistered"
+    assert read_alerts(tmp_path / "monitor" / FILE)[0].active[0].finding.code == "deregistered"
 
 
 def test_a_failing_disk_is_said_once_and_alerts_go_on(
@@ -270,9 +270,9 @@ async def test_the_monitor_feeds_the_alerts_without_waiting(
         await monitor.look()
         await asyncio.sleep(0.01)
     running.cancel()
-    assert [tracked.code for tracked in alerting.state.active] == ["history_degraded"]
+    assert [tracked.finding.code for tracked in alerting.state.active] == ["history_degraded"]
     assert alerting.overview()["sinks"][0]["waiting"] == 1
-    await asyncio.to_thread(alerting._delivery_thread.close, 0.0)
+    await asyncio.to_thread(alerting._delivery.close, 0.0)
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_bad_values_are_refused_without_being_repeated(name: str, value: str, sa
 
 def test_loopback_needs_no_https(tmp_path: Path) -> None:
     for host in ("127.0.0.1:9", "localhost", "[::1]:9"):
-        assert load(tmp_path, ALERTS_WEBHOOK_URL=f"http://{host}/x").alerts_webhook_url
+        assert load(tmp_path, ALERTS_WEBHOOK_URL=f"http://{host}/x").alerts.webhook_url
 
 
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
@@ -321,15 +321,15 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text(f"ALERTS_DISCORD_URL_FILE={tmp_path}/discord\n")
     warnings: list[str] = []
     settings = load_settings((), {}, cwd=tmp_path, warn=warnings.append)
-    assert settings.alerts_discord_url.reveal() == "https://discord.com/api/webhooks/1/x"
+    assert settings.alerts.discord_url.reveal() == "https://discord.com/api/webhooks/1/x"
     assert warnings == []
-    assert load(tmp_path, ALERTS_DISCORD_URL="https://y/z").alerts_discord_url == Secret("https://y/z")
+    assert load(tmp_path, ALERTS_DISCORD_URL="https://y/z").alerts.discord_url == Secret("https://y/z")
 
 
 def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     settings = load(tmp_path, "--alerts.discord_url", "https://d/SECRET", ALERTS_WEBHOOK_URL="https://w/SECRET")
-    assert flags_of(replace(settings, alerts_name="mine")) == ["--alerts.name", "mine"]
-    dump = {item.name: getattr(settings, item.name) for item in setting_fields()}
+    assert flags_of(replace(settings, alerts=replace(settings.alerts, name="mine"))) == ["--alerts.name", "mine"]
+    dump = {item.name: getattr(settings, item.name) for item in SETTINGS}
     assert "SECRET" not in f"{settings} {settings!r} {dump} {json.dumps(dump, default=str)}"
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "--alerts.discordurl", "https://d/SECRET", "--token", f"1234:{'SECRET' * 6}")

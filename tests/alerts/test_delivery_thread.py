@@ -27,7 +27,7 @@ from .sink_server import OK, alert, answer, serving, silence, wait_for
 
 
 @pytest.fixture
-def delivery_thread() -> Iterator[Callable[..., DeliveryThread]]:
+def delivering() -> Iterator[Callable[..., DeliveryThread]]:
     made: list[DeliveryThread] = []
 
     def make(*sinks: Sink, **options: Any) -> DeliveryThread:
@@ -41,11 +41,9 @@ def delivery_thread() -> Iterator[Callable[..., DeliveryThread]]:
         one.close(0.0)
 
 
-async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(
-    delivery_thread: Callable[..., DeliveryThread],
-) -> None:
+async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(delivering: Callable[..., DeliveryThread]) -> None:
     async with serving(silence) as slow, serving(OK) as quick:
-        works = delivery_thread(Discord(slow.url()), Webhook(quick.url()), patience=Patience(attempt_s=30.0))
+        works = delivering(Discord(slow.url()), Webhook(quick.url()), patience=Patience(attempt_s=30.0))
         began = time.perf_counter()
         for _ in range(60):
             works.send(alert())
@@ -56,12 +54,12 @@ async def test_sinks_do_not_wait_for_each_other_nor_does_the_caller(
         assert set(works.waiting()) == {"discord"}
 
 
-async def test_an_outage_is_logged_once_and_its_end_once(delivery_thread: Callable[..., DeliveryThread]) -> None:
+async def test_an_outage_is_logged_once_and_its_end_once(delivering: Callable[..., DeliveryThread]) -> None:
     lines: list[str] = []
     handler = logger.add(lambda message: lines.append(str(message)), level="DEBUG")
     try:
         async with serving(*[answer("500 Oops")] * 6, OK) as server:
-            works = delivery_thread(Webhook(server.url()))
+            works = delivering(Webhook(server.url()))
             for _ in range(3):
                 works.send(alert())
             await asyncio.to_thread(wait_for, lambda: works.health()[0].failed == 3)
@@ -78,7 +76,7 @@ async def test_an_outage_is_logged_once_and_its_end_once(delivery_thread: Callab
     ]
 
 
-async def test_a_defect_in_a_sink_harms_no_other(delivery_thread: Callable[..., DeliveryThread]) -> None:
+async def test_a_defect_in_a_sink_harms_no_other(delivering: Callable[..., DeliveryThread]) -> None:
     class Broken(Webhook):
         name = "broken"
 
@@ -86,16 +84,16 @@ async def test_a_defect_in_a_sink_harms_no_other(delivery_thread: Callable[..., 
             raise ZeroDivisionError("SECRET")
 
     async with serving(OK) as server:
-        works = delivery_thread(Broken(server.url()), Webhook(server.url()))
+        works = delivering(Broken(server.url()), Webhook(server.url()))
         works.send(alert())
         await asyncio.to_thread(wait_for, lambda: works.health()[1].sent == 1)
         await asyncio.to_thread(wait_for, lambda: works.health()[0].failed == 1)
         assert works.health()[0].trouble == "ZeroDivisionError"
 
 
-async def test_closing_gives_a_moment_and_keeps_the_rest(delivery_thread: Callable[..., DeliveryThread]) -> None:
+async def test_closing_gives_a_moment_and_keeps_the_rest(delivering: Callable[..., DeliveryThread]) -> None:
     async with serving(silence) as slow:
-        works = delivery_thread(Webhook(slow.url()), patience=Patience(attempt_s=30.0))
+        works = delivering(Webhook(slow.url()), patience=Patience(attempt_s=30.0))
         works.send(alert())
         await asyncio.to_thread(works.close, 0.05)
         assert [kept.title for kept in works.waiting()["webhook"]] == [alert().title]
@@ -103,11 +101,11 @@ async def test_closing_gives_a_moment_and_keeps_the_rest(delivery_thread: Callab
         works.send(alert())  # nobody delivers it, nobody is harmed
 
 
-async def test_the_ping_follows_the_pulse(delivery_thread: Callable[..., DeliveryThread]) -> None:
+async def test_the_ping_follows_the_pulse(delivering: Callable[..., DeliveryThread]) -> None:
     pulses = [Pulse.STOPPED]
     async with serving(answer("200 OK")) as server:
         ping = Ping(server.url("/SECRET-uuid?x=1"), on_critical="fail")
-        works = delivery_thread(ping=ping, ping_every_s=3600.0, pulse=lambda: pulses[0])
+        works = delivering(ping=ping, ping_every_s=3600.0, pulse=lambda: pulses[0])
 
         def paths() -> list[str]:
             return [first.split()[1] for first, _, _ in server.requests]
@@ -136,10 +134,10 @@ def test_a_ping_is_silent_when_it_should_be() -> None:
 
 
 async def test_a_failing_ping_is_tried_again_and_counted(
-    delivery_thread: Callable[..., DeliveryThread], monkeypatch: pytest.MonkeyPatch
+    delivering: Callable[..., DeliveryThread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streetvision.alerts.sinks.delivery_thread.RETRY_S", 0.02)
     async with serving(answer("500 Oops"), answer("500 Oops"), answer("200 OK")) as server:
-        works = delivery_thread(ping=Ping(server.url()), ping_every_s=3600.0)
+        works = delivering(ping=Ping(server.url()), ping_every_s=3600.0)
         await asyncio.to_thread(wait_for, lambda: works.health()[-1].sent == 1)
         assert works.health()[-1].failed == 2

@@ -23,7 +23,7 @@ from streetvision.alerts.state import AlertState, read_state
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.settings.settings import Settings
+from streetvision.settings.alerts import AlertSettings
 
 START = datetime(2026, 11, 2, 12, 0, tzinfo=UTC).timestamp()
 PASS_S = 20.0
@@ -53,7 +53,7 @@ class Operator:
 
     @property
     def told(self) -> list[tuple[Change, str]]:
-        return [(item.change, item.code) for _, items in self.messages for item in items]
+        return [(item.change, item.finding.code) for _, items in self.messages for item in items]
 
 
 # -- transitions -------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_flood_is_bounded_and_complete() -> None:
         assert sum(at - HOUR < other <= at for other, _ in operator.messages) <= POLICY.per_hour
     before = len(operator.messages)
     operator.passes(100, *holding, finding())
-    assert operator.messages[before][1][0].code == "disk_low"
+    assert operator.messages[before][1][0].finding.code == "disk_low"
 
 
 def test_something_critical_passes_when_messages_have_run_out() -> None:
@@ -203,7 +203,7 @@ def test_warnings_wait_for_the_morning_and_critical_ones_do_not() -> None:
 def test_what_came_and_went_in_the_night_is_in_the_digest_alone() -> None:
     operator = Operator(NIGHT, MIDNIGHT).passes(HOUR, finding("rank_fell", WARNING)).passes(7 * HOUR)
     assert operator.told == []
-    assert [(e.change, e.code) for e in operator.state.events] == [(Change.PASSED, "rank_fell")]
+    assert [(e.change, e.finding.code) for e in operator.state.events] == [(Change.PASSED, "rank_fell")]
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def test_a_digest_each_day_of_the_months_in_which_clocks_change(month: int) -> N
 
 
 def test_settings_become_a_policy() -> None:
-    settings = Settings(alerts_quiet_hours="22:30-07:00", alerts_digest="never", alerts_time_zone="Europe/Berlin")
-    policy = policy_of(replace(settings, alerts_reminder_hours=2.0))
+    settings = AlertSettings(quiet_hours="22:30-07:00", digest="never", time_zone="Europe/Berlin")
+    policy = policy_of(replace(settings, reminder_hours=2.0))
     assert policy.hours == Hours((1350, 420), None, ZoneInfo("Europe/Berlin"))
     assert policy.reminder_after(CRITICAL) == 2 * HOUR
-    assert policy_of(Settings()).hours == Hours(None, 480, None)
+    assert policy_of(AlertSettings()).hours == Hours(None, 480, None)
 
 
 # -- any history at all ------------------------------------------------------------------------------------------------
@@ -272,20 +272,20 @@ def test_whatever_happens_the_story_is_consistent(
         findings = [finding(code, severity) for code, severity in holds.items()]
         state, items = advance(state, findings, now, policy, unproven=frozenset(unsure))
         assert read_state(json.loads(json.dumps(state.to_json()))) == state
-        assert len({item.code for item in items}) == len(items)
+        assert len({item.finding.code for item in items}) == len(items)
         for item in items:
-            assert item.severity >= WARNING
+            assert item.finding.severity >= WARNING
             if item.change is Change.RECOVERED:
-                assert item.code not in holds
-                assert item.code not in unsure
-                del open_[item.code]
+                assert item.finding.code not in holds
+                assert item.finding.code not in unsure
+                del open_[item.finding.code]
                 continue
-            assert holds[item.code] >= WARNING
-            assert (item.change is Change.RAISED) == (item.code not in open_)
+            assert holds[item.finding.code] >= WARNING
+            assert (item.change is Change.RAISED) == (item.finding.code not in open_)
             if item.change is Change.WORSE:
-                assert open_[item.code] is WARNING or item.severity is CRITICAL
-            open_[item.code] = max(item.severity, open_.get(item.code, WARNING))
-        assert {t.code for t in state.active} == set(open_)
+                assert open_[item.finding.code] is WARNING or item.finding.severity is CRITICAL
+            open_[item.finding.code] = max(item.finding.severity, open_.get(item.finding.code, WARNING))
+        assert {t.finding.code for t in state.active} == set(open_)
         assert len(state.sent) <= 2 * policy.per_hour
 
 
@@ -336,7 +336,7 @@ def test_each_trouble_alerts_once(warm: World, scenario: Scenario) -> None:
         since_true += scenario.step if since_true or scenario.is_true(world) else 0
     told = Counter(operator.told)
     assert told[(Change.RAISED, scenario.code)] >= 1
-    keys = Counter((i.change, i.code, i.subject) for _, items in operator.messages for i in items)
+    keys = Counter((i.change, i.finding.key) for _, items in operator.messages for i in items)
     assert {key: count for key, count in keys.items() if count > 1} == {}
     assert (Change.RECOVERED, scenario.code) not in told
 
@@ -350,7 +350,7 @@ def test_thirty_healthy_days_are_quiet() -> None:
         operator.state, due = digest_due(operator.state, operator.now, operator.policy.hours)
         digests += due
         if step % 18 == 0:
-            world.thin()
+            world.downsample()
         if step in (500, 1500):
             world.restart()
     assert operator.messages == []

@@ -10,19 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.alerts.alert import read_alert
+from streetvision.alerts.alert import Change, read_alert
 from streetvision.alerts.sinks.choosing import SIGNATURE, Webhook
 from streetvision.alerts.sinks.delivery import DeliveryError
 from streetvision.alerts.sinks.discord import Discord
-from streetvision.alerts.sinks.discord import message as discord_message
+from streetvision.alerts.sinks.sink import MARKS, RECOVERED_MARK
 from streetvision.alerts.sinks.slack import Slack
-from streetvision.alerts.sinks.slack import message as slack_message
 from streetvision.alerts.sinks.telegram import Telegram
 from streetvision.alerts.sinks.telegram import text_of as telegram_text
+from streetvision.monitor.finding import Severity
 from streetvision.settings.secret import Secret
 
 from .sink_server import OK, alert, answer, item, sent, serving
 
+WARNING = Severity.WARNING
 NASTY = "<b>&amp; *bold* _it_ `code` @everyone <!channel> [a](http://x) ~no~ | > # ü 🚧"
 
 
@@ -68,12 +69,23 @@ async def test_the_webhook_is_signed_and_can_be_read_back() -> None:
     assert read_alert(fields) == alert()
 
 
+def test_a_digest_marks_each_event_by_its_own_severity() -> None:
+    """The dot of what is over is green, though the message itself is blue."""
+    events = (item(Change.RECOVERED, "the port is open"), item(Change.PASSED, "a disk was full", severity=WARNING))
+    told = alert(*events, kind="digest", figures=(("requests", "none"),))
+    discord = Discord.message(told)["embeds"][0]["description"]
+    slack = Slack.message(told)["attachments"][0]["blocks"][1]["text"]["text"]
+    for text in (discord, slack, telegram_text(told)):
+        dots = [line[0] for line in text.splitlines() if "the port is open" in line or "a disk was full" in line]
+        assert dots == [RECOVERED_MARK, MARKS[WARNING]]
+
+
 def test_nothing_is_markup_in_any_service() -> None:
     nasty = alert(item(title=NASTY, evidence=(NASTY,), remedy=NASTY), miner=NASTY)
-    discord = json.dumps(discord_message(nasty), ensure_ascii=False)
+    discord = json.dumps(Discord.message(nasty), ensure_ascii=False)
     assert "\\\\*bold\\\\*" in discord
     assert "](" not in discord.replace("\\\\]\\\\(", "")
-    slack = slack_message(nasty)
+    slack = Slack.message(nasty)
     assert "<!channel>" not in slack["text"]
     assert {block["text"]["type"] for block in slack["attachments"][0]["blocks"]} == {"plain_text"}
     telegram = telegram_text(nasty)
@@ -86,13 +98,13 @@ def test_limits_hold_whatever_is_to_be_told(texts: list[str], more: int, is_dige
     items = tuple(item(title=text, evidence=(text, text), remedy=text) for text in texts)
     figures = tuple((text[:50], text) for text in texts) if is_digest else ()
     told = alert(*items, more=more, figures=figures, kind="digest" if is_digest else "alert")
-    discord = discord_message(told)
+    discord = Discord.message(told)
     sizes = [len(e["title"]) + len(e["description"]) for e in discord["embeds"]]
     assert len(discord["content"]) <= 2000
     assert len(sizes) <= 10
     assert sum(sizes) <= 6000
     assert all(len(e["title"]) <= 256 and len(e["description"]) <= 4096 for e in discord["embeds"])
-    slack = slack_message(told)
+    slack = Slack.message(told)
     assert len(slack["text"]) <= 3000
     blocks = [block for attachment in slack["attachments"] for block in attachment["blocks"]]
     assert len(blocks) <= 50

@@ -23,19 +23,19 @@ from streetvision.alerts.sinks.telegram import Telegram
 from streetvision.alerts.sinks.trial import try_sinks
 from streetvision.base.logs import configure_logging, flush_log
 from streetvision.errors import ConfigError
+from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.secret import Secret
-from streetvision.settings.settings import Settings
 
 from .sink_server import OK, alert, answer, hang_up, serving, silence, wait_for
 
 TOKEN = "123456789:SECRET-telegram-token-0123"
 CONFIGURED = {
-    "alerts_discord_url": "https://127.0.0.1:1/api/webhooks/SECRET1/SECRET-discord",
-    "alerts_slack_url": "https://127.0.0.1:1/services/SECRET-slack/B/xyz",
-    "alerts_webhook_url": "https://user:SECRET-password@127.0.0.1:1/SECRET-path?key=SECRET-query",
-    "alerts_webhook_secret": "SECRET-hmac",
-    "alerts_ping_url": "https://127.0.0.1:1/SECRET-uuid",
-    "alerts_telegram_token": TOKEN,
+    "discord_url": "https://127.0.0.1:1/api/webhooks/SECRET1/SECRET-discord",
+    "slack_url": "https://127.0.0.1:1/services/SECRET-slack/B/xyz",
+    "webhook_url": "https://user:SECRET-password@127.0.0.1:1/SECRET-path?key=SECRET-query",
+    "webhook_secret": "SECRET-hmac",
+    "ping_url": "https://127.0.0.1:1/SECRET-uuid",
+    "telegram_token": TOKEN,
 }
 
 
@@ -55,7 +55,7 @@ async def test_secrets_are_in_no_log_whatever_fails(
 ) -> None:
     """Sinks that fail in every way, and one that succeeds."""
     hidden: dict[str, Any] = {name: Secret(value) for name, value in CONFIGURED.items()}
-    settings = Settings(**hidden, alerts_telegram_chat="42")
+    settings = AlertSettings(telegram_chat="42", **hidden)
     configure_logging(debug=True)
     caplog.set_level(logging.DEBUG)
     bot = Telegram(Secret(TOKEN), "42", api="https://127.0.0.1:1")
@@ -80,7 +80,7 @@ async def test_secrets_are_in_no_log_whatever_fails(
     assert "SECRET" not in said
 
 
-@pytest.mark.parametrize("url", [CONFIGURED["alerts_webhook_url"], CONFIGURED["alerts_slack_url"]])
+@pytest.mark.parametrize("url", [CONFIGURED["webhook_url"], CONFIGURED["slack_url"]])
 def test_what_is_shown_of_an_address(url: str) -> None:
     assert where_of(Secret(url)) == "https://127.0.0.1:1/..."
     assert "SECRET" not in scrubbed(f"cannot do {url}\nnor {url.partition('1:1')[2]}", Secret(url))
@@ -103,7 +103,7 @@ def test_a_secret_shows_nothing() -> None:
 
 async def test_a_trial_says_of_each_sink_how_it_went() -> None:
     async with serving(answer("200 OK", body=b"ok")) as good, serving(answer("404 Not Found")) as bad:
-        settings = Settings(alerts_slack_url=good.url(), alerts_discord_url=bad.url(), alerts_ping_url=good.url("/p"))
+        settings = AlertSettings(slack_url=good.url(), discord_url=bad.url(), ping_url=good.url("/p"))
         trials = await try_sinks(settings)
         assert [(trial.sink, trial.ok) for trial in trials] == [
             ("log", True), ("discord", False), ("slack", True), ("ping", True)

@@ -20,6 +20,7 @@ from streetvision.doctor.keys import check_hotkey
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.miner.from_settings import open_wallet
 from streetvision.settings.loading import load_settings
+from streetvision.settings.network import WalletSettings
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 from streetvision.settings.sources import unknown_names
@@ -103,7 +104,7 @@ def test_what_systemd_and_docker_hand_out_has_their_mode(file: Path, lines: list
 
 def test_an_encrypted_hotkey_signs(made: Path, file: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    settings = Settings(wallet_name="cold", wallet_hotkey="hot", wallet_path=made, wallet_hotkey_password_file=file)
+    settings = Settings(wallet=WalletSettings(name="cold", hotkey="hot", path=made, hotkey_password_file=file))
     wallet = open_wallet(settings)
     assert wallet.hotkey.verify(b"message", wallet.sign(b"message"))
     shown = f"{wallet!r} {settings!r} {lines}"
@@ -123,7 +124,7 @@ def test_no_password_says_how_to_give_one(made: Path) -> None:
 
 
 def test_without_the_password_the_doctor_takes_the_running_miners_word(made: Path) -> None:
-    settings = Settings(wallet_name="cold", wallet_hotkey="hot", wallet_path=made)
+    settings = Settings(wallet=WalletSettings(name="cold", hotkey="hot", path=made))
     check, wallet = check_hotkey(settings, running=True)
     assert (check.mark, wallet) == (Mark.SKIPPED, None)
     with pytest.raises(OperatorError, match="is encrypted"):
@@ -139,7 +140,7 @@ def test_the_doctor_looks_at_the_mode(tmp_path: Path, file: Path) -> None:
     shutil.rmtree(tmp_path / "w", ignore_errors=True)
     Wallet("cold", "hot", str(tmp_path / "w")).create_new_hotkey(suppress=True)
     settings = Settings(
-        wallet_name="cold", wallet_hotkey="hot", wallet_path=tmp_path / "w", wallet_hotkey_password_file=file
+        wallet=WalletSettings(name="cold", hotkey="hot", path=tmp_path / "w", hotkey_password_file=file)
     )
     assert check_hotkey(settings)[0].mark is Mark.OK
     file.chmod(0o644)

@@ -263,11 +263,11 @@ async def test_the_command_for_the_development_key_works(price: float, tmp_path:
         "python neurons/miner.py --netuid 72 --subtensor.network mock --mock.registered false --register burn "
     )
     settings = load_settings(shlex.split(command)[2:], {}, cwd=tmp_path, warn=pytest.fail)
-    wallet, mock = open_wallet(settings), MockChain(MockConfig(miner_registered=settings.mock_registered))
+    wallet, mock = open_wallet(settings), MockChain(MockConfig(miner_registered=settings.mock.registered))
     assert wallet.ss58_address == MINER
     mock.reconfigure(min_burn_tao=price / 2)
     mock.amend(lambda state: replace(state, burn_base=int(price * RAO), burn_block=state.block))
-    assert (await register_burn(chain_over(mock), wallet, settings.register_max_burn)).uid == 32
+    assert (await register_burn(chain_over(mock), wallet, settings.register.max_burn)).uid == 32
 
 
 def test_the_command_sets_the_flags_that_it_says() -> None:

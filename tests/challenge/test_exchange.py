@@ -21,6 +21,7 @@ from streetvision.challenge.target import (
     split_endpoint,
 )
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.network import WalletSettings
 from streetvision.settings.settings import Settings
 
 BOB = Keypair.create_from_uri("//Bob")
@@ -206,11 +207,11 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypat
         pictures_in([tmp_path])
     monkeypatch.setattr(Path, "exists", forbidden)
     with pytest.raises(OperatorError, match=r"cannot be looked at \(permission denied\)"):
-        find_caller(Settings(wallet_path=tmp_path), None, is_mock=False, named=False)
+        find_caller(Settings(wallet=WalletSettings(path=tmp_path)), None, is_mock=False, named=False)
 
 
 def test_who_asks(tmp_path: Path) -> None:
-    settings = Settings(wallet_path=tmp_path)
+    settings = Settings(wallet=WalletSettings(path=tmp_path))
     assert find_caller(settings, None, is_mock=True, named=False).signer.ss58_address == BOB.ss58_address
     assert find_caller(settings, "Eve", is_mock=False, named=False).name == "//Eve"
     assert find_caller(settings, None, is_mock=False, named=False).name == "a hotkey made for this call"

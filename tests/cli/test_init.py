@@ -56,9 +56,9 @@ def test_flags_write_a_file_that_the_miner_reads_back(run: Run, tmp_path: Path) 
     assert HOOK not in err
     assert HOOK in file.read_text()
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
-    assert (settings.wallet_name, settings.wallet_hotkey, settings.model) == ("cold", "hot", "1.2.0")
-    assert (settings.axon_port, settings.axon_external_ip, settings.log_max_gib) == (9001, "203.0.113.7", 5.0)
-    assert settings.alerts_discord_url.reveal() == HOOK
+    assert (settings.wallet.name, settings.wallet.hotkey, settings.model.choice) == ("cold", "hot", "1.2.0")
+    assert (settings.axon.port, settings.axon.external_ip, settings.log.max_gib) == (9001, "203.0.113.7", 5.0)
+    assert settings.alerts.discord_url.reveal() == HOOK
     assert "NETUID" not in file.read_text()  # a default is not written
 
 
@@ -70,7 +70,7 @@ def test_an_existing_file_is_never_replaced_unasked(run: Run, tmp_path: Path) ->
     assert (tmp_path / "miner.env").read_text() == "MODEL_THREADS=3\nMINER_AXON_PORT=9000\n"
     assert run("--yes", "--overwrite", *MAIN_NET)[0] == 0
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
-    assert (settings.threads, settings.axon_port) == (3, 9000)  # what was set stays
+    assert (settings.threads, settings.axon.port) == (3, 9000)  # what was set stays
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_official_settings_are_taken_over_and_flags_win(run: Run, tmp_path: Path
     )
     assert code == 0, err
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
-    assert settings.endpoints == ("ws://10.0.0.7:9944",)
-    assert (settings.wallet_name, settings.wallet_hotkey, settings.device) == ("cold", "other", "cpu")
-    assert (settings.axon_port, settings.axon_external_ip) == (8091, "203.0.113.7")
+    assert settings.subtensor.endpoints == ("ws://10.0.0.7:9944",)
+    assert (settings.wallet.name, settings.wallet.hotkey, settings.device) == ("cold", "other", "cpu")
+    assert (settings.axon.port, settings.axon.external_ip) == (8091, "203.0.113.7")
     said = " ".join(err.split())
     assert "CHAIN_ENDPOINT in the official settings is the official miner's; it is read as" in said
     assert "'notaport' is not a whole number; it is left out" in said
@@ -156,18 +156,18 @@ def test_suggestions_come_from_the_disk_and_from_earlier_answers(tmp_path: Path)
         name = getattr(question, "name")  # noqa: B009 - typed as object
         asked[name] = suggestion.text
         return (
-            "test" if name == "subtensor_network" else "203.0.113.7" if name == "axon_external_ip" else suggestion.text
+            "test" if name == "subtensor.network" else "203.0.113.7" if name == "axon.external_ip" else suggestion.text
         )
 
-    answers = complete({"wallet_path": str(tmp_path / "wallets"), "state_dir": str(tmp_path)}, ask)
+    answers = complete({"wallet.path": str(tmp_path / "wallets"), "state_dir": str(tmp_path)}, ask)
     assert asked["netuid"] == "323"
-    assert (asked["wallet_name"], asked["wallet_hotkey"]) == ("beta", "hk1")
+    assert (asked["wallet.name"], asked["wallet.hotkey"]) == ("beta", "hk1")
     assert settings_of(answers).netuid == 323
 
 
 def test_the_mock_network_is_asked_about_less() -> None:
-    answers = complete({"subtensor_network": "mock"}, lambda question, suggestion: suggestion.text)
-    assert set(answers) == {"subtensor_network", "netuid", "axon_port", "model", "device"}
+    answers = complete({"subtensor.network": "mock"}, lambda question, suggestion: suggestion.text)
+    assert set(answers) == {"subtensor.network", "netuid", "axon.port", "model", "device"}
     assert answers["model"] == "bundled"
 
 
@@ -175,7 +175,7 @@ def test_every_question_is_about_a_setting() -> None:
     names = [question.name for question in QUESTIONS]
     assert len(set(names)) == len(names)
     for question in QUESTIONS:
-        question.suggest({"subtensor_network": "finney"})
+        question.suggest({"subtensor.network": "finney"})
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_every_question_is_about_a_setting() -> None:
 )
 def test_values_survive_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "miner.env"
-    write(file, render({"wallet_name": text}))
-    assert read_former(file).answers == {"wallet_name": text}
+    write(file, render({"wallet.name": text}))
+    assert read_former(file).answers == {"wallet.name": text}
 
 
 def test_what_is_no_setting_stays_in_the_file(tmp_path: Path) -> None:
@@ -303,8 +303,8 @@ def test_asking_on_a_terminal(tmp_path: Path, terminal: Callable[..., Terminal])
     longest = max(re.split(r"\n|\]: ", asked), key=len)  # what is typed need not be echoed in its place
     assert len(longest) <= 80, longest
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
-    assert (settings.wallet_name, settings.wallet_hotkey, settings.axon_port) == ("mine", "hk7", 9100)
-    assert (settings.model, settings.model_repo, settings.device) == ("bundled", "me/roads", "cpu")
+    assert (settings.wallet.name, settings.wallet.hotkey, settings.axon.port) == ("mine", "hk7", 9100)
+    assert (settings.model.choice, settings.model.repo, settings.device) == ("bundled", "me/roads", "cpu")
 
 
 def test_no_means_no(tmp_path: Path, terminal: Callable[..., Terminal]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from streetvision.cli.main import main
 from streetvision.errors import OperatorError
 from streetvision.miner.early_signals import check_files
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
 
 from ..conftest import Command, Logbook
@@ -56,7 +57,7 @@ def test_a_file_is_no_state_folder(here: Path, command: Command, words: str) -> 
     says = f"{here / 'state'} is no folder: name the state folder with --state_dir"
     assert command(*words.split()) == (1, "", f"error: {says}\n")
     with pytest.raises(OperatorError) as caught:
-        check_files(Settings(subtensor_network="mock", state_dir=here / "state"))
+        check_files(Settings(subtensor=SubtensorSettings(network="mock"), state_dir=here / "state"))
     assert str(caught.value) == says
 
 

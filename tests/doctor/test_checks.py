@@ -10,12 +10,16 @@ import pytest
 
 from streetvision.doctor.bounds import bounded, from_error, in_thread, parted
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, failure, of_finding, ok, skipped, warning
-from streetvision.doctor.examination import COVERED, arranged
+from streetvision.doctor.examination import arranged, uncovered
 from streetvision.doctor.redaction import scrubber
 from streetvision.doctor.report import lines_of
 from streetvision.errors import OperatorError
 from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.rule_pass import finding_words
 from streetvision.monitor.rules import RULES
+from streetvision.monitor.unjudged import Unjudged
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
 
@@ -96,26 +100,35 @@ def test_every_name_appears_and_every_finding_once() -> None:
     names = [check.name for check in found]
     assert names[: len(set().union(*SECTIONS.values()))] == [name for part in SECTIONS.values() for name in part]
     assert len(names) == len(set(names))
-    texts = [check.evidence for check in found]
-    for rule in RULES:
-        covering = [name for name, codes in COVERED.items() if rule.code in codes]
-        assert any(rule.code in text for text in texts) or covering, rule.code
+    for one in all_rules:
+        assert [check.evidence for check in found].count(finding_words(one)) == 1
 
 
-def test_covered_rules_exist() -> None:
-    codes = {rule.code for rule in RULES}
-    names = {name for part in SECTIONS.values() for name in part}
-    assert {code for covered in COVERED.values() for code in covered} <= codes
-    assert set(COVERED) <= names
+def test_a_finding_less_grave_than_its_check_stands_for_itself() -> None:
+    found = arranged([failure("model", "damaged", "pull it")], (finding("model_old", Severity.WARNING),))
+    assert [(check.name, check.mark) for check in found if check.mark is not Mark.SKIPPED] == [
+        ("model", Mark.FAILURE),
+        ("model_old", Mark.WARNING),
+    ]
+
+
+def test_without_a_miner_the_doctors_own_checks_stand_in_for_rules() -> None:
+    unjudged = tuple(Unjudged(code, "nobody knows") for code in ("log_degraded", "gpu_pressure", "no_requests"))
+    left = uncovered(unjudged, [ok("log", "whole"), skipped("device", "no GPU")])
+    assert [rule.code for rule in left] == ["gpu_pressure", "no_requests"]
+
+
+def test_checks_that_rules_name_exist() -> None:
+    assert {rule.check for rule in RULES} - {None} <= {name for part in SECTIONS.values() for name in part}
 
 
 def test_secrets_are_hidden_wherever_they_stand() -> None:
     settings = Settings(
-        alerts_discord_url=Secret(HOOK),
-        subtensor_chain_endpoint="wss://me:pw1234@node.example:443/v1/key-abcdef?apikey=zz99",
+        alerts=AlertSettings(discord_url=Secret(HOOK)),
+        subtensor=SubtensorSettings(chain_endpoint="wss://me:pw1234@node.example:443/v1/key-abcdef?apikey=zz99"),
     )
     scrub = scrubber(settings, {"BT_WALLET_PASSWORD": "correct horse", "PATH": "/usr/bin", "HF_TOKEN": "hf_abcdef"})
-    text = f"{HOOK} {settings.subtensor_chain_endpoint} correct horse hf_abcdef key-abcdef /usr/bin wss://[::1]:9944"
+    text = f"{HOOK} {settings.subtensor.chain_endpoint} correct horse hf_abcdef key-abcdef /usr/bin wss://[::1]:9944"
     shown = scrub(text)
     for secret in ("very-secret-part", "pw1234", "apikey", "zz99", "key-abcdef", "correct horse", "hf_abcdef"):
         assert secret not in shown

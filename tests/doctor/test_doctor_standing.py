@@ -23,14 +23,19 @@ from streetvision.control.server import ControlServer
 from streetvision.doctor.bounds import in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark
 from streetvision.doctor.examination import Tools, examine
-from streetvision.doctor.live import Live, ask, finding_of
+from streetvision.doctor.live import Live, ask
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.operator_port import check_metrics
 from streetvision.doctor.standing import StandingReport, standing_live, standing_offline
 from streetvision.errors import OperatorError
 from streetvision.hub.files import RepoRef
+from streetvision.monitor.finding import read_finding
 from streetvision.monitor.observation import Observation, Probe, RefusalView
+from streetvision.monitor.rule_pass import rule_pass
+from streetvision.monitor.unjudged import unjudged_words
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MetricsSettings
 
 Offline = Callable[..., Awaitable[StandingReport]]
 GREETS, SILENT = True, False
@@ -46,9 +51,11 @@ def free_port() -> int:
 def settings(tmp_path: Path) -> Settings:
     """A private network, so that addresses of this machine will do."""
     return Settings(
-        subtensor_network="local", state_dir=tmp_path / "state", axon_ip="127.0.0.1", axon_port=free_port(),
-        axon_external_ip="127.0.0.1", metrics_port=0,
-    )  # fmt: skip
+        subtensor=SubtensorSettings(network="local"),
+        state_dir=tmp_path / "state",
+        axon=AxonSettings(ip="127.0.0.1", port=free_port(), external_ip="127.0.0.1"),
+        metrics=MetricsSettings(port=0),
+    )
 
 
 @pytest.fixture
@@ -89,7 +96,7 @@ async def publish(network: MockNetwork, port: int) -> None:
 
 async def test_registered_but_nobody_serves(settings: Settings, network: Callable[..., MockNetwork]) -> None:
     chain = network()
-    await publish(chain, settings.axon_port)
+    await publish(chain, settings.axon.port)
     found = await look(settings, chain)
     checks = by_name(found.checks)
     assert checks["chain"].mark is Mark.OK
@@ -100,7 +107,7 @@ async def test_registered_but_nobody_serves(settings: Settings, network: Callabl
     assert "curl" in checks["reachable"].remedy
     assert found.diagnosis["cause"] == "not_reachable"
     assert found.diagnosis["title"] == "no miner is running here"
-    assert str(settings.axon_port) in found.diagnosis["evidence"][0]
+    assert str(settings.axon.port) in found.diagnosis["evidence"][0]
     assert [ruled["cause"] for ruled in found.diagnosis["ruled_out"]] == ["halted", "not_registered"]
 
 
@@ -201,7 +208,7 @@ async def test_a_starting_miner_keeps_its_port(settings: Settings, network: Call
 
 @pytest.fixture
 def taken(settings: Settings) -> Iterator[None]:
-    with socket.create_server(("127.0.0.1", settings.axon_port)):
+    with socket.create_server(("127.0.0.1", settings.axon.port)):
         yield
 
 
@@ -219,14 +226,14 @@ async def test_a_taken_port(settings: Settings, network: Callable[..., MockNetwo
 
 def live(seen: Observation, **about: Any) -> Live:
     """What a miner with this observation would say, through JSON as the socket sends it."""
-    fields = json.loads(json.dumps(told(seen)))
-    findings = tuple(finding_of(item) for item in fields["findings"])
+    fields = json.loads(json.dumps(told(rule_pass(seen))))
+    findings = tuple(read_finding(item) for item in fields["findings"])
     return Live({"pid": 1, "version": "0.1.0", **about}, fields["observed"], findings, fields["diagnosis"])
 
 
 async def test_a_running_miner_that_is_well(settings: Settings, seen: Callable[..., Observation]) -> None:
     well = seen(refusals=(RefusalView("unknown_path", "unknown path", 9, 2, 0.0),))
-    found = await standing_live(settings, live(well, port=settings.axon_port), tries(GREETS))
+    found = await standing_live(settings, live(well, port=settings.axon.port), tries(GREETS))
     assert "2 x unknown_path (unknown path)" in by_name(found.checks)["refused"].evidence
     assert {check.mark for check in found.checks} == {Mark.OK}
     assert found.findings == ()
@@ -287,7 +294,9 @@ async def test_the_operators_port(settings: Settings) -> None:
         writer.close()
 
     async def check(port: int, *, running: bool) -> Check:
-        return await in_thread(lambda: check_metrics(replace(settings, metrics_port=port), running=running))
+        return await in_thread(
+            lambda: check_metrics(replace(settings, metrics=replace(settings.metrics, port=port)), running=running)
+        )
 
     assert (await check(0, running=True)).mark is Mark.SKIPPED
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
@@ -335,13 +344,13 @@ def test_cards(settings: Settings) -> None:
 def test_models_are_looked_at_and_nothing_else(settings: Settings) -> None:
     check, model = check_model(settings)
     assert (check.mark, model) == (Mark.FAILURE, None)
-    assert check_model(replace(settings, model="bundled"))[0].mark is Mark.WARNING
-    assert check_model(replace(settings, subtensor_network="mock"))[0].mark is Mark.OK
-    check, model = check_model(replace(settings, model="hf:me/roads@v1"))
+    assert check_model(replace(settings, model=replace(settings.model, choice="bundled")))[0].mark is Mark.WARNING
+    assert check_model(replace(settings, subtensor=replace(settings.subtensor, network="mock")))[0].mark is Mark.OK
+    check, model = check_model(replace(settings, model=replace(settings.model, choice="hf:me/roads@v1")))
     assert (check.mark, model) == (Mark.SKIPPED, None)
     assert check.remedy.endswith("streetvision models pull me/roads@v1")
     with pytest.raises(OperatorError, match="no model version"):
-        check_model(replace(settings, model="1.2.3"))
+        check_model(replace(settings, model=replace(settings.model, choice="1.2.3")))
     assert not (settings.state_dir / "models").exists()
 
 
@@ -364,11 +373,11 @@ async def test_the_whole_examination_without_a_miner(settings: Settings, network
 async def test_the_whole_examination_through_the_socket(
     settings: Settings, network: Callable[..., MockNetwork], seen: Callable[..., Observation]
 ) -> None:
-    settings = replace(settings, subtensor_network="mock")
+    settings = replace(settings, subtensor=replace(settings.subtensor, network="mock"))
     settings.state_dir.mkdir()
 
     async def findings(arguments: Any, progress: Any) -> dict[str, Any]:
-        return {"miner": {"pid": 7, "version": "0.1.0"}, **told(seen(snapshot_age=4000.0))}
+        return {"miner": {"pid": 7, "version": "0.1.0"}, **told(rule_pass(seen(snapshot_age=4000.0)))}
 
     server = ControlServer(settings.state_dir / "control.sock", {"findings": findings})
     await server.start()
@@ -381,6 +390,7 @@ async def test_the_whole_examination_through_the_socket(
     assert checks["chain"].mark is Mark.FAILURE
     assert "metagraph" in checks["chain"].evidence
     assert report.diagnosis["cause"] == "earning"
+    assert "no GPU reading: gpu_pressure" in unjudged_words(report.unjudged)
 
 
 async def test_a_miner_of_an_older_version_is_asked_in_vain(settings: Settings) -> None:
@@ -405,6 +415,8 @@ async def test_a_miner_that_hangs_holds_nothing_up(
         asyncio.run_coroutine_threadsafe(hangs.wait(), loop).result()
         raise OperatorError("late")
 
-    report = await examine(replace(settings, subtensor_network="mock"), None, [], tools(network(), never))
+    report = await examine(
+        replace(settings, subtensor=replace(settings.subtensor, network="mock")), None, [], tools(network(), never)
+    )
     hangs.set()
     assert by_name(report.checks)["miner"].mark is Mark.SKIPPED

@@ -83,7 +83,7 @@ WITHOUT_END: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("place", [-1, 0, 1, 2], ids=["before", "at", "within", "after"])
 def test_a_cut_beside_a_restart_marker_is_no_end(options: dict[str, Any], place: int) -> None:
     """All that an interval holds is there, and a decoder looks for the next marker instead of complaining."""
-    data = encode(PICTURE, quality=85, **options)
+    data = encode(PICTURE, "JPEG", quality=85, **options)
     markers = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
     for marker in markers[:: max(1, len(markers) // 20)]:
         if marker < markers[int(0.9 * len(markers))]:

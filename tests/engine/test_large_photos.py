@@ -16,6 +16,8 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageTooLarge, Overloaded, Prediction
 from streetvision.miner.from_settings import axon_config, decode_limits
 from streetvision.models.views import parse_view
+from streetvision.settings.model import EngineSettings
+from streetvision.settings.network import AxonSettings
 from streetvision.settings.settings import Settings
 
 from .gated_runner import GatedRunner, ask, running
@@ -121,7 +123,7 @@ async def test_where_memory_is_short_a_photo_loses_views_and_not_its_answer() ->
 
 @pytest.mark.parametrize("mib", [1, 48, 512])
 def test_body_limit_file_limit_and_the_memory_for_bodies_agree(mib: int) -> None:
-    settings = Settings(axon_max_body_mib=mib)
+    settings = Settings(axon=AxonSettings(max_body_mib=mib))
     axon, limits = axon_config(settings, "5Own"), decode_limits(settings)
     assert axon.max_body_bytes == mib * MIB
     assert limits.max_bytes >= 3 * axon.max_body_bytes // 4
@@ -131,5 +133,5 @@ def test_body_limit_file_limit_and_the_memory_for_bodies_agree(mib: int) -> None
 
 def test_the_settings_bound_pixels_and_memory() -> None:
     assert decode_limits(Settings()) == DecodeLimits()
-    limits = decode_limits(Settings(engine_max_megapixels=12, engine_decode_memory_mib=64))
+    limits = decode_limits(Settings(engine=EngineSettings(max_megapixels=12, decode_memory_mib=64)))
     assert (limits.max_pixels, limits.max_memory) == (12_000_000, 64 * MIB)

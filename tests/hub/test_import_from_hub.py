@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.registry.registry import Registry
 

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub, PublishPlan, publish, published, pull
+from streetvision.hub.client import Hub
+from streetvision.hub.public_view import published
+from streetvision.hub.publish import PublishPlan, publish
+from streetvision.hub.pull import pull
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.registry.registry import Registry
 
 from .fake_hub import FakeHub

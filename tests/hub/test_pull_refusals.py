@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub, RepoRef, fetch, parse_ref
-from streetvision.hub.files import GIB, RemoteFile, choose
+from streetvision.hub.client import Hub
+from streetvision.hub.files import GIB, RemoteFile, RepoRef, choose, parse_ref
+from streetvision.hub.pull import fetch
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.versions import ModelVersion

@@ -15,6 +15,7 @@ from streetvision.errors import EXIT_RESTART, EXIT_UNCLEAN, ConfigError, Operato
 from streetvision.miner import process as neuron
 from streetvision.miner.miner import Miner
 from streetvision.miner.process import close_in_time, run_operation
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
 
 MOCK = ("--subtensor.network", "mock")
@@ -24,7 +25,7 @@ class Rooms:
     """Three rooms of one miner that holds its state folder; the middle one is in trouble."""
 
     def __init__(self, folder: Path, trouble: BaseException | None) -> None:
-        self.miner = Miner(Settings(subtensor_network="mock", state_dir=folder))
+        self.miner = Miner(Settings(subtensor=SubtensorSettings(network="mock"), state_dir=folder))
         self.closed: list[str] = []
         self._trouble = trouble
         self.miner._stack.enter_context(one_miner(folder))
@@ -73,7 +74,7 @@ async def test_a_room_that_hangs_is_left_and_told(tmp_path: Path) -> None:
 
 async def test_the_whole_of_closing_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neuron, "CLOSE_SECONDS", 0.01)
-    miner = Miner(Settings(subtensor_network="mock", state_dir=tmp_path))
+    miner = Miner(Settings(subtensor=SubtensorSettings(network="mock"), state_dir=tmp_path))
     miner._on_close("a room that hangs", lambda: asyncio.sleep(3600))
     assert not await close_in_time(miner)
 
@@ -102,7 +103,10 @@ async def test_a_miner_that_closed_out_of_order_says_so(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Miner, "start", start)
     monkeypatch.setattr(Miner, "serve", serve)
-    assert await neuron.run(Miner(Settings(subtensor_network="mock", state_dir=tmp_path))) == EXIT_UNCLEAN
+    assert (
+        await neuron.run(Miner(Settings(subtensor=SubtensorSettings(network="mock"), state_dir=tmp_path)))
+        == EXIT_UNCLEAN
+    )
 
 
 @pytest.mark.parametrize("code", [EXIT_RESTART, EXIT_UNCLEAN])

@@ -17,8 +17,12 @@ from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.monitor.finding import Severity
+from streetvision.settings.alerts import AlertSettings
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.secret import Secret
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MockSettings
 
 AT_ONCE = {Severity.WARNING: 1e9, Severity.CRITICAL: 0.0}
 
@@ -62,14 +66,12 @@ def settings(folder: Path, port: int) -> Settings:
     config = tiny_config(depth=1)
     save_checkpoint(folder / "tiny", config, build(config).state_dict())
     return Settings(
-        subtensor_network="mock",
-        model=str(folder / "tiny"),
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(folder / "tiny")),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=folder / "state",
-        mock_block_time=0.05,
-        alerts_name="mocky",
-        alerts_webhook_url=Secret(f"http://127.0.0.1:{port}/SECRET"),
+        mock=MockSettings(block_time=0.05),
+        alerts=AlertSettings(name="mocky", webhook_url=Secret(f"http://127.0.0.1:{port}/SECRET")),
     )

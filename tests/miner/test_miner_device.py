@@ -34,6 +34,8 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.page.page import PAGE_SPAN
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
 
 LOST = "CUDA error: unspecified launch failure"
@@ -86,12 +88,11 @@ def settings(folder: Path) -> Settings:
     weights["head.fc.weight"] *= 50.0
     save_checkpoint(folder / "tiny", config, weights)
     return Settings(
-        subtensor_network="mock",
-        model=str(folder / "tiny"),
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(folder / "tiny")),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=folder / "state",
     )
 
@@ -120,7 +121,7 @@ async def readiness(miner: Miner) -> tuple[int, list[str], list[str]]:
 
 
 async def findings(miner: Miner) -> list[str]:
-    return [finding.code for finding in await miner.monitoring.monitor.judge_now()]
+    return [finding.code for finding in (await miner.monitoring.monitor.judge_now()).findings]
 
 
 async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: set[str]) -> None:
@@ -141,7 +142,8 @@ async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: s
         assert miner.registry.get_sample_value("streetvision_degraded", {"reason": "device_lost"}) == 1.0
         assert "device_lost" in await findings(miner)
         await miner.monitoring.alerts.catch_up()
-        assert [tracked.code for tracked in miner.monitoring.alerts.state.active] == ["device_lost"], "told at once"
+        active = miner.monitoring.alerts.state.active
+        assert [tracked.finding.code for tracked in active] == ["device_lost"], "told at once"
         status = (await miner.status.live.snapshot(PAGE_SPAN))["miner"]
         assert status["state"] == "degraded"
         assert status["why"] == "the device is lost, and the CPU answers in its place"
@@ -197,7 +199,7 @@ def test_without_a_lane_it_tells_the_operator_and_ends_for_another_start(tmp_pat
 
     asking = threading.Thread(target=challenge_it)
     asking.start()
-    flags = ("--subtensor.network", "mock", "--model", made.model, "--compile", "false", "--threads", "1",
+    flags = ("--subtensor.network", "mock", "--model", made.model.choice, "--compile", "false", "--threads", "1",
              "--axon.ip", "127.0.0.1", "--axon.port", str(port), "--state_dir", str(made.state_dir),
              "--alerts.webhook_url", f"http://127.0.0.1:{webhook.server.server_port}/")  # fmt: skip
     code = run_operation(flags, start)

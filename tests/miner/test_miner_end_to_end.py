@@ -26,20 +26,21 @@ from streetvision.miner.miner import Miner
 from streetvision.miner.model_choice import choose_checkpoint
 from streetvision.prediction_log.reader import LogReader
 from streetvision.scenes.challenges import challenge
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import LogSettings, MockSettings
 
 
 def settings_for(folder: Path, checkpoint: Path | None) -> Settings:
     return Settings(
-        subtensor_network="mock",
-        model=str(checkpoint) if checkpoint else "",
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(checkpoint) if checkpoint else ""),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=folder / "state",
-        mock_block_time=0.05,
-        mock_tempo=5,
+        mock=MockSettings(block_time=0.05, tempo=5),
     )
 
 
@@ -164,7 +165,7 @@ async def test_every_proven_request_is_logged_with_its_image(tmp_path: Path, che
 
 
 async def test_the_log_can_be_switched_off(tmp_path: Path, checkpoint: Path) -> None:
-    miner = Miner(replace(settings_for(tmp_path, checkpoint), log_enabled=False))
+    miner = Miner(replace(settings_for(tmp_path, checkpoint), log=LogSettings(enabled=False)))
     await miner.start()
     try:
         status, _ = await asyncio.to_thread(ask, miner.axon.port, request_body(JPEG))
@@ -202,4 +203,6 @@ async def test_standing_is_logged_every_tempo(miner: Miner) -> None:
 def test_a_public_network_does_not_start_on_drawings() -> None:
     with pytest.raises(ConfigError, match="insist with --model bundled"):
         choose_checkpoint(Settings())
-    assert choose_checkpoint(Settings(model="bundled")) == choose_checkpoint(Settings(subtensor_network="mock"))
+    assert choose_checkpoint(Settings(model=ModelSettings(choice="bundled"))) == choose_checkpoint(
+        Settings(subtensor=SubtensorSettings(network="mock"))
+    )

@@ -28,6 +28,8 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
 
 PATIENCE_S = 60.0
@@ -80,13 +82,11 @@ async def miner(moods: dict[str, str]) -> AsyncIterator[Miner]:
             save_checkpoint(folder / version, config, weights)
         await asyncio.to_thread(registry.add_folder, folder / GOOD, source="test")
         settings = Settings(
-            subtensor_network="mock",
-            model=str(folder / "0.1.0"),
+            subtensor=SubtensorSettings(network="mock"),
+            model=ModelSettings(choice=str(folder / "0.1.0")),
             compile=False,
             threads=1,
-            axon_ip="127.0.0.1",
-            axon_port=0,
-            axon_deadline_margin=5.0,
+            axon=AxonSettings(ip="127.0.0.1", port=0, deadline_margin=5.0),
             state_dir=folder / "state",
         )
         miner = Miner(settings)

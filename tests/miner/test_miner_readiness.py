@@ -22,8 +22,10 @@ from streetvision.miner.operator_port import STALE_S, OperatorPort, Parts, Readi
 from streetvision.miner.status import PATHS, StatusService
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.settings.loading import load_settings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.parsing import parse_hosts
-from streetvision.settings.settings import METRICS_PORT, Settings
+from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import METRICS_PORT, MetricsSettings
 
 ASKED = Asked({})
 
@@ -67,10 +69,10 @@ def codes(readiness: Readiness) -> list[str]:
 
 def test_the_port_has_a_default_and_rehearsals_do_not_take_it() -> None:
     assert Settings().http_port == METRICS_PORT
-    assert Settings(subtensor_network="mock").http_port == 0
-    assert Settings(subtensor_network="mock", metrics_port=9999).http_port == 9999
-    assert Settings(metrics_port=0).http_port == 0
-    assert Settings().metrics_address == "127.0.0.1"
+    assert Settings(subtensor=SubtensorSettings(network="mock")).http_port == 0
+    assert Settings(subtensor=SubtensorSettings(network="mock"), metrics=MetricsSettings(port=9999)).http_port == 9999
+    assert Settings(metrics=MetricsSettings(port=0)).http_port == 0
+    assert Settings().metrics.address == "127.0.0.1"
 
 
 def test_settings_that_are_none(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
 from streetvision.runner.opening import open_runner
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import MetricsSettings, MockSettings
 from streetvision.status.files import status_from_files
 from streetvision.status.schema import Span
 
@@ -39,9 +42,15 @@ def free_port() -> int:
 
 def settings_for(folder: Path, checkpoint: Path, port: int) -> Settings:
     return Settings(
-        subtensor_network="mock", model=str(checkpoint), compile=False, threads=1, axon_ip="127.0.0.1", axon_port=0,
-        state_dir=folder / "state", mock_block_time=0.05, mock_tempo=5, metrics_port=port,
-    )  # fmt: skip
+        subtensor=SubtensorSettings(network="mock"),
+        model=ModelSettings(choice=str(checkpoint)),
+        compile=False,
+        threads=1,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
+        state_dir=folder / "state",
+        mock=MockSettings(block_time=0.05, tempo=5),
+        metrics=MetricsSettings(port=port),
+    )
 
 
 @pytest.fixture
@@ -76,7 +85,7 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey, stripped=True) == 400
     assert (await asyncio.to_thread(fetch, miner.axon.port, "/wp-login.php"))[0] == 404
-    assert "headers_missing" in {finding.code for finding in await miner.monitoring.monitor.look()}
+    assert "headers_missing" in {finding.code for finding in (await miner.monitoring.monitor.look()).findings}
     found = await asyncio.to_thread(ask, settings.state_dir, Span())
     assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
     refused = [(row["reason"], row["recent"]) for row in found["refusals"] or ()]

@@ -13,13 +13,16 @@ import torch
 from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.hub import api as hub
+from streetvision.hub import pull as hub
 from streetvision.miner.model_choice import choose_checkpoint, choose_model
-from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
+from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.registry.model_import import ImportProgress
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
 
 Make = Callable[..., Path]
@@ -62,7 +65,7 @@ def log() -> Iterator[list[str]]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[[str], Settings]:
-    return lambda model: Settings(model=model, state_dir=tmp_path / "state")
+    return lambda model: Settings(model=ModelSettings(choice=model), state_dir=tmp_path / "state")
 
 
 Ask = Callable[[str], Settings]
@@ -70,7 +73,7 @@ Ask = Callable[[str], Settings]
 
 def test_each_way_to_name_a_model(registry: Registry, settings: Ask, make: Make) -> None:
     assert choose_checkpoint(settings("bundled")) == bundled_checkpoint()
-    assert choose_checkpoint(replace(settings(""), subtensor_network="mock")) == bundled_checkpoint()
+    assert choose_checkpoint(replace(settings(""), subtensor=SubtensorSettings(network="mock"))) == bundled_checkpoint()
     assert choose_checkpoint(settings("1.1.0")) == registry.get("1.1.0").folder
     outside = make("7.0.0")
     choice = choose_model(settings(str(outside)))

@@ -27,7 +27,9 @@ from streetvision.monitor.history_database import DATABASE as HISTORY
 from streetvision.monitor.history_database import FOLDER
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.schema import DATABASE, LOG_FOLDER
+from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import LogSettings, MockSettings
 from streetvision.status.files import status_from_files
 from streetvision.status.schema import Span
 
@@ -48,15 +50,13 @@ def state(tmp_path: Path) -> Path:
 def settings_for(state: Path) -> Settings:
     """As that miner was started; its rows may be older than the log keeps by default when the test runs."""
     return Settings(
-        subtensor_network="mock",
+        subtensor=SubtensorSettings(network="mock"),
         compile=False,
         threads=1,
-        axon_ip="127.0.0.1",
-        axon_port=0,
+        axon=AxonSettings(ip="127.0.0.1", port=0),
         state_dir=state,
-        log_max_days=FOR_EVER,
-        mock_block_time=0.05,
-        mock_tempo=5,
+        log=LogSettings(max_days=FOR_EVER),
+        mock=MockSettings(block_time=0.05, tempo=5),
     )
 
 
@@ -109,7 +109,7 @@ def test_history_is_lifted_and_loses_nothing(state: Path) -> None:
 
 async def test_a_miner_goes_on_from_it(state: Path) -> None:
     (_, waiting), pictures = read_alerts(state / FOLDER / ALERTS), images(state)
-    assert [alert.items[0].code for alert in waiting["webhook"]] == ["deregistered"]
+    assert [alert.items[0].finding.code for alert in waiting["webhook"]] == ["deregistered"]
     miner = Miner(settings_for(state))
     await miner.start()
     try:

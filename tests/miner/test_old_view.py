@@ -17,7 +17,9 @@ from streetvision.errors import OperatorError
 from streetvision.miner.from_settings import mock_network
 from streetvision.miner.gate import Gate
 from streetvision.miner.registering import RegistrationGuard, register
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
+from streetvision.settings.upkeep import RegisterSettings
 
 HEAD_S = GENESIS_MS / 1000
 
@@ -54,7 +56,7 @@ async def test_requests_are_refused_only_when_the_uid_is_surely_lost(late_s: flo
 
 
 async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show() -> None:
-    settings = Settings(register="burn", register_max_burn=1.0)
+    settings = Settings(register=RegisterSettings(choice="burn", max_burn=1.0))
     with pytest.raises(OperatorError, match=r"node mock is 120 min old.*--subtensor.chain_endpoint"):
         await register(chain_at(7200.0, miner_registered=False), dev_wallet(), settings)
     with pytest.raises(OperatorError, match=r"node mock is 120 min ahead of this machine's clock"):
@@ -78,10 +80,10 @@ async def test_a_node_whose_block_has_no_time(monkeypatch: pytest.MonkeyPatch, t
     snapshot = await chain.snapshot()
     assert (snapshot.block_time, snapshot.is_misdated) == (None, False)
     with pytest.raises(OperatorError, match="does not say when its newest block was made"):
-        await register(chain, dev_wallet(), Settings(register="burn", register_max_burn=1.0))
+        await register(chain, dev_wallet(), Settings(register=RegisterSettings(choice="burn", max_burn=1.0)))
 
 
 def test_each_run_of_the_mock_is_another_chain(tmp_path: Path) -> None:
-    settings = Settings(subtensor_network="mock", state_dir=tmp_path)
+    settings = Settings(subtensor=SubtensorSettings(network="mock"), state_dir=tmp_path)
     first, second = (mock_network(settings, dev_wallet().ss58_address).mock.block_hash(1) for _ in range(2))
     assert first != second

@@ -12,6 +12,7 @@ from streetvision.chain.hotkey_file import NoHotkeyFile
 from streetvision.miner.from_settings import open_wallet, serving_wallet
 from streetvision.miner.miner import Miner
 from streetvision.settings.loading import load_settings
+from streetvision.settings.network import WalletSettings
 from streetvision.settings.settings import Settings
 
 REAL = "SUBTENSOR_NETWORK=finney\nSUBTENSOR_CHAIN_ENDPOINT=ws://10.0.0.7:9944\nWALLET_NAME=cold\nWALLET_HOTKEY=hot\n"
@@ -36,7 +37,7 @@ def test_without_the_named_hotkey_a_development_key_serves(tmp_path: Path, check
 
 def test_on_a_real_network_the_hotkey_must_be_here(tmp_path: Path) -> None:
     with pytest.raises(NoHotkeyFile):
-        serving_wallet(Settings(wallet_name="cold", wallet_path=tmp_path))
+        serving_wallet(Settings(wallet=WalletSettings(name="cold", path=tmp_path)))
 
 
 async def test_the_named_hotkey_is_the_miner_on_the_mock_network(tmp_path: Path, checkpoint: Path) -> None:

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.miner.model_choice import choose_model
 from streetvision.miner.models import ServedModels
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
 
 
@@ -32,7 +34,9 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
 
     monkeypatch.setattr("streetvision.miner.models.usable_threads", lambda: paid_for)
     monkeypatch.setattr("streetvision.miner.models.open_runner", opened)
-    settings = Settings(model="bundled", state_dir=tmp_path, subtensor_network="mock")
+    settings = Settings(
+        model=ModelSettings(choice="bundled"), state_dir=tmp_path, subtensor=SubtensorSettings(network="mock")
+    )
     with pytest.raises(OperatorError, match="this is enough"):
         await ServedModels(settings, choose_model(settings), CollectorRegistry()).start()
     assert len(seen) == expected
@@ -42,7 +46,9 @@ def room(folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[str], 
     """Its runners are opened by `opened`, which is told the device."""
     monkeypatch.setattr("streetvision.miner.models.device_trouble", lambda _: None)
     monkeypatch.setattr("streetvision.miner.models.open_runner", lambda *_, device, **__: opened(device))
-    settings = Settings(model="bundled", state_dir=folder, subtensor_network="mock")
+    settings = Settings(
+        model=ModelSettings(choice="bundled"), state_dir=folder, subtensor=SubtensorSettings(network="mock")
+    )
     return ServedModels(settings, choose_model(settings), CollectorRegistry())
 
 

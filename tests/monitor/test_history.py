@@ -1,4 +1,4 @@
-"""History: kept, thinned, re-read, and never in the way of anything."""
+"""History: kept, downsampled, re-read, and never in the way of anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from streetvision.base.sqlite import migrate, version_of
 from streetvision.chain.metagraph import MetagraphSnapshot, is_other_chain
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import MAX_WAITING, History, read_history
-from streetvision.monitor.history_database import DATABASE, HISTORY_SCHEMA, MIGRATIONS, thinned_buckets, thinned_points
+from streetvision.monitor.history_database import (
+    DATABASE,
+    HISTORY_SCHEMA,
+    MIGRATIONS,
+    downsampled_buckets,
+    downsampled_points,
+)
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint, point_of
 from streetvision.monitor.rules import judge
@@ -219,50 +225,50 @@ def test_two_chains_are_told_apart_by_the_hash_of_one_block(one: str | None, oth
     assert is_other_chain(one, other) is expected
 
 
-def test_thinning_by_age(point: Make) -> None:
+def test_downsampling_by_age(point: Make) -> None:
     now = 1.8e9
     points = [
         point(0, time=now - age, block=int(7e6 - age / 12), epoch=int((7e6 - age / 12) // 360 * 360), registrations=1)
         for age in range(90 * 86_400, -1, -600)
     ]
-    kept = thinned_points(points, now)
+    kept = downsampled_points(points, now)
     ages = [now - p.time for p in kept]
     assert sum(age <= 2 * 86_400 for age in ages) == 289
     assert sum(2 * 86_400 < age <= 30 * 86_400 for age in ages) == pytest.approx(28 * 20, abs=2)
     assert sum(age > 30 * 86_400 for age in ages) == pytest.approx(60, abs=2)
     assert sum(p.registrations for p in kept) == len(points)
-    assert thinned_points(kept, now) == kept
+    assert downsampled_points(kept, now) == kept
 
 
 @pytest.mark.parametrize("days", [120, 30_000])
-def test_a_clock_that_jumps_thins_nothing(days: float, point: Make, bucket: Make) -> None:
+def test_a_clock_that_jumps_downsamples_nothing(days: float, point: Make, bucket: Make) -> None:
     points = tuple(point(0, time=NOW + 60 * i, block=6_000_000 + 5 * i, epoch=6_000_000) for i in range(500))
     buckets = tuple(bucket(NOW + 600 * i, 1) for i in range(100))
     now = NOW + days * 86_400
-    assert thinned_points(points, now) == points
-    assert thinned_buckets(buckets, now) == buckets
+    assert downsampled_points(points, now) == points
+    assert downsampled_buckets(buckets, now) == buckets
     # Nor does what was remembered while it stood wrong.
     late = replace(points[-1], time=now, block=points[-1].block + 5)
-    assert thinned_points((*points, late), now) == (*points, late)
-    assert thinned_buckets((*buckets, bucket(now, 1)), now + 600) == (*buckets, bucket(now, 1))
+    assert downsampled_points((*points, late), now) == (*points, late)
+    assert downsampled_buckets((*buckets, bucket(now, 1)), now + 600) == (*buckets, bucket(now, 1))
 
 
-def test_a_deregistration_survives_thinning(point: Make) -> None:
+def test_a_deregistration_survives_downsampling(point: Make) -> None:
     lost = [point(0, time=t, epoch=1, uid=uid, registered_at=uid) for t, uid in ((1.0, 8), (2.0, None), (3.0, 9))]
     now = point(0, time=10 * 86_400.0, block=lost[-1].block + 72_000)
-    assert [p.uid for p in thinned_points([*lost, now], 10 * 86_400.0)][:3] == [8, None, 9]
+    assert [p.uid for p in downsampled_points([*lost, now], 10 * 86_400.0)][:3] == [8, None, 9]
 
 
-def test_traffic_thins_to_sums(bucket: Make) -> None:
+def test_traffic_is_downsampled_to_sums(bucket: Make) -> None:
     rng = random.Random(1)
     buckets = [bucket(1.8e9 + i * 600, rng.randint(0, 40)) for i in range(60 * 144)]
     now = buckets[-1].start + 600
-    kept = thinned_buckets(buckets, now)
+    kept = downsampled_buckets(buckets, now)
     assert len(kept) == pytest.approx(9 * 144 + 21 * 24 + 30, abs=4)
     before, after = merged(buckets, 0, 1), merged(kept, 0, 1)
     assert before == after
     assert sum(b.span for b in kept) == pytest.approx(60 * 86_400)
-    assert thinned_buckets(kept, now) == kept
+    assert downsampled_buckets(kept, now) == kept
 
 
 @pytest.mark.parametrize("start", [0.0, NOW - 90 * 86_400.0])
@@ -301,7 +307,7 @@ def test_what_a_clock_ahead_has_dated_goes_when_the_chain_says_that_it_is_right_
     assert [held.start for held in history.buckets] == [later]
 
 
-def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
+def test_the_file_is_downsampled_too(tmp_path: Path, subnet: Subnet, bucket: Make) -> None:
     clock = Clock(subnet.time)
     history = opened(tmp_path, clock)
     for _ in range(200):
@@ -319,7 +325,7 @@ def test_the_file_is_thinned_too(tmp_path: Path, subnet: Subnet, bucket: Make) -
     history.close()
 
 
-def test_a_clock_set_back_does_not_put_off_the_next_thinning(tmp_path: Path, subnet: Subnet) -> None:
+def test_a_clock_set_back_does_not_put_off_the_next_downsampling(tmp_path: Path, subnet: Subnet) -> None:
     clock = Clock(NOW + 365 * 86_400)
     history = opened(tmp_path, clock)
     history.flush()
@@ -395,7 +401,7 @@ def test_a_folder_that_is_a_file_degrades_and_what_waits_is_bounded(
     history.close()
 
 
-def test_memory_is_thinned_without_a_file(tmp_path: Path, subnet: Subnet) -> None:
+def test_memory_is_downsampled_without_a_file(tmp_path: Path, subnet: Subnet) -> None:
     (tmp_path / "monitor").write_text("in the way")
     clock = Clock(NOW)
     history = opened(tmp_path / "monitor", clock)

@@ -18,6 +18,7 @@ from streetvision.hub.public_view import CardFinding, Published
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.thresholds import DAY
 from streetvision.rollout.deployment import unregistered
+from streetvision.settings.model import ModelSettings
 from streetvision.settings.settings import Settings
 from streetvision.subnet import AgeStage, PayWindow
 
@@ -98,12 +99,12 @@ def test_without_a_usable_card_the_checkpoint_tells_its_age(text: str | None, tm
 
 
 def test_the_rules_get_the_operators_pay_window(tmp_path: Path) -> None:
-    window = Settings(model_full_pay_days=90.0).pay_window
+    window = Settings(model=ModelSettings(full_pay_days=90.0)).model.pay_window
     assert window == PayWindow(90.0, 90.0)
     seen = CardWatch("", OWN, window=window).view(model(tmp_path))
     assert seen.window is window
     with pytest.raises(ConfigError, match=r"--model.full_pay_days may not exceed --model.max_age_days"):
-        Settings(model_full_pay_days=91.0)
+        Settings(model=ModelSettings(full_pay_days=91.0))
 
 
 @pytest.mark.parametrize(

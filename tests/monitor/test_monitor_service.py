@@ -14,7 +14,6 @@ from simulation.subnet import ENDPOINT, OWN, Subnet
 
 from streetvision.axon.app import GREETING
 from streetvision.monitor.diagnosis import Cause, diagnose
-from streetvision.monitor.finding import Severity, worst
 from streetvision.monitor.history import read_history
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.monitor import Monitor, Sources
@@ -52,13 +51,14 @@ async def test_a_pass_observes_judges_tells_and_keeps(tmp_path: Path) -> None:
     monitor.add_listener(lambda findings, seen: told.append((findings, seen)))
     subnet.deregister_own()
     monitor.on_snapshot(None, subnet.snapshot(clock.now))
-    findings = await monitor.look()
-    assert [f.code for f in findings] == ["deregistered", "log_degraded"]
-    assert monitor.findings == findings == told[0][0]
+    passed = await monitor.look()
+    assert [f.code for f in passed.findings] == ["deregistered", "log_degraded"]
+    assert monitor.findings == passed.findings == told[0][0]
+    assert await monitor.newest() is passed
     assert told[0][1].log is not None
     assert told[0][1].log.lost == 4
     assert set(told[0][1].offsets) == {v.hotkey for v in subnet.validators}
-    assert monitor.diagnose().cause is Cause.NOT_REGISTERED
+    assert passed.diagnosis.cause is Cause.NOT_REGISTERED
     await monitor.close()
     assert len(read_history(tmp_path, OWN, 72)[0]) == 1
 
@@ -114,12 +114,10 @@ async def test_without_a_miner_history_and_chain_still_tell(tmp_path: Path) -> N
     assert diagnose(observe_offline(tmp_path / "none", OWN, 72, clock.now)).cause is Cause.UNKNOWN
 
 
-def test_worst_and_plain_values(seen: Callable[..., Any]) -> None:
+def test_plain_values(seen: Callable[..., Any]) -> None:
     from streetvision.monitor.rules import judge
 
     findings = judge(seen(machine=MachineView(disk_free=1, disk_total=2**40)))
-    assert worst(findings) is Severity.CRITICAL
-    assert worst(()) is None
     assert findings[0].as_dict()["severity"] == "critical"
 
 

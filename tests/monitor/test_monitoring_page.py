@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streetvision.monitor.diagnosis import Cause
-from streetvision.monitor.finding import Rule
+from streetvision.monitor.rule import Rule
 from streetvision.monitor.rules import RULES, rule_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()

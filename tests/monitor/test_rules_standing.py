@@ -11,7 +11,7 @@ import pytest
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.rules import RULES, judge
-from streetvision.monitor.rules.registration import registrations_per_day
+from streetvision.monitor.rules.deregistration_risk import registrations_per_day
 from streetvision.monitor.thresholds import THRESHOLDS
 
 Make = Callable[..., Any]

@@ -15,7 +15,7 @@ from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
 from streetvision.monitor.rules import judge
-from streetvision.monitor.rules.scores import stability_index
+from streetvision.monitor.rules.score_drift import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket
 from streetvision.subnet import PayWindow
 

@@ -8,7 +8,8 @@ from simulation.subnet import TEMPO
 from simulation.world import World
 
 from streetvision.monitor.diagnosis import Cause, diagnose
-from streetvision.monitor.rules import RULES, judge
+from streetvision.monitor.rules import RULES, judge, rule_of
+from streetvision.monitor.thresholds import THRESHOLDS
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,7 @@ def test_found_within_a_tempo_with_the_right_cause(warm: World, scenario: Scenar
     assert outcome.finding is not None, outcome.diagnosis
     assert outcome.blocks is not None, outcome.diagnosis
     assert outcome.blocks <= TEMPO
+    assert rule_of(scenario.code).missing(world.observe(), THRESHOLDS) is None
 
 
 def test_every_rule_has_a_scenario() -> None:
@@ -38,7 +40,7 @@ def test_thirty_healthy_days_raise_nothing() -> None:
         for _ in range(6):
             world.advance(50)
         if hour % 6 == 0:
-            world.thin()
+            world.downsample()
         if hour in (166, 500):
             world.restart()
         assert judge(world.observe()) == ()

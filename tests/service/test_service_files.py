@@ -13,14 +13,14 @@ import yaml
 
 from streetvision import __version__
 from streetvision.miner.process import ABANDON_SECONDS, CLOSE_SECONDS
-from streetvision.settings.fields import setting_fields
-from streetvision.settings.settings import METRICS_PORT
+from streetvision.settings.fields import SETTINGS
+from streetvision.settings.upkeep import METRICS_PORT
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 UNIT = SCRIPTS / "streetvision.service"
 ENDS_WITHIN_S = CLOSE_SECONDS + ABANDON_SECONDS
-NAMES = {name for item in setting_fields() for name in item.metadata["env"]}
+NAMES = {name for item in SETTINGS for name in item.env}
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -166,8 +166,8 @@ def test_the_image_is_made_of_files_that_exist_and_runs_without_root() -> None:
 
 def test_the_health_check_asks_the_port_of_the_settings() -> None:
     text = (SCRIPTS / "Dockerfile").read_text()
-    port = next(item for item in setting_fields() if item.name == "metrics_port")
-    assert f"'{port.metadata['env'][0]}', '{METRICS_PORT}') + '/healthz'" in text
+    port = next(item for item in SETTINGS if item.name == "metrics.port")
+    assert f"'{port.env[0]}', '{METRICS_PORT}') + '/healthz'" in text
 
 
 def test_compose_publishes_the_operators_port_on_loopback_alone() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.env_file import read_former
-from streetvision.settings.fields import field_named, setting_fields, variables
-from streetvision.settings.loading import load_settings, render_official_table
+from streetvision.settings.fields import SETTINGS, setting, variables
+from streetvision.settings.loading import load_settings
 from streetvision.settings.official import BY_FLAG, BY_VARIABLE, NAMES, WHOM
 from streetvision.settings.official_source import NO_PERMIT, PERMIT_FALSE, read_official, translated
+from streetvision.settings.rendering import render_official_table
 from streetvision.settings.settings import Settings
 from streetvision.settings.shell_text import LONGEST_VALUE, ShellText
 
@@ -36,13 +37,13 @@ def test_every_entry_has_a_fate() -> None:
         assert (entry.read is None) == bool(entry.why), entry
         assert not (entry.refused and entry.read), entry
         if entry.ours is not None:
-            field_named(entry.ours)
+            setting(entry.ours)
         if entry.whom:  # none of these is passed over
             assert entry.refused or entry.ours in WHOM, entry
 
 
 def test_official_names_are_not_ours() -> None:
-    assert not set(BY_FLAG) & {item.metadata["flag"] for item in setting_fields()}
+    assert not set(BY_FLAG) & {item.flag for item in SETTINGS}
     assert set(BY_VARIABLE) & set(variables()) == {"MODEL_URL"}  # official where it holds an address
     assert sum(len(entry.env) for entry in NAMES) == len(BY_VARIABLE)
 
@@ -54,12 +55,12 @@ def test_the_page_has_the_table() -> None:
 @pytest.mark.parametrize("entry", [entry for entry in NAMES if entry.env], ids=lambda entry: entry.env[0])
 def test_a_variable_is_read_passed_over_or_refused_but_never_silently(entry: object, tmp_path: Path) -> None:
     name = entry.env[0]  # type: ignore[attr-defined]
-    values = {"subtensor_chain_endpoint": NODE, "subtensor_network": "test", "device": "cpu", "axon_port": "9000"}
-    values |= {"axon_ip": "127.0.0.1", "axon_external_ip": "203.0.113.7", "axon_external_port": "9001"}
+    values = {"subtensor.chain_endpoint": NODE, "subtensor.network": "test", "device": "cpu", "axon.port": "9000"}
+    values |= {"axon.ip": "127.0.0.1", "axon.external_ip": "203.0.113.7", "axon.external_port": "9001"}
     text = values.get(BY_VARIABLE[name].ours or "", "x")
     if "MODEL_URL" in name:
         text = "https://huggingface.co/me/roads"
-    if BY_VARIABLE[name].ours == "logging_debug" or "MOCK" in name:
+    if BY_VARIABLE[name].ours == "logging.debug" or "MOCK" in name:
         text = "true"
     if BY_VARIABLE[name].refused:
         with pytest.raises(ConfigError, match=f"{name} in miner.env"):
@@ -73,7 +74,7 @@ def test_a_variable_is_read_passed_over_or_refused_but_never_silently(entry: obj
 @pytest.mark.parametrize("flag", BY_FLAG)
 def test_a_flag_is_read_passed_over_or_refused_but_never_silently(flag: str, tmp_path: Path) -> None:
     entry = BY_FLAG[flag]
-    text = {"device": "cpu", "subtensor_network": "true", "logging_debug": "true"}.get(entry.ours or "", "x")
+    text = {"device": "cpu", "subtensor.network": "true", "logging.debug": "true"}.get(entry.ours or "", "x")
     if entry.refused:
         with pytest.raises(ConfigError, match=rf"{flag} is the official miner's: .*streetvision init --from"):
             load(tmp_path, flag, text)
@@ -89,16 +90,16 @@ def test_a_flag_is_read_passed_over_or_refused_but_never_silently(flag: str, tmp
 @pytest.mark.parametrize("name", ["CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"])
 def test_a_node_by_its_official_name_is_called(name: str, tmp_path: Path) -> None:
     settings, warnings = load(tmp_path, file=f"{name}={NODE}\n")
-    assert settings.endpoints == (NODE,)
+    assert settings.subtensor.endpoints == (NODE,)
     assert warnings == [f"{name} in miner.env is the official miner's; it is read as --subtensor.chain_endpoint"]
     settings, warnings = load(tmp_path, environ={name: NODE})
-    assert settings.endpoints == (NODE,)
+    assert settings.subtensor.endpoints == (NODE,)
     assert len(warnings) == 1
 
 
 def test_wallets_by_their_official_names(tmp_path: Path) -> None:
     settings, _ = load(tmp_path, file="BT_WALLET_NAME=cold\nBT_WALLET_HOTKEY=hot\nBT_WALLET_PATH=/w\n")
-    assert (settings.wallet_name, settings.wallet_hotkey, str(settings.wallet_path)) == ("cold", "hot", "/w")
+    assert (settings.wallet.name, settings.wallet.hotkey, str(settings.wallet.path)) == ("cold", "hot", "/w")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_names_that_contradict_each_other_end_the_start(file: str, argv: tuple[s
 
 def test_names_that_agree_are_fine(tmp_path: Path) -> None:
     settings, _ = load(tmp_path, file=f"CHAIN_ENDPOINT={NODE}\nSUBTENSOR_CHAIN_ENDPOINT={NODE}\n")
-    assert settings.endpoints == (NODE,)
+    assert settings.subtensor.endpoints == (NODE,)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +166,10 @@ def test_a_network_from_a_flag_and_a_node_from_the_file_are_one_choice(tmp_path:
     ]
     with pytest.raises(ConfigError, match="a node that would win over it"):
         load(tmp_path, "--subtensor.network", "test", file=file)
-    assert load(tmp_path, "--subtensor.network", "finney", file=file)[0].endpoints == (NODE,)
+    assert load(tmp_path, "--subtensor.network", "finney", file=file)[0].subtensor.endpoints == (NODE,)
     assert load(tmp_path, "--subtensor.network", "test", "--subtensor.chain_endpoint", "ws://t:1", file=file)[
         0
-    ].endpoints == ("ws://t:1",)
+    ].subtensor.endpoints == ("ws://t:1",)
 
 
 # -- models, devices, words --------------------------------------------------------------------------------------------
@@ -185,9 +186,9 @@ def test_a_network_from_a_flag_and_a_node_from_the_file_are_one_choice(tmp_path:
 )
 def test_the_official_model_url_names_a_repository(text: str, model: str, repo: str, tmp_path: Path) -> None:
     settings, _ = load(tmp_path, file=f"MODEL_URL={text}\n")
-    assert (settings.model, settings.model_repo) == (model, repo)
+    assert (settings.model.choice, settings.model.repo) == (model, repo)
     settings, _ = load(tmp_path, "--model_url", text)
-    assert (settings.model, settings.model_repo) == (model, repo)
+    assert (settings.model.choice, settings.model.repo) == (model, repo)
 
 
 def test_an_address_that_is_no_repository(tmp_path: Path) -> None:
@@ -202,8 +203,8 @@ def test_none_means_unset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--axon.external-ip", "--axon.external_ip"])
 def test_dashes_and_underscores_are_same_value(flag: str, tmp_path: Path) -> None:
-    assert load(tmp_path, flag, "203.0.113.7")[0].axon_external_ip == "203.0.113.7"
-    assert load(tmp_path, f"{flag}=203.0.113.7")[0].axon_external_ip == "203.0.113.7"
+    assert load(tmp_path, flag, "203.0.113.7")[0].axon.external_ip == "203.0.113.7"
+    assert load(tmp_path, f"{flag}=203.0.113.7")[0].axon.external_ip == "203.0.113.7"
 
 
 @pytest.mark.parametrize(
@@ -321,13 +322,13 @@ pm2 start neurons/miner.py --name miner -- \\
 FOUND = {
     "device": "cuda",
     "netuid": "323",
-    "subtensor_network": "test",
-    "subtensor_chain_endpoint": NODE,
-    "wallet_name": "my cold",
-    "wallet_hotkey": "hot",
-    "axon_port": "9000",
-    "blacklist_force_validator_permit": "True",
-    "logging_debug": "true",
+    "subtensor.network": "test",
+    "subtensor.chain_endpoint": NODE,
+    "wallet.name": "my cold",
+    "wallet.hotkey": "hot",
+    "axon.port": "9000",
+    "blacklist.force_validator_permit": "True",
+    "logging.debug": "true",
 }
 
 
@@ -351,7 +352,7 @@ def test_a_start_script_is_read_with_the_file_that_it_sources(official: Path) ->
 
 def test_a_settings_file_alone(official: Path) -> None:
     found, _ = translated(read_official([str(official / "miner.env")]))
-    assert found == {name: text for name, text in FOUND.items() if name != "logging_debug"}
+    assert found == {name: text for name, text in FOUND.items() if name != "logging.debug"}
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def test_a_settings_file_alone(official: Path) -> None:
 )
 def test_commands(command: str) -> None:
     found, _ = translated(read_official([command]))
-    assert (found["netuid"], found["wallet_name"]) == ("72", "cold")
+    assert (found["netuid"], found["wallet.name"]) == ("72", "cold")
 
 
 def test_pm2s_own_options_are_not_the_miners() -> None:
@@ -379,14 +380,14 @@ def test_the_permit_means_something_else_there() -> None:
     assert NO_PERMIT in translated(read_official(["python neurons/miner.py --netuid 72"]))[1]
     found, notes = translated(read_official(["python neurons/miner.py --blacklist.force_validator_permit False"]))
     assert PERMIT_FALSE in notes
-    assert found["blacklist_force_validator_permit"] == "False"
+    assert found["blacklist.force_validator_permit"] == "False"
 
 
 def test_wrong_values_and_unknown_flags_are_told_and_left_out() -> None:
     found, notes = translated(
         read_official(["python neurons/miner.py --netuid seventy --axon.port 9000 --neuron.magic 3"])
     )
-    assert found == {"axon_port": "9000"}
+    assert found == {"axon.port": "9000"}
     assert "--netuid: 'seventy' is not a whole number; it is left out" in notes
     assert any("--neuron.magic is no flag" in note for note in notes)
 
@@ -402,7 +403,7 @@ def test_nothing_is_run(tmp_path: Path, official: Path) -> None:
     assert sum("only a shell could know the value; it is left out" in note for note in notes) == 3
 
 
-WALLET = {"netuid": "72", "wallet_name": "cold"}
+WALLET = {"netuid": "72", "wallet.name": "cold"}
 UNPRINTABLE = "the value holds control characters, or a quote is never closed; it is left out"
 OF_A_SHELL = "only a shell could know the value; it is left out"
 
@@ -418,7 +419,7 @@ OF_A_SHELL = "only a shell could know the value; it is left out"
         ("declare -x NETUID=72\nif true; then WALLET_NAME=cold; fi\n", WALLET, ""),
         ('export "NETUID=72"\nWALLET_NAME=co\nWALLET_NAME+=ld\n', WALLET, ""),
         ("NETUID=11\nNETUID=72\nWALLET_NAME=a\nWALLET_NAME=cold\n", WALLET, ""),
-        ("NETUID=72\nWALLET_PATH=$HOME/wallets\n", {"netuid": "72", "wallet_path": "~/wallets"}, ""),
+        ("NETUID=72\nWALLET_PATH=$HOME/wallets\n", {"netuid": "72", "wallet.path": "~/wallets"}, ""),
         ("NETUID=72\nWALLET_NAME=miner_$HOST\n", {"netuid": "72"}, OF_A_SHELL),
         ("NETUID=72\nWALLET_NAME=${A:-${B:-cold}}\n", {"netuid": "72"}, OF_A_SHELL),
         ("NETUID=72\nWALLET_NAME=${A:?must be set}\n", {"netuid": "72"}, OF_A_SHELL),
@@ -450,15 +451,15 @@ ExecStart=/opt/venv/bin/python neurons/miner.py \\
         ("f() {\n local W=cold\n python neurons/miner.py --netuid 72 --wallet.name $W\n}\nf\n", WALLET, ""),
         ("if pgrep -f neurons/miner.py; then pkill -f neurons/miner.py; fi\n"
          "python neurons/miner.py --netuid 72 --wallet.name cold", WALLET, ""),
-        ('A=(--netuid 72)\npython neurons/miner.py --wallet.name cold "${A[@]}" "$@"\n', {"wallet_name": "cold"},
+        ('A=(--netuid 72)\npython neurons/miner.py --wallet.name cold "${A[@]}" "$@"\n', {"wallet.name": "cold"},
          "only a shell could know what ${A[@]} stands for; it is left out"),
         ("python neurons/miner.py --netuid 72 --wallet.name cold \\ \n --axon.port 9000\n", WALLET,
          "--axon.port stands outside the command that starts the miner; it is left out"),
         ("pm2 start neurons/miner.py --netuid 72 --wallet.name cold", {}, "pm2 keeps the flags of a command"),
         ("A='b \"$A\" neurons/miner.py'\nbash -c \"$A\"\nNETUID=72\n", {"netuid": "72"}, ""),
-        (UNIT, {**WALLET, "axon_port": "9000"},
+        (UNIT, {**WALLET, "axon.port": "9000"},
          "--wallet.hotkey: only the service manager could know the value; it is left out"),
-        (UNIT, {**WALLET, "axon_port": "9000"}, "/gone/miner.env: no such file or directory"),
+        (UNIT, {**WALLET, "axon.port": "9000"}, "/gone/miner.env: no such file or directory"),
     ],
 )  # fmt: skip
 def test_scripts_as_people_write_them(text: str, expected: dict[str, str], says: str, tmp_path: Path) -> None:
@@ -474,7 +475,7 @@ def test_of_two_miners_one_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="more than one command starts a miner there: give --from the one"):
         read_official([str(script)])
     script.write_text("python neurons/miner.py --wallet.name a\n" * 2 + "python neurons/miner.py\n")
-    assert translated(read_official([str(script)]))[0] == {"wallet_name": "a"}
+    assert translated(read_official([str(script)]))[0] == {"wallet.name": "a"}
 
 
 @pytest.mark.parametrize(
@@ -532,6 +533,6 @@ def test_a_sourced_file_that_is_missing_is_told(tmp_path: Path) -> None:
 def test_an_official_file_in_our_place_is_translated(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text(f"CHAIN_ENDPOINT={NODE}\nIMAGE_DETECTOR=ViT\nHF_TOKEN=x\nWALLET_HOTKY=y\n")
     former = read_former(tmp_path / "miner.env")
-    assert former.answers == {"subtensor_chain_endpoint": NODE}
+    assert former.answers == {"subtensor.chain_endpoint": NODE}
     assert former.others == {"HF_TOKEN": "x"}
     assert len(former.notes) == 3

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
+from streetvision.cli.interview import QUESTIONS
 from streetvision.errors import ConfigError
-from streetvision.settings.fields import setting_fields
-from streetvision.settings.loading import load_settings, render_env_example, render_settings_table
+from streetvision.settings.fields import GROUPS, SETTINGS, settings_with
+from streetvision.settings.loading import load_settings
+from streetvision.settings.model import ModelSettings
+from streetvision.settings.network import AxonSettings
+from streetvision.settings.rendering import FIRST, render_env_example, render_settings_tables
 from streetvision.settings.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,12 +28,12 @@ def test_flags_beat_environment_beats_file(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text("NETUID=1\nMINER_AXON_PORT=1001\nWALLET_NAME=file\n")
     environ = {"NETUID": "2", "MINER_AXON_PORT": "1002"}
     settings = load("--netuid", "3", environ=environ, cwd=tmp_path)
-    assert (settings.netuid, settings.axon_port, settings.wallet_name) == (3, 1002, "file")
+    assert (settings.netuid, settings.axon.port, settings.wallet.name) == (3, 1002, "file")
 
 
 def test_environment_beats_file_across_alias_names(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text("MINER_AXON_PORT=1001\n")
-    assert load(environ={"BT_AXON_PORT": "1002"}, cwd=tmp_path).axon_port == 1002
+    assert load(environ={"BT_AXON_PORT": "1002"}, cwd=tmp_path).axon.port == 1002
 
 
 def test_ecosystem_names_are_read(tmp_path: Path) -> None:
@@ -38,14 +43,14 @@ def test_ecosystem_names_are_read(tmp_path: Path) -> None:
         "MODEL_URL=bundled\nBT_AXON_EXTERNAL_IP=203.0.113.7\nBT_AXON_EXTERNAL_PORT=9001\nBT_AXON_IP=127.0.0.1\n"
     )
     settings = load(cwd=tmp_path)
-    assert settings.endpoints == ("wss://a:443", "wss://b:443")
-    assert settings.blacklist_force_validator_permit is False
-    assert (settings.axon_ip, settings.axon_external_ip, settings.axon_external_port) == (
+    assert settings.subtensor.endpoints == ("wss://a:443", "wss://b:443")
+    assert settings.blacklist.force_validator_permit is False
+    assert (settings.axon.ip, settings.axon.external_ip, settings.axon.external_port) == (
         "127.0.0.1",
         "203.0.113.7",
         9001,
     )
-    assert (settings.model, settings.wallet_hotkey, settings.netuid) == ("bundled", "hot", 323)
+    assert (settings.model.choice, settings.wallet.hotkey, settings.netuid) == ("bundled", "hot", 323)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,7 @@ def test_ecosystem_names_are_read(tmp_path: Path) -> None:
                            (("--blacklist.force_validator_permit", "false"), False)]
 )  # fmt: skip
 def test_switches_take_an_optional_value(argv: tuple[str, ...], expected: bool, tmp_path: Path) -> None:
-    assert load(*argv, cwd=tmp_path).blacklist_force_validator_permit is expected
+    assert load(*argv, cwd=tmp_path).blacklist.force_validator_permit is expected
 
 
 @pytest.mark.parametrize(
@@ -118,12 +123,32 @@ def test_env_example_is_current_and_round_trips(tmp_path: Path) -> None:
 
 
 def test_settings_page_is_current() -> None:
-    assert render_settings_table() in (ROOT / "docs" / "settings.md").read_text()
+    assert render_settings_tables() in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_the_first_settings_are_those_that_init_asks_for() -> None:
+    assert [question.name for question in QUESTIONS] == ["subtensor.network", "netuid", *FIRST]
+
+
+def test_a_flag_is_the_way_to_its_value() -> None:
+    settings = Settings()
+    for item in SETTINGS:
+        name = f"{item.name}.choice" if item.name in GROUPS else item.name
+        assert attrgetter(name)(settings) == item.value_in(settings) == item.default
+
+
+def test_settings_are_built_from_values_by_name() -> None:
+    made = settings_with({"netuid": 5, "axon.port": 0, "axon.ip": "::1", "model": "bundled"})
+    assert made == Settings(netuid=5, axon=AxonSettings(port=0, ip="::1"), model=ModelSettings(choice="bundled"))
+    with pytest.raises(KeyError):
+        settings_with({"axon.prt": 0})
+    with pytest.raises(ConfigError, match="the mock network has no endpoint"):
+        settings_with({"subtensor.network": "mock", "subtensor.chain_endpoint": "ws://x:1"})
 
 
 def test_names_are_unique() -> None:
-    names = [name for item in setting_fields() for name in item.metadata["env"]]
-    flags = [item.metadata["flag"] for item in setting_fields()]
+    names = [name for item in SETTINGS for name in item.env]
+    flags = [item.flag for item in SETTINGS]
     assert len(set(names)) == len(names)
     assert len(set(flags)) == len(flags)
 
@@ -152,4 +177,4 @@ def test_a_file_of_another_editor_is_read(tmp_path: Path) -> None:
         b"\xef\xbb\xbfNETUID = 11\r\nexport WALLET_NAME= 'cold' # mine\r\nNETUID=12\r\n"
     )
     settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
-    assert (settings.netuid, settings.wallet_name) == (12, "cold")
+    assert (settings.netuid, settings.wallet.name) == (12, "cold")

@@ -187,7 +187,7 @@ def test_a_series_covers_the_history_without_holes() -> None:
     seen = observed()
     series = standing_series(seen.points, seen.now, 90.0, 120)
     assert series is not None
-    assert series["since"] == pytest.approx(seen.now - DAYS * DAY, abs=4_400)  # thinned to a tempo
+    assert series["since"] == pytest.approx(seen.now - DAYS * DAY, abs=4_400)  # downsampled to a tempo
     assert len(series["rank"]["mean"]) == 120
     assert None not in series["rank"]["mean"]
     for low, mean, high in zip(*(series["incentive"][k] for k in ("low", "mean", "high")), strict=True):

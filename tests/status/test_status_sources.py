@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from simulation.subnet import OWN, Subnet
 
+from streetvision.control.monitor_operations import monitor_operations
 from streetvision.errors import OperatorError
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
@@ -49,6 +51,27 @@ async def test_the_running_miner_is_asked_through_its_socket(monitor: Monitor) -
     assert found["miner"]["hotkey"] == OWN
     assert found["standing"]["uid"] == 8
     assert found["chain"]["age"] == 5.0
+
+
+async def test_the_doctor_and_the_status_show_the_same_pass(tmp_path: Path) -> None:
+    """Between two passes nobody judges for himself; the doctor makes a new one, and the status has it too."""
+    subnet, age, ticks = Subnet(1, uids=64), [5.0], count()
+    sources = Sources(snapshot_age=lambda: age[0])
+    monitor = Monitor(tmp_path, OWN, 72, sources, TrafficCounter(subnet.time), now=lambda: subnet.time)
+    monitor.on_snapshot(None, subnet.snapshot(subnet.time))
+    live = LiveStatus(monitor, lambda: FACTS, Samples(), clock=lambda: float(next(ticks)))
+    told: list[object] = []
+    monitor.add_listener(lambda findings, _: told.append(findings))
+    assert (await live.snapshot())["findings"] == []
+    age[0] = 4000.0
+    found = await live.snapshot()
+    assert (found["findings"], found["chain"]["age"], len(told)) == ([], 4000.0, 1)
+    doctor = await monitor_operations(monitor)["findings"]({}, nothing)
+    found = await live.snapshot()
+    assert [finding["code"] for finding in found["findings"]] == ["metagraph_stale"]
+    for part in ("findings", "unjudged", "diagnosis"):
+        assert found[part] == doctor[part]
+    assert len(told) == 2
 
 
 async def test_many_watchers_cost_one_snapshot_a_second(monitor: Monitor) -> None:

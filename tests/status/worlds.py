@@ -12,7 +12,8 @@ from streetvision.axon.records import RequestRecord
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules import judge
+from streetvision.monitor.rule_pass import RulePass, rule_pass
+from streetvision.monitor.unjudged import Unjudged
 from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample, Samples
 from streetvision.status.schema import Span, Status
@@ -35,14 +36,14 @@ FACTS = Facts("0.1.0", 72, "finney", pid=4711, started=1_794_990_000.0, models=M
 @cache
 def _played() -> tuple[Observation, tuple[Sample, ...]]:
     world, samples = World(7), Samples()
-    count = world.traffic_counter.__class__.__call__
+    count = world.counter.__class__.__call__
 
-    class TellingCounter(type(world.traffic_counter)):  # type: ignore[misc]  # the same, and it tells the samples
+    class Counter(type(world.counter)):  # type: ignore[misc]  # the same, and it tells the samples
         def __call__(self, record: RequestRecord) -> None:
             count(self, record)
             samples(record)
 
-    world.traffic_counter.__class__ = TellingCounter
+    world.counter.__class__ = Counter
     world.failing = {"overloaded": 0.05}
     world.run(DAYS)
     return world.observe(), samples.newest()
@@ -61,14 +62,13 @@ def samples() -> tuple[Sample, ...]:
 def status(facts: Facts = FACTS, span: Span = Span(), **changes: Any) -> Status:  # noqa: B008 - immutable
     """The snapshot, the observation changed as asked."""
     seen = replace(observed(), **changes)
-    findings = judge(seen)
-    return status_of(facts, seen, (findings, diagnose(seen, findings)), samples(), span)
+    return status_of(facts, seen, rule_pass(seen), samples(), span)
 
 
 def fresh() -> Status:
     """A miner that has seen nothing yet."""
     seen = Observation(now=1.795e9, hotkey="5Own")
-    return status_of(Facts("0.1.0", 72, "finney"), seen, ((), diagnose(seen, ())), (), Span(90, 120))
+    return status_of(Facts("0.1.0", 72, "finney"), seen, RulePass(seen, (), (), diagnose(seen, ())), (), Span(90, 120))
 
 
 def hostile() -> Status:
@@ -84,4 +84,5 @@ def hostile() -> Status:
     seen = replace(observed(), hotkey=text, endpoint=text)
     said = [sample._replace(hotkey=text, reason=text) for sample in samples()[-50:]]
     failed = [sample._replace(probability=None) for sample in said[:9]]
-    return status_of(facts, seen, ((finding,), diagnose(seen, (finding,))), [*failed, *said], Span())
+    passed = RulePass(seen, (finding,), (Unjudged(text, text),), diagnose(seen, (finding,)))
+    return status_of(facts, seen, passed, [*failed, *said], Span())

@@ -1,4 +1,4 @@
-"""Which sinks the settings ask for."""
+"""The sinks that the settings ask for, and the operator's own webhook."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ NAMES = (LOG, "discord", "slack", "telegram", "webhook", "ping")
 def sinks_of(settings: AlertSettings) -> tuple[Sink, ...]:
     """The services that alerts are sent to; the log is not among them, nor the ping."""
     found: list[Sink] = []
-    if settings.alerts_discord_url:
-        found.append(Discord(settings.alerts_discord_url))
-    if settings.alerts_slack_url:
-        found.append(Slack(settings.alerts_slack_url))
-    if settings.alerts_telegram_token:
-        found.append(Telegram(settings.alerts_telegram_token, settings.alerts_telegram_chat))
-    if settings.alerts_webhook_url:
-        found.append(Webhook(settings.alerts_webhook_url, settings.alerts_webhook_secret))
+    if settings.discord_url:
+        found.append(Discord(settings.discord_url))
+    if settings.slack_url:
+        found.append(Slack(settings.slack_url))
+    if settings.telegram_token:
+        found.append(Telegram(settings.telegram_token, settings.telegram_chat))
+    if settings.webhook_url:
+        found.append(Webhook(settings.webhook_url, settings.webhook_secret))
     return tuple(found)
 
 
 def ping_of(settings: AlertSettings) -> Ping | None:
     """The dead man's switch, if one is set."""
-    if not settings.alerts_ping_url:
+    if not settings.ping_url:
         return None
     return Ping(
-        settings.alerts_ping_url,
-        method=settings.alerts_ping_method,
-        on_critical=settings.alerts_ping_on_critical,
+        settings.ping_url,
+        method=settings.ping_method,
+        on_critical=settings.ping_on_critical,
     )

@@ -1,6 +1,6 @@
 """One HTTP exchange with a sink, and its repetition until it succeeds or there is no point in going on.
 
-No error tells an address or a token: what the client says is put into words of our own, or scrubbed.
+No error tells an address or a token: the client's errors are reworded or scrubbed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streetvision.errors import OperatorError, reason
 from streetvision.settings.parsing import is_loopback
 
 MAX_BODY = 64 * 1024
-"""Of a reply; the rest is not read."""
+"""Bytes read of a reply; the rest is left."""
 LONGEST_WAIT_S = 900.0
 """A service that asks for more patience than this is not asked again for the same message."""
 _CLIENT = frozenset({httpx.__name__, "httpcore", "httpcore2"})
@@ -56,15 +56,15 @@ class _AgainError(DeliveryError):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How hard to try."""
+    """Attempts and pauses of one delivery."""
 
     attempts: int = 7
-    """With these pauses about ten minutes, and longer where the service asks for it."""
+    """About ten minutes with these pauses, and longer where the service asks for it."""
     first_pause_s: float = 5.0
     """Doubled each time, with a quarter of it at random."""
     longest_pause_s: float = 240.0
     attempt_s: float = 20.0
-    """For one attempt in all, however slowly the other side speaks."""
+    """Time limit of one attempt, however slowly the other side speaks."""
 
 
 ONCE = Patience(attempts=1)
@@ -145,7 +145,7 @@ def _words(error: Exception, request: SinkRequest) -> str:
 
 
 def _root(error: BaseException) -> str:
-    """What the system said: the client wraps it several times over."""
+    """The system's own error: the client wraps it several times over."""
     while isinstance(error, BaseExceptionGroup) or (error.__cause__ or error.__context__) is not None:
         inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
         if inner is None:
@@ -173,7 +173,7 @@ def _check(reply: Reply) -> None:
 
 
 def retry_after(reply: Reply, now: float) -> float | None:
-    """Seconds that the service asks for: Retry-After in seconds or as a date, or what Discord and Telegram write.
+    """Seconds that the service asks for: Retry-After in seconds or as a date, or `retry_after` in the body.
 
     A date is compared with the service's own clock where it tells its time: `now`, Unix seconds, may be wrong.
     """

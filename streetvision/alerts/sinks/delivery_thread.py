@@ -15,13 +15,14 @@ from streetvision.alerts.sinks.delivery import DeliveryError, Patience, deliver,
 from streetvision.alerts.sinks.outbox import Deliver, DeliveryRecord, Outbox, SinkHealth
 from streetvision.alerts.sinks.ping import Ping, Pulse
 from streetvision.alerts.sinks.sink import Sink
+from streetvision.settings.alerts import AlertSettings
 
 TICK_S = 2.0
 """Between two looks at the pulse: a change of it is told at once."""
 RETRY_S = 30.0
 """After a ping that failed."""
 PING_S = 10.0
-"""For one ping."""
+"""Time limit of one ping."""
 
 
 class DeliveryThread:
@@ -33,14 +34,14 @@ class DeliveryThread:
         metrics: MonitorMetrics,
         *,
         ping: Ping | None = None,
-        ping_every_s: float = 300.0,
+        ping_every_s: float = 60 * AlertSettings.ping_minutes,
         pulse: Callable[[], Pulse] = lambda: Pulse.WELL,
         patience: Patience = Patience(),  # noqa: B008 - immutable
         tick_s: float = TICK_S,
     ) -> None:
         """`pulse` is asked in the delivery thread."""
-        carry: Deliver = lambda sink, alert: deliver(sink, alert, patience)  # noqa: E731
-        self._outboxes = {sink.name: Outbox(sink, metrics, carry) for sink in sinks}
+        send: Deliver = lambda sink, alert: deliver(sink, alert, patience)  # noqa: E731
+        self._outboxes = {sink.name: Outbox(sink, metrics, send) for sink in sinks}
         self._ping, self._every_s, self._pulse, self._tick_s = ping, ping_every_s, pulse, tick_s
         self._pings = DeliveryRecord("ping", metrics)
         self._thread = threading.Thread(target=self._main, name="alerts", daemon=True)
@@ -60,11 +61,11 @@ class DeliveryThread:
                 outbox.put(alert)
 
     def waiting(self) -> Mapping[str, tuple[Alert, ...]]:
-        """What is not delivered yet, by sink."""
+        """Messages that are not delivered yet, by sink."""
         return {name: waiting for name, outbox in self._outboxes.items() if (waiting := outbox.waiting())}
 
     def health(self) -> tuple[SinkHealth, ...]:
-        """How each sink does, the ping last."""
+        """Health of each sink, the ping last."""
         found = [outbox.health() for outbox in self._outboxes.values()]
         if self._ping is not None:
             tally = self._pings.tally
@@ -74,7 +75,7 @@ class DeliveryThread:
         return tuple(found)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Give what waits that long, then end; what is still waiting then can be asked with `waiting`."""
+        """Give what waits that long, then end; `waiting` tells what is left then."""
         deadline = time.monotonic() + seconds
         while self._thread.is_alive() and self.waiting() and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -25,4 +25,5 @@ def _write_item(item: AlertItem) -> None:
     if item.change is Change.RECOVERED:
         logger.success("alert: {}", item.headline)
         return
-    logger.log(_LEVELS[item.severity], "alert: {}. {} {}", item.headline, " ".join(item.evidence), item.remedy)
+    found = item.finding
+    logger.log(_LEVELS[found.severity], "alert: {}. {} {}", item.headline, " ".join(found.evidence), found.remedy)

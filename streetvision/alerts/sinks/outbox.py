@@ -23,7 +23,7 @@ Deliver = Callable[[Sink, Alert], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class SinkHealth:
-    """How a sink does, since the miner started."""
+    """Deliveries of a sink since the miner started."""
 
     name: str
     where: str
@@ -36,7 +36,7 @@ class SinkHealth:
 
 
 class DeliveryRecord:
-    """Counts what becomes of messages, last of all; of an outage the log says the beginning and the end."""
+    """Counts how deliveries end, and logs the beginning and the end of an outage."""
 
     def __init__(self, name: str, metrics: MonitorMetrics) -> None:
         self._name, self._metrics = name, metrics

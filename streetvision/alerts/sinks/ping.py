@@ -7,14 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from streetvision.alerts.alert import Alert
 from streetvision.alerts.sinks.sink import Reply, SinkRequest, where_of
+from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.secret import Secret
-
-FOREIGN = frozenset({"subnet_halted"})
-"""Critical, but nothing on this side: the switch would stay down for weeks and miss the day when the miner dies."""
 
 
 class Pulse(StrEnum):
-    """How the miner is."""
+    """Health of the miner, as the ping tells it."""
 
     WELL = "well"
     CRITICAL = "critical"
@@ -27,12 +25,14 @@ class Ping:
 
     name = "ping"
 
-    def __init__(self, url: Secret, *, method: str = "GET", on_critical: str = "silent") -> None:
+    def __init__(
+        self, url: Secret, *, method: str = AlertSettings.ping_method, on_critical: str = AlertSettings.ping_on_critical
+    ) -> None:
         self._url, self._method, self._fails = url, method, on_critical == "fail"
         self.where = where_of(url)
 
     def beat(self, pulse: Pulse) -> SinkRequest | None:
-        """What to call now; None to stay silent."""
+        """The request to make now; None to stay silent."""
         if pulse is Pulse.WELL:
             return SinkRequest(self._url, method=self._method, headers={})
         if pulse is Pulse.CRITICAL and self._fails:

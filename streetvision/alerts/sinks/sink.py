@@ -1,4 +1,4 @@
-"""What a sink is: it turns an alert into one HTTP request; how that is delivered is not its business."""
+"""A sink turns an alert into one HTTP request; delivering it is left to others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service said: its status, and the beginning of its body."""
+    """The service's reply: its status, headers, and the beginning of its body."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,7 +42,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """How settings and reports call it."""
+        """The name in settings and reports."""
 
     @property
     def where(self) -> str:
@@ -56,7 +56,7 @@ class Sink(Protocol):
 
 
 def where_of(url: Secret) -> str:
-    """`https://discord.com/...`: what may be shown of an address."""
+    """`https://discord.com/...`: the part of an address that may be shown."""
     parts = urlsplit(url.reveal())
     port = f":{parts.port}" if parts.port else ""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -91,9 +91,14 @@ def mark_of(alert: Alert) -> str:
 
 def mark_of_item(item: AlertItem) -> str:
     """A coloured dot for one change."""
-    return RECOVERED_MARK if item.change is Change.RECOVERED else MARKS[item.severity]
+    return RECOVERED_MARK if item.change is Change.RECOVERED else MARKS[item.finding.severity]
 
 
 def cut(text: str, limit: int) -> str:
     """The text, its end replaced by an ellipsis where it is longer than `limit`."""
     return text if len(text) <= limit else f"{text[: max(0, limit - 1)].rstrip()}…"
+
+
+def more_words(left: int) -> tuple[str, ...]:
+    """The line that counts the changes that found no room; none when all did."""
+    return (f"…and {left} more",) if left > 0 else ()

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from streetvision.alerts.alert import Alert, AlertItem, Change
-from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, mark_of_item, where_of
-from streetvision.monitor.finding import Severity
-from streetvision.settings.secret import Secret
+from streetvision.alerts.alert import Alert, AlertItem
+from streetvision.alerts.sinks.channel_webhook import MOST_ITEMS, ChannelWebhook, colour_of
+from streetvision.alerts.sinks.sink import Reply, cut, mark_of, mark_of_item, more_words
 
-SECTIONS = 10
-"""Slack allows 50 blocks, which nobody reads."""
 SECTION = 2_900
 """Slack allows 3,000 letters in a section's text."""
-COLOURS = {Severity.CRITICAL: "#d92d20", Severity.WARNING: "#f79009", Severity.INFO: "#2e90fa"}
-GREEN = "#12b76a"
 _SPECIAL = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "~": "\u223c", "`": "\u02cb"})
 """mrkdwn has no escape for its own signs: look-alikes stand in."""
 
 
-class Slack:
-    """An incoming webhook."""
+class Slack(ChannelWebhook):
+    """A channel of Slack."""
 
     name = "slack"
-
-    def __init__(self, url: Secret) -> None:
-        self._url = url
-        self.where = where_of(url)
-
-    def request(self, alert: Alert) -> SinkRequest:
-        """A message with a fallback text for notifications."""
-        return SinkRequest(self._url, json.dumps(message(alert)).encode())
 
     def refused(self, reply: Reply) -> str | None:
         """Slack answers `ok`, in some versions with a status of 200 for an error too."""
         text = reply.body.decode("utf-8", "replace").strip()
         return None if text in ("", "ok") or text.startswith("{") else f"it answers {text[:80]!r}"
 
+    @staticmethod
+    def message(alert: Alert) -> dict[str, Any]:
+        """A title, which is the notification too, and sections beside a coloured bar."""
+        title = f"{mark_of(alert)} *{cut(escaped(alert.title), SECTION - 10)}*"
+        blocks = [_section(cut(text, SECTION)) for text in _texts(alert) if text]
+        bar = {"color": f"#{colour_of(alert):06x}", "blocks": blocks}
+        return {"text": title, "attachments": [bar] if blocks else []}
 
-def message(alert: Alert) -> dict[str, Any]:
-    """The webhook's JSON."""
-    title = f"{mark_of(alert)} *{cut(escaped(alert.title), SECTION - 10)}*"
-    blocks = [{"type": "section", "text": {"type": "plain_text", "text": cut(t, SECTION)}} for t in _texts(alert) if t]
-    colour = GREEN if alert.recovers else COLOURS[alert.severity]
-    return {"text": title, "attachments": [{"color": colour, "blocks": blocks}] if blocks else []}
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "plain_text", "text": text}}
 
 
 def _texts(alert: Alert) -> list[str]:
@@ -54,8 +44,8 @@ def _texts(alert: Alert) -> list[str]:
         return [figures, lines] if lines else [figures]
     if alert.alone:
         return ["\n".join(_details(alert.items[0]))]
-    left = max(0, len(alert.items) - SECTIONS) + alert.more
-    return [*map(_text, alert.items[:SECTIONS]), *([f"\u2026and {left} more"] if left else [])]
+    left = max(0, len(alert.items) - MOST_ITEMS) + alert.more
+    return [*map(_text, alert.items[:MOST_ITEMS]), *more_words(left)]
 
 
 def _text(item: AlertItem) -> str:
@@ -63,7 +53,7 @@ def _text(item: AlertItem) -> str:
 
 
 def _details(item: AlertItem) -> list[str]:
-    return [] if item.change is Change.RECOVERED else [*item.lines, f"\u25b8 {item.remedy}"]
+    return [*item.lines, *([f"\u25b8 {item.remedy}"] if item.remedy else [])]
 
 
 def escaped(text: str) -> str:

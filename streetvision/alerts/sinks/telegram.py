@@ -6,8 +6,8 @@ import html
 import json
 from collections.abc import Iterator
 
-from streetvision.alerts.alert import Alert, AlertItem, Change
-from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, mark_of_item
+from streetvision.alerts.alert import Alert, AlertItem
+from streetvision.alerts.sinks.sink import Reply, SinkRequest, cut, mark_of, mark_of_item, more_words
 from streetvision.settings.secret import Secret
 
 API = "https://api.telegram.org"
@@ -58,7 +58,7 @@ def text_of(alert: Alert) -> str:
         text += f"\n{part}"
         shown += 1
     left = len(alert.figures) + len(alert.items) + alert.more - shown
-    return f"{text}\n…and {left} more" if left > 0 else text
+    return "\n".join([text, *more_words(left)])
 
 
 def _units(text: str) -> int:
@@ -81,7 +81,7 @@ def _parts(alert: Alert) -> Iterator[str]:
 
 def _details(item: AlertItem) -> str:
     evidence = _safe("\n".join(item.lines), PART)
-    remedy = "" if item.change is Change.RECOVERED else f"\n<b>{_safe(item.remedy, PART)}</b>"
+    remedy = f"\n<b>{_safe(item.remedy, PART)}</b>" if item.remedy else ""
     return f"\n{evidence}{remedy}" if evidence else remedy
 
 

@@ -1,4 +1,4 @@
-"""One test message through each sink that the settings name, and what became of it."""
+"""Sends one test message through each sink that the settings name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streetvision.settings.alerts import AlertSettings
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How one sink took it."""
+    """The outcome at one sink."""
 
     sink: str
     where: str
@@ -40,13 +40,13 @@ async def try_sinks(settings: AlertSettings, only: str | None = None, patience: 
     if only is not None:
         _check(only, sinks)
         sinks = tuple(sink for sink in sinks if sink.name == only)
-    alert = test_alert(settings.alerts_name or "streetvision")
+    alert = test_alert(settings.name or "streetvision")
     trials: list[Trial] = [_try_log(alert)] if only in (None, LOG) else []
     return (*trials, *await asyncio.gather(*(_try(sink, alert, patience) for sink in sinks)))
 
 
 def test_alert(name: str) -> Alert:
-    """What a test sends."""
+    """The message that a test sends."""
     return Alert(kind="test", at=time.time(), miner=name, hotkey="", netuid=0)
 
 

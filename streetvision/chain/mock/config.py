@@ -8,6 +8,7 @@ from typing import Any
 
 from bittensor.sp_core import Keypair
 
+from streetvision.settings.upkeep import MockSettings
 from streetvision.subnet import SUBNET
 
 RAO = 10**9
@@ -47,8 +48,8 @@ class MockConfig:
     """Blocks before the first one at which the netuid was given to the subnet."""
     seed: int = 72
     start_block: int = 6_000_000
-    block_time_s: float = 12.0
-    tempo: int = 360
+    block_time_s: float = MockSettings.block_time
+    tempo: int = MockSettings.tempo
     immunity_period: int = 21_600
     serving_rate_limit: int = 50
     neurons: int = 32
@@ -58,7 +59,7 @@ class MockConfig:
     min_non_immune_uids: int = 10
     immune_owner_uids: int = 1
     max_registrations_per_block: int = 1
-    miner_registered: bool = True
+    miner_registered: bool = MockSettings.registered
     """Whether the miner starts registered, at UID 4 and still immune."""
     miner_hotkey: str = dev_hotkey("Miner").ss58_address
     """Address of the miner's hotkey; its coldkey is `//Miner//coldkey` whatever it is."""

@@ -1,43 +1,33 @@
-"""The rules, in the order in which an operator should read their findings."""
+"""The rules. Each module here keeps its own in `RULES`, those of one evidence together: a new rule is one file."""
 
 from __future__ import annotations
 
-from streetvision.monitor.derived import node_is_blind
-from streetvision.monitor.finding import Finding, Rule
+from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
+
+from streetvision.monitor.derived import node_time_is_wrong
+from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import Observation
-from streetvision.monitor.rules.chain import CHAIN_RULES
-from streetvision.monitor.rules.earning import EARNING_RULES
-from streetvision.monitor.rules.endpoint import ENDPOINT_RULES
-from streetvision.monitor.rules.machine import MACHINE_RULES
-from streetvision.monitor.rules.model import MODEL_RULES
-from streetvision.monitor.rules.process import PROCESS_RULES
-from streetvision.monitor.rules.proxies import PROXY_RULES
-from streetvision.monitor.rules.registration import REGISTRATION_RULES
-from streetvision.monitor.rules.requests import REQUEST_RULES
-from streetvision.monitor.rules.scores import SCORE_RULES
-from streetvision.monitor.rules.subnet import SUBNET_RULES
+from streetvision.monitor.rule import Rule
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 
-RULES: tuple[Rule, ...] = (
-    *REGISTRATION_RULES,
-    *PROCESS_RULES,
-    *SUBNET_RULES,
-    *EARNING_RULES,
-    *ENDPOINT_RULES,
-    *PROXY_RULES,
-    *REQUEST_RULES,
-    *SCORE_RULES,
-    *CHAIN_RULES,
-    *MODEL_RULES,
-    *MACHINE_RULES,
-)
-"""All of them; codes are unique."""
+
+def collected(folders: Iterable[str]) -> tuple[Rule, ...]:
+    """The rules of all modules in these folders, which must be on this package's path, by their order."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(folders)]
+    return tuple(sorted((rule for module in modules for rule in module.RULES), key=lambda rule: rule.order))
+
+
+RULES: tuple[Rule, ...] = collected(__path__)
+"""All of them, in the order in which an operator should read their findings; codes are unique."""
 
 
 def judge(seen: Observation, limits: Thresholds = THRESHOLDS) -> tuple[Finding, ...]:
-    """What is wrong now, the gravest first, else in the rules' order. Pure."""
-    blind = node_is_blind(seen, limits)
-    found = [finding for rule in RULES if not (blind and rule.of_subnet) for finding in rule.judge(seen, limits)]
+    """All that is wrong now, the gravest first, else in the rules' order. Pure."""
+    off = node_time_is_wrong(seen, limits)
+    asked = [rule for rule in RULES if not (off and rule.of_subnet)]
+    found = [finding for rule in asked for finding in rule.judge(seen, limits)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 

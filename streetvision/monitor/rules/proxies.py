@@ -1,12 +1,14 @@
-"""Rules about what stands between the validators and the axon: a proxy that changes requests on their way."""
+"""A proxy between the validators and the axon changes requests on their way."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from streetvision.base.wording import duration, plural, share
-from streetvision.monitor.finding import Finding, Rule, Severity
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.needs import REFUSALS
 from streetvision.monitor.observation import Observation, RefusalView
+from streetvision.monitor.rule import Fault, Rule
 from streetvision.monitor.thresholds import Thresholds
 
 LOST = ("headers_dropped", "headers_renamed", "missing_header")
@@ -85,19 +87,27 @@ def proxy_protocol(seen: Observation, limits: Thresholds) -> list[Finding]:
     ]
 
 
-PROXY_RULES = (
+RULES = (
     Rule(
-        "headers_missing",
-        Severity.CRITICAL,
-        "Requests in a validator's form come without its headers, and (nearly) none with them",
-        "A proxy drops or renames them: `underscores_in_headers on` in nginx ([proxies.md](proxies.md))",
-        headers_missing,
+        code="headers_missing",
+        order=600,
+        severity=Severity.CRITICAL,
+        fault=Fault.PROXY,
+        meaning="Requests in a validator's form come without its headers, and (nearly) none with them",
+        remedy="A proxy drops or renames them: `underscores_in_headers on` in nginx ([proxies.md](proxies.md))",
+        judge=headers_missing,
+        needs=(REFUSALS,),
+        check="refused",
     ),
     Rule(
-        "proxy_protocol",
-        Severity.CRITICAL,
-        "Connections begin with a line of the PROXY protocol, which the axon does not read",
-        "Switch it off in the proxy ([proxies.md](proxies.md))",
-        proxy_protocol,
+        code="proxy_protocol",
+        order=610,
+        severity=Severity.CRITICAL,
+        fault=Fault.PROXY,
+        meaning="Connections begin with a line of the PROXY protocol, which the axon does not read",
+        remedy="Switch it off in the proxy ([proxies.md](proxies.md))",
+        judge=proxy_protocol,
+        needs=(REFUSALS,),
+        check="refused",
     ),
 )

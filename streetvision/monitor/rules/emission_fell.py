@@ -1,4 +1,4 @@
-"""Rules about the reward: none for anybody, or less for us."""
+"""This miner earns less than before."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from statistics import fmean, median
 
 from streetvision.base.wording import share
 from streetvision.monitor.derived import halt_of
-from streetvision.monitor.finding import Finding, Rule, Severity
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.needs import METAGRAPH
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.rule import Fault, Need, Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 Epochs = tuple[HistoryPoint, ...]
@@ -16,39 +18,18 @@ Fall = tuple[str, float, float]
 """Over which time, from which emission, to which."""
 
 
-def subnet_halted(seen: Observation, limits: Thresholds) -> list[Finding]:
-    """Validators burn the miners' reward, or none of them works."""
-    halt = halt_of(seen, limits)
-    if halt is None or seen.latest is None:
-        return []
-    idle = halt.kind == "idle"
-    return [
-        Finding(
-            code="subnet_halted",
-            severity=Severity.CRITICAL,
-            title="the subnet is halted: miners earn nothing now"
-            + (", no validator sets weights" if idle else ", their reward is burned"),
-            evidence=halt.evidence,
-            remedy="Nothing on this machine is at fault. Keep the miner running, so that it earns from the first tempo "
-            "after the halt, and read the subnet's announcements; do not pay for a new registration now.",
-            since=halt.since,
-            data={"kind": halt.kind, "burn_share": seen.latest.burn_share, "weights_age": seen.latest.weights_age},
-        )
-    ]
+def paid_epochs(seen: Observation, limits: Thresholds) -> Epochs:
+    """Epochs in which anybody could earn: a halt is no past to compare with."""
+    return tuple(p for p in seen.own_epochs if p.burn_share < limits.resumed_burn)
 
 
 def emission_fell(seen: Observation, limits: Thresholds) -> list[Finding]:
     """We earn clearly less than before."""
-    epochs = _paid_epochs(seen, limits)
+    epochs = paid_epochs(seen, limits)
     if not epochs or halt_of(seen, limits) is not None:
         return []
     fall = _crash(epochs, limits) or _fall(epochs, limits) or _decline(epochs, limits)
     return [_emission_finding(epochs, fall, limits)] if fall else []
-
-
-def _paid_epochs(seen: Observation, limits: Thresholds) -> Epochs:
-    """Epochs in which anybody could earn: a halt is no past to compare with."""
-    return tuple(p for p in seen.own_epochs if p.burn_share < limits.resumed_burn)
 
 
 def _crash(epochs: Epochs, limits: Thresholds) -> Fall | None:
@@ -122,61 +103,24 @@ def _since(epochs: Epochs, before: float, limits: Thresholds) -> float:
     return since
 
 
-def rank_fell(seen: Observation, limits: Thresholds) -> list[Finding]:
-    """Many miners have passed us."""
-    epochs = [p for p in _paid_epochs(seen, limits) if p.rank is not None]
-    base = epochs[-limits.fall_tempos - limits.base_tempos : -limits.fall_tempos]
-    if len(base) < limits.least_base_tempos or halt_of(seen, limits) is not None:
-        return []
-    ranks = [p.rank or 0 for p in base]
-    before = median(ranks)
-    noise = limits.rank_noise * 1.4826 * median(abs(rank - before) for rank in ranks)
-    least = max(limits.rank_fall * epochs[-1].miners, limits.least_rank_fall, noise)
-    now = median(p.rank or 0 for p in epochs[-limits.fall_tempos :])
-    last = epochs[-1].rank or 0
-    if now - before < least and last - before < 2 * least:
-        return []
-    return [_rank_finding(epochs[-1], before, max(now, last))]
+_EPOCHS = Need(
+    "too few tempos of this registration",
+    lambda seen, limits: len(paid_epochs(seen, limits)) > limits.least_base_tempos,
+)
 
-
-def _rank_finding(last: HistoryPoint, before: float, now: float) -> Finding:
-    return Finding(
-        code="rank_fell",
-        severity=Severity.WARNING,
-        title=f"rank fell from {before:.0f} to {now:.0f} of {last.miners} miners",
-        evidence=(
-            f"Over the last tempos the rank by incentive went from {before:.0f} to {now:.0f} of {last.miners}.",
-            f"Incentive {last.incentive:.5f}, trust {last.trust:.3f}, consensus {last.consensus:.5f}.",
+RULES = (
+    Rule(
+        code="emission_fell",
+        order=400,
+        severity=Severity.CRITICAL,
+        fault=Fault.OURS,
+        meaning="Emission fell by half in a tempo, by 30 % over three, or by a quarter within a week",
+        remedy="`streetvision doctor` names the reason",
+        judge=emission_fell,
+        needs=(
+            METAGRAPH,
+            _EPOCHS,
         ),
-        remedy="See `streetvision doctor`; if answers are in time and complete, others answer better: train or pull a "
-        "newer model (docs/models.md).",
-        data={"before": before, "now": now, "miners": last.miners},
-    )
-
-
-EARNING_RULES = (
-    Rule(
-        "subnet_halted",
-        Severity.CRITICAL,
-        "Validators burn (nearly) the whole miners' reward, or no validator sets weights: miners earn nothing now",
-        "Keep the miner running and wait; do not register anew",
-        subnet_halted,
-        of_subnet=True,
-    ),
-    Rule(
-        "emission_fell",
-        Severity.CRITICAL,
-        "Emission fell by half in a tempo, by 30 % over three, or by a quarter within a week",
-        "`streetvision doctor` names the reason",
-        emission_fell,
-        of_subnet=True,
-    ),
-    Rule(
-        "rank_fell",
-        Severity.WARNING,
-        "A tenth of the miners have passed this one within three tempos",
-        "A better model, when answers are complete and in time",
-        rank_fell,
         of_subnet=True,
     ),
 )

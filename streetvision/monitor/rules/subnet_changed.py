@@ -1,4 +1,4 @@
-"""Rules about the subnet itself: whether it is still the one that we joined."""
+"""The subnet is no longer the one that we joined."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streetvision.base.wording import moment
-from streetvision.monitor.finding import Finding, Rule, Severity
+from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.needs import METAGRAPH
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.rule import Fault, Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 
 _READ = "Read the subnet's announcements before you pay for anything: questions and rewards may change with it."
@@ -30,7 +32,7 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """With both values and when."""
+        """Tells both values and the time."""
         when = f"{moment(self.since.time)} (block {self.since.block})"
         return f"{self.what} was {self.old}, and is {self.new} since {when}."
 
@@ -77,7 +79,7 @@ def _named(given: Change | None, owner: Change | None, name: Change | None) -> l
 def _change(
     points: tuple[HistoryPoint, ...], begin: float, what: str, read: Callable[[HistoryPoint], str | int | None]
 ) -> Change | None:
-    """How the last known value differs from the one known at `begin` (the first known after it, without one)."""
+    """The change from the value known at `begin` (else the first known after it) to the last known; None for none."""
     known = [(point, value) for point in points if (value := read(point)) is not None]
     if not known:
         return None
@@ -89,13 +91,16 @@ def _change(
     return Change(what, old, new, known[start + 1][0])
 
 
-SUBNET_RULES = (
+RULES = (
     Rule(
-        "subnet_changed",
-        Severity.CRITICAL,
-        "The netuid's owner or name changed in the last week, or it was given to another subnet",
-        "Read the subnet's announcements; leave when another subnet has the netuid",
-        subnet_changed,
+        code="subnet_changed",
+        order=300,
+        severity=Severity.CRITICAL,
+        fault=Fault.OURS,
+        meaning="The netuid's owner or name changed in the last week, or it was given to another subnet",
+        remedy="Read the subnet's announcements; leave when another subnet has the netuid",
+        judge=subnet_changed,
+        needs=(METAGRAPH,),
         of_subnet=True,
     ),
 )
