@@ -33,6 +33,7 @@ from streetvision.monitor.finding import read_finding
 from streetvision.monitor.observation import Observation, Probe, RefusalView
 from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.unjudged import unjudged_words
+from streetvision.settings.model import ModelSettings
 from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import MetricsSettings
@@ -335,10 +336,10 @@ def test_cards(settings: Settings) -> None:
 
     assert card(OWN).mark is Mark.SKIPPED
     assert "MODEL_REPO" in card(OWN).remedy
-    assert card(OTHER, model_repo="me/roads").mark is Mark.FAILURE
-    pulled = card(OTHER, model="hf:other/roads@v1")
+    assert card(OTHER, model=ModelSettings(repo="me/roads")).mark is Mark.FAILURE
+    pulled = card(OTHER, model=ModelSettings(choice="hf:other/roads@v1"))
     assert (pulled.mark, "streetvision models publish" in pulled.remedy) == (Mark.WARNING, True)
-    assert card(OWN, subtensor_network="mock").mark is Mark.SKIPPED
+    assert card(OWN, subtensor=SubtensorSettings(network="mock")).mark is Mark.SKIPPED
 
 
 def test_models_are_looked_at_and_nothing_else(settings: Settings) -> None:
