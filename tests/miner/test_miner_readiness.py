@@ -30,8 +30,8 @@ from streetvision.settings.upkeep import METRICS_PORT, MetricsSettings
 ASKED = Asked({})
 
 
-def port_of(readiness: Readiness, **settings: Any) -> OperatorPort:
-    return OperatorPort(Settings(**settings), CollectorRegistry(), readiness)
+def port_of(readiness: Readiness, **metrics: Any) -> OperatorPort:
+    return OperatorPort(Settings(metrics=MetricsSettings(**metrics)), CollectorRegistry(), readiness)
 
 
 def begun(steps: StartSteps | None = None) -> Readiness:
@@ -83,7 +83,7 @@ def test_settings_that_are_none(tmp_path: Path) -> None:
 
 
 async def test_off_means_that_nothing_listens() -> None:
-    closed = port_of(begun(), metrics_port=0)
+    closed = port_of(begun(), port=0)
     await closed.start()
     assert closed.server.port is None
     await closed.close()
