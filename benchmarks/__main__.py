@@ -26,7 +26,15 @@ MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
 RIVALS = (["cpu.py"],)
 """These want the extra `bench`."""
-GPU = (["forward.py"], ["serving_kernels.py"], ["head.py"], ["pipeline.py"], ["views.py"], ["partition.py"])
+GPU = (
+    ["forward.py"],
+    ["serving_kernels.py"],
+    ["head.py"],
+    ["pipeline.py"],
+    ["views.py"],
+    ["partition.py"],
+    ["compile_gain.py"],
+)
 
 
 def main() -> int:

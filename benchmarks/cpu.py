@@ -24,12 +24,11 @@ from cpu_rivals import Answer, Images, missing, rivals
 from harness import RESULTS, Row, machine, report
 from runner import WIDTHS, description
 
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8
 from streetvision.runner.precision import compare
-from streetvision.runner.torch_runner import TorchRunner
 
 BASELINE = ("timm, compiled", "float32")
 LAYER_SCALE = 0.1
@@ -65,18 +64,9 @@ def network(size: str) -> LoadedModel:
 
 def candidates(size: str, batch: int, threads: int, pictures: Images, folder: Path) -> Iterator[Candidate]:
     for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bf16")):
-        for compiled in (False, True):
-            runner = TorchRunner(
-                network(size),
-                device="cpu",
-                dtype=dtype,
-                buckets=(batch,),
-                compile=compiled,
-                fast=False,
-                threads=threads,
-            )
-            runner.warmup()
-            yield Candidate(f"timm, {'compiled' if compiled else 'eager'}", name, _by_runner(runner))
+        timms = network(size).net.for_inference("cpu", dtype).forward_uint8
+        yield Candidate("timm, eager", name, _by_forward(timms))
+        yield Candidate("timm, compiled", name, _by_forward(torch.compile(timms, dynamic=False)))
     net = network(size).net
     for name, answer in ours(net, pictures):
         yield Candidate("ours", name, answer)
@@ -93,10 +83,6 @@ def ours(net: StreetVisionNet, pictures: Images) -> Iterator[tuple[str, Answer]]
         with torch.inference_mode():
             _, ranges = exact.watch(list(torch.split(torch.from_numpy(pictures[:WATCHED].copy()), 8)))
         yield "int8", _by_forward(SmallForward(net, ranges=ranges))
-
-
-def _by_runner(runner: TorchRunner) -> Answer:
-    return lambda images: runner.run(images).logits
 
 
 def _by_forward(forward: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]) -> Answer:

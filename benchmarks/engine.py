@@ -46,10 +46,10 @@ class InstantRunner:
         return RunnerOutput(np.zeros(len(images), np.float32), np.zeros((len(images), 8), np.float32))
 
 
-def torch_runner(compiled: bool) -> TorchRunner:
+def torch_runner() -> TorchRunner:
     torch.manual_seed(72)
     config = tiny_config()
-    return TorchRunner(LoadedModel(build(config), config), device="cpu", compile=compiled)
+    return TorchRunner(LoadedModel(build(config), config), device="cpu")
 
 
 def jpeg() -> bytes:
@@ -86,9 +86,9 @@ async def run_engine(engine: Engine, data: bytes, callers: int, seconds: float) 
     return answered / (time.perf_counter() - began)
 
 
-async def throughput(compiled: bool, rounds: int, seconds: float, callers: int) -> list[Row]:
+async def throughput(rounds: int, seconds: float, callers: int) -> list[Row]:
     """Fixed batches and the engine take turns, so that a busy machine slows both."""
-    fixed, runner, data = torch_runner(compiled), torch_runner(compiled), jpeg()
+    fixed, runner, data = torch_runner(), torch_runner(), jpeg()
     bench = Workers(1, "bench")
     await bench.submit(fixed.warmup)
     engine = Engine(runner)
@@ -145,13 +145,12 @@ async def idle_overhead(runner: InstantRunner | TorchRunner, name: str, count: i
 
 async def measure(arguments: argparse.Namespace) -> list[Row]:
     rows = await idle_overhead(InstantRunner(), "instant runner", 300)
-    rows += await idle_overhead(torch_runner(False), "default model, eager", 40)
-    return rows + await throughput(arguments.compile, arguments.rounds, arguments.seconds, arguments.callers)
+    rows += await idle_overhead(torch_runner(), "default model", 40)
+    return rows + await throughput(arguments.rounds, arguments.seconds, arguments.callers)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--compile", action="store_true", help="compile the model for the throughput measure")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each fixed batch in a round")
     parser.add_argument("--callers", type=int, default=32)

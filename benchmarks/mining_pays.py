@@ -43,15 +43,16 @@ from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
 from streetvision.mining.sync import sync
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, load
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
-from streetvision.scenes.scenes import encode_jpeg, render_scene
+from streetvision.scenes.photographic import encode_jpeg
+from streetvision.scenes.scenes import render_scene
 from streetvision.scenes.street import draw_street
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects
@@ -173,15 +174,15 @@ class Head:
 
 def write_log(folder: Path, stream: Pictures, logits: NDArray[np.float64]) -> None:
     """The stream as the miner logs it, answered by the first head."""
-    intake = WriteQueue(len(stream.jpegs), 2**40)
-    writer = Writer(folder, intake, LogMetrics(CollectorRegistry()), Limits(max_days=1e6))
+    write_queue = WriteQueue(len(stream.jpegs), 2**40)
+    writer = Writer(folder, write_queue, LogMetrics(CollectorRegistry()), Limits(max_days=1e6))
     writer.tick()
     for number, (data, logit) in enumerate(zip(stream.jpegs, logits, strict=True)):
         chance = float(1 / (1 + np.exp(-logit)))
         times = Timings(0.0, 0.0, 0.0)
         answer = Prediction(chance, float(logit), stream.embeddings[number], "start", 1, 1, 224, 224, times)
         stages = StageTimings()
-        intake.append(
+        write_queue.append(
             RequestRecord(
                 Dialect.LEGACY, "5Bench", 0, 1.0, True, 200, "ok", data, answer, number + 1e9, 5.0, stages, ""
             )

@@ -20,9 +20,10 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from streetvision.axon.app import AxonApp, OnRequest
+from streetvision.axon.app import AxonApp
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.record_listeners import RecordListener, RecordListeners
 from streetvision.axon.server import AxonServer
 from streetvision.axon.wire import PATH
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
@@ -54,7 +55,7 @@ def behind_a_router(app: AxonApp) -> Starlette:
     return Starlette(routes=[Route(PATH, app, methods=["POST"])])
 
 
-def listeners(how: str, folder: str, registry: CollectorRegistry) -> tuple[OnRequest | None, PredictionLog | None]:
+def listeners(how: str, folder: str, registry: CollectorRegistry) -> tuple[RecordListener | None, PredictionLog | None]:
     """What hears of each request: nobody, a listener that does nothing with it, or that and the prediction log."""
     if how == "heard":
         return lambda record: None, None
@@ -89,8 +90,9 @@ async def main(port: int, how: str, folder: str) -> None:
     registry = CollectorRegistry()
     hook, log = listeners(how, folder, registry)
     watch = await monitored(Path(folder), registry, taken) if how == "monitored" else None
-    hook = watch.on_request if watch is not None else hook
-    server = AxonServer(config, AtOnce(), lambda: taken, metrics=AxonMetrics(registry), on_request=hook)
+    heard = None if hook is None else RecordListeners((hook,), registry)
+    heard = watch.listeners if watch is not None else heard
+    server = AxonServer(config, AtOnce(), lambda: taken, metrics=AxonMetrics(registry), listeners=heard)
     if how == "starlette":
         server._app = behind_a_router(server._app)  # type: ignore[assignment]  # only for this comparison
     await server.start()

@@ -166,13 +166,13 @@ def record(number: int, image: bytes) -> RequestRecord:
 
 def inserted(folder: Path, count: int, image_of: Callable[[int], bytes]) -> float:
     """Rows per second that the writer takes from its queue to committed rows and files."""
-    intake = WriteQueue(count, 2**40)
-    writer = Writer(folder, intake, LogMetrics(CollectorRegistry()), Limits())
+    write_queue = WriteQueue(count, 2**40)
+    writer = Writer(folder, write_queue, LogMetrics(CollectorRegistry()), Limits())
     writer.tick()
     seconds = 0.0
     for start in range(0, count, 10_000):
         for number in range(start, min(count, start + 10_000)):
-            intake.append(record(number, image_of(number)))
+            write_queue.append(record(number, image_of(number)))
         began = time.perf_counter()
         while writer.waiting:
             writer.tick()

@@ -18,8 +18,8 @@ from streetvision.models.dinov3 import LoadedModel, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 WIDTHS = {"small": 384, "base": 768, "large": 1024}
-MODES = ("fast", "eager", "regional", "whole")
-"""The fast forward, and timm's in three ways."""
+MODES = ("fast", "eager", "compiled")
+"""The fast forward, and timm's as it is or (on CUDA) with its blocks compiled."""
 
 
 def description(size: str) -> ModelConfig:
@@ -39,8 +39,7 @@ def measure(size: str, mode: str, buckets: Sequence[int], device: str) -> list[R
         device=device,
         buckets=buckets,
         fast=None if mode == "fast" else False,
-        compile=mode != "eager",
-        regional=mode == "regional",
+        compile=mode == "compiled",
         progress=steps.append,
     )
     runner.warmup()
@@ -64,9 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for runner.json")
     parser.add_argument("--models", nargs="+", choices=["tiny", *WIDTHS], default=list(WIDTHS) if cuda else ["tiny"])
-    parser.add_argument(
-        "--modes", nargs="+", choices=MODES, default=["fast"] if cuda else ["fast", "eager", "regional"]
-    )
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["fast"] if cuda else ["fast", "eager"])
     parser.add_argument("--buckets", type=int, nargs="+", default=[1, 8, 32, 128] if cuda else [1, 2, 4, 8])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()

@@ -25,7 +25,7 @@ from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode_looks
 from streetvision.engine.views import Eye, Look, looks_of
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.views import parse_view
 from streetvision.runner.torch_runner import TorchRunner
 

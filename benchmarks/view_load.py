@@ -21,8 +21,8 @@ from harness import RESULTS, Row, machine, percentile, report
 from streetvision.engine.engine import Engine
 from streetvision.engine.ensemble import EnsembleRunner
 from streetvision.engine.types import EngineError, Runner
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 8.5

@@ -24,7 +24,7 @@ from streetvision.base.resources import usable_threads
 from streetvision.engine.decode import DecodeLimits, decode_looks
 from streetvision.engine.types import ImageArray
 from streetvision.engine.views import Eye, Look, looks_of
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.views import parse_view, parse_views
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import NATIVE, challenge

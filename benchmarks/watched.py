@@ -19,12 +19,14 @@ from streetvision.alerts.alerting import Alerting
 from streetvision.alerts.schedule import AlertPolicy
 from streetvision.alerts.sinks.choosing import Webhook
 from streetvision.alerts.sinks.ping import Ping
+from streetvision.axon.record_listeners import RecordListeners
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Probe
 from streetvision.monitor.sampler import RequestSampler
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.settings.secret import Secret
 from streetvision.status.samples import Samples
 
@@ -43,9 +45,9 @@ class Watched:
 
     def __init__(self, folder: Path, registry: CollectorRegistry, taken: MetagraphSnapshot) -> None:
         self._taken, self._registry = taken, registry
-        self._samples, self._requests = Samples(), RequestMetrics(registry)
+        samples, counter, self._requests = Samples(), TrafficCounter(time.time()), RequestMetrics(registry)
         self._monitor = Monitor(
-            folder, OWN, 72, Sources(lambda: 5.0), sleep=lambda _: asyncio.sleep(PASS_S), probe=_reached
+            folder, OWN, 72, Sources(lambda: 5.0), counter, sleep=lambda _: asyncio.sleep(PASS_S), probe=_reached
         )
         self._alerts = Alerting(
             folder,
@@ -59,7 +61,8 @@ class Watched:
             registry=registry,
         )
         self._monitor.add_listener(self._alerts.on_pass)
-        self.on_request = RequestSampler((self._monitor.on_request, self._requests, self._samples), registry)
+        watching = (counter, self._requests, samples)
+        self.listeners = RecordListeners((), registry, sampled=watching, admits=RequestSampler(registry).admits)
         """As the miner does."""
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streetvision.runner.precision_cache import CODE
+from streetvision.runner.precision_cache import judged_by
 
 ROOT = Path(__file__).parent.parent
 CHAIN_AND_WEB = frozenset(
@@ -211,7 +211,7 @@ def test_the_miner_imports_nothing_of_training() -> None:
         reached.add(module)
         waiting += [name for name in modules_in(path) if name.startswith("streetvision.")]
     assert {
-        "streetvision.runner.choose_cpu",
+        "streetvision.runner.choose",
         "streetvision.runner.calibration_images",
         "streetvision.models.golden",
     } <= reached
@@ -238,7 +238,7 @@ COMPUTES_NOTHING = {
     "streetvision.engine.types",
     "streetvision.runner.precision_cache",
     "streetvision.errors",
-    "streetvision.models.architectures",
+    "streetvision.models.architecture",
     "streetvision.models.checkpoint",
     "streetvision.models.checks",
     "streetvision.models.config",
@@ -252,7 +252,10 @@ COMPUTES_NOTHING = {
 
 def test_a_verdict_rests_on_all_that_computes_it() -> None:
     """A new file below the forwards is either part of the key under which verdicts are kept, or computes nothing."""
-    reached, waiting = set[str](), ["streetvision.runner.choose_cpu", "streetvision.runner.choose_cuda"]
+    reached, waiting = set[str](), ["streetvision.runner.choose"]
+    for folder in ("architectures", "heads"):  # whose files are found by their names
+        files = (ROOT / "streetvision" / "models" / folder).glob("*.py")
+        waiting += [f"streetvision.models.{folder}.{path.stem}" for path in files]
     while waiting:
         module = waiting.pop()
         path = file_of(module)
@@ -260,5 +263,6 @@ def test_a_verdict_rests_on_all_that_computes_it() -> None:
             continue
         reached |= {module} if path.name != "__init__.py" else set()
         waiting += modules_in(path)
-    keyed = {f"streetvision.{name.removesuffix('.py').replace('/', '.')}" for name in CODE if name.endswith(".py")}
-    assert reached == keyed
+    judged = [path for path in judged_by() if path.suffix == ".py" and path.name != "__init__.py"]
+    keyed = {path.relative_to(ROOT) for path in judged if path.is_relative_to(ROOT / "streetvision")}
+    assert reached == {".".join(path.with_suffix("").parts) for path in keyed}

@@ -57,7 +57,7 @@ async def families(tmp_path: Path) -> dict[str, tuple[str, set[str]]]:
     miner = Miner(settings)
     try:
         await miner.start()
-        await miner.monitor.look()
+        await miner.monitoring.monitor.look()
         return shown(iter(miner.registry.collect()))
     finally:
         await miner.close()

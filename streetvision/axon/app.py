@@ -6,7 +6,6 @@ Plain ASGI rather than Starlette's routing: there is one route, and `benchmarks/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from loguru import logger
 
@@ -15,7 +14,8 @@ from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock, Exchange, cancelled_on_leave, read_body
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket, ByteBudget
-from streetvision.axon.records import Predictor, RequestRecord
+from streetvision.axon.record_listeners import RecordListeners
+from streetvision.axon.records import Predictor
 from streetvision.axon.refusals import Refusals
 from streetvision.axon.signatures import signed_message
 from streetvision.axon.wire import (
@@ -34,7 +34,6 @@ from streetvision.axon.wire import (
 from streetvision.engine.types import BadImage, DeadlineMissed, EngineClosed, EngineError, Overloaded, Prediction
 from streetvision.net.asgi import ADMITTED, Receive, Scope, Send, respond
 
-OnRequest = Callable[[RequestRecord], None]
 GREETING = b"StreetVision miner: POST signed requests to the synapse's path.\n"
 LARGE_PARSES = 2
 """Large bodies decoded at once: each takes three times its size for a moment, which no budget counts."""
@@ -58,11 +57,11 @@ class AxonApp:
         metrics: AxonMetrics,
         refusals: Refusals,
         *,
-        on_request: OnRequest | None = None,
+        listeners: RecordListeners | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._config, self._predictor, self._admission, self._metrics = config, predictor, admission, metrics
-        self._refusals, self._on_request, self._clock = refusals, on_request, clock or Clock()
+        self._refusals, self._listeners, self._clock = refusals, listeners, clock or Clock()
         self._verified = ByteBudget(config.verified_body_budget)
         self._unverified = ByteBudget(config.unverified_body_budget)
         self._large_parses = asyncio.Semaphore(LARGE_PARSES)
@@ -103,7 +102,8 @@ class AxonApp:
         except Refused as refused:
             await self._refuse(exchange, refused)
         except Exception as error:  # noqa: BLE001 - the seam to foreign code: whatever it raises, the caller gets a 500
-            self._complain("The predictor failed unexpectedly", error)
+            if self._log_lines.take(self._clock.monotonic()):
+                logger.opt(exception=error).error("The predictor failed unexpectedly: {!r}", error)
             await self._refuse(exchange, Refused(500, "internal", "The miner failed on this request."))
         else:
             assert exchange.call is not None  # noqa: S101 - _answer set it
@@ -218,19 +218,12 @@ class AxonApp:
         if status == 200:
             exchange.marks.append(now)
             self._metrics.observe(exchange.arrival, exchange.marks)
-        if self._on_request and (exchange.authenticated or (exchange.call is not None and self._samples.take(now))):
-            self._report(self._on_request, exchange.record(now))
+        if self._listeners is not None and self._is_told(exchange, now):
+            self._listeners.tell(exchange.record(now))
 
-    def _report(self, callback: OnRequest, record: RequestRecord) -> None:
-        try:
-            callback(record)
-        except Exception as error:  # noqa: BLE001 - foreign code after the reply: counted, never felt by the caller
-            self._metrics.hook_failures.inc()
-            self._complain("The request callback failed", error)
-
-    def _complain(self, what: str, error: Exception) -> None:
-        if self._log_lines.take(self._clock.monotonic()):
-            logger.opt(exception=error).error("{}: {!r}", what, error)
+    def _is_told(self, exchange: Exchange, now: float) -> bool:
+        """Every proven request; of those that only claim a caller, some."""
+        return exchange.authenticated or (exchange.call is not None and self._samples.take(now))
 
     def _enter(self) -> None:
         self._in_flight += 1

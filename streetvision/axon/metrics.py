@@ -32,9 +32,6 @@ class AxonMetrics:
         self._children: dict[tuple[Dialect, int, str], Counter] = {}
         self.connections = Gauge("streetvision_axon_connections", "Open connections", registry=registry)
         self.in_flight = Gauge("streetvision_axon_in_flight", "Requests past the gate", registry=registry)
-        self.hook_failures = Counter(
-            "streetvision_axon_hook_failures", "Exceptions in the on_request callback", registry=registry
-        )
         self._dropped = Counter(
             "streetvision_axon_dropped_connections",
             "Connections closed without a request to answer",

@@ -26,6 +26,11 @@ class StageTimings:
     predict: float = 0.0
     reply: float = 0.0
 
+    @property
+    def total(self) -> float:
+        """From the request's arrival to its reply."""
+        return self.admission + self.body + self.predict + self.reply
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:

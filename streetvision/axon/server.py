@@ -11,11 +11,12 @@ from collections.abc import Callable
 from loguru import logger
 
 from streetvision.axon.admission import Admission, Gate
-from streetvision.axon.app import AxonApp, OnRequest
+from streetvision.axon.app import AxonApp
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.exchange import Clock
 from streetvision.axon.metrics import AxonMetrics
 from streetvision.axon.quota import Bucket
+from streetvision.axon.record_listeners import RecordListeners
 from streetvision.axon.records import Predictor
 from streetvision.axon.refusals import Refusals
 from streetvision.axon.signatures import Verifier, verify
@@ -36,7 +37,7 @@ class OpenGate:
 
 
 class _DrainableGate:
-    """The neuron's gate, and the axon's own that closes for good."""
+    """The miner's gate, and the axon's own that closes for good."""
 
     def __init__(self, outer: Gate) -> None:
         self._outer = outer
@@ -66,7 +67,7 @@ class _Guard:
 class AxonServer:
     """Serves one predictor on the configured addresses.
 
-    `metagraph` is read on each request, without a lock or an await; `on_request` is called after each reply.
+    `metagraph` is read on each request, without a lock or an await; `listeners` hear of each request after its reply.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class AxonServer:
         *,
         metrics: AxonMetrics,
         gate: Gate | None = None,
-        on_request: OnRequest | None = None,
+        listeners: RecordListeners | None = None,
         clock: Clock | None = None,
         verifier: Verifier = verify,
     ) -> None:
@@ -86,9 +87,7 @@ class AxonServer:
         self.admission = Admission(config, metagraph, self._gate, verifier)
         clock = clock or Clock()
         self.refusals = Refusals(clock)
-        self._app = AxonApp(
-            config, predictor, self.admission, metrics, self.refusals, on_request=on_request, clock=clock
-        )
+        self._app = AxonApp(config, predictor, self.admission, metrics, self.refusals, listeners=listeners, clock=clock)
         self._listener = Listener(self._app, config, _Guard(metrics, self.refusals), "axon-watch")
         self._port: int | None = None
 

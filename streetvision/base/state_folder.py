@@ -42,6 +42,12 @@ MOCK_SOCKET = "mock.sock"
 ANOTHER = "stop it, or name another state folder with --state_dir"
 
 
+def require_folder(folder: Path) -> None:
+    """OperatorError when something else than a folder is there; what is not there may be made."""
+    if folder.exists() and not folder.is_dir():
+        raise OperatorError(f"{folder} is no folder: name the state folder with --state_dir")
+
+
 def make_state_folder(folder: Path) -> None:
     """Make it for this user alone, unless it is there; raises OperatorError."""
     try:

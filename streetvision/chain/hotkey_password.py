@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.settings.secret import Secret
 
 VARIABLE = "WALLET_HOTKEY_PASSWORD"
@@ -53,7 +53,7 @@ def _read(file: Path) -> str:
         with file.open("rb") as content:
             text = content.read(_MOST_BYTES + 1).decode()
     except OSError as error:
-        raise _unusable(file, error.strerror or "it cannot be read") from error
+        raise _unusable(file, reason(error)) from error
     except UnicodeDecodeError:
         raise _unusable(file, "it is not a text file") from None
     line = text.removesuffix("\n").removesuffix("\r")

@@ -81,6 +81,8 @@ def send(
             connection.request("POST", f"/{SUBNET.synapse}", content, headers)
             response = connection.getresponse()
             status, reply = response.status, response.read(REPLY_LIMIT)
+            if response.length and len(reply) < REPLY_LIMIT:
+                raise http.client.IncompleteRead(reply, response.length)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             trouble = _words(error, target)
         if late.is_set():  # what was cut off may read like an end
@@ -145,6 +147,7 @@ def _words(error: Exception, target: Target) -> str:
         (ConnectionRefusedError, "connection refused"),
         (ConnectionError, "the other end closed the connection without an answer"),
         (TimeoutError, "no answer in time"),
+        (http.client.IncompleteRead, "the other end closed the connection within its answer"),
         (http.client.HTTPException, "what listens there does not speak HTTP"),
     )
     for kind, words in known:

@@ -11,7 +11,7 @@ from typing import Any
 from streetvision.chain.hotkey_file import is_there
 from streetvision.challenge.exchange import Target
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.errors import ConfigError, OperatorError
+from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.settings.settings import Settings
 from streetvision.status.schema import OPERATION
 
@@ -48,7 +48,7 @@ def pictures_in(paths: list[Path]) -> list[Path]:
         try:
             inside = _inside(path)
         except OSError as error:
-            raise OperatorError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+            raise OperatorError(f"{path} cannot be read ({reason(error)}): check its permissions") from error
         if inside is None:
             raise OperatorError(f"{path} is neither a picture nor a folder of pictures: check the path")
         if not inside:

@@ -25,7 +25,7 @@ from streetvision.challenge.target import (
     split_endpoint,
 )
 from streetvision.cli.shared import StateDir, miner_settings, print_json
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.settings.settings import Settings
 from streetvision.status.wording import printable
 from streetvision.subnet import SUBNET
@@ -107,7 +107,7 @@ def _ask(target: Target, signer: Any, protocol: Protocol, timeout: float, path: 
     try:
         image = path.read_bytes()
     except OSError as error:
-        return path, Outcome(NO_ANSWER, None, 0.0, f"not sent, the file cannot be read ({error.strerror})")
+        return path, Outcome(NO_ANSWER, None, 0.0, f"not sent, the file cannot be read ({reason(error)})")
     return path, send(target, signer, image, protocol=protocol, timeout_s=timeout)
 
 

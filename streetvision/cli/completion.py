@@ -21,7 +21,9 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell to print it for.")]) -> None:
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell to print it for.")],
+) -> None:
     """Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.
 
     bash: ~/.local/share/bash-completion/completions/streetvision; zsh: a file _streetvision in a folder of $fpath;

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streetvision.base.paths import current_folder
 from streetvision.cli.shared import StateDir, print_json
 from streetvision.errors import ConfigError
 
@@ -49,7 +47,7 @@ async def _examine(arguments: list[str]) -> Report:
     from streetvision.doctor.redaction import scrubber
 
     try:
-        settings, file, sentences = read_settings(arguments, os.environ, Path.cwd())
+        settings, file, sentences = read_settings(arguments, os.environ, current_folder())
     except ConfigError as error:
         check = failure("settings", str(error), "Correct it where it is set: a flag, the environment or miner.env.")
         return Report((check,)).without_secrets(scrubber(None, os.environ))
@@ -62,8 +60,6 @@ async def _examine(arguments: list[str]) -> Report:
 def _show(report: Report) -> None:
     from streetvision.doctor.report import COLOURS, lines_of
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no check mark gets a question mark
     for line, mark in lines_of(report, min(120, shutil.get_terminal_size((80, 24)).columns)):
         style: dict[str, Any] = {} if mark is None else {"fg": COLOURS[mark]}
         typer.secho(line, **style)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from streetvision.base.paths import expanded
 from streetvision.cli.interview import Question, Suggestion, changes, check, complete
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.env_file import Former, parsed, read_former, render, write
@@ -48,7 +49,7 @@ def init(
     flags, named, unknown = read_flags(context.args)
     if unknown or flags.refusals:
         raise ConfigError(unknown_sentence([*flags.refusals, *unknown]))
-    file = Path(named or os.environ.get(ENV_FILE_VARIABLE) or "miner.env").expanduser()
+    file = expanded(named or os.environ.get(ENV_FILE_VARIABLE) or "miner.env")
     given = {name: said.text for name, said in flags.texts.items()}
     for name, text in given.items():
         parsed(name, text)

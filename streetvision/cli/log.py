@@ -117,7 +117,7 @@ def stats(
 
 @app.command()
 def export(
-    destination: Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix.")],
+    destination: Annotated[str, typer.Argument(metavar="FOLDER|S3_URL", help="A folder, or s3://bucket/prefix.")],
     *,
     format: Annotated[Format, typer.Option(help="Of the table.")] = "parquet",
     images: Annotated[bool, typer.Option("--images", help="Also the images, as images/ab/cd/<sha256>.jpg.")] = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,7 @@ def commands() -> Any:  # noqa: ANN401 - typer's own class of commands is privat
 def main() -> None:
     """Run a command; an error an operator can act on is one sentence on stderr and exit code 1."""
     limit_thread_pools()
+    _prepare_streams()
     if COMPLETION in os.environ:
         from typer.completion import completion_init  # type: ignore[attr-defined]  # typer's own
 
@@ -66,3 +68,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _prepare_streams() -> None:
+    """Let commands write whatever the shell gave them: a closed stream takes all, a sign that it lacks becomes `?`."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

@@ -46,14 +46,14 @@ class Mine:
 def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
     """Import what is new, unless a look at the files says that nothing is; the report's fields."""
     from streetvision.base.state_folder import only_one
-    from streetvision.mining.sync_state import nothing_new, read_stamp
+    from streetvision.mining.sync_state import nothing_new, read_sync_state
     from streetvision.prediction_log.reader import LogReader
 
     log, folder = log_folder(settings), settings.state_dir / FOLDER
     with LogReader(log) as reader, only_one(folder, "sync"):
-        stamp = None if full else read_stamp(_stamp_file(settings))
-        if stamp is not None and nothing_new(stamp, name, log, reader, PictureFolder(folder / "images")):
-            return asdict(SyncReport(last_id=stamp.last_id, samples=stamp.samples))
+        state = None if full else read_sync_state(_sync_state_file(settings))
+        if state is not None and nothing_new(state, name, log, reader, PictureFolder(folder / "images")):
+            return asdict(SyncReport(last_id=state.last_id, samples=state.samples))
         with database_sentences():
             return asdict(_import(settings, name, reader))
 
@@ -61,7 +61,7 @@ def sync_once(settings: Settings, name: str, *, full: bool) -> dict[str, Any]:
 def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
     from streetvision.mining.dataset import create_dataset, place_of
     from streetvision.mining.sync import sync as import_new
-    from streetvision.mining.sync_state import SyncState, database_key, write_stamp
+    from streetvision.mining.sync_state import SyncState, database_key, write_sync_state
 
     log = log_folder(settings)
     fo = open_fiftyone()
@@ -71,8 +71,8 @@ def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
         report = import_new(mine.fo, mine.dataset, reader, mine.pictures, progress=progress)
     place = place_of(mine.dataset)
     pictures, gone = mine.pictures.census()
-    write_stamp(
-        _stamp_file(settings),
+    write_sync_state(
+        _sync_state_file(settings),
         SyncState(
             database=database_key(),
             dataset=name,
@@ -87,7 +87,7 @@ def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
     return report
 
 
-def _stamp_file(settings: Settings) -> Path:
+def _sync_state_file(settings: Settings) -> Path:
     return settings.state_dir / FOLDER / "synced.json"
 
 
@@ -102,6 +102,6 @@ def opened(state_dir: Path | None, name: str) -> Iterator[Mine]:
         try:
             dataset = open_dataset(fo, name)
         except OperatorError:
-            _stamp_file(settings).unlink(missing_ok=True)  # the next sync must look for itself
+            _sync_state_file(settings).unlink(missing_ok=True)  # the next sync must look for itself
             raise
         yield Mine(fo, dataset, settings)

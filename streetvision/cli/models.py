@@ -16,7 +16,7 @@ from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-from streetvision.rollout.blocklist import MARKS_FILE, Blocklist
+from streetvision.rollout.blocklist import BLOCKLIST_FILE, Blocklist
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def rm(version: Version, as_json: AsJson = False, state_dir: StateDir = None) ->
     """Delete a version; the active one, the last good one and members of ensembles stay."""
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
-    if settings.model == version:
+    if version and settings.model == version:
         raise OperatorError(f"Model version {version} is what --model names: choose another one before you remove it.")
     registry.remove(version)
     if as_json:
@@ -142,11 +142,11 @@ def open_registry(settings: Settings) -> Registry:
 
 def standing_in(registry: Registry) -> VersionRoles:
     """Which version is active, which a rollback brings back, which ones were rolled back and why."""
-    marks = Blocklist(registry.folder / MARKS_FILE)
+    blocklist = Blocklist(registry.folder / BLOCKLIST_FILE)
 
     def why_bad(item: ModelVersion) -> str | None:
-        mark = marks.get(item.version, item.sha256)
-        return None if mark is None else f"rolled back at {mark.at}: {mark.why}"
+        blocked = blocklist.get(item.version, item.sha256)
+        return None if blocked is None else f"rolled back at {blocked.at}: {blocked.why}"
 
     return VersionRoles(registry.active(), registry.previous(), why_bad)
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streetvision.base.paths import expanded
 from streetvision.cli.models import app, open_registry
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from streetvision.hub.api import PublishPlan
+    from streetvision.hub.publish import PublishPlan
     from streetvision.models.versions import ModelVersion
     from streetvision.registry.model_import import ImportProgress
 
@@ -53,7 +54,7 @@ def publish(
     state_dir: StateDir = None,
 ) -> None:
     """Publish a version with model_card.json, a README and a tag vX.Y.Z; without --yes, only show what would go."""
-    from streetvision.hub.api import publish as publish_version
+    from streetvision.hub.publish import publish as publish_version
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings)
@@ -95,8 +96,8 @@ def pull(
     state_dir: StateDir = None,
 ) -> None:
     """Fetch a model into the registry; after an interruption the same command goes on where it stopped."""
-    from streetvision.hub.api import parse_ref
-    from streetvision.hub.api import pull as pull_version
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull as pull_version
 
     settings = miner_settings(state_dir)
     ref, said = parse_ref(source), []
@@ -131,7 +132,7 @@ def _hotkey(settings: Settings, name: str | None, hotkey: str | None, path: Path
         settings,
         wallet_name=name or settings.wallet_name,
         wallet_hotkey=hotkey or settings.wallet_hotkey,
-        wallet_path=(path or settings.wallet_path).expanduser(),
+        wallet_path=expanded(path or settings.wallet_path),
     )
     return open_wallet(chosen).ss58_address
 

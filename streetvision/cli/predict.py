@@ -26,7 +26,7 @@ PATIENCE_S = 120.0
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files: JPEG, PNG or WebP.")],
+    images: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Image files: JPEG, PNG or WebP.")],
     model: Annotated[str, typer.Option(help="Version, folder, hf:owner/name@tag, or `bundled`.")] = BUNDLED,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
@@ -35,7 +35,9 @@ def predict(
     settings = replace(miner_settings(None), model=model)
     checkpoint = choose_checkpoint(settings)
     if not any(path.is_file() for path in images):
-        raise OperatorError(f"there is no such file: {', '.join(map(str, images))}")
+        names = ", ".join(map(str, images))
+        there = any(path.exists() for path in images)
+        raise OperatorError(f"{names}: name picture files" if there else f"there is no such file: {names}")
     from streetvision.miner.from_settings import decode_limits  # brings torch and the SDK
 
     failed = asyncio.run(_predict_all(images, checkpoint, device, decode_limits(settings), as_json))

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from streetvision.base.paths import current_folder
+from streetvision.base.state_folder import require_folder
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
 
@@ -29,7 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line."
 def miner_settings(state_dir: Path | None) -> Settings:
     """The settings that a miner started here would have; its own warnings are left to it."""
     flags = [] if state_dir is None else ["--state_dir", str(state_dir)]
-    return load_settings(flags, os.environ, cwd=Path.cwd(), warn=lambda _: None)
+    settings = load_settings(flags, os.environ, cwd=current_folder(), warn=lambda _: None)
+    require_folder(settings.state_dir)
+    return settings
 
 
 def terminal_width() -> int | None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -45,8 +44,6 @@ def status(
     Exit code 0 when it answers, 3 while it is starting, 1 when none runs or it does not answer.
     """
     folder = miner_settings(state_dir).state_dir
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an old locale lacks some of the signs
     with _shown(as_json, watch) as (show, intervals):
         if watch:
             with suppress(KeyboardInterrupt):  # the way to end it

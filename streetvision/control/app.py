@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from loguru import logger
@@ -56,12 +56,12 @@ class Asked:
 Route = Callable[[Asked], Awaitable[Response]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Site:
-    """The paths that are served; rooms add theirs as they open."""
+    """The paths that are served."""
 
-    routes: dict[str, Route] = field(default_factory=dict)
-    own_only: set[str] = field(default_factory=set)
+    routes: Mapping[str, Route]
+    own_only: frozenset[str] = frozenset()
     """Paths that not even a link from another site may open."""
 
 

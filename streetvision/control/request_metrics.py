@@ -66,8 +66,7 @@ class RequestMetrics:
             caller.failed += 1
             return
         caller.answered += 1
-        stages = record.stages
-        self._seconds.observe(stages.admission + stages.body + stages.predict + stages.reply)
+        self._seconds.observe(record.stages.total)
         self._scores.observe(prediction.probability)
         if record.headroom is not None:
             self._headroom.observe(record.headroom)

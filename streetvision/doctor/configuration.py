@@ -6,6 +6,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from streetvision.base.paths import expanded
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.doctor.live import Live
 from streetvision.settings.fields import ENV_FILE_VARIABLE, setting_fields
@@ -24,7 +25,7 @@ def read_settings(
     sentences: list[str] = []
     settings = load_settings(arguments, environ, cwd=cwd, warn=sentences.append)
     named = read_flags(arguments)[1] or environ.get(ENV_FILE_VARIABLE)
-    file = Path(named).expanduser() if named else cwd / "miner.env"
+    file = expanded(named) if named else cwd / "miner.env"
     return settings, file if file.is_file() else None, sentences
 
 

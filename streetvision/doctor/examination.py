@@ -72,13 +72,13 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), (model, version), kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
         _kept(settings, live, wallet, tools),
     )
-    compiler = await bounded("compiler", SLOW_S, in_thread(lambda: check_compiler(settings, on_gpu, version)))
+    compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
     known += [check_miner(settings.state_dir, live, error), *standing.checks, *installed, *model, *kept, compiler]
@@ -137,10 +137,7 @@ async def _installed(settings: Settings, tools: Tools) -> tuple[tuple[Check, ...
     return (versions, mining, gpu), any(on_gpu)
 
 
-async def _model(
-    settings: Settings, wallet: MinerWallet | None, tools: Tools
-) -> tuple[tuple[Check, ...], ModelVersion | None]:
-    """The checks, and the version that would serve."""
+async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:
     found: list[ModelVersion | None] = []
     hotkey = None if wallet is None else wallet.ss58_address
 
@@ -152,7 +149,7 @@ async def _model(
     checked = await bounded("model", SLOW_S, in_thread(model))
     version = found[0] if found else None
     card = await bounded("card", DISK_S, in_thread(lambda: check_card(settings, version, hotkey, tools.hub)))
-    return (checked, card), version
+    return checked, card
 
 
 async def _kept(settings: Settings, live: Live | None, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:

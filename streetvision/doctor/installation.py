@@ -20,9 +20,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from streetvision import __version__
 from streetvision.base.resources import usable_cpus
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
-from streetvision.models.ensemble import is_ensemble, member_configs, read_ensemble
-from streetvision.models.folder import read_config
-from streetvision.models.versions import ModelVersion
 from streetvision.settings.settings import Settings
 
 GPU_S = 60.0
@@ -167,43 +164,25 @@ def driver_version(seconds: float = 10.0) -> str | None:
     return lines[0] if done.returncode == 0 and lines else None
 
 
-def check_compiler(
-    settings: Settings, on_gpu: bool, model: ModelVersion | None, environ: Mapping[str, str] = os.environ
-) -> Check:
-    """What torch.compile and Triton build with, and the folders that they build in.
-
-    `model` is what would serve, as far as it is known: on a CPU most models are not compiled.
-    """
-    if not settings.compile and not on_gpu:
-        return skipped("compiler", "--compile false: nothing is compiled")
-    if not on_gpu and model is not None and not _compiled_on_a_cpu(model):
-        return ok("compiler", f"{model.name} {model.version} needs none on a CPU")
-    names = [environ.get("CC", "gcc"), "clang"] if on_gpu else [environ.get("CXX", "g++")]
+def check_compiler(on_gpu: bool, environ: Mapping[str, str] = os.environ) -> Check:
+    """What Triton and torch.compile build with, and the folders that they build in; on a CPU nothing is compiled."""
+    if not on_gpu:
+        return ok("compiler", "none is needed: nothing is compiled on a CPU")
+    names = [environ.get("CC", "gcc"), "clang"]
     found = next((path for name in names if (path := shutil.which(name))), None)
-    package = "gcc" if on_gpu else "g++"
-    effect = (
-        "the GPU's kernels cannot be built" if on_gpu else "models other than DINOv3 run uncompiled, which is slower"
-    )
     headers = (Path(sysconfig.get_path("include")) / "Python.h").is_file()
     if found is None or not headers:
         lacking = [f"no compiler ({names[0]})"] * (found is None) + ["no Python.h"] * (not headers)
         dev = f"python{sys.version_info.major}.{sys.version_info.minor}-dev"
-        mark = failure if on_gpu and found is None else warning
-        return mark("compiler", f"{' and '.join(lacking)}: {effect}", f"apt-get install {package} {dev}")
+        mark = failure if found is None else warning
+        evidence = f"{' and '.join(lacking)}: the GPU's kernels cannot be built"
+        return mark("compiler", evidence, f"apt-get install gcc {dev}")
     folder = Path(environ.get("TORCHINDUCTOR_CACHE_DIR") or tempfile.gettempdir())
     blocked = [str(place) for place in (folder, _triton_cache(environ)) if not _writable(place)]
     if blocked:
         return failure("compiler", f"compiled code cannot be kept: {' and '.join(blocked)} cannot be written",
                        "Set TORCHINDUCTOR_CACHE_DIR and TRITON_CACHE_DIR to folders of this user.")  # fmt: skip
     return ok("compiler", f"{found} and Python.h; compiled code is kept in {folder}")
-
-
-def _compiled_on_a_cpu(model: ModelVersion) -> bool:
-    from streetvision.runner.choose_cpu import needs_compiler  # brings torch
-
-    if not is_ensemble(model.folder):
-        return needs_compiler(read_config(model.folder))
-    return any(map(needs_compiler, member_configs(model.folder, read_ensemble(model.folder))))
 
 
 def _triton_cache(environ: Mapping[str, str]) -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 from streetvision.base.wording import plural
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
 from streetvision.errors import OperatorError
-from streetvision.hub.api import published
 from streetvision.hub.client import Hub
 from streetvision.hub.files import HUB
+from streetvision.hub.public_view import published
 from streetvision.miner.model_choice import named_model, open_registry
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.registry.registry import Registry

@@ -39,14 +39,14 @@ class Answering:
 
     def __init__(
         self,
-        intake: DecodeQueue,
-        aftermath: Comparisons,
+        decode_queue: DecodeQueue,
+        comparisons: Comparisons,
         listeners: Listeners,
         metrics: EngineMetrics,
         clock: Callable[[], float],
     ) -> None:
-        self._intake = intake
-        self._aftermath = aftermath
+        self._decode_queue = decode_queue
+        self._comparisons = comparisons
         self._listeners = listeners
         self._metrics = metrics
         self._clock = clock
@@ -66,11 +66,11 @@ class Answering:
         return prediction
 
     async def _in_time(self, request: PredictRequest, route: Route) -> tuple[Taken, Answer]:
-        self._intake.admit(route.active, request.deadline, request.began)
+        self._decode_queue.admit(route.active, request.deadline, request.began)
         keyed = bool(self._listeners) or route.canary is not None or route.shadow is not None
         try:
             async with asyncio.timeout(request.deadline - request.began):
-                taken = await self._intake.take(request.jpeg, route, request.deadline, keyed=keyed)
+                taken = await self._decode_queue.take(request.jpeg, route, request.deadline, keyed=keyed)
                 request.key = taken.key
                 return await self._infer(request, route, taken)
         except TimeoutError:
@@ -103,7 +103,7 @@ class Answering:
     async def _taken_for(self, request: PredictRequest, taken: Taken, lane: Lane) -> Taken:
         if lane.geometry == taken.lane.geometry:
             return replace(taken, lane=lane)
-        return replace(taken, lane=lane, image=await self._intake.decode(request.jpeg, lane, request.deadline))
+        return replace(taken, lane=lane, image=await self._decode_queue.decode(request.jpeg, lane, request.deadline))
 
     def _tell_of_failure(self, request: PredictRequest, route: Route, error: EngineError) -> None:
         """The time that a canary wasted is not the active lane's fault, and the canary's failure was told already."""
@@ -126,7 +126,7 @@ class Answering:
         outcome = answered(role, answer, key=taken.key, seconds=total, headroom=headroom)
         self._listeners.tell(outcome)
         if judge is not None:
-            self._aftermath.offer(Glance(request.jpeg, judge, outcome))
+            self._comparisons.offer(Glance(request.jpeg, judge, outcome))
 
 
 def _prediction(taken: Taken, answer: Answer, total: float) -> Prediction:

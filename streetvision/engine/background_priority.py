@@ -62,7 +62,7 @@ def stands_back() -> bool:
 
 
 def _hide_from_dynamo() -> None:
-    """Torch's compiler must not look at what runs between two functions of a model."""
+    """Torch's compiler, which works beside serving on CUDA, must not look at what runs between a model's functions."""
     if "torch" not in sys.modules:
         return
     from torch._dynamo.eval_frame import skip_code

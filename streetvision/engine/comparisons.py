@@ -46,14 +46,14 @@ class Comparisons:
 
     def __init__(
         self,
-        intake: DecodeQueue,
+        decode_queue: DecodeQueue,
         quiet: Callable[[], Awaitable[None]],
         listeners: Listeners,
         metrics: EngineMetrics,
         clock: Callable[[], float],
     ) -> None:
         """`quiet` waits until no request is in the engine, and returns without yielding when none is."""
-        self._intake = intake
+        self._decode_queue = decode_queue
         self._quiet = quiet
         self._listeners = listeners
         self._metrics = metrics
@@ -105,7 +105,7 @@ class Comparisons:
         await self._quiet()
         lane, key, started = glance.lane, glance.outcome.image_key, time.perf_counter()
         try:
-            image = await self._intake.decode(glance.jpeg, lane, LAST)
+            image = await self._decode_queue.decode(glance.jpeg, lane, LAST)
             decoding = time.perf_counter() - started
             await self._quiet()
             if lane.retired:

@@ -62,16 +62,6 @@ DRAFT_TOLERANCE = (1.0, 12)
 Hold = Callable[[int], AbstractContextManager[None]]
 """Holds so many bytes of memory while it is entered, or raises because they are not free."""
 
-__all__ = [
-    "DRAFT_MARGIN",
-    "DRAFT_TOLERANCE",
-    "DecodeLimits",
-    "DecodedImage",
-    "decode",
-    "decode_looks",
-    "resize_rule",
-]
-
 _BACKGROUND = (255, 255, 255, 255)
 # Called directly: Image.open would try other formats, and its warnings pass through process-wide filters.
 _OPENERS: dict[ImageFormat, Callable[[BytesIO], ImageFile]] = {

@@ -53,7 +53,6 @@ class Engine:
         self,
         first: Runner | Callable[[], Runner],
         *,
-        resize: str | None = None,
         limits: DecodeLimits | None = None,
         queue_size: int = 256,
         decode_threads: int = 2,
@@ -61,7 +60,7 @@ class Engine:
         view_seconds: float = VIEW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`first` is the first model, or makes it in a thread when the engine starts; `resize` overrides its rule.
+        """`first` is the first model, or makes it in a thread when the engine starts.
 
         `queue_size` bounds all that waits for one lane, decoded or not. `view_seconds` bounds what a request waits for
         the further views of its model: 0 switches them off, infinity is for work that nobody waits for.
@@ -69,7 +68,6 @@ class Engine:
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")
         self._first: Runner | Callable[[], Runner] | None = first
-        self._resize = resize
         self._queue_size = queue_size
         self._view_seconds = view_seconds
         self._clock = clock
@@ -79,16 +77,16 @@ class Engine:
         self._lanes: list[Lane] = []
         self._metrics = EngineMetrics(
             registry or CollectorRegistry(),
-            waiting=lambda: len(self._intake) + sum(len(lane.batcher) for lane in self._lanes),
+            waiting=lambda: len(self._decode_queue) + sum(len(lane.batcher) for lane in self._lanes),
             running=lambda: sum(lane.batcher.running for lane in self._lanes),
             lanes=lambda: len(self._lanes),
         )
-        self._intake = DecodeQueue(decode_threads, limits or DecodeLimits(), clock)
+        self._decode_queue = DecodeQueue(decode_threads, limits or DecodeLimits(), clock)
         self._listeners = Listeners()
-        self._aftermath = Comparisons(self._intake, self._pending.none, self._listeners, self._metrics, clock)
-        self._answering = Answering(self._intake, self._aftermath, self._listeners, self._metrics, clock)
+        self._comparisons = Comparisons(self._decode_queue, self._pending.none, self._listeners, self._metrics, clock)
+        self._answering = Answering(self._decode_queue, self._comparisons, self._listeners, self._metrics, clock)
         self._untold = EngineMetrics(CollectorRegistry(), waiting=int, running=int, lanes=int)
-        self._exercise = Answering(self._intake, self._aftermath, Listeners(), self._untold, clock)
+        self._exercise = Answering(self._decode_queue, self._comparisons, Listeners(), self._untold, clock)
         self._one_at_a_time = asyncio.Lock()
         self._preparation: Preparation | None = None
         self._closed: str | None = NOT_STARTED
@@ -98,7 +96,7 @@ class Engine:
 
         After DeviceLost it may be called again, when what makes the first model makes it on another device.
         """
-        self._intake.open()
+        self._decode_queue.open()
         try:
             lane = await self._open_first()
         except DeviceLost:
@@ -123,7 +121,7 @@ class Engine:
             return await self._answering.answer(PredictRequest(jpeg, deadline, priority, self._clock()), route)
 
     async def exercise(self, jpeg: bytes, *, seconds: float) -> Prediction:
-        """As `predict`, for a health check: by the active model, behind whoever waits, told to no listener.
+        """Run a full forward pass for a health check, hidden from listeners, behind all that waits.
 
         Nobody judges a model by it, and of the counters it moves only those of forward passes. Raises EngineError.
         """
@@ -159,7 +157,7 @@ class Engine:
             return None
         lane.bring_forward()
         self._route = self.route.with_active(lane)
-        self._aftermath.forget(lane)
+        self._comparisons.forget(lane)
         self._metrics.switch()
         return former
 
@@ -172,7 +170,7 @@ class Engine:
             if lane is self._route.active:
                 raise ValueError("the active lane serves: activate another one before retiring it")
             self._route = self._route.without(lane)
-        self._aftermath.forget(lane)
+        self._comparisons.forget(lane)
         lane.retired = True
         await lane.released()
         if not await lane.close(EngineClosed(RETIRED), RETIRE_GRACE):
@@ -202,7 +200,7 @@ class Engine:
         route = self.route
         self._route = route.without(route.shadow) if lane is None else route.with_shadow(lane, share)
         if route.shadow is not None and route.shadow is not lane:
-            self._aftermath.forget(route.shadow)
+            self._comparisons.forget(route.shadow)
         if lane is not None:
             lane.bring_back()
 
@@ -236,18 +234,18 @@ class Engine:
         """Refuse all that wait and end the threads; a forward pass still running after `timeout` is left behind."""
         self._closed = SHUTTING_DOWN
         closed = EngineClosed(SHUTTING_DOWN)
-        await self._aftermath.close()
+        await self._comparisons.close()
         if self._preparation is not None:
             await self._preparation.abort(closed)
         lanes = (lane.close(closed, timeout) for lane in self._lanes)
-        ended = await asyncio.gather(self._intake.close(closed, timeout), *lanes)
+        ended = await asyncio.gather(self._decode_queue.close(closed, timeout), *lanes)
         if not all(ended):
             logger.warning("a thread did not end within %.1f s and is left behind", timeout)
 
     def stats(self) -> EngineStats:
         """A snapshot of queues and counts, over all lanes."""
         return self._metrics.snapshot(
-            decoding=len(self._intake),
+            decoding=len(self._decode_queue),
             queued=sum(len(lane.batcher) for lane in self._lanes),
             running=sum(lane.batcher.running for lane in self._lanes),
             cost=(0.0, 0.0) if self._route is None else self._route.active.cost.line,
@@ -258,23 +256,22 @@ class Engine:
         if (first := self._first) is None:
             raise EngineClosed("the engine was started before")
         runner = await asyncio.to_thread(explained, first) if callable(first) else first
-        lane = self._add_lane(runner, None, self._resize)
+        lane = self._add_lane(runner, None)
         seconds = await lane.bring_forward().submit(partial(explained, partial(lane.warm, lane.runner.buckets)))
         for size, value in seconds.items():
             lane.cost.seed(size, value)
         return lane
 
-    def _add_lane(self, runner: Runner, background: Workers | None, resize: str | None = None) -> Lane:
+    def _add_lane(self, runner: Runner, background: Workers | None) -> Lane:
         lane = Lane(
             runner,
             queue_size=self._queue_size,
             metrics=self._metrics,
             clock=self._clock,
-            resize=resize,
             background=background,
             deference=self._deference,
             view_seconds=self._view_seconds,
-            coming=self._intake.deadlines,
+            coming=self._decode_queue.deadlines,
         )
         self._lanes.append(lane)
         return lane

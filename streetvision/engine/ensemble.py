@@ -83,12 +83,9 @@ def members_of(runner: Runner) -> tuple[Runner, ...]:
 class Sight:
     """The passes that a runner wants over a picture of any size; holds no model."""
 
-    def __init__(self, runner: Runner, resize: str | None = None) -> None:
-        """`resize` overrides the rule of the first member."""
+    def __init__(self, runner: Runner) -> None:
         members = members_of(runner)
         rules: list[ResizeRule] = [resize_rule(member.resize) for member in members]
-        if resize is not None:
-            rules[0] = resize_rule(resize)
         weights = runner.weights if isinstance(runner, EnsembleRunner) else (1.0,)
         self.views: tuple[View, ...] = runner.views if isinstance(runner, EnsembleRunner) else (PLAIN,)
         self.eyes = tuple(

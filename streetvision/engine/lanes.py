@@ -27,15 +27,12 @@ from streetvision.engine.types import (
     EngineError,
     ImageArray,
     ImageTooLarge,
-    Role,
     Runner,
     RunnerOutput,
 )
 from streetvision.engine.view_improver import ViewImprover
 from streetvision.engine.views import Look, ViewPass
 from streetvision.engine.workers import Workers
-
-__all__ = ["Lane", "LaneStats", "Role", "background_workers"]
 
 VIEW_SECONDS = 1.0
 """How long a request waits for its further views, unless the engine is told otherwise."""
@@ -73,20 +70,19 @@ class Lane:
         queue_size: int,
         metrics: EngineMetrics,
         clock: Callable[[], float],
-        resize: str | None = None,
         background: Workers | None = None,
         view_seconds: float = VIEW_SECONDS,
         coming: Callable[[], Sequence[float]] = tuple,
         deference: Deference,
     ) -> None:
-        """`resize` overrides the runner's rule; `background` is the thread that loaded the runner, if one did.
+        """`background` is the thread that loaded the runner, if one did.
 
         `view_seconds` bounds what a request waits for its further views; `coming` gives the deadlines of the requests
         that are being decoded. The background thread steps aside as `deference` says.
         """
         self.version = runner.version
         self.input_size = runner.input_size
-        self._sight = Sight(runner, resize)
+        self._sight = Sight(runner)
         self._costs = tuple(CostModel(runner.buckets) for _ in members_of(runner))
         self.cost = self._costs[0]
         self.device = DeviceHealth(clock)
@@ -268,7 +264,7 @@ class Lane:
 
 
 class _LastOneOut:
-    """Each thread calls this as it exits; the last one frees the model."""
+    """Each thread of a lane calls this as it exits; the last one frees the model."""
 
     def __init__(self, runner: object, threads: int) -> None:
         self._runner: object = runner

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streetvision.base.disk import exclusive
+from streetvision.base.paths import expanded
 from streetvision.hub.classifiers import add_classifier
 from streetvision.hub.files import HUB
 from streetvision.models.checks import CheckpointError
@@ -51,7 +52,7 @@ def add_model(source: str, registry: Registry, wishes: Wishes = Wishes()) -> Mod
         raise CheckpointError("--weights belongs to a timm: tag; a folder brings its own.")
     if source.startswith((HUB, "https://", "http://")):
         return _add_hub(source, registry, wishes)
-    folder, version, progress = Path(source).expanduser(), wishes.version, wishes.progress
+    folder, version, progress = expanded(source), wishes.version, wishes.progress
     named = str(folder.resolve())
     if _is_transformers(folder):
         return add_classifier(
@@ -87,7 +88,8 @@ def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
 
 
 def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
-    from streetvision.hub.api import parse_ref, pull
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull
 
     ref = parse_ref(source)
     return pull(

@@ -33,10 +33,11 @@ def check_files(settings: Settings) -> None:
 
     The miner checks all of it again, and more, in its own order.
     """
-    from streetvision.base.state_folder import require_no_miner
+    from streetvision.base.state_folder import require_folder, require_no_miner
     from streetvision.chain.hotkey_file import check_name, require_hotkey
     from streetvision.miner.model_choice import check_model
 
+    require_folder(settings.state_dir)
     require_no_miner(settings.state_dir)
     check_model(settings)
     if settings.is_mock:  # it has a key of its own

@@ -19,19 +19,19 @@ REFUSED_RETRY_S = 600.0
 
 
 class EndpointPublisher:
-    """Publishes one endpoint for one hotkey; `run` is a task of its own."""
+    """Publishes one endpoint for one hotkey: `publish` it first, then keep `run` running."""
 
     def __init__(
         self,
         chain: Chain,
         hotkey: Any,  # noqa: ANN401 - any SDK signer
-        endpoint: Endpoint,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._chain = chain
         self._hotkey = hotkey
-        self.endpoint = endpoint
+        self.endpoint: Endpoint | None = None
+        """What the chain is to show; None before `publish`."""
         self._sleep = sleep
         self._wanted = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -39,28 +39,34 @@ class EndpointPublisher:
     def on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Ask for publication when the chain shows another endpoint than ours for our hotkey."""
         own = new.find(str(self._hotkey.ss58_address))
-        if own is not None and own.axon != str(self.endpoint):
+        if self.endpoint is not None and own is not None and own.axon != str(self.endpoint):
             self._wanted.set()
 
-    async def publish(self) -> float | None:
-        """One attempt; returns seconds to wait before the next, None when the chain has our endpoint.
+    async def publish(self, endpoint: Endpoint) -> None:
+        """Publish it, now or as soon as the chain allows.
 
         OperatorError when the chain refuses, ChainAwayError when it does not answer.
         """
-        publication = await self._chain.publish_axon(self._hotkey, self.endpoint.ip, self.endpoint.port)
+        self.endpoint = endpoint
+        if await self._try(endpoint) is not None:
+            self.request()
+
+    async def _try(self, endpoint: Endpoint) -> float | None:
+        """One attempt; returns seconds to wait before the next, None when the chain has our endpoint."""
+        publication = await self._chain.publish_axon(self._hotkey, endpoint.ip, endpoint.port)
         if publication.status == "too_soon":
             wait = publication.retry_in_s or AWAY_RETRY_S
             logger.warning(
                 "endpoint: the chain still shows another one; its rate limit allows {} from block {} (in {:.0f} s)",
-                self.endpoint,
+                endpoint,
                 publication.retry_block,
                 wait,
             )
             return wait
         if publication.status == "published":
-            logger.info("endpoint: published {} at block {}", self.endpoint, publication.block)
+            logger.info("endpoint: published {} at block {}", endpoint, publication.block)
         else:
-            logger.info("endpoint: the chain has {} already", self.endpoint)
+            logger.info("endpoint: the chain has {} already", endpoint)
         return None
 
     def request(self) -> None:
@@ -73,14 +79,15 @@ class EndpointPublisher:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._publish_until_done()
+            if self.endpoint is not None:
+                await self._publish_until_done(self.endpoint)
 
-    async def _publish_until_done(self) -> None:
+    async def _publish_until_done(self, endpoint: Endpoint) -> None:
         while True:
             try:
-                wait = await self.publish()
+                wait = await self._try(endpoint)
             except ChainAwayError:
-                wait = AWAY_RETRY_S  # the chain room logs its own absence
+                wait = AWAY_RETRY_S  # the watcher logs the chain's absence
             except OperatorError as error:
                 logger.error("endpoint: {} Next try in {:.0f} min.", error, REFUSED_RETRY_S / 60)
                 wait = REFUSED_RETRY_S

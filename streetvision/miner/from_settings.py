@@ -1,4 +1,4 @@
-"""What the settings mean for each room: which checkpoint, wallet, chain and limits."""
+"""What the settings mean for each part of the miner: which checkpoint, wallet, chain and limits."""
 
 from __future__ import annotations
 

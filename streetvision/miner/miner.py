@@ -1,4 +1,4 @@
-"""The composition root: builds the rooms, joins them, and takes them down again. Start-up reads top to bottom."""
+"""The composition root: makes the parts, opens them, and takes them down again. Start-up reads top to bottom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loguru import logger
 from prometheus_client import CollectorRegistry, Gauge
 
 from streetvision.axon.metrics import AxonMetrics
-from streetvision.axon.records import RequestRecord
+from streetvision.axon.record_listeners import RecordListener, RecordListeners
 from streetvision.axon.server import AxonServer
 from streetvision.base.start_steps import StartSteps
 from streetvision.base.state_folder import one_miner
@@ -22,6 +22,7 @@ from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.registration import Registration
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.client import SOCKET_NAME
+from streetvision.control.request_metrics import RequestMetrics
 from streetvision.control.server import ControlServer
 from streetvision.engine.types import EngineError
 from streetvision.errors import OperatorError, RestartNeeded, reason
@@ -35,30 +36,27 @@ from streetvision.miner.from_settings import (
     serving_wallet,
     watch_policy,
 )
+from streetvision.miner.gate import Gate
 from streetvision.miner.model_choice import ModelChoice, choose_model
-from streetvision.miner.models import ModelRoom
-from streetvision.miner.monitoring import MonitorRoom
-from streetvision.miner.operator_port import HttpRoom
-from streetvision.miner.registering import register
+from streetvision.miner.models import ServedModels
+from streetvision.miner.monitoring import Monitoring, Watched
+from streetvision.miner.operator_port import OperatorPort, Parts, Readiness
+from streetvision.miner.registering import RegistrationGuard, register
 from streetvision.miner.request_log import RequestLog, counts_line
 from streetvision.miner.starts import Starts
-from streetvision.miner.status import StatusRoom
+from streetvision.miner.status import StatusService
 from streetvision.miner.supervising import supervised, supervising
-from streetvision.monitor.monitor import Monitor
 from streetvision.monitor.sampler import RequestSampler
+from streetvision.monitor.thresholds import DAY
+from streetvision.monitor.traffic_counter import TrafficCounter
+from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.settings.settings import Settings
+from streetvision.status.samples import Samples, remembered
 
 CLOSE_SECONDS = 2.0
-ROOM_SECONDS = 6.0
-"""Longest wait for one room to close: a room that hangs must not cost the others their orderly end."""
+PART_SECONDS = 6.0
+"""Longest wait for one part to close: one that hangs must not cost the others their orderly end."""
 STATUS_SECONDS = 300.0
-
-
-class Gate:
-    """Why new requests are refused; None while they are admitted. The axon reads it on every request."""
-
-    def __init__(self) -> None:
-        self.closed: str | None = "starting"
 
 
 class Miner:
@@ -70,17 +68,18 @@ class Miner:
         self.registry = CollectorRegistry()
         self.gate = Gate()
         self.clock = SteadyClock(tell=logger.warning)
-        self.http = HttpRoom(settings, self.registry, self.gate, self.steps)
+        self.readiness = Readiness(self.gate, self.steps, is_mock=settings.is_mock)
+        self.operator_port = OperatorPort(settings, self.registry, self.readiness)
         self.starts = Starts(settings.state_dir)
-        self._rooms = AsyncExitStack()
-        self._rooms.callback(self.steps.close)
+        self._stack = AsyncExitStack()
+        self._stack.callback(self.steps.close)
         self._unfinished: list[str] = []
 
     async def start(self) -> None:
         """Every step in order; OperatorError with one sentence at the first that fails."""
-        self._rooms.enter_context(one_miner(self.settings.state_dir))
-        self._on_close("the operator's port", self.http.close)
-        await self.http.start()
+        self._stack.enter_context(one_miner(self.settings.state_dir))
+        self._on_close("the operator's port", self.operator_port.close)
+        await self.operator_port.start()
         await self._begin()
         self.steps.begin("choosing the model")
         choice = await asyncio.to_thread(choose_model, self.settings)
@@ -90,13 +89,14 @@ class Miner:
         logger.info("hotkey {} on netuid {}, network {}", self.wallet.ss58_address, self.settings.netuid, self._network)
         self.steps.begin("connecting to the chain")
         await self._open_chain()
+        await self._make_parts(choice)
         self.steps.begin("reading the metagraph")
         await self._ensure_registered()
+        await self._open_watcher()
         self.steps.begin("loading and warming the model")
-        await self._open_models(choice)
+        await self._open_models()
         self.steps.begin("opening the log and the axon")
         self._open_log()
-        await self._open_status()
         await self._open_axon()
         self.steps.begin("publishing the endpoint")
         await self._publish_endpoint()
@@ -129,15 +129,15 @@ class Miner:
         works = (
             ("publisher", self.publisher.run),
             ("models", self.models.manager.run),
-            ("housekeeping", self._keep_house),
-            *self.eyes.tasks(),
+            ("status line", self._log_status),
+            *self.monitoring.tasks(),
         )
         try:
             async with supervising(works):
                 await supervised("device", self.models.guard.run)
         except RestartNeeded:
             self.gate.closed = "restarting"
-            await self._finish("telling the operator", self.eyes.tell_now, ROOM_SECONDS)
+            await self._finish("telling the operator", self.monitoring.tell_now, PART_SECONDS)
             raise
 
     async def close(self, error: BaseException | None = None) -> bool:
@@ -147,12 +147,12 @@ class Miner:
         """
         self.gate.closed = "draining"
         self.starts.end(error)
-        await self._rooms.aclose()
+        await self._stack.aclose()
         return not self._unfinished
 
-    def _on_close(self, room: str, close: Callable[[], Awaitable[object]], seconds: float = ROOM_SECONDS) -> None:
-        """Close this room when the miner closes, before whatever was opened earlier."""
-        self._rooms.push_async_callback(self._finish, f"closing {room}", close, seconds)
+    def _on_close(self, part: str, close: Callable[[], Awaitable[object]], seconds: float = PART_SECONDS) -> None:
+        """Close this part when the miner closes, before whatever was opened earlier."""
+        self._stack.push_async_callback(self._finish, f"closing {part}", close, seconds)
 
     async def _finish(self, what: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
         """One step of the end: what goes wrong in it is told here and by the exit code, and stops no later step."""
@@ -162,14 +162,9 @@ class Miner:
         except (OSError, OperatorError, EngineError) as error:
             self._unfinished.append(what)
             logger.error("{}: {}", what, reason(error))
-        except Exception:  # noqa: BLE001 - a defect in one room
+        except Exception:  # noqa: BLE001 - a defect in one part
             self._unfinished.append(what)
             logger.exception("{} failed", what)
-
-    @property
-    def monitor(self) -> Monitor:
-        """What watches the miner, from the moment when the hotkey is registered."""
-        return self.eyes.monitor
 
     @property
     def _network(self) -> str:
@@ -198,31 +193,62 @@ class Miner:
         age = Gauge("streetvision_chain_snapshot_age_seconds", "Age of the metagraph in use", registry=self.registry)
         age.set_function(self.watcher.age)
 
+    async def _make_parts(self, choice: ModelChoice) -> None:
+        """Make every part of the miner, each with all that it asks; the steps that follow open them one by one."""
+        settings, registry, wallet, clock = self.settings, self.registry, self.wallet, self.clock
+        self.models = ServedModels(settings, choice, registry)
+        self.log = prediction_log(settings, registry, clock)
+        self.publisher = EndpointPublisher(self.chain, wallet.hotkey)
+        self.request_log = RequestLog(time.monotonic)
+        earlier = await asyncio.to_thread(remembered, settings.state_dir / LOG_FOLDER, clock() - DAY)
+        counter, metrics, samples = TrafficCounter(clock()), RequestMetrics(registry), Samples(earlier)
+        self.axon = self._make_axon(counter, metrics, samples)
+        guard = RegistrationGuard(wallet, settings, self.gate, self.publisher.request)
+        self.watcher.add_listener(guard.on_snapshot)
+        self.watcher.add_listener(metrics.on_snapshot)
+        watched = Watched(self.watcher, self.models, self.axon, self.publisher, self.log, counter, self.starts.crashes)
+        self.monitoring = Monitoring(settings, wallet, watched, registry, clock=clock)
+        self.status = StatusService(
+            settings, self.monitoring.monitor, self.models, self.log, samples, gate=self.gate, clock=clock
+        )
+        self.readiness.parts = Parts(wallet.ss58_address, self.watcher, self.models, self.status)
+
+    def _make_axon(self, *sampled: RecordListener) -> AxonServer:
+        """`sampled` hear of the requests that the sampler admits, the logs of all of them."""
+        return AxonServer(
+            axon_config(self.settings, self.wallet.ss58_address),
+            self.models.engine,
+            lambda: self.watcher.current,
+            metrics=AxonMetrics(self.registry),
+            gate=self.gate,
+            listeners=RecordListeners(
+                (self.request_log,) if self.log is None else (self.request_log, self.log),
+                self.registry,
+                sampled=sampled,
+                admits=RequestSampler(self.registry).admits,
+            ),
+        )
+
     async def _ensure_registered(self) -> None:
         if await self.chain.uid_of(self.wallet.ss58_address) is None:
             self.steps.begin("registering")
             await register(self.chain, self.wallet, self.settings)
-        self.watcher.add_listener(self._on_snapshot)
-        self.eyes = MonitorRoom(
-            self.settings, self.wallet, self.watcher, self.registry, clock=self.clock, crashes=self.starts.crashes
-        )
-        self._on_close("the monitor", self.eyes.close)
-        self.http.watch_chain(self.watcher, self.wallet.ss58_address, self.monitor)
+
+    async def _open_watcher(self) -> None:
+        self._on_close("the alerts", self.monitoring.alerts.close)
+        self._on_close("the monitor", self.monitoring.monitor.close)
+        self._on_close("the metagraph", self.watcher.stop)
         await self.watcher.refresh()
         self.watcher.start()
-        self._on_close("the metagraph", self.watcher.stop)
 
-    async def _open_models(self, choice: ModelChoice) -> None:
-        self.models = ModelRoom(self.settings, choice, self.registry)
+    async def _open_models(self) -> None:
         self._on_close("the engine", self.models.engine.close)
         await self.models.start()
         self._on_close("the models", self.models.manager.close)
-        self.eyes.watch_models(self.models)
-        self.http.watch_models(self.models)
 
     async def _open_control(self) -> None:
-        """The operator's door, opened last and closed first."""
-        operations = self.models.operations() | self.eyes.operations(self._about) | self.status.operations()
+        """What commands talk to, opened last and closed first."""
+        operations = self.models.operations() | self.monitoring.operations(self._about) | self.status.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
         self._on_close("the control socket", control.close)
@@ -232,44 +258,17 @@ class Miner:
         return {"port": self.axon.port, "netuid": self.settings.netuid, "network": self._network}
 
     def _open_log(self) -> None:
-        self.requests = RequestLog(time.monotonic)
-        self.log = prediction_log(self.settings, self.registry, self.clock)
         if self.log is not None:
             self.log.start()
             self._on_close("the prediction log", self._close_log)
-            self.eyes.watch_log(self.log)
-
-    async def _open_status(self) -> None:
-        self.status = StatusRoom(
-            self.settings, self.monitor, self.models.manager, self.log, lambda: self.gate.closed, clock=self.clock
-        )
-        await self.status.open()
-        self.http.site.routes |= self.status.routes()
 
     async def _close_log(self) -> None:
         if self.log is not None and not await asyncio.to_thread(self.log.close, CLOSE_SECONDS):
             raise OperatorError("some requests were not written in time: the disk is too slow")
 
-    def _on_request(self, record: RequestRecord) -> None:
-        self.requests(record)
-        self._valve(record)
-        if self.log is not None:
-            self.log(record)
-
     async def _open_axon(self) -> None:
-        watching = (self.monitor.on_request, self.http.on_request, self.status.on_request)
-        self._valve = RequestSampler(watching, self.registry)
-        self.axon = AxonServer(
-            axon_config(self.settings, self.wallet.ss58_address),
-            self.models.engine,
-            lambda: self.watcher.current,
-            metrics=AxonMetrics(self.registry),
-            gate=self.gate,
-            on_request=self._on_request,
-        )
         self._on_close("the axon", self._close_axon, self.settings.drain_seconds + 2 * CLOSE_SECONDS)
         await self.axon.start()
-        self.eyes.watch_axon(self.axon)
 
     async def _close_axon(self) -> None:
         self.axon.stop_admitting("draining")
@@ -281,39 +280,15 @@ class Miner:
         endpoint = external_endpoint(self.settings, self.axon.port)
         if endpoint.is_ipv6:
             logger.warning("endpoint: {} is IPv6, which bittensor 9.x and 10.x dendrites cannot call", endpoint)
-        self.publisher = EndpointPublisher(self.chain, self.wallet.hotkey, endpoint)
-        if await self.publisher.publish() is not None:
-            self.publisher.request()
+        await self.publisher.publish(endpoint)
         self.watcher.add_listener(self.publisher.on_snapshot)
-        self.eyes.watch_endpoint(self.publisher)
 
-    def _on_snapshot(self, _old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
-        own = new.find(self.wallet.ss58_address)
-        if own is None:
-            if self.settings.is_mock or not new.is_misdated:  # the mocked chain has a time of its own
-                self._deregistered()
-        elif self.gate.closed == "deregistered":
-            self.gate.closed = None
-            self.publisher.request()
-            logger.success("registered again as UID {}: admitting requests", own.uid)
-
-    def _deregistered(self) -> None:
-        if self.gate.closed is None:
-            self.gate.closed = "deregistered"
-            logger.error(
-                "hotkey {} lost its UID on netuid {}: requests are refused until it is registered again. "
-                "Register with: {}",
-                self.wallet.ss58_address,
-                self.settings.netuid,
-                self.eyes.register_command(),
-            )
-
-    async def _keep_house(self) -> None:
-        """Once a second close the log's minute, and now and then say how things stand."""
+    async def _log_status(self) -> None:
+        """Once a second close the request log's minute, and every five minutes say how things stand."""
         due = time.monotonic() + STATUS_SECONDS
         while True:
             await asyncio.sleep(1.0)
-            self.requests.roll()
+            self.request_log.roll()
             if time.monotonic() >= due:
                 due += STATUS_SECONDS
                 age, models = self.watcher.age(), self.models.describe()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from loguru import logger
 
+from streetvision.base.paths import expanded
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub.files import HUB
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.models.versions import ModelVersion, is_version
+from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.registry.model_import import describe
-from streetvision.registry.registry import BUNDLED, REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.parsing import is_repo
@@ -70,7 +71,7 @@ def check_model(settings: Settings) -> None:
     elif not name or name.startswith(ADDRESSES):
         named_model(settings, registry)
     else:
-        folder = Path(name).expanduser()
+        folder = expanded(name)
         if all(version.folder != folder.resolve() for version in registry.versions()):
             _described(folder)
 
@@ -98,7 +99,7 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
         raise ConfigError(f"--model takes no address such as {name}: write hf:owner/name@tag for a model on the hub")
     if name.startswith(HUB):
         return registry.servable(_pulled(name, registry, settings.pay_window).version)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if is_repo(name) and not folder.exists():
         raise ConfigError(
             f"there is no folder {name}: write hf:{name}@tag for a model on the hub, or --model.repo {name} for where "
@@ -170,7 +171,8 @@ def _record(registry: Registry, named: ModelVersion, over: str) -> None:
 
 
 def _pulled(name: str, registry: Registry, window: PayWindow) -> ModelVersion:
-    from streetvision.hub.api import parse_ref, pull
+    from streetvision.hub.files import parse_ref
+    from streetvision.hub.pull import pull
 
     ref = parse_ref(name)
     logger.info("model: fetching {} into {}", ref, registry.folder)

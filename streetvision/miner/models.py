@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from typing import Any
 
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from streetvision.base.resources import usable_threads
+from streetvision.control.collectors import EngineCollector
 from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
-from streetvision.engine.engine import Engine
+from streetvision.engine.engine import NOT_STARTED, Engine
 from streetvision.engine.faults import cause_of
-from streetvision.engine.types import DeviceLost, EngineError, Runner
+from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.miner.from_settings import decode_limits
 from streetvision.miner.model_choice import ModelChoice
@@ -36,13 +38,15 @@ DECODE_THREADS = 2
 """More are no quicker: a picture decodes in a fraction of a forward pass."""
 
 
-class ModelRoom:
+class ServedModels:
     """Start it, serve from `engine`, keep `manager.run` and `guard.run` running; close the manager, then the engine."""
 
     def __init__(self, settings: Settings, choice: ModelChoice, metrics: CollectorRegistry) -> None:
-        self._settings, self._choice = settings, choice
+        self._settings, self._choice, self._metrics = settings, choice, metrics
         self._device = settings.device
-        self._books = DecisionLog(choice.registry.folder, metrics)
+        self._manager: ModelManager | None = None
+        self._guard: DeviceGuard | None = None
+        self._decision_log = DecisionLog(choice.registry.folder, metrics)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
@@ -61,19 +65,58 @@ class ModelRoom:
             raise OperatorError(
                 f"the model in {choice.start.folder} cannot serve ({error}): name another one with --model"
             ) from error
-        self.manager = ModelManager(
+        manager = self._manager = ModelManager(
             self.engine,
             choice.registry,
             self._open_runner,
-            self._books,
+            self._decision_log,
             start=choice.start,
             named=choice.named,
             over=self._settings.model,
             policy=policy_of(self._settings),
         )
-        self.guard = DeviceGuard(self.engine, self._move_to_cpu, lost=lost)
+        self._guard = DeviceGuard(self.engine, self._move_to_cpu, lost=lost)
+        EngineCollector(self._metrics, self.engine, lambda: manager.serving)
         seconds = time.monotonic() - started
         logger.info("model: {} {} is warm after {:.1f} s", choice.start.name, choice.start.version, seconds)
+
+    @property
+    def manager(self) -> ModelManager:
+        """Changes models; raises EngineClosed before `start`."""
+        if self._manager is None:
+            raise EngineClosed(NOT_STARTED)
+        return self._manager
+
+    @property
+    def guard(self) -> DeviceGuard:
+        """Watches the device; raises EngineClosed before `start`."""
+        if self._guard is None:
+            raise EngineClosed(NOT_STARTED)
+        return self._guard
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the chosen version has been loaded and warmed."""
+        return self._guard is not None
+
+    @property
+    def serving(self) -> ModelVersion | None:
+        """The model that serves; None before `start`."""
+        return None if self._manager is None else self._manager.serving
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the serving model is sick, while no good one is left."""
+        return None if self._manager is None else self._manager.stuck
+
+    @property
+    def lost(self) -> LostDevice | None:
+        """The device of the settings, when it can be used no more."""
+        return None if self._guard is None else self._guard.lost
+
+    def status(self) -> dict[str, Any] | None:
+        """`ModelManager.status`; None before `start`."""
+        return None if self._manager is None else self._manager.status()
 
     def operations(self) -> dict[str, Handler]:
         """What `streetvision models` asks of the manager through the control socket."""

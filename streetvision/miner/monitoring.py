@@ -1,10 +1,11 @@
-"""The miner's eyes as one part of it: the monitor, what it looks at, and what tells the operator."""
+"""The monitor as one part of the miner: what it looks at, and the alerts that tell the operator."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from loguru import logger
@@ -20,18 +21,20 @@ from streetvision.base.wording import short
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
+from streetvision.control.collectors import MonitorCollector
 from streetvision.control.monitor_operations import monitor_operations
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint_publisher import EndpointPublisher
-from streetvision.miner.models import ModelRoom
-from streetvision.miner.registering import command_for
+from streetvision.miner.models import ServedModels
+from streetvision.miner.registering import command_again
 from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
 from streetvision.monitor.standing import Standing, describe, standing_of
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.decision_log import BY_OPERATOR
 from streetvision.rollout.device_guard import LostDevice
@@ -54,75 +57,44 @@ def rollout_view(status: Mapping[str, Any]) -> RolloutView:
 Task = tuple[str, Callable[[], Awaitable[None]]]
 
 
-class MonitorRoom:
-    """Make it before the first snapshot; tell it of each room as that room opens; keep `tasks` running; close it."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The parts of the miner that the monitor looks at."""
+
+    watcher: MetagraphWatcher
+    models: ServedModels
+    axon: AxonServer
+    publisher: EndpointPublisher
+    log: PredictionLog | None
+    traffic_counter: TrafficCounter
+    crashes: tuple[CrashView, ...]
+    """The starts before this one that did not end well."""
+
+
+class Monitoring:
+    """The monitor and the alerts: make it before the first snapshot, keep `tasks` running, close alerts and monitor."""
 
     def __init__(
-        self,
-        settings: Settings,
-        wallet: MinerWallet,
-        watcher: MetagraphWatcher,
-        metrics: CollectorRegistry,
-        *,
-        clock: Clock,
-        crashes: tuple[CrashView, ...] = (),
+        self, settings: Settings, wallet: MinerWallet, watched: Watched, metrics: CollectorRegistry, *, clock: Clock
     ) -> None:
-        """`crashes` are the starts before this one that did not end well."""
-        self._settings, self._wallet, self._watcher = settings, wallet, watcher
+        self._wallet = wallet
         self._card = CardWatch(settings.model_repo, wallet.ss58_address, window=settings.pay_window, now=clock)
-        self._sources = Sources(
-            snapshot_age=watcher.age,
-            chain_failures=lambda: watcher.failures,
-            blocks_behind=lambda: watcher.behind,
-            synchronised=kernel_synchronised,
-            register_command=self.register_command,
-            crashes=crashes,
-        )
         self.monitor = Monitor(
             settings.state_dir / FOLDER,
             wallet.ss58_address,
             settings.netuid,
-            self._sources,
+            _sources(settings, wallet, watched, self._card),
+            watched.traffic_counter,
             clocked=not settings.is_mock,
             now=clock,
         )
         self.alerts = _alerting(settings, wallet.ss58_address, metrics, clock)
-        self.monitor.add_listener(self.alerts.on_pass)
         self.standing: Standing | None = None
-        watcher.add_listener(self.monitor.on_snapshot)
-        watcher.add_listener(self._log_standing)
-
-    def watch_models(self, models: ModelRoom) -> None:
-        """The models are open."""
-        manager, guard = models.manager, models.guard
-        self._sources.model = lambda: self._card.view(manager.serving)
-        self._sources.rollout = lambda: rollout_view(manager.status())
-        self._sources.device = lambda: _device_view(guard.lost)
-        gpu = None if guard.lost else _gpu_of(self._settings.device)
-        # A device that is lost may never answer the driver's questions.
-        self._sources.gpu = None if gpu is None else lambda: MachineView() if guard.lost else gpu()
-
-    def watch_log(self, log: PredictionLog) -> None:
-        """The prediction log is open."""
-        self._sources.log = log.health
-
-    def watch_axon(self, axon: AxonServer) -> None:
-        """The axon is open."""
-        self._sources.offset = axon.admission.skew.offset
-        self._sources.refusals = lambda: tuple(
-            RefusalView(count.reason, REASONS.get(count.reason, count.reason), *count[1:])
-            for count in axon.refusals.counts()
-        )
-
-    def watch_endpoint(self, publisher: EndpointPublisher) -> None:
-        """The endpoint is published."""
-        self._sources.endpoint = lambda: str(publisher.endpoint)
-
-    def register_command(self) -> str:
-        """The command that gives this hotkey a UID again."""
-        snapshot = self._watcher.current
-        price = snapshot.registration_price if snapshot is not None else None
-        return command_for(self._wallet, self._settings, price or 0.0)
+        collector = MonitorCollector(metrics, lambda: next(reversed(self.monitor.history.points), None))
+        self.monitor.add_listener(collector.look)
+        self.monitor.add_listener(self.alerts.on_pass)
+        watched.watcher.add_listener(self.monitor.on_snapshot)
+        watched.watcher.add_listener(self._log_standing)
 
     def tasks(self) -> tuple[Task, ...]:
         """What must run for as long as the miner serves, by name."""
@@ -138,15 +110,9 @@ class MonitorRoom:
         return self.alerts.overview()
 
     async def tell_now(self) -> None:
-        """A pass of the rules out of turn, and what is due to the sinks, to which `close` gives a moment."""
+        """A pass of the rules out of turn, and what is due to the sinks, to which `alerts.close` gives a moment."""
         await self.monitor.judge_now()
         await self.alerts.catch_up()
-
-    async def close(self) -> None:
-        """Keep what the last minutes brought."""
-        async with AsyncExitStack() as both:
-            both.push_async_callback(self.alerts.close)
-            await self.monitor.close()
 
     def _log_standing(self, old: MetagraphSnapshot | None, new: MetagraphSnapshot) -> None:
         """Once a tempo, where we stand."""
@@ -173,10 +139,46 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock
     )
 
 
+def _sources(settings: Settings, wallet: MinerWallet, watched: Watched, card: CardWatch) -> Sources:
+    watcher, models, publisher, log = watched.watcher, watched.models, watched.publisher, watched.log
+    return Sources(
+        snapshot_age=watcher.age,
+        chain_failures=lambda: watcher.failures,
+        blocks_behind=lambda: watcher.behind,
+        synchronised=kernel_synchronised,
+        endpoint=lambda: None if publisher.endpoint is None else str(publisher.endpoint),
+        refusals=lambda: _refusals(watched.axon),
+        offset=watched.axon.admission.skew.offset,
+        model=lambda: None if models.serving is None else card.view(models.serving),
+        rollout=lambda: None if (status := models.status()) is None else rollout_view(status),
+        log=lambda: None if log is None else log.health(),
+        device=lambda: _device_view(models.lost),
+        crashes=watched.crashes,
+        gpu=_gpu_reader(settings.device, models),
+        register_command=lambda: command_again(wallet, settings, watcher.current),
+    )
+
+
+def _refusals(axon: AxonServer) -> tuple[RefusalView, ...]:
+    counts = axon.refusals.counts()
+    return tuple(RefusalView(count.reason, REASONS.get(count.reason, count.reason), *count[1:]) for count in counts)
+
+
 def _device_view(lost: LostDevice | None) -> DeviceView | None:
     return None if lost is None else DeviceView(lost.at, lost.why, lost.on_cpu)
 
 
-def _gpu_of(device: str) -> GpuReader | None:
-    found = resolve_device(device)
-    return cuda_reader(found.index or 0) if found.type == "cuda" else None
+def _gpu_reader(device: str, models: ServedModels) -> GpuReader:
+    """Asks the driver while the device computes: one that is lost, or not tried yet, may never answer."""
+
+    @cache
+    def reader() -> GpuReader | None:
+        found = resolve_device(device)
+        return cuda_reader(found.index or 0) if found.type == "cuda" else None
+
+    def read() -> MachineView:
+        if not models.is_warm or models.lost is not None or (gpu := reader()) is None:
+            return MachineView()
+        return gpu()
+
+    return read

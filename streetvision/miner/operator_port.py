@@ -1,73 +1,118 @@
-"""The operator's port as one part of the miner: what it serves, and what it asks each room."""
+"""The operator's port as one part of the miner: readiness and health, metrics, and the status."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from streetvision import __version__
-from streetvision.axon.admission import Gate
-from streetvision.axon.records import RequestRecord
 from streetvision.base.start_steps import StartSteps
 from streetvision.chain.watcher import MetagraphWatcher
-from streetvision.control.app import Asked, Response, Site, as_json
-from streetvision.control.collectors import EngineCollector, MonitorCollector
+from streetvision.control.app import Asked, Response, Route, Site, as_json, failure
 from streetvision.control.collectors import ProcessCollector as OwnProcessCollector
 from streetvision.control.exposition import Exposition
 from streetvision.control.http import HttpServer
 from streetvision.control.readiness import LAG_LIMIT_S, Generator, LoopWatch, Reason
-from streetvision.control.request_metrics import RequestMetrics
-from streetvision.miner.models import ModelRoom
-from streetvision.monitor.monitor import Monitor
-from streetvision.rollout.device_guard import LostDevice
+from streetvision.engine.engine import Engine
+from streetvision.miner.gate import REASONS, Gate
+from streetvision.miner.models import ServedModels
+from streetvision.miner.status import PATHS, StatusService
 from streetvision.settings.settings import Settings
 
 STALE_S = 600.0
 """A metagraph older than that is not fresh; the rule `metagraph_stale` draws its line there too."""
 GENERATE = "/health/generate"
-CLOSED = {
-    "starting": "the miner is starting",
-    "crash_loop": "the last starts ended in crashes: the miner waits for a while before it tries again",
-    "draining": "the miner answers what is in flight and ends",
-    "restarting": "the miner cannot serve any more and ends, to be started again",
-    "deregistered": "the hotkey has no UID: requests are refused until it is registered again",
-}
 
 
-class HttpRoom:
-    """Start it before everything else, tell it of each room as that room opens, close it last."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the miner that the operator's port asks."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, gate: Gate, steps: StartSteps) -> None:
-        self._settings, self._registry, self._gate, self._steps = settings, registry, gate, steps
-        self._watcher: MetagraphWatcher | None = None
-        self._hotkey = ""
-        self._models: ModelRoom | None = None
-        self._device: Callable[[], LostDevice | None] = lambda: None
-        self._stuck: Callable[[], str | None] = lambda: None
-        self.site = Site()
-        self.requests = RequestMetrics(registry)
+    hotkey: str
+    watcher: MetagraphWatcher
+    models: ServedModels
+    status: StatusService
+
+
+class Readiness:
+    """Whether the miner is ready, from the first second of its start on."""
+
+    def __init__(self, gate: Gate, steps: StartSteps, *, is_mock: bool) -> None:
+        self._gate, self._steps, self._is_mock = gate, steps, is_mock
+        self.parts: Parts | None = None
+        """None until the start has made them."""
+
+    def reasons(self) -> list[Reason]:
+        """Why the miner is not ready; empty when it is."""
+        return [*self._of_gate(), *self._of_models(), *self._of_chain()]
+
+    def degraded(self) -> list[Reason]:
+        """Why the miner serves less well than it should, though it does serve; empty when nothing is amiss."""
+        lost = None if self.parts is None else self.parts.models.lost
+        if lost is None or not lost.on_cpu:
+            return []
+        return [Reason("device_lost", f"the CPU answers, for the device is lost: {lost.why}. A restart may heal it")]
+
+    def _of_gate(self) -> Iterator[Reason]:
+        if closed := self._gate.closed:
+            step = "" if self._steps.current is None else f": {self._steps.current.words(time.time())}"
+            yield Reason(closed, REASONS.get(closed, closed) + step)
+
+    def _of_models(self) -> Iterator[Reason]:
+        models = None if self.parts is None else self.parts.models
+        if models is None or not models.is_warm:
+            yield Reason("not_warm", "the model is not loaded and warmed yet")
+            return
+        if models.lost is not None and not models.lost.on_cpu:
+            yield Reason("device_lost", f"the device is lost ({models.lost.why}): moving to the CPU")
+        if models.stuck is not None:
+            yield Reason("model_sick", models.stuck)
+
+    def _of_chain(self) -> Iterator[Reason]:
+        parts = self.parts
+        snapshot = None if parts is None else parts.watcher.current
+        if parts is None or snapshot is None:
+            yield Reason("no_metagraph", "the metagraph was not read yet")
+            return
+        proven = self._is_mock or not snapshot.is_misdated  # the mocked chain has a time of its own
+        if proven and snapshot.find(parts.hotkey) is None:
+            yield Reason("not_registered", "the hotkey has no UID in the metagraph")
+        age = parts.watcher.age()
+        if not isfinite(age) or age > STALE_S:
+            yield Reason("stale_metagraph", f"the metagraph is {age:.0f} s old")
+
+
+class OperatorPort:
+    """Metrics, health and status over HTTP: start it before everything else, close it last."""
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry, readiness: Readiness) -> None:
+        self._settings, self._readiness = settings, readiness
         self._exposition = Exposition(registry)
-        self._generator = Generator(lambda: None if self._models is None else self._models.engine, registry)
+        self._generator = Generator(self._warm_engine, registry)
         self._loop_watch = LoopWatch(registry)
         self._beats: asyncio.Task[None] | None = None
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        OwnProcessCollector(registry, __version__, self.reasons, self.degraded)
-        self.site.routes |= {
+        OwnProcessCollector(registry, __version__, readiness.reasons, readiness.degraded)
+        routes: dict[str, Route] = {
+            **{path: partial(self._of_status, path) for path in PATHS},
             "/metrics": self._metrics,
             "/healthz": self._alive,
             "/readyz": self._ready,
             GENERATE: self._generate,
         }
-        self.site.own_only.add(GENERATE)
-        hosts = filter(None, settings.metrics_hosts.split(","))
         self.server = HttpServer(
-            self.site, registry, address=settings.metrics_address, port=settings.http_port, hosts=tuple(hosts)
+            Site(routes, frozenset({GENERATE})),
+            registry,
+            address=settings.metrics_address,
+            port=settings.http_port,
+            hosts=tuple(filter(None, settings.metrics_hosts.split(","))),
         )
 
     async def start(self) -> None:
@@ -76,63 +121,26 @@ class HttpRoom:
             await self.server.start()
             self._beats = asyncio.create_task(self._loop_watch.run(), name="loop-watch")
 
-    def watch_chain(self, watcher: MetagraphWatcher, hotkey: str, monitor: Monitor) -> None:
-        """The chain is read, and the monitor listens."""
-        self._watcher, self._hotkey = watcher, hotkey
-        watcher.add_listener(self.requests.on_snapshot)
-        collector = MonitorCollector(self._registry, lambda: next(reversed(monitor.history.points), None))
-        monitor.add_listener(collector.look)
-
-    def watch_models(self, models: ModelRoom) -> None:
-        """The model is warm."""
-        self._models = models
-        self._device = lambda: models.guard.lost
-        self._stuck = lambda: models.manager.stuck
-        EngineCollector(self._registry, models.engine, lambda: models.manager.serving)
-
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.requests(record)
-
     async def close(self) -> None:
         """Stop serving; safe to call twice."""
-        async with AsyncExitStack() as parts:
-            parts.push_async_callback(self.server.close)
-            parts.push_async_callback(self._generator.close)
+        try:
             if self._beats is not None:
                 self._beats.cancel()
                 await asyncio.gather(self._beats, return_exceptions=True)
+            await self._generator.close()
+        finally:
+            await self.server.close()
 
-    def reasons(self) -> list[Reason]:
-        """Why the miner is not ready; empty when it is."""
-        reasons = []
-        if closed := self._gate.closed:
-            step = "" if self._steps.current is None else f": {self._steps.current.words(time.time())}"
-            reasons.append(Reason(closed, CLOSED.get(closed, closed) + step))
-        if self._models is None:
-            reasons.append(Reason("not_warm", "the model is not loaded and warmed yet"))
-        lost, stuck = self._device(), self._stuck()
-        if lost is not None and not lost.on_cpu:
-            reasons.append(Reason("device_lost", f"the device is lost ({lost.why}): moving to the CPU"))
-        if stuck is not None:
-            reasons.append(Reason("model_sick", stuck))
-        snapshot = None if self._watcher is None else self._watcher.current
-        if self._watcher is None or snapshot is None:
-            return [*reasons, Reason("no_metagraph", "the metagraph was not read yet")]
-        proven = self._settings.is_mock or not snapshot.is_misdated  # the mocked chain has a time of its own
-        if proven and snapshot.find(self._hotkey) is None:
-            reasons.append(Reason("not_registered", "the hotkey has no UID in the metagraph"))
-        age = self._watcher.age()
-        if not isfinite(age) or age > STALE_S:
-            reasons.append(Reason("stale_metagraph", f"the metagraph is {age:.0f} s old"))
-        return reasons
+    def _warm_engine(self) -> Engine | None:
+        parts = self._readiness.parts
+        return None if parts is None or not parts.models.is_warm else parts.models.engine
 
-    def degraded(self) -> list[Reason]:
-        """Why the miner serves less well than it should, though it does serve; empty when nothing is amiss."""
-        lost = self._device()
-        if lost is None or not lost.on_cpu:
-            return []
-        return [Reason("device_lost", f"the CPU answers, for the device is lost: {lost.why}. A restart may heal it")]
+    async def _of_status(self, path: str, asked: Asked) -> Response:
+        """A route of the status; until there is one, why not."""
+        parts = self._readiness.parts
+        if parts is None:
+            return failure(503, f"No status yet: {self._readiness.reasons()[0].message}.")
+        return await parts.status.routes()[path](asked)
 
     async def _metrics(self, asked: Asked) -> Response:
         kind, text = await self._exposition.render(asked.headers.get("accept", ""))
@@ -144,8 +152,8 @@ class HttpRoom:
         return as_json(200 if alive else 503, {"alive": alive, "loop_lag": round(worst, 4)})
 
     async def _ready(self, _: Asked) -> Response:
-        reasons = self.reasons()
-        told = {"ready": not reasons, "reasons": _plain(reasons), "degraded": _plain(self.degraded())}
+        reasons, degraded = self._readiness.reasons(), self._readiness.degraded()
+        told = {"ready": not reasons, "reasons": _plain(reasons), "degraded": _plain(degraded)}
         return as_json(503 if reasons else 200, told)
 
     async def _generate(self, _: Asked) -> Response:

@@ -9,15 +9,15 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
 from loguru import logger
 
 from streetvision.base.logs import close_log, configure_logging, take_over_streams
+from streetvision.base.paths import current_folder
 from streetvision.base.start_steps import LIBRARIES, StartSteps
-from streetvision.errors import EXIT_UNCLEAN, OperatorError
+from streetvision.errors import EXIT_RESTART, EXIT_UNCLEAN, OperatorError
 from streetvision.miner.early_signals import check_files
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
@@ -29,7 +29,7 @@ ABANDON_SECONDS = 2.0
 """Longest wait for a start-up step that is being cancelled."""
 
 CLOSE_SECONDS = 12.5
-"""Longest wait for the drain and the closing of every room: with the one above the process ends within 15 s."""
+"""Longest wait for the drain and the closing of every part: with the one above the process ends within 15 s."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -41,7 +41,7 @@ def run_operation(arguments: Sequence[str], operation: Callable[[Settings], Coro
     """Read the settings, set up the log, run the operation; an OperatorError is one line, a defect a traceback."""
     early: list[str] = []
     try:
-        settings = load_settings(arguments, os.environ, cwd=Path.cwd(), warn=early.append)
+        settings = load_settings(arguments, os.environ, cwd=current_folder(), warn=early.append)
     except OperatorError as error:
         configure_logging(as_json=_wants_json(arguments))
         logger.error("{}", error)
@@ -142,11 +142,14 @@ async def finished_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) 
 
 
 def leave(code: int) -> NoReturn:
-    """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left."""
+    """End the process. A thread that compiles the model or waits for a password cannot be interrupted: it is left.
+
+    So is the interpreter's own end after a lost device or a closing that was abandoned: the driver may hang in it.
+    """
     lingering = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     close_log()
     sys.stdout.flush()
-    if lingering:
+    if lingering or code in (EXIT_RESTART, EXIT_UNCLEAN):
         _show_typing()
         os._exit(code)
     sys.exit(code)

@@ -33,7 +33,7 @@ class RequestLog:
         self.roll()
         self._counts[record.status, record.reason] += 1
         if record.prediction is not None:
-            self._latencies.append(_latency(record))
+            self._latencies.append(record.stages.total)
         if self._left[record.authenticated] > 0:
             self._left[record.authenticated] -= 1
             (logger.info if record.status == 200 else logger.warning)("{}", describe_request(record))
@@ -41,7 +41,7 @@ class RequestLog:
             logger.debug("{}", describe_request(record))
 
     def roll(self) -> None:
-        """Close the minute if it is over; called with every request and by the neuron's clock."""
+        """Close the minute if it is over; called with every request and once a second."""
         if self._clock() - self._window_start < self._summary_s:
             return
         if 0 in self._left.values():
@@ -73,14 +73,9 @@ def describe_request(record: RequestRecord) -> str:
     lack = "" if answer.decoded is None else f" ({answer.decoded:.0%} of it, its file lacks the end)"
     return (
         f"answered {who}: {answer.probability:.3f} for {answer.width}x{answer.height}{lack} "
-        f"in {_latency(record) * 1e3:.0f} ms "
+        f"in {record.stages.total * 1e3:.0f} ms "
         f"(decode {times.decode * 1e3:.0f}, queue {times.queue * 1e3:.0f}, model {times.inference * 1e3:.0f}){headroom}"
     )
-
-
-def _latency(record: RequestRecord) -> float:
-    stages = record.stages
-    return stages.admission + stages.body + stages.predict + stages.reply
 
 
 def counts_line(registry: CollectorRegistry) -> str:

@@ -1,4 +1,4 @@
-"""The miner's face as one part of it: the newest requests, the snapshot of everything, and who may ask for it."""
+"""The status as one part of the miner: the snapshot of everything, the page drawn from it, and who may ask for them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streetvision import __version__
-from streetvision.axon.records import RequestRecord
 from streetvision.base.steady_clock import Clock
 from streetvision.control.app import HTML, Asked, Response, Route, as_json
 from streetvision.control.server import Handler
 from streetvision.errors import OperatorError
+from streetvision.miner.gate import Gate
+from streetvision.miner.models import ServedModels
 from streetvision.monitor.monitor import Monitor
-from streetvision.monitor.thresholds import DAY
 from streetvision.page.page import PAGE_SPAN, SERVED_POLICY, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
-from streetvision.rollout.manager import ModelManager
 from streetvision.settings.settings import Settings
 from streetvision.status.live import FRESH_S, LiveStatus
-from streetvision.status.samples import Samples, remembered
+from streetvision.status.samples import Samples
 from streetvision.status.schema import Status
 from streetvision.status.snapshot import Facts
+
+PATHS = ("/", "/api/status.json")
+"""On the operator's port: the page, and the snapshot behind it."""
 
 
 class StatusPage:
@@ -61,34 +63,25 @@ def pictures_of(gallery: Gallery, now: float) -> tuple[list[Picture], str]:
         return [], str(error)
 
 
-class StatusRoom:
-    """Open it before the axon, give it every record; ask `live` for snapshots and `page` for the page."""
+class StatusService:
+    """Ask `live` for snapshots and `page` for the page."""
 
     def __init__(
         self,
         settings: Settings,
         monitor: Monitor,
-        manager: ModelManager,
+        models: ServedModels,
         log: PredictionLog | None,
-        closed: Callable[[], str | None],
+        samples: Samples,
         *,
+        gate: Gate,
         clock: Clock,
     ) -> None:
-        """`closed` says why requests are refused; None while they are admitted."""
-        self._settings, self._monitor, self._manager, self._log, self._closed = settings, monitor, manager, log, closed
+        """`samples` hear of the requests."""
+        self._settings, self._models, self._log, self._gate = settings, models, log, gate
         self._started = clock()
-        self.live = LiveStatus(monitor, self.facts, Samples())
+        self.live = LiveStatus(monitor, self.facts, samples)
         self.page = StatusPage(self.live, settings.state_dir / LOG_FOLDER, now=clock)
-
-    async def open(self) -> None:
-        """Take up what the log knows of the last day, so that a restart forgets no validator."""
-        folder = self._settings.state_dir / LOG_FOLDER
-        before = await asyncio.to_thread(remembered, folder, self._started - DAY)
-        self.live.samples = Samples(before)
-
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.live.samples(record)
 
     def operations(self) -> dict[str, Handler]:
         """For the control socket."""
@@ -100,15 +93,15 @@ class StatusRoom:
             __version__,
             self._settings.netuid,
             self._settings.subtensor_network,
-            closed=self._closed(),
+            closed=self._gate.closed,
             pid=os.getpid(),
             started=self._started,
-            models=self._manager.status(),
+            models=self._models.status(),
             log=None if self._log is None else self._log.health(),
         )
 
     def routes(self) -> dict[str, Route]:
-        """For the operator's port: the page, and the snapshot behind it."""
+        """Of PATHS."""
 
         async def page(_: Asked) -> Response:
             return Response(200, await self.page.page(), HTML, SERVED_POLICY)
@@ -116,4 +109,4 @@ class StatusRoom:
         async def as_values(_: Asked) -> Response:
             return as_json(200, await self.live.snapshot(PAGE_SPAN))
 
-        return {"/": page, "/api/status.json": as_values}
+        return dict(zip(PATHS, (page, as_values), strict=True))

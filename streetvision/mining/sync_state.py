@@ -38,23 +38,23 @@ def database_key(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [environ.get(name, "") for name in _DATABASE]
 
 
-def read_stamp(path: Path) -> SyncState | None:
-    """What `write_stamp` wrote; None where there is none or it is of another version."""
+def read_sync_state(path: Path) -> SyncState | None:
+    """What `write_sync_state` wrote; None where there is none or it is of another version."""
     try:
         return SyncState(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_stamp(path: Path, stamp: SyncState) -> None:
+def write_sync_state(path: Path, state: SyncState) -> None:
     """Keep it, whole or not at all."""
-    write_atomically(path, json.dumps(asdict(stamp)))
+    write_atomically(path, json.dumps(asdict(state)))
 
 
-def nothing_new(stamp: SyncState, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:
+def nothing_new(state: SyncState, dataset: str, log: Path, reader: LogReader, pictures: PictureFolder) -> bool:
     """Whether a sync would find everything as the last one left it."""
-    if (stamp.database, stamp.dataset, stamp.log) != (database_key(), dataset, str(log.resolve())):
+    if (state.database, state.dataset, state.log) != (database_key(), dataset, str(log.resolve())):
         return False
-    row = reader.row(stamp.last_id)
-    same_log = reader.last_id() == stamp.last_id and row is not None and row.time == stamp.last_time
-    return same_log and pictures.census() == (stamp.pictures, stamp.gone)
+    row = reader.row(state.last_id)
+    same_log = reader.last_id() == state.last_id and row is not None and row.time == state.last_time
+    return same_log and pictures.census() == (state.pictures, state.gone)

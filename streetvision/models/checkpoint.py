@@ -19,20 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 
-from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
-from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, bundled_checkpoint, read_config
-
-__all__ = [
-    "CheckpointError",
-    "HeadConfig",
-    "ModelConfig",
-    "bundled_checkpoint",
-    "load_checkpoint",
-    "read_config",
-    "require_weights",
-    "save_checkpoint",
-    "weights_problem",
-]
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import ModelConfig
+from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 
 StateDict = dict[str, torch.Tensor]
 

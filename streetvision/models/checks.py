@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, NoReturn
 
 from streetvision.errors import OperatorError
 
+FORMAT = 1
+"""Of every description."""
 SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_NESTING = 50
@@ -41,6 +43,23 @@ def exact_keys(where: str, data: object, model: type, *, optional: Collection[st
     for name in sorted(known.difference(optional)):
         check(name in data, f"{where} lacks the key {name!r}")
     return dict(data)
+
+
+def common_fields(format: object, name: object, version: object, created: object, card: object) -> None:
+    """Check what every description has, a checkpoint's and an ensemble's; an empty `created` is unknown."""
+    check(is_kind(format, int) and format == FORMAT, f"format {format!r} is not {FORMAT}; update streetvision")
+    printable("name", name)
+    matches("version", version, SEMVER, "a semantic version such as 1.0.0")
+    check(created == "" or is_time(created), "created must be an ISO 8601 time with a UTC offset")
+    check(isinstance(card, Mapping), "card must be an object")
+
+
+def to_json_text(what: str, data: Mapping[str, object]) -> str:
+    """A description as it is saved; CheckpointError where it holds something that JSON does not know."""
+    try:
+        return json.dumps(data, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{what} cannot be written as JSON ({error}).") from error
 
 
 def number(name: str, value: object, kind: type, low: float, high: float) -> None:

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streetvision.models.architectures import DINOV3_PATCH, check_architecture, patch_size
+from streetvision.models.architectures import architecture_of, check_architecture
 from streetvision.models.checks import (
-    SEMVER,
+    FORMAT,
     SHA256,
-    CheckpointError,
     check,
+    common_fields,
     exact_keys,
-    is_kind,
     is_match,
-    is_time,
     load_json,
-    matches,
     number,
-    printable,
+    to_json_text,
     triple,
 )
+from streetvision.models.heads import head_kinds
 
-__all__ = ["CheckpointError", "HeadConfig", "ModelConfig"]
-
-FORMAT = 1
-HEAD_KINDS = ("cls_mean_linear", "cls_linear")
 RESIZE_RULES = ("squash", "crop")
 RESAMPLE_FILTERS = ("bicubic", "bilinear", "lanczos", "hamming", "box", "nearest")
 MAX_CLASSES = 1000
 MAX_INPUT_SIZE = 2048
-PATCH = DINOV3_PATCH
-
-# kind, smallest, largest: bounds keep a stranger's description from asking for absurd amounts of memory.
-_ARCHITECTURE_KWARGS: dict[str, tuple[type, float, float]] = {
-    "embed_dim": (int, 32, 8192),
-    "depth": (int, 1, 80),
-    "num_heads": (int, 1, 128),
-    "num_reg_tokens": (int, 0, 64),
-    "mlp_ratio": (float, 0.5, 16.0),
-    "init_values": (float, 1e-9, 10.0),
-    "rope_temperature": (float, 1.0, 1e6),
-    "qkv_bias": (bool, 0, 1),
-    "swiglu_mlp": (bool, 0, 1),
-}
 
 
 @dataclass(frozen=True)
@@ -54,10 +33,9 @@ class HeadConfig:
     """The classifier on top of the backbone's tokens."""
 
     kind: str = "cls_mean_linear"
-    """`cls_mean_linear`: concat(CLS, mean patch token) -> LayerNorm -> linear -> one logit.
-    `cls_linear`: CLS -> linear -> `classes` logits -> the log-odds of the `positive` ones."""
+    """The name of its file in `models/heads`, which says what it computes."""
     embedding_dim: int = 384
-    """Size of the pooled embedding: twice the backbone's width for `cls_mean_linear`, the width for `cls_linear`."""
+    """Size of the pooled embedding."""
     eps: float = 1e-5
     """Epsilon of the head's LayerNorm, where it has one."""
     classes: int = 1
@@ -66,7 +44,7 @@ class HeadConfig:
     """Which of the classes mean roadwork."""
 
     def __post_init__(self) -> None:
-        check(self.kind in HEAD_KINDS, f"head.kind must be one of {', '.join(HEAD_KINDS)}, not {self.kind!r}")
+        check(self.kind in head_kinds(), f"head.kind must be one of {', '.join(head_kinds())}, not {self.kind!r:.200}")
         number("head.embedding_dim", self.embedding_dim, int, 2, 1 << 16)
         number("head.eps", self.eps, float, 1e-12, 1.0)
         number("head.classes", self.classes, int, 1, MAX_CLASSES)
@@ -76,7 +54,6 @@ class HeadConfig:
         distinct = len(set(self.positive)) == len(self.positive)
         fewest, most = 1, max(1, self.classes - 1)
         check(distinct and fewest <= len(self.positive) <= most, "head.positive must name some classes, and not all")
-        check(self.kind == "cls_linear" or self.classes == 1, f"a head of kind {self.kind} has one class")
 
 
 @dataclass(frozen=True)
@@ -113,14 +90,9 @@ class ModelConfig:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        check(
-            is_kind(self.format, int) and self.format == FORMAT,
-            f"format {self.format!r} is not {FORMAT}; update streetvision",
-        )
-        printable("name", self.name)
-        matches("version", self.version, SEMVER, "a semantic version such as 1.0.0")
+        common_fields(self.format, self.name, self.version, self.created, self.card)
         check_architecture(self.architecture, self.architecture_kwargs)
-        patch = patch_size(self.architecture, self.architecture_kwargs)
+        patch = architecture_of(self.architecture).patch_size(self.architecture_kwargs)
         number("input_size", self.input_size, int, 2 * patch, MAX_INPUT_SIZE)
         check(self.input_size % patch == 0, f"input_size must be a multiple of {patch}, not {self.input_size}")
         triple("mean", self.mean, 0.0, 1.0)
@@ -134,8 +106,6 @@ class ModelConfig:
         number("temperature", self.temperature, float, 1e-3, 1e3)
         number("threshold", self.threshold, float, 1e-4, 1 - 1e-4)
         check(self.sha256 == "" or is_match(self.sha256, SHA256), "sha256 must be 64 hexadecimal digits")
-        check(self.created == "" or is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
-        check(isinstance(self.card, Mapping), "card must be an object")
 
     @property
     def logit_shift(self) -> float:
@@ -149,10 +119,7 @@ class ModelConfig:
 
     def to_json(self) -> str:
         """The description as JSON text; `from_json` reads it back to an equal config."""
-        try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The model description cannot be written as JSON ({error}).") from error
+        return to_json_text("The model description", asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:

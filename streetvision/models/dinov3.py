@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models.eva import Eva
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from streetvision.models.backbones import Backbone, create_backbone
-from streetvision.models.checkpoint import load_checkpoint, read_config, require_weights, weights_problem
-from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
-from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE
+from streetvision.models.architectures import architecture_of
+from streetvision.models.checkpoint import load_checkpoint, require_weights, weights_problem
+from streetvision.models.checks import CheckpointError, check
+from streetvision.models.config import HeadConfig, ModelConfig
+from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE, read_config
 from streetvision.models.header import read_header
-from streetvision.models.heads import build_head, embedding_dim
+from streetvision.models.heads import head_kind
 from streetvision.models.versions import BUNDLED
 
 
@@ -50,14 +50,21 @@ BUNDLED_KWARGS: dict[str, int | float | bool] = {"embed_dim": 192, "depth": 12, 
 class StreetVisionNet(nn.Module):
     """Backbone and head. `forward` is for training (raw logits); `forward_uint8` is for service (calibrated logits)."""
 
+    backbone: Any
+    """As its `Architecture` creates it."""
+    head: Any
+    """As its `HeadKind` builds it."""
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, backbone: Backbone, config: ModelConfig) -> None:
+    def __init__(self, backbone: nn.Module, config: ModelConfig) -> None:
         super().__init__()
+        self.architecture = architecture_of(config.architecture)
         self.backbone = backbone
         self.input_size = config.input_size
-        self.head = build_head(config.head, backbone.num_features, backbone.num_prefix_tokens)
+        self.head = head_kind(config.head.kind).build(
+            config.head, self.backbone.num_features, self.backbone.num_prefix_tokens
+        )
         self.fused = True
         self.scale = 1.0 / config.temperature
         self.shift = config.logit_shift
@@ -67,7 +74,8 @@ class StreetVisionNet(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Dtype that the backbone computes in."""
-        return next(self.backbone.parameters()).dtype
+        dtype: torch.dtype = next(self.backbone.parameters()).dtype
+        return dtype
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [N, H, W, 3] (RGB) -> normalised [N, 3, H, W] in the backbone's dtype, on the images' device."""
@@ -76,7 +84,8 @@ class StreetVisionNet(nn.Module):
 
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalised [N, 3, H, W] -> tokens [N, T, D] after the backbone's last norm: CLS, registers, patches."""
-        return self.backbone.forward_features(pixels)
+        tokens: torch.Tensor = self.backbone.forward_features(pixels)
+        return tokens
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised [N, 3, H, W] -> raw logits [N] (no temperature, no threshold) and embeddings [N, E], float32."""
@@ -90,21 +99,8 @@ class StreetVisionNet(nn.Module):
         return logits, embeddings
 
     def for_inference(self, device: torch.device | str, dtype: torch.dtype) -> StreetVisionNet:
-        """Move to `device`, cast the backbone to `dtype` and freeze, in place.
-
-        The head and the RoPE table keep float32: a bfloat16 table would turn the rotation into another one, and the
-        attention casts back to `dtype` after rotating.
-        """
-        if isinstance(self.backbone, Eva):
-            rope: Any = self.backbone.rope
-            table = getattr(rope, "pos_embed_cached", None)
-            if table is None:
-                raise CheckpointError("The architecture has no DINOv3 RoPE table, so it cannot be served.")
-            table = table.clone()
-            self.backbone.to(dtype=dtype)
-            rope.pos_embed_cached = table
-        else:
-            self.backbone.to(dtype=dtype)
+        """Move to `device`, cast the backbone to `dtype` and freeze, in place; the head keeps float32."""
+        self.architecture.cast(self.backbone, dtype)
         self.fused = has_triton(torch.device(device))
         return self.to(device=device).eval().requires_grad_(False)
 
@@ -129,20 +125,16 @@ class LoadedModel:
         return BUNDLED if self.bundled else self.config.version
 
 
-def build(config: ModelConfig, *, drop_path_rate: float = 0.0) -> StreetVisionNet:
-    """A randomly initialised network of that description, float32 on the CPU; `drop_path_rate` is for training."""
-    backbone = create_backbone(
+def build(config: ModelConfig) -> StreetVisionNet:
+    """A randomly initialised network of that description, float32 on the CPU."""
+    backbone: Any = architecture_of(config.architecture).create(
         config.architecture,
         config.architecture_kwargs,
         input_size=config.input_size,
-        drop_path_rate=drop_path_rate,
     )
-    expected = embedding_dim(config.head, backbone.num_features)
-    if config.head.embedding_dim != expected:
-        raise CheckpointError(
-            f"The model description is wrong: head.embedding_dim is {config.head.embedding_dim}, "
-            f"but {config.architecture} gives {expected}."
-        )
+    expected = head_kind(config.head.kind).embedding_dim(backbone.num_features)
+    given = config.head.embedding_dim
+    check(given == expected, f"head.embedding_dim is {given}, but {config.architecture} gives {expected}")
     return StreetVisionNet(backbone, config)
 
 

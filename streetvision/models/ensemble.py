@@ -6,31 +6,30 @@ either way the hash of its weights is written down, so that an ensemble means th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from streetvision.models.checks import (
+    FORMAT,
     SEMVER,
     SHA256,
     CheckpointError,
     check,
+    common_fields,
     exact_keys,
-    is_kind,
-    is_time,
     load_json,
     matches,
     number,
     printable,
+    to_json_text,
 )
 from streetvision.models.config import ModelConfig
 from streetvision.models.folder import ENSEMBLE_FILE, bundled_checkpoint, read_config, read_description
 from streetvision.models.versions import BUNDLED
 from streetvision.models.views import MAX_PASSES, PLAIN_TEXT, View, parse_views
 
-FORMAT = 1
 MAX_MEMBERS = 8
 WEIGHTS = (1e-3, 1e3)
 
@@ -85,20 +84,13 @@ class EnsembleConfig:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        check(
-            is_kind(self.format, int) and self.format == FORMAT,
-            f"format {self.format!r} is not {FORMAT}; update streetvision",
-        )
-        printable("name", self.name)
-        matches("version", self.version, SEMVER, "a semantic version such as 1.0.0")
+        common_fields(self.format, self.name, self.version, self.created, self.card)
         check(1 <= len(self.members) <= MAX_MEMBERS, f"members must be 1 to {MAX_MEMBERS}, not {len(self.members)}")
         named = [str(PurePosixPath(str(member))) for member in self.members]
         check(len(set(named)) == len(named), "a member is named twice; give it a larger weight instead")
         check(self.version not in named, f"the ensemble {self.version} cannot be its own member")
         passes = len(self.members) * sum(view.looks for view in parse_views(self.views))
         check(passes <= MAX_PASSES, f"members times views, tiles counted, must be at most {MAX_PASSES}, not {passes}")
-        check(self.created == "" or is_time(self.created), "created must be an ISO 8601 time with a UTC offset")
-        check(isinstance(self.card, Mapping), "card must be an object")
 
     @property
     def looks(self) -> tuple[View, ...]:
@@ -109,10 +101,7 @@ class EnsembleConfig:
         """The description as JSON text; `from_json` reads it back to an equal one."""
         data = asdict(self)
         data["members"] = [{key: value for key, value in member.items() if value != ""} for member in data["members"]]
-        try:
-            return json.dumps(data, indent=2, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The ensemble's description cannot be written as JSON ({error}).") from error
+        return to_json_text("The ensemble's description", data)
 
     @classmethod
     def from_json(cls, source: str) -> EnsembleConfig:

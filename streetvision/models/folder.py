@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streetvision.models.config import CheckpointError, ModelConfig
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import ModelConfig
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"

@@ -16,7 +16,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
-from streetvision.models.architectures import PLAIN_VIT
+from streetvision.models.architectures.plain_vit import PLAIN_VIT
 from streetvision.models.checkpoint import save_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from streetvision.models.architectures import PLAIN_VIT
+from streetvision.models.architectures.plain_vit import PLAIN_VIT
 from streetvision.models.checkpoint import require_weights, save_checkpoint
 from streetvision.models.checks import CheckpointError, load_json
 from streetvision.models.config import HeadConfig, ModelConfig

@@ -40,9 +40,9 @@ def verdict(
     if word:
         return Verdict.CLOCK_OFF
     doubt = 0 if node is None else (node > limits.block_delay_s) - (node < -limits.skew_s)
-    if not doubt:
+    if node is None or not doubt:
         return Verdict.AGREED
-    if refused or (len(validators) < limits.skew_validators and doubt in _sides(validators, limits)):
+    if refused or (len(validators) < limits.skew_validators and _same_error(node, validators, limits)):
         return Verdict.CLOCK_OFF
     if word == 0 or synchronised:
         return Verdict.NODE_LAGS if doubt > 0 else Verdict.NODE_AHEAD
@@ -58,6 +58,15 @@ def majority(validators: Sequence[float], limits: Thresholds = THRESHOLDS) -> in
     if len(sides) < limits.skew_validators:
         return 0 if sides and not any(sides) else None
     return next((side for side in (0, 1, -1) if 2 * sides.count(side) > len(sides)), None)
+
+
+def _same_error(node: float, validators: Sequence[float], limits: Thresholds) -> bool:
+    """Whether a validator finds our clock as wrong as the node does: seconds of one explain no hours of the other."""
+    apart = limits.block_delay_s + limits.skew_s
+    return any(
+        side and abs(node - offset) <= apart
+        for side, offset in zip(_sides(validators, limits), validators, strict=True)
+    )
 
 
 def _sides(validators: Sequence[float], limits: Thresholds) -> list[int]:

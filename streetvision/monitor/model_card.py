@@ -30,7 +30,7 @@ ReadCard = Callable[[str, str], "Published"]
 
 def look_at_hub(repo: str, hotkey: str, window: PayWindow = PAY_WINDOW) -> Published:
     """Ask Hugging Face; a few seconds."""
-    from streetvision.hub.api import published
+    from streetvision.hub.public_view import published
 
     return published(repo, hotkey, window=window)
 

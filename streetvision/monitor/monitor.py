@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streetvision.axon.records import RequestRecord
 from streetvision.chain.metagraph import MetagraphSnapshot
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.history import History
@@ -45,7 +44,7 @@ FindingsListener = Callable[[Findings, Observation], None]
 """Called on the loop after every pass with all that is wrong now."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sources:
     """All else that the monitor asks, at every pass; each answers at once."""
 
@@ -82,7 +81,7 @@ class _Heard:
 
 
 class Monitor:
-    """Give `on_snapshot` to the watcher and `on_request` to the axon, then `run` it as a task and `close` it."""
+    """Give `on_snapshot` to the watcher, then `run` it as a task and `close` it."""
 
     def __init__(
         self,
@@ -90,6 +89,7 @@ class Monitor:
         hotkey: str,
         netuid: int,
         sources: Sources,
+        counter: TrafficCounter,
         *,
         clocked: bool = True,
         limits: Thresholds = THRESHOLDS,
@@ -97,11 +97,14 @@ class Monitor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         probe: Callable[[str], Awaitable[Probe]] = probe_endpoint,
     ) -> None:
-        """`folder` is `<state_dir>/monitor`; `clocked` is false on the mock network, whose block times run apart."""
+        """`folder` is `<state_dir>/monitor`; `counter` hears of the axon's requests.
+
+        `clocked` is false on the mock network, whose block times run apart.
+        """
         self.hotkey, self._folder, self._sources, self._limits = hotkey, folder, sources, limits
         self._now, self._sleep, self._probe = now, sleep, probe
         self.history = History(folder, hotkey, netuid, clocked=clocked, now=now)
-        self.counter = TrafficCounter(now())
+        self.counter = counter
         self._heard = _Heard()
         self._probed_at = 0.0
         self._judging = asyncio.Lock()
@@ -127,10 +130,6 @@ class Monitor:
             for n in new.neurons
             if n.validator_permit and n.stake > 0
         )
-
-    def on_request(self, record: RequestRecord) -> None:
-        """Listens to the axon."""
-        self.counter(record)
 
     def observe(self, machine: MachineView | None = None) -> Observation:
         """Everything that is known now; on the loop. Reads a few small files, unless `machine` was read already."""

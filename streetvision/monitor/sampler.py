@@ -7,8 +7,6 @@ of them. In a flood the costs stop growing there, and the shares and quantiles o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter
 
 from streetvision.axon.records import RequestRecord
@@ -16,16 +14,12 @@ from streetvision.axon.records import RequestRecord
 PER_SECOND = 200
 """Watched in each second, of each kind: answered, failed, refused before they were proven."""
 
-RecordListener = Callable[[RequestRecord], None]
-
 
 class RequestSampler:
-    """A listener in front of others, on the loop's thread. No kind of request can crowd out another."""
+    """Asked on the loop's thread, once a request. No kind of request can crowd out another."""
 
-    def __init__(
-        self, listeners: tuple[RecordListener, ...], registry: CollectorRegistry, most: int = PER_SECOND
-    ) -> None:
-        self._listeners, self._most = listeners, most
+    def __init__(self, registry: CollectorRegistry, most: int = PER_SECOND) -> None:
+        self._most = most
         self._second = 0
         self._left = [most, most, most]
         self._skipped = 0
@@ -36,18 +30,17 @@ class RequestSampler:
         )
         self._count = unwatched.inc
 
-    def __call__(self, record: RequestRecord) -> None:
-        """Pass a record on, or count it."""
+    def admits(self, record: RequestRecord) -> bool:
+        """Whether to watch this request; counts those that are not."""
         second = int(record.arrival)
         if second != self._second:
             self._begin(second)
         kind = 0 if record.status == 200 else 1 if record.authenticated else 2
         if self._left[kind] <= 0:
             self._skipped += 1
-            return
+            return False
         self._left[kind] -= 1
-        for listener in self._listeners:
-            listener(record)
+        return True
 
     def _begin(self, second: int) -> None:
         self._second, self._left = second, [self._most] * 3

@@ -64,9 +64,7 @@ class TrafficCounter:
         self._positive += probability > SUBNET.threshold
         self._scores[min(SCORE_BINS - 1, int(probability * SCORE_BINS))] += 1
         self._models[model] += 1
-        stages = record.stages
-        seconds = stages.admission + stages.body + stages.predict + stages.reply
-        self._latency[bisect_left(LATENCY_EDGES, seconds)] += 1
+        self._latency[bisect_left(LATENCY_EDGES, record.stages.total)] += 1
         if record.headroom is not None:
             self._headroom[bisect_left(HEADROOM_EDGES, record.headroom)] += 1
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from streetvision.base.paths import expanded
 from streetvision.errors import ConfigError, OperatorError, reason
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -63,11 +64,11 @@ def open_destination(text: str, *, endpoint_url: str | None = None, log: Path | 
 
         parts = urlsplit(text)
         return S3Destination(parts.netloc, parts.path.strip("/"), endpoint_url=endpoint_url)
-    if "://" in text:
-        raise ConfigError(f"{text} is neither a folder nor an s3://bucket/prefix address")
+    if not text or "://" in text:
+        raise ConfigError(f"{text or repr(text)} is neither a folder nor an s3://bucket/prefix address")
     if endpoint_url:
         raise ConfigError(f"--endpoint_url is for s3:// addresses, and {text} is a folder")
-    folder = Path(text).expanduser()
+    folder = expanded(text)
     if log is not None and folder.resolve().is_relative_to(log.resolve()):
         raise ConfigError(f"{folder} is inside the log itself: name a folder elsewhere")
     return FolderDestination(folder)

@@ -45,10 +45,10 @@ class PredictionLog:
         max_queued_bytes: int = 64 * 2**20,
         wall: Clock = time.time,
     ) -> None:
-        self._intake = WriteQueue(max_queued_rows, max_queued_bytes)
-        self._append = self._intake.append
+        self._write_queue = WriteQueue(max_queued_rows, max_queued_bytes)
+        self._append = self._write_queue.append
         self._metrics = LogMetrics(registry)
-        self._writer = Writer(folder, self._intake, self._metrics, limits, wall=wall)
+        self._writer = Writer(folder, self._write_queue, self._metrics, limits, wall=wall)
         self._metrics.watch(lambda: self._writer.waiting, lambda: self._writer.stored_bytes)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -82,9 +82,9 @@ class PredictionLog:
             images_dropped=dict(metrics.images_dropped),
             images_evicted=metrics.tally["evicted"],
             queued=self._writer.waiting,
-            queued_bytes=self._intake.held_bytes,
+            queued_bytes=self._write_queue.held_bytes,
             stored_bytes=self._writer.stored_bytes,
-            giving_way=self._intake.sampling,
+            giving_way=self._write_queue.sampling,
             degraded=self._writer.degraded,
         )
 
@@ -92,7 +92,7 @@ class PredictionLog:
         flood = Flood(time.monotonic)
         arrived, wait = 0, QUICK_TICK_S
         while not self._stop.wait(wait):
-            fresh, arrived = self._intake.arrived - arrived, self._intake.arrived
+            fresh, arrived = self._write_queue.arrived - arrived, self._write_queue.arrived
             giving_way = flood.lasts(arrived)
             self._writer.tick(giving_way=giving_way)
             wait = pause(fresh, behind=self._writer.behind, giving_way=giving_way)

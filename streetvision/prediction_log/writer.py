@@ -40,7 +40,7 @@ class Writer:
     def __init__(
         self,
         folder: Path,
-        intake: WriteQueue,
+        write_queue: WriteQueue,
         metrics: LogMetrics,
         limits: Limits,
         *,
@@ -48,7 +48,7 @@ class Writer:
         wall: Clock = time.time,
         monotonic: Clock = elapsed,
     ) -> None:
-        self._folder, self._intake, self._metrics, self._limits = folder, intake, metrics, limits
+        self._folder, self._write_queue, self._metrics, self._limits = folder, write_queue, metrics, limits
         self._open_database, self._wall, self._monotonic = open_database, wall, monotonic
         self._database: LogDatabase | None = None
         self._upkeep: Upkeep | None = None
@@ -75,11 +75,11 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Requests not written yet, those of a batch that failed among them."""
-        return len(self._batch) + len(self._intake)
+        return len(self._batch) + len(self._write_queue)
 
     def tick(self, *, giving_way: bool = False) -> None:
         """Write the oldest of what waits, or a sample, then look after the files."""
-        self._intake.hold_at_most(SAMPLE_ROWS if giving_way else None)
+        self._write_queue.hold_at_most(SAMPLE_ROWS if giving_way else None)
         self._count_shed()
         self._try("rows", lambda: self._write(giving_way))
         if self._database is not None:
@@ -113,14 +113,14 @@ class Writer:
         """One batch, and before it the one that failed: under a flood the caller must soon look up and give way."""
         for _ in range(1 + bool(self._batch)):
             database = self._opened()
-            self._batch = self._batch or self._intake.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
+            self._batch = self._batch or self._write_queue.take(SAMPLE_ROWS if giving_way else BATCH_ROWS)
             if self._batch or self._lost:
                 entries = [entry_of(item.record, item.image_bytes) for item in self._batch]
                 self._written(database.write(entries, self._lost))
 
     def _written(self, written: Written) -> None:
         self._lost.clear()
-        self._intake.release(self._batch)
+        self._write_queue.release(self._batch)
         self._batch = []
         self._metrics.written(written.rows, written.images)
         for cause, count in written.images_dropped.items():
@@ -202,12 +202,12 @@ class Writer:
     def _drop_batch(self) -> None:
         self._metrics.dropped("defect", rows=len(self._batch))
         self._lost["rows:defect"] += len(self._batch)
-        self._intake.release(self._batch)
+        self._write_queue.release(self._batch)
         self._batch = []
 
     def _count_shed(self) -> None:
         cause = self.degraded or OVERLOAD
-        shed = self._intake.shed()
+        shed = self._write_queue.shed()
         self._metrics.dropped(cause, rows=shed["rows"], images=shed["images"])
         self._lost += Counter({f"{kind}:{cause}": count for kind, count in shed.items()})
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streetvision.errors import OperatorError, reason
-from streetvision.models.config import CheckpointError, ModelConfig
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import ModelConfig
 from streetvision.models.ensemble import (
     Resolve,
     is_ensemble,

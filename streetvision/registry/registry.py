@@ -19,7 +19,7 @@ from pathlib import Path
 
 from streetvision.base.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.errors import OperatorError
-from streetvision.models.config import CheckpointError
+from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import Resolve, is_ensemble, member_configs, read_ensemble
 from streetvision.models.versions import (
     BUNDLED,
@@ -43,8 +43,6 @@ from streetvision.registry.model_import import (
     rename_version,
 )
 from streetvision.registry.pointer import PointerStep, last_good, read_steps, write_steps
-
-__all__ = ["BUNDLED", "REGISTRY_FOLDER", "ModelVersion", "Registry"]
 
 REGISTRY_FOLDER = "models"
 """Name of the registry in the state folder."""

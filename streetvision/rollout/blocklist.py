@@ -10,9 +10,9 @@ from pathlib import Path
 from streetvision.base.disk import sentences, write_atomically
 from streetvision.errors import reason
 
-MARKS_FILE = "bad.json"
+BLOCKLIST_FILE = "bad.json"
 """Name in the registry's folder."""
-MAX_MARKS = 1000
+MAX_BLOCKED = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -31,48 +31,48 @@ class BlockedVersion:
 
 
 class Blocklist:
-    """The marks on disk, read once and replaced whole; a restart does not forget them."""
+    """The blocked versions on disk, read once and replaced whole; a restart does not forget them."""
 
     def __init__(self, path: Path) -> None:
-        """A damaged file is logged, and set aside at the next mark: old marks must not keep the miner down."""
+        """A damaged file is logged, and set aside at the next `put`: an old one must not keep the miner down."""
         self._path = path
-        self._marks, self._damaged = _read(path)
+        self._blocked, self._damaged = _read(path)
 
     def get(self, version: str, sha256: str) -> BlockedVersion | None:
-        """The mark of that content, if it has one."""
-        mark = self._marks.get(version)
-        return mark if mark is not None and mark.sha256 == sha256 else None
+        """Why that content is blocked, if it is."""
+        blocked = self._blocked.get(version)
+        return blocked if blocked is not None and blocked.sha256 == sha256 else None
 
     def all(self) -> dict[str, BlockedVersion]:
-        """Every mark by version."""
-        return dict(self._marks)
+        """Every blocked version."""
+        return dict(self._blocked)
 
-    def put(self, version: str, mark: BlockedVersion) -> None:
-        """Mark a version. It holds in memory even where the disk fails, which raises OperatorError."""
-        self._marks.pop(version, None)
-        self._marks[version] = mark
+    def put(self, version: str, blocked: BlockedVersion) -> None:
+        """Block a version. It holds in memory even where the disk fails, which raises OperatorError."""
+        self._blocked.pop(version, None)
+        self._blocked[version] = blocked
         self._write()
 
     def clear(self, version: str) -> None:
-        """Forget a version's mark; OperatorError when the disk fails."""
-        if self._marks.pop(version, None) is not None:
+        """Block a version no more; OperatorError when the disk fails."""
+        if self._blocked.pop(version, None) is not None:
             self._write()
 
     def _write(self) -> None:
-        kept = list(self._marks.items())[-MAX_MARKS:]
+        kept = list(self._blocked.items())[-MAX_BLOCKED:]
         with sentences("Marking the model version"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._damaged:
                 self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
                 self._damaged = False
-            write_atomically(self._path, json.dumps({name: asdict(mark) for name, mark in kept}, indent=2) + "\n")
+            write_atomically(self._path, json.dumps({name: asdict(blocked) for name, blocked in kept}, indent=2) + "\n")
 
 
 def _read(path: Path) -> tuple[dict[str, BlockedVersion], bool]:
-    """The marks, and whether the file is damaged. Readers beside the miner come here too, so nothing is changed."""
+    """The blocked versions, and whether the file is damaged. Readers beside the miner come here: nothing changes."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        marks = {str(version): BlockedVersion(**fields) for version, fields in data.items()}
+        blocked = {str(version): BlockedVersion(**fields) for version, fields in data.items()}
     except FileNotFoundError:
         return {}, False
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -80,4 +80,4 @@ def _read(path: Path) -> tuple[dict[str, BlockedVersion], bool]:
             "models: %s is damaged (%s): versions that were rolled back are no longer marked", path, reason(error)
         )
         return {}, True
-    return marks, False
+    return blocked, False

@@ -1,4 +1,4 @@
-"""Where decisions are written: journal, marks, counters, and the newest ones in memory for the status."""
+"""Where decisions are written: journal, blocklist, counters, and the newest ones in memory for the status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
-from streetvision.rollout.blocklist import MARKS_FILE, BlockedVersion, Blocklist
+from streetvision.rollout.blocklist import BLOCKLIST_FILE, BlockedVersion, Blocklist
 from streetvision.rollout.deployment import Candidate
 from streetvision.rollout.journal import JOURNAL_FILE, Journal, JournalEntry
 
@@ -75,21 +75,21 @@ logger = logging.getLogger(__name__)
 
 
 class DecisionLog:
-    """Journal and marks in one folder. Writing happens in threads: serving waits for no disk."""
+    """Journal and blocklist in one folder. Writing happens in threads: serving waits for no disk."""
 
     def __init__(self, folder: Path, metrics: CollectorRegistry, *, now: Callable[[], float] = time.time) -> None:
         """Reads what is there."""
         self._now = now
         self._journal = Journal(folder / JOURNAL_FILE, now=now)
-        self._marks = Blocklist(folder / MARKS_FILE)
+        self._blocklist = Blocklist(folder / BLOCKLIST_FILE)
         self._recent = deque(self._journal.tail(REMEMBERED), maxlen=REMEMBERED)
         self.metrics = RolloutMetrics(metrics)
-        self.metrics.bad.set(len(self._marks.all()))
+        self.metrics.bad.set(len(self._blocklist.all()))
 
     @property
-    def marks(self) -> Blocklist:
+    def blocklist(self) -> Blocklist:
         """The versions that were rolled back."""
-        return self._marks
+        return self._blocklist
 
     @property
     def recent(self) -> list[JournalEntry]:
@@ -107,21 +107,23 @@ class DecisionLog:
         self.metrics.decide(event, by)
         self._recent.append(await asyncio.to_thread(self._write, event, version, why, by, details))
 
-    async def mark(self, model: ModelVersion, why: str, *, by: str) -> None:
-        """This version is bad, as `by` says; a disk that fails is logged, for the mark holds in memory."""
+    async def block(self, model: ModelVersion, why: str, *, by: str) -> None:
+        """This version is bad, as `by` says; a disk that fails is logged, for memory keeps it blocked."""
         try:
-            await asyncio.to_thread(self._marks.put, model.version, BlockedVersion(why, self.time(), model.sha256, by))
+            await asyncio.to_thread(
+                self._blocklist.put, model.version, BlockedVersion(why, self.time(), model.sha256, by)
+            )
         except OperatorError as error:
             logger.error("a restart will not know that %s is bad: %s", model.version, error)
-        self.metrics.bad.set(len(self._marks.all()))
+        self.metrics.bad.set(len(self._blocklist.all()))
 
-    async def clear_mark(self, model: ModelVersion) -> None:
+    async def unblock(self, model: ModelVersion) -> None:
         """It is wanted again: an operator or its gates put it on."""
         try:
-            await asyncio.to_thread(self._marks.clear, model.version)
+            await asyncio.to_thread(self._blocklist.clear, model.version)
         except OperatorError as error:
             logger.error("a restart will still take %s for bad: %s", model.version, error)
-        self.metrics.bad.set(len(self._marks.all()))
+        self.metrics.bad.set(len(self._blocklist.all()))
 
     def _write(self, event: str, version: str | None, why: str, by: str, details: dict[str, Any]) -> JournalEntry:
         return self._journal.write(event, version, why, by=by, **details)

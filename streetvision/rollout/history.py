@@ -21,7 +21,7 @@ def same(one: ModelVersion, other: ModelVersion) -> bool:
 
 def ways_back(
     registry: Registry,
-    marks: Blocklist,
+    blocklist: Blocklist,
     active: ModelVersion,
     *,
     standby: ModelVersion | None,
@@ -35,7 +35,7 @@ def ways_back(
     found: list[ModelVersion] = []
     for model in ([standby] if standby else []) + list(_served_before(registry, named, over)):
         known = same(model, active) or any(same(model, other) for other in found)
-        if not known and model.servable and marks.get(model.version, model.sha256) is None:
+        if not known and model.servable and blocklist.get(model.version, model.sha256) is None:
             found.append(model)
     return found
 

@@ -34,8 +34,6 @@ from streetvision.rollout.transitions import TransitionResult, Transitions
 if TYPE_CHECKING:
     from streetvision.engine.engine import Engine
 
-__all__ = ["ModelManager", "Progress", "TransitionResult"]
-
 TICK_S = 1.0
 
 logger = logging.getLogger(__name__)
@@ -53,7 +51,7 @@ class ModelManager:
         engine: Engine,
         registry: Registry,
         open_runner: OpenRunner,
-        books: DecisionLog,
+        decision_log: DecisionLog,
         *,
         start: ModelVersion,
         named: ModelVersion | None,
@@ -66,52 +64,66 @@ class ModelManager:
 
         `over` is the value of --model; `open_runner` loads a version, in a thread.
         """
-        self._policy, self._books, self._clock, self._sleep = policy, books, clock, sleep
-        self._turnstile = OperationLock(clock)
-        self._stage = Deployment(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
-        self._changes = Transitions(
-            engine, registry, open_runner, stage=self._stage, books=books, policy=policy, named=named, over=over
+        self._policy, self._decision_log, self._clock, self._sleep = policy, decision_log, clock, sleep
+        self._operation_lock = OperationLock(clock)
+        self._deployment = Deployment(engine, registry, start=start, over=over, keep_s=policy.keep_s, clock=clock)
+        self._transitions = Transitions(
+            engine,
+            registry,
+            open_runner,
+            deployment=self._deployment,
+            decision_log=decision_log,
+            policy=policy,
+            named=named,
+            over=over,
         )
-        self._watch = Autopilot(self._stage, self._changes, self._turnstile, books=books, policy=policy, clock=clock)
-        books.metrics.serve(start.version)
-        engine.add_listener(self._watch.feed)
+        self._autopilot = Autopilot(
+            self._deployment,
+            self._transitions,
+            self._operation_lock,
+            decision_log=decision_log,
+            policy=policy,
+            clock=clock,
+        )
+        decision_log.metrics.serve(start.version)
+        engine.add_listener(self._autopilot.feed)
 
     @property
     def active(self) -> str:
         """The version that serves."""
-        return self._stage.active.version
+        return self._deployment.active.version
 
     @property
     def serving(self) -> ModelVersion:
         """The model that serves."""
-        return self._stage.active.model
+        return self._deployment.active.model
 
     async def swap(self, version: str, progress: Progress = silent, *, force: bool = False) -> TransitionResult:
         """Load a version beside the serving one, check it, switch to it between two requests.
 
         `force` puts on one that its gates or its health took off before.
         """
-        return await self._put_on(version, "swap", progress, marked_too=force)
+        return await self._put_on(version, "swap", progress, blocked_too=force)
 
     async def promote(self, version: str | None = None, progress: Progress = silent) -> TransitionResult:
         """Make the candidate active whatever its gates say; or a version, even one that was rolled back."""
-        candidate = self._stage.candidate
+        candidate = self._deployment.candidate
         if version is None and candidate is None:
             raise OperatorError("Nothing is tried at the moment: name the version to promote.")
         if candidate is None or version not in (None, candidate.served.version):
-            return await self._put_on(str(version), "promote", progress, marked_too=True)
-        async with self._turnstile.enter("the promotion"):
+            return await self._put_on(str(version), "promote", progress, blocked_too=True)
+        async with self._operation_lock.enter("the promotion"):
             candidate = self._tried()
             progress({"stage": "switch", "done": 1, "total": 1})
             report = candidate.report.to_json()
-            return await self._changes.switch(
+            return await self._transitions.switch(
                 candidate.served, "promote", "promoted by hand", by=BY_OPERATOR, report=report
             )
 
     async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> TransitionResult:
         """Let a version look at that share of the images (0 to 1) after the reply, and report."""
         share = self._policy.shadow_share if share is None else share
-        return await self._try_out(version, Role.SHADOW, share, progress, marked_too=True)
+        return await self._try_out(version, Role.SHADOW, share, progress, blocked_too=True)
 
     async def canary(
         self, version: str, share: float | None = None, progress: Progress = silent, *, force: bool = False
@@ -121,53 +133,56 @@ class ModelManager:
         `force` tries one that its gates or its health took off before.
         """
         share = self._policy.canary_share if share is None else share
-        return await self._try_out(version, Role.CANARY, share, progress, marked_too=force)
+        return await self._try_out(version, Role.CANARY, share, progress, blocked_too=force)
 
     async def stop_shadow(self) -> TransitionResult:
         """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
-        running = self._turnstile.current
+        running = self._operation_lock.current
         if running is not None and not running.automatic:
-            await self._turnstile.stop("stopped by hand")
-            return self._changes.result(self.active, f"Stopped {running.name}; version {self.active} serves.")
-        async with self._turnstile.enter("the end of the trial"):
-            return await self._changes.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
+            await self._operation_lock.stop("stopped by hand")
+            return self._transitions.result(self.active, f"Stopped {running.name}; version {self.active} serves.")
+        async with self._operation_lock.enter("the end of the trial"):
+            return await self._transitions.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
 
     async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> TransitionResult:
         """Take the canary out of the traffic, or go back to the last good version; what is left is marked bad."""
-        async with self._turnstile.enter("the rollback") as operation:
-            candidate = self._stage.candidate
+        async with self._operation_lock.enter("the rollback") as operation:
+            candidate = self._deployment.candidate
             if candidate is None or candidate.role is Role.SHADOW:
-                return await self._changes.go_back(why, BY_OPERATOR, _watched(operation, progress))
-            return await self._changes.take_off(candidate, why, by=BY_OPERATOR)
+                return await self._transitions.go_back(why, BY_OPERATOR, _watched(operation, progress))
+            return await self._transitions.take_off(candidate, why, by=BY_OPERATOR)
 
     async def reopen(self, why: str) -> None:
         """Stop what runs and serve the active version by a newly opened lane, as when its device is lost.
 
         No model is blamed. Raises OperatorError when the version cannot be opened, and EngineError.
         """
-        while self._turnstile.current is not None:
-            await self._turnstile.stop(why)
-        async with self._turnstile.enter("the move to another device", automatic=True):
-            await self._changes.reopen(why)
+        while self._operation_lock.current is not None:
+            await self._operation_lock.stop(why)
+        async with self._operation_lock.enter("the move to another device", automatic=True):
+            await self._transitions.reopen(why)
 
     @property
     def stuck(self) -> str | None:
         """Why the serving model is sick, while no good one is left."""
-        return self._watch.stuck
+        return self._autopilot.stuck
 
     def status(self) -> TransitionResult:
         """Everything about models at this moment, as JSON."""
-        stage, now = self._stage, self._clock()
-        standby, candidate = stage.standby, stage.candidate
-        health = self._watch.health.to_json()
+        deployment, now = self._deployment, self._clock()
+        standby, candidate = deployment.standby, deployment.candidate
+        health = self._autopilot.health.to_json()
         return {
-            "active": {**_names(stage.active), "for_s": now - stage.since, "health": health},
+            "active": {**_names(deployment.active), "for_s": now - deployment.since, "health": health},
             "standby": None if standby is None else {**_names(standby.served), "left_s": standby.until - now},
             "candidate": None if candidate is None else self._describe(candidate),
-            "operation": _operation(self._turnstile.current, now),
-            "stuck": self._watch.stuck,
-            "bad": {version: {"why": mark.why, "at": mark.at} for version, mark in self._books.marks.all().items()},
-            "decisions": self._books.recent,
+            "operation": _operation(self._operation_lock.current, now),
+            "stuck": self._autopilot.stuck,
+            "bad": {
+                version: {"why": blocked.why, "at": blocked.at}
+                for version, blocked in self._decision_log.blocklist.all().items()
+            },
+            "decisions": self._decision_log.recent,
         }
 
     async def run(self) -> None:
@@ -179,63 +194,63 @@ class ModelManager:
     async def tick(self) -> None:
         """One look; problems that an operator can act on are logged and do not end `run`."""
         try:
-            await self._watch.look()
-            if self._turnstile.current is None:
-                await self._stage.settle()
+            await self._autopilot.look()
+            if self._operation_lock.current is None:
+                await self._deployment.settle()
         except (OperatorError, EngineError) as error:
             logger.error("models: %s", error)
-        if self._turnstile.current is None and (version := self._stage.expire()) is not None:
+        if self._operation_lock.current is None and (version := self._deployment.expire()) is not None:
             logger.info("models: %s is no longer kept loaded", version)
-        self._books.metrics.look_at(self._stage.candidate)
+        self._decision_log.metrics.look_at(self._deployment.candidate)
 
     async def freed(self) -> None:
         """Wait until the memory of every model that was taken off is free; the standby is kept."""
-        await self._stage.freed()
+        await self._deployment.freed()
 
     async def close(self) -> None:
         """Stop what runs, and write down that a trial ended with the miner. Call it before the engine closes."""
-        await self._turnstile.stop("the miner is shutting down")
-        candidate = self._stage.candidate
+        await self._operation_lock.stop("the miner is shutting down")
+        candidate = self._deployment.candidate
         if candidate is not None:
-            await self._changes.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
+            await self._transitions.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
 
-    async def _put_on(self, version: str, how: str, progress: Progress, *, marked_too: bool) -> TransitionResult:
-        async with self._turnstile.enter(f"the {how} to {version}") as operation:
+    async def _put_on(self, version: str, how: str, progress: Progress, *, blocked_too: bool) -> TransitionResult:
+        async with self._operation_lock.enter(f"the {how} to {version}") as operation:
             self._require_no_trial_but(None)
-            model = await self._changes.admit(version, marked_too=marked_too)
+            model = await self._transitions.admit(version, blocked_too=blocked_too)
             watched = _watched(operation, progress)
-            new = await self._changes.make_ready(model, how, watched)
+            new = await self._transitions.make_ready(model, how, watched)
             watched({"stage": "switch", "done": 1, "total": 1})
-            return await self._changes.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
+            return await self._transitions.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
 
     async def _try_out(
-        self, version: str, role: Role, share: float, progress: Progress, *, marked_too: bool
+        self, version: str, role: Role, share: float, progress: Progress, *, blocked_too: bool
     ) -> TransitionResult:
         if not 0.0 < share <= 1.0:
             raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
-        async with self._turnstile.enter(f"the {role.value} of {version}") as operation:
+        async with self._operation_lock.enter(f"the {role.value} of {version}") as operation:
             self._require_no_trial_but(version)
-            model = await self._changes.admit(version, marked_too=marked_too)
-            tried = self._stage.candidate
+            model = await self._transitions.admit(version, blocked_too=blocked_too)
+            tried = self._deployment.candidate
             if tried is not None and same(tried.served.model, model):
                 served = tried.served
                 why = f"begins anew as {role.value} on {100 * share:g}% of the images"
-                await self._books.note("stopped", version, why, by=BY_OPERATOR, report=tried.report.to_json())
+                await self._decision_log.note("stopped", version, why, by=BY_OPERATOR, report=tried.report.to_json())
             else:
-                served = await self._changes.make_ready(model, role.value, _watched(operation, progress))
-            self._changes.try_out(served, role, share, self._watch.health.seconds)
-            await self._books.note(role.value, version, "started by hand", by=BY_OPERATOR, share=share)
-            return self._changes.result(
+                served = await self._transitions.make_ready(model, role.value, _watched(operation, progress))
+            self._transitions.try_out(served, role, share, self._autopilot.health.seconds)
+            await self._decision_log.note(role.value, version, "started by hand", by=BY_OPERATOR, share=share)
+            return self._transitions.result(
                 version, f"Version {version} is tried as {role.value} on {100 * share:g}% of the images."
             )
 
     def _tried(self) -> Candidate:
-        if self._stage.candidate is None:
+        if self._deployment.candidate is None:
             raise OperatorError("Nothing is tried at the moment.")
-        return self._stage.candidate
+        return self._deployment.candidate
 
     def _require_no_trial_but(self, version: str | None) -> None:
-        tried = self._stage.candidate
+        tried = self._deployment.candidate
         if tried is not None and tried.served.version != version:
             raise OperatorError(
                 f"Version {tried.served.version} is tried as {tried.role.value}: promote it, roll it back or "

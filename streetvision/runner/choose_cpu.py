@@ -1,24 +1,16 @@
-"""Which forward serves a network on its device, in which precision, and why: on a CPU by oneDNN, on CUDA by Triton."""
+"""A CPU's part in the choice of a forward: oneDNN's, in float32, and in bfloat16 or int8 where a gate allows it."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, WithoutRandomStart, build
-from streetvision.runner import choose_cuda as forwards
-from streetvision.runner.calibration_images import calibration_images
-from streetvision.runner.choose_cuda import Chosen
-from streetvision.runner.cuda_graphs import Forward
-from streetvision.runner.precision import Precision, compare, judge
-from streetvision.runner.precision_cache import PrecisionCache, PrecisionVerdict, Spans
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.runner.precision_cache import Spans
 
 if TYPE_CHECKING:
     from streetvision.runner.cpu_forward import SmallForward
@@ -26,133 +18,72 @@ if TYPE_CHECKING:
 
 BATCH = 8
 CHECKED_IMAGES = 2
-MAX_APART = 1e-3
-"""Probability: float32 in another order moves it by a hundredth of that, a wrong product moves it anywhere."""
 QUICK = ("int8", "bf16")
-"""What `auto` tries on a CPU, the quickest first."""
-
+"""What `auto` tries, the quickest first."""
 ENDS = ("low", "high")
-"""Of what a channel spans."""
-
-Pictures = Callable[[], ImageArray]
-
-logger = logging.getLogger(__name__)
+"""The names under which a verdict keeps a channel's two values."""
 
 
-def why_not_fast(net: StreetVisionNet, device: torch.device) -> str | None:
-    """Why the fast forward of that device cannot run this network, as part of a sentence; None if it can."""
-    if device.type != "cpu":
-        return forwards.why_not_fast(net, device)
-    try:
-        from streetvision.runner.cpu_forward import missing_for_small
-    except ImportError as error:
-        return f"its parts cannot be imported ({error})"
-    return missing_for_small(net)
+class CpuForwards:
+    """Unlike float8 on CUDA no name insists: a precision that fails its gate never serves."""
 
+    own = "float32"
+    max_apart = 1e-3
+    """Float32 in another order moves it by a hundredth of that, a wrong product moves it anywhere."""
 
-def needs_compiler(config: ModelConfig) -> bool:
-    """Whether a CPU serves such a model by timm's forward, which a compiler makes quicker; reads no weights."""
-    kwargs = {**config.architecture_kwargs, "depth": 1}  # its blocks are alike
-    with WithoutRandomStart():
-        net = build(replace(config, architecture_kwargs=kwargs))
-    return why_not_fast(net, torch.device("cpu")) is not None
+    def why_not(self, net: StreetVisionNet) -> str | None:
+        """Why oneDNN's forward cannot run this network, as part of a sentence; None if it can."""
+        try:
+            from streetvision.runner.cpu_forward import missing_for_small
+        except ImportError as error:
+            return f"its parts cannot be imported ({error})"
+        return missing_for_small(net)
 
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What building or first running one may raise."""
+        return (RuntimeError, NotImplementedError)
 
-def fast_failures(device: torch.device) -> tuple[type[Exception], ...]:
-    """What building or first running the fast forward of that device may raise."""
-    return (RuntimeError, NotImplementedError) if device.type == "cpu" else forwards.fast_failures()
+    def exact(self, net: StreetVisionNet) -> SmallForward:
+        """Built in float32."""
+        from streetvision.runner.cpu_forward import SmallForward
 
+        return SmallForward(net.for_inference("cpu", torch.float32))
 
-def choose_fast(
-    net: StreetVisionNet,
-    device: torch.device,
-    precision: str,
-    pictures: Pictures | None = None,
-    verdicts: PrecisionCache | None = None,
-) -> Chosen:
-    """The fast forward in the precision that was asked for, or in the device's own, with the reason.
+    def expected(self, net: StreetVisionNet) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noise is enough to find a product that is wrong on this processor, before it answers a validator."""
+        shape = (CHECKED_IMAGES, net.input_size, net.input_size, 3)
+        noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        return noise, net.forward_uint8(noise)[0]
 
-    `default` is bfloat16 on CUDA and float32 on a CPU; `auto` and the names are the quicker ones, judged on `pictures`
-    (uint8 [N, S, S, 3]; default: drawn scenes) unless `verdicts` knows what came of it. Raises one of `fast_failures`
-    when it cannot run or answers wrongly.
-    """
-    if device.type == "cpu":
-        return choose_small(net, precision, pictures, verdicts)
-    if precision not in ("default", "int8"):
-        return forwards.choose_fast(net, device, precision, pictures, verdicts)
-    reason = "it is a GPU's own" if precision == "default" else "int8 is for CPUs"
-    return replace(forwards.choose_fast(net, device, "bf16"), precision=Precision("bf16", reason))
-
-
-def choose_small(
-    net: StreetVisionNet, precision: str, pictures: Pictures | None = None, verdicts: PrecisionCache | None = None
-) -> Chosen:
-    """A CPU's: float32 as oneDNN computes it, or what `precision` allows if the processor has it and the gate passes.
-
-    Unlike float8 on CUDA no name insists: a precision that fails its gate never serves on a CPU. Raises RuntimeError
-    when its answers are not those of timm's own forward.
-    """
-    from streetvision.runner.cpu_forward import SmallForward
-
-    exact = SmallForward(net.for_inference("cpu", torch.float32))
-    _require_agreement(net, exact)
-    if precision == "default":
-        return Chosen(exact, Precision("float32", "it is a CPU's own"))
-    wanted = QUICK if precision == "auto" else (precision,)
-    missing = {name: _missing(name) for name in wanted}
-    able = [name for name in wanted if missing[name] is None]
-    if not able:
+    def candidates(self, precision: str) -> tuple[list[str], str]:
+        """Those that the processor has the instructions for."""
+        if precision == "default":
+            return [], "it is a CPU's own"
+        wanted = QUICK if precision == "auto" else (precision,)
+        missing = {name: _missing(name) for name in wanted}
         reasons = "; ".join(f"no {name}: {why}" for name, why in missing.items())
-        return _explained(exact, precision, reasons)
+        return [name for name in wanted if missing[name] is None], reasons
 
-    def again(known: PrecisionVerdict) -> Forward:
-        return exact if known.precision.name == "float32" else _quick(net, known.precision.name, _ranges(known.spans))
+    def batches(self, images: ImageArray) -> list[torch.Tensor]:
+        """Split into batches of eight."""
+        return list(torch.split(torch.from_numpy(np.ascontiguousarray(images)), BATCH))
 
-    def judged() -> tuple[Chosen, Spans]:
-        return _judged(net, exact, able, pictures or (lambda: calibration_images(net.input_size)))
+    def watch(self, exact: SmallForward, batches: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Spans]:
+        """Lowest and highest value of every channel."""
+        logits, ranges = exact.watch(batches)
+        spans = {f"{name}.{end}": span for name, ends in ranges.items() for end, span in zip(ENDS, ends, strict=True)}
+        return logits, spans
 
-    chosen = forwards.known_or_judged(verdicts, again, judged)
-    if chosen.forward is exact:
-        return _explained(exact, precision, chosen.precision.reason)
-    return chosen
+    def quick(self, net: StreetVisionNet, name: str, spans: Spans) -> SmallForward:
+        """Built in bfloat16 or int8."""
+        from streetvision.runner.cpu_forward import SmallForward
 
-
-def _judged(net: StreetVisionNet, exact: SmallForward, able: list[str], pictures: Pictures) -> tuple[Chosen, Spans]:
-    """The first of the `able` precisions that passes, in their order, and what int8 takes; float32 where none does."""
-    batches = list(torch.split(torch.from_numpy(np.ascontiguousarray(pictures())), BATCH))
-    logger.info("judging %s on %d pictures", " and ".join(able), sum(map(len, batches)))
-    logits, ranges = exact.watch(batches)
-    reasons = []
-    for name in able:
-        quick = _quick(net, name, ranges)
-        moved = compare(logits.numpy(), torch.cat([quick(batch)[0] for batch in batches]).numpy())
-        verdict = judge(moved, name, "float32")
-        if verdict.name == name:
-            return Chosen(quick, verdict), _spans(ranges) if name == "int8" else {}
-        reasons.append(verdict.reason)
-    return Chosen(exact, Precision("float32", "; ".join(reasons))), {}
-
-
-def _quick(net: StreetVisionNet, name: str, ranges: Ranges) -> SmallForward:
-    from streetvision.runner.cpu_forward import SmallForward
-
-    return SmallForward(net, ranges=ranges) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
-
-
-def _spans(ranges: Ranges) -> Spans:
-    """As a verdict keeps them; `_ranges` takes them back."""
-    return {f"{name}.{end}": span for name, ends in ranges.items() for end, span in zip(ENDS, ends, strict=True)}
+        return SmallForward(net, ranges=_ranges(spans)) if name == "int8" else SmallForward(net, dtype=torch.bfloat16)
 
 
 def _ranges(spans: Spans) -> Ranges:
     names = {key.rpartition(".")[0] for key in spans}
     return {name: (spans[f"{name}.low"], spans[f"{name}.high"]) for name in names}
-
-
-def _explained(exact: Forward, precision: str, reason: str) -> Chosen:
-    if precision != "auto":
-        logger.warning("%s was asked for, but float32 serves: %s", precision, reason)
-    return Chosen(exact, Precision("float32", reason))
 
 
 def _missing(name: str) -> str | None:
@@ -161,13 +92,3 @@ def _missing(name: str) -> str | None:
     if name == "fp8":
         return "float8 is for GPUs"
     return missing_for_bfloat16() if name == "bf16" else missing_for_int8()
-
-
-def _require_agreement(net: StreetVisionNet, forward: Forward) -> None:
-    """Noise through both: a product that is wrong on this processor must not answer a validator."""
-    shape = (CHECKED_IMAGES, net.input_size, net.input_size, 3)
-    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-    expected, got = (torch.sigmoid(answer(noise)[0]) for answer in (net.forward_uint8, forward))
-    apart = float((expected - got).abs().max())
-    if not apart <= MAX_APART:  # NaN does not pass either
-        raise RuntimeError(f"its probabilities are up to {apart:.4f} from those of timm's forward")

@@ -1,21 +1,15 @@
-"""How a network is made fast: what torch.compile needs, which regions it compiles, and CUDA graphs captured by hand."""
+"""How timm's forward is made fast on CUDA: its blocks compiled, and graphs captured by hand."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from streetvision_kernels.capturing import uncollected
 from torch import nn
 
-from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import StreetVisionNet
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -26,41 +20,13 @@ PoolHandle = Any
 MAX_COMPILED_SHAPES = 64
 """Graphs kept for one piece of code: buckets times models alive at once. Beyond torch's own limit it runs eagerly."""
 
-logger = logging.getLogger(__name__)
 
-
-def missing_for_cpu_compile() -> str | None:
-    """What this machine lacks for torch.compile on the CPU, as part of a sentence; None if it lacks nothing."""
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        return f"no C++ compiler ({compiler}) is installed"
-    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        return "Python's C headers are not installed (python3-dev)"
-    return None
-
-
-def decide_compile(wish: bool | None, *, cuda: bool) -> bool:
-    """Whether to compile: as wished, None being wherever the machine can, with a logged sentence where it cannot.
-
-    Raises OperatorError when it is insisted on and cannot be.
-    """
-    missing = None if cuda else missing_for_cpu_compile()
-    if wish is False or missing is None:
-        return wish is not False
-    if wish:
-        raise OperatorError(f"The model cannot be compiled: {missing}; install it or leave compilation off.")
-    logger.warning("the model runs eagerly and slower: %s", missing)
-    return False
-
-
-def compile_net(net: StreetVisionNet, *, regional: bool) -> Forward:
-    """Compile `forward_uint8` for fixed shapes: the transformer block alone (`regional`) or the whole network.
+def compile_net(net: StreetVisionNet) -> Forward:
+    """Compile the transformer blocks of `forward_uint8` for fixed shapes.
 
     The blocks are alike, so one compiled block serves all of them and a shape costs seconds instead of tens of seconds.
     Compilation itself happens at the first call with each shape.
     """
-    if not regional:
-        return torch.compile(net.forward_uint8, dynamic=False)
     for block in _blocks(net):
         block.compile(dynamic=False)
     return net.forward_uint8
@@ -77,16 +43,6 @@ def undo_compile(net: StreetVisionNet) -> Forward:
 def compiling() -> Iterator[None]:
     """Room for every bucket of several models; running out is an error rather than a silent fall to eager speed."""
     with torch._dynamo.config.patch(recompile_limit=MAX_COMPILED_SHAPES, fail_on_recompile_limit_hit=True):
-        yield
-
-
-@contextmanager
-def compiled_before() -> Iterator[None]:
-    """Let only such code run that was compiled before: what would have to be compiled raises RuntimeError instead.
-
-    It holds for the whole process: for others who compile meanwhile too.
-    """
-    with torch.compiler.set_stance("fail_on_recompile"):
         yield
 
 

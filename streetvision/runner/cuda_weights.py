@@ -17,7 +17,7 @@ from timm.models.eva import Eva, EvaAttention, EvaBlock
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.models.heads import PooledHead
+from streetvision.models.heads.cls_mean_linear import PooledHead
 
 HEAD_DIM = 64
 MARGIN = 2.0
@@ -123,7 +123,7 @@ def prefix_tokens(backbone: Any) -> torch.Tensor:  # noqa: ANN401  # timm's modu
 
 
 def qkv_bias(attention: Any) -> torch.Tensor | None:  # noqa: ANN401  # timm's modules carry no types
-    """Of queries, keys and values [3 D], where there is one."""
+    """The bias of queries, keys and values [3 D]; None where there is none."""
     if attention.q_bias is None:
         return None
     return torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))

@@ -44,5 +44,5 @@ def check_precision(name: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Of an error's message, for a sentence."""
+    """The first line of an error's message, or its type's name where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)

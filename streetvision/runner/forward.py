@@ -1,4 +1,4 @@
-"""What serves one model: the fast forward where it can run, else timm's compiled, else timm's as it is."""
+"""What serves one model: the fast forward where it can run, else timm's: compiled on CUDA, and as it is on a CPU."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from pathlib import Path
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from streetvision.engine.background_priority import stands_back
 from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.models.dinov3 import LoadedModel
-from streetvision.runner.choose_cpu import choose_fast, fast_failures, why_not_fast
-from streetvision.runner.cuda_graphs import Forward, compile_net, decide_compile, undo_compile
+from streetvision.runner.choose import choose_fast, forwards_of
+from streetvision.runner.cuda_graphs import Forward, compile_net, undo_compile
 from streetvision.runner.devices import check_precision, first_line
 from streetvision.runner.precision import Precision
 from streetvision.runner.precision_cache import PrecisionCache, verdicts_on
-
-UNLIKE = "its blocks are unlike those compiled so far, and compiling them now would make requests late"
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +32,7 @@ def own_dtype(device: torch.device) -> torch.dtype:
 
 
 class Serving:
-    """One model's forward on a device; it steps down when one fails. The wishes are TorchRunner's."""
+    """One model's forward on a device; it steps down when one fails. Its options are TorchRunner's."""
 
     def __init__(
         self,
@@ -45,7 +42,6 @@ class Serving:
         dtype: torch.dtype | None,
         fast: bool | None,
         compile: bool | None,
-        regional: bool,
         precision: str,
         calibration: Callable[[], ImageArray] | None,
         verdicts: Path | None,
@@ -55,12 +51,7 @@ class Serving:
         own = own_dtype(device)
         self._dtype = dtype or own
         self._wished, self._pictures, self._kept = check_precision(precision), calibration, verdicts
-        self._insist_fast, self._insist, self._compile, self._regional = (
-            fast is True,
-            compile is True,
-            compile,
-            regional,
-        )
+        self._insist_fast, self._compile = fast is True, compile
         self._forward: Forward | None = None
         self.compiled = False
         self.fast = self._decide_fast(fast, own)
@@ -69,15 +60,10 @@ class Serving:
             self._take_timm()
 
     @property
-    def reuses(self) -> bool:
-        """Beside serving nothing is compiled on a CPU unless `compile` insists: it would cost more than it gains."""
-        return not self._cuda and not self._insist and stands_back()
-
-    @property
     def failures(self) -> tuple[type[Exception], ...]:
         """What preparing it may raise that a step down may mend."""
         slow: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit)
-        return (*slow, *fast_failures(self._device)) if self.fast else slow
+        return (*slow, *forwards_of(self._device).failures()) if self.fast else slow
 
     def forward(self) -> Forward:
         """What serves, built at the first call; in inference mode."""
@@ -95,25 +81,22 @@ class Serving:
             logger.warning("the fast forward failed, so timm's serves, and slower: %s", first_line(error))
             self._take_timm()
         elif self.compiled:
-            self.give_up_compiling(error)
+            self._give_up_compiling(error)
         else:
             raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
 
-    def give_up_compiling(self, error: Exception) -> None:
+    def _give_up_compiling(self, error: Exception) -> None:
         """Run timm's as it is; raises OperatorError where compiling is insisted on."""
-        if self._insist:
+        if self._compile:
             raise OperatorError(f"torch.compile failed on {self._device}: {first_line(error)}.") from error
-        if self.reuses:
-            logger.info("model %s runs uncompiled until the miner starts with it: %s", self._model.version, UNLIKE)
-        else:
-            logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
+        logger.warning("torch.compile failed, so the model runs eagerly and slower: %s", first_line(error))
         self.compiled = False
         self._forward = undo_compile(self._model.net)
 
     def _build(self) -> Forward:
         net = self._model.net
         if not self.fast:
-            return compile_net(net, regional=self._regional) if self.compiled else net.forward_uint8
+            return compile_net(net) if self.compiled else net.forward_uint8
         chosen = choose_fast(net, self._device, self._wished, self._pictures, self._verdicts())
         name, reason = chosen.precision.name, chosen.precision.reason
         self.precision = chosen.precision
@@ -122,20 +105,22 @@ class Serving:
 
     def _verdicts(self) -> PrecisionCache | None:
         """None where nothing is judged, or it would not hold for the next start: pictures or weights without a name."""
-        weights = self._model.config.sha256
-        if self._kept is None or self._wished == "default" or self._pictures is not None or not weights:
+        config = self._model.config
+        if self._kept is None or self._wished == "default" or self._pictures is not None or not config.sha256:
             return None
-        return verdicts_on(self._kept, weights, self._wished, self._device)
+        return verdicts_on(self._kept, config, self._wished, self._device)
 
     def _take_timm(self) -> None:
         """Put the network itself on the device; until then it stays where it was, as loaded."""
         self.fast, self._forward = False, None
         self._model.net.for_inference(self._device, self._dtype)
         self.precision = Precision(str(self._dtype).removeprefix("torch."), "timm's forward serves")
-        self.compiled = decide_compile(self._compile, cuda=self._cuda)
+        self.compiled = self._cuda and self._compile is not False
+        if self._compile and not self._cuda:
+            logger.info("nothing is compiled on a CPU, so --compile has no effect here")
 
     def _decide_fast(self, wish: bool | None, own: torch.dtype) -> bool:
-        why = "timm's was asked for" if wish is False else why_not_fast(self._model.net, self._device)
+        why = "timm's was asked for" if wish is False else forwards_of(self._device).why_not(self._model.net)
         if why is None and self._dtype != own:
             why = f"{self._dtype} was asked for"
         if why is not None and wish:

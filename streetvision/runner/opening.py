@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from streetvision.engine.ensemble import EnsembleRunner
@@ -15,9 +14,7 @@ from streetvision.models.ensemble import (
     member_folders,
     read_ensemble,
 )
-from streetvision.runner.torch_runner import TorchRunner, WarmupStep
-
-WarmupProgress = Callable[[WarmupStep], None]
+from streetvision.runner.torch_runner import TorchRunner
 
 
 def open_runner(
@@ -27,44 +24,30 @@ def open_runner(
     compile: bool | None = None,
     threads: int | None = None,
     buckets: Sequence[int] | None = None,
-    progress: WarmupProgress | None = None,
     resolve: Resolve | None = None,
     precision: str = "default",
     verdicts: Path | None = None,
 ) -> Runner:
     """Load the checkpoint or ensemble in `folder`; warm it up before use.
 
-    The options are TorchRunner's, for every member alike; `progress` counts all members' buckets. `resolve` finds the
-    registry versions that an ensemble names (default: folders beside it). Raises OperatorError with one sentence.
+    The options are TorchRunner's, for every member alike. `resolve` finds the registry versions that an ensemble names
+    (default: folders beside it). Raises OperatorError with one sentence.
     """
 
-    def load(path: Path, heard: WarmupProgress | None) -> TorchRunner:
+    def load(path: Path) -> TorchRunner:
         return TorchRunner(
             path,
             device=device,
             compile=compile,
             threads=threads,
             buckets=buckets,
-            progress=heard,
             precision=precision,
             verdicts=verdicts,
         )
 
     if not is_ensemble(folder):
-        return load(folder, progress)
+        return load(folder)
     ensemble = read_ensemble(folder)
     member_configs(folder, ensemble, resolve)
     folders = member_folders(folder, ensemble, resolve)
-    hearers = [_part(progress, place, len(folders)) for place in range(len(folders))]
-    return EnsembleRunner([load(path, heard) for path, heard in zip(folders, hearers, strict=True)], ensemble)
-
-
-def _part(progress: WarmupProgress | None, place: int, members: int) -> WarmupProgress | None:
-    """Progress of one member as a part of the whole."""
-    if progress is None:
-        return None
-
-    def hear(step: WarmupStep) -> None:
-        progress(replace(step, done=step.done + place * step.total, total=members * step.total))
-
-    return hear
+    return EnsembleRunner([load(path) for path in folders], ensemble)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.models.logits import sigmoids
+
 QUANTILE = 0.999
 MAX_MOVE = 0.02
 """Probability may move by so much at the 99.9th percentile of the calibration set."""
@@ -53,7 +55,7 @@ def compare(exact: NDArray[np.float32], quick: NDArray[np.float32]) -> Moved:
     """Compare calibrated logits [N] of the same images; a value that is not finite counts as a move of 1 and a flip."""
     if exact.shape != quick.shape or exact.ndim != 1 or len(exact) == 0:
         raise ValueError(f"logits must be [N] and alike, not {exact.shape} and {quick.shape}")
-    before, after = _probability(exact), _probability(quick)
+    before, after = sigmoids(exact), sigmoids(quick)
     move = np.nan_to_num(np.abs(before - after), nan=1.0)
     flips = ((before > 0.5) != (after > 0.5)) | ~np.isfinite(quick) | ~np.isfinite(exact)
     return Moved(len(before), float(np.quantile(move, QUANTILE, method="higher")), int(flips.sum()))
@@ -67,8 +69,3 @@ def judge(moved: Moved, name: str = "fp8", otherwise: str = "bf16") -> Precision
     if moved.images < MIN_IMAGES:
         return Precision(otherwise, f"{long} needs {MIN_IMAGES} pictures to be judged by, and there are {moved.images}")
     return Precision(otherwise, f"{long} fails its gate: {moved}")
-
-
-def _probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    wide = np.clip(logits.astype(np.float64), -700.0, 700.0)
-    return np.asarray(1.0 / (1.0 + np.exp(-wide)))

@@ -1,7 +1,7 @@
 """Verdicts of the precision gate, kept between starts: judging takes up to minutes, and would say the same again.
 
-A verdict holds for the same weights, wish, device, torch and code; anything else is another question, and judged. A
-file that cannot be read is judged anew, one that cannot be written costs the next start its time.
+A verdict holds for the same weights, description, wish, device, torch and code; anything else is another question, and
+judged. A file that cannot be read is judged anew, one that cannot be written costs the next start its time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from safetensors.torch import save
 
 from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
+from streetvision.models.config import ModelConfig
 from streetvision.runner.precision import Precision
 
 Spans = Mapping[str, torch.Tensor]
@@ -32,19 +33,24 @@ KEPT = 32
 EARLIER = " (judged at an earlier start)"
 CODE = (
     "assets/calibration/*.jpg",
+    "runner/choose.py",
     "runner/choose_cpu.py",
     "runner/choose_cuda.py",
-    "models/backbones.py",
+    "models/architectures/*.py",
     "runner/calibration_images.py",
     "models/dinov3.py",
+    "models/logits.py",
     "runner/cuda_forward.py",
     "runner/cuda_weights.py",
-    "models/heads.py",
+    "models/heads/*.py",
     "runner/precision.py",
     "runner/cpu_forward.py",
     "runner/cpu_weights.py",
 )
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
+
+FOR_PEOPLE = ("name", "version", "created", "card")
+"""What of a description moves no answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +67,7 @@ class PrecisionVerdict:
 class PrecisionCache:
     """The verdicts in one folder on one question; `question` is all that the answer depends on."""
 
-    def __init__(self, folder: Path, question: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, question: Mapping[str, object]) -> None:
         digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
         self._path = folder / f"{digest}.safetensors"
 
@@ -92,11 +98,11 @@ class PrecisionCache:
             )
 
 
-def verdicts_on(folder: Path, weights: str, wish: str, device: torch.device) -> PrecisionCache:
-    """About weights of that sha256 on this machine's device."""
+def verdicts_on(folder: Path, config: ModelConfig, wish: str, device: torch.device) -> PrecisionCache:
+    """About the model of that description, which names its weights' sha256, on this machine's device."""
     cuda = device.type == "cuda"
     question = {
-        "weights": weights,
+        "model": {name: value for name, value in asdict(config).items() if name not in FOR_PEOPLE},
         "wish": wish,
         "device": torch.cuda.get_device_name(device) if cuda else _processor(),
         "torch": torch.__version__,

@@ -18,7 +18,7 @@ from streetvision.engine.background_priority import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
-from streetvision.runner.cuda_graphs import Forward, capture, compiled_before, compiling, undo_compile
+from streetvision.runner.cuda_graphs import Forward, capture, compiling, undo_compile
 from streetvision.runner.devices import (
     CPU_BUCKETS,
     CUDA_BUCKETS,
@@ -67,7 +67,6 @@ class TorchRunner:
         dtype: torch.dtype | None = None,
         buckets: Sequence[int] | None = None,
         compile: bool | None = None,
-        regional: bool = True,
         threads: int | None = None,
         progress: Callable[[WarmupStep], None] | None = None,
         fast: bool | None = None,
@@ -83,10 +82,8 @@ class TorchRunner:
         takes it in any case. `default` is bfloat16 on CUDA and float32 on the CPU. `verdicts` is a folder in which the
         gate's verdicts on drawn pictures are kept: the next start of the same model need not judge it again.
 
-        `compile` None means wherever the machine can, with a logged sentence where it cannot, and on a CPU beside
-        serving only with code that was compiled before; True insists.
-        `regional` compiles one transformer block for all of them. `threads` is for the CPU; None is torch's choice
-        within a container's quota.
+        `compile` None means on CUDA, with a logged sentence where it fails; True insists. On a CPU nothing is compiled.
+        `threads` is for the CPU; None is torch's choice within a container's quota.
         """
         self._device = resolve_device(device)
         self._cuda = self._device.type == "cuda"
@@ -102,7 +99,6 @@ class TorchRunner:
             dtype=dtype,
             fast=fast,
             compile=compile,
-            regional=regional,
             precision=precision,
             calibration=calibration,
             verdicts=verdicts,
@@ -175,7 +171,7 @@ class TorchRunner:
             started = time.perf_counter()
             images = np.random.default_rng(bucket).integers(0, 256, self._shape(bucket), dtype=np.uint8)
             self._prepare(self._bucket_for(bucket))
-            first = self._first_run(images)
+            first = self._timed_run(images)
             compile_s = time.perf_counter() - started
             seconds[bucket] = statistics.median([self._timed_run(images) for _ in range(runs)] or [first])
             logger.info("bucket %d is warm: first run %.1f s, then %.4f s", bucket, compile_s, seconds[bucket])
@@ -258,24 +254,7 @@ class TorchRunner:
         images = self._input[:bucket]
         with torch.inference_mode(), compiling():
             forward = self._serving.forward()
-            if self._pool is not None:
-                return capture(forward, images, self._pool)
-            if self._serving.compiled and not self._serving.reuses:
-                forward(images)
-            return forward
-
-    def _first_run(self, images: ImageArray) -> float:
-        """Beside serving on a CPU it also finds out whether all that it needs was compiled before."""
-        if not (self._serving.reuses and self._serving.compiled):
-            return self._timed_run(images)
-        try:
-            with compiled_before():
-                return self._timed_run(images)
-        except RunnerFailure as error:
-            self._ready.clear()
-            self._serving.give_up_compiling(error)
-        self._prepare(self._bucket_for(len(images)))
-        return self._timed_run(images)
+            return forward if self._pool is None else capture(forward, images, self._pool)
 
     def _bucket_for(self, count: int) -> int:
         return next(bucket for bucket in self._buckets if bucket >= count)

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from streetvision.scenes.augment import LEVELS, augment
-from streetvision.scenes.scenes import encode_jpeg, render_scene
+from streetvision.scenes.photographic import encode_jpeg
+from streetvision.scenes.scenes import render_scene
 
 NATIVE = -1
 """In place of an augmentation level: the picture is sent whole at its native size."""

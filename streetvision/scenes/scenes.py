@@ -19,11 +19,9 @@ from streetvision.scenes.buildings import draw_buildings, draw_rails
 from streetvision.scenes.camera import Camera, draw_camera
 from streetvision.scenes.ground import Surface, paint_backdrop
 from streetvision.scenes.parts import Part
-from streetvision.scenes.photographic import encode_jpeg, photograph
+from streetvision.scenes.photographic import photograph
 from streetvision.scenes.placing import PlacedPart, Scenery
 from streetvision.scenes.street import Street, draw_street
-
-__all__ = ["CLEAR_AREA", "CLEAR_SHARE", "MAX_SIDE", "MIN_SIDE", "Scene", "SceneObject", "encode_jpeg", "render_scene"]
 
 CLEAR_SHARE = 0.6
 """A roadwork object counts as clear when at least this share of it is visible ..."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
+from streetvision.base.paths import expanded
 from streetvision.errors import ConfigError, reason
 from streetvision.settings.fields import (
     ENV_FILE_VARIABLE,
@@ -25,6 +27,8 @@ from streetvision.settings.settings import Settings
 from streetvision.settings.sources import ENVIRONMENT, NamedText, Source, UnknownName, read_variables, unknown_names
 
 FROM_OFFICIAL = "`streetvision init --from FILE` turns the official miner's settings into ours (docs/migrating.md)"
+LONGEST_FILE = 1 << 20
+"""Bytes of a settings file that is read."""
 _NETWORK, _NODE = "subtensor_network", "subtensor_chain_endpoint"
 
 
@@ -55,7 +59,7 @@ def load_settings(
 
 def _settings_file(named: str | None, cwd: Path) -> Path:
     """The file to read, which exists if it was named."""
-    path = Path(named).expanduser() if named else cwd / "miner.env"
+    path = expanded(named) if named else cwd / "miner.env"
     if named and not path.is_file():
         raise ConfigError(f"there is no settings file {path}: create it from miner.env.example or drop --env_file")
     return path
@@ -103,13 +107,26 @@ def _settle_network(before: dict[str, NamedText], after: Mapping[str, NamedText]
 
 
 def read_env_file(path: Path) -> dict[str, str | None]:
-    """The variables of a settings file; ConfigError when it cannot be read."""
+    """The variables of a settings file; ConfigError when any of it cannot be read."""
     try:
-        return dict(dotenv_values(path, interpolate=False))
+        with path.open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"cannot read {path}: {reason(error)}; move it away, or name another with --env_file"
         ) from None
+    if len(data) > LONGEST_FILE:
+        raise ConfigError(f"{path} is too large for a settings file: move it away, or name another with --env_file")
+    values: dict[str, str | None] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise ConfigError(
+                f"{path} cannot be read from line {binding.original.line} on: write NAME=value and close all quotes"
+            )
+        if binding.key is not None:
+            values[binding.key] = binding.value
+    return values
 
 
 def render_env_example() -> str:

@@ -62,7 +62,7 @@ class ModelSettings:
         True,
         "--compile",
         "MODEL_COMPILE",
-        "Compile models that the miner has no faster code for (torch.compile). On a CPU this needs a C++ compiler.",
+        "On a GPU, compile models that the miner has no faster code for (torch.compile). No effect on a CPU.",
         parse_bool,
     )
     threads: int = declare(

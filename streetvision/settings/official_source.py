@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streetvision.base.paths import current_folder, expanded
 from streetvision.errors import ConfigError, OperatorError, reason
 from streetvision.settings.fields import field_named, parse_setting, setting_fields, variables
 from streetvision.settings.flags import is_switch, read_flags, spelt
@@ -168,7 +169,7 @@ def _shown(text: str) -> str:
 
 def _contents(given: str) -> list[tuple[str, Path]]:
     """The texts that an argument means, each with the folder that its relative paths start in."""
-    path = Path(given).expanduser()
+    path = expanded(given)
     try:
         if path.is_dir():
             here = [path / name for name in FILES if (path / name).is_file()]
@@ -180,7 +181,7 @@ def _contents(given: str) -> list[tuple[str, Path]]:
     except (OSError, ValueError):  # a command is no possible path
         pass
     if " " in given.strip():
-        return [(given, Path.cwd())]
+        return [(given, current_folder())]
     raise OperatorError(f"there is no file {given}: name a miner.env or start_miner.sh, or give the command in quotes")
 
 
@@ -257,7 +258,8 @@ def _with_values(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words that say something, and a sentence for each that does not: it came from a variable that is not set."""
     wanting = {item.metadata["flag"] for item in setting_fields() if not is_switch(item)}
     wanting |= {flag for flag, entry in BY_FLAG.items() if entry.wants_value}
-    kept, lacking = [], []
+    kept: list[str] = []
+    lacking: list[str] = []
     for place, word in enumerate(words):
         following = words[place + 1] if place + 1 < len(words) else ""
         if spelt(word) in wanting and (not following or following.startswith("--")):

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from streetvision.base.paths import expanded
+from streetvision.errors import ConfigError
 from streetvision.settings.secret import Secret
 
 MOCK_NETWORK = "mock"
@@ -91,9 +93,9 @@ def parse_address(text: str) -> str:
 def parse_path(text: str) -> Path:
     """A path; `~` is a home."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ValueError(f"{text!r} names the home of a user that does not exist") from None
+        return expanded(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 def parse_hosts(text: str) -> str:

@@ -31,7 +31,7 @@ _KEPT = 4
 
 
 class LiveStatus:
-    """Give `samples` to the axon's hook. `facts` is asked on the loop and answers at once."""
+    """`samples` hear of the requests; `facts` is asked on the loop and answers at once."""
 
     def __init__(
         self,
@@ -41,8 +41,7 @@ class LiveStatus:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.samples = samples
-        self._monitor, self._facts, self._clock = monitor, facts, clock
+        self._monitor, self._facts, self._samples, self._clock = monitor, facts, samples, clock
         self._made: dict[Span, tuple[float, Status]] = {}
         self._making = asyncio.Lock()
 
@@ -59,7 +58,7 @@ class LiveStatus:
     async def _make(self, span: Span) -> Status:
         passed = await self._monitor.newest()
         seen = await self._monitor.observe_aside()
-        facts, samples = self._facts(), self.samples.kept()
+        facts, samples = self._facts(), self._samples.kept()
         return await asyncio.to_thread(_summed, facts, seen, passed, samples, span)
 
     def operations(self) -> dict[str, Handler]:

@@ -18,6 +18,7 @@ from streetvision.base.resources import usable_cpus
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
+from streetvision.models.logits import sigmoids
 from streetvision.scenes.augment import LEVELS, augment
 from streetvision.training.calibrate import best_threshold, fit_temperature, judge
 from streetvision.training.evaluation import (
@@ -105,7 +106,7 @@ def calibrated(net: StreetVisionNet, config: ModelConfig, measure: MeasureSettin
     sets |= collect(native_view, native, size, measure.workers)
     scored = score(net, pool_views(sets, CALIBRATED_ON))
     temperature = fit_temperature(scored.logits, scored.labels)
-    probabilities = 1.0 / (1.0 + np.exp(-scored.logits / temperature))
+    probabilities = sigmoids(scored.logits / temperature)
     threshold = best_threshold(probabilities, scored.labels)
     gain = ((probabilities > threshold) == scored.labels).mean() - ((probabilities > 0.5) == scored.labels).mean()
     log(
@@ -160,7 +161,7 @@ def photograph_figures(net: StreetVisionNet, config: ModelConfig, folder: Path) 
 
 
 def _positive_share(net: StreetVisionNet, config: ModelConfig, pictures: Sequence[np.ndarray[Any, Any]]) -> float:
-    probabilities = 1.0 / (1.0 + np.exp(-raw_logits(net, pictures) / config.temperature))
+    probabilities = sigmoids(raw_logits(net, pictures) / config.temperature)
     return round(float((probabilities > config.threshold).mean()), 4)
 
 

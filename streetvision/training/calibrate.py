@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.models.logits import sigmoids
+
 Logits = NDArray[np.float64] | NDArray[np.float32]
 Labels = NDArray[np.bool_]
 
@@ -70,7 +72,7 @@ class Figures:
 
 def judge(logits: Logits, labels: Labels, *, threshold: float = 0.5) -> Figures:
     """Figures of calibrated logits [N] against labels [N]; rates are 0 where their class is absent."""
-    probabilities = 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
+    probabilities = sigmoids(np.asarray(logits))
     said = probabilities > threshold
     tp, tn = float((said & labels).sum()), float((~said & ~labels).sum())
     fp, fn = float((said & ~labels).sum()), float((~said & labels).sum())

@@ -15,7 +15,8 @@ from PIL import Image
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.scenes.augment import LEVELS, STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.challenges import NATIVE_SIZES, SOURCE_SIZES
-from streetvision.scenes.scenes import encode_jpeg, render_scene
+from streetvision.scenes.photographic import encode_jpeg
+from streetvision.scenes.scenes import render_scene
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import map_on_cores, pack_objects
 

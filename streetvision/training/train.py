@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from streetvision.models.config import PATCH, ModelConfig
+from streetvision.models.architectures.timm_dinov3 import PATCH
+from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.training.pool import Batch, ScenePool
 from streetvision.training.rendering import SceneWorkers

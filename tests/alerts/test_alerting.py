@@ -30,6 +30,7 @@ from streetvision.errors import ConfigError
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.settings.fields import setting_fields
 from streetvision.settings.flags import flags_of, without_secrets
 from streetvision.settings.loading import load_settings
@@ -261,7 +262,7 @@ async def test_the_monitor_feeds_the_alerts_without_waiting(
     receiver.status = 500
     alerting = await asyncio.to_thread(make)
     (tmp_path / "file").write_text("in the way")
-    monitor = Monitor(tmp_path / "file", "5Hotkey", 72, Sources(lambda: 5.0), now=clock)
+    monitor = Monitor(tmp_path / "file", "5Hotkey", 72, Sources(lambda: 5.0), TrafficCounter(clock()), now=clock)
     monitor.add_listener(alerting.on_pass)
     running = asyncio.create_task(alerting.run())
     for _ in range(30):

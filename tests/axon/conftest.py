@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.axon.config import AxonConfig
 from streetvision.axon.metrics import AxonMetrics
+from streetvision.axon.record_listeners import RecordListeners
 from streetvision.axon.records import RequestRecord
 from streetvision.axon.server import AxonServer
 from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
@@ -175,18 +176,19 @@ async def make_axon() -> AsyncIterator[MakeAxon]:
     running: list[Axon] = []
 
     async def make(**settings: Any) -> Axon:
-        gate, hook, clock = (settings.pop(name, None) for name in ("gate", "on_request", "clock"))
+        gate, clock = (settings.pop(name, None) for name in ("gate", "clock"))
         metagraph = settings.pop("metagraph", lambda: SNAPSHOT)
         predictor = settings.pop("predictor", None) or CountingPredictor()
         settings = {"hotkey": MINER.ss58_address, "port": 0, "hosts": ("127.0.0.1",), **settings}
         registry, records = CollectorRegistry(), []  # type: ignore[var-annotated]
+        heard = (*settings.pop("heard", ()), records.append)
         server = AxonServer(
             AxonConfig(**settings),
             predictor,
             metagraph,
             metrics=AxonMetrics(registry),
             gate=gate,
-            on_request=hook or records.append,
+            listeners=RecordListeners(heard, registry),
             clock=clock,
         )
         await server.start()
@@ -207,11 +209,3 @@ def btauth(content: bytes, signer: Keypair = ALICE, **changes: Any) -> dict[str,
     """Headers of a request signed as btauth/1 has it, by the SDK itself."""
     arguments = {"method": "POST", "path": "/ImageSynapse", "body": content, "receiver_ss58": MINER.ss58_address}
     return http_auth.sign(signer, **(arguments | changes))
-
-
-@pytest.fixture
-def kit() -> Any:
-    """This module's helpers, for tests that import nothing from here."""
-    import sys
-
-    return sys.modules[__name__]

@@ -12,15 +12,17 @@ from streetvision.axon.quota import Bucket, ByteBudget, Quota
 from streetvision.axon.server import OpenGate
 from streetvision.axon.wire import Call, Dialect, Refused
 
+from . import conftest as kit
+
 NOW_NS = 1_700_000_000_000_000_000
 
 
-def call(kit: Any, age_s: float = 0.0, signer: str = "ALICE", dialect: Dialect = Dialect.LEGACY) -> Call:
+def call(age_s: float = 0.0, signer: str = "ALICE", dialect: Dialect = Dialect.LEGACY) -> Call:
     nonce = NOW_NS - int(age_s * 1e9)
     return Call(dialect, getattr(kit, signer).ss58_address, nonce, "uuid", b"", 9.0)
 
 
-def admission(kit: Any, *, good: bool = True, **settings: Any) -> Admission:
+def admission(*, good: bool = True, **settings: Any) -> Admission:
     config = AxonConfig(hotkey=kit.MINER.ss58_address, **settings)
     return Admission(config, lambda: kit.SNAPSHOT, OpenGate(), lambda *_: good)
 
@@ -40,8 +42,8 @@ def refusal(rules: Admission, request: Call) -> str:
         ({"allow_non_registered": True, "min_stake": 1.0}, "EVE", "low_stake"),
     ],
 )
-def test_who_may_not_ask(kit: Any, settings: dict[str, Any], signer: str, reason: str) -> None:
-    assert refusal(admission(kit, **settings), call(kit, signer=signer)) == reason
+def test_who_may_not_ask(settings: dict[str, Any], signer: str, reason: str) -> None:
+    assert refusal(admission(**settings), call(signer=signer)) == reason
 
 
 @pytest.mark.parametrize(
@@ -52,57 +54,57 @@ def test_who_may_not_ask(kit: Any, settings: dict[str, Any], signer: str, reason
         ({"allow_non_registered": True}, "EVE", None),
     ],
 )
-def test_who_may_ask(kit: Any, settings: dict[str, Any], signer: str, uid: int | None) -> None:
-    assert admission(kit, **settings).screen(call(kit, signer=signer), NOW_NS, 0.0).uid == uid
+def test_who_may_ask(settings: dict[str, Any], signer: str, uid: int | None) -> None:
+    assert admission(**settings).screen(call(signer=signer), NOW_NS, 0.0).uid == uid
 
 
 @pytest.mark.parametrize("age_s", [-32.9, -13.0, 0.0, 13.0, 32.9])
-def test_a_legacy_validator_with_a_wrong_clock_is_served(kit: Any, age_s: float) -> None:
-    assert admission(kit).screen(call(kit, age_s), NOW_NS, 0.0).uid == 0
+def test_a_legacy_validator_with_a_wrong_clock_is_served(age_s: float) -> None:
+    assert admission().screen(call(age_s), NOW_NS, 0.0).uid == 0
 
 
-def test_the_window_has_two_sides(kit: Any) -> None:
-    rules = admission(kit)
-    assert refusal(rules, call(kit, 33.1)) == "stale_nonce"
-    assert refusal(rules, call(kit, -33.1)) == "future_nonce"
+def test_the_window_has_two_sides() -> None:
+    rules = admission()
+    assert refusal(rules, call(33.1)) == "stale_nonce"
+    assert refusal(rules, call(-33.1)) == "future_nonce"
 
 
-def test_btauths_window_follows_learned_skew_only(kit: Any) -> None:
-    rules = admission(kit)
-    ahead = call(kit, -5.0, dialect=Dialect.BTAUTH)
+def test_btauths_window_follows_learned_skew_only() -> None:
+    rules = admission()
+    ahead = call(-5.0, dialect=Dialect.BTAUTH)
     assert refusal(rules, ahead) == "future_nonce"
     rules.skew.observe(ahead.hotkey, -5.0)
     assert rules.screen(ahead, NOW_NS, 0.0).uid == 0
-    assert refusal(rules, call(kit, 10.1, dialect=Dialect.BTAUTH)) == "stale_nonce"
+    assert refusal(rules, call(10.1, dialect=Dialect.BTAUTH)) == "stale_nonce"
 
 
-def test_only_a_verified_call_touches_the_tables(kit: Any) -> None:
-    rules = admission(kit, good=False)
-    caller = rules.screen(call(kit), NOW_NS, 0.0)
+def test_only_a_verified_call_touches_the_tables() -> None:
+    rules = admission(good=False)
+    caller = rules.screen(call(), NOW_NS, 0.0)
     with pytest.raises(Refused, match="does not verify"):
-        rules.prove(call(kit), caller, b"", NOW_NS, 0.0)
+        rules.prove(call(), caller, b"", NOW_NS, 0.0)
     assert (len(rules.nonces), len(rules.skew), len(rules.quota)) == (0, 0, 0)
 
 
-def test_a_proven_call_is_a_replay_from_then_on(kit: Any) -> None:
-    rules = admission(kit)
-    request = call(kit, 1.0)
+def test_a_proven_call_is_a_replay_from_then_on() -> None:
+    rules = admission()
+    request = call(1.0)
     rules.prove(request, rules.screen(request, NOW_NS, 0.0), b"", NOW_NS, 0.0)
     assert refusal(rules, request) == "replayed_nonce"
-    rules.screen(call(kit, 1.1), NOW_NS, 0.0)
+    rules.screen(call(1.1), NOW_NS, 0.0)
 
 
-def test_a_full_table_refuses_rather_than_forgets(kit: Any) -> None:
-    rules = admission(kit, nonces_per_hotkey=1)
+def test_a_full_table_refuses_rather_than_forgets() -> None:
+    rules = admission(nonces_per_hotkey=1)
     for age, full in ((1.0, False), (2.0, True)):
-        request = call(kit, age)
+        request = call(age)
         caller = rules.screen(request, NOW_NS, 0.0)
         if full:
             with pytest.raises(Refused, match="Too many recent"):
                 rules.prove(request, caller, b"", NOW_NS, 0.0)
         else:
             rules.prove(request, caller, b"", NOW_NS, 0.0)
-    assert refusal(rules, call(kit, 1.0)) == "replayed_nonce"
+    assert refusal(rules, call(1.0)) == "replayed_nonce"
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.floats(0, 5)), max_size=200))

@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 
+from streetvision.axon.client import request_body
 
-async def test_btauth_is_answered(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
+from . import conftest as kit
+from .conftest import Axon
+
+
+async def test_btauth_is_answered(axon: Axon) -> None:
+    body = request_body(b"image")
     reply = await axon.ask(headers=kit.btauth(body), body=body)
     assert (reply.status, reply.json) == (200, {"prediction": 0.75})
     assert axon.counted(200, "ok", "btauth") == 1
     assert axon.predictor.images == [b"image"]
 
 
-async def test_btauth_signs_the_query_too(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
+async def test_btauth_signs_the_query_too(axon: Axon) -> None:
+    body = request_body(b"image")
     headers = kit.btauth(body, path="/ImageSynapse?a=b")
     assert (await axon.ask(path="/ImageSynapse?a=b", headers=headers, body=body)).status == 200
     headers = kit.btauth(body, path="/ImageSynapse?a=b")
@@ -38,11 +43,11 @@ BTAUTH_REFUSED = {
 
 
 @pytest.mark.parametrize("case", BTAUTH_REFUSED.values(), ids=BTAUTH_REFUSED.keys())
-async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> None:
+async def test_btauth_refusals_in_plain_json(case: Any, axon: Axon) -> None:
     status, reason, changes, headers = case
     if "nonce_ns" in changes:
         changes = {"nonce_ns": time.time_ns() + changes["nonce_ns"] * 1_000_000_000}
-    body = kit.request_body(b"image")
+    body = request_body(b"image")
     reply = await axon.ask(headers=kit.btauth(body, **changes) | headers, body=body)
     assert (reply.status, reply.json["status"]) == (status, status)
     assert reply.json["message"]
@@ -50,8 +55,8 @@ async def test_btauth_refusals_in_plain_json(case: Any, axon: Any, kit: Any) -> 
     assert axon.predictor.images == []
 
 
-async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
+async def test_btauth_replay_and_strangers(axon: Axon) -> None:
+    body = request_body(b"image")
     headers = kit.btauth(body)
     assert [(await axon.ask(headers=headers, body=body)).status for _ in range(2)] == [200, 401]
     assert (await axon.ask(headers=kit.btauth(body, kit.EVE), body=body)).status == 403
@@ -59,8 +64,8 @@ async def test_btauth_replay_and_strangers(axon: Any, kit: Any) -> None:
 
 
 @pytest.mark.parametrize("missing", ["Version", "Hotkey", "Nonce", "Signature"])
-async def test_a_part_of_the_identity_is_missing(missing: str, axon: Any, kit: Any) -> None:
-    body = kit.request_body(b"image")
+async def test_a_part_of_the_identity_is_missing(missing: str, axon: Axon) -> None:
+    body = request_body(b"image")
     headers = kit.btauth(body)
     del headers[f"X-Bittensor-{missing}"]
     reply = await axon.ask(headers=headers, body=body)

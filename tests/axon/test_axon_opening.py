@@ -9,13 +9,16 @@ import pytest
 
 from streetvision.errors import OperatorError
 
+from . import conftest as kit
+from .conftest import Axon, MakeAxon
+
 
 class Gate:
     closed: str | None = None
 
 
 @pytest.mark.parametrize("reason", ["starting", "draining", "deregistered"])
-async def test_the_gate_says_why(reason: str, make_axon: Any) -> None:
+async def test_the_gate_says_why(reason: str, make_axon: MakeAxon) -> None:
     gate = Gate()
     axon = await make_axon(gate=gate)
     gate.closed = reason
@@ -26,13 +29,13 @@ async def test_the_gate_says_why(reason: str, make_axon: Any) -> None:
     assert (await axon.ask()).status == 200
 
 
-async def test_no_metagraph_yet(make_axon: Any) -> None:
+async def test_no_metagraph_yet(make_axon: MakeAxon) -> None:
     axon = await make_axon(metagraph=lambda: None)
     assert (await axon.ask()).status == 503
     assert axon.counted(503, "no_metagraph") == 1
 
 
-async def test_drain_answers_what_is_in_flight_and_refuses_the_rest(make_axon: Any, kit: Any) -> None:
+async def test_drain_answers_what_is_in_flight_and_refuses_the_rest(make_axon: MakeAxon) -> None:
     release = asyncio.Event()
 
     async def wait(image: bytes) -> Any:
@@ -54,7 +57,7 @@ async def test_drain_answers_what_is_in_flight_and_refuses_the_rest(make_axon: A
         await axon.connect()
 
 
-async def test_close_cuts_what_does_not_end(make_axon: Any, kit: Any) -> None:
+async def test_close_cuts_what_does_not_end(make_axon: MakeAxon) -> None:
     async def hang(image: bytes) -> Any:
         await asyncio.sleep(60)
 
@@ -69,17 +72,17 @@ async def test_close_cuts_what_does_not_end(make_axon: Any, kit: Any) -> None:
     idle[1].close()
 
 
-async def test_a_taken_port_is_one_sentence(axon: Any, make_axon: Any) -> None:
+async def test_a_taken_port_is_one_sentence(axon: Axon, make_axon: MakeAxon) -> None:
     with pytest.raises(OperatorError, match=r"already in use: .*--axon\.port"):
         await make_axon(port=axon.port)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "not-an-address"])
-async def test_a_bad_address_is_one_sentence(host: str, make_axon: Any) -> None:
+async def test_a_bad_address_is_one_sentence(host: str, make_axon: MakeAxon) -> None:
     with pytest.raises(OperatorError, match=r"--axon\.ip"):
         await make_axon(hosts=(host,))
 
 
-async def test_a_bad_port_is_one_sentence(make_axon: Any) -> None:
+async def test_a_bad_port_is_one_sentence(make_axon: MakeAxon) -> None:
     with pytest.raises(OperatorError, match="70000 is not a port"):
         await make_axon(port=70_000)

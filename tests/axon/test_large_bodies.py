@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from streetvision.axon.client import request_body
 from streetvision.axon.quota import ByteBudget, Share
 from streetvision.axon.wire import Refused
+
+from . import conftest as kit
+from .conftest import Axon, MakeAxon
 
 MIB = 1 << 20
 
@@ -25,7 +29,7 @@ class Gate:
 class Slow:
     """An answer that waits until it is released."""
 
-    def __init__(self, kit: Any) -> None:
+    def __init__(self) -> None:
         self._prediction = kit.prediction()
         self.release = asyncio.Event()
 
@@ -60,13 +64,13 @@ def test_a_share_gives_back_what_it_took() -> None:
 
 @pytest.mark.parametrize("size", [100, 3 * MIB], ids=["small", "large"])
 @pytest.mark.parametrize("dialect", ["legacy", "btauth"])
-async def test_the_budget_is_held_until_the_reply(dialect: str, size: int, make_axon: Any, kit: Any) -> None:
-    slow = Slow(kit)
-    body = kit.request_body(b"x" * size)
+async def test_the_budget_is_held_until_the_reply(dialect: str, size: int, make_axon: MakeAxon) -> None:
+    slow = Slow()
+    body = request_body(b"x" * size)
     axon = await make_axon(predictor=kit.CountingPredictor(slow), verified_body_budget=len(body) + size // 2)
 
     def headers() -> dict[str, str]:
-        return kit.signed() if dialect == "legacy" else kit.btauth(body)  # type: ignore[no-any-return]  # a module
+        return kit.signed() if dialect == "legacy" else kit.btauth(body)
 
     asked = asyncio.create_task(axon.ask(headers=headers(), body=body))
     while not axon.predictor.images:
@@ -81,16 +85,16 @@ async def test_the_budget_is_held_until_the_reply(dialect: str, size: int, make_
 
 
 @pytest.mark.parametrize("body", [b"{" * 2 * MIB, b'{"image": "?"}'], ids=["large", "small"])
-async def test_a_refused_body_gives_its_budget_back(body: bytes, axon: Any, kit: Any) -> None:
+async def test_a_refused_body_gives_its_budget_back(body: bytes, axon: Axon) -> None:
     assert (await axon.ask(body=body)).status == 400
     assert axon.server._app._verified.used == 0
 
 
-async def test_only_the_image_lives_while_the_model_runs(make_axon: Any, kit: Any) -> None:
-    slow = Slow(kit)
+async def test_only_the_image_lives_while_the_model_runs(make_axon: MakeAxon) -> None:
+    slow = Slow()
     axon = await make_axon(predictor=kit.CountingPredictor(slow))
     image = b"x" * (8 * MIB)
-    request = kit.encode("POST", "/ImageSynapse", kit.signed(), kit.request_body(image))
+    request = kit.encode("POST", "/ImageSynapse", kit.signed(), request_body(image))
     tracemalloc.start(1)
     try:
         asked = asyncio.create_task(axon.raw(request))
@@ -114,7 +118,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS.values(), ids=REFUSALS.keys())
-async def test_who_sends_a_large_body_can_read_the_refusal(case: Any, make_axon: Any, kit: Any) -> None:
+async def test_who_sends_a_large_body_can_read_the_refusal(case: Any, make_axon: MakeAxon) -> None:
     status, reason, settings, signer = case
     settings = {name: value() if value is Gate else value for name, value in settings.items()}
     axon = await make_axon(**settings)
@@ -128,7 +132,7 @@ async def test_who_sends_a_large_body_can_read_the_refusal(case: Any, make_axon:
     assert fields["message"]
 
 
-async def test_a_refused_body_that_never_ends_is_not_waited_for(make_axon: Any, kit: Any) -> None:
+async def test_a_refused_body_that_never_ends_is_not_waited_for(make_axon: MakeAxon) -> None:
     gate = Gate("draining")
     axon = await make_axon(gate=gate, body_timeout_s=0.1)
     reader, writer = await axon.connect()
@@ -138,7 +142,7 @@ async def test_a_refused_body_that_never_ends_is_not_waited_for(make_axon: Any, 
     writer.close()
 
 
-async def test_nothing_is_served_after_a_refusal_that_closes(make_axon: Any, kit: Any) -> None:
+async def test_nothing_is_served_after_a_refusal_that_closes(make_axon: MakeAxon) -> None:
     axon = await make_axon(gate=Gate("draining"))
     reader, writer = await axon.connect()
     writer.write(kit.encode("POST", "/ImageSynapse", kit.signed() | {"content-length": "10"}, b"{"))
@@ -149,18 +153,18 @@ async def test_nothing_is_served_after_a_refusal_that_closes(make_axon: Any, kit
     assert axon.counted(200, "greeting", "none") == 0
 
 
-async def test_a_body_that_cannot_fit_is_refused_before_it_comes(make_axon: Any, kit: Any) -> None:
+async def test_a_body_that_cannot_fit_is_refused_before_it_comes(make_axon: MakeAxon) -> None:
     axon = await make_axon(verified_body_budget=MIB)
     reply = await axon.ask(headers=kit.signed() | {"content-length": str(2 * MIB)}, body=b"")
     assert (reply.status, axon.counted(503, "body_budget")) == (503, 1)
 
 
-async def test_a_large_picture_keeps_its_connection_and_counts_as_no_header(axon: Any, kit: Any) -> None:
+async def test_a_large_picture_keeps_its_connection_and_counts_as_no_header(axon: Axon) -> None:
     """The end of a body and the next head share a limit's counter, not its meaning."""
     connection = http.client.HTTPConnection("127.0.0.1", axon.port, timeout=20)
 
     def ask() -> tuple[int, str | None]:
-        connection.request("POST", "/ImageSynapse", kit.request_body(b"x" * MIB), kit.signed())
+        connection.request("POST", "/ImageSynapse", request_body(b"x" * MIB), kit.signed())
         reply = connection.getresponse()
         reply.read()
         return reply.status, reply.getheader("connection")

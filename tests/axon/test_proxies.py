@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from streetvision.axon.client import request_body
+
+from . import conftest as kit
+from .conftest import Axon
+
 PAGE = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text()
 Start = Callable[..., Awaitable[int]]
 TEMPORARY = " ".join(f"{name}_temp_path {name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -42,7 +47,7 @@ COMMANDS = {
 
 
 @pytest.fixture
-async def start(tmp_path: Path, axon: Any) -> AsyncIterator[Start]:
+async def start(tmp_path: Path, axon: Axon) -> AsyncIterator[Start]:
     """Start a proxy with this text before the axon; its port."""
     running: list[asyncio.subprocess.Process] = []
 
@@ -86,7 +91,7 @@ async def listening(port: int, process: asyncio.subprocess.Process, output: Path
     raise AssertionError(output.read_text())
 
 
-async def through(kit: Any, port: int, headers: dict[str, str], body: bytes) -> Any:
+async def through(port: int, headers: dict[str, str], body: bytes) -> Any:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(kit.encode("POST", "/ImageSynapse", headers, body))
     try:
@@ -96,28 +101,28 @@ async def through(kit: Any, port: int, headers: dict[str, str], body: bytes) -> 
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-async def test_the_example_serves_both_dialects_and_large_photos(kind: str, start: Start, axon: Any, kit: Any) -> None:
+async def test_the_example_serves_both_dialects_and_large_photos(kind: str, start: Start, axon: Axon) -> None:
     port = await start(kind, example(kind))
-    reply = await through(kit, port, kit.signed(), kit.request_body(b"image"))
+    reply = await through(port, kit.signed(), request_body(b"image"))
     assert (reply.status, reply.json) == (200, {"prediction": 0.75})
     assert reply.headers["bt_header_axon_status_code"] == "200"
-    large = kit.request_body(b"x" * 20_000_000)
-    assert (await through(kit, port, kit.signed(uuid="large"), large)).status == 200
-    body = kit.request_body(b"image")
-    assert (await through(kit, port, kit.btauth(body), body)).status == 200
+    large = request_body(b"x" * 20_000_000)
+    assert (await through(port, kit.signed(uuid="large"), large)).status == 200
+    body = request_body(b"image")
+    assert (await through(port, kit.btauth(body), body)).status == 200
     assert axon.server.refusals.counts() == ()
 
 
-async def test_nginx_as_it_comes_drops_the_headers_and_is_found(start: Start, axon: Any, kit: Any) -> None:
+async def test_nginx_as_it_comes_drops_the_headers_and_is_found(start: Start, axon: Axon) -> None:
     bare = "server { listen 8092; location / { proxy_pass http://127.0.0.1:8091; } }"
     port = await start("nginx", bare)
-    by_hand = await through(kit, port, {"timeout": "9", "bt_header_dendrite_uuid": "x"}, b"{}")
+    by_hand = await through(port, {"timeout": "9", "bt_header_dendrite_uuid": "x"}, b"{}")
     assert "a proxy on the way drops names with an underscore" in by_hand.json["message"]
     for _ in range(12):
-        reply = await through(kit, port, kit.signed(), kit.request_body(b"image"))
+        reply = await through(port, kit.signed(), request_body(b"image"))
         assert reply.status == 400
         assert "underscore" in reply.json["message"]
     assert [count[:3] for count in axon.server.refusals.counts()] == [("headers_dropped", 13, 13)]
-    reply = await through(kit, port, kit.signed(), b"x" * 1_100_000)
+    reply = await through(port, kit.signed(), b"x" * 1_100_000)
     assert reply.status == 413  # nginx's own: the axon never hears of it
     assert axon.counted(413, "too_large", "none") == 0

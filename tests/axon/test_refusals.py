@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from loguru import logger
@@ -15,6 +14,9 @@ from streetvision.axon.exchange import Clock
 from streetvision.axon.refusals import LINE_S, OTHER, REASONS, Refusals
 from streetvision.engine.types import EngineError
 from streetvision.miner.request_log import counts_line
+
+from . import conftest as kit
+from .conftest import Axon
 
 AXON = Path(streetvision.__file__).parent / "axon"
 
@@ -97,7 +99,7 @@ def test_what_has_a_line_of_its_own_gets_no_second(lines: list[str]) -> None:
     assert lines == []
 
 
-async def test_a_proxy_that_drops_underscores_is_seen(axon: Any, kit: Any, lines: list[str]) -> None:
+async def test_a_proxy_that_drops_underscores_is_seen(axon: Axon, lines: list[str]) -> None:
     """Thirteen requests, thirteen times 400: once invisible."""
     for _ in range(13):
         headers = {name: value for name, value in kit.signed().items() if "_" not in name}
@@ -108,12 +110,12 @@ async def test_a_proxy_that_drops_underscores_is_seen(axon: Any, kit: Any, lines
     assert counts_line(axon.registry) == "since the start 0 answered, 13 refused: 13 x 400 headers_dropped"
 
 
-async def test_proven_requests_are_no_refusals(axon: Any, kit: Any) -> None:
+async def test_proven_requests_are_no_refusals(axon: Axon) -> None:
     assert (await axon.ask(body=b"{")).status == 400
     assert axon.server.refusals.counts() == ()
 
 
-async def test_hostile_bytes_reach_no_line(axon: Any, kit: Any, lines: list[str]) -> None:
+async def test_hostile_bytes_reach_no_line(axon: Axon, lines: list[str]) -> None:
     evil = "{0}<red>\x1b[31mEVIL"
     await axon.raw(f"POST /ImageSynapse HTTP/1.1\r\nhost: x\r\nname: {evil}\r\ncontent-length: 0\r\n\r\n".encode())
     await axon.raw(f"GET /{{0}}<red>%1b[31mEVIL HTTP/1.1\r\nhost: {evil}\r\n\r\n".encode())
@@ -123,6 +125,6 @@ async def test_hostile_bytes_reach_no_line(axon: Any, kit: Any, lines: list[str]
     assert not [line for line in lines if "EVIL" in line or "\x1b" in line]
 
 
-async def test_a_missing_timeout_costs_nothing(axon: Any, kit: Any) -> None:
+async def test_a_missing_timeout_costs_nothing(axon: Axon) -> None:
     headers = {name: value for name, value in kit.signed().items() if name != "timeout"}
     assert (await axon.ask(headers=headers)).status == 200

@@ -118,6 +118,10 @@ def test_each_status_has_a_meaning(listening: Answering, status: int, says: str)
         (b"", "closed the connection without an answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 2000, "does not speak HTTP"),
+        (
+            b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"prediction": 0.25}',
+            "closed the connection within its answer",
+        ),
     ],
 )
 def test_something_else_listens(listening: Answering, reply: bytes, says: str) -> None:
@@ -198,10 +202,10 @@ def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_dir", forbidden)
-    with pytest.raises(OperatorError, match=r"cannot be read \(Permission denied\)"):
+    with pytest.raises(OperatorError, match=r"cannot be read \(permission denied\)"):
         pictures_in([tmp_path])
     monkeypatch.setattr(Path, "exists", forbidden)
-    with pytest.raises(OperatorError, match=r"cannot be looked at \(Permission denied\)"):
+    with pytest.raises(OperatorError, match=r"cannot be looked at \(permission denied\)"):
         find_caller(Settings(wallet_path=tmp_path), None, is_mock=False, named=False)
 
 

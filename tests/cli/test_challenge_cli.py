@@ -134,4 +134,4 @@ def test_a_file_that_cannot_be_read_is_told_of(run: Run, mocked: Miner, monkeypa
     code, out, _ = run("challenge", ".")
     assert code == 1
     assert "1 of 2 answered" in out
-    assert "1 x not sent, the file cannot be read (Permission denied)" in out
+    assert "1 x not sent, the file cannot be read (permission denied)" in out

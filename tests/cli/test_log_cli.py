@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,6 +20,8 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.scenes.challenges import challenge
 
+from ..conftest import Logbook
+
 Run = Callable[..., tuple[int, str, str]]
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 BOB = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
@@ -28,7 +29,7 @@ FLAGS = ("--device", "cpu", "--no-compile")
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, command: Run, logbook: Any, tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, command: Run, logbook: Logbook, tmp_path: Path) -> Run:
     """Run the command beside this test's log; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(logbook.state))
@@ -36,7 +37,7 @@ def run(monkeypatch: pytest.MonkeyPatch, command: Run, logbook: Any, tmp_path: P
 
 
 @pytest.fixture
-def filled(logbook: Any) -> Any:
+def filled(logbook: Logbook) -> Logbook:
     """Answers 0.1 to 0.9 by two models for two validators, and a refusal."""
     logbook.write(
         *(
@@ -57,7 +58,7 @@ def ids(out: str) -> list[int]:
     return [json.loads(line)["id"] for line in out.splitlines()]
 
 
-def test_tail_prints_the_newest_rows_in_80_columns(run: Run, filled: Any) -> None:
+def test_tail_prints_the_newest_rows_in_80_columns(run: Run, filled: Logbook) -> None:
     code, out, err = run("log", "tail", "-n", "3")
     assert (code, err) == (0, "")
     header, *rows = out.splitlines()
@@ -84,12 +85,12 @@ def test_tail_prints_the_newest_rows_in_80_columns(run: Run, filled: Any) -> Non
         (("-n", "0"), []),
     ],
 )
-def test_filters(run: Run, filled: Any, filters: tuple[str, ...], expected: list[int]) -> None:
+def test_filters(run: Run, filled: Logbook, filters: tuple[str, ...], expected: list[int]) -> None:
     code, out, _ = run("log", "tail", "--json", *filters)
     assert (code, ids(out)) == (0, expected)
 
 
-def test_time_filters_count_back_from_now(run: Run, logbook: Any) -> None:
+def test_time_filters_count_back_from_now(run: Run, logbook: Logbook) -> None:
     for age in (7200, 1800, 0):
         logbook.moment = time.time() - age - 1
         logbook.write(logbook.record(b"x", logbook.answer(0.5)))
@@ -97,21 +98,21 @@ def test_time_filters_count_back_from_now(run: Run, logbook: Any) -> None:
     assert ids(run("log", "tail", "--json", "--since", "1d", "--until", "1h30m")[1]) == [1]
 
 
-def test_rows_as_json_have_every_field(run: Run, filled: Any) -> None:
+def test_rows_as_json_have_every_field(run: Run, filled: Logbook) -> None:
     row = json.loads(run("log", "tail", "--json", "-n", "2")[1].splitlines()[0])
     assert (row["uid"], row["probability"], row["model_version"], row["image"]) == (1, 0.9, "2.0.0", "stored")
     assert row["time"].startswith("2026-09-21T14:")
     assert "embedding" not in row
 
 
-def test_no_row_is_said_on_stderr(run: Run, filled: Any) -> None:
+def test_no_row_is_said_on_stderr(run: Run, filled: Logbook) -> None:
     assert run("log", "tail", "--validator", "99") == (0, "", "no row passes these filters\n")
 
 
 @pytest.mark.parametrize(
     "arguments", [("log", "tail"), ("log", "stats"), ("log", "show", "1"), ("log", "export", "out"), ("replay", *FLAGS)]
 )
-def test_without_a_log_there_is_a_sentence(run: Run, logbook: Any, arguments: tuple[str, ...]) -> None:
+def test_without_a_log_there_is_a_sentence(run: Run, logbook: Logbook, arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, out) == (1, "")
     assert err.startswith(f"error: there is no prediction log in {logbook.folder}")
@@ -127,14 +128,16 @@ def test_without_a_log_there_is_a_sentence(run: Run, logbook: Any, arguments: tu
         (("--min-score", "0.9", "--max-score", "0.1"), "--min_score 0.9 is above --max_score 0.1"),
     ],
 )
-def test_filters_that_make_no_sense(run: Run, filled: Any, filters: tuple[str, ...], says: str) -> None:
+def test_filters_that_make_no_sense(run: Run, filled: Logbook, filters: tuple[str, ...], says: str) -> None:
     code, out, err = run("log", "tail", *filters)
     assert (code, out) == (1, "")
     assert says in err
     assert err.count("\n") == 1
 
 
-def test_the_state_folder_may_be_named(run: Run, filled: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_state_folder_may_be_named(
+    run: Run, filled: Logbook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("STREETVISION_STATE_DIR")
     for flag in ("--state-dir", "--state_dir"):
         assert len(run("log", "tail", "--json", flag, str(filled.state))[1].splitlines()) == 10
@@ -142,7 +145,7 @@ def test_the_state_folder_may_be_named(run: Run, filled: Any, monkeypatch: pytes
     assert len(run("log", "tail", "--json")[1].splitlines()) == 10
 
 
-def test_show_prints_every_field_and_the_image(run: Run, filled: Any) -> None:
+def test_show_prints_every_field_and_the_image(run: Run, filled: Logbook) -> None:
     code, out, _ = run("log", "show", "9")
     fields = dict(line.split(None, 1) for line in out.splitlines())
     assert code == 0
@@ -158,14 +161,14 @@ def test_show_prints_every_field_and_the_image(run: Run, filled: Any) -> None:
     assert json.loads(run("log", "show", "9", "--json")[1])["image_path"] is None
 
 
-def test_show_of_a_refusal_and_of_nothing(run: Run, filled: Any) -> None:
+def test_show_of_a_refusal_and_of_nothing(run: Run, filled: Logbook) -> None:
     out = run("log", "show", "10")[1]
     assert "503 overloaded" in out
     assert "probability  -" in out
     assert run("log", "show", "11") == (1, "", "error: there is no row 11; the newest is 10\n")
 
 
-def test_stats_in_80_columns_and_as_json(run: Run, filled: Any) -> None:
+def test_stats_in_80_columns_and_as_json(run: Run, filled: Logbook) -> None:
     code, out, _ = run("log", "stats")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
@@ -179,13 +182,13 @@ def test_stats_in_80_columns_and_as_json(run: Run, filled: Any) -> None:
     assert figures["first"].startswith("2026-09-21T14:")
 
 
-def test_stats_of_nothing(run: Run, filled: Any) -> None:
+def test_stats_of_nothing(run: Run, filled: Logbook) -> None:
     code, out, _ = run("log", "stats", "--validator", "99")
     assert code == 0
     assert out.startswith("0 requests: 0 answered, 0 refused\n")
 
 
-def test_export_into_a_folder(run: Run, filled: Any, tmp_path: Path) -> None:
+def test_export_into_a_folder(run: Run, filled: Logbook, tmp_path: Path) -> None:
     code, out, err = run("log", "export", "out", "--format", "jsonl", "--images", "--min-score", "0.65")
     assert (code, err) == (0, "")
     assert out.startswith("3 rows in out/predictions.jsonl")
@@ -202,7 +205,7 @@ def test_export_into_a_folder(run: Run, filled: Any, tmp_path: Path) -> None:
     assert json.loads(out)["rows"] == 10
 
 
-def test_follow_prints_new_rows_until_interrupted(filled: Any, tmp_path: Path) -> None:
+def test_follow_prints_new_rows_until_interrupted(filled: Logbook, tmp_path: Path) -> None:
     program = "from streetvision.cli.main import main; main()"
     command = [sys.executable, "-c", program, "log", "tail", "-f", "-n", "1", "--json", "--status", "200"]
     environment = {**os.environ, "STREETVISION_STATE_DIR": str(filled.state)}
@@ -237,7 +240,7 @@ def checkpoints(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def answered(logbook: Any, run: Run, checkpoints: tuple[Path, Path], tmp_path: Path) -> Any:
+def answered(logbook: Logbook, run: Run, checkpoints: tuple[Path, Path], tmp_path: Path) -> Logbook:
     """A log of what the first version answered to six challenges."""
     pictures = []
     for seed in range(6):
@@ -249,14 +252,16 @@ def answered(logbook: Any, run: Run, checkpoints: tuple[Path, Path], tmp_path: P
     return logbook
 
 
-def test_replay_of_the_same_version_reproduces_the_log(run: Run, answered: Any, checkpoints: tuple[Path, Path]) -> None:
+def test_replay_of_the_same_version_reproduces_the_log(
+    run: Run, answered: Logbook, checkpoints: tuple[Path, Path]
+) -> None:
     code, out, _ = run("replay", "--model", str(checkpoints[0]), *FLAGS, "--check")
     assert code == 0
     assert "model 1.0.0 on cpu: 6 logged requests answered again" in out
     assert "reproduced: none is further away than 1e-05" in out
 
 
-def test_replay_of_another_version_compares(run: Run, answered: Any, checkpoints: tuple[Path, Path]) -> None:
+def test_replay_of_another_version_compares(run: Run, answered: Logbook, checkpoints: tuple[Path, Path]) -> None:
     answered.image_of(2).unlink()
     code, out, _ = run("replay", "--model", str(checkpoints[1]), *FLAGS)
     assert code == 0
@@ -273,13 +278,13 @@ def test_replay_of_another_version_compares(run: Run, answered: Any, checkpoints
     assert answers[0]["shift"] == pytest.approx(answers[0]["new"] - answers[0]["old"])
 
 
-def test_replay_of_nothing_is_a_sentence(run: Run, answered: Any, checkpoints: tuple[Path, Path]) -> None:
+def test_replay_of_nothing_is_a_sentence(run: Run, answered: Logbook, checkpoints: tuple[Path, Path]) -> None:
     code, out, err = run("replay", "--model", str(checkpoints[0]), *FLAGS, "--logged-model", "9.9.9")
     assert (code, out) == (1, "")
     assert err.endswith("error: nothing was replayed: no answered row passes the filters\n")
 
 
-def test_replay_without_a_checkpoint_is_a_sentence(run: Run, answered: Any, tmp_path: Path) -> None:
+def test_replay_without_a_checkpoint_is_a_sentence(run: Run, answered: Logbook, tmp_path: Path) -> None:
     code, out, err = run("replay", "--model", str(tmp_path / "nothing"), *FLAGS)
     assert (code, out) == (1, "")
     assert err.startswith("error: ")

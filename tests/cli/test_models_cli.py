@@ -19,7 +19,7 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.blocklist import MARKS_FILE, BlockedVersion, Blocklist
+from streetvision.rollout.blocklist import BLOCKLIST_FILE, BlockedVersion, Blocklist
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -65,11 +65,11 @@ def test_the_table_fits_the_terminal(width: int | None) -> None:
 
 def test_a_version_that_was_rolled_back_says_so(run: Run, make: Make, tmp_path: Path) -> None:
     run("add", str(make()))
-    marks = Blocklist(tmp_path / "state" / "models" / MARKS_FILE)
-    marks.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", "another content"))
+    blocklist = Blocklist(tmp_path / "state" / "models" / BLOCKLIST_FILE)
+    blocklist.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", "another content"))
     assert "rolled back" not in run("list")[1]
     sha256 = json.loads(run("show", "1.2.0", "--json")[1])["sha256"]
-    marks.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", sha256))
+    blocklist.put("1.2.0", BlockedVersion("it failed", "2026-11-22T10:00:00+00:00", sha256))
     assert " rolled back  " in run("list")[1]
     assert "rolled back at 2026-11-22T10:00:00+00:00: it failed" in run("show", "1.2.0")[1]
     assert json.loads(run("show", "1.2.0", "--json")[1])["rolled_back"].endswith("it failed")

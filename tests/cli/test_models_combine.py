@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -15,13 +16,28 @@ from streetvision.cli.main import main
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import read_ensemble
+from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with versions 1.0.0 and 1.1.0, to be copied: each has answered the golden pictures once."""
+    home = tmp_path_factory.mktemp("examined")
+    registry = Registry(home / REGISTRY_FOLDER)
+    for seed, version in enumerate(("1.0.0", "1.1.0")):
+        torch.manual_seed(seed)
+        config = replace(tiny_config(version=version, depth=1, width=64), input_size=32 + 16 * seed)
+        save_checkpoint(home / version, config, build(config).state_dict())
+        registry.add_folder(home / version, source="test")
+    return registry.folder
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run `streetvision ...` on an empty registry with versions 1.0.0 and 1.1.0; exit code, stdout, stderr."""
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, examined: Path) -> Run:
+    """Run `streetvision ...` on a registry with versions 1.0.0 and 1.1.0; exit code, stdout, stderr."""
+    copytree(examined, tmp_path / "state" / REGISTRY_FOLDER)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
 
@@ -35,11 +51,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         out, err = capsys.readouterr()
         return code, out, err
 
-    for seed, version in enumerate(("1.0.0", "1.1.0")):
-        torch.manual_seed(seed)
-        config = replace(tiny_config(version=version, depth=1, width=64), input_size=32 + 16 * seed)
-        save_checkpoint(tmp_path / version, config, build(config).state_dict())
-        assert call("models", "add", str(tmp_path / version))[0] == 0
     return call
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from streetvision.chain.metagraph import MetagraphSnapshot, Neuron
 from streetvision.control.readiness import EVERY_S, LAG_LIMIT_S, Generator, LoopWatch, picture
 from streetvision.control.request_metrics import RequestMetrics
 from streetvision.engine.types import EngineError, Overloaded, Prediction, RunnerFailure, Timings
+
+from ..conftest import Logbook
 
 ANSWER = Prediction(0.25, -1.1, np.zeros(4, np.float32), "1.2.0", 1, 1, 224, 224, Timings(0.01, 0.02, 0.03))
 
@@ -142,7 +143,7 @@ class TestRequestMetrics:
         labels = {"uid": uid, "outcome": outcome}
         return registry.get_sample_value("streetvision_validator_requests_total", labels)
 
-    def test_only_permitted_validators_become_labels(self, logbook: Any) -> None:
+    def test_only_permitted_validators_become_labels(self, logbook: Logbook) -> None:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
         metrics.on_snapshot(None, snapshot(3, 7))
@@ -159,13 +160,13 @@ class TestRequestMetrics:
         metrics.on_snapshot(None, snapshot(3, 7, 9))
         assert self.value(registry, "9", "answered") == 0
 
-    def test_strangers_are_not_counted(self, logbook: Any) -> None:
+    def test_strangers_are_not_counted(self, logbook: Logbook) -> None:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
         metrics(replace(logbook.record(b"", None), authenticated=False, status=403))
         assert self.value(registry, "other", "failed") == 0
 
-    def test_a_permit_that_goes_takes_no_count_along(self, logbook: Any) -> None:
+    def test_a_permit_that_goes_takes_no_count_along(self, logbook: Logbook) -> None:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
         record = logbook.record(b"", logbook.answer(0.25), uid=3)
@@ -175,7 +176,7 @@ class TestRequestMetrics:
         assert self.value(registry, "3", "answered") == 2
         assert self.value(registry, "other", "answered") == 1
 
-    def test_what_is_measured_of_an_answer(self, logbook: Any) -> None:
+    def test_what_is_measured_of_an_answer(self, logbook: Logbook) -> None:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
         metrics.on_snapshot(None, snapshot(12))

@@ -29,7 +29,7 @@ async def defect(_: Asked) -> Response:
     raise KeyError("a secret")
 
 
-SITE = Site({"/": answer, "/dear": answer, "/broken": defect}, {"/dear"})
+SITE = Site({"/": answer, "/dear": answer, "/broken": defect}, frozenset({"/dear"}))
 
 
 async def ask(

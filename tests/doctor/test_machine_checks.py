@@ -31,33 +31,13 @@ from streetvision.doctor.live import Live, check_miner, holds_folder
 from streetvision.doctor.network import check_clock
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
-from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import tiny_config
-from streetvision.models.ensemble import EnsembleConfig, Member
-from streetvision.registry.listing import bundled_version
 from streetvision.settings.settings import Settings
+
+from ..conftest import Logbook
 
 NO_GPU = {"torch": "2.14.1", "cuda": "13.0", "available": False, "archs": [], "devices": []}
 H100 = {"name": "H100", "major": 9, "minor": 0, "memory": 80 * 2**30}
 ONE_GPU = {**NO_GPU, "available": True, "archs": ["sm_80", "sm_90", "compute_90"], "devices": [H100]}
-PLAIN = {
-    "embed_dim": 64,
-    "depth": 2,
-    "num_heads": 2,
-    "mlp_ratio": 4.0,
-    "qkv_bias": True,
-    "patch_size": 16,
-    "norm_eps": 1e-6,
-}
-CLS = HeadConfig("cls_linear", 64)
-
-
-def written(folder: Path, **changes: Any) -> Path:
-    """A folder with a model's description alone, the bundled one's but for the changes."""
-    folder.mkdir(exist_ok=True)
-    config = replace(tiny_config(width=64), **{"sha256": "a" * 64} | changes)
-    (folder / "model.json").write_text(config.to_json())
-    return folder
 
 
 @pytest.fixture
@@ -134,36 +114,20 @@ def test_the_drivers_version_comes_from_nvidia_smi(tmp_path: Path, monkeypatch: 
     assert driver_version() is None
 
 
-def test_a_missing_compiler_costs_speed_on_a_cpu_and_everything_on_a_gpu(tmp_path: Path) -> None:
-    nothing = {"CC": str(tmp_path / "cc"), "CXX": str(tmp_path / "cxx"), "HOME": str(tmp_path)}
-    check = check_compiler(Settings(), False, None, nothing)
-    assert check.mark is Mark.WARNING
-    assert "models other than DINOv3 run uncompiled" in check.evidence
-    assert "apt-get install g++" in check.remedy
-    assert check_compiler(Settings(compile=False), False, None, nothing).mark is Mark.SKIPPED
-    assert check_compiler(Settings(), True, bundled_version(), nothing).mark is Mark.FAILURE
-
-
-def test_on_a_cpu_only_models_that_are_compiled_want_a_compiler(tmp_path: Path) -> None:
-    nothing = {"CXX": str(tmp_path / "cxx"), "HOME": str(tmp_path / "none"), "TMPDIR": "/proc"}
-    check = check_compiler(Settings(), False, bundled_version(), nothing)
-    assert (check.mark, check.evidence) == (Mark.OK, "streetvision-bundled bundled needs none on a CPU")
-    plain = replace(
-        bundled_version(), folder=written(tmp_path / "vit", architecture="vit", architecture_kwargs=PLAIN, head=CLS)
-    )
-    assert check_compiler(Settings(), False, plain, nothing).mark is Mark.WARNING
-    members = (Member("a" * 64, folder="dino"), Member("b" * 64, folder="vit"))
-    (tmp_path / "ensemble.json").write_text(EnsembleConfig("both", "1.0.0", members).to_json())
-    written(tmp_path / "dino")
-    written(tmp_path / "vit", sha256="b" * 64, architecture="vit", architecture_kwargs=PLAIN, head=CLS)
-    assert check_compiler(Settings(), False, replace(plain, folder=tmp_path), nothing).mark is Mark.WARNING
+def test_a_missing_compiler_costs_everything_on_a_gpu_and_nothing_on_a_cpu(tmp_path: Path) -> None:
+    nothing = {"CC": str(tmp_path / "cc"), "HOME": str(tmp_path), "PATH": str(tmp_path)}
+    check = check_compiler(False, nothing)
+    assert (check.mark, check.evidence) == (Mark.OK, "none is needed: nothing is compiled on a CPU")
+    check = check_compiler(True, nothing)
+    assert (check.mark, "apt-get install gcc" in check.remedy) == (Mark.FAILURE, True)
 
 
 def test_a_cache_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
-    environ = {"CXX": sys.executable, "HOME": str(tmp_path), "TRITON_CACHE_DIR": str(tmp_path / "cache" / "triton")}
-    check = check_compiler(Settings(), False, None, environ)
+    environ = {"CC": sys.executable, "HOME": str(tmp_path), "TRITON_CACHE_DIR": str(tmp_path / "cache" / "triton")}
+    check = check_compiler(True, environ)
     assert (check.mark, "TRITON_CACHE_DIR" in check.remedy) == (Mark.FAILURE, True)
+    assert check_compiler(False, environ).mark is Mark.OK
 
 
 def test_the_mining_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,12 +158,12 @@ def test_hotkey_and_coldkey(settings: Settings) -> None:
 
 def test_settings_are_told_without_values(tmp_path: Path) -> None:
     (tmp_path / "miner.env").write_text(
-        "ALERTS_PING_URL=https://hc.example/very-secret-part\nNETUID=323\nWALET_NAME=x\n"
+        "ALERTS_PING_URL=https://hc.example/very-secret-part\nNETUID=323\nAXON_REQUEST_PER_MINUTE=50\n"
     )
     settings, file, sentences = read_settings([], {}, tmp_path)
     check = check_settings(settings, file, sentences, None)
     assert check.mark is Mark.WARNING
-    assert "did you mean WALLET_NAME?" in check.evidence
+    assert "did you mean AXON_REQUESTS_PER_MINUTE?" in check.evidence
     assert "very-secret-part" not in check.evidence
     assert file is not None
     file.chmod(0o644)
@@ -271,7 +235,7 @@ def test_a_full_disk_is_left_to_its_rule(settings: Settings) -> None:
     assert check_space(settings.state_dir, None, None).mark is Mark.SKIPPED
 
 
-def test_the_log_without_a_miner(logbook: Any, settings: Settings) -> None:
+def test_the_log_without_a_miner(logbook: Logbook, settings: Settings) -> None:
     settings = replace(settings, state_dir=logbook.state)
     assert check_log(settings, logbook.moment).mark is Mark.SKIPPED
     logbook.write(logbook.record(None), logbook.record(None))

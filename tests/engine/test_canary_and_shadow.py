@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from streetvision.engine import comparisons as aftermath
+from streetvision.engine import comparisons
 from streetvision.engine.engine import Engine
 from streetvision.engine.routing import falls_under
 from streetvision.engine.types import (
@@ -272,8 +272,8 @@ async def test_a_shadow_that_fails_is_told_and_nobody_else_notices() -> None:
 
 
 async def test_a_shadow_that_hangs_holds_up_neither_serving_nor_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aftermath, "PATIENCE", 0.1)
-    monkeypatch.setattr(aftermath, "MAX_IMAGES", 3)
+    monkeypatch.setattr(comparisons, "PATIENCE", 0.1)
+    monkeypatch.setattr(comparisons, "MAX_IMAGES", 3)
     async with bench() as room:
         room.engine.shadow(room.engine.lanes[1], 1.0)
         room.candidate.gate.clear()
@@ -283,14 +283,14 @@ async def test_a_shadow_that_hangs_holds_up_neither_serving_nor_the_queue(monkey
         await until(lambda: len(room.heard) == 12)
         errors = {outcome.error for outcome in room.heard if outcome.comparison}
         assert errors <= {"deadline", "overloaded"}
-        monkeypatch.setattr(aftermath, "PATIENCE", 10.0)
+        monkeypatch.setattr(comparisons, "PATIENCE", 10.0)
         room.candidate.gate.set()
         await room.ask(99)
         await until(lambda: any(o.comparison and o.error is None for o in room.heard))
 
 
 async def test_the_queue_of_comparisons_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aftermath, "MAX_BYTES", len(photo(0)) - 1)
+    monkeypatch.setattr(comparisons, "MAX_BYTES", len(photo(0)) - 1)
     async with bench() as room:
         room.engine.shadow(room.engine.lanes[1], 1.0)
         await room.ask(0)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from streetvision.engine.decode import DRAFT_TOLERANCE, DecodedImage, DecodeLimits, decode, resize_rule
+from streetvision.engine.decode import DRAFT_TOLERANCE, DecodedImage, DecodeLimits, decode
 from streetvision.engine.exif import read_orientation
 from streetvision.engine.types import BadImage
+from streetvision.engine.views import resize_rule
 
 LIMITS = DecodeLimits()
 ORIENTATION = 0x0112

@@ -22,15 +22,16 @@ BATCH_BOUND = 1e-4
 """float32 sums in another order for another batch size."""
 
 
-def runner() -> TorchRunner:
+def runner(resize: str) -> TorchRunner:
     torch.set_num_threads(2)
     torch.manual_seed(5)
-    return TorchRunner(LoadedModel(build(CONFIG), CONFIG), device="cpu", buckets=(1, 4), compile=False)
+    config = replace(CONFIG, resize=resize)
+    return TorchRunner(LoadedModel(build(config), config), device="cpu", buckets=(1, 4), compile=False)
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 async def test_each_caller_gets_the_answer_to_its_own_image(resize: str) -> None:
-    engine, alone, images = Engine(runner(), resize=resize), runner(), photos(12, size=(640, 480))
+    engine, alone, images = Engine(runner(resize)), runner(resize), photos(12, size=(640, 480))
     alone.warmup()
     await engine.start()
     deadline = time.monotonic() + 60

@@ -25,6 +25,9 @@ class TritonError(Exception):
     """As Triton's."""
 
 
+SEARCH = (
+    "\nSearch for `%s' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more information."
+)
 HINT = "\nCUDA kernel errors might be asynchronously reported at some other API call\nCompile with `TORCH_USE_CUDA_DSA`"
 LOST = [
     RuntimeError("CUDA error: unspecified launch failure"),
@@ -55,6 +58,11 @@ LOST = [
     AcceleratorError("CUDA error: something newer", 719),
     RunnerFailure("the model failed on cuda:0: CUDA error: unspecified launch failure"),
     OSError("GPU is lost"),
+    # As torch 2.11 raised them on an H200.
+    AcceleratorError(
+        f"CUDA error: an illegal memory access was encountered{SEARCH % 'cudaErrorIllegalAddress'}{HINT}", 700
+    ),
+    AcceleratorError(f"CUDA error: device-side assert triggered{SEARCH % 'cudaErrorAssert'}{HINT}", 710),
 ]
 STRAINED = [
     OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"),
@@ -69,6 +77,16 @@ STRAINED = [
     AcceleratorError("some other accelerator's words", 1),
     RuntimeError("std::bad_alloc"),
     MemoryError(),
+    # As torch 2.11 raised them on an H200.
+    AcceleratorError(f"CUDA error: out of memory{SEARCH % 'cudaErrorMemoryAllocation'}{HINT}", 2),
+    AcceleratorError(
+        f"CUDA error: invalid device ordinal\nGPU device may be out of range, do you have enough GPUs?{HINT}", 101
+    ),
+    OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 4096.00 GiB. GPU 0 has a total capacity of 139.80 GiB of which 139.29 "
+        "GiB is free. Including non-PyTorch memory, this process has 518.00 MiB memory in use. Of the allocated memory "
+        "0 bytes is allocated by PyTorch, and 0 bytes is reserved by PyTorch but unallocated."
+    ),
 ]
 NONE = [
     RunnerFailure("the model's answer is not finite"),

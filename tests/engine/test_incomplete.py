@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ WITHOUT_END: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("options", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 2}], ids=["rows", "blocks"])
 @pytest.mark.parametrize("place", [-1, 0, 1, 2], ids=["before", "at", "within", "after"])
-def test_a_cut_beside_a_restart_marker_is_no_end(options: dict[str, int], place: int) -> None:
+def test_a_cut_beside_a_restart_marker_is_no_end(options: dict[str, Any], place: int) -> None:
     """All that an interval holds is there, and a decoder looks for the next marker instead of complaining."""
     data = encode(PICTURE, quality=85, **options)
     markers = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]

@@ -50,7 +50,7 @@ async def test_photos_of_24_and_50_megapixels_are_answered_by_default(
 async def test_many_threads_share_one_budget_and_all_are_answered() -> None:
     limits = DecodeLimits(max_memory=int(1.5 * estimate(large(), 16)))
     async with running(GatedRunner(), limits=limits, decode_threads=4) as engine:
-        most, memory = 0, engine._intake._memory
+        most, memory = 0, engine._decode_queue._memory
         asked = [asyncio.create_task(send(engine, large())) for _ in range(8)]
         asked += [asyncio.create_task(ask(engine, 140 + n)) for n in range(8)]
         while not all(task.done() for task in asked):
@@ -64,7 +64,7 @@ async def test_many_threads_share_one_budget_and_all_are_answered() -> None:
 
 async def test_a_photo_that_waits_for_memory_takes_no_thread_and_is_refused_in_time() -> None:
     async with running(GatedRunner(), limits=DecodeLimits(max_memory=64 * MIB), decode_threads=1) as engine:
-        memory = engine._intake._memory
+        memory = engine._decode_queue._memory
         with memory.held(60 * MIB, time.monotonic() + 60):
             waits = asyncio.create_task(send(engine, large()))
             await until(lambda: memory.waiting == 1)
@@ -79,7 +79,7 @@ async def test_a_photo_that_waits_for_memory_takes_no_thread_and_is_refused_in_t
 async def test_closing_the_engine_ends_the_wait_for_memory() -> None:
     engine = Engine(GatedRunner(), limits=DecodeLimits(max_memory=64 * MIB))
     await engine.start()
-    memory = engine._intake._memory
+    memory = engine._decode_queue._memory
     with memory.held(60 * MIB, time.monotonic() + 60):
         waits = asyncio.create_task(send(engine, large()))
         await until(lambda: memory.waiting == 1)

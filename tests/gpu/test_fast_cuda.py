@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.models.checkpoint import bundled_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load, tiny_config
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.runner.calibration_images import calibration_images
-from streetvision.runner.choose_cuda import choose_fast
+from streetvision.runner.choose import choose_fast
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.precision import MAX_MOVE
 from streetvision.runner.torch_runner import TorchRunner

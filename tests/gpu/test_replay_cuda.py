@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from streetvision.engine.decode import DecodeLimits, decode
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.prediction_log.comparison import TOLERANCE
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import challenge

@@ -34,14 +34,14 @@ def network() -> StreetVisionNet:
     return net
 
 
-@pytest.fixture(scope="module", params=["fast", "regional", "eager"])
+@pytest.fixture(scope="module", params=["fast", "compiled", "eager"])
 def runner(request: pytest.FixtureRequest) -> TorchRunner:
     mode: str = request.param
     runner = TorchRunner(
         LoadedModel(network(), CONFIG),
         device="cuda",
         buckets=BUCKETS,
-        compile=mode == "regional",
+        compile=mode == "compiled",
         fast=mode == "fast",
         precision="bf16",
     )

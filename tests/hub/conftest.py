@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub, pull
+from streetvision.hub.client import Hub
+from streetvision.hub.pull import pull
 from streetvision.registry.registry import Registry
 
 REPO = "miner/roadwork"

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -18,7 +17,7 @@ from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defi
 
 from streetvision.registry.registry import Registry
 
-from .fake_hub import ALICE, TOKEN
+from .fake_hub import ALICE, TOKEN, FakeHub
 
 COMMAND = (sys.executable, "-c", "from streetvision.cli.main import main; main()", "models")
 REPO = "miner/roadwork"
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 
 @pytest.fixture
-def run(server: Any, monkeypatch: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> Iterator[Run]:
+def run(server: FakeHub, monkeypatch: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> Iterator[Run]:
     """Run the command in an empty folder; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
@@ -62,7 +61,7 @@ def added(model_folder: Path, registry: Registry) -> str:
     return registry.add_folder(model_folder, source="here").version
 
 
-def test_publish_shows_then_uploads_then_refuses(server: Any, run: Run, added: str) -> None:
+def test_publish_shows_then_uploads_then_refuses(server: FakeHub, run: Run, added: str) -> None:
     code, out, err = run("publish", added, "--repo", REPO)
     assert code == 0, err
     assert "would publish 1.0.0 to miner/roadwork (new, public) as tag v1.0.0" in out
@@ -82,7 +81,7 @@ def test_publish_shows_then_uploads_then_refuses(server: Any, run: Run, added: s
     assert err.count("\n") == 1
 
 
-def test_the_card_is_in_the_wallets_name(server: Any, run: Run, added: str) -> None:
+def test_the_card_is_in_the_wallets_name(server: FakeHub, run: Run, added: str) -> None:
     code, out, _ = run("publish", added, "--repo", REPO, "--json")
     assert code == 0
     from streetvision.chain.wallets import dev_wallet
@@ -93,7 +92,7 @@ def test_the_card_is_in_the_wallets_name(server: Any, run: Run, added: str) -> N
     assert "wallets/nobody/hotkeys/default does not exist" in err
 
 
-def test_pull_reports_and_warns(server: Any, run: Run, files: dict[str, bytes]) -> None:
+def test_pull_reports_and_warns(server: FakeHub, run: Run, files: dict[str, bytes]) -> None:
     repo = server.repo(REPO, files)
     code, out, err = run("pull", f"{REPO}@v1.0.0", "--json")
     assert code == 0, err
@@ -106,7 +105,7 @@ def test_pull_reports_and_warns(server: Any, run: Run, files: dict[str, bytes]) 
     assert out.startswith("1.0.0  roadwork-tiny")
 
 
-def test_pull_refuses_with_a_sentence(server: Any, run: Run, files: dict[str, bytes]) -> None:
+def test_pull_refuses_with_a_sentence(server: FakeHub, run: Run, files: dict[str, bytes]) -> None:
     server.repo(REPO, {"pytorch_model.bin": b"x"})
     for arguments, says in (
         ((REPO,), "can run code when they are loaded"),
@@ -122,7 +121,7 @@ def test_pull_refuses_with_a_sentence(server: Any, run: Run, files: dict[str, by
 
 
 def test_an_interrupted_pull_goes_on(
-    server: Any, run: Run, environment: dict[str, str], files: dict[str, bytes], tmp_path: Path
+    server: FakeHub, run: Run, environment: dict[str, str], files: dict[str, bytes], tmp_path: Path
 ) -> None:
     server.repo(REPO, files)
     server.stall_after = 100_000

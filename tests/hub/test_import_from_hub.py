@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import timm
@@ -12,9 +11,11 @@ import torch
 from safetensors.torch import save
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.registry.registry import Registry
+
+from .fake_hub import FakeHub
 
 REPO = "someone/roadwork"
 WIDTH, SIDE = 32, 32
@@ -65,7 +66,7 @@ def full(tmp_path: Path) -> Registry:
 
 @pytest.mark.parametrize(("tag", "card", "version"), [("v1.4.0", "2.0.0", "1.4.0"), ("best", "2.0.0", "2.0.0")])
 def test_a_transformers_classifier_is_converted(
-    server: Any, hub: Hub, full: Registry, tag: str, card: str, version: str
+    server: FakeHub, hub: Hub, full: Registry, tag: str, card: str, version: str
 ) -> None:
     files = classifier() | {"model_card.json": json.dumps({"version": card}).encode()}
     repo = server.repo(REPO, files, tag=tag)
@@ -84,7 +85,7 @@ def test_a_transformers_classifier_is_converted(
     assert not any("pytorch_model" in path for path in server.paths("GET"))
 
 
-def test_its_labels_can_be_named(server: Any, hub: Hub, full: Registry) -> None:
+def test_its_labels_can_be_named(server: FakeHub, hub: Hub, full: Registry) -> None:
     files = classifier()
     config = json.loads(files["config.json"]) | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}
     server.repo(REPO, files | {"config.json": json.dumps(config).encode()})
@@ -95,13 +96,13 @@ def test_its_labels_can_be_named(server: Any, hub: Hub, full: Registry) -> None:
     assert added.card["positive"] == ["LABEL_0"]
 
 
-def test_our_own_has_no_labels(server: Any, hub: Hub, full: Registry, files: dict[str, bytes]) -> None:
+def test_our_own_has_no_labels(server: FakeHub, hub: Hub, full: Registry, files: dict[str, bytes]) -> None:
     server.repo(REPO, files)
     with pytest.raises(OperatorError, match="--positive"):
         add_model(f"hf:{REPO}@v1.0.0", full, Wishes(hub=hub, positive=("x",)))
 
 
-def test_a_timm_backbone_comes_from_its_repository(server: Any, hub: Hub, full: Registry) -> None:
+def test_a_timm_backbone_comes_from_its_repository(server: FakeHub, hub: Hub, full: Registry) -> None:
     tag = "vit_tiny_patch16_224.augreg_in21k"
     torch.manual_seed(0)
     state = timm.create_model(tag, pretrained=False, num_classes=0).state_dict()

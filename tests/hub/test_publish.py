@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub, PublishPlan, publish, published, pull
+from streetvision.hub.client import Hub
+from streetvision.hub.public_view import published
+from streetvision.hub.publish import PublishPlan, publish
+from streetvision.hub.pull import pull
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.subnet import PAY_WINDOW, PayWindow
 
-from .fake_hub import ALICE, BOB
+from .fake_hub import ALICE, BOB, FakeHub
 
 REPO = "miner/roadwork"
 NOW = 1_790_000_000.0
@@ -37,7 +40,7 @@ def go(version: ModelVersion, hub: Hub, **options: Any) -> PublishPlan:
     return publish(version, REPO, hub=hub, **settings)
 
 
-def test_a_dry_run_shows_all_and_sends_nothing(server: Any, hub: Hub, version: ModelVersion) -> None:
+def test_a_dry_run_shows_all_and_sends_nothing(server: FakeHub, hub: Hub, version: ModelVersion) -> None:
     plan = go(version, hub, dry_run=True, description="Finds roadwork.")
     assert (plan.tag, plan.creates, plan.commit) == ("v1.0.0", True, None)
     assert [file.path for file in plan.files] == ["model.json", "model.safetensors", "model_card.json", "README.md"]
@@ -62,7 +65,7 @@ def test_a_dry_run_goes_on_without_a_hub(version: ModelVersion) -> None:
 
 
 def test_what_goes_up_is_what_the_dry_run_said_and_can_be_pulled(
-    server: Any, hub: Hub, version: ModelVersion, token: str, tmp_path: Path, registry: Registry
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str, tmp_path: Path, registry: Registry
 ) -> None:
     planned = go(version, hub, dry_run=True)
     done = go(version, hub)
@@ -84,7 +87,7 @@ def test_what_goes_up_is_what_the_dry_run_said_and_can_be_pulled(
     assert published(REPO, ALICE, now=NOW, hub=Hub(server.endpoint, anonymous=True)).findings == ()
 
 
-def test_a_tag_is_never_overwritten(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_a_tag_is_never_overwritten(server: FakeHub, hub: Hub, version: ModelVersion, token: str) -> None:
     first = go(version, hub)
     for dry_run in (True, False):
         with pytest.raises(OperatorError, match=r"has a tag v1\.0\.0 already, and a tag is never overwritten"):
@@ -93,7 +96,7 @@ def test_a_tag_is_never_overwritten(server: Any, hub: Hub, version: ModelVersion
 
 
 def test_a_tag_that_appears_meanwhile_is_not_overwritten(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     server.repo(REPO, {"README.md": b"x"})
     server.fail(
@@ -105,7 +108,9 @@ def test_a_tag_that_appears_meanwhile_is_not_overwritten(
     assert server.repos[REPO].tags == old
 
 
-def test_a_tag_whose_answer_got_lost_is_recognised(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_a_tag_whose_answer_got_lost_is_recognised(
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
+) -> None:
     class Forgetful(Hub):
         def tag(self, repo: str, tag: str, commit: str, message: str) -> None:
             server.repos[repo].tags[tag] = commit
@@ -115,7 +120,7 @@ def test_a_tag_whose_answer_got_lost_is_recognised(server: Any, hub: Hub, versio
     assert server.repos[REPO].tags["v1.0.0"] == done.commit
 
 
-def test_a_failed_tag_can_be_tried_again(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_a_failed_tag_can_be_tried_again(server: FakeHub, hub: Hub, version: ModelVersion, token: str) -> None:
     server.fail("POST .*/tag/", times=9, status=503)
     with pytest.raises(OperatorError, match="run the same command again"):
         go(version, hub)
@@ -124,7 +129,7 @@ def test_a_failed_tag_can_be_tried_again(server: Any, hub: Hub, version: ModelVe
     assert server.repos[REPO].tags["v1.0.0"] == later.commit
 
 
-def test_an_unfinished_upload_leaves_no_tag(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_an_unfinished_upload_leaves_no_tag(server: FakeHub, hub: Hub, version: ModelVersion, token: str) -> None:
     server.fail(f"PUT /{hashlib.sha256((version.folder / 'model.safetensors').read_bytes()).hexdigest()}", status=403)
     with pytest.raises(OperatorError, match="token may not do this") as caught:
         go(version, hub)
@@ -134,7 +139,7 @@ def test_an_unfinished_upload_leaves_no_tag(server: Any, hub: Hub, version: Mode
 
 
 def test_a_change_by_somebody_else_meanwhile_is_not_overrun(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     server.repo(REPO, {"README.md": b"x"}, tag="v0.1.0")
     server.fail("POST .*/commit/main", status=412)
@@ -154,7 +159,7 @@ def test_a_change_by_somebody_else_meanwhile_is_not_overrun(
     ],
 )
 def test_each_refusal_is_one_sentence(
-    server: Any, hub: Hub, version: ModelVersion, token: str, line: str, status: int, says: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str, line: str, status: int, says: str
 ) -> None:
     server.fail(line, times=9, status=status)
     with pytest.raises(OperatorError, match=says) as caught:
@@ -164,7 +169,7 @@ def test_each_refusal_is_one_sentence(
 
 
 def test_no_token_and_a_wrong_one(
-    server: Any, hub: Hub, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(OperatorError, match="needs a Hugging Face token with write access: log in"):
         go(version, hub)
@@ -175,7 +180,7 @@ def test_no_token_and_a_wrong_one(
 
 
 def test_the_token_is_in_no_message_even_if_the_hub_echoes_it(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     server.fail("POST .*/commit/main", status=409, body=json.dumps({"error": f"bad {token} x"}).encode())
     with pytest.raises(OperatorError, match=r"bad \*\*\* x") as caught:
@@ -202,7 +207,7 @@ def test_what_may_not_be_published(registry: Registry, hub: Hub, version: ModelV
         publish(version, "roadwork", hotkey=ALICE, hub=hub)
 
 
-def test_damaged_weights_are_not_published(hub: Hub, version: ModelVersion, token: str, server: Any) -> None:
+def test_damaged_weights_are_not_published(hub: Hub, version: ModelVersion, token: str, server: FakeHub) -> None:
     with (version.folder / "model.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(OperatorError, match=r"is not what model\.json describes: it is not published"):
@@ -211,7 +216,7 @@ def test_damaged_weights_are_not_published(hub: Hub, version: ModelVersion, toke
 
 
 def test_a_file_that_the_repository_ignores_stops_the_tag(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     server.repo(REPO, {".gitignore": b"model.json"}, tag="v0.9.0")
     server.ignored = {"model.json"}
@@ -221,14 +226,14 @@ def test_a_file_that_the_repository_ignores_stops_the_tag(
 
 
 def test_a_new_repository_that_came_out_private_is_told(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     server.always_private = True
     assert any("is private and the subnet wants it public" in note for note in go(version, hub).notes)
 
 
 def test_leftovers_go_and_the_operators_own_files_stay(
-    server: Any, hub: Hub, version: ModelVersion, token: str
+    server: FakeHub, hub: Hub, version: ModelVersion, token: str
 ) -> None:
     old = {"ensemble.json": b"{}", "a/model.json": b"{}", "a/model.safetensors": b"x" * 3000, "LICENSE": b"mine"}
     server.repo(REPO, {**old, "photo.jpg": b"mine", "notes/model.md": b"mine"}, tag="v0.9.0")
@@ -238,7 +243,7 @@ def test_leftovers_go_and_the_operators_own_files_stay(
     assert not {"ensemble.json", "a/model.json", "a/model.safetensors"} & set(server.repos[REPO].files)
 
 
-def test_an_operator_is_warned(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_an_operator_is_warned(server: FakeHub, hub: Hub, version: ModelVersion, token: str) -> None:
     card = {"model_name": "x", "submitted_by": BOB}
     server.repo(REPO, {"model_card.json": json.dumps(card).encode()}, tag="v0.9.0", private=True)
     old = replace(version, created="2026-01-01T00:00:00+00:00")
@@ -251,7 +256,7 @@ def test_an_operator_is_warned(server: Any, hub: Hub, version: ModelVersion, tok
 
 
 def test_an_ensemble_takes_its_members_along(
-    server: Any, hub: Hub, registry: Registry, version: ModelVersion, model_folder: Path, tmp_path: Path, token: str
+    server: FakeHub, hub: Hub, registry: Registry, version: ModelVersion, model_folder: Path, tmp_path: Path, token: str
 ) -> None:
     sha256 = hashlib.sha256((model_folder / "model.safetensors").read_bytes()).hexdigest()
     home = registry.folder / "versions" / "2.0.0"
@@ -277,14 +282,14 @@ def test_an_ensemble_takes_its_members_along(
         go(made, hub, dry_run=True)
 
 
-def look(server: Any, hotkey: str = ALICE, now: float = NOW, window: PayWindow = PAY_WINDOW) -> dict[str, str]:
+def look(server: FakeHub, hotkey: str = ALICE, now: float = NOW, window: PayWindow = PAY_WINDOW) -> dict[str, str]:
     hub = Hub(server.endpoint, anonymous=True, attempts=2, sleep=lambda _: None)
     return {
         finding.code: finding.title for finding in published(REPO, hotkey, now=now, hub=hub, window=window).findings
     }
 
 
-def test_the_monitor_sees_what_a_validator_sees(server: Any, files: dict[str, bytes], token: str) -> None:
+def test_the_monitor_sees_what_a_validator_sees(server: FakeHub, files: dict[str, bytes], token: str) -> None:
     assert "nobody can read" in look(server)["card_missing"]
     repo = server.repo(REPO, files)
     assert look(server) == {}
@@ -310,13 +315,15 @@ def test_the_monitor_sees_what_a_validator_sees(server: Any, files: dict[str, by
         (b'{"submitted_by": "%s"}' % ALICE.encode(), ["card_wrong"]),
     ],
 )
-def test_a_wrong_card_is_a_finding(server: Any, files: dict[str, bytes], card: bytes | None, codes: list[str]) -> None:
+def test_a_wrong_card_is_a_finding(
+    server: FakeHub, files: dict[str, bytes], card: bytes | None, codes: list[str]
+) -> None:
     rest = {name: data for name, data in files.items() if name != "model_card.json"}
     server.repo(REPO, rest if card is None else {**rest, "model_card.json": card})
     assert list(look(server)) == codes
 
 
-def test_trouble_on_the_way_is_not_the_cards_fault(server: Any, files: dict[str, bytes]) -> None:
+def test_trouble_on_the_way_is_not_the_cards_fault(server: FakeHub, files: dict[str, bytes]) -> None:
     server.repo(REPO, files)
     server.fail("GET", times=2, status=503)
     assert list(look(server)) == ["card_unreachable"]
@@ -324,7 +331,7 @@ def test_trouble_on_the_way_is_not_the_cards_fault(server: Any, files: dict[str,
     assert list(look(server)) == ["card_unreachable"]
 
 
-def test_two_threads_may_use_one_hub(server: Any, hub: Hub, version: ModelVersion, token: str) -> None:
+def test_two_threads_may_use_one_hub(server: FakeHub, hub: Hub, version: ModelVersion, token: str) -> None:
     server.repo(REPO, {"README.md": b"x"}, tag="v0.1.0")
     plans: list[PublishPlan] = []
     threads = [threading.Thread(target=lambda: plans.append(go(version, hub, dry_run=True))) for _ in range(4)]

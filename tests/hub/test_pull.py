@@ -5,20 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import namedtuple
-from typing import Any
 
 import pytest
 from huggingface_hub import constants, errors
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub
+from streetvision.hub.client import Hub
 from streetvision.registry.registry import Registry
 
+from .fake_hub import FakeHub
 from .pulling import REPO, Files, left, pulled, refused
 
 
 def test_a_tag_is_pinned_to_its_commit_and_lands_in_the_registry(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     strange = {"evil.py": b"x", "other/model.safetensors": b"y" * 5000, "pytorch_model.bin": b"z" * 9}
     repo = server.repo(REPO, {**files, **strange})
@@ -37,19 +37,19 @@ def test_a_tag_is_pinned_to_its_commit_and_lands_in_the_registry(
     assert pulled(registry, hub).version == "1.0.0"
 
 
-def test_main_is_taken_when_no_revision_is_named(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_main_is_taken_when_no_revision_is_named(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     repo = server.repo(REPO, files)
     assert pulled(registry, hub, None).source == f"hf:{REPO}@{repo.head}"
 
 
-def test_a_version_can_be_renamed(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_version_can_be_renamed(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     assert pulled(registry, hub, version="3.1.4").version == "3.1.4"
     assert pulled(registry, hub, version="3.1.5").version == "3.1.5"
 
 
 def test_the_token_goes_to_the_hub_and_not_to_its_storage(
-    server: Any, hub: Hub, registry: Registry, files: Files, token: str
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, token: str
 ) -> None:
     server.repo(REPO, files, private=True)
     pulled(registry, hub)
@@ -60,7 +60,7 @@ def test_the_token_goes_to_the_hub_and_not_to_its_storage(
 
 
 def test_a_cut_connection_goes_on_where_it_stopped(
-    server: Any, hub: Hub, registry: Registry, files: Files, naps: list[float]
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, naps: list[float]
 ) -> None:
     server.repo(REPO, files)
     weights = files["model.safetensors"]
@@ -75,7 +75,7 @@ def test_a_cut_connection_goes_on_where_it_stopped(
 
 
 def test_a_later_pull_goes_on_where_an_earlier_one_gave_up(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     server.repo(REPO, files)
     weights = files["model.safetensors"]
@@ -93,7 +93,7 @@ def test_a_later_pull_goes_on_where_an_earlier_one_gave_up(
     assert left(registry) == []
 
 
-def test_a_hub_without_ranges_starts_the_file_anew(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_hub_without_ranges_starts_the_file_anew(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     server.ranges = False
     server.fail("GET /[0-9a-f]{64}", cut=1000)
@@ -103,7 +103,7 @@ def test_a_hub_without_ranges_starts_the_file_anew(server: Any, hub: Hub, regist
     assert fetched[-1] == len(files["model.safetensors"])
 
 
-def test_parts_of_an_older_commit_are_forgotten(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_parts_of_an_older_commit_are_forgotten(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     repo = server.repo(REPO, files)
     server.fail("GET /[0-9a-f]{64}", cut=1000)
     server.fail("GET /[0-9a-f]{64}", times=9, status=500)
@@ -115,7 +115,7 @@ def test_parts_of_an_older_commit_are_forgotten(server: Any, hub: Hub, registry:
 
 
 def test_too_many_requests_are_waited_out_as_long_as_the_hub_asks(
-    server: Any, hub: Hub, registry: Registry, files: Files, naps: list[float]
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, naps: list[float]
 ) -> None:
     server.repo(REPO, files)
     server.fail("GET /api/models", status=429, headers={"retry-after": "7"})
@@ -145,7 +145,7 @@ def test_too_many_requests_are_waited_out_as_long_as_the_hub_asks(
     ],
 )
 def test_each_refusal_is_one_sentence(
-    server: Any, hub: Hub, registry: Registry, files: Files, status: int, headers: dict[str, str], says: str
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, status: int, headers: dict[str, str], says: str
 ) -> None:
     server.repo(REPO, files)
     body = b"<html>not a hub</html>" if status == 200 else b'{"error": "injected"}'
@@ -154,14 +154,14 @@ def test_each_refusal_is_one_sentence(
 
 
 def test_a_wrong_token_is_told_from_a_missing_repository(
-    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.repo(REPO, files)
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
     refused(registry, hub, "does not accept the token for .*: log in with `hf auth login`, or set HF_TOKEN")
 
 
-def test_a_revision_that_does_not_exist(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_revision_that_does_not_exist(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     refused(registry, hub, "miner/roadwork@v9.9.9 does not exist: the repository has no such tag", revision="v9.9.9")
 
@@ -186,7 +186,7 @@ def test_a_login_that_fails_is_a_sentence(hub: Hub, registry: Registry, monkeypa
         hub.has_token()
 
 
-def test_a_hub_that_hangs(server: Any, registry: Registry, files: Files) -> None:
+def test_a_hub_that_hangs(server: FakeHub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     server.fail("GET", times=9, status=200, hang=20.0)
     hub = Hub(server.endpoint, read_s=0.2, attempts=2, sleep=lambda _: None)
@@ -203,7 +203,7 @@ def test_offline_mode_is_named(
 
 
 def test_a_full_disk_is_seen_before_the_download(
-    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.repo(REPO, files)
     usage = namedtuple("usage", "total used free")
@@ -213,7 +213,7 @@ def test_a_full_disk_is_seen_before_the_download(
 
 
 def test_a_disk_that_fills_up_meanwhile(
-    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.repo(REPO, files)
 
@@ -224,7 +224,9 @@ def test_a_disk_that_fills_up_meanwhile(
     refused(registry, hub, "does not fit on the disk: free some space and run this again")
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence(
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
+) -> None:
     server.repo(REPO, files)
     registry.folder.mkdir(parents=True)
     (registry.folder / "pulls").write_text("in the way")
@@ -232,7 +234,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(server: Any, hub: Hub, re
 
 
 def test_a_mistake_of_our_own_is_not_blamed_on_the_hub(
-    server: Any, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.repo(REPO, files)
 
@@ -244,7 +246,7 @@ def test_a_mistake_of_our_own_is_not_blamed_on_the_hub(
         pulled(registry, hub)
 
 
-def test_a_pull_in_progress_keeps_others_out(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_pull_in_progress_keeps_others_out(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     from streetvision.base.disk import exclusive
 
     server.repo(REPO, files)

@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.hub.api import Hub, RepoRef, fetch, parse_ref
-from streetvision.hub.files import GIB, RemoteFile, choose
+from streetvision.hub.client import Hub
+from streetvision.hub.files import GIB, RemoteFile, RepoRef, choose, parse_ref
+from streetvision.hub.pull import fetch
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 
+from .fake_hub import FakeHub
 from .pulling import REPO, Files, left, pulled, refused
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "..", "a/../../model.json", "model.json/../x"])
 def test_names_that_lead_out_of_the_folder_are_never_fetched(
-    server: Any, hub: Hub, registry: Registry, files: Files, name: str, tmp_path: Path
+    server: FakeHub, hub: Hub, registry: Registry, files: Files, name: str, tmp_path: Path
 ) -> None:
     server.repo(REPO, {**files, name: b"boo" * 1000})
     pulled(registry, hub)
@@ -30,12 +32,17 @@ def test_names_that_lead_out_of_the_folder_are_never_fetched(
 
 
 def test_a_hub_that_names_no_commit_cannot_choose_a_folder(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     server.repo(REPO, files)
     server.lie = lambda answer: answer.update(sha="../../../../tmp/x")
     refused(registry, hub, "names no commit")
-    server.lie = lambda answer: [item.pop("size") for item in answer["siblings"]]
+
+    def hide_sizes(answer: dict[str, Any]) -> None:
+        for item in answer["siblings"]:
+            del item["size"]
+
+    server.lie = hide_sizes
     refused(registry, hub, "does not say how large")
 
 
@@ -54,14 +61,16 @@ def test_a_hub_that_names_no_commit_cannot_choose_a_folder(
     ],
 )
 def test_what_is_no_model_is_refused_by_its_list_of_files(
-    server: Any, hub: Hub, registry: Registry, given: Files, says: str
+    server: FakeHub, hub: Hub, registry: Registry, given: Files, says: str
 ) -> None:
     server.repo(REPO, given)
     refused(registry, hub, says)
     assert not [path for path in server.paths("GET") if path.count("/") == 1]
 
 
-def test_a_huge_repository_is_refused_unless_allowed(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_huge_repository_is_refused_unless_allowed(
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
+) -> None:
     server.repo(REPO, files)
 
     def lie(answer: dict[str, Any]) -> None:
@@ -73,7 +82,7 @@ def test_a_huge_repository_is_refused_unless_allowed(server: Any, hub: Hub, regi
     assert left(registry) == []
 
 
-def test_more_bytes_than_listed_are_not_taken(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_more_bytes_than_listed_are_not_taken(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
 
     def lie(answer: dict[str, Any]) -> None:
@@ -84,7 +93,7 @@ def test_more_bytes_than_listed_are_not_taken(server: Any, hub: Hub, registry: R
 
 
 def test_weights_that_the_description_does_not_name_cost_no_download(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     weights = bytearray(files["model.safetensors"])
     weights[-1] ^= 1
@@ -94,7 +103,7 @@ def test_weights_that_the_description_does_not_name_cost_no_download(
 
 
 def test_a_file_that_arrives_changed_is_refused_and_forgotten(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     server.repo(REPO, files)
     changed = bytearray(files["model.safetensors"])
@@ -109,7 +118,7 @@ def test_a_file_that_arrives_changed_is_refused_and_forgotten(
 
 
 def test_a_checkpoint_that_does_not_load_is_refused_and_forgotten(
-    server: Any, hub: Hub, registry: Registry, files: Files
+    server: FakeHub, hub: Hub, registry: Registry, files: Files
 ) -> None:
     junk = b"j" * 5000
     text = json.loads(files["model.json"]) | {"sha256": hashlib.sha256(junk).hexdigest()}
@@ -118,7 +127,7 @@ def test_a_checkpoint_that_does_not_load_is_refused_and_forgotten(
     assert left(registry) == []
 
 
-def test_a_card_is_compared_and_never_stops_a_pull(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_a_card_is_compared_and_never_stops_a_pull(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     said: list[str] = []
     repo = server.repo(REPO, files)
     pulled(registry, hub, warn=said.append, hotkey="5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty")
@@ -136,7 +145,7 @@ def test_a_card_is_compared_and_never_stops_a_pull(server: Any, hub: Hub, regist
 
 
 def test_an_ensemble_comes_with_the_members_that_it_names(
-    server: Any, hub: Hub, tmp_path: Path, model_folder: Path
+    server: FakeHub, hub: Hub, tmp_path: Path, model_folder: Path
 ) -> None:
     member = {path.name: path.read_bytes() for path in model_folder.iterdir()}
     sha256 = hashlib.sha256(member["model.safetensors"]).hexdigest()
@@ -152,7 +161,7 @@ def test_an_ensemble_comes_with_the_members_that_it_names(
     assert not [path for path in there if "evil" in path or path.startswith("a/b") or path == "c/model.safetensors"]
 
 
-def test_a_transformers_classifier_is_recognised(server: Any, hub: Hub, tmp_path: Path) -> None:
+def test_a_transformers_classifier_is_recognised(server: FakeHub, hub: Hub, tmp_path: Path) -> None:
     server.repo(REPO, {"config.json": b"{}", "preprocessor_config.json": b"{}", "model.safetensors": b"x" * 3000})
     found = fetch(RepoRef(REPO, "v1.0.0"), tmp_path, hub=hub)
     assert found.kind == "transformers"
@@ -180,7 +189,7 @@ def test_no_more_sets_of_weights_than_an_ensemble_can_have() -> None:
 
 
 def test_a_classifier_goes_through_the_converter(
-    server: Any, hub: Hub, registry: Registry, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, hub: Hub, registry: Registry, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[dict[str, Any]] = []
 
@@ -203,6 +212,6 @@ def test_a_classifier_goes_through_the_converter(
     assert pulled(registry, hub, "main", version="1.5.0", positive=["LABEL_1"]).version == "1.5.0"
 
 
-def test_positive_labels_belong_to_classifiers(server: Any, hub: Hub, registry: Registry, files: Files) -> None:
+def test_positive_labels_belong_to_classifiers(server: FakeHub, hub: Hub, registry: Registry, files: Files) -> None:
     server.repo(REPO, files)
     refused(registry, hub, "--positive belongs to a transformers classifier", positive=["a"])

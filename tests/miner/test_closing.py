@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from streetvision.base.state_folder import one_miner
 from streetvision.engine.types import EngineClosed
-from streetvision.errors import EXIT_UNCLEAN, ConfigError, OperatorError
+from streetvision.errors import EXIT_RESTART, EXIT_UNCLEAN, ConfigError, OperatorError
 from streetvision.miner import process as neuron
 from streetvision.miner.miner import Miner
 from streetvision.miner.process import close_in_time, run_operation
@@ -25,7 +27,7 @@ class Rooms:
         self.miner = Miner(Settings(subtensor_network="mock", state_dir=folder))
         self.closed: list[str] = []
         self._trouble = trouble
-        self.miner._rooms.enter_context(one_miner(folder))
+        self.miner._stack.enter_context(one_miner(folder))
         for room in ("first", "middle", "last"):
             self.miner._on_close(room, lambda room=room: self._close(room))  # type: ignore[misc]
 
@@ -101,3 +103,16 @@ async def test_a_miner_that_closed_out_of_order_says_so(tmp_path: Path, monkeypa
     monkeypatch.setattr(Miner, "start", start)
     monkeypatch.setattr(Miner, "serve", serve)
     assert await neuron.run(Miner(Settings(subtensor_network="mock", state_dir=tmp_path))) == EXIT_UNCLEAN
+
+
+@pytest.mark.parametrize("code", [EXIT_RESTART, EXIT_UNCLEAN])
+def test_a_driver_that_hangs_at_the_very_end_does_not_hold_the_process_up(code: int) -> None:
+    """Nobody would start another one."""
+    program = (
+        "import atexit, time\n"
+        "from streetvision.miner.process import leave\n"
+        f"atexit.register(time.sleep, 60)\nprint('flushed')\nleave({code})\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (code, "flushed\n")

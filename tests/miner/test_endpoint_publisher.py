@@ -45,10 +45,10 @@ def chain(mock: MockChain) -> Chain:
 
 
 async def test_published_once_then_left_alone(mock: MockChain, chain: Chain) -> None:
-    publisher = EndpointPublisher(chain, HOTKEY, OURS)
-    assert await publisher.publish() is None
+    publisher = EndpointPublisher(chain, HOTKEY)
+    await publisher.publish(OURS)
     blocks = mock.head.number
-    assert await publisher.publish() is None
+    await publisher.publish(OURS)
     assert mock.head.number == blocks  # no extrinsic, no block
     own = (await chain.snapshot()).find(HOTKEY.ss58_address)
     assert own is not None
@@ -57,18 +57,18 @@ async def test_published_once_then_left_alone(mock: MockChain, chain: Chain) -> 
 
 @pytest.mark.parametrize("endpoint", [OURS, Endpoint("2001:db8::7", 8091)])
 async def test_the_snapshot_shows_the_endpoint_as_we_write_it(chain: Chain, endpoint: Endpoint) -> None:
-    publisher = EndpointPublisher(chain, HOTKEY, endpoint)
-    await publisher.publish()
+    publisher = EndpointPublisher(chain, HOTKEY)
+    await publisher.publish(endpoint)
     publisher.on_snapshot(None, await chain.snapshot())
     assert not publisher._wanted.is_set()
 
 
 async def test_a_rate_limited_change_waits_and_then_happens(mock: MockChain, chain: Chain) -> None:
-    await EndpointPublisher(chain, HOTKEY, Endpoint("203.0.113.8", 8091)).publish()
+    await EndpointPublisher(chain, HOTKEY).publish(Endpoint("203.0.113.8", 8091))
     pauses = Pauses(2)
     pauses.then = lambda: mock.advance(60)
-    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=pauses)
-    publisher.on_snapshot(None, await chain.snapshot())  # the chain shows the other one
+    publisher = EndpointPublisher(chain, HOTKEY, sleep=pauses)
+    await publisher.publish(OURS)  # the chain goes on showing the other one
     task = asyncio.create_task(publisher.run())
     while (await chain.snapshot()).by_hotkey[HOTKEY.ss58_address].axon != str(OURS):
         await asyncio.sleep(0)
@@ -79,9 +79,9 @@ async def test_a_rate_limited_change_waits_and_then_happens(mock: MockChain, cha
 async def test_a_refusal_is_tried_again_later(mock: MockChain, chain: Chain) -> None:
     mock.deregister(HOTKEY.ss58_address)
     pauses = Pauses(2)
-    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=pauses)
+    publisher = EndpointPublisher(chain, HOTKEY, sleep=pauses)
     with pytest.raises(OperatorError, match="not registered"):
-        await publisher.publish()
+        await publisher.publish(OURS)
     publisher.request()
     with pytest.raises(asyncio.CancelledError):
         await publisher.run()
@@ -90,9 +90,29 @@ async def test_a_refusal_is_tried_again_later(mock: MockChain, chain: Chain) -> 
 
 async def test_an_unregistered_hotkey_asks_for_nothing(mock: MockChain, chain: Chain) -> None:
     mock.deregister(HOTKEY.ss58_address)
-    publisher = EndpointPublisher(chain, HOTKEY, OURS)
+    publisher = EndpointPublisher(chain, HOTKEY)
+    publisher.endpoint = OURS
     publisher.on_snapshot(None, await chain.snapshot())
     assert not publisher._wanted.is_set()
+
+
+async def test_before_there_is_an_endpoint_nothing_is_published(mock: MockChain, chain: Chain) -> None:
+    pauses = Pauses(1)
+    publisher = EndpointPublisher(chain, HOTKEY, sleep=pauses)
+    publisher.on_snapshot(None, await chain.snapshot())
+    publisher.request()
+    blocks, task = mock.head.number, asyncio.create_task(publisher.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (mock.head.number, pauses.seconds, task.done()) == (blocks, [], False)
+    task.cancel()
+
+
+async def test_another_endpoint_on_the_chain_asks_for_ours(chain: Chain) -> None:
+    publisher = EndpointPublisher(chain, HOTKEY)
+    publisher.endpoint = OURS
+    publisher.on_snapshot(None, await chain.snapshot())
+    assert publisher._wanted.is_set()
 
 
 async def test_a_request_cuts_the_wait_short(mock: MockChain, chain: Chain) -> None:
@@ -105,7 +125,8 @@ async def test_a_request_cuts_the_wait_short(mock: MockChain, chain: Chain) -> N
         refused.set()
         await asyncio.Event().wait()
 
-    publisher = EndpointPublisher(chain, HOTKEY, OURS, sleep=sleep_for_ever)
+    publisher = EndpointPublisher(chain, HOTKEY, sleep=sleep_for_ever)
+    publisher.endpoint = OURS
     publisher.request()
     task = asyncio.create_task(publisher.run())
     await asyncio.wait_for(refused.wait(), 10)

@@ -37,13 +37,13 @@ async def test_a_lost_uid_is_told(tmp_path: Path) -> None:
     miner = Miner(settings(tmp_path, server.sockets[0].getsockname()[1]))
     try:
         await miner.start()
-        miner.eyes.alerts._policy = AlertPolicy(hold_s=AT_ONCE)
-        serving = asyncio.create_task(miner.eyes.alerts.run())
+        miner.monitoring.alerts._policy = AlertPolicy(hold_s=AT_ONCE)
+        serving = asyncio.create_task(miner.monitoring.alerts.run())
         async with MockBridgeClient(tmp_path / "state" / MOCK_SOCKET) as chain:
             await chain.deregister(miner.wallet.ss58_address)
         while miner.gate.closed != "deregistered":
             await asyncio.sleep(0.02)
-        await miner.monitor.look()
+        await miner.monitoring.monitor.look()
         told = await asyncio.wait_for(got.get(), 20.0)
         listed = await asyncio.to_thread(call, tmp_path / "state" / SOCKET_NAME, "alerts")
         serving.cancel()

@@ -113,14 +113,14 @@ def ask(port: int) -> int:
 
 async def readiness(miner: Miner) -> tuple[int, list[str], list[str]]:
     """Of /readyz: the status, the reasons, and what is degraded."""
-    reply = await miner.http._ready(ASKED)
+    reply = await miner.operator_port._ready(ASKED)
     told = json.loads(reply.body)
     reasons, degraded = ([reason["code"] for reason in told[name]] for name in ("reasons", "degraded"))
     return reply.status, reasons, degraded
 
 
 async def findings(miner: Miner) -> list[str]:
-    return [finding.code for finding in (await miner.monitor.judge_now()).findings]
+    return [finding.code for finding in (await miner.monitoring.monitor.judge_now()).findings]
 
 
 async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: set[str]) -> None:
@@ -140,8 +140,9 @@ async def test_the_cpu_takes_over_and_everything_says_so(tmp_path: Path, dead: s
         assert await readiness(miner) == (200, [], ["device_lost"])
         assert miner.registry.get_sample_value("streetvision_degraded", {"reason": "device_lost"}) == 1.0
         assert "device_lost" in await findings(miner)
-        await miner.eyes.alerts.catch_up()
-        assert [tracked.finding.code for tracked in miner.eyes.alerts.state.active] == ["device_lost"], "told at once"
+        await miner.monitoring.alerts.catch_up()
+        active = miner.monitoring.alerts.state.active
+        assert [tracked.finding.code for tracked in active] == ["device_lost"], "told at once"
         status = (await miner.status.live.snapshot(PAGE_SPAN))["miner"]
         assert status["state"] == "degraded"
         assert status["why"] == "the device is lost, and the CPU answers in its place"

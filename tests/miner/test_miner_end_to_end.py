@@ -192,11 +192,11 @@ async def test_a_metagraph_that_grows_old_does_not_stop_serving(miner: Miner) ->
 
 async def test_standing_is_logged_every_tempo(miner: Miner) -> None:
     deadline = time.monotonic() + 20
-    first = miner.eyes.standing
-    while miner.eyes.standing == first and time.monotonic() < deadline:
+    first = miner.monitoring.standing
+    while miner.monitoring.standing == first and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    assert miner.eyes.standing is not None
-    assert first is None or miner.eyes.standing.block > first.block
+    assert miner.monitoring.standing is not None
+    assert first is None or miner.monitoring.standing.block > first.block
 
 
 def test_a_public_network_does_not_start_on_drawings() -> None:

@@ -6,11 +6,13 @@ import asyncio
 import io
 import json
 import socket
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +21,11 @@ from PIL import Image
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock.config import dev_hotkey
 from streetvision.cli.status import ask
+from streetvision.engine.types import Runner
 from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
+from streetvision.runner.opening import open_runner
 from streetvision.settings.settings import Settings
 from streetvision.status.files import status_from_files
 from streetvision.status.schema import Span
@@ -33,13 +37,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def settings_for(folder: Path, checkpoint: Path, port: int) -> Settings:
+    return Settings(
+        subtensor_network="mock", model=str(checkpoint), compile=False, threads=1, axon_ip="127.0.0.1", axon_port=0,
+        state_dir=folder / "state", mock_block_time=0.05, mock_tempo=5, metrics_port=port,
+    )  # fmt: skip
+
+
 @pytest.fixture
 async def miner(tmp_path: Path, checkpoint: Path) -> AsyncIterator[Miner]:
-    settings = Settings(
-        subtensor_network="mock", model=str(checkpoint), compile=False, threads=1, axon_ip="127.0.0.1", axon_port=0,
-        state_dir=tmp_path / "state", mock_block_time=0.05, mock_tempo=5, metrics_port=free_port(),
-    )  # fmt: skip
-    miner = Miner(settings)
+    miner = Miner(settings_for(tmp_path, checkpoint, free_port()))
     await miner.start()
     yield miner
     await miner.close()
@@ -69,7 +76,7 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey) == 200
         assert await asyncio.to_thread(challenge, miner.axon.port, hotkey, stripped=True) == 400
     assert (await asyncio.to_thread(fetch, miner.axon.port, "/wp-login.php"))[0] == 404
-    assert "headers_missing" in {finding.code for finding in (await miner.monitor.look()).findings}
+    assert "headers_missing" in {finding.code for finding in (await miner.monitoring.monitor.look()).findings}
     found = await asyncio.to_thread(ask, settings.state_dir, Span())
     assert (found["miner"]["state"], found["miner"]["hotkey"]) == ("serving", hotkey)
     refused = [(row["reason"], row["recent"]) for row in found["refusals"] or ()]
@@ -100,6 +107,38 @@ def fetch(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
         return response.status, dict(response.getheaders()), response.read()
     finally:
         connection.close()
+
+
+async def test_while_the_model_loads_the_port_tells_the_rest(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = threading.Event()
+
+    def load(*arguments: Any, **options: Any) -> Runner:
+        loaded.wait(60)
+        return open_runner(*arguments, **options)
+
+    monkeypatch.setattr("streetvision.miner.models.open_runner", load)
+    port = free_port()
+    miner = Miner(settings_for(tmp_path, checkpoint, port))
+    starting = asyncio.create_task(miner.start())
+    try:
+        async with asyncio.timeout(30):
+            while miner.readiness.parts is None or miner.watcher.current is None:
+                await asyncio.sleep(0.01)
+        status, _, body = await asyncio.to_thread(fetch, port, "/readyz")
+        assert (status, [reason["code"] for reason in json.loads(body)["reasons"]]) == (503, ["starting", "not_warm"])
+        told = json.loads((await asyncio.to_thread(fetch, port, "/api/status.json"))[2])
+        assert (told["miner"]["state"], told["models"]) == ("starting", None)
+        assert told["standing"]["uid"] is not None
+        assert (await asyncio.to_thread(fetch, port, "/"))[0] == 200
+        loaded.set()
+        await starting
+        assert (await asyncio.to_thread(fetch, port, "/readyz"))[0] == 200
+    finally:
+        loaded.set()
+        await asyncio.wait({starting})
+        assert await miner.close()
 
 
 async def test_the_page_and_the_snapshot_are_on_the_operators_port(miner: Miner) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ import torch
 from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.hub import api as hub
+from streetvision.hub import pull as hub
 from streetvision.miner.model_choice import choose_checkpoint, choose_model
-from streetvision.models.checkpoint import bundled_checkpoint, save_checkpoint
+from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.registry.model_import import ImportProgress
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
@@ -24,24 +26,31 @@ from streetvision.settings.settings import Settings
 Make = Callable[..., Path]
 
 
+def save(folder: Path, version: str, **card: Any) -> Path:
+    torch.manual_seed(0)
+    config = replace(tiny_config(version=version, depth=1, width=64), input_size=32, card=card)
+    save_checkpoint(folder, config, build(config).state_dict())
+    return folder
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def call(version: str, **card: Any) -> Path:
-        torch.manual_seed(0)
-        config = replace(tiny_config(version=version, depth=1, width=64), input_size=32, card=card)
-        folder = tmp_path / f"made-{version}"
-        save_checkpoint(folder, config, build(config).state_dict())
-        return folder
+    return lambda version, **card: save(tmp_path / f"made-{version}", version, **card)
 
-    return call
+
+@pytest.fixture(scope="module")
+def examined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry of three versions, to be copied: each has answered the golden pictures once."""
+    home = tmp_path_factory.mktemp("examined")
+    registry = Registry(home / REGISTRY_FOLDER)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        registry.add_folder(save(home / version, version), source="test")
+    return registry.folder
 
 
 @pytest.fixture
-def registry(tmp_path: Path, make: Make) -> Registry:
-    registry = Registry(tmp_path / "state" / REGISTRY_FOLDER)
-    for version in ("1.0.0", "1.1.0", "1.2.0"):
-        registry.add_folder(make(version), source="test")
-    return registry
+def registry(tmp_path: Path, examined: Path) -> Registry:
+    return Registry(copytree(examined, tmp_path / "state" / REGISTRY_FOLDER))
 
 
 @pytest.fixture

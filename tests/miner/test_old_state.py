@@ -119,7 +119,7 @@ async def test_a_miner_goes_on_from_it(state: Path) -> None:
         outcome = await asyncio.to_thread(send, target, dev_hotkey("Bob"), picture)
         assert outcome.status == 200, outcome
         models = await asyncio.to_thread(call, state / SOCKET_NAME, "status")
-        await asyncio.to_thread(miner.eyes.alerts.start)
+        await asyncio.to_thread(miner.monitoring.alerts.start)
         alerts = await asyncio.to_thread(call, state / SOCKET_NAME, "alerts")
     finally:
         assert await miner.close()

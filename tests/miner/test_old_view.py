@@ -15,8 +15,8 @@ from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.wallets import dev_wallet
 from streetvision.errors import OperatorError
 from streetvision.miner.from_settings import mock_network
-from streetvision.miner.miner import Miner
-from streetvision.miner.registering import register
+from streetvision.miner.gate import Gate
+from streetvision.miner.registering import RegistrationGuard, register
 from streetvision.settings.settings import Settings
 
 HEAD_S = GENESIS_MS / 1000
@@ -28,6 +28,12 @@ def chain_at(late_s: float, **config: bool) -> Chain:
     return Chain("mock", 72, substrate_factory=lambda _: MockSubstrate(mock), now=lambda: HEAD_S + late_s)
 
 
+def open_gate() -> Gate:
+    gate = Gate()
+    gate.closed = None
+    return gate
+
+
 @pytest.mark.parametrize(
     ("late_s", "closed"),
     [
@@ -35,17 +41,16 @@ def chain_at(late_s: float, **config: bool) -> Chain:
         *((-4.0, "deregistered"), (-599.0, "deregistered"), (-600.0, None), (-1e9, None)),
     ],
 )
-async def test_requests_are_refused_only_when_the_uid_is_surely_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_s: float, closed: str | None
-) -> None:
-    miner = Miner(Settings(state_dir=tmp_path))
-    miner.wallet, miner.gate.closed = dev_wallet(), None
-    monkeypatch.setattr(miner, "eyes", type("Eyes", (), {"register_command": lambda _: "register"})(), raising=False)
+async def test_requests_are_refused_only_when_the_uid_is_surely_lost(late_s: float, closed: str | None) -> None:
+    gate, published = open_gate(), list[str | None]()
+    guard = RegistrationGuard(dev_wallet(), Settings(), gate, lambda: published.append(gate.closed))
     snapshot = await chain_at(late_s, miner_registered=False).snapshot()
-    miner._on_snapshot(None, snapshot)
-    assert miner.gate.closed == closed
-    miner._on_snapshot(None, replace(snapshot, block_time=None))
-    assert miner.gate.closed == "deregistered"
+    guard.on_snapshot(None, snapshot)
+    assert gate.closed == closed
+    guard.on_snapshot(None, replace(snapshot, block_time=None))
+    assert gate.closed == "deregistered"
+    guard.on_snapshot(None, await chain_at(late_s).snapshot())
+    assert published == [None], "published again, and requests are admitted"
 
 
 async def test_nobody_pays_for_a_registration_that_a_lagging_node_does_not_show() -> None:

@@ -12,7 +12,8 @@ import torch
 
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.config import CheckpointError, ModelConfig
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import (
     EnsembleConfig,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.models.checkpoint import bundled_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.golden import GOLDEN_COUNT, TOLERANCE, golden_images, golden_problem
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.golden import paint_golden

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from streetvision.models.config import CheckpointError, HeadConfig, ModelConfig
+from streetvision.models.checks import CheckpointError
+from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import load
 from streetvision.models.header import StoredTensor, read_header
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.models.config import CheckpointError
+from streetvision.models.checks import CheckpointError
 from streetvision.models.views import CROPS, MAX_VIEWS, OVERLAPS, PLAIN, SCALES, Flip, View, parse_view, parse_views
 
 FLIPS: st.SearchStrategy[Flip] = st.sampled_from(get_args(Flip))

@@ -20,6 +20,7 @@ from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import MachineView, Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.write_health import LogHealth
 
 
@@ -39,7 +40,7 @@ async def reached(endpoint: str) -> Probe:
 
 def service(folder: Path, clock: Clock, **sources: Any) -> Monitor:
     known = Sources(snapshot_age=lambda: 5.0, endpoint=lambda: ENDPOINT, **sources)
-    return Monitor(folder, OWN, 72, known, now=clock, probe=reached)
+    return Monitor(folder, OWN, 72, known, TrafficCounter(clock()), now=clock, probe=reached)
 
 
 async def test_a_pass_observes_judges_tells_and_keeps(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ async def test_the_endpoint_is_tried_every_five_minutes(tmp_path: Path) -> None:
         return Probe(endpoint, False, "connection refused", clock.now)
 
     sources = Sources(snapshot_age=lambda: 5.0, endpoint=lambda: ENDPOINT)
-    monitor = Monitor(tmp_path, OWN, 72, sources, now=clock, probe=probe)
+    monitor = Monitor(tmp_path, OWN, 72, sources, TrafficCounter(clock()), now=clock, probe=probe)
     for step in range(0, 620, 20):
         clock.now = Clock.now + step
         await monitor.look()
@@ -90,7 +91,7 @@ async def test_run_looks_until_cancelled_and_survives_a_bad_folder(tmp_path: Pat
             raise asyncio.CancelledError
 
     sources = Sources(snapshot_age=lambda: 5.0)
-    monitor = Monitor(tmp_path / "file", OWN, 72, sources, now=clock, sleep=sleep)
+    monitor = Monitor(tmp_path / "file", OWN, 72, sources, TrafficCounter(clock()), now=clock, sleep=sleep)
     with pytest.raises(asyncio.CancelledError):
         await monitor.run()
     assert [f.code for f in monitor.findings] == ["history_degraded"]

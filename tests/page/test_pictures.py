@@ -14,6 +14,8 @@ from PIL import Image
 from streetvision.errors import OperatorError
 from streetvision.page.pictures import KEPT, LIMITS, MOST, SIDE, Gallery
 
+from ..conftest import Logbook
+
 NOW = 1_790_001_000.0
 
 
@@ -24,7 +26,7 @@ def photo(seed: int, size: tuple[int, int] = (64, 48), kind: str = "JPEG", **opt
     return buffer.getvalue()
 
 
-def test_the_most_uncertain_come_first_each_image_once(logbook: Any) -> None:
+def test_the_most_uncertain_come_first_each_image_once(logbook: Logbook) -> None:
     scores = [0.99, 0.52, 0.3, 0.45, 0.02]
     for seed, score in enumerate(scores):
         logbook.write(
@@ -38,7 +40,7 @@ def test_the_most_uncertain_come_first_each_image_once(logbook: Any) -> None:
     assert Gallery(logbook.folder).pictures(NOW + 8 * 86_400) == []
 
 
-def test_a_picture_is_ours_and_small(logbook: Any) -> None:
+def test_a_picture_is_ours_and_small(logbook: Logbook) -> None:
     exif = Image.Exif()
     exif[0x010E] = "SECRET-DESCRIPTION"
     sent = photo(1, (1600, 1200), exif=exif) + b"SECRET-TRAILER"
@@ -70,12 +72,12 @@ def bomb() -> bytes:
     ],
     ids=["empty", "markup", "cut", "garbage", "bomb", "gif", "zeros"],
 )
-def test_bytes_that_are_no_picture_are_left_out(logbook: Any, data: bytes) -> None:
+def test_bytes_that_are_no_picture_are_left_out(logbook: Logbook, data: bytes) -> None:
     logbook.write(logbook.record(data, logbook.answer(0.5)), logbook.record(photo(1), logbook.answer(0.6)))
     assert [picture.probability for picture in Gallery(logbook.folder).pictures(NOW)] == [0.6]
 
 
-def test_an_image_that_was_exchanged_or_is_gone(logbook: Any) -> None:
+def test_an_image_that_was_exchanged_or_is_gone(logbook: Logbook) -> None:
     for seed in range(3):
         logbook.write(logbook.record(photo(seed), logbook.answer(0.5 + 0.01 * seed)))
     logbook.image_of(1).unlink()
@@ -84,7 +86,7 @@ def test_an_image_that_was_exchanged_or_is_gone(logbook: Any) -> None:
     assert [picture.probability for picture in Gallery(logbook.folder).pictures(NOW)] == [0.52]
 
 
-def test_a_page_waits_a_moment_for_new_pictures_and_the_next_has_more(logbook: Any) -> None:
+def test_a_page_waits_a_moment_for_new_pictures_and_the_next_has_more(logbook: Logbook) -> None:
     logbook.write(*(logbook.record(photo(seed), logbook.answer(0.5)) for seed in range(6)))
     time = 0.0
 
@@ -99,7 +101,7 @@ def test_a_page_waits_a_moment_for_new_pictures_and_the_next_has_more(logbook: A
     assert len(gallery.pictures(NOW, budget_s=None)) == 6
 
 
-def test_what_is_kept_is_bounded(logbook: Any) -> None:
+def test_what_is_kept_is_bounded(logbook: Logbook) -> None:
     logbook.write(*(logbook.record(photo(seed, (16, 16)), logbook.answer(0.5)) for seed in range(KEPT + 9)))
     gallery = Gallery(logbook.folder)
     assert len(gallery.pictures(NOW)) == MOST

@@ -80,11 +80,11 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.intake = WriteQueue(self.max_rows, self.max_bytes)
+        self.write_queue = WriteQueue(self.max_rows, self.max_bytes)
         self.metrics = LogMetrics(self.registry)
         self.writer = Writer(
             self.folder,
-            self.intake,
+            self.write_queue,
             self.metrics,
             self.limits,
             open_database=self.open_database,
@@ -94,7 +94,7 @@ class Rig:
 
     def log(self, *records: RequestRecord) -> None:
         for one in records:
-            self.intake.append(one)
+            self.write_queue.append(one)
 
     def tick(self, *, giving_way: bool = False) -> None:
         self.now += 10.0
@@ -106,6 +106,10 @@ class Rig:
             self.now += step * 3600.0
             self.wall += step * 3600.0
             self.tick()
+
+    def degraded(self) -> str | None:
+        """A call, as mypy takes an attribute for what it was before `tick`."""
+        return self.writer.degraded
 
     def rows(self) -> list[LogRow]:
         with LogReader(self.folder) as reader:

@@ -23,6 +23,8 @@ from streetvision.prediction_log.formats import PARQUET_TYPES, Format, require_p
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
 
+from ..conftest import Logbook
+
 JPEG, PNG, WEBP = b"\xff\xd8\xff one", b"\x89PNG\r\n\x1a\n two", b"RIFF\x00\x00\x00\x00WEBP three"
 NOW = 1_800_000_000.0
 without_pyarrow = pytest.mark.skipif(
@@ -33,7 +35,7 @@ FORMATS = ["jsonl", pytest.param("parquet", marks=without_pyarrow)]
 
 
 @pytest.fixture
-def filled(logbook: Any) -> Any:
+def filled(logbook: Logbook) -> Logbook:
     """Four answers for three images, and a refusal without one."""
     answers = [logbook.answer(p, model=model) for p, model in ((0.1, "1.0.0"), (0.9, "1.0.0"), (0.4, "2.0.0"))]
     images = (JPEG, PNG, WEBP)
@@ -57,7 +59,7 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_row_arrives_with_every_field(filled: Any, tmp_path: Path, format: Format) -> None:
+def test_every_row_arrives_with_every_field(filled: Logbook, tmp_path: Path, format: Format) -> None:
     run(filled.folder, tmp_path / "out", format=format)
     rows = table(tmp_path / "out" / f"predictions.{format}")
     assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
@@ -69,7 +71,7 @@ def test_every_row_arrives_with_every_field(filled: Any, tmp_path: Path, format:
 
 
 @without_pyarrow
-def test_both_formats_hold_the_same(filled: Any, tmp_path: Path) -> None:
+def test_both_formats_hold_the_same(filled: Logbook, tmp_path: Path) -> None:
     for format in ("jsonl", "parquet"):
         run(filled.folder, tmp_path / format, format=format, images=True, embeddings=True)
     first, second = (table(tmp_path / format / f"predictions.{format}") for format in ("jsonl", "parquet"))
@@ -78,7 +80,7 @@ def test_both_formats_hold_the_same(filled: Any, tmp_path: Path) -> None:
     assert first[4]["embedding"] is None
 
 
-def test_images_come_along_under_their_own_names(filled: Any, tmp_path: Path) -> None:
+def test_images_come_along_under_their_own_names(filled: Logbook, tmp_path: Path) -> None:
     manifest = run(filled.folder, tmp_path / "out", format="jsonl", images=True)
     rows = table(tmp_path / "out" / "predictions.jsonl")
     assert rows[4]["image_file"] is None
@@ -95,7 +97,7 @@ def test_images_come_along_under_their_own_names(filled: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_manifest_vouches_for_the_table(filled: Any, tmp_path: Path, format: Format) -> None:
+def test_the_manifest_vouches_for_the_table(filled: Logbook, tmp_path: Path, format: Format) -> None:
     manifest = run(filled.folder, tmp_path / "out", format=format, filter=LogFilter(model="1.0.0"))
     data = (tmp_path / "out" / f"predictions.{format}").read_bytes()
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
@@ -110,13 +112,13 @@ def test_the_manifest_vouches_for_the_table(filled: Any, tmp_path: Path, format:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_empty_choice_is_an_empty_table(filled: Any, tmp_path: Path, format: Format) -> None:
+def test_an_empty_choice_is_an_empty_table(filled: Logbook, tmp_path: Path, format: Format) -> None:
     manifest = run(filled.folder, tmp_path / "out", format=format, images=True, filter=LogFilter(uid=99))
     assert table(tmp_path / "out" / f"predictions.{format}") == []
     assert (manifest["rows"], manifest["first_id"]) == (0, None)
 
 
-def test_images_that_are_gone_or_damaged_are_counted_and_not_copied(filled: Any, tmp_path: Path) -> None:
+def test_images_that_are_gone_or_damaged_are_counted_and_not_copied(filled: Logbook, tmp_path: Path) -> None:
     filled.image_of(1).unlink()
     filled.image_of(2).write_bytes(b"\x89PNG\r\n\x1a\n bad")
     manifest = run(filled.folder, tmp_path / "out", format="jsonl", images=True)
@@ -131,7 +133,7 @@ def test_images_that_are_gone_or_damaged_are_counted_and_not_copied(filled: Any,
     assert "3 rows without their image: 1 damaged, 2 gone" in export_report(manifest, "out")
 
 
-def test_a_whole_export_is_not_replaced_unasked(filled: Any, tmp_path: Path) -> None:
+def test_a_whole_export_is_not_replaced_unasked(filled: Logbook, tmp_path: Path) -> None:
     run(filled.folder, tmp_path / "out", format="jsonl", images=True)
     (tmp_path / "out" / "predictions.parquet").write_text("of an earlier export")
     with pytest.raises(OperatorError, match="holds an export already"):
@@ -159,7 +161,7 @@ class Unplugged(FolderDestination):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_interrupted_export_leaves_nothing_half_and_goes_on(filled: Any, tmp_path: Path, format: Format) -> None:
+def test_an_interrupted_export_leaves_nothing_half_and_goes_on(filled: Logbook, tmp_path: Path, format: Format) -> None:
     out = tmp_path / "out"
     with LogReader(filled.folder) as reader, pytest.raises(OperatorError, match="went away"):
         export_log(reader, Unplugged(out), ExportOptions(format=format, images=True), now=NOW)
@@ -191,7 +193,7 @@ with LogReader(Path(sys.argv[1])) as reader:
 
 
 @pytest.mark.parametrize("moment", ["images/", "predictions", "manifest"])
-def test_kill_9_leaves_nothing_half_and_the_next_run_clears_up(filled: Any, tmp_path: Path, moment: str) -> None:
+def test_kill_9_leaves_nothing_half_and_the_next_run_clears_up(filled: Logbook, tmp_path: Path, moment: str) -> None:
     out = tmp_path / "out"
     done = subprocess.run([sys.executable, "-c", KILLED, str(filled.folder), str(out), moment], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -203,7 +205,7 @@ def test_kill_9_leaves_nothing_half_and_the_next_run_clears_up(filled: Any, tmp_
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_full_disk_is_a_sentence_and_no_table(filled: Any, tmp_path: Path, format: Format) -> None:
+def test_a_full_disk_is_a_sentence_and_no_table(filled: Logbook, tmp_path: Path, format: Format) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / f".predictions.{format}.partial").symlink_to("/dev/full")
@@ -212,7 +214,7 @@ def test_a_full_disk_is_a_sentence_and_no_table(filled: Any, tmp_path: Path, for
     assert list(out.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(filled: Any, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_sentence(filled: Logbook, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OperatorError, match=r"cannot write to .*file/out: not a directory"):
         run(filled.folder, tmp_path / "file" / "out")
@@ -231,12 +233,12 @@ def test_destinations_that_are_none(text: str, endpoint: str | None, says: str) 
         open_destination(text, endpoint_url=endpoint)
 
 
-def test_the_log_is_no_place_for_its_export(filled: Any) -> None:
+def test_the_log_is_no_place_for_its_export(filled: Logbook) -> None:
     with pytest.raises(OperatorError, match="inside the log itself"):
         open_destination(str(filled.folder / "export"), log=filled.folder)
 
 
-def test_rows_logged_meanwhile_wait_for_the_next_export(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_logged_meanwhile_wait_for_the_next_export(filled: Logbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "CHUNK_ROWS", 2)
     with LogReader(filled.folder) as reader:
         coming = export.chunks(reader, LogFilter())

@@ -21,6 +21,8 @@ from streetvision.prediction_log.destinations import open_destination
 from streetvision.prediction_log.export import ExportOptions, export_log
 from streetvision.prediction_log.reader import LogReader
 
+from ..conftest import Logbook
+
 NEEDED = [name for name in ("boto3", "moto", "flask") if importlib.util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(
     bool(NEEDED) and os.environ.get("STREETVISION_REQUIRE_EXTRAS") != "1", reason=f"not installed: {', '.join(NEEDED)}"
@@ -65,7 +67,7 @@ def bucket(server: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def filled(logbook: Any) -> Any:
+def filled(logbook: Logbook) -> Logbook:
     logbook.write(*(logbook.record(image, logbook.answer(0.3 * n)) for n, image in enumerate(IMAGES, start=1)))
     return logbook
 
@@ -89,7 +91,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_the_command_fills_a_bucket(
-    filled: Any, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    filled: Logbook, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = ("--state-dir", str(filled.state), "--json")
     target = f"s3://{BUCKET}/exports/today/"
@@ -107,7 +109,7 @@ def test_the_command_fills_a_bucket(
 
 
 def test_the_endpoint_may_come_from_the_environment(
-    filled: Any, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    filled: Logbook, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     assert command(monkeypatch, f"s3://{BUCKET}", "--format", "jsonl", "--state-dir", str(filled.state)) == 0
@@ -125,7 +127,7 @@ def test_a_table_that_needs_several_parts_arrives_whole(server: str, bucket: Any
     assert bucket.head_object(Bucket=BUCKET, Key="p/large")["ETag"].endswith('-2"')
 
 
-def test_what_is_there_is_not_sent_again(filled: Any, server: str, bucket: Any) -> None:
+def test_what_is_there_is_not_sent_again(filled: Logbook, server: str, bucket: Any) -> None:
     def export(**options: Any) -> Any:
         target = open_destination(f"s3://{BUCKET}/e", endpoint_url=server)
         try:

@@ -17,8 +17,10 @@ from streetvision.prediction_log.schema import DATABASE
 from streetvision.prediction_log.store import Flood, PredictionLog
 from streetvision.prediction_log.write_queue import WriteQueue
 
+from .conftest import MakeRecord
 
-def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) -> None:
+
+def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: MakeRecord) -> None:
     log = PredictionLog(tmp_path / "log", CollectorRegistry())
     for n in range(3000):
         log(make_record(b"%d" % (n % 10)))
@@ -34,7 +36,7 @@ def test_an_orderly_end_writes_what_is_queued(tmp_path: Path, make_record: Any) 
         assert reader.count(LogFilter(stored=True)) == 3000
 
 
-def test_rows_are_on_disk_soon_without_any_end(tmp_path: Path, make_record: Any) -> None:
+def test_rows_are_on_disk_soon_without_any_end(tmp_path: Path, make_record: MakeRecord) -> None:
     log = PredictionLog(tmp_path / "log", CollectorRegistry())
     log.start()
     log(make_record())
@@ -49,7 +51,7 @@ def test_a_log_that_never_started_closes(tmp_path: Path) -> None:
     assert PredictionLog(tmp_path, CollectorRegistry()).close(0.0)
 
 
-def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: Any, lines: list[str]) -> None:
+def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: MakeRecord, lines: list[str]) -> None:
     folder = tmp_path / "log"
     first = PredictionLog(folder, CollectorRegistry())
     first.start()
@@ -64,21 +66,21 @@ def test_closing_ends_while_the_database_is_locked(tmp_path: Path, make_record: 
     assert any("1 requests are lost" in line for line in lines)
 
 
-def test_too_many_rows_are_shed_and_counted(make_record: Any) -> None:
-    intake = WriteQueue(max_rows=3, max_bytes=1000)
+def test_too_many_rows_are_shed_and_counted(make_record: MakeRecord) -> None:
+    write_queue = WriteQueue(max_rows=3, max_bytes=1000)
     for _ in range(5):
-        intake.append(make_record())
-    assert len(intake) == 3
-    assert intake.shed() == {"rows": 2, "images": 0}
-    assert intake.shed() == {"rows": 0, "images": 0}
+        write_queue.append(make_record())
+    assert len(write_queue) == 3
+    assert write_queue.shed() == {"rows": 2, "images": 0}
+    assert write_queue.shed() == {"rows": 0, "images": 0}
 
 
-def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_bytes=25)
     rig.log(make_record(b"x" * 10), make_record(b"y" * 10), make_record(b"z" * 10), make_record(b"small"))
-    assert rig.intake.held_bytes == 25
+    assert rig.write_queue.held_bytes == 25
     rig.tick()
-    assert rig.intake.held_bytes == 0
+    assert rig.write_queue.held_bytes == 0
     assert [(row.image, row.size_bytes) for row in rig.rows()] == [
         ("stored", 10), ("stored", 10), ("dropped", 10), ("stored", 5),
     ]  # fmt: skip
@@ -89,18 +91,18 @@ def test_an_image_too_many_is_shed_and_its_row_says_so(make_rig: Callable[..., A
 
 
 def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
-    make_rig: Callable[..., Any], make_record: Any
+    make_rig: Callable[..., Any], make_record: MakeRecord
 ) -> None:
     rig = make_rig()
     rig.log(*[make_record()] * 90)
     rig.tick(giving_way=True)
     assert len(rig.rows()) == 25
     rig.log(make_record())
-    assert len(rig.intake) == 65
+    assert len(rig.write_queue) == 65
     for _ in range(4):
         rig.tick(giving_way=True)
     rig.log(*[make_record()] * 90)
-    assert len(rig.intake) == 25
+    assert len(rig.write_queue) == 25
     rig.tick()
     rig.log(*[make_record()] * 90)
     rig.tick()
@@ -108,7 +110,7 @@ def test_under_saturation_samples_are_kept_and_the_rest_is_counted(
     assert rig.sample("rows_dropped_total", cause="overload") == 1 + 65
 
 
-def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_bytes=30)
     rig.log(make_record(b"1"))
     rig.tick()
@@ -116,17 +118,17 @@ def test_room_is_kept_until_a_batch_is_written(make_rig: Callable[..., Any], mak
     other.execute("BEGIN EXCLUSIVE")
     rig.log(make_record(b"x" * 30))
     rig.tick()
-    assert rig.intake.held_bytes == 30
+    assert rig.write_queue.held_bytes == 30
     rig.log(make_record(b"y"))
     other.close()
     rig.tick()
-    assert rig.intake.held_bytes == 0
+    assert rig.write_queue.held_bytes == 0
     rig.tick()
     assert [row.image for row in rig.rows()] == ["stored", "stored", "dropped"]
 
 
 def test_one_tick_writes_one_batch_and_closing_writes_all(
-    make_rig: Callable[..., Any], make_record: Any, monkeypatch: pytest.MonkeyPatch
+    make_rig: Callable[..., Any], make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streetvision.prediction_log.writer.BATCH_ROWS", 10)
     rig = make_rig()
@@ -149,10 +151,10 @@ def test_a_flood_is_told_from_a_burst() -> None:
     assert told == [False] * 8 + [True] * 4 + [False] * 10
 
 
-def test_arrivals_are_counted_kept_or_not(make_record: Any) -> None:
-    intake = WriteQueue(max_rows=3, max_bytes=8)
+def test_arrivals_are_counted_kept_or_not(make_record: MakeRecord) -> None:
+    write_queue = WriteQueue(max_rows=3, max_bytes=8)
     for _ in range(5):
-        intake.append(make_record())
-    intake.release(intake.take(2))
-    intake.append(make_record())
-    assert intake.arrived == 6
+        write_queue.append(make_record())
+    write_queue.release(write_queue.take(2))
+    write_queue.append(make_record())
+    assert write_queue.arrived == 6

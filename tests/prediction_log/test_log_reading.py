@@ -24,11 +24,13 @@ from streetvision.prediction_log.schema import COLUMNS, DATABASE, LOG_SCHEMA, MI
 from streetvision.prediction_log.store import QUICK_TICK_S, TICK_S, pause
 from streetvision.prediction_log.upkeep import Limits
 
+from .conftest import MakeRecord, Rig
+
 NOW = 1_790_000_000.0
 
 
 @pytest.fixture
-def filled(make_rig: Callable[..., Any], make_record: Any) -> Any:
+def filled(make_rig: Callable[..., Any], make_record: MakeRecord) -> Any:
     """Sixty rows of three validators and two models, every fifth refused, images for half of them."""
     rig = make_rig(limits=Limits(max_bytes=1000))
     for n in range(60):
@@ -83,7 +85,7 @@ def test_filters_mean_what_they_say(filled: Any, chosen: LogFilter, after: int, 
         assert list(reader.rows(chosen, after_id=after, limit=limit, newest_first=newest)) == expected
 
 
-def test_pages_join_without_a_seam(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_pages_join_without_a_seam(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(max_rows=3000)
     rig.log(*[make_record()] * 2500)
     while rig.writer.waiting:
@@ -131,7 +133,7 @@ def test_figures(filled: Any) -> None:
     assert nothing.images == 30
 
 
-def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     for _ in range(2):
         rig = make_rig(max_rows=3)
         rig.log(*[make_record()] * 5)
@@ -143,7 +145,7 @@ def test_what_was_dropped_is_remembered_over_restarts(make_rig: Callable[..., An
 
 
 def test_a_run_that_was_killed_is_told_and_counted(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     killed = make_rig()
     killed.log(make_record())
@@ -169,7 +171,7 @@ def test_few_requests_are_written_soon(fresh: int, behind: bool, giving_way: boo
     assert QUICK_TICK_S < 0.05
 
 
-def test_rows_appear_while_the_writer_runs(rig: Any, make_record: Any) -> None:
+def test_rows_appear_while_the_writer_runs(rig: Rig, make_record: MakeRecord) -> None:
     rig.tick()
     with LogReader(rig.folder) as reader:
         assert reader.last_id() == 0
@@ -178,7 +180,7 @@ def test_rows_appear_while_the_writer_runs(rig: Any, make_record: Any) -> None:
         assert reader.last_id() == 1
 
 
-def test_a_closed_log_is_read_where_nothing_can_be_written(rig: Any, make_record: Any) -> None:
+def test_a_closed_log_is_read_where_nothing_can_be_written(rig: Rig, make_record: MakeRecord) -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a folder read-only takes root")
     rig.log(make_record())
@@ -194,7 +196,7 @@ def test_a_closed_log_is_read_where_nothing_can_be_written(rig: Any, make_record
         subprocess.run(["umount", rig.folder], check=True)
 
 
-def test_reasons_not_to_read(tmp_path: Path, rig: Any) -> None:
+def test_reasons_not_to_read(tmp_path: Path, rig: Rig) -> None:
     with pytest.raises(OperatorError, match="there is no prediction log"):
         LogReader(tmp_path / "nowhere")
     rig.folder.mkdir()
@@ -206,7 +208,7 @@ def test_reasons_not_to_read(tmp_path: Path, rig: Any) -> None:
         LogReader(rig.folder)
 
 
-def test_a_newer_log_is_refused_with_a_sentence(rig: Any) -> None:
+def test_a_newer_log_is_refused_with_a_sentence(rig: Rig) -> None:
     rig.tick()
     rig.writer.close()
     set_version(rig.folder / DATABASE, len(MIGRATIONS) + 1)
@@ -223,7 +225,7 @@ def set_version(file: Path, version: int) -> None:
 
 
 def test_a_log_of_the_first_schema_is_read_as_it_is_and_brought_up_to_date_by_the_miner(
-    tmp_path: Path, make_record: Any
+    tmp_path: Path, make_record: MakeRecord
 ) -> None:
     database = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
     migrate(database, replace(LOG_SCHEMA, migrations=MIGRATIONS[:1]))
@@ -250,7 +252,7 @@ NEXT = replace(
 )
 
 
-def test_the_next_migration_keeps_every_row(rig: Any, make_record: Any) -> None:
+def test_the_next_migration_keeps_every_row(rig: Rig, make_record: MakeRecord) -> None:
     rig.log(*(make_record(b"%d" % n) for n in range(10)))
     rig.tick()
     rig.writer.close()
@@ -281,7 +283,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any, make_record: Any) -> None:
+def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any, make_record: MakeRecord) -> None:
     folder, begun = filled.folder, list[None]()
 
     def steps(_: float) -> None:

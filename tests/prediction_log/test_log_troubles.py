@@ -17,6 +17,8 @@ from streetvision.prediction_log.database import set_aside
 from streetvision.prediction_log.images import ImageStore
 from streetvision.prediction_log.schema import DATABASE, MIGRATIONS
 
+from .conftest import MakeRecord, Rig
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -41,7 +43,7 @@ def told(lines: list[str], words: str) -> int:
 
 
 def test_a_full_disk_drops_images_then_waits_with_rows_and_recovers(
-    small_disk: Path, make_rig: Callable[..., Any], make_record: Any, image: Any, lines: list[str]
+    small_disk: Path, make_rig: Callable[..., Any], make_record: MakeRecord, image: Any, lines: list[str]
 ) -> None:
     rig = make_rig(folder=small_disk / "log", max_rows=400)
     rig.log(make_record(image(1000)))
@@ -51,7 +53,7 @@ def test_a_full_disk_drops_images_then_waits_with_rows_and_recovers(
     for _ in range(6):
         rig.log(*(make_record(image(20_000)) for _ in range(100)))
         rig.tick()
-    assert rig.writer.degraded == "disk_full"
+    assert rig.degraded() == "disk_full"
     assert told(lines, "requests are not written") == 1
     assert rig.sample("degraded") == 1
     assert rig.sample("rows_dropped_total", cause="disk_full") > 0
@@ -59,7 +61,7 @@ def test_a_full_disk_drops_images_then_waits_with_rows_and_recovers(
     rig.tick()
     rig.log(make_record(image(1000)))
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert rig.sample("degraded") == 0
     rows = rig.rows()
     assert rows[-1].image == "stored"
@@ -79,7 +81,7 @@ def fill(ballast: Path) -> None:
 
 
 def test_images_that_do_not_fit_say_so_in_their_rows(
-    rig: Any, make_record: Any, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+    rig: Rig, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -90,13 +92,13 @@ def test_images_that_do_not_fit_say_so_in_their_rows(
         rig.tick()
         rig.log(make_record(b"c"))
         rig.tick()
-        assert rig.writer.degraded == "disk_full"
+        assert rig.degraded() == "disk_full"
         assert [row.image for row in rig.rows()] == ["dropped", "dropped", "dropped", "none", "dropped"]
     assert rig.sample("images_dropped_total", cause="disk_full") == 3
     assert told(lines, "images are not kept") == 1
     rig.log(make_record(b"c"))
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert [row.image for row in rig.rows()][-2:] == ["stored", "stored"]
     with_counters = sqlite3.connect(rig.folder / DATABASE)
     assert with_counters.execute("SELECT * FROM counters WHERE name <> 'open'").fetchall() == [("images:disk_full", 3)]
@@ -104,23 +106,23 @@ def test_images_that_do_not_fit_say_so_in_their_rows(
 
 
 def test_a_read_only_disk_is_told_and_left_alone_until_it_is_writable(
-    small_disk: Path, make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    small_disk: Path, make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     remount(small_disk, "ro")
     rig = make_rig(folder=small_disk / "log", max_rows=5)
     rig.log(*(make_record() for _ in range(8)))
     rig.tick()
     rig.tick()
-    assert rig.writer.degraded == "read_only"
+    assert rig.degraded() == "read_only"
     assert told(lines, "requests are not written") == 1
     remount(small_disk, "rw")
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert len(rig.rows()) == 5
 
 
 def test_a_disk_that_turns_read_only_while_running(
-    small_disk: Path, make_rig: Callable[..., Any], make_record: Any
+    small_disk: Path, make_rig: Callable[..., Any], make_record: MakeRecord
 ) -> None:
     first = make_rig(folder=small_disk / "log")
     first.log(make_record(b"before"))
@@ -130,14 +132,14 @@ def test_a_disk_that_turns_read_only_while_running(
     rig = make_rig(folder=small_disk / "log")
     rig.log(make_record(b"meanwhile"))
     rig.tick()
-    assert rig.writer.degraded == "read_only"
+    assert rig.degraded() == "read_only"
     assert [row.size_bytes for row in rig.rows()] == [6]  # and it can still be read
     remount(small_disk, "rw")
     rig.tick()
     assert [row.size_bytes for row in rig.rows()] == [6, 9]
 
 
-def test_a_locked_database_keeps_requests_waiting(rig: Any, make_record: Any, lines: list[str]) -> None:
+def test_a_locked_database_keeps_requests_waiting(rig: Rig, make_record: MakeRecord, lines: list[str]) -> None:
     rig.log(make_record(b"1"))
     rig.tick()
     other = sqlite3.connect(rig.folder / DATABASE, isolation_level=None)
@@ -145,18 +147,18 @@ def test_a_locked_database_keeps_requests_waiting(rig: Any, make_record: Any, li
     for _ in range(3):
         rig.log(make_record(b"2"))
         rig.tick()
-    assert rig.writer.degraded == "locked"
+    assert rig.degraded() == "locked"
     assert told(lines, "requests are not written") == 1
     other.execute("ROLLBACK")
     other.close()
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert len(rig.rows()) == 4
     assert told(lines, "recovered") == 1
 
 
 def test_a_second_miner_in_the_same_folder_is_told_apart(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     first, second = make_rig(), make_rig()
     first.log(make_record())
@@ -171,7 +173,7 @@ def test_a_second_miner_in_the_same_folder_is_told_apart(
     assert len(second.rows()) == 2
 
 
-def test_between_failures_the_writer_rests(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_between_failures_the_writer_rests(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     attempts = []
 
     def refuse(folder: Path) -> Any:
@@ -185,11 +187,11 @@ def test_between_failures_the_writer_rests(make_rig: Callable[..., Any], make_re
     assert len(attempts) == 1
     rig.tick()
     assert len(attempts) == 2
-    assert rig.writer.degraded == "read_only"
+    assert rig.degraded() == "read_only"
 
 
 def test_what_is_not_a_database_is_set_aside(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str], tmp_path: Path
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "log"
     folder.mkdir()
@@ -198,7 +200,7 @@ def test_what_is_not_a_database_is_set_aside(
     rig.log(make_record())
     rig.tick()
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert len(rig.rows()) == 1
     (aside,) = folder.glob("damaged-*.sqlite")
     assert aside.read_bytes().startswith(b"not a database")
@@ -212,7 +214,7 @@ def test_a_damaged_database_is_not_written_over_by_the_next(tmp_path: Path) -> N
     assert {file.read_bytes() for file in tmp_path.glob("damaged-7*.sqlite")} == {b"first", b"second"}
 
 
-def test_damage_found_later_keeps_the_images(make_rig: Callable[..., Any], make_record: Any, image: Any) -> None:
+def test_damage_found_later_keeps_the_images(make_rig: Callable[..., Any], make_record: MakeRecord, image: Any) -> None:
     first = make_rig()
     first.log(*(make_record(image(100)) for _ in range(200)))
     first.tick()
@@ -231,7 +233,7 @@ def test_damage_found_later_keeps_the_images(make_rig: Callable[..., Any], make_
     assert again.writer.stored_bytes == 200 * 100 + 4
 
 
-def test_a_newer_log_is_not_touched(make_rig: Callable[..., Any], make_record: Any, lines: list[str]) -> None:
+def test_a_newer_log_is_not_touched(make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]) -> None:
     first = make_rig()
     first.tick()
     first.writer.close()
@@ -245,7 +247,9 @@ def test_a_newer_log_is_not_touched(make_rig: Callable[..., Any], make_record: A
     assert told(lines, "upgrade") == 1
 
 
-def test_a_log_that_is_deleted_or_moved_while_running_begins_anew(rig: Any, make_record: Any, tmp_path: Path) -> None:
+def test_a_log_that_is_deleted_or_moved_while_running_begins_anew(
+    rig: Rig, make_record: MakeRecord, tmp_path: Path
+) -> None:
     rig.log(make_record(b"before"))
     rig.tick()
     rig.folder.rename(tmp_path / "moved")
@@ -254,20 +258,20 @@ def test_a_log_that_is_deleted_or_moved_while_running_begins_anew(rig: Any, make
     assert [row.size_bytes for row in rig.rows()] == [5]
 
 
-def test_a_defect_costs_its_batch_and_nothing_else(rig: Any, make_record: Any, lines: list[str]) -> None:
+def test_a_defect_costs_its_batch_and_nothing_else(rig: Rig, make_record: MakeRecord, lines: list[str]) -> None:
     rig.log(make_record(uid=2**70))
     rig.tick()
-    assert rig.writer.degraded == "defect"
+    assert rig.degraded() == "defect"
     assert rig.sample("rows_dropped_total", cause="defect") == 1
     rig.log(make_record())
     rig.tick()
-    assert rig.writer.degraded is None
+    assert rig.degraded() is None
     assert len(rig.rows()) == 1
-    assert len(rig.intake) == rig.intake.held_bytes == 0
+    assert len(rig.write_queue) == rig.write_queue.held_bytes == 0
 
 
 def test_what_cannot_be_written_at_the_end_is_told(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     def refuse(folder: Path) -> Any:
         raise OSError(errno.EIO, "Input/output error")

@@ -16,16 +16,19 @@ from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import BATCH_ROWS
 
+from .conftest import MakeRecord, Rig
+
 
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Any, make_record: Any) -> None:
+def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Rig, make_record: MakeRecord) -> None:
     rig.log(make_record(b"jpeg"), make_record(b"", None, status=400, reason="bad_image", hotkey="5Bob", uid=None))
     rig.tick()
     answered, refused = rig.rows()
     vector = answered.embedding
+    assert vector is not None
     np.testing.assert_allclose(vector, np.linspace(-1, 1, 8), atol=1e-3)
     assert vector.dtype == np.float16
     expected = LogRow(
@@ -37,11 +40,12 @@ def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Any, make_record
     assert answered == expected
     assert (refused.id, refused.status, refused.reason, refused.validator) == (2, 400, "bad_image", "5Bob")
     assert (refused.image, refused.sha256, refused.size_bytes, refused.uid) == ("none", "", 0, None)
-    assert refused.probability is refused.logit is refused.embedding is None
+    assert (refused.probability, refused.logit, refused.embedding) == (None, None, None)
 
 
-def test_a_picture_without_its_end_says_so(rig: Any, make_record: Any) -> None:
+def test_a_picture_without_its_end_says_so(rig: Rig, make_record: MakeRecord) -> None:
     whole = make_record(b"jpeg")
+    assert whole.prediction is not None
     cut = replace(whole, prediction=replace(whole.prediction, decoded=0.97))
     rig.log(whole, cut)
     rig.tick()
@@ -50,7 +54,7 @@ def test_a_picture_without_its_end_says_so(rig: Any, make_record: Any) -> None:
     assert "without its end" not in row_page(rig.rows()[0], None)
 
 
-def test_the_same_image_is_stored_once_as_received(rig: Any, make_record: Any) -> None:
+def test_the_same_image_is_stored_once_as_received(rig: Rig, make_record: MakeRecord) -> None:
     rig.log(*(make_record(b"same") for _ in range(3)))
     rig.tick()
     rig.log(make_record(b"same"), make_record(b"other"))
@@ -63,7 +67,7 @@ def test_the_same_image_is_stored_once_as_received(rig: Any, make_record: Any) -
 
 
 def test_the_most_uncertain_images_stay_longest_and_among_equals_the_newest(
-    make_rig: Callable[..., Any], make_record: Any
+    make_rig: Callable[..., Any], make_record: MakeRecord
 ) -> None:
     rig = make_rig(limits=Limits(max_bytes=300))
     scores = {"sure": 0.99, "unsure": 0.52, "old": 0.7, "new": 0.7, "unanswered": None}
@@ -79,7 +83,9 @@ def test_the_most_uncertain_images_stay_longest_and_among_equals_the_newest(
     assert rig.sample("images_evicted_total") == 3
 
 
-def test_a_second_answer_that_is_less_certain_keeps_the_image(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_a_second_answer_that_is_less_certain_keeps_the_image(
+    make_rig: Callable[..., Any], make_record: MakeRecord
+) -> None:
     rig = make_rig(limits=Limits(max_bytes=200))
     rig.log(make_record(b"a" * 100, 0.99), make_record(b"a" * 100, 0.51), make_record(b"b" * 100, 0.8))
     rig.tick()
@@ -88,7 +94,9 @@ def test_a_second_answer_that_is_less_certain_keeps_the_image(make_rig: Callable
     assert rig.files() == {sha(b"a" * 100), sha(b"c" * 100)}
 
 
-def test_an_evicted_image_that_comes_again_is_stored_again(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_an_evicted_image_that_comes_again_is_stored_again(
+    make_rig: Callable[..., Any], make_record: MakeRecord
+) -> None:
     rig = make_rig(limits=Limits(max_bytes=100))
     rig.log(make_record(b"a" * 100, 0.9), make_record(b"b" * 100, 0.6))
     rig.tick()
@@ -102,7 +110,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
-def test_nothing_older_than_the_age_limit_stays(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_nothing_older_than_the_age_limit_stays(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     rig = make_rig(limits=Limits(max_days=1.0))
     rig.log(make_record(b"old", 0.5), make_record(b"sent twice"), make_record(b"new", arrival=rig.wall + 23 * HOUR))
     rig.tick()
@@ -121,7 +129,7 @@ def test_nothing_older_than_the_age_limit_stays(make_rig: Callable[..., Any], ma
 
 @pytest.mark.parametrize("days", [120, 36500, -120, -20000])
 def test_a_clock_that_jumps_makes_nothing_old(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str], days: float
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str], days: float
 ) -> None:
     rig = make_rig()
     rig.log(*(make_record(name.encode(), arrival=rig.wall - 89 * DAY) for name in "abc"))
@@ -134,7 +142,7 @@ def test_a_clock_that_jumps_makes_nothing_old(
     assert sum("days ahead of the newest" in line or "days behind the newest" in line for line in lines) == 1
 
 
-def test_a_restart_with_a_wrong_clock_makes_nothing_old(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_a_restart_with_a_wrong_clock_makes_nothing_old(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     first = make_rig()
     first.log(make_record(b"a"), make_record(b"b"))
     first.tick()
@@ -147,7 +155,7 @@ def test_a_restart_with_a_wrong_clock_makes_nothing_old(make_rig: Callable[..., 
 
 
 def test_one_request_from_the_future_removes_a_part_of_the_log_at_most(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     rig = make_rig()
     rig.log(*(make_record(b"%d" % number) for number in range(240)))
@@ -163,7 +171,7 @@ def test_one_request_from_the_future_removes_a_part_of_the_log_at_most(
     assert len(rig.rows()) == 222  # it goes on, hour by hour
 
 
-def test_rows_from_before_a_wrong_clock_outlive_it(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_rows_from_before_a_wrong_clock_outlive_it(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     """The clock stood in 1970 for a while: those rows go, the others stay."""
     rig = make_rig()
     rig.log(make_record(b"before"), make_record(b"wrong", arrival=1000.0), make_record(b"after", arrival=rig.wall + 9))
@@ -173,7 +181,7 @@ def test_rows_from_before_a_wrong_clock_outlive_it(make_rig: Callable[..., Any],
 
 
 def test_opening_finds_what_vanished_what_is_damaged_and_what_nobody_knows(
-    make_rig: Callable[..., Any], make_record: Any, lines: list[str]
+    make_rig: Callable[..., Any], make_record: MakeRecord, lines: list[str]
 ) -> None:
     first = make_rig()
     first.log(*(make_record(name) for name in (b"kept", b"vanished", b"shortened")))
@@ -199,12 +207,12 @@ def test_opening_finds_what_vanished_what_is_damaged_and_what_nobody_knows(
     assert any("missing or damaged" in line for line in lines)
 
 
-def check_everything(rig: Any) -> None:
+def check_everything(rig: Rig) -> None:
     for _ in range(300):
         rig.tick()
 
 
-def test_a_file_whose_eviction_was_cut_short_is_removed(make_rig: Callable[..., Any], make_record: Any) -> None:
+def test_a_file_whose_eviction_was_cut_short_is_removed(make_rig: Callable[..., Any], make_record: MakeRecord) -> None:
     first = make_rig()
     first.log(make_record(b"gone"))
     first.tick()
@@ -220,19 +228,22 @@ def test_a_file_whose_eviction_was_cut_short_is_removed(make_rig: Callable[..., 
     assert [row.image for row in again.rows()] == ["evicted"]
 
 
-def test_embeddings_beyond_half_precision_are_cut(rig: Any, make_record: Any) -> None:
+def test_embeddings_beyond_half_precision_are_cut(rig: Rig, make_record: MakeRecord) -> None:
     from dataclasses import replace
 
     one = make_record()
+    assert one.prediction is not None
     wild = replace(one.prediction, embedding=np.array([1e9, -1e9, 0.5], np.float32))
     rig.log(replace(one, prediction=wild))
     rig.tick()
-    assert rig.rows()[0].embedding.tolist() == [65504.0, -65504.0, 0.5]
+    embedding = rig.rows()[0].embedding
+    assert embedding is not None
+    assert embedding.tolist() == [65504.0, -65504.0, 0.5]
 
 
 @pytest.mark.parametrize("count", [1, 999, 1000, 2501])
 def test_everything_that_waits_is_written_batch_by_batch(
-    make_rig: Callable[..., Any], make_record: Any, count: int
+    make_rig: Callable[..., Any], make_record: MakeRecord, count: int
 ) -> None:
     rig = make_rig(max_rows=5000)
     one = make_record()
@@ -241,4 +252,4 @@ def test_everything_that_waits_is_written_batch_by_batch(
         rig.tick()
     assert len(rig.rows()) == count
     assert rig.sample("rows_total") == count
-    assert len(rig.intake) == rig.intake.held_bytes == 0
+    assert len(rig.write_queue) == rig.write_queue.held_bytes == 0

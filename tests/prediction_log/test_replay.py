@@ -22,6 +22,7 @@ from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_
 from streetvision.prediction_log.row import LogFilter
 from streetvision.runner.torch_runner import TIMED_RUNS, TorchRunner
 
+from ..conftest import Logbook
 from ..photos import photos
 
 WARM_PASSES = 1 + TIMED_RUNS
@@ -56,12 +57,12 @@ async def answers(runner: TorchRunner, images: Sequence[bytes], *, together: boo
         await engine.close()
 
 
-async def log_them(logbook: Any, runner: TorchRunner, images: Sequence[bytes], *, together: bool = False) -> None:
+async def log_them(logbook: Logbook, runner: TorchRunner, images: Sequence[bytes], *, together: bool = False) -> None:
     given = await answers(runner, images, together=together)
     logbook.write(*(logbook.record(image, answer) for image, answer in zip(images, given, strict=True)))
 
 
-async def again(logbook: Any, runner: TorchRunner, **options: Any) -> tuple[list[Answered], Tally]:
+async def again(logbook: Logbook, runner: TorchRunner, **options: Any) -> tuple[list[Answered], Tally]:
     steps: list[int] = []
     done, chosen = Replayed(runner.version, "cpu"), ReplayOptions(**options)
     with LogReader(logbook.folder) as reader:
@@ -71,7 +72,7 @@ async def again(logbook: Any, runner: TorchRunner, **options: Any) -> tuple[list
     return done.answers, done.tally
 
 
-async def test_the_same_version_gives_the_same_probability_to_the_last_bit(logbook: Any) -> None:
+async def test_the_same_version_gives_the_same_probability_to_the_last_bit(logbook: Logbook) -> None:
     images = photos(9)
     await log_them(logbook, runner(1, 2, 4), images)
     answered, tally = await again(logbook, runner(1))
@@ -85,7 +86,7 @@ async def test_the_same_version_gives_the_same_probability_to_the_last_bit(logbo
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-async def test_shared_batches_stay_within_the_tolerance(logbook: Any, batch: int) -> None:
+async def test_shared_batches_stay_within_the_tolerance(logbook: Logbook, batch: int) -> None:
     await log_them(logbook, runner(1, 4, 8), photos(20), together=True)
     with LogReader(logbook.folder) as reader:
         assert max(row.batch_size for row in reader.rows()) > 1
@@ -95,7 +96,7 @@ async def test_shared_batches_stay_within_the_tolerance(logbook: Any, batch: int
     assert (same.rows, same.good) == (20, True)
 
 
-async def test_another_version_is_compared_and_a_changed_one_of_that_name_noticed(logbook: Any) -> None:
+async def test_another_version_is_compared_and_a_changed_one_of_that_name_noticed(logbook: Logbook) -> None:
     await log_them(logbook, runner(1), photos(8))
     answered, _ = await again(logbook, runner(1, seed=6, version="2.0.0"))
     comparison = compare(answered, tolerance=tolerance_on("cpu"))
@@ -109,7 +110,7 @@ async def test_another_version_is_compared_and_a_changed_one_of_that_name_notice
     assert (same.good, same.beyond) == (False, 8)
 
 
-async def test_a_lost_device_ends_it_with_a_sentence_instead_of_failing_every_picture(logbook: Any) -> None:
+async def test_a_lost_device_ends_it_with_a_sentence_instead_of_failing_every_picture(logbook: Logbook) -> None:
     await log_them(logbook, runner(1), photos(8))
     dying = runner(1)
     execute, passes = dying._execute, itertools.count()
@@ -124,7 +125,7 @@ async def test_a_lost_device_ends_it_with_a_sentence_instead_of_failing_every_pi
         await again(logbook, dying)
 
 
-async def test_the_same_image_is_computed_once(logbook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_same_image_is_computed_once(logbook: Logbook, monkeypatch: pytest.MonkeyPatch) -> None:
     (image,) = photos(1)
     await log_them(logbook, runner(1), [image])
     logbook.write(*(logbook.record(image, logbook.answer(0.5)) for _ in range(3)))
@@ -142,7 +143,7 @@ async def test_the_same_image_is_computed_once(logbook: Any, monkeypatch: pytest
     assert calls == [image]
 
 
-async def test_missing_and_damaged_images_and_nonsense_are_counted(logbook: Any) -> None:
+async def test_missing_and_damaged_images_and_nonsense_are_counted(logbook: Logbook) -> None:
     images = [*photos(4), b"nonsense"]
     logbook.write(*(logbook.record(image, logbook.answer(0.5)) for image in images))
     logbook.write(logbook.record(None, logbook.answer(0.5)))
@@ -154,7 +155,7 @@ async def test_missing_and_damaged_images_and_nonsense_are_counted(logbook: Any)
     assert dict(tally.failed) == {"bad_image": 1}
 
 
-async def test_filters_limit_and_refused_rows(logbook: Any) -> None:
+async def test_filters_limit_and_refused_rows(logbook: Logbook) -> None:
     images = photos(5)
     await log_them(logbook, runner(1), images)
     logbook.write(logbook.record(images[0]), logbook.record(None, logbook.answer(0.5)))

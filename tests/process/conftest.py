@@ -23,7 +23,8 @@ from bittensor.sp_core import Keypair
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
+from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.scenes.challenges import challenge
 

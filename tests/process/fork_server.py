@@ -1,7 +1,7 @@
 """A program that imports all that a miner needs, once, and then forks for each miner that it is told to start.
 
-For tests of what comes after the imports, which take four seconds of CPU. An order is a line of JSON on stdin, the answer
-to it the process's id; when the process has ended, its exit code is in the file that the order names.
+For tests of what comes after the imports, which take four seconds of CPU. An order is a line of JSON on stdin, answered
+by the process's id; when the process has ended, its exit code is in the file that the order names.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
-from streetvision.models.config import CheckpointError
+from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
 from streetvision.models.folder import read_config

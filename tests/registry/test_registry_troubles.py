@@ -29,7 +29,7 @@ from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion, hash_file
-from streetvision.registry import model_import as intake
+from streetvision.registry import model_import
 from streetvision.registry.model_import import Findings, no_progress
 from streetvision.registry.registry import Registry
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 
     with monkeypatch.context() as patch:
         if where == "copy":
-            patch.setattr(intake, "_copy", full)
+            patch.setattr(model_import, "_copy", full)
         elif where == "entry":
             patch.setattr(Path, "write_text", full)
         elif where == "flush":
@@ -288,14 +288,14 @@ def test_weights_that_change_while_they_are_copied_are_refused(
     registry: Registry, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make()
-    copied = intake._copy
+    copied = model_import._copy
 
     def torn(path: Path, target: Path) -> Any:
         yield from copied(path, target)
         if target.name == "model.safetensors":
             target.write_bytes(target.read_bytes()[:-4] + b"\x01\x02\x03\x04")
 
-    monkeypatch.setattr(intake, "_copy", torn)
+    monkeypatch.setattr(model_import, "_copy", torn)
     with pytest.raises(CheckpointError, match="do not belong together"):
         registry.add_folder(source, source="x")
     whole(registry)
@@ -418,6 +418,6 @@ def test_looking_at_a_model_changes_nothing(make: Make) -> None:
     folder = make()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     folder.chmod(0o500)
-    assert intake.describe(folder).version == "1.0.0"
+    assert model_import.describe(folder).version == "1.0.0"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     folder.chmod(0o700)

@@ -39,6 +39,12 @@ def honest(means: np.ndarray) -> np.ndarray:
     return (means - 100.0) / 20.0
 
 
+def open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
 @dataclass
 class FakeModel:
     """One version's behaviour; change it while it serves and it falls sick."""
@@ -49,7 +55,8 @@ class FakeModel:
     raises: Exception | None = None
     fails_to_load: Exception | None = None
     fails_to_warm: Exception | None = None
-    gate: threading.Event | None = None
+    gate: threading.Event = field(default_factory=open_gate)
+    """Answers wait for it."""
     loaded: int = 0
     closed: int = 0
     calls: int = 0
@@ -75,8 +82,7 @@ class FakeRunner:
     def run(self, images: ImageArray) -> RunnerOutput:
         model = self.model
         model.calls += 1
-        if model.gate is not None:
-            assert model.gate.wait(20)
+        assert model.gate.wait(20)
         if model.seconds:
             time.sleep(model.seconds)
         if model.raises is not None:
@@ -155,12 +161,12 @@ class House:
         first = self.start if active is None else self.models[active]
         self.engine = Engine(FakeRunner(first), registry=self.metrics)
         await self.engine.start()
-        books = DecisionLog(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
+        decision_log = DecisionLog(self.folder, self.metrics, now=lambda: 1_800_000_000.0)
         self.manager = ModelManager(
             self.engine,
             self.registry,
             lambda model: FakeRunner(self.models.get(model.version, self.start)),
-            books,
+            decision_log,
             start=self.named if active is None else self.registry.get(active),
             named=self.named,
             over=self.over,
@@ -199,7 +205,7 @@ class House:
         """All comparisons after the replies are done and told."""
         for _ in range(3):
             await asyncio.sleep(0.002)
-        await self.until(lambda: len(self.engine._aftermath) == 0)
+        await self.until(lambda: len(self.engine._comparisons) == 0)
         await asyncio.sleep(0.02)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -224,8 +230,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await made.open()
     yield made
     for model in [made.start, *made.models.values()]:
-        if model.gate is not None:
-            model.gate.set()
+        model.gate.set()
     await made.close()
 
 

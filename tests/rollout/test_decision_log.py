@@ -1,4 +1,4 @@
-"""The journal and the marks: what is written survives crashes, full disks and restarts, and stays small."""
+"""The journal and the blocklist: what is written survives crashes, full disks and restarts, and stays small."""
 
 from __future__ import annotations
 
@@ -37,51 +37,51 @@ def test_the_newest_are_read_back_in_order_across_both_halves(tmp_path: Path) ->
 
 
 def test_a_torn_line_is_skipped_and_not_continued(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    book = journal(tmp_path)
-    book.write("swap", "1.1.0", "by hand")
-    with book.path.open("ab") as file:
+    decisions = journal(tmp_path)
+    decisions.write("swap", "1.1.0", "by hand")
+    with decisions.path.open("ab") as file:
         file.write(b'{"at": "2027-01-15T08:00')
-    book.write("swap", "1.2.0", "by hand")
-    assert [entry["version"] for entry in book.tail(9)] == ["1.1.0", "1.2.0"]
+    decisions.write("swap", "1.2.0", "by hand")
+    assert [entry["version"] for entry in decisions.tail(9)] == ["1.1.0", "1.2.0"]
     assert "1 damaged lines" in caplog.text
 
 
 def test_a_disk_that_takes_a_part_of_a_decision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book, write = journal(tmp_path), os.write
+    decisions, write = journal(tmp_path), os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
-    book.write("swap", "1.1.0", "by hand")
-    before = book.path.read_bytes()
+    decisions.write("swap", "1.1.0", "by hand")
+    before = decisions.path.read_bytes()
     monkeypatch.setattr(os, "write", write)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
     try:
-        book.write("swap", "1.2.0", "by hand")
+        decisions.write("swap", "1.2.0", "by hand")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "could not be written" in caplog.text
-    assert book.path.read_bytes() == before
-    book.write("swap", "1.3.0", "by hand")
-    assert [entry["version"] for entry in book.tail(9)] == ["1.1.0", "1.3.0"]
+    assert decisions.path.read_bytes() == before
+    decisions.write("swap", "1.3.0", "by hand")
+    assert [entry["version"] for entry in decisions.tail(9)] == ["1.1.0", "1.3.0"]
     assert "damaged" not in caplog.text
 
 
 @pytest.mark.parametrize("rubbish", [b"[1]\n", b"\xff\xfe\n", b"null\n", b"\n\n"])
 def test_lines_that_are_no_decisions_are_skipped(tmp_path: Path, rubbish: bytes) -> None:
-    book = journal(tmp_path)
-    book.write("swap", "1.1.0", "by hand")
-    with book.path.open("ab") as file:
+    decisions = journal(tmp_path)
+    decisions.write("swap", "1.1.0", "by hand")
+    with decisions.path.open("ab") as file:
         file.write(rubbish)
-    assert len(book.tail(9)) == 1
+    assert len(decisions.tail(9)) == 1
 
 
 def test_absurdly_long_evidence_is_left_out(tmp_path: Path) -> None:
-    book = journal(tmp_path)
-    book.write("swap", "1.1.0", "by hand", evidence=["x" * 100_000])
-    (entry,) = book.tail(1)
+    decisions = journal(tmp_path)
+    decisions.write("swap", "1.1.0", "by hand", evidence=["x" * 100_000])
+    (entry,) = decisions.tail(1)
     assert entry["shortened"] is True
-    assert book.path.stat().st_size < 2000
+    assert decisions.path.stat().st_size < 2000
 
 
 def test_a_disk_that_fails_stops_no_decision(
@@ -101,8 +101,8 @@ def test_an_empty_journal_has_no_tail(tmp_path: Path) -> None:
 
 
 def test_marks_survive_and_belong_to_content(tmp_path: Path) -> None:
-    marks = Blocklist(tmp_path / "bad.json")
-    marks.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    blocklist = Blocklist(tmp_path / "bad.json")
+    blocklist.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
     again = Blocklist(tmp_path / "bad.json")
     assert again.get("1.1.0", "a" * 64) == BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64)
     assert again.get("1.1.0", "b" * 64) is None
@@ -114,13 +114,13 @@ def test_marks_survive_and_belong_to_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"1.0.0": 3}', '{"1.0.0": {"why": "x"}}', "\x00"])
 def test_damaged_marks_are_set_aside_and_said(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The miner must not stay down for the sake of old marks."""
+    """The miner must not stay down for the sake of an old blocklist."""
     (tmp_path / "bad.json").write_text(text)
-    marks = Blocklist(tmp_path / "bad.json")
-    assert marks.all() == {}
+    blocklist = Blocklist(tmp_path / "bad.json")
+    assert blocklist.all() == {}
     assert "is damaged" in caplog.text
     assert (tmp_path / "bad.json").read_text() == text  # whoever only reads changes nothing
-    marks.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
+    blocklist.put("1.1.0", BlockedVersion("it is sick", "2027-01-15T08:00:00+00:00", "a" * 64))
     assert set(Blocklist(tmp_path / "bad.json").all()) == {"1.1.0"}
     assert (tmp_path / "bad.json.damaged").read_text() == text
 
@@ -140,10 +140,10 @@ async def test_books_remember_the_newest_decisions_over_a_restart(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    books = DecisionLog(tmp_path, CollectorRegistry())
+    decision_log = DecisionLog(tmp_path, CollectorRegistry())
     for number in range(25):
-        await books.note("swap", f"1.{number}.0", "by hand", by="operator")
-    assert len(books.recent) == 20
+        await decision_log.note("swap", f"1.{number}.0", "by hand", by="operator")
+    assert len(decision_log.recent) == 20
     again = DecisionLog(tmp_path, CollectorRegistry())
-    assert again.recent == books.recent
+    assert again.recent == decision_log.recent
     assert "models: swap 1.24.0 by operator: by hand" in caplog.text

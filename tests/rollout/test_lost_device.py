@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,18 +14,18 @@ from streetvision.engine.types import DeviceLost, EngineError
 from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.rollout.device_guard import DeviceGuard, LostDevice
 
-from .conftest import FakeRunner, honest
+from .conftest import FakeRunner, House, honest, open_gate
 
 LOST = RuntimeError("CUDA error: unspecified launch failure")
 FULL = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
-def guard_of(house: Any, *, cpu: Exception | None = None, lost: LostDevice | None = None) -> DeviceGuard:
+def guard_of(house: House, *, cpu: Exception | None = None, lost: LostDevice | None = None) -> DeviceGuard:
     """A guard whose CPU does what the lost device did not, or fails with `cpu`."""
 
     async def move(why: str) -> None:
         for model in (house.start, *house.models.values()):
-            model.raises, model.fails_to_load, model.gate = cpu, None, None
+            model.raises, model.fails_to_load, model.gate = cpu, None, open_gate()
         await house.manager.reopen(why)
 
     return DeviceGuard(house.engine, move, lost=lost, now=lambda: 5.0)
@@ -36,16 +35,16 @@ def is_lost(guard: DeviceGuard) -> bool:
     return guard.lost is not None
 
 
-async def serve(house: Any, version: str) -> None:
+async def serve(house: House, version: str) -> None:
     house.add(version)
     await house.manager.swap(version)
 
 
-def events(house: Any) -> list[tuple[str, str]]:
+def events(house: House) -> list[tuple[str, str]]:
     return [(entry["event"], entry["by"]) for entry in house.journal()]
 
 
-async def test_the_same_version_serves_on_and_is_not_blamed(house: Any) -> None:
+async def test_the_same_version_serves_on_and_is_not_blamed(house: House) -> None:
     await serve(house, "1.1.0")
     guard, before = guard_of(house), house.engine.route.active
     await guard.look()
@@ -71,7 +70,7 @@ async def test_the_same_version_serves_on_and_is_not_blamed(house: Any) -> None:
 
 
 @pytest.mark.parametrize("role", ["canary", "shadow"])
-async def test_a_candidate_that_finds_it_first_is_not_blamed(house: Any, role: str) -> None:
+async def test_a_candidate_that_finds_it_first_is_not_blamed(house: House, role: str) -> None:
     house.add("1.1.0")
     await getattr(house.manager, role)("1.1.0", 1.0)
     house.models["1.1.0"].raises = LOST
@@ -86,7 +85,7 @@ async def test_a_candidate_that_finds_it_first_is_not_blamed(house: Any, role: s
 
 
 @pytest.mark.parametrize("when", ["fails_to_load", "fails_to_warm", "raises"])
-async def test_a_version_that_is_being_prepared_is_not_blamed(house: Any, when: str) -> None:
+async def test_a_version_that_is_being_prepared_is_not_blamed(house: House, when: str) -> None:
     setattr(house.add("1.1.0"), when, LOST)
     with pytest.raises(OperatorError, match="the device that the model runs on is lost"):
         await house.manager.swap("1.1.0")
@@ -97,7 +96,7 @@ async def test_a_version_that_is_being_prepared_is_not_blamed(house: Any, when: 
     assert (await house.ask()).model_version == "1.0.0"
 
 
-async def test_the_golden_check_finds_it_first(house: Any) -> None:
+async def test_the_golden_check_finds_it_first(house: House) -> None:
     """The serving lane hears of it at once, and not by the next challenge, which would be lost."""
     model = house.add("1.1.0")
 
@@ -115,7 +114,7 @@ async def test_the_golden_check_finds_it_first(house: Any) -> None:
     assert house.manager.status()["bad"] == {}
 
 
-async def test_memory_that_stays_short(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_that_stays_short(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_health, "STRAINED_SECONDS", 0.0)
     house.start.raises = FULL
     guard = guard_of(house)
@@ -128,12 +127,12 @@ async def test_memory_that_stays_short(house: Any, monkeypatch: pytest.MonkeyPat
     assert (await house.ask()).model_version == "1.0.0"
 
 
-async def test_a_device_that_hangs_while_a_rollback_waits_for_it(house: Any) -> None:
+async def test_a_device_that_hangs_while_a_rollback_waits_for_it(house: House) -> None:
     """The rollback would wait for ever, and blame the version that served when the device hung."""
     object.__setattr__(house.policy, "deadline_s", 0.2)
     await serve(house, "1.1.0")
     await house.manager.tick()
-    house.manager._stage.drop_standby()
+    house.manager._deployment.drop_standby()
     await house.manager.freed()
     gate = threading.Event()
     house.start.gate = house.models["1.1.0"].gate = gate
@@ -159,7 +158,7 @@ async def test_a_device_that_hangs_while_a_rollback_waits_for_it(house: Any) -> 
     gate.set()
 
 
-async def test_without_a_lane_only_another_process_can_serve(house: Any) -> None:
+async def test_without_a_lane_only_another_process_can_serve(house: House) -> None:
     house.start.raises = LOST
     await house.ask_many(1)
     guard = guard_of(house, cpu=RuntimeError("no room"))
@@ -169,7 +168,7 @@ async def test_without_a_lane_only_another_process_can_serve(house: Any) -> None
     assert guard.lost == LostDevice(5.0, str(LOST), on_cpu=False)
 
 
-async def test_a_stand_in_that_hangs_while_it_is_made_ready(house: Any) -> None:
+async def test_a_stand_in_that_hangs_while_it_is_made_ready(house: House) -> None:
     house.start.raises = LOST
     await house.ask_many(1)
     gate = threading.Event()
@@ -185,7 +184,7 @@ async def test_a_stand_in_that_hangs_while_it_is_made_ready(house: Any) -> None:
     gate.set()
 
 
-async def test_a_stand_in_that_is_lost_too(house: Any) -> None:
+async def test_a_stand_in_that_is_lost_too(house: House) -> None:
     house.start.raises = LOST
     await house.ask_many(1)
     with pytest.raises(RestartNeeded, match="so is its stand-in"):

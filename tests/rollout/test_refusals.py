@@ -11,6 +11,8 @@ from streetvision.engine.types import RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.registry.registry import Registry
 
+from .conftest import House
+
 POISONS: dict[str, tuple[dict[str, Any], str]] = {
     "nan": (
         {"answer": lambda means: means * np.nan},
@@ -34,7 +36,7 @@ POISONS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("poison", POISONS)
-async def test_a_poisoned_version_never_serves_and_one_sentence_says_why(house: Any, poison: str) -> None:
+async def test_a_poisoned_version_never_serves_and_one_sentence_says_why(house: House, poison: str) -> None:
     behaviour, says = POISONS[poison]
     model = house.add("1.1.0", **behaviour)
     for attempt in (house.manager.swap, house.manager.canary, house.manager.shadow, house.manager.promote):
@@ -54,7 +56,7 @@ async def test_a_poisoned_version_never_serves_and_one_sentence_says_why(house: 
 @pytest.mark.parametrize(
     ("seconds", "says"), [(0.3, "takes 0.3. s for one picture where 0.20 s"), (0.5, "within 0.4 s")]
 )
-async def test_a_model_too_slow_for_the_deadline_is_refused(house: Any, seconds: float, says: str) -> None:
+async def test_a_model_too_slow_for_the_deadline_is_refused(house: House, seconds: float, says: str) -> None:
     object.__setattr__(house.policy, "deadline_s", 0.4)
     house.add("1.1.0", seconds=seconds)
     with pytest.raises(OperatorError, match=says):
@@ -62,7 +64,7 @@ async def test_a_model_too_slow_for_the_deadline_is_refused(house: Any, seconds:
     assert (await house.ask()).model_version == "1.0.0"
 
 
-async def test_versions_that_cannot_be_put_on_are_refused_at_once(house: Any) -> None:
+async def test_versions_that_cannot_be_put_on_are_refused_at_once(house: House) -> None:
     house.why_not["1.1.0"] = "its head was never trained"
     house.add("1.1.0")
     house.add("1.2.0")
@@ -80,7 +82,7 @@ async def test_versions_that_cannot_be_put_on_are_refused_at_once(house: Any) ->
 
 
 async def test_a_pointer_that_cannot_be_written_leaves_the_old_model_serving(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.add("1.1.0")
 
@@ -98,7 +100,7 @@ async def test_a_pointer_that_cannot_be_written_leaves_the_old_model_serving(
 
 
 async def test_a_promotion_that_cannot_be_written_leaves_the_trial_as_it_was(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
@@ -109,6 +111,7 @@ async def test_a_promotion_that_cannot_be_written_leaves_the_trial_as_it_was(
     monkeypatch.setattr(house.registry, "activate", full)
     with pytest.raises(OperatorError, match=r"1\.1\.0 was not put on"):
         await house.manager.promote()
+    assert house.engine.route.canary is not None
     assert house.engine.route.canary.version == "1.1.0"
     assert house.engine.route.active.version == "1.0.0"
     monkeypatch.undo()
@@ -117,7 +120,7 @@ async def test_a_promotion_that_cannot_be_written_leaves_the_trial_as_it_was(
 
 
 async def test_a_pointer_that_a_rollback_could_not_write_is_written_later(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in ("1.1.0", "1.2.0"):
         house.add(version)
@@ -135,7 +138,7 @@ async def test_a_pointer_that_a_rollback_could_not_write_is_written_later(
     assert house.registry.active() == "1.1.0"
 
 
-async def test_a_rollback_goes_on_though_nothing_can_be_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rollback_goes_on_though_nothing_can_be_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
 
@@ -150,7 +153,9 @@ async def test_a_rollback_goes_on_though_nothing_can_be_written(house: Any, monk
     monkeypatch.undo()
 
 
-async def test_memory_of_the_standby_is_given_up_for_a_model_that_does_not_fit_beside_it(house: Any) -> None:
+async def test_memory_of_the_standby_is_given_up_for_a_model_that_does_not_fit_beside_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house.add("1.1.0")
     tight = house.add("1.2.0", fails_to_load=RuntimeError("CUDA out of memory"))
     await house.manager.swap("1.1.0")
@@ -158,12 +163,12 @@ async def test_memory_of_the_standby_is_given_up_for_a_model_that_does_not_fit_b
     def ended() -> None:
         tight.fails_to_load = None
 
-    house.engine.lanes[0].runner.close = ended
+    monkeypatch.setattr(house.engine.lanes[0].runner, "close", ended)
     await house.manager.swap("1.2.0")
     assert house.manager.active == "1.2.0"
 
 
-async def test_a_rollback_passes_over_versions_that_cannot_serve_any_more(house: Any) -> None:
+async def test_a_rollback_passes_over_versions_that_cannot_serve_any_more(house: House) -> None:
     for version in ("1.1.0", "1.2.0", "1.3.0"):
         house.add(version)
         await house.manager.swap(version)
@@ -174,7 +179,7 @@ async def test_a_rollback_passes_over_versions_that_cannot_serve_any_more(house:
     assert house.manager.active == "1.1.0"
 
 
-async def test_a_history_that_cannot_be_read_still_allows_the_standby(house: Any) -> None:
+async def test_a_history_that_cannot_be_read_still_allows_the_standby(house: House) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     (house.folder / "active.json").write_text("{")

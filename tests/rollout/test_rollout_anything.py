@@ -1,4 +1,4 @@
-"""Anything in any order: whatever operators, gates and sick models do, one model serves and the books agree with it."""
+"""Anything in any order: whatever operators, gates and sick models do, one serves; pointer and blocklist agree."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from streetvision.engine.types import Prediction, RunnerFailure
 from streetvision.errors import OperatorError
+
+from .conftest import House
 
 VERSIONS = ("1.1.0", "1.2.0", "1.3.0", "1.4.0")
 
@@ -27,7 +29,7 @@ def spoil(rng: random.Random, model: Any) -> None:
     model.answer = rng.choice(ways)
 
 
-def fill_the_disk_now_and_then(rng: random.Random, house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def fill_the_disk_now_and_then(rng: random.Random, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pointer in five cannot be written."""
     move = house.registry._move
 
@@ -39,7 +41,7 @@ def fill_the_disk_now_and_then(rng: random.Random, house: Any, monkeypatch: pyte
     monkeypatch.setattr(house.registry, "_move", sometimes)
 
 
-async def do_something(rng: random.Random, house: Any) -> None:
+async def do_something(rng: random.Random, house: House) -> None:
     manager, version = house.manager, rng.choice(VERSIONS)
     what = rng.randrange(10)
     if what == 0:
@@ -65,17 +67,17 @@ async def do_something(rng: random.Random, house: Any) -> None:
             assert "\n" not in str(error)
 
 
-def check(house: Any) -> None:
-    stage, engine = house.manager._stage, house.engine
-    assert engine.route.active is stage.active.lane
-    candidate = stage.candidate
+def check(house: House) -> None:
+    deployment, engine = house.manager._deployment, house.engine
+    assert engine.route.active is deployment.active.lane
+    candidate = deployment.candidate
     trying = {lane for lane in (engine.route.canary, engine.route.shadow) if lane is not None}
     assert trying == ({candidate.served.lane} if candidate else set())
-    parts = [stage.active.lane, *([stage.standby.served.lane] if stage.standby else []), *trying]
+    parts = [deployment.active.lane, *([deployment.standby.served.lane] if deployment.standby else []), *trying]
     assert len(parts) == len(set(parts)), "no lane plays two parts"
     assert set(engine.lanes) == set(parts), "and none is left over"
     pointer = house.registry.active()
-    owed = stage._owed is not None
+    owed = deployment._owed is not None
     assert owed or (pointer or "1.0.0") == house.manager.active, "a restart would come back with what serves"
     assert house.manager.active not in house.manager.status()["bad"]
     assert house.manager.status()["operation"] is None
@@ -83,7 +85,7 @@ def check(house: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_sequence_leaves_one_model_serving_and_the_books_right(
-    house: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+    house: House, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
     fill_the_disk_now_and_then(rng, house, monkeypatch)

@@ -20,10 +20,11 @@ from prometheus_client import CollectorRegistry
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import Prediction, Runner
 from streetvision.errors import OperatorError
-from streetvision.models.checkpoint import bundled_checkpoint, load_checkpoint, save_checkpoint
+from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
+from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.golden import golden_images
-from streetvision.models.versions import ModelVersion
-from streetvision.registry.registry import BUNDLED, Registry
+from streetvision.models.versions import BUNDLED, ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.gates import Gates
 from streetvision.rollout.manager import ModelManager
@@ -89,7 +90,7 @@ async def real(tmp_path: Path) -> AsyncIterator[Real]:
 async def seen(real: Real, numbers: range) -> set[str]:
     versions = {(await real.ask(number)).model_version for number in numbers}
     async with asyncio.timeout(30):
-        while len(real.engine._aftermath):
+        while len(real.engine._comparisons):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     return versions

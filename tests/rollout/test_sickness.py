@@ -17,6 +17,8 @@ from streetvision.errors import OperatorError
 from streetvision.miner.monitoring import rollout_view
 from streetvision.monitor.observation import RolloutView
 
+from .conftest import House
+
 SICK: dict[str, dict[str, Any]] = {
     "nan": {"answer": lambda means: means * np.nan},
     "raises": {"raises": RunnerFailure("device error")},
@@ -26,7 +28,7 @@ SICK: dict[str, dict[str, Any]] = {
 }
 
 
-async def serve(house: Any, *versions: str) -> None:
+async def serve(house: House, *versions: str) -> None:
     for version in versions:
         house.add(version)
         await house.manager.swap(version)
@@ -38,7 +40,7 @@ def turn(model: Any, sickness: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("sickness", SICK)
-async def test_a_model_that_falls_sick_is_rolled_back_within_seconds(house: Any, sickness: str) -> None:
+async def test_a_model_that_falls_sick_is_rolled_back_within_seconds(house: House, sickness: str) -> None:
     await serve(house, "1.1.0")
     await house.ask_many(10)
     turn(house.models["1.1.0"], SICK[sickness])
@@ -53,7 +55,7 @@ async def test_a_model_that_falls_sick_is_rolled_back_within_seconds(house: Any,
     assert house.manager.active == "1.0.0"
 
 
-async def test_one_failure_is_enough_if_the_golden_pictures_fail_too(house: Any) -> None:
+async def test_one_failure_is_enough_if_the_golden_pictures_fail_too(house: House) -> None:
     """At a few requests a minute nobody may wait for statistics."""
     await serve(house, "1.1.0")
     house.models["1.1.0"].raises = RunnerFailure("device error")
@@ -63,7 +65,7 @@ async def test_one_failure_is_enough_if_the_golden_pictures_fail_too(house: Any)
     assert "failed on golden pictures (device error)" in house.journal()[-1]["why"]
 
 
-async def test_a_model_that_hangs_is_rolled_back(house: Any) -> None:
+async def test_a_model_that_hangs_is_rolled_back(house: House) -> None:
     object.__setattr__(house.policy, "deadline_s", 0.4)
     await serve(house, "1.1.0")
     house.models["1.1.0"].gate = threading.Event()
@@ -76,7 +78,7 @@ async def test_a_model_that_hangs_is_rolled_back(house: Any) -> None:
     house.models["1.1.0"].gate.set()
 
 
-async def test_a_model_that_becomes_too_slow_is_rolled_back(house: Any) -> None:
+async def test_a_model_that_becomes_too_slow_is_rolled_back(house: House) -> None:
     object.__setattr__(house.policy, "deadline_s", 0.2)
     await serve(house, "1.1.0")
     house.models["1.1.0"].seconds = 0.15
@@ -88,7 +90,7 @@ async def test_a_model_that_becomes_too_slow_is_rolled_back(house: Any) -> None:
     assert "too slow" in house.journal()[-1]["why"]
 
 
-async def test_a_model_that_fails_on_some_images_only_is_rolled_back_by_their_number(house: Any) -> None:
+async def test_a_model_that_fails_on_some_images_only_is_rolled_back_by_their_number(house: House) -> None:
     """The golden pictures are answered well: five different images that fail are what condemns it."""
     await serve(house, "1.1.0")
     model = house.models["1.1.0"]
@@ -108,7 +110,7 @@ async def test_a_model_that_fails_on_some_images_only_is_rolled_back_by_their_nu
     assert f"failed on {failures} different images" in house.journal()[-1]["why"]
 
 
-async def test_one_image_that_always_fails_condemns_nobody(house: Any) -> None:
+async def test_one_image_that_always_fails_condemns_nobody(house: House) -> None:
     await serve(house, "1.1.0")
     house.models["1.1.0"].answer = lambda means: np.where(means < 0.5, np.nan, (means - 100.0) / 20.0)
     black = io.BytesIO()
@@ -121,7 +123,7 @@ async def test_one_image_that_always_fails_condemns_nobody(house: Any) -> None:
     assert house.manager.active == "1.1.0"
 
 
-async def test_bad_images_condemn_nobody(house: Any) -> None:
+async def test_bad_images_condemn_nobody(house: House) -> None:
     await serve(house, "1.1.0")
     for number in range(50):
         with pytest.raises(EngineError):
@@ -132,7 +134,7 @@ async def test_bad_images_condemn_nobody(house: Any) -> None:
     assert house.models["1.1.0"].calls == calls, "nor are they a reason to look at the model"
 
 
-async def test_overload_condemns_nobody(house: Any) -> None:
+async def test_overload_condemns_nobody(house: House) -> None:
     await serve(house, "1.1.0")
     house.models["1.1.0"].seconds = 0.02
     burst = await asyncio.gather(*(house.ask(seconds=0.15) for _ in range(80)), return_exceptions=True)
@@ -143,7 +145,7 @@ async def test_overload_condemns_nobody(house: Any) -> None:
     assert house.manager.active == "1.1.0"
 
 
-async def test_pictures_that_all_look_alike_condemn_nobody(house: Any) -> None:
+async def test_pictures_that_all_look_alike_condemn_nobody(house: House) -> None:
     """Twenty black files of different bytes: one answer is right for all of them."""
     await serve(house, "1.1.0")
     for number in range(20):
@@ -163,7 +165,7 @@ async def test_pictures_that_all_look_alike_condemn_nobody(house: Any) -> None:
 
 
 async def test_when_the_device_is_broken_nothing_is_marked_and_it_is_said_loudly(
-    house: Any, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The standby fails too: going back and forth between sick models would help nobody."""
     await serve(house, "1.1.0")
@@ -187,7 +189,7 @@ async def test_when_the_device_is_broken_nothing_is_marked_and_it_is_said_loudly
     assert house.metric("stuck") == 0
 
 
-async def test_the_monitor_sees_trials_and_rollbacks(house: Any) -> None:
+async def test_the_monitor_sees_trials_and_rollbacks(house: House) -> None:
     assert rollout_view(house.manager.status()) == RolloutView("idle")
     await serve(house, "1.1.0")
     house.add("1.2.0")
@@ -205,7 +207,7 @@ async def test_the_monitor_sees_trials_and_rollbacks(house: Any) -> None:
     assert "failed on golden pictures" in seen.reason
 
 
-async def test_with_no_other_version_it_keeps_serving_and_says_so(house: Any) -> None:
+async def test_with_no_other_version_it_keeps_serving_and_says_so(house: House) -> None:
     house.start.raises = RunnerFailure("device error")
     await house.ask_many(6)
     await house.manager.tick()
@@ -213,7 +215,7 @@ async def test_with_no_other_version_it_keeps_serving_and_says_so(house: Any) ->
     assert "no other good version has served" in house.manager.status()["stuck"]
 
 
-async def test_rollbacks_end_at_the_oldest_good_version(house: Any) -> None:
+async def test_rollbacks_end_at_the_oldest_good_version(house: House) -> None:
     """Each version that served is sick in turn; every one is left once and none is returned to."""
     await serve(house, "1.1.0", "1.2.0", "1.3.0")
     order = []
@@ -232,7 +234,7 @@ async def test_rollbacks_end_at_the_oldest_good_version(house: Any) -> None:
     assert set(house.manager.status()["bad"]) == {"1.1.0", "1.2.0", "1.3.0"}
 
 
-async def test_an_operation_that_runs_gives_way_to_a_rollback(house: Any) -> None:
+async def test_an_operation_that_runs_gives_way_to_a_rollback(house: House) -> None:
     await serve(house, "1.1.0")
     slow = house.add("1.2.0", gate=threading.Event())
     swap = asyncio.create_task(house.manager.swap("1.2.0"))
@@ -250,7 +252,7 @@ async def test_an_operation_that_runs_gives_way_to_a_rollback(house: Any) -> Non
     assert house.manager.status()["operation"] is None
 
 
-async def test_a_trial_ends_when_the_model_it_is_compared_with_is_left(house: Any) -> None:
+async def test_a_trial_ends_when_the_model_it_is_compared_with_is_left(house: House) -> None:
     await serve(house, "1.1.0")
     house.add("1.2.0")
     await house.manager.shadow("1.2.0")
@@ -263,7 +265,7 @@ async def test_a_trial_ends_when_the_model_it_is_compared_with_is_left(house: An
     assert "1.2.0" not in house.manager.status()["bad"]
 
 
-async def test_a_sick_model_is_left_without_its_standby_too(house: Any) -> None:
+async def test_a_sick_model_is_left_without_its_standby_too(house: House) -> None:
     await serve(house, "1.1.0")
     house.clock.time += house.policy.keep_s + 1
     await house.manager.tick()
@@ -275,7 +277,7 @@ async def test_a_sick_model_is_left_without_its_standby_too(house: Any) -> None:
 
 
 async def test_run_ticks_once_a_second_and_survives_what_an_operator_can_mend(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     naps: list[float] = []
 
@@ -288,7 +290,7 @@ async def test_run_ticks_once_a_second_and_survives_what_an_operator_can_mend(
         raise OperatorError("The disk is full.")
 
     monkeypatch.setattr(house.manager, "_sleep", nap)
-    monkeypatch.setattr(house.manager._watch, "look", broken)
+    monkeypatch.setattr(house.manager._autopilot, "look", broken)
     with pytest.raises(asyncio.CancelledError):
         await house.manager.run()
     assert naps == [1.0, 1.0, 1.0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ import pytest
 from streetvision.engine.types import Prediction
 from streetvision.errors import OperatorError
 
+from .conftest import House
 
-async def test_a_swap_changes_the_model_and_a_restart_comes_back_with_it(house: Any) -> None:
+
+async def test_a_swap_changes_the_model_and_a_restart_comes_back_with_it(house: House) -> None:
     house.add("1.1.0")
     assert (await house.ask()).model_version == "1.0.0"
     steps: list[Mapping[str, Any]] = []
@@ -32,7 +34,7 @@ async def test_a_swap_changes_the_model_and_a_restart_comes_back_with_it(house: 
     assert (await house.ask()).model_version == "1.1.0"
 
 
-async def test_the_former_model_is_kept_for_its_time_and_then_freed(house: Any) -> None:
+async def test_the_former_model_is_kept_for_its_time_and_then_freed(house: House) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     assert house.manager.status()["standby"]["version"] == "1.0.0"
@@ -47,7 +49,7 @@ async def test_the_former_model_is_kept_for_its_time_and_then_freed(house: Any) 
     assert house.manager.status()["standby"] is None
 
 
-async def test_rolling_back_to_the_standby_loads_nothing(house: Any) -> None:
+async def test_rolling_back_to_the_standby_loads_nothing(house: House) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     result = await house.manager.rollback()
@@ -59,7 +61,7 @@ async def test_rolling_back_to_the_standby_loads_nothing(house: Any) -> None:
     assert house.events()[-1] == ("rollback", "1.1.0")
 
 
-async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: Any) -> None:
+async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.swap("1.1.0")
@@ -75,7 +77,7 @@ async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: A
 
 
 @pytest.mark.parametrize("again", ["swap", "promote", "canary"])
-async def test_what_an_operator_rolled_back_an_operator_may_put_on_again(house: Any, again: str) -> None:
+async def test_what_an_operator_rolled_back_an_operator_may_put_on_again(house: House, again: str) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     await house.manager.rollback("it looks odd")
@@ -92,7 +94,7 @@ async def test_what_an_operator_rolled_back_an_operator_may_put_on_again(house: 
     assert house.manager.active == "1.0.0"
 
 
-async def test_a_mark_belongs_to_the_content_and_not_to_the_name(house: Any) -> None:
+async def test_a_mark_belongs_to_the_content_and_not_to_the_name(house: House) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
     await house.manager.rollback()
@@ -104,7 +106,7 @@ async def test_a_mark_belongs_to_the_content_and_not_to_the_name(house: Any) -> 
     assert house.manager.active == "1.1.0"
 
 
-async def test_what_is_being_prepared_can_be_stopped_by_hand(house: Any) -> None:
+async def test_what_is_being_prepared_can_be_stopped_by_hand(house: House) -> None:
     slow = house.add("1.1.0", gate=threading.Event())
     swap = asyncio.create_task(house.manager.swap("1.1.0"))
     await house.until(lambda: slow.calls > 0)
@@ -118,7 +120,7 @@ async def test_what_is_being_prepared_can_be_stopped_by_hand(house: Any) -> None
     assert (await house.ask()).model_version == "1.0.0"
 
 
-async def test_one_operation_at_a_time_and_the_second_is_told(house: Any) -> None:
+async def test_one_operation_at_a_time_and_the_second_is_told(house: House) -> None:
     slow = house.add("1.1.0", gate=threading.Event())
     house.add("1.2.0")
     first = asyncio.create_task(house.manager.swap("1.1.0"))
@@ -133,7 +135,7 @@ async def test_one_operation_at_a_time_and_the_second_is_told(house: Any) -> Non
     assert (await first)["active"] == "1.1.0"
 
 
-async def test_a_cancelled_swap_frees_what_it_made(house: Any) -> None:
+async def test_a_cancelled_swap_frees_what_it_made(house: House) -> None:
     slow = house.add("1.1.0", gate=threading.Event())
     swap = asyncio.create_task(house.manager.swap("1.1.0"))
     await house.until(lambda: slow.calls > 0)
@@ -147,7 +149,7 @@ async def test_a_cancelled_swap_frees_what_it_made(house: Any) -> None:
     await house.manager.swap("1.1.0")
 
 
-async def test_no_request_fails_while_models_change_under_load(house: Any) -> None:
+async def test_no_request_fails_while_models_change_under_load(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     answers: list[Prediction] = []
@@ -157,18 +159,20 @@ async def test_no_request_fails_while_models_change_under_load(house: Any) -> No
         while not stop:
             answers.append(await house.ask())
 
+    def more_than(count: int) -> Callable[[], bool]:
+        return lambda: len(answers) > count
+
     callers = [asyncio.create_task(load()) for _ in range(4)]
     for version in ("1.1.0", "1.2.0"):
         await house.manager.swap(version)
-        before = len(answers)
-        await house.until(lambda before=before: len(answers) > before + 20)
+        await house.until(more_than(len(answers) + 20))
     await house.manager.rollback()
     stop = True
     await asyncio.gather(*callers)
     assert {answer.model_version for answer in answers} == {"1.0.0", "1.1.0", "1.2.0"}
 
 
-async def test_a_swap_back_to_the_standby_reuses_it(house: Any) -> None:
+async def test_a_swap_back_to_the_standby_reuses_it(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.swap("1.1.0")
@@ -178,13 +182,13 @@ async def test_a_swap_back_to_the_standby_reuses_it(house: Any) -> None:
     assert house.manager.status()["standby"]["version"] == "1.2.0"
 
 
-async def test_without_a_former_version_a_rollback_is_refused(house: Any) -> None:
+async def test_without_a_former_version_a_rollback_is_refused(house: House) -> None:
     with pytest.raises(OperatorError, match=r"no good version to go back to .*1\.0\.0 goes on serving"):
         await house.manager.rollback()
     assert house.manager.status()["bad"] == {}
 
 
-async def test_a_version_promoted_again_after_its_rollback_is_a_last_good_one_again(house: Any) -> None:
+async def test_a_version_promoted_again_after_its_rollback_is_a_last_good_one_again(house: House) -> None:
     for version in ("1.1.0", "1.2.0"):
         house.add(version)
     await house.manager.swap("1.1.0")
@@ -196,7 +200,7 @@ async def test_a_version_promoted_again_after_its_rollback_is_a_last_good_one_ag
 
 
 async def test_a_swap_stopped_while_it_writes_the_pointer_is_finished_and_written_down(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.add("1.1.0")
     writing, go_on = threading.Event(), threading.Event()

@@ -14,13 +14,15 @@ import pytest
 from streetvision.engine.types import EngineError, RunnerFailure
 from streetvision.errors import OperatorError
 
+from .conftest import House
+
 
 def versions(answers: list[Any]) -> set[str]:
     assert not [answer for answer in answers if isinstance(answer, EngineError)]
     return {answer.model_version for answer in answers}
 
 
-async def test_a_shadow_answers_nobody_and_reports(house: Any) -> None:
+async def test_a_shadow_answers_nobody_and_reports(house: House) -> None:
     house.recorded["1.1.0"] = lambda means: (means - 100.0) / 20.0 + 0.5
     house.add("1.1.0", answer=house.recorded["1.1.0"])
     await house.manager.shadow("1.1.0")
@@ -40,7 +42,7 @@ async def test_a_shadow_answers_nobody_and_reports(house: Any) -> None:
     assert house.metric("candidate_share", version="1.1.0", role="shadow") == 1
 
 
-async def test_a_repeated_image_counts_once(house: Any) -> None:
+async def test_a_repeated_image_counts_once(house: House) -> None:
     house.add("1.1.0")
     await house.manager.shadow("1.1.0")
     for _ in range(30):
@@ -49,7 +51,7 @@ async def test_a_repeated_image_counts_once(house: Any) -> None:
     assert house.manager.status()["candidate"]["report"]["samples"] == 1
 
 
-async def test_a_shadow_that_passes_is_written_down_once_and_goes_on(house: Any) -> None:
+async def test_a_shadow_that_passes_is_written_down_once_and_goes_on(house: House) -> None:
     house.add("1.1.0")
     await house.manager.shadow("1.1.0")
     await house.ask_many(45)
@@ -64,7 +66,7 @@ async def test_a_shadow_that_passes_is_written_down_once_and_goes_on(house: Any)
 
 
 @pytest.mark.parametrize("by", ["gates", "operator"])
-async def test_a_version_that_was_removed_while_it_was_tried_is_not_promoted(house: Any, by: str) -> None:
+async def test_a_version_that_was_removed_while_it_was_tried_is_not_promoted(house: House, by: str) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     house.registry.remove("1.1.0")
@@ -81,7 +83,7 @@ async def test_a_version_that_was_removed_while_it_was_tried_is_not_promoted(hou
     assert versions(await house.ask_many(5)) == {"1.0.0"}
 
 
-async def test_a_good_canary_is_promoted_by_its_gates_with_evidence(house: Any) -> None:
+async def test_a_good_canary_is_promoted_by_its_gates_with_evidence(house: House) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 0.5)
     answers = await house.ask_many(60)
@@ -101,7 +103,7 @@ async def test_a_good_canary_is_promoted_by_its_gates_with_evidence(house: Any) 
     assert house.models["1.1.0"].loaded == 1
 
 
-async def test_a_repeated_image_is_always_answered_by_the_same_model(house: Any) -> None:
+async def test_a_repeated_image_is_always_answered_by_the_same_model(house: House) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 0.5)
     for number in range(10):
@@ -120,7 +122,7 @@ TURNS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("role", ["canary", "shadow"])
 @pytest.mark.parametrize("turn", TURNS)
-async def test_a_candidate_that_goes_bad_is_ended_by_its_gates(house: Any, turn: str, role: str) -> None:
+async def test_a_candidate_that_goes_bad_is_ended_by_its_gates(house: House, turn: str, role: str) -> None:
     """It passes the golden check and turns bad afterwards, so that only the gates can catch it."""
     behaviour, says = TURNS[turn]
     model = house.add("1.1.0")
@@ -144,7 +146,7 @@ async def test_a_candidate_that_goes_bad_is_ended_by_its_gates(house: Any, turn:
     assert house.registry.active() is None
 
 
-async def test_a_slow_canary_is_rolled_back_and_nobody_was_late(house: Any) -> None:
+async def test_a_slow_canary_is_rolled_back_and_nobody_was_late(house: House) -> None:
     object.__setattr__(house.policy.gates, "harmless_s", 0.01)
     model = house.add("1.1.0")
     await house.manager.canary("1.1.0", 0.5)
@@ -159,7 +161,7 @@ async def test_a_slow_canary_is_rolled_back_and_nobody_was_late(house: Any) -> N
     assert house.manager.status()["candidate"] is None
 
 
-async def test_a_canary_that_hangs_is_rolled_back_and_its_callers_are_answered(house: Any) -> None:
+async def test_a_canary_that_hangs_is_rolled_back_and_its_callers_are_answered(house: House) -> None:
     model = house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     model.gate = threading.Event()
@@ -172,7 +174,7 @@ async def test_a_canary_that_hangs_is_rolled_back_and_its_callers_are_answered(h
     model.gate.set()
 
 
-async def test_a_canary_that_was_rolled_back_is_marked_over_restarts(house: Any) -> None:
+async def test_a_canary_that_was_rolled_back_is_marked_over_restarts(house: House) -> None:
     model = house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     model.raises = RunnerFailure("device error")
@@ -190,7 +192,7 @@ async def test_a_canary_that_was_rolled_back_is_marked_over_restarts(house: Any)
     assert house.metric("bad_versions") == 0
 
 
-async def test_a_canary_that_was_rolled_back_is_tried_again_by_force_and_cleared_by_its_gates(house: Any) -> None:
+async def test_a_canary_that_was_rolled_back_is_tried_again_by_force_and_cleared_by_its_gates(house: House) -> None:
     model = house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     model.raises = RunnerFailure("device error")
@@ -205,7 +207,7 @@ async def test_a_canary_that_was_rolled_back_is_tried_again_by_force_and_cleared
     assert house.manager.status()["bad"] == {}
 
 
-async def test_a_canary_is_promoted_and_rolled_back_by_hand(house: Any) -> None:
+async def test_a_canary_is_promoted_and_rolled_back_by_hand(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.canary("1.1.0", 0.3)
@@ -217,7 +219,7 @@ async def test_a_canary_is_promoted_and_rolled_back_by_hand(house: Any) -> None:
     assert (result["active"], house.registry.active()) == ("1.2.0", "1.2.0")
 
 
-async def test_a_shadow_becomes_a_canary_without_loading_again(house: Any) -> None:
+async def test_a_shadow_becomes_a_canary_without_loading_again(house: House) -> None:
     model = house.add("1.1.0")
     await house.manager.shadow("1.1.0")
     await house.ask_many(5)
@@ -233,7 +235,7 @@ async def test_a_shadow_becomes_a_canary_without_loading_again(house: Any) -> No
     assert first["report"]["samples"] == 5
 
 
-async def test_the_standby_can_be_tried_without_loading_it_again(house: Any) -> None:
+async def test_the_standby_can_be_tried_without_loading_it_again(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.swap("1.1.0")
@@ -246,7 +248,7 @@ async def test_the_standby_can_be_tried_without_loading_it_again(house: Any) -> 
     assert versions(await house.ask_many(5)) == {"1.1.0"}
 
 
-async def test_only_one_version_is_tried_at_a_time(house: Any) -> None:
+async def test_only_one_version_is_tried_at_a_time(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.shadow("1.1.0")
@@ -265,19 +267,19 @@ async def test_only_one_version_is_tried_at_a_time(house: Any) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.01, float("nan")])
-async def test_a_share_that_makes_no_sense_is_refused(house: Any, share: float) -> None:
+async def test_a_share_that_makes_no_sense_is_refused(house: House, share: float) -> None:
     house.add("1.1.0")
     with pytest.raises(OperatorError, match="share must be above 0"):
         await house.manager.canary("1.1.0", share)
 
 
-async def test_without_a_trial_there_is_nothing_to_promote_or_stop(house: Any) -> None:
+async def test_without_a_trial_there_is_nothing_to_promote_or_stop(house: House) -> None:
     for attempt in (house.manager.promote(), house.manager.stop_shadow()):
         with pytest.raises(OperatorError, match="Nothing is tried"):
             await attempt
 
 
-async def test_bad_images_and_missed_deadlines_are_not_the_candidates_fault(house: Any) -> None:
+async def test_bad_images_and_missed_deadlines_are_not_the_candidates_fault(house: House) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     loop = asyncio.get_running_loop()
@@ -291,7 +293,7 @@ async def test_bad_images_and_missed_deadlines_are_not_the_candidates_fault(hous
 
 
 async def test_a_promotion_that_cannot_be_written_ends_the_trial_and_says_so(
-    house: Any, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
@@ -309,7 +311,7 @@ async def test_a_promotion_that_cannot_be_written_ends_the_trial_and_says_so(
     assert len(house.engine.lanes) == 1
 
 
-async def test_the_end_of_the_miner_ends_a_trial_in_the_journal(house: Any) -> None:
+async def test_the_end_of_the_miner_ends_a_trial_in_the_journal(house: House) -> None:
     house.add("1.1.0")
     await house.manager.canary("1.1.0", 1.0)
     await house.reopen()

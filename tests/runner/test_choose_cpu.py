@@ -14,10 +14,10 @@ import torch
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
-from streetvision.runner import choose_cpu as choosing
-from streetvision.runner import choose_cuda as forwards
-from streetvision.runner.choose_cpu import choose_fast, choose_small, why_not_fast
-from streetvision.runner.choose_cuda import Chosen
+from streetvision.runner import choose as choosing
+from streetvision.runner.choose import Chosen, choose_fast
+from streetvision.runner.choose_cpu import CpuForwards
+from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.cpu_forward import SmallForward
 from streetvision.runner.precision import Precision, judge
 from streetvision.runner.torch_runner import TorchRunner
@@ -37,7 +37,7 @@ def network(*, steep: float = 0.0) -> StreetVisionNet:
 def chosen(precision: str, *, steep: float = 0.0, pictures: Callable[[], ImageArray] = PICTURES.copy) -> Chosen:
     torch.set_num_threads(2)
     with torch.inference_mode():
-        return choose_small(network(steep=steep), precision, pictures)
+        return choose_fast(network(steep=steep), CPU, precision, pictures)
 
 
 def never() -> ImageArray:
@@ -128,7 +128,7 @@ def test_a_lost_device_is_no_reason_to_try_another_forward(
 
 
 def test_a_cpu_has_a_fast_forward_of_its_own() -> None:
-    assert why_not_fast(network(), CPU) is None
+    assert CpuForwards().why_not(network()) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -170,24 +170,21 @@ def test_beside_serving_a_model_is_judged_and_warmed_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "asked", "reason"),
+    ("precision", "candidates"),
     [
-        ("default", "bf16", "it is a GPU's own"),
-        ("int8", "bf16", "int8 is for CPUs"),
-        ("bf16", "bf16", "as chosen"),
-        ("auto", "auto", "as chosen"),
-        ("fp8", "fp8", "as chosen"),
+        ("default", ([], "it is a GPU's own")),
+        ("int8", ([], "int8 is for CPUs")),
+        ("bf16", ([], "bfloat16 was asked for")),
+        ("auto", (["fp8"], "")),
+        ("fp8", (["fp8"], "")),
     ],
 )
-def test_on_a_gpu_its_own_forward_is_asked(
-    precision: str, asked: str, reason: str, monkeypatch: pytest.MonkeyPatch
+def test_on_a_gpu_float8_alone_is_quicker_than_its_own(
+    precision: str, candidates: tuple[list[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wishes: list[str] = []
-
-    def choose(net: StreetVisionNet, device: torch.device, wish: str, *_: object) -> Chosen:
-        wishes.append(wish)
-        return Chosen(net.forward_uint8, Precision("bf16", "as chosen"))
-
-    monkeypatch.setattr(forwards, "choose_fast", choose)
-    assert choose_fast(network(), torch.device("cuda"), precision).precision == Precision("bf16", reason)
-    assert wishes == [asked]
+    monkeypatch.setattr("streetvision.runner.cuda_forward.has_float8", lambda device: True)
+    assert CudaForwards(CPU).candidates(precision) == candidates
+    monkeypatch.setattr("streetvision.runner.cuda_forward.has_float8", lambda device: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A100")
+    if candidates[0]:
+        assert CudaForwards(CPU).candidates(precision) == ([], "A100 has no float8")

@@ -9,17 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.types import RunnerFailure
+from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.runner import forward as serving_module
-from streetvision.runner.choose_cuda import Chosen, choose_fast, why_not_fast
+from streetvision.runner.choose import Choice, Chosen
+from streetvision.runner.choose_cpu import CpuForwards
+from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.precision import Precision
 from streetvision.runner.torch_runner import TorchRunner
 
+from ..engine.quick import CPU
+
 CONFIG = tiny_config(depth=1)
 IMAGES = np.zeros((1, 224, 224, 3), np.uint8)
+
+
+def never() -> ImageArray:
+    raise AssertionError("nobody needs pictures")
 
 
 def model(config: ModelConfig = CONFIG) -> LoadedModel:
@@ -28,8 +36,8 @@ def model(config: ModelConfig = CONFIG) -> LoadedModel:
 
 
 def test_where_no_fast_forward_runs_timms_does_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert why_not_fast(build(CONFIG), torch.device("cpu")) == "it needs a CUDA device"
-    monkeypatch.setattr(serving_module, "why_not_fast", lambda net, device: "its heads are odd")
+    assert CudaForwards(CPU).why_not(build(CONFIG)) == "it needs a CUDA device"
+    monkeypatch.setattr(CpuForwards, "why_not", lambda self, net: "its heads are odd")
     runner = TorchRunner(model(), device="cpu", buckets=(1,), compile=False)
     assert not runner.fast
     assert runner.precision == Precision("float32", "timm's forward serves")
@@ -44,7 +52,6 @@ def test_a_precision_that_does_not_exist_is_an_error() -> None:
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, choose: Any) -> None:
     """A runner on the CPU that believes in the fast forward."""
-    monkeypatch.setattr(serving_module, "why_not_fast", lambda net, device: None)
     monkeypatch.setattr(serving_module, "choose_fast", choose)
 
 
@@ -134,7 +141,7 @@ def test_a_fast_forward_must_answer_as_timms_does(monkeypatch: pytest.MonkeyPatc
     net = build(CONFIG).for_inference("cpu", torch.float32)
     with torch.inference_mode():
         if shift in (0.0, 0.1):
-            assert choose_fast(net, torch.device("cpu"), "bf16").precision.name == "bf16"
+            assert Choice(net, CudaForwards(CPU)).choose("bf16", never, None).precision.name == "bf16"
         else:
             with pytest.raises(RuntimeError, match=r"its probabilities are up to .* from those of timm's forward"):
-                choose_fast(net, torch.device("cpu"), "bf16")
+                Choice(net, CudaForwards(CPU))

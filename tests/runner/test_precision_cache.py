@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +15,13 @@ import torch
 from safetensors.torch import save
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.runner import choose_cpu as choosing
-from streetvision.runner import choose_cuda as forwards
+from streetvision.runner import choose as choosing
 from streetvision.runner import precision_cache as verdicts
 from streetvision.runner.calibration_images import SCENES
+from streetvision.runner.choose import Choice
+from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.precision import Precision
 from streetvision.runner.precision_cache import EARLIER, KEPT, PrecisionCache, PrecisionVerdict, verdicts_on
 from streetvision.runner.torch_runner import TorchRunner
@@ -126,11 +129,52 @@ def test_verdicts_on_pictures_of_ones_own_are_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "kept").exists()
 
 
+@QUICK
+def test_a_model_that_is_calibrated_anew_is_judged_anew(tmp_path: Path, judged: list[int]) -> None:
+    """The gate weighs probabilities: at another temperature the same weights may fail it."""
+    model = saved(tmp_path / "model")
+    assert start(model, tmp_path / "kept").precision.name == "int8"
+    config, state = load_checkpoint(model)
+    again = save_checkpoint(model, replace(config, temperature=0.5), state, overwrite=True)
+    assert again.sha256 == config.sha256
+    start(model, tmp_path / "kept")
+    assert judged == [48, 48]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0.5},
+        {"threshold": 0.4},
+        {"mean": (0.5, 0.5, 0.5)},
+        {"std": (0.5, 0.5, 0.5)},
+        {"sha256": "1" * 64},
+        {"head": replace(CONFIG.head, eps=1e-4)},
+        {"architecture_kwargs": {**CONFIG.architecture_kwargs, "rope_temperature": 50.0}},
+        {"input_size": 64},
+        {"resample": "box"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_all_that_moves_an_answer_is_part_of_the_question(tmp_path: Path, change: dict[str, Any]) -> None:
+    described = replace(CONFIG, sha256="0" * 64)
+    verdicts_on(tmp_path, described, "auto", CPU).remember(PASSED)
+    assert verdicts_on(tmp_path, replace(described, **change), "auto", CPU).recall() is None
+
+
+def test_what_is_only_for_people_is_not(tmp_path: Path) -> None:
+    described = replace(CONFIG, sha256="0" * 64)
+    verdicts_on(tmp_path, described, "auto", CPU).remember(PASSED)
+    told = replace(described, name="other", version="9.9.9", card={"a": 1}, created="2026-01-01T00:00:00+00:00")
+    assert verdicts_on(tmp_path, told, "auto", CPU).recall() is not None
+
+
 def test_a_verdict_is_read_as_it_was_written(tmp_path: Path) -> None:
-    asked = verdicts_on(tmp_path / "kept", "0" * 64, "auto", CPU)
+    described = replace(CONFIG, sha256="0" * 64)
+    asked = verdicts_on(tmp_path / "kept", described, "auto", CPU)
     assert asked.recall() is None
     asked.remember(PASSED)
-    told = verdicts_on(tmp_path / "kept", "0" * 64, "auto", CPU).recall()
+    told = verdicts_on(tmp_path / "kept", described, "auto", CPU).recall()
     assert told is not None
     assert told.precision == Precision("int8", "it passes" + EARLIER)
     assert torch.equal(told.spans["0.qkv.low"], PASSED.spans["0.qkv.low"])
@@ -209,8 +253,8 @@ def test_float8_is_built_from_the_peaks_that_were_kept(tmp_path: Path, monkeypat
     net = build(CONFIG).for_inference("cpu", torch.float32)
     kept = PrecisionCache(tmp_path, {"what": "ever"})
     with torch.inference_mode():
-        first = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
-        second = forwards.choose_fast(net, CPU, "auto", PICTURES.copy, kept)
+        first = Choice(net, CudaForwards(CPU)).choose("auto", PICTURES.copy, kept)
+        second = Choice(net, CudaForwards(CPU)).choose("auto", PICTURES.copy, kept)
     assert first.precision.name == second.precision.name == "fp8"
     assert len(watched) == 1
     assert built == [None, {"0.qkv": 3.3, "0.fc1": 1e-7}, None, {"0.qkv": 3.3, "0.fc1": 1e-7}]

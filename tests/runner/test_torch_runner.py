@@ -1,9 +1,8 @@
-"""The runner on the CPU with timm's forward: buckets, padding, failure, compilation and its absence."""
+"""The runner on the CPU with timm's forward: buckets, padding, failure, and that nothing is compiled."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from streetvision.engine.types import ImageArray, Runner, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
-from streetvision.runner import cuda_graphs as compiling
 from streetvision.runner import forward as serving_module
+from streetvision.runner.cuda_graphs import Forward
 from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 CONFIG = replace(tiny_config(depth=2, width=64, version="1.2.3"), input_size=48, temperature=1.6, threshold=0.3)
@@ -45,17 +44,6 @@ def eager(net: StreetVisionNet | None = None, **options: Any) -> TorchRunner:
 @pytest.fixture(scope="module", autouse=True)
 def few_threads() -> None:
     torch.set_num_threads(2)
-
-
-@pytest.fixture(scope="module")
-def compiled() -> Iterator[TorchRunner]:
-    missing = compiling.missing_for_cpu_compile()
-    if missing is not None:
-        pytest.skip(f"torch.compile cannot run here: {missing}")
-    runner = TorchRunner(LoadedModel(network(), CONFIG), device="cpu", buckets=(1, 4), compile=True, fast=False)
-    runner.warmup()
-    yield runner
-    torch.compiler.reset()
 
 
 def test_it_is_a_runner_that_names_its_model(tmp_path: Path) -> None:
@@ -161,90 +149,42 @@ def test_a_device_error_becomes_a_runner_failure(monkeypatch: pytest.MonkeyPatch
     assert runner.run(IMAGES[:2]).logits.shape == (2,)
 
 
-def test_compiled_it_answers_as_eagerly(compiled: TorchRunner) -> None:
-    assert compiled.compiled
-    for count in (1, 2, 4):
-        got, expected = compiled.run(IMAGES[:count]), eager().run(IMAGES[:count])
-        np.testing.assert_allclose(got.logits, expected.logits, rtol=0, atol=2e-5)
-        np.testing.assert_allclose(got.embeddings, expected.embeddings, rtol=0, atol=2e-5)
-
-
-def test_a_second_model_is_compiled_beside_the_first(compiled: TorchRunner) -> None:
-    before = compiled.run(IMAGES[:1]).logits
-    other = TorchRunner(LoadedModel(network(seed=7), CONFIG), device="cpu", buckets=(1,), compile=True, fast=False)
-    other.warmup()
-    expected = eager(network(seed=7)).run(IMAGES[:1]).logits
-    np.testing.assert_allclose(other.run(IMAGES[:1]).logits, expected, rtol=0, atol=2e-5)
-    np.testing.assert_array_equal(compiled.run(IMAGES[:1]).logits, before)
-
-
-def beside_serving(call: Callable[[], None]) -> None:
-    """On a thread that stands back."""
+def test_beside_serving_each_batch_size_runs_once() -> None:
     with ThreadPoolExecutor(1, initializer=Deference().join) as pool:
-        pool.submit(call).result()
-
-
-def test_beside_serving_only_what_was_compiled_before_runs_compiled(
-    compiled: TorchRunner, caplog: pytest.LogCaptureFixture
-) -> None:
-    alike, unlike = eager(compile=None, buckets=(1, 4), threads=2), eager(compile=None, buckets=(2,), threads=2)
-    for runner in (alike, unlike):
-        with caplog.at_level(logging.INFO):
-            beside_serving(lambda: check_seconds(runner.warmup(), runner.buckets))  # noqa: B023 - called at once
-    assert (alike.compiled, unlike.compiled) == (True, False)
-    assert caplog.text.count("model 1.2.3 runs uncompiled until the miner starts with it") == 1
-    for runner in (alike, unlike):
-        np.testing.assert_allclose(runner.run(IMAGES[:1]).logits, eager().run(IMAGES[:1]).logits, rtol=0, atol=1e-5)
-
-
-def check_seconds(seconds: dict[int, float], buckets: tuple[int, ...]) -> None:
-    assert sorted(seconds) == list(buckets)
+        seconds = pool.submit(eager(threads=2).warmup).result()
+    assert sorted(seconds) == [1, 4, 8]
     assert all(value > 0 for value in seconds.values())
 
 
-def test_beside_serving_it_compiles_when_that_is_insisted_upon(compiled: TorchRunner) -> None:
-    runner = eager(compile=True, buckets=(3,))
-    beside_serving(lambda: check_seconds(runner.warmup(), (3,)))
-    assert runner.compiled
-
-
-def test_without_a_compiler_it_runs_eagerly_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("CXX", "/nowhere/g++")
-    with caplog.at_level(logging.WARNING):
-        runner = eager(compile=None)
+@pytest.mark.parametrize(("wish", "told"), [(True, 1), (None, 0), (False, 0)])
+def test_on_a_cpu_nothing_is_compiled(wish: bool | None, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        runner = eager(compile=wish)
     assert not runner.compiled
-    assert caplog.messages == ["the model runs eagerly and slower: no C++ compiler (/nowhere/g++) is installed"]
-    with pytest.raises(OperatorError, match=r"no C\+\+ compiler"):
-        eager(compile=True)
-
-
-def test_without_python_headers_it_runs_eagerly_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/g++")
-    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
-    assert compiling.missing_for_cpu_compile() == "Python's C headers are not installed (python3-dev)"
+    assert caplog.messages.count("nothing is compiled on a CPU, so --compile has no effect here") == told
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, FailOnRecompileLimitHit])
 def test_a_compiler_that_fails_is_given_up_loudly(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        raise kind("g++: internal compiler error\nplease report")
+    """As on CUDA, where networks are compiled."""
 
-    monkeypatch.setattr(compiling, "missing_for_cpu_compile", lambda: None)
-    monkeypatch.setattr(serving_module, "compile_net", lambda net, regional: broken)
-    runner = eager(compile=None)
+    def broken(_: StreetVisionNet) -> Forward:
+        raise kind("gcc: internal compiler error\nplease report")
+
+    monkeypatch.setattr(serving_module, "compile_net", broken)
+    runner, insisting = eager(compile=None), eager(compile=True)
+    runner._serving.compiled = insisting._serving.compiled = True
     with caplog.at_level(logging.WARNING):
         runner.warmup()
     assert not runner.compiled
     assert caplog.messages == [
-        "torch.compile failed, so the model runs eagerly and slower: g++: internal compiler error"
+        "torch.compile failed, so the model runs eagerly and slower: gcc: internal compiler error"
     ]
     np.testing.assert_array_equal(runner.run(IMAGES[:4]).logits, eager().run(IMAGES[:4]).logits)
     with pytest.raises(OperatorError, match="internal compiler error"):
-        eager(compile=True).warmup()
+        insisting.warmup()
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,30 @@ def test_names_are_unique() -> None:
     flags = [item.metadata["flag"] for item in setting_fields()]
     assert len(set(names)) == len(names)
     assert len(set(flags)) == len(flags)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            b'NETUID=72\nWALLET_NAME="cold\nWALLET_HOTKEY=hot\n',
+            "cannot be read from line 2 on: write NAME=value and close",
+        ),
+        (b"NETUID=72\n= 3\n", "cannot be read from line 2 on"),
+        (b"X=" + b"x" * (1 << 20), "is too large for a settings file: move it away, or name another with --env_file"),
+        ("NETUID=72\n".encode("utf-16"), "it is not a text file; move it away, or name another with --env_file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_whole_is_not_read_in_part(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
+    assert says in str(caught.value)
+
+
+def test_a_file_of_another_editor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "miner.env").write_bytes(
+        b"\xef\xbb\xbfNETUID = 11\r\nexport WALLET_NAME= 'cold' # mine\r\nNETUID=12\r\n"
+    )
+    settings = load_settings([], {}, cwd=tmp_path, warn=pytest.fail)
+    assert (settings.netuid, settings.wallet_name) == (12, "cold")

@@ -21,6 +21,7 @@ from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
 from streetvision.status.wording import traffic_words
 
+from ..conftest import Logbook
 from .worlds import DAYS, FACTS, MODELS, fresh, hostile, observed, samples, status
 
 
@@ -127,7 +128,7 @@ def sample(time: float, hotkey: str = "v") -> Sample:
     return Sample(time, hotkey, 1, "ok", 0.5, 1, 1, 8.0, 0.001, 0.001, 0.01, 0.0, 0.1, 0.12, 0.001)
 
 
-def test_answers_to_pictures_without_their_end_are_counted_live_and_from_the_log(logbook: Any) -> None:
+def test_answers_to_pictures_without_their_end_are_counted_live_and_from_the_log(logbook: Logbook) -> None:
     answer = logbook.answer(0.7)
     cut = replace(answer, decoded=0.96)
     records = [logbook.record(b"jpeg", prediction) for prediction in (answer, cut, cut)]

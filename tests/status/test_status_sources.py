@@ -16,12 +16,14 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.history import History
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.thresholds import DAY
+from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.settings.settings import Settings
 from streetvision.status.files import last_hotkey, status_from_files
 from streetvision.status.live import LiveStatus, span_of
 from streetvision.status.samples import Samples, remembered
 from streetvision.status.schema import OPERATION, Span
 
+from ..conftest import Logbook
 from .worlds import FACTS, observed
 
 Silent = Callable[..., None]
@@ -37,7 +39,8 @@ def nothing(_: Any) -> None:
 @pytest.fixture
 def monitor(tmp_path: Path) -> Monitor:
     subnet = Subnet(1, uids=64)
-    watched = Monitor(tmp_path, OWN, 72, Sources(snapshot_age=lambda: 5.0), now=lambda: subnet.time)
+    counter = TrafficCounter(subnet.time)
+    watched = Monitor(tmp_path, OWN, 72, Sources(snapshot_age=lambda: 5.0), counter, now=lambda: subnet.time)
     watched.on_snapshot(None, subnet.snapshot(subnet.time))
     return watched
 
@@ -53,7 +56,8 @@ async def test_the_running_miner_is_asked_through_its_socket(monitor: Monitor) -
 async def test_the_doctor_and_the_status_show_the_same_pass(tmp_path: Path) -> None:
     """Between two passes nobody judges for himself; the doctor makes a new one, and the status has it too."""
     subnet, age, ticks = Subnet(1, uids=64), [5.0], count()
-    monitor = Monitor(tmp_path, OWN, 72, Sources(snapshot_age=lambda: age[0]), now=lambda: subnet.time)
+    sources = Sources(snapshot_age=lambda: age[0])
+    monitor = Monitor(tmp_path, OWN, 72, sources, TrafficCounter(subnet.time), now=lambda: subnet.time)
     monitor.on_snapshot(None, subnet.snapshot(subnet.time))
     live = LiveStatus(monitor, lambda: FACTS, Samples(), clock=lambda: float(next(ticks)))
     told: list[object] = []
@@ -114,7 +118,7 @@ def test_what_is_a_span() -> None:
 # -- the log of before -------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_remembers_who_asked(logbook: Any) -> None:
+def test_a_restart_remembers_who_asked(logbook: Logbook) -> None:
     logbook.write(*(logbook.record(b"a%d" % i, logbook.answer(0.7)) for i in range(5)), logbook.record(b"x"))
     found = remembered(logbook.folder, 0.0)
     assert [sample.probability for sample in found] == [0.7] * 5 + [None]
@@ -135,7 +139,7 @@ def test_no_log_or_a_broken_one_is_no_hindrance(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def settings(logbook: Any) -> Settings:
+def settings(logbook: Logbook) -> Settings:
     """A state folder with the history of three days and a log."""
     seen = observed()
     history = History(logbook.state / "monitor", OWN, 72, now=lambda: seen.now)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.miner.model_choice import choose_model
-from streetvision.miner.models import ModelRoom
+from streetvision.miner.models import ServedModels
 from streetvision.settings.settings import Settings
 
 
@@ -34,16 +34,16 @@ async def test_no_more_pictures_are_decoded_at_once_than_a_quota_pays_for(
     monkeypatch.setattr("streetvision.miner.models.open_runner", opened)
     settings = Settings(model="bundled", state_dir=tmp_path, subtensor_network="mock")
     with pytest.raises(OperatorError, match="this is enough"):
-        await ModelRoom(settings, choose_model(settings), CollectorRegistry()).start()
+        await ServedModels(settings, choose_model(settings), CollectorRegistry()).start()
     assert len(seen) == expected
 
 
-def room(folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[str], NoReturn]) -> ModelRoom:
+def room(folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[str], NoReturn]) -> ServedModels:
     """Its runners are opened by `opened`, which is told the device."""
     monkeypatch.setattr("streetvision.miner.models.device_trouble", lambda _: None)
     monkeypatch.setattr("streetvision.miner.models.open_runner", lambda *_, device, **__: opened(device))
     settings = Settings(model="bundled", state_dir=folder, subtensor_network="mock")
-    return ModelRoom(settings, choose_model(settings), CollectorRegistry())
+    return ServedModels(settings, choose_model(settings), CollectorRegistry())
 
 
 async def test_a_stand_in_that_fails_at_the_start_is_not_the_models_fault(
