@@ -1,9 +1,10 @@
-"""Whether a device computes at all, asked before a model is loaded onto it."""
+"""Whether a device computes at all: before a model is loaded onto it, and before a model is freed from it."""
 
 from __future__ import annotations
 
 import torch
 
+from streetvision.engine.faults import Fault, fault_of
 from streetvision.runner.devices import first_line, resolve_device
 
 
@@ -18,3 +19,12 @@ def device_trouble(name: str) -> str | None:
     except RuntimeError as error:
         return first_line(error)
     return None if total == 2.0 else f"{device} adds 1 and 1 up to {total:g}"
+
+
+def has_lost(device: torch.device) -> bool:
+    """Whether this process has lost a CUDA device for good; waits for nothing, so a device that hangs has not."""
+    try:
+        torch.cuda.current_stream(device).query()
+    except RuntimeError as error:
+        return fault_of(error) is Fault.LOST
+    return False

@@ -19,6 +19,7 @@ from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.runner.cuda_graphs import Forward, capture, compiling, undo_compile
+from streetvision.runner.device_check import has_lost
 from streetvision.runner.devices import (
     CPU_BUCKETS,
     CUDA_BUCKETS,
@@ -30,6 +31,12 @@ from streetvision.runner.forward import Serving
 from streetvision.runner.precision import Precision
 
 TIMED_RUNS = 5
+
+_PINNED: dict[int, torch.Tensor] = {}
+"""Pinned buffers by id, until their runner is closed: were one freed when the device is lost, torch would throw in a
+destructor, which ends the process, and with it the CPU that serves in the device's place."""
+_ON_LOST_DEVICES: list[dict[str, object]] = []
+"""All that closed runners had on devices that were lost; kept for the same reason."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +113,8 @@ class TorchRunner:
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         shape = (self._buckets[-1], self.input_size, self.input_size, 3)
         self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._cuda)
+        if self._cuda:
+            _PINNED[id(self._staging)] = self._staging
         self._input = torch.zeros_like(self._staging, device=self._device) if self._cuda else self._staging
 
     @property
@@ -203,8 +212,15 @@ class TorchRunner:
         return RunnerOutput(logits, embeddings)
 
     def close(self) -> None:
-        """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow."""
+        """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow.
+
+        What lies on a device that is lost is not freed but kept until the process ends.
+        """
         undo_compile(self._model.net)
+        if self._cuda and has_lost(self._device):
+            _ON_LOST_DEVICES.append(dict(vars(self)))
+        else:
+            _PINNED.pop(id(self._staging), None)
         vars(self).clear()
         with suppress(RuntimeError):  # a lost device frees nothing any more
             torch.cuda.empty_cache()
