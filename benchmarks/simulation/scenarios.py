@@ -148,7 +148,7 @@ def _lost_device(world: World, *, on_cpu: bool) -> None:
 
 
 def _crashes(world: World) -> None:
-    world.crashes = tuple(CrashView(world.now - ago, "killed by signal 9") for ago in (1200.0, 800.0, 300.0))
+    world.crashes = tuple(CrashView(world.now - ago, "killed by signal 9") for ago in (90.0, 60.0, 30.0))
 
 
 def _burned(world: World) -> bool:

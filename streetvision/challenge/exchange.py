@@ -76,6 +76,7 @@ def send(
     started = time.monotonic()
     connection = http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
     status, reply, trouble = NO_ANSWER, b"", ""
+    response: http.client.HTTPResponse | None = None
     with closing(connection), _ended_after(connection, timeout_s) as late:
         try:
             connection.request("POST", f"/{SUBNET.synapse}", content, headers)
@@ -84,7 +85,8 @@ def send(
             if response.length and len(reply) < REPLY_LIMIT:
                 raise http.client.IncompleteRead(reply, response.length)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            trouble = _words(error, target)
+            cut_off = response is not None and isinstance(error, ConnectionError)
+            trouble = _words(http.client.IncompleteRead(b"") if cut_off else error, target)
         if late.is_set():  # what was cut off may read like an end
             trouble = f"no answer within {timeout_s:g} s"
     seconds = time.monotonic() - started

@@ -61,6 +61,9 @@ def saying(reply: bytes) -> Callable[[socket.socket], None]:
     def talk(connection: socket.socket) -> None:
         connection.recv(1 << 16)
         connection.sendall(reply)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):  # what is left unread would reset the connection
+            pass
 
     return talk
 
