@@ -10,7 +10,7 @@ from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.needs import REQUESTS, proves_after_requests
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule import Fault, Rule
-from streetvision.monitor.rules.requests_failing import commonest
+from streetvision.monitor.rules.requests_failing import commonest, gravity
 from streetvision.monitor.thresholds import Thresholds
 
 _IMAGE_FAULTS: Mapping[str, str] = {
@@ -31,14 +31,15 @@ def images_refused(seen: Observation, limits: Thresholds) -> list[Finding]:
     hour = recent(seen, limits)
     reasons = commonest(hour, lambda reason: reason in IMAGE_REASONS)
     refused = sum(count for _, count in reasons)
-    if hour.requests < limits.failing_requests or refused < limits.failing_share * hour.requests:
+    severity = gravity(refused, hour, limits)
+    if severity is None:
         return []
     listed = ", ".join(f"{count} {_IMAGE_FAULTS[reason]}" for reason, count in reasons)
     worst = reasons[0][0]
     return [
         Finding(
             code="images_refused",
-            severity=Severity.CRITICAL if refused >= limits.failing_critical * hour.requests else Severity.WARNING,
+            severity=severity,
             title=f"{share(refused / hour.requests)} of the pictures are refused, mostly {_IMAGE_FAULTS[worst]}",
             evidence=(
                 f"In the last {duration(seen.now - hour.start)} {refused} of {hour.requests} pictures: {listed}.",

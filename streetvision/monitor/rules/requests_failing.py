@@ -37,14 +37,15 @@ def requests_failing(seen: Observation, limits: Thresholds) -> list[Finding]:
     hour = recent(seen, limits)
     reasons = commonest(hour, lambda reason: reason not in IMAGE_REASONS)
     failed = sum(count for _, count in reasons)
-    if hour.requests < limits.failing_requests or failed < limits.failing_share * hour.requests:
+    severity = gravity(failed, hour, limits)
+    if severity is None:
         return []
     listed = ", ".join(f"{count} x {reason}" for reason, count in reasons[:5])
     worst = reasons[0][0]
     return [
         Finding(
             code="requests_failing",
-            severity=Severity.CRITICAL if failed >= limits.failing_critical * hour.requests else Severity.WARNING,
+            severity=severity,
             title=f"{share(failed / hour.requests)} of requests get no answer, mostly {worst}",
             evidence=(
                 f"In the last {duration(seen.now - hour.start)} {failed} of {hour.requests} requests failed: {listed}.",
@@ -59,6 +60,13 @@ def requests_failing(seen: Observation, limits: Thresholds) -> list[Finding]:
 def commonest(hour: TrafficBucket, chosen: Callable[[str], bool]) -> list[tuple[str, int]]:
     """The chosen reasons for which requests failed, with their counts, the commonest first."""
     return sorted(((reason, n) for reason, n in hour.failed.items() if chosen(reason)), key=lambda item: -item[1])
+
+
+def gravity(failed: int, hour: TrafficBucket, limits: Thresholds) -> Severity | None:
+    """How grave it is that so many of the hour's requests failed; None when they are too few to tell."""
+    if hour.requests < limits.failing_requests or failed < limits.failing_share * hour.requests:
+        return None
+    return Severity.CRITICAL if failed >= limits.failing_critical * hour.requests else Severity.WARNING
 
 
 RULES = (
