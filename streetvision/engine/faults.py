@@ -26,7 +26,6 @@ class Fault(IntEnum):
     """No retry heals it in this process."""
 
 
-OUT_OF_MEMORY = 2
 LOST_CODES = frozenset(
     {
         3,  # initialization error
