@@ -33,8 +33,11 @@ FLOORS: tuple[str, ...] = (
     "monitor mining",
     "prediction_log",
     "axon",
+    "training",
+    "evaluation",
+    "sources",
     "hub runner rollout",
-    "registry chain engine training",
+    "registry chain engine",
     "models settings",
     "net scenes",
     "base",
@@ -45,13 +48,14 @@ FLOORS: tuple[str, ...] = (
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms.split()}
 
 FORBIDDEN: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("models", "engine", "runner", "registry", "training", "scenes"), CHAIN_AND_WEB),
+    **dict.fromkeys(("models", "engine", "runner", "registry", "training", "evaluation", "scenes"), CHAIN_AND_WEB),
     "hub": CHAIN_AND_WEB - {"httpx"},
+    "sources": CHAIN_AND_WEB - {"httpx"},
     "net": frozenset({"bittensor", "torch", "httpx", "aiohttp", "fastapi"}),
 }
 """Packages that a room must not reach, whoever hands them on."""
 
-ALONE = ("models", "engine", "runner", "training", "scenes")
+ALONE = ("models", "engine", "runner", "training", "evaluation", "scenes")
 """With the kernels, what a GPU box imports."""
 
 
@@ -150,7 +154,7 @@ def test_a_gpu_box_needs_no_chain_and_no_web() -> None:
     )
     assert (found["failed"], found["reached"]) == ([], [])
     rooms = {name.split(".")[1] for name in found["loaded"] if "." in name}
-    assert rooms <= {*ALONE, "base", "errors", "subnet"}
+    assert rooms <= {*ALONE, "base", "errors", "registry", "sources", "subnet"}
 
 
 def test_the_net_needs_no_room_above() -> None:

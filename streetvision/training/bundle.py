@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from streetvision.base.resources import usable_cpus
+from streetvision.evaluation.calibration import best_threshold, fit_temperature, judge
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
 from streetvision.models.logits import sigmoids
 from streetvision.scenes.augment import LEVELS, augment
-from streetvision.training.calibrate import best_threshold, fit_temperature, judge
 from streetvision.training.evaluation import (
     NATIVE_VIEW,
     VIEWS,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetvision.subnet import matthews
-from streetvision.training.calibrate import (
+from streetvision.evaluation.calibration import (
     best_threshold,
     expected_calibration_error,
     fit_temperature,
