@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from streetvision.scenes.sprites.shapes import Array, Block, Ellipsoid, Frustum, Panel, Point, Shape, vector
+from streetvision.scenes.sprites.shapes import Array, Block, Ellipsoid, Frustum, Panel, Point, Shape, cross, vector
 from streetvision.scenes.sprites.surface import Surface
 
 Shapes = list[Shape]
@@ -94,9 +94,9 @@ def beam(surface: Surface, start: Point, end: Point, width: float, depth: float,
     along = last - first
     length = float(np.sqrt(along @ along))
     along = along / length
-    across = np.cross(along, vector((0, 0, 1)) if abs(along[2]) < 0.9 else vector((1, 0, 0)))
+    across = cross(along, vector((0, 0, 1)) if abs(along[2]) < 0.9 else vector((1, 0, 0)))
     across = across / np.sqrt(across @ across)
-    rotation = np.stack([along, across, np.cross(along, across)], axis=1).astype(np.float32)
+    rotation = np.stack([along, across, cross(along, across)], axis=1).astype(np.float32)
     body = box(surface, (0, -width / 2, -depth / 2), (length, width / 2, depth / 2), bevel=bevel)
     return body.moved(rotation, first)
 

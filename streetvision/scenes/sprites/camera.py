@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streetvision.scenes.sprites.shapes import Array, Shape, vector
+from streetvision.scenes.sprites.shapes import Array, Shape, cross, vector
 
 MARGIN = 0.1
 """Share of the longer side that the frame leaves around a thing, for its shadow and the filter at its edge."""
@@ -28,7 +28,8 @@ class Frame:
 
     def __init__(self, shapes: Sequence[Shape], view: View, longest: int) -> None:
         self.eye = vector((math.sin(view.azimuth) * view.distance, view.height, math.cos(view.azimuth) * view.distance))
-        outlines = [shape.outline() for shape in shapes]
+        self.outlines = outlines = [shape.outline() for shape in shapes]
+        """Points [K, 3] around each shape."""
         middle = np.concatenate(outlines).mean(axis=0)
         self._basis = _basis(middle - self.eye)
         windows = [self.project(outline.T) for outline in outlines]
@@ -77,7 +78,7 @@ class Frame:
 def _basis(ahead: Array) -> Array:
     """Right, up and ahead [3, 3] of a viewer who looks that way and holds the camera level."""
     ahead = ahead / np.sqrt(ahead @ ahead)
-    right = np.cross(ahead, vector((0, 1, 0)))
+    right = cross(ahead, vector((0, 1, 0)))
     right = right / np.sqrt(right @ right)
-    result: Array = np.stack([right, np.cross(right, ahead), ahead]).astype(np.float32)
+    result: Array = np.stack([right, cross(right, ahead), ahead]).astype(np.float32)
     return result

@@ -86,7 +86,7 @@ def render(
     directions = frame.directions()
     found = _trace(shapes, frame, directions)
     sun = light.towards_sun(view.azimuth)
-    shadow_map = shadows.ShadowMap(shapes, sun)
+    shadow_map = shadows.ShadowMap(shapes, frame.outlines, sun)
     row, column = np.nonzero(found.texels[3] > 0.004)
     coverage = found.texels[3][row, column]
     extra = found.texels[4:, row, column] / coverage
@@ -96,7 +96,7 @@ def render(
     pixels = _developed(_reduced(canvas), light)
     shadow = np.zeros(pixels.shape[:2], np.uint8)
     if grounded:
-        taken = shadows.on_ground(shapes, frame, directions, shadow_map, light.sun_share)
+        taken = shadows.on_ground(frame, directions, shadow_map, light.sun_share)
         shadow = _resized(taken, pixels.shape[:2])
     return Picture(pixels, shadow, frame)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from streetvision.scenes.sprites.camera import Frame
-from streetvision.scenes.sprites.shapes import Array, Shape
+from streetvision.scenes.sprites.shapes import Array, Shape, cross
 
 _CELLS = 72
 """Side of the shadow map."""
@@ -19,14 +19,15 @@ _GRID = 40
 class ShadowMap:
     """How far the sun's parallel rays come before they meet something."""
 
-    def __init__(self, shapes: Sequence[Shape], sun: Array) -> None:
+    def __init__(self, shapes: Sequence[Shape], points: Sequence[Array], sun: Array) -> None:
+        """`points` are the shapes' outlines."""
         self._sun = sun
         self._basis = _plane_across(sun)
-        outlines = [self._basis @ shape.outline().T for shape in shapes]
+        outlines = [self._basis @ outline.T for outline in points]
         self._low = np.min([outline.min(axis=1) for outline in outlines], axis=0) - 0.01
         high = np.max([outline.max(axis=1) for outline in outlines], axis=0) + 0.01
         self._step = np.maximum(high - self._low, 1e-3) / _CELLS
-        self._far = float(max(np.abs(shape.outline()).max() for shape in shapes)) * 4 + 10
+        self._far = 4.0 * float(np.abs(np.concatenate(points)).max()) + 10.0
         self._reach = np.full((_CELLS, _CELLS), np.inf, np.float32)
         for shape, outline in zip(shapes, outlines, strict=True):
             self._add(shape, outline)
@@ -78,9 +79,7 @@ def crevices(depth: Array, frame: Frame) -> Array:
     return result
 
 
-def on_ground(
-    shapes: Sequence[Shape], frame: Frame, directions: Array, shadow_map: ShadowMap, sun_share: float
-) -> Array:
+def on_ground(frame: Frame, directions: Array, shadow_map: ShadowMap, sun_share: float) -> Array:
     """Share of the light that the thing takes from the ground, 0 to 1, at a quarter of the frame's rows and columns."""
     rays = directions[:, ::4, ::4]
     size = rays.shape[1:]
@@ -89,16 +88,16 @@ def on_ground(
     points = frame.eye[:, None] + distance * rays.reshape(3, -1)
     seen = (rays[1].ravel() < -1e-3) & (distance < 200)
     cast = (1.0 - shadow_map.free(points.astype(np.float32))) * sun_share
-    near = _contact(shapes, points)
+    near = _contact(frame.outlines, points)
     taken = np.where(seen, 1.0 - (1.0 - cast * 0.9) * (1.0 - 0.75 * near), 0.0).reshape(size)
     down, across = (np.clip(np.arange(length) / (0.08 * max(size)), 0, 1) for length in size)
     result: Array = (taken * np.minimum.outer(down[::-1], np.minimum(across, across[::-1]))).astype(np.float32)
     return result
 
 
-def _contact(shapes: Sequence[Shape], points: Array) -> Array:
+def _contact(outlines: Sequence[Array], points: Array) -> Array:
     """How closely something stands over points on the ground, 0 to 1, from a blurred plan of the outlines."""
-    spans = [(shape.outline().min(axis=0), shape.outline().max(axis=0)) for shape in shapes]
+    spans = [(outline.min(axis=0), outline.max(axis=0)) for outline in outlines]
     low = np.min([span[0][[0, 2]] for span in spans], axis=0)
     high = np.max([span[1][[0, 2]] for span in spans], axis=0)
     pad = 0.35 * float((high - low).max()) + 0.05
@@ -120,7 +119,7 @@ def _contact(shapes: Sequence[Shape], points: Array) -> Array:
 
 def _plane_across(direction: Array) -> Array:
     """Two unit vectors [2, 3] at right angles to a direction."""
-    side = np.cross(direction, np.array([0, 1, 0.01], np.float32))
+    side = cross(direction, np.array([0, 1, 0.01], np.float32))
     side = side / np.sqrt(side @ side)
-    result: Array = np.stack([side, np.cross(side, direction)]).astype(np.float32)
+    result: Array = np.stack([side, cross(side, direction)]).astype(np.float32)
     return result

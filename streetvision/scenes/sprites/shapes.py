@@ -55,6 +55,12 @@ def vector(point: Point) -> Array:
     return np.asarray(point, np.float32)
 
 
+def cross(first: Array, second: Array) -> Array:
+    """The cross product of two vectors [3]: numpy's own takes ten times as long for one pair."""
+    (a, b, c), (x, y, z) = first.tolist(), second.tolist()
+    return np.array([b * z - c * y, c * x - a * z, a * y - b * x], np.float32)
+
+
 def _unit(direction: Array) -> Array:
     length = np.sqrt((direction * direction).sum(axis=0, keepdims=True))
     result: Array = direction / np.maximum(length, 1e-9)
@@ -226,7 +232,7 @@ class Panel:
 
     def meet(self, origin: Array, direction: Array) -> Hit:
         """Hits with the plane, inside the rectangle."""
-        normal: Array = _unit(np.cross(self.right, self.up)[:, None])[:, 0]
+        normal: Array = _unit(cross(self.right, self.up)[:, None])[:, 0]
         toward = normal @ direction
         distance = (normal @ (self.centre[:, None] - origin)) / np.where(np.abs(toward) < 1e-7, 1e-7, toward)
         place = origin + distance * direction - self.centre[:, None]
@@ -251,9 +257,9 @@ def _at(values: Array, rays: NDArray[np.intp]) -> Array:
 def _across(axis: Array) -> tuple[Array, Array]:
     """Two unit vectors at right angles to an axis."""
     other = np.array([0, 0, 1], np.float32) if abs(axis[2]) < 0.9 * np.sqrt(axis @ axis) else np.array([1, 0, 0])
-    side = np.cross(axis, other)
+    side = cross(axis, other)
     side = (side / np.sqrt(side @ side)).astype(np.float32)
-    up = np.cross(side, axis)
+    up = cross(side, axis)
     return side, (up / np.sqrt(up @ up)).astype(np.float32)
 
 
