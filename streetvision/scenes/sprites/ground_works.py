@@ -11,7 +11,7 @@ from streetvision.scenes import noise
 from streetvision.scenes.sprites.build import Shapes, ball, bar, box, floor, placed
 from streetvision.scenes.sprites.channelisers import cone_shapes
 from streetvision.scenes.sprites.model import Kind, Model, used
-from streetvision.scenes.sprites.palette import DARK, EARTH, any_colour, jittered, orange, paint, steel
+from streetvision.scenes.sprites.palette import DARK, EARTH, jittered, orange, paint, steel
 from streetvision.scenes.sprites.surface import RGB, Surface, linear, plain
 
 LOOSE: tuple[RGB, ...] = (*EARTH, (170, 150, 112), (150, 148, 142), (120, 118, 114), (58, 56, 56))
@@ -196,17 +196,6 @@ def _tripod(rng: Random) -> Model:
     return Model(shapes, nearest=4, wear=used(rng, 0.5))
 
 
-def _container(rng: Random) -> Model:
-    """A site office or storage container."""
-    skin = paint(rng, rng.choice(((226, 226, 222), (40, 80, 140), (190, 80, 40), (90, 100, 90), any_colour(rng, 0.6))))
-    length = rng.choice((3.0, 6.1))
-    shapes: Shapes = [box(skin, (-length / 2, 0.1, -1.2), (length / 2, 2.6, 1.2), bevel=0.02)]
-    for index in range(int(length / 0.28)):
-        x = -length / 2 + 0.1 + index * 0.28
-        shapes += [box(skin, (x, 0.25, side * 1.2 - 0.03), (x + 0.12, 2.45, side * 1.2 + 0.03)) for side in (-1, 1)]
-    return Model(shapes, nearest=9, wear=used(rng, 0.8))
-
-
 GROUND_WORKS: tuple[Kind, ...] = (
     Kind("heap", 4, _heap),
     Kind("trench", 2.5, _trench),
@@ -214,8 +203,7 @@ GROUND_WORKS: tuple[Kind, ...] = (
     Kind("dug_up", 3, _dug_up),
     Kind("pipes", 2, _pipes),
     Kind("bags", 1.5, _bags),
-    Kind("skip", 1.5, _skip),
-    Kind("tarp", 1, _tarp),
+    Kind("skip", 1, _skip),
+    Kind("tarp", 0.6, _tarp),
     Kind("tripod", 0.7, _tripod),
-    Kind("container", 1, _container),
 )

@@ -9,10 +9,21 @@ from streetvision.scenes.sprites.ground_works import GROUND_WORKS
 from streetvision.scenes.sprites.machines import MACHINERY
 from streetvision.scenes.sprites.model import Kind
 from streetvision.scenes.sprites.nature import NATURE
+from streetvision.scenes.sprites.ordinary_signs import ORDINARY_SIGNS
 from streetvision.scenes.sprites.people import PEOPLE, WORKERS
 from streetvision.scenes.sprites.signs import SIGNS
 from streetvision.scenes.sprites.trailers import TRAILERS
 from streetvision.scenes.sprites.vehicles import VEHICLES
+from streetvision.scenes.sprites.work_trucks import WORK_TRUCKS
 
-WORKS: tuple[Kind, ...] = (*CHANNELISERS, *BARRIERS, *SIGNS, *WORKERS, *TRAILERS, *MACHINERY, *GROUND_WORKS)
-LOOK_ALIKES: tuple[Kind, ...] = (*PEOPLE, *VEHICLES, *FURNITURE, *NATURE)
+WORKS: tuple[Kind, ...] = (
+    *CHANNELISERS,
+    *BARRIERS,
+    *SIGNS,
+    *WORKERS,
+    *TRAILERS,
+    *MACHINERY,
+    *WORK_TRUCKS,
+    *GROUND_WORKS,
+)
+LOOK_ALIKES: tuple[Kind, ...] = (*PEOPLE, *VEHICLES, *ORDINARY_SIGNS, *FURNITURE, *NATURE)

@@ -12,6 +12,7 @@ from streetvision.scenes import noise
 from streetvision.scenes.sprites.build import Shapes, ball, bar, board, box, placed, upright
 from streetvision.scenes.sprites.model import Kind, Model, kept
 from streetvision.scenes.sprites.palette import any_colour, jittered, orange, plastic
+from streetvision.scenes.sprites.renderer import Wear
 from streetvision.scenes.sprites.surface import RGB, Surface, linear, plain
 
 LEAVES: tuple[RGB, ...] = ((60, 90, 40), (80, 104, 50), (44, 70, 36), (104, 116, 60))
@@ -161,6 +162,26 @@ def _toys(rng: Random) -> Model:
     return Model(placed(shapes, turn=rng.uniform(0, 6.28)), nearest=4, wear=kept(rng))
 
 
+def _glare(rng: Random) -> Model:
+    """Spots of light in the lens: the sun, brake lights and lamps from afar."""
+    shapes: Shapes = []
+    for index in range(rng.randint(1, 3)):
+        colour = rng.choice(((255, 120, 40), (255, 60, 40), (255, 200, 90), (255, 250, 240)))
+        size, at = rng.uniform(0.2, 1.0), (index * 0.6, 1.0 + rng.uniform(0, 0.3), 0)
+        shapes.append(board(_spot(colour, rng.uniform(0.8, 3.0)), at, size, size))
+    return Model(shapes, facing=0.3, grounded=False, nearest=6, wear=Wear(0.0, 0.0, 0.0))
+
+
+def _spot(colour: RGB, level: float) -> Surface:
+    """A round glow that fades outwards."""
+    row, column = np.mgrid[-1:1:48j, -1:1:48j].astype(np.float32)
+    texture = np.empty((6, 48, 48), np.float32)
+    texture[:3] = np.array(linear(colour), np.float32)[:, None, None]
+    texture[3] = np.clip(1.0 - np.sqrt(row * row + column * column), 0.0, 1.0) ** 1.5
+    texture[4], texture[5] = 0.0, level
+    return Surface(texture, 0.0, 0.0, 0.0)
+
+
 NATURE: tuple[Kind, ...] = (
     Kind("bush", 4, _bush),
     Kind("tree", 3, _tree),
@@ -170,4 +191,5 @@ NATURE: tuple[Kind, ...] = (
     Kind("balloons", 1, _balloons),
     Kind("loud_pole", 2.5, _orange_pole),
     Kind("toys", 2, _toys),
+    Kind("glare", 1.5, _glare),
 )

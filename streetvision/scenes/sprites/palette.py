@@ -31,11 +31,11 @@ def jittered(rng: Random, colour: RGB, amount: int = 12) -> RGB:
 
 def orange(rng: Random) -> RGB:
     """Safety orange: from red-orange over fluorescent to faded salmon, as photographs of real devices spread."""
-    hue = rng.gauss(15.5, 4.0)
+    hue = rng.gauss(17.5, 4.5)
     saturation, value = rng.uniform(0.78, 0.98), rng.uniform(0.86, 1.0)
     if rng.random() < 0.25:
         saturation, value = rng.uniform(0.5, 0.78), rng.uniform(0.82, 0.96)
-    red, green, blue = colorsys.hsv_to_rgb(max(5.0, min(27.0, hue)) / 360, saturation, value)
+    red, green, blue = colorsys.hsv_to_rgb(max(5.0, min(29.0, hue)) / 360, saturation, value)
     return (round(red * 255), round(green * 255), round(blue * 255))
 
 

@@ -8,6 +8,7 @@ from random import Random
 from streetvision.scenes.sprites import legends
 from streetvision.scenes.sprites.barriers import barricade_shapes, rail
 from streetvision.scenes.sprites.build import Shapes, bar, board, box, placed
+from streetvision.scenes.sprites.channelisers import drum_shapes
 from streetvision.scenes.sprites.model import Kind, Model, used
 from streetvision.scenes.sprites.palette import DARK, jittered, lime, orange, rubber, steel
 from streetvision.scenes.sprites.surface import RGB, Surface, painted, plain
@@ -130,6 +131,18 @@ def _diamond_sign(rng: Random) -> Model:
     return Model(placed(shapes, tip=rng.gauss(0, 0.04)), facing=0.9, nearest=6, wear=used(rng, 0.7))
 
 
+def _drum_sign(rng: Random) -> Model:
+    """A small sign, mostly an arrow, that stands on a drum or a tall cone."""
+    colour, name = orange(rng), rng.choice(("left", "right", "shift", "worker", "merge"))
+    shape = rng.choice(("diamond", "diamond", "rectangle"))
+    picture = legends.face(shape, colour, legends.BLACK, edge=0.02, inset=0.025, pictogram=name)
+    side, low = rng.uniform(0.6, 0.9), rng.uniform(0.95, 1.1)
+    shapes = placed(drum_shapes(rng), at=(0, 0, 0), turn=rng.uniform(0, 6))
+    shapes += [board(painted(picture, retro=0.6), (0, low + side / 2, 0.06), side, side, facing=rng.gauss(0, 0.3))]
+    shapes.append(box(steel(rng), (-0.02, 0.9, -0.02), (0.02, low + side * 0.8, 0.02)))
+    return Model(shapes, facing=0.9, nearest=5, wear=used(rng))
+
+
 def _plate(rng: Random, words: str, ground: RGB, size: tuple[float, float]) -> Shapes:
     width, height = size
     ink = legends.BLACK
@@ -240,6 +253,7 @@ def _notice(rng: Random) -> Model:
 SIGNS: tuple[Kind, ...] = (
     Kind("diamond_sign", 14, _diamond_sign),
     Kind("plate_sign", 5, _plate_sign),
+    Kind("drum_sign", 2.5, _drum_sign),
     Kind("detour_sign", 2, _detour_arrow),
     Kind("a_frame_sign", 1.5, _a_frame),
     Kind("triangle_sign", 2.5, _triangle_sign),

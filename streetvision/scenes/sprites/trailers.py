@@ -12,7 +12,7 @@ from streetvision.scenes.sprites.build import Shapes, ball, bar, beam, board, bo
 from streetvision.scenes.sprites.model import Kind, Model, used
 from streetvision.scenes.sprites.palette import DARK, MACHINES, RED_LAMP, orange, paint, plastic, steel
 from streetvision.scenes.sprites.surface import RGB, Surface, glowing, painted, plain
-from streetvision.scenes.sprites.vehicles import wheel
+from streetvision.scenes.sprites.vehicle_frames import wheel
 
 AMBER: RGB = (255, 176, 40)
 MESSAGES: tuple[str, ...] = (
