@@ -126,3 +126,9 @@ def test_every_kind_can_be_built_from_many_seeds(kind: Kind) -> None:
         model = kind.build(Random(seed))
         lowest = min(float(shape.outline()[:, 1].min()) for shape in model.shapes)
         assert not model.grounded or -0.35 < lowest < 0.2, "It floats or sinks."
+
+
+def test_processes_make_the_same_atlas() -> None:
+    alone, together = atlas(5, side=24), atlas(5, side=24, workers=2)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -112,4 +112,4 @@ def _ground(rng: Random, level: float) -> Linear:
 
 
 def _haze(rng: Random) -> float:
-    return rng.choice((0.0, 0.0, rng.uniform(0.0, 0.06), rng.uniform(0.0, 0.18)))
+    return rng.choice((0.0, 0.0, 0.0, rng.uniform(0.0, 0.1)))
