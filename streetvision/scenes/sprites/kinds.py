@@ -12,6 +12,7 @@ from streetvision.scenes.sprites.nature import NATURE
 from streetvision.scenes.sprites.ordinary_signs import ORDINARY_SIGNS
 from streetvision.scenes.sprites.people import PEOPLE, WORKERS
 from streetvision.scenes.sprites.signs import SIGNS
+from streetvision.scenes.sprites.sites import SITES
 from streetvision.scenes.sprites.trailers import TRAILERS
 from streetvision.scenes.sprites.vehicles import VEHICLES
 from streetvision.scenes.sprites.work_trucks import WORK_TRUCKS
@@ -25,5 +26,6 @@ WORKS: tuple[Kind, ...] = (
     *MACHINERY,
     *WORK_TRUCKS,
     *GROUND_WORKS,
+    *SITES,
 )
 LOOK_ALIKES: tuple[Kind, ...] = (*PEOPLE, *VEHICLES, *ORDINARY_SIGNS, *FURNITURE, *NATURE)

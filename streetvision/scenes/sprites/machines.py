@@ -90,6 +90,11 @@ def digger_arm(rng: Random, skin: Surface, size: float, base: tuple[float, float
 
 def _excavator(rng: Random) -> Model:
     size = rng.choice((0.55, 0.8, 1.2, 1.5))
+    return Model(excavator_shapes(rng, size), nearest=4 + 6 * size, wear=used(rng, 0.8))
+
+
+def excavator_shapes(rng: Random, size: float) -> Shapes:
+    """A digger on tracks, along x; `size` 1 is one of 13 tonnes."""
     skin = paint(rng, rng.choice(MACHINES))
     body = skin if rng.random() < 0.7 else plain((46, 46, 48), gloss=0.3)
     shapes = tracks(rng, 3.0 * size, 1.7 * size, 0.65 * size, 0.42 * size)
@@ -113,7 +118,30 @@ def _excavator(rng: Random) -> Model:
     ]
     if rng.random() < 0.5:
         house += beacon(rng, (0.6 * size, 2.75 * size, 0.5 * size))
-    return Model(shapes + placed(house, turn=rng.uniform(-1.2, 1.2)), nearest=4 + 6 * size, wear=used(rng, 0.8))
+    house += _trim(rng, size)
+    return shapes + placed(house, turn=rng.uniform(-1.2, 1.2))
+
+
+def _trim(rng: Random, size: float) -> Shapes:
+    """Grilles, a stripe along the flanks, an exhaust and a rail."""
+    stripe = plain(rng.choice(((30, 30, 32), (225, 225, 222), (190, 30, 30))), gloss=0.2)
+    shapes: Shapes = []
+    for side in (-0.955, 0.955):
+        z = side * size
+        shapes += [
+            box(DARK, (-1.2 * size, 1.0 * size, z - 0.01), (-0.6 * size, 1.5 * size, z + 0.01)),
+            box(stripe, (-0.5 * size, 1.3 * size, z - 0.01), (-0.05 * size, 1.5 * size, z + 0.01)),
+            bar(
+                stripe,
+                (-1.3 * size, 1.98 * size, side * 0.8 * size),
+                (-0.2 * size, 1.98 * size, side * 0.8 * size),
+                0.025,
+            ),
+        ]
+    return [
+        *shapes,
+        bar(DARK, (-0.9 * size, 1.7 * size, -0.4 * size), (-0.9 * size, 2.1 * size, -0.4 * size), 0.06 * size),
+    ]
 
 
 def _backhoe(rng: Random) -> Model:
@@ -142,8 +170,12 @@ def _backhoe(rng: Random) -> Model:
 
 
 def _loader(rng: Random) -> Model:
-    """A skid steer or a wheel loader with its bucket up or down."""
     size = rng.choice((0.7, 0.8, 1.2))
+    return Model(loader_shapes(rng, size), nearest=5 + 3 * size, wear=used(rng, 0.8))
+
+
+def loader_shapes(rng: Random, size: float) -> Shapes:
+    """A skid steer or a wheel loader with its bucket up or down, along x."""
     skin, lift = paint(rng, rng.choice(MACHINES)), rng.uniform(0.0, 1.3)
     shapes: Shapes = [
         box(
@@ -168,7 +200,7 @@ def _loader(rng: Random) -> Model:
             bevel=0.05,
         )
     )
-    return Model(shapes, nearest=5 + 3 * size, wear=used(rng, 0.8))
+    return shapes
 
 
 def _roller(rng: Random) -> Model:
