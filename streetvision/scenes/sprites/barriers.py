@@ -136,7 +136,7 @@ def mesh(rng: Random, colour: RGB, kind: str) -> Surface:
             (draw.rectangle if kind == "bars" else draw.ellipse)(hole, fill=(*colour, 0))
     soft = picture.resize((width // 2, height // 2), Image.Resampling.BOX)
     alpha = np.asarray(soft.getchannel("A"), np.float32)
-    thin = {"oval": 1.1, "chain": 0.8, "bars": 0.8}[kind] * rng.uniform(0.8, 1.1)
+    thin = {"oval": 1.1, "chain": 0.5, "bars": 0.55}[kind] * rng.uniform(0.8, 1.1)
     soft.putalpha(Image.fromarray((alpha * thin).clip(0, 255).astype(np.uint8)))
     return painted(soft, gloss=0.08)
 

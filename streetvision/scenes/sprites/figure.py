@@ -103,6 +103,7 @@ def _upper(clothes: Clothes, pose: Pose, body: Body) -> Shapes:
             bevel=deep * 0.8,
             soft=0.55,
         ),
+        ball(clothes.legs, (0, -0.03 * height, 0), (half * 0.9, 0.06 * height, deep * 1.02)),
         bar(clothes.skin, (0, shoulder, 0), (0, shoulder + 0.06 * height, 0.01), 0.036 * height),
         ball(clothes.skin, (0, shoulder + 0.105 * height, 0.012), (0.046 * height, 0.066 * height, 0.054 * height)),
     ]

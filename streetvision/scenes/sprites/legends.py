@@ -185,7 +185,7 @@ def face(
     if inset:
         draw.polygon(_scaled(points, size, 1 - 2 * inset), fill=(*border, 255))
     draw.polygon(_scaled(points, size, 1 - 2 * inset - 2 * edge), fill=(*ground, 255))
-    room = 0.57 if shape in ("diamond", "triangle", "yield") else 0.92
+    room = 0.52 if shape in ("diamond", "triangle", "yield") else 0.92
     if pictogram:
         _pictogram(draw, pictogram, size, room=0.95 if shape in ("diamond", "rectangle") else 0.75, ink=ink)
     if words:

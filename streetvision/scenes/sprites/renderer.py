@@ -148,7 +148,7 @@ def _points(found: _Buffers, frame: Frame, directions: Array, shadow_map: shadow
     place = frame.eye[:, None] + depth * ray
     normal = _roughened(found.normals[:, row, column], place, bump)
     albedo = _worn(found.texels[:3, row, column] / coverage, place, normal[1], share, wear)
-    sunlit = shadow_map.free(place + 0.01 * normal)
+    sunlit = shadow_map.free(place + (0.005 + shadow_map.cell) * found.normals[:, row, column])
     hidden = shadows.crevices(found.depth, frame)[row, column]
     return _Points(albedo, normal, ray, place[1], gloss, sunlit, hidden)
 
@@ -215,9 +215,10 @@ def _roughened(normal: Array, place: Array, bump: Array) -> Array:
 
 
 def _worn(albedo: Array, place: Array, upward: Array, share: Array, wear: Wear) -> Array:
-    """Colours bleached, dirty (more so low down and on top) and scuffed."""
+    """Colours bleached, dirty in clouds and in streaks that run down (more so low down and on top), and scuffed."""
     along, across = (place[0] + 0.7 * place[2]) * 180.0 + wear.place, place[1] * 180.0 + wear.place
-    clouds = noise.lookup(noise.cloudy(), along, across)
+    clouds = 0.6 * noise.lookup(noise.cloudy(), along, across * 1.3)
+    clouds += 0.6 * noise.lookup(noise.cloudy(), along * 3.1, across * 0.3)
     bleached = wear.fading * share * np.clip(0.7 + 0.3 * clouds, 0.0, 1.0)
     grey = 0.3 + 0.45 * albedo.mean(axis=0)
     albedo = albedo * (1 - bleached) + grey * bleached

@@ -27,6 +27,8 @@ class ShadowMap:
         self._low = np.min([outline.min(axis=1) for outline in outlines], axis=0) - 0.01
         high = np.max([outline.max(axis=1) for outline in outlines], axis=0) + 0.01
         self._step = np.maximum(high - self._low, 1e-3) / _CELLS
+        self.cell = float(self._step.max())
+        """Metres of a cell: points must be lifted off their surface by this much."""
         self._far = 4.0 * float(np.abs(np.concatenate(points)).max()) + 10.0
         self._reach = np.full((_CELLS, _CELLS), np.inf, np.float32)
         for shape, outline in zip(shapes, outlines, strict=True):
@@ -52,7 +54,7 @@ class ShadowMap:
         cells = (self._basis @ points - self._low[:, None]) / self._step[:, None]
         distance = self._far - self._sun @ points
         column, row = np.floor(cells).astype(np.int32)
-        margin = 0.02 + 1.2 * float(self._step.max())
+        margin = 0.02 + 1.2 * self.cell
         total = np.zeros(points.shape[1], np.float32)
         for down, right in ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1)):
             y, x = row + down, column + right

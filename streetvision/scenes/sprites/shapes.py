@@ -219,7 +219,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """A flat picture, seen from both sides; `right` and `up` are its half-sides."""
+    """A flat picture that reads the same from both sides; `right` and `up` are its half-sides."""
 
     centre: Array
     right: Array
@@ -242,7 +242,7 @@ class Panel:
         facing = np.where(_at(toward[None], rays)[0] < 0, 1.0, -1.0).astype(np.float32)
         near: Array = distance[rays].astype(np.float32)
         normals: Array = facing * normal[:, None]
-        across, down = ((side[rays] / 2).astype(np.float32, copy=False) for side in (1 + u, 1 - v))
+        across, down = ((0.5 + 0.5 * side).astype(np.float32, copy=False) for side in (facing * u[rays], -v[rays]))
         return Hit(rays, near, normals, across, down)
 
     def moved(self, rotation: Array, offset: Array) -> Panel:
