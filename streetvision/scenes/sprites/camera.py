@@ -40,6 +40,8 @@ class Frame:
         self.step = float(span.max()) / longest
         self.columns, self.rows = (max(4, math.ceil(float(side) / self.step)) for side in span)
         self._windows = windows
+        self.directions = self._directions()
+        """Unit directions [3, rows, columns] of the rays through the centres of the pixels."""
         self.metres = self.rows * self.step * float(self._basis[2] @ (middle - self.eye))
         """What the frame's height spans at the thing's distance."""
 
@@ -65,8 +67,7 @@ class Frame:
         (left, top), (right, low) = np.floor(cells.min(axis=1)).astype(int), np.ceil(cells.max(axis=1)).astype(int)
         return slice(max(0, top), min(self.rows, low)), slice(max(0, left), min(self.columns, right))
 
-    def directions(self) -> Array:
-        """Unit directions [3, rows, columns] of the rays through the centres of the pixels."""
+    def _directions(self) -> Array:
         x = self._low[0] + (np.arange(self.columns, dtype=np.float32) + 0.5) * self.step
         y = self._low[1] + (np.arange(self.rows, dtype=np.float32) + 0.5) * self.step
         right, up, ahead = (axis[:, None, None] for axis in self._basis)

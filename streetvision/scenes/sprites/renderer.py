@@ -47,16 +47,16 @@ class Picture(NamedTuple):
 
 
 class _Buffers(NamedTuple):
-    """What each ray found: premultiplied by coverage where panels let light through."""
+    """What each of N rays found, row by row: premultiplied by coverage where panels let light through."""
 
     texels: Array
-    """[6, rows, columns]: colour, coverage, retroreflection, glow."""
+    """[6, N]: colour, coverage, retroreflection, glow."""
     normals: Array
-    """[3, rows, columns]"""
+    """[3, N]"""
     finish: Array
-    """[3, rows, columns]: gloss, bump, wear."""
+    """[3, N]: gloss, bump, wear."""
     depth: Array
-    """[rows, columns], infinite where nothing is."""
+    """[N], infinite where nothing is."""
 
 
 class _Points(NamedTuple):
@@ -83,27 +83,26 @@ def render(
 ) -> Picture:
     """The shapes as this viewer sees them in this light, `longest` pixels along the longer side."""
     frame = Frame(shapes, view, longest * SUPERSAMPLING)
-    directions = frame.directions()
-    found = _trace(shapes, frame, directions)
+    found = _trace(shapes, frame)
     sun = light.towards_sun(view.azimuth)
     shadow_map = shadows.ShadowMap(shapes, frame.outlines, sun)
-    row, column = np.nonzero(found.texels[3] > 0.004)
-    coverage = found.texels[3][row, column]
-    extra = found.texels[4:, row, column] / coverage
-    canvas = np.zeros((4, frame.rows, frame.columns), np.float32)
-    canvas[:3, row, column] = _seen(_points(found, frame, directions, shadow_map, wear), extra, light, sun) * coverage
+    cells = np.flatnonzero(found.texels[3] > 0.004)
+    coverage = found.texels[3, cells]
+    points = _points(found, cells, frame, shadow_map, wear)
+    canvas = np.zeros((4, frame.rows * frame.columns), np.float32)
+    canvas[:3, cells] = _seen(points, found.texels[4:, cells] / coverage, light, sun) * coverage
     canvas[3] = found.texels[3]
-    pixels = _developed(_reduced(canvas), light)
+    pixels = _developed(_reduced(canvas.reshape(4, frame.rows, frame.columns)), light)
     shadow = np.zeros(pixels.shape[:2], np.uint8)
     if grounded:
-        taken = shadows.on_ground(frame, directions, shadow_map, light.sun_share)
+        taken = shadows.on_ground(frame, shadow_map, light.sun_share)
         shadow = _resized(taken, pixels.shape[:2])
     return Picture(pixels, shadow, frame)
 
 
-def _trace(shapes: Sequence[Shape], frame: Frame, directions: Array) -> _Buffers:
-    size = (frame.rows, frame.columns)
-    texels, normals, finish = (np.zeros((channels, *size), np.float32) for channels in (6, 3, 3))
+def _trace(shapes: Sequence[Shape], frame: Frame) -> _Buffers:
+    size = frame.rows * frame.columns
+    texels, normals, finish = (np.zeros((channels, size), np.float32) for channels in (6, 3, 3))
     buffers = _Buffers(texels, normals, finish, np.full(size, np.inf, np.float32))
     origin = frame.eye[:, None]
     for index, shape in enumerate(shapes):
@@ -111,45 +110,43 @@ def _trace(shapes: Sequence[Shape], frame: Frame, directions: Array) -> _Buffers
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if height <= 0 or width <= 0:
             continue
-        hit = shape.meet(origin, directions[:, rows, columns].reshape(3, -1))
-        where = (hit.rays // width + rows.start, hit.rays % width + columns.start)
-        nearer = np.flatnonzero(hit.distance < buffers.depth[where])
+        hit = shape.meet(origin, frame.directions[:, rows, columns].reshape(3, -1))
+        cells = (hit.rays // width + rows.start) * frame.columns + hit.rays % width + columns.start
+        nearer = np.flatnonzero(hit.distance < buffers.depth[cells])
         if len(nearer):
-            _write(buffers, shape.surface, (where[0][nearer], where[1][nearer]), hit.only(nearer))
+            _write(buffers, shape.surface, cells[nearer], hit.only(nearer))
     return buffers
 
 
-def _write(buffers: _Buffers, surface: Surface, where: tuple[Indices, Indices], hit: Hit) -> None:
+def _write(buffers: _Buffers, surface: Surface, cells: Indices, hit: Hit) -> None:
     """Put what was hit before what lies behind it, as far as it is opaque."""
-    row, column = where
     texels = surface.sample(hit.u, hit.v)
     finish = np.array([[surface.gloss], [surface.bump], [surface.wear]], np.float32)
     alpha = texels[3]
     if alpha.min() >= 1.0:
-        buffers.texels[:, row, column] = texels
-        buffers.normals[:, row, column] = hit.normal
-        buffers.finish[:, row, column] = finish
-        buffers.depth[row, column] = hit.distance
+        buffers.texels[:, cells] = texels
+        buffers.normals[:, cells] = hit.normal
+        buffers.finish[:, cells] = finish
+        buffers.depth[cells] = hit.distance
         return
     front = np.concatenate([texels[:3] * alpha, alpha[None], texels[4:] * alpha])
     for buffer, values in zip(buffers[:3], (front, hit.normal * alpha, finish * alpha), strict=True):
-        buffer[:, row, column] = buffer[:, row, column] * (1.0 - alpha) + values
+        buffer[:, cells] = buffer[:, cells] * (1.0 - alpha) + values
     solid = alpha > 0.5
-    buffers.depth[row[solid], column[solid]] = hit.distance[solid]
+    buffers.depth[cells[solid]] = hit.distance[solid]
 
 
-def _points(found: _Buffers, frame: Frame, directions: Array, shadow_map: shadows.ShadowMap, wear: Wear) -> _Points:
+def _points(found: _Buffers, cells: Indices, frame: Frame, shadow_map: shadows.ShadowMap, wear: Wear) -> _Points:
     """Where the viewer's rays end, worn and roughened, and what light can come there."""
-    row, column = np.nonzero(found.texels[3] > 0.004)
-    coverage = found.texels[3][row, column]
-    gloss, bump, share = found.finish[:, row, column] / coverage
-    ray, depth = directions[:, row, column], found.depth[row, column]
+    coverage, straight = found.texels[3, cells], found.normals[:, cells]
+    gloss, bump, share = found.finish[:, cells] / coverage
+    ray, depth = frame.directions.reshape(3, -1)[:, cells], found.depth[cells]
     depth = np.where(np.isfinite(depth), depth, np.float32(np.sqrt(frame.eye @ frame.eye)))
     place = frame.eye[:, None] + depth * ray
-    normal = _roughened(found.normals[:, row, column], place, bump)
-    albedo = _worn(found.texels[:3, row, column] / coverage, place, normal[1], share, wear)
-    sunlit = shadow_map.free(place + (0.005 + shadow_map.cell) * found.normals[:, row, column])
-    hidden = shadows.crevices(found.depth, frame)[row, column]
+    normal = _roughened(straight, place, bump)
+    albedo = _worn(found.texels[:3, cells] / coverage, place, normal[1], share, wear)
+    sunlit = shadow_map.free(place + (0.005 + shadow_map.cell) * straight)
+    hidden = shadows.crevices(found.depth.reshape(frame.rows, frame.columns), frame).ravel()[cells]
     return _Points(albedo, normal, ray, place[1], gloss, sunlit, hidden)
 
 
@@ -236,8 +233,8 @@ def _reduced(canvas: Array) -> Array:
     channels, rows, columns = canvas.shape
     factor = SUPERSAMPLING
     padded = np.pad(canvas, ((0, 0), (0, -rows % factor), (0, -columns % factor)))
-    blocks = padded.reshape(channels, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor)
-    result: Array = blocks.mean(axis=(2, 4))
+    blocks = padded.reshape(channels, padded.shape[1] // factor, factor, -1).sum(axis=2)
+    result: Array = blocks.reshape(channels, blocks.shape[1], -1, factor).sum(axis=3) / (factor * factor)
     return result
 
 

@@ -81,9 +81,9 @@ def crevices(depth: Array, frame: Frame) -> Array:
     return result
 
 
-def on_ground(frame: Frame, directions: Array, shadow_map: ShadowMap, sun_share: float) -> Array:
+def on_ground(frame: Frame, shadow_map: ShadowMap, sun_share: float) -> Array:
     """Share of the light that the thing takes from the ground, 0 to 1, at a quarter of the frame's rows and columns."""
-    rays = directions[:, ::4, ::4]
+    rays = frame.directions[:, ::4, ::4]
     size = rays.shape[1:]
     down = np.minimum(rays[1].ravel(), -1e-4)
     distance = -frame.eye[1] / down
