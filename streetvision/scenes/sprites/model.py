@@ -10,15 +10,13 @@ from random import Random
 from streetvision.scenes.sprites.build import Shapes
 from streetvision.scenes.sprites.renderer import Wear
 
-HALF_TURN = math.pi
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """Shapes in metres, and from where one sees them; `facing` is the largest angle to its front, in radians."""
 
     shapes: Shapes
-    facing: float = HALF_TURN
+    facing: float = math.pi
     around: float = 0.0
     """The angle from which `facing` counts: 0 is the front, pi the back."""
     grounded: bool = True
