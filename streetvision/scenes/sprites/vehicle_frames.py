@@ -95,9 +95,24 @@ def car_shapes(rng: Random, colour: RGB | None = None) -> Shapes:
     clear, radius = (0.3, 0.36) if suv else (0.22, 0.32)
     hood = front - rng.uniform(1.0, 1.3)
     tail = back + (rng.uniform(0.05, 0.2) if suv else rng.uniform(0.2, 0.8))
-    slope = (0.17, 0.17, 0.25 if suv else 0.55, 0.65)
+    slope = (0.2, 0.2, rng.uniform(0.2, 0.45) if suv else rng.uniform(0.5, 0.9), rng.uniform(0.65, 0.95))
     shapes: Shapes = [
-        box(skin, (-half, clear, back), (half, waist, front), inset=(0.07, 0.07, 0.08, 0.2), bevel=0.2, soft=0.25),
+        box(
+            skin,
+            (-half, clear, back),
+            (half, waist - 0.14, front),
+            inset=(0.02, 0.02, 0.03, 0.08),
+            bevel=0.15,
+            soft=0.3,
+        ),
+        box(
+            skin,
+            (-half + 0.02, waist - 0.3, back + 0.02),
+            (half - 0.02, waist, front - 0.06),
+            inset=(0.09, 0.09, 0.1, rng.uniform(0.5, 0.9)),
+            bevel=0.06,
+            soft=0.3,
+        ),
         box(DARK, (-half + 0.05, clear - 0.08, back + 0.1), (half - 0.05, clear + 0.15, front - 0.1)),
         *_windows(half - 0.09, (waist - 0.04, roof - 0.04), (tail, hood), slope),
         box(
@@ -128,7 +143,7 @@ def _pillars(skin: Surface, half: float, heights: Span, along: Span, inset: tupl
 def _ends(rng: Random, skin: Surface, half: float, heights: Span, along: Span) -> Shapes:
     (clear, waist), (back, front) = heights, along
     low, high = waist - 0.34, waist - 0.12
-    bumper = rng.choice((skin, DARK, CHROME))
+    bumper = rng.choice((skin, skin, DARK, CHROME))
     shapes: Shapes = [
         box(bumper, (-half + 0.03, clear, front - 0.1), (half - 0.03, clear + 0.2, front + 0.05), bevel=0.06),
         box(bumper, (-half + 0.03, clear, back - 0.05), (half - 0.03, clear + 0.22, back + 0.1), bevel=0.06),
