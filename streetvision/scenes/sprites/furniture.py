@@ -10,17 +10,7 @@ from streetvision.scenes.sprites import legends
 from streetvision.scenes.sprites.build import Shapes, ball, bar, board, box, placed, upright
 from streetvision.scenes.sprites.model import Kind, Model, kept
 from streetvision.scenes.sprites.ordinary_signs import YELLOW
-from streetvision.scenes.sprites.palette import (
-    DARK,
-    GLASS,
-    any_colour,
-    lime,
-    orange,
-    paint,
-    plastic,
-    sheeting,
-    steel,
-)
+from streetvision.scenes.sprites.palette import DARK, GLASS, any_colour, lime, orange, paint, plastic, sheeting, steel
 from streetvision.scenes.sprites.signs import RED, WHITE
 from streetvision.scenes.sprites.surface import Surface, bands, painted, plain, stripes
 

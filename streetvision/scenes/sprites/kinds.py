@@ -6,6 +6,7 @@ from streetvision.scenes.sprites.barriers import BARRIERS
 from streetvision.scenes.sprites.channelisers import CHANNELISERS
 from streetvision.scenes.sprites.furniture import FURNITURE
 from streetvision.scenes.sprites.ground_works import GROUND_WORKS
+from streetvision.scenes.sprites.lifts import LIFTS
 from streetvision.scenes.sprites.machines import MACHINERY
 from streetvision.scenes.sprites.model import Kind
 from streetvision.scenes.sprites.nature import NATURE
@@ -24,6 +25,7 @@ WORKS: tuple[Kind, ...] = (
     *WORKERS,
     *TRAILERS,
     *MACHINERY,
+    *LIFTS,
     *WORK_TRUCKS,
     *GROUND_WORKS,
     *SITES,

@@ -7,15 +7,7 @@ from random import Random
 from streetvision.scenes.sprites import legends
 from streetvision.scenes.sprites.build import Shapes, bar, board, box, placed
 from streetvision.scenes.sprites.model import Kind, Model, kept
-from streetvision.scenes.sprites.palette import (
-    AMBER_LAMP,
-    DARK,
-    any_colour,
-    jittered,
-    lime,
-    orange,
-    sheeting,
-)
+from streetvision.scenes.sprites.palette import AMBER_LAMP, DARK, any_colour, jittered, lime, orange, sheeting
 from streetvision.scenes.sprites.signs import BLUE, RED, WHITE, post, sign
 from streetvision.scenes.sprites.surface import RGB, Surface, glowing, painted, plain, stripes
 

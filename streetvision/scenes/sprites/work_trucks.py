@@ -9,17 +9,7 @@ from streetvision.scenes.sprites.barriers import rail
 from streetvision.scenes.sprites.build import Shapes, bar, beam, board, box, placed
 from streetvision.scenes.sprites.channelisers import cone_shapes
 from streetvision.scenes.sprites.model import Kind, Model, used
-from streetvision.scenes.sprites.palette import (
-    AMBER_LAMP,
-    CARS,
-    DARK,
-    EARTH,
-    lime,
-    orange,
-    paint,
-    sheeting,
-    steel,
-)
+from streetvision.scenes.sprites.palette import AMBER_LAMP, CARS, DARK, EARTH, lime, orange, paint, sheeting, steel
 from streetvision.scenes.sprites.surface import glowing, plain, stripes
 from streetvision.scenes.sprites.trailers import arrow_face
 from streetvision.scenes.sprites.vehicle_frames import box_truck_shapes, cab_shapes, pickup_shapes, tail_lamps, wheels
