@@ -21,6 +21,7 @@ CPU = (
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],
+    ["sprites.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""
