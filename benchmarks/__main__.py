@@ -29,7 +29,9 @@ RIVALS = (["cpu.py"],)
 """These want the extra `bench`."""
 GPU = (
     ["forward.py"],
+    ["forward_sizes.py"],
     ["serving_kernels.py"],
+    ["attention_tokens.py"],
     ["head.py"],
     ["pipeline.py"],
     ["views.py"],

@@ -6,17 +6,29 @@ them, adds bias, GELU and the residual in its epilogue, and knows bfloat16 and i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from streetvision_kernels.head_oracle import head_oracle
 from streetvision_kernels.patchify import PATCH
+from streetvision_kernels.swiglu_oracle import swiglu_oracle
 from torch.nn import functional as F
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.runner.cpu_weights import CENTRE, LEVELS, ROUND, Int8Product, Ranges, SmallBlock, pack_small
+from streetvision.runner.cpu_weights import (
+    CENTRE,
+    LEVELS,
+    ROUND,
+    DenseProduct,
+    Int8Product,
+    Ranges,
+    SmallBlock,
+    pack_small,
+)
 from streetvision.runner.cuda_weights import HEAD_DIM, Norm, unsupported
+
+MOST_SHARES = 1 << 25
+"""Weights of a softmax in memory at once, 64 MiB: at 768 pixels a picture of a ViT-S has as many."""
 
 Observer = Callable[[str, torch.Tensor], None]
 
@@ -55,10 +67,8 @@ class SmallForward:
         self._weights = pack_small(net, torch.float32 if ranges is not None else dtype, ranges)
         quick = ranges is not None and missing_for_bfloat16() is None
         self._short = quick or dtype == torch.bfloat16
-        head: Any = net.head
-        vectors = (head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias)
-        self._head = [v.detach().float().contiguous() for v in vectors]
-        self._scalars = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift}
+        self._head = copy.deepcopy(net.head).float().requires_grad_(False)
+        self._calibration = {"scale": net.scale, "shift": net.shift}
         self._observer: Observer | None = None
 
     def watch(self, batches: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Ranges]:
@@ -78,7 +88,7 @@ class SmallForward:
         return logits, seen
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 [N, H, W, 3] -> calibrated logits [N] and raw pooled embeddings [N, 2D], float32."""
+        """uint8 [N, H, W, 3] -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
         weights, count = self._weights, len(images)
         prefix, tokens = len(weights.prefix), len(weights.turns)
         if (images.shape[1] // PATCH) ** 2 + prefix != tokens:
@@ -87,7 +97,7 @@ class SmallForward:
         for index, block in enumerate(weights.blocks):
             x = self._block(x, block, index)
         normed = _normalise(x.float(), weights.norm).view(count, tokens, -1)
-        logits, pooled = head_oracle(normed, *self._head, prefix=prefix, **self._scalars)
+        logits, pooled = self._head(normed, **self._calibration)
         return logits, pooled
 
     def _embed(self, images: torch.Tensor) -> torch.Tensor:
@@ -106,6 +116,8 @@ class SmallForward:
             heads = heads.float().add_(block.proj.zero + ROUND)
         x = block.proj.onto(self._enter(heads, block.proj, f"{index}.proj"), x)
         rows = self._enter(_normalise(x, block.norm2), block.fc1, f"{index}.fc1")
+        if block.gated:
+            return block.fc2.onto(self._enter(_gated(block.fc1(rows), block.fc2), block.fc2, f"{index}.fc2"), x)
         if isinstance(block.fc1, Int8Product) and isinstance(block.fc2, Int8Product):
             return block.fc2.onto(block.fc1.gelu(rows, block.fc2), x)
         hidden = block.fc1.gelu(rows)  # type: ignore[call-arg]  # both or neither are int8
@@ -128,10 +140,22 @@ class SmallForward:
             return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(qkv), -1)
         query, key = turned.bfloat16().permute(2, 0, 3, 1, 4)
         value = parts[:, :, 2].bfloat16().transpose(1, 2)
-        # Torch's fused attention does not multiply in bfloat16 here; two products with a softmax between them do.
-        shares = torch.matmul(query, key.transpose(-1, -2)).mul_(HEAD_DIM**-0.5).softmax(dim=-1)
-        return torch.matmul(shares, value).transpose(1, 2).reshape(len(qkv), -1)
+        images = max(1, MOST_SHARES // (query.shape[1] * len(turns) ** 2))
+        split = zip(*(part.split(images) for part in (query, key, value)), strict=True)
+        return torch.cat([_short_attention(*some) for some in split]).transpose(1, 2).reshape(len(qkv), -1)
+
+
+def _short_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Torch's fused attention does not multiply in bfloat16 here; two products with a softmax between them do."""
+    shares = torch.matmul(query, key.transpose(-1, -2)).mul_(HEAD_DIM**-0.5).softmax(dim=-1)
+    return torch.matmul(shares, value)
 
 
 def _normalise(x: torch.Tensor, norm: Norm) -> torch.Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.gain, norm.offset, norm.eps)
+
+
+def _gated(rows: torch.Tensor, follows: DenseProduct | Int8Product) -> torch.Tensor:
+    """SwiGLU [M, 2H] -> [M, H], in the units that `follows` takes."""
+    hidden = swiglu_oracle(rows)
+    return hidden.div_(follows.scale).add_(follows.zero + ROUND) if isinstance(follows, Int8Product) else hidden
