@@ -157,5 +157,5 @@ def _normalise(x: torch.Tensor, norm: Norm) -> torch.Tensor:
 
 def _gated(rows: torch.Tensor, follows: DenseProduct | Int8Product) -> torch.Tensor:
     """SwiGLU [M, 2H] -> [M, H], in the units that `follows` takes."""
-    hidden = swiglu_oracle(rows)
+    hidden: torch.Tensor = swiglu_oracle(rows)
     return hidden.div_(follows.scale).add_(follows.zero + ROUND) if isinstance(follows, Int8Product) else hidden

@@ -79,7 +79,9 @@ def test_a_fixed_image_size_computes_what_timm_computes_dynamically(net: StreetV
 def test_the_same_weights_serve_an_input_of_another_size(net: StreetVisionNet) -> None:
     larger = build(replace(CONFIG, input_size=80)).eval()
     larger.load_state_dict(net.state_dict())
-    dynamic = timm.create_model(CONFIG.architecture, num_classes=0, **dict(CONFIG.architecture_kwargs)).eval()
+    kwargs: dict[str, Any] = dict(CONFIG.architecture_kwargs)
+    dynamic = timm.create_model(CONFIG.architecture, num_classes=0, **kwargs).eval()
+    assert isinstance(dynamic, Eva)
     dynamic.load_state_dict(net.backbone.state_dict())
     pixels = torch.randn(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
