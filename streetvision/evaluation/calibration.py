@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.models.logits import sigmoids
+from streetvision.subnet import correlation
 
 Logits = NDArray[np.float64] | NDArray[np.float32]
 Labels = NDArray[np.bool_]
@@ -76,11 +77,10 @@ def judge(logits: Logits, labels: Labels, *, threshold: float = 0.5) -> Figures:
     said = probabilities > threshold
     tp, tn = float((said & labels).sum()), float((~said & ~labels).sum())
     fp, fn = float((said & ~labels).sum()), float((~said & labels).sum())
-    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     return Figures(
         count=len(labels),
         accuracy=(tp + tn) / max(len(labels), 1),
-        mcc=float((tp * tn - fp * fn) / spread) if spread else 0.0,
+        mcc=correlation(tp, tn, fp, fn),
         false_positive_rate=fp / (fp + tn) if fp + tn else 0.0,
         false_negative_rate=fn / (fn + tp) if fn + tp else 0.0,
         ece=expected_calibration_error(probabilities, labels),
