@@ -50,7 +50,8 @@ SUBNET = SubnetSpec()
 def correlation(tp: Number, tn: Number, fp: Number, fn: Number) -> Number:
     """Matthews correlation coefficient in [-1, 1] of counts; 0 where it is undefined (one class in either, or none)."""
     spread = ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5
-    return (tp * tn - fp * fn) / (spread + (spread == 0))  # where the spread is 0, so is what it divides
+    coefficient: Number = (tp * tn - fp * fn) / (spread + (spread == 0))  # where the spread is 0, so is the dividend
+    return coefficient
 
 
 def window_reward(mcc: Number, right: Number, answered: Number) -> Number:
@@ -58,7 +59,8 @@ def window_reward(mcc: Number, right: Number, answered: Number) -> Number:
 
     `mcc` is of what was answered among the last 100 challenges, `right` of `answered` among the last 10.
     """
-    return (0.5 * mcc * (mcc > 0) + 0.5 * right / (answered + (answered == 0))) ** 3
+    reward: Number = (0.5 * mcc * (mcc > 0) + 0.5 * right / (answered + (answered == 0))) ** 3
+    return reward
 
 
 def matthews(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
