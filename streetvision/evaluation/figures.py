@@ -6,7 +6,7 @@ cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods and their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,17 +120,6 @@ def estimate(value: float, drawn: Floats | None) -> Estimate:
         return Estimate(value)
     low, high = np.percentile(defined, (2.5, 97.5))
     return Estimate(value, float(low), float(high))
-
-
-def undefined_words(found: Mapping[str, Estimate], sample: Sample) -> list[str]:
-    """Which figures have no value and why, one clause each reason."""
-    missing = [name for name in NAMES if found[name].value is None]
-    if not missing:
-        return []
-    if not len(sample):
-        return ["no picture was answered"]
-    absent = "roadwork" if not sample.labels.any() else "no roadwork"
-    return [f"no picture is labelled `{absent}`: {', '.join(missing)} cannot be told"]
 
 
 def _gaps(sample: Sample) -> Floats:
