@@ -27,7 +27,7 @@ MIN_GROUPS = 5
 """Fewer cannot show how much groups differ: an interval over them would be too narrow."""
 MIN_DEFINED = 0.9
 """Share of the draws in which a figure must be defined, so that its interval means anything."""
-_CELLS = 4_000_000
+_CELLS = 2_000_000
 """Weights that are held at once."""
 
 
@@ -104,6 +104,15 @@ def estimates(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str,
     values = weighted_figures(sample, np.ones((1, len(sample))))
     drawn = resampled_figures(sample, draws=draws, seed=seed) if has_intervals(sample) else {}
     return {name: estimate(float(values[name][0]), drawn.get(name)) for name in NAMES}
+
+
+def mean_estimate(values: Floats, groups: NDArray[np.str_], *, draws: int = DRAWS, seed: int = 0) -> Estimate:
+    """The mean of values [N] with its interval from resampled groups [N]."""
+    if not len(values):
+        return Estimate(None)
+    blocks = [_ratio(block @ values, block.sum(axis=1)) for block in group_weights(groups, draws, _rng(seed))]
+    enough = len(np.unique(groups)) >= MIN_GROUPS
+    return estimate(float(values.mean()), np.concatenate(blocks) if enough else None)
 
 
 def has_intervals(sample: Sample) -> bool:

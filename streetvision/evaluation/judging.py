@@ -141,5 +141,5 @@ async def _hardships(engine: Engine, told: Answers, most: int, progress: Progres
     if not places:
         return []
     examples = [told.examples[place] for place in places]
-    logits = [float(told.sample.logits[place]) for place in places]
-    return await robustness(engine, examples, logits, progress=progress)
+    wanted = np.isin(np.arange(len(told.examples)), places)
+    return await robustness(engine, examples, told.sample.part(wanted), progress=progress)

@@ -99,8 +99,7 @@ def hardship_chart(kind: str, steps: Sequence[Hardship], plain: float) -> Html:
 
     step_width = (WIDTH - 24.0) / len(steps)
     drawn = [
-        _step(one, 12.0 + step_width * (place + 0.5), min(44.0, 0.6 * step_width), y, plain)
-        for place, one in enumerate(steps)
+        _step(one, 12.0 + step_width * (place + 0.5), min(44.0, 0.6 * step_width), y) for place, one in enumerate(steps)
     ]
     base = el("line", x1=12.0, x2=WIDTH - 12.0, y1=y(plain), y2=y(plain), class_="dashed")
     told = ", ".join(f"{one.step} {number(one.figures['accuracy'].value)}" for one in steps)
@@ -111,13 +110,13 @@ def hardship_chart(kind: str, steps: Sequence[Hardship], plain: float) -> Html:
     return el("figure", el("figcaption", el("b", kind)), picture, class_="card chart")
 
 
-def _step(one: Hardship, x: float, width: float, y: Callable[[float], float], plain: float) -> Html:
+def _step(one: Hardship, x: float, width: float, y: Callable[[float], float]) -> Html:
     found: Estimate = one.figures["accuracy"]
     name = el("text", one.step, x=x, y=y(0.0) + 16.0, text_anchor="middle")
     if found.value is None:
         return join(name, el("text", NOTHING, x=x, y=y(0.1), text_anchor="middle"))
     words = el("title", f"{one.kind} {one.step}: {number(found.value)} ({interval(found) or 'no interval'})")
-    kind = "bad" if plain - found.value > 0.05 else "ok"
+    kind = "bad" if one.fall.low is not None and one.fall.low > 0.0 else "ok"
     bar = el(
         "rect",
         words,

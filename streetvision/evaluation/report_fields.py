@@ -49,7 +49,14 @@ def _judged(one: Judged) -> dict[str, Any]:
             for p in one.parts
         ],
         "robustness": [
-            {"kind": h.kind, "step": h.step, "pictures": h.count, **_figures(h.figures)} for h in one.hardships
+            {
+                "kind": h.kind,
+                "step": h.step,
+                "pictures": h.count,
+                "fall": estimate_fields(h.fall),
+                **_figures(h.figures),
+            }
+            for h in one.hardships
         ],
         "reliability": [
             {

@@ -123,8 +123,9 @@ def hardships(found: Sequence[Hardship]) -> Html | None:
             kinds.setdefault(one.kind, []).append(one)
     value = plain.figures["accuracy"].value
     words = (
-        f"Accuracy of {plain.count:,} pictures, {value:.3f} as they are (dashed). A bar more than 0.05 below has "
-        "another colour. `level` is the validators' whole chain until April 2026, whose crops may cut the works out."
+        f"Accuracy of {plain.count:,} pictures, {value:.3f} as they are (dashed). Red: worse, and not by luck (the "
+        "fall's interval leaves zero out). `level` is the validators' whole chain until April 2026, whose crops may "
+        "cut the works out."
     )
     made = (hardship_chart(kind, steps, value) for kind, steps in kinds.items())
     return join(el("p", prose(words), class_="about quiet"), el("div", *made, class_="multiples"))

@@ -60,11 +60,12 @@ def _parts(parts: list[Slice]) -> Iterator[str]:
 def _hardships(found: list[Hardship]) -> Iterator[str]:
     if not found:
         return
-    yield f"  {'accuracy when pictures come':<{WIDTH}}by degree"
+    yield f"  {'accuracy when pictures come':<{WIDTH}}by degree (* worse, and not by luck)"
     kinds: dict[str, list[str]] = {}
     for one in found:
         step = "" if (one.kind, one.step) == AS_SENT else f"{one.step}: "
-        kinds.setdefault(one.kind, []).append(f"{step}{number(one.figures['accuracy'].value)}")
+        mark = "*" if one.fall.low is not None and one.fall.low > 0.0 else ""
+        kinds.setdefault(one.kind, []).append(f"{step}{number(one.figures['accuracy'].value)}{mark}")
     for kind, cells in kinds.items():
         yield f"  {_cut(kind):<{WIDTH}}{'  '.join(cells)}"
 

@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from streetvision.engine.engine import Engine
 from streetvision.evaluation.distortions import CONDITIONS, Arrived, Condition, arrivals
-from streetvision.evaluation.figures import Estimate, estimates
-from streetvision.evaluation.predictions import Progress, Unanswered, answers, sample_of
+from streetvision.evaluation.figures import Estimate, Sample, estimates, mean_estimate
+from streetvision.evaluation.predictions import Progress, Unanswered, answers
 from streetvision.sources.dataset import Example
 
 AS_SENT = ("as it is", "")
@@ -26,28 +28,28 @@ class Hardship:
     count: int
     """Pictures that were answered."""
     figures: Mapping[str, Estimate]
+    fall: Estimate
+    """Of the accuracy below that of the same pictures as they are; negative where it rises."""
 
 
 async def robustness(
     engine: Engine,
     examples: Sequence[Example],
-    logits: Sequence[float],
+    plain: Sample,
     *,
     conditions: tuple[Condition, ...] = CONDITIONS,
     progress: Progress = lambda _: None,
 ) -> list[Hardship]:
-    """Ask for the pictures again under every condition; `logits` are of the same pictures as they are."""
-    found: dict[tuple[str, str], list[tuple[Example, float]]] = {
-        AS_SENT: list(zip(examples, logits, strict=True)),
-        **{(one.kind, one.step): [] for one in conditions},
-    }
-    async for example, arrived in _prepared(examples, conditions):
+    """Ask for the pictures again under every condition; `plain` [N] are the answers to them as they are."""
+    found: dict[tuple[str, str], dict[int, float]] = {(one.kind, one.step): {} for one in conditions}
+    async for place, arrived in _prepared(examples, conditions):
         jobs = ((one.condition, (lambda jpeg=one.jpeg: jpeg)) for one in arrived)
         async for condition, answer in answers(engine, jobs):
             if not isinstance(answer, Unanswered):
-                found[condition.kind, condition.step].append((example, answer.logit))
+                found[condition.kind, condition.step][place] = answer.logit
         progress(1)
-    return [_hardship(kind, step, told) for (kind, step), told in found.items()]
+    whole = dict(enumerate(plain.logits.tolist()))
+    return [_hardship(kind, step, told, plain) for (kind, step), told in {AS_SENT: whole, **found}.items()]
 
 
 def chosen(examples: Sequence[Example], most: int) -> list[int]:
@@ -62,23 +64,27 @@ def chosen(examples: Sequence[Example], most: int) -> list[int]:
 
 async def _prepared(
     examples: Sequence[Example], conditions: tuple[Condition, ...]
-) -> AsyncIterator[tuple[Example, list[Arrived]]]:
-    """Each picture under all conditions, made in a thread while the model answers the one before."""
+) -> AsyncIterator[tuple[int, list[Arrived]]]:
+    """Each picture's place, and it under all conditions, made in a thread while the one before is answered."""
 
     def make(place: int) -> list[Arrived]:
         return list(arrivals(examples[place].path.read_bytes(), place, conditions))
 
     coming = asyncio.create_task(asyncio.to_thread(make, 0)) if examples else None
-    for place, example in enumerate(examples):
+    for place in range(len(examples)):
         assert coming is not None  # noqa: S101 - there is one for each picture
         arrived = await coming
         coming = asyncio.create_task(asyncio.to_thread(make, place + 1)) if place + 1 < len(examples) else None
-        yield example, arrived
+        yield place, arrived
 
 
-def _hardship(kind: str, step: str, told: Sequence[tuple[Example, float]]) -> Hardship:
-    sample = sample_of([example for example, _ in told], [logit for _, logit in told])
-    return Hardship(kind, step, len(told), estimates(sample, draws=DRAWS))
+def _hardship(kind: str, step: str, told: Mapping[int, float], plain: Sample) -> Hardship:
+    places = np.array(list(told), np.int64)
+    before = Sample(plain.logits[places], plain.labels[places], plain.groups[places])
+    now = Sample(np.array(list(told.values()), np.float64), before.labels, before.groups)
+    lost = (before.said == before.labels).astype(np.float64) - (now.said == now.labels)
+    fall = mean_estimate(lost, before.groups, draws=DRAWS)
+    return Hardship(kind, step, len(told), estimates(now, draws=DRAWS), fall)
 
 
 def _places(examples: Sequence[Example], label: bool) -> list[int]:
@@ -87,13 +93,3 @@ def _places(examples: Sequence[Example], label: bool) -> list[int]:
 
 def _lot(example: Example) -> bytes:
     return hashlib.sha256((example.sha256 or str(example.path)).encode()).digest()
-
-
-def falls(found: Sequence[Hardship]) -> dict[tuple[str, str], float]:
-    """By how much accuracy falls under each condition, beside the pictures as they are; in points of a share."""
-    plain = next((one.figures["accuracy"].value for one in found if (one.kind, one.step) == AS_SENT), None)
-    return {
-        (one.kind, one.step): plain - value
-        for one in found
-        if plain is not None and (value := one.figures["accuracy"].value) is not None
-    }

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from streetvision.evaluation.calibration import expected_calibration_error, negative_log_likelihood
 from streetvision.evaluation.figures import (
     NAMES,
+    Estimate,
     Sample,
     estimates,
     group_weights,
+    mean_estimate,
     resampled_figures,
     weighted_figures,
 )
@@ -86,6 +88,14 @@ def test_pictures_of_one_group_tell_less_than_as_many_groups() -> None:
     assert apart.high is not None
     assert apart.low is not None
     assert by_group.high - by_group.low > 3 * (apart.high - apart.low)
+
+
+def test_a_mean_is_resampled_as_the_figures_are() -> None:
+    one = drawn(60, 12)
+    right = (one.said == one.labels).astype(float)
+    assert mean_estimate(right, one.groups) == estimates(one)["accuracy"]
+    assert mean_estimate(right[:4], one.groups[:4]) == Estimate(right[:4].mean())
+    assert mean_estimate(np.zeros(0), np.zeros(0, str)) == Estimate(None)
 
 
 def test_few_groups_have_no_intervals() -> None:

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from streetvision.evaluation.figures import NAMES, Sample, estimates
+from streetvision.evaluation.figures import NAMES, Estimate, Sample, estimates
 from streetvision.evaluation.judging import Judged, Report, common, judge_answers
 from streetvision.evaluation.mistakes import mistakes
 from streetvision.evaluation.report_fields import report_fields
@@ -50,11 +50,12 @@ class Reader(HTMLParser):
 
 def with_hardships(one: Judged) -> Judged:
     figures = estimates(one.sample)
-    found = [
-        Hardship("as it is", "", 24, figures),
-        Hardship("blur", "1", 24, figures),
-        Hardship("blur", "2", 24, figures),
-    ]
+    falls = {
+        ("as it is", ""): Estimate(0.0, 0.0, 0.0),
+        ("blur", "1"): Estimate(0.1),
+        ("blur", "2"): Estimate(0.2, 0.1, 0.3),
+    }
+    found = [Hardship(kind, step, 24, figures, fall) for (kind, step), fall in falls.items()]
     return replace(one, hardships=found)
 
 
@@ -138,7 +139,7 @@ def test_the_terminal_says_what_the_page_says(judged: Make) -> None:
     assert text.startswith("1.0.0 on drives: 24 pictures, 12 with roadwork, in 12 groups\n  Undecided between")
     assert re.search(rf"MCC +{one.figures['mcc'].value:.3f}  ", text)
     assert re.search(r"weather=rain +8 ", text)
-    assert re.search(r"blur +1: 0\.\d{3}  2: 0\.\d{3}", text)
+    assert re.search(r"blur +1: 0\.\d{3}  2: 0\.\d{3}\*", text)
     assert max(map(len, text.splitlines())) < 160
 
 

@@ -77,7 +77,7 @@ async def test_each_condition_has_the_figures_of_what_was_answered(small_model: 
     done: list[int] = []
     async with serving(small_model, Serving("cpu")) as engine:
         plain = await answer_examples(engine, examples)
-        found = await robustness(engine, examples, plain.sample.logits.tolist(), conditions=CHEAP, progress=done.append)
+        found = await robustness(engine, examples, plain.sample, conditions=CHEAP, progress=done.append)
         turned = []
         for example in examples:
             example.path.write_bytes(next(arrivals(example.path.read_bytes(), 0, CHEAP[:1])).jpeg)
@@ -89,6 +89,9 @@ async def test_each_condition_has_the_figures_of_what_was_answered(small_model: 
     ]
     assert found[0].figures["nll"].value == pytest.approx(nll(plain.sample))
     assert found[1].figures["nll"].value == pytest.approx(nll(sideways.sample), rel=1e-4)
+    lost = (plain.sample.said == plain.sample.labels).mean() - (sideways.sample.said == sideways.sample.labels).mean()
+    assert found[1].fall.value == pytest.approx(lost)
+    assert (found[0].fall.value, found[0].fall.low) == (0.0, None), "three groups are too few for an interval"
     assert sum(done) == 6
 
 
