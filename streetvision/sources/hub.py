@@ -12,9 +12,9 @@ from streetvision.hub.files import RemoteFile, RepoRef
 from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.manifest import missing_column
 from streetvision.sources.parquet import Damaged, ParquetRows, RangeFile, Row, cell
-from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.records import text
+from streetvision.sources.source import UNKNOWN_LICENCE, Item, SourceError, SourcePicture, Unusable
 
-UNKNOWN_LICENCE = "unknown"
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _LAST_ROW = 999_999_999
 """In the key of what is left of a damaged file."""
@@ -128,15 +128,15 @@ class HubSource:
         )
 
     def _group(self, row: Row) -> str:
-        parts = [_text(cell(row, path)) for path in self._columns.group]
+        parts = [text(cell(row, path)) for path in self._columns.group]
         if parts and all(parts):
             return "/".join(parts)
-        place = _NUMBER.findall(_text(cell(row, self._columns.position))) if self._columns.position else []
+        place = _NUMBER.findall(text(cell(row, self._columns.position))) if self._columns.position else []
         return "/".join(f"{float(number):.2f}" for number in place) if len(place) == 2 else ""
 
     def _tags(self, row: Row) -> dict[str, str]:
-        found = {name: _text(cell(row, path)) for name, path in (self._columns.tags or {}).items()}
-        return {name: text for name, text in found.items() if text}
+        found = {name: text(cell(row, path)) for name, path in (self._columns.tags or {}).items()}
+        return {name: value for name, value in found.items() if value}
 
 
 _SAY_COLUMNS = " Name yours with --image_column and --label_column."
@@ -156,13 +156,6 @@ def _picture_bytes(value: object) -> bytes | None:
     """Of a column of bytes, or of the `datasets` library's pairs of bytes and path."""
     inner = value.get("bytes") if isinstance(value, Mapping) else value
     return inner if isinstance(inner, bytes) and inner else None
-
-
-def _text(value: object) -> str:
-    """One value or a list of them as a tag's text."""
-    if isinstance(value, list):
-        return ", ".join(_text(part) for part in value)
-    return "" if value is None else str(value).strip()[:200]
 
 
 def _key(file: RemoteFile, row: int) -> str:
