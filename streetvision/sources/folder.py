@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from streetvision.sources.files import picture_names, read_picture
+from streetvision.sources.files import is_text, picture_names, read_picture
 from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.manifest import MANIFEST, ManifestSource
-from streetvision.sources.source import Item, Source, SourceError, SourcePicture, Unusable
-
-UNKNOWN_LICENCE = "unknown"
+from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, Source, SourceError, SourcePicture, Unusable
 
 
 def open_folder(path: Path, words: LabelWords = USUAL, *, licence: str = UNKNOWN_LICENCE) -> Source:
@@ -33,6 +31,10 @@ class ClassFolders:
         self.name = f"folder:{folder}"
         self._folder, self._words, self._licence = folder, words, licence
 
+    def amount(self, after: str | None = None) -> Amount:
+        """Files after the key."""
+        return Amount(sum(after is None or name > after for name in picture_names(self._folder)))
+
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their names."""
         names = picture_names(self._folder)
@@ -47,6 +49,8 @@ class ClassFolders:
 
     def _picture(self, name: str) -> Item:
         found = self._class_of(name)
+        if not is_text(name):
+            return Unusable(ascii(name), "its name is not UTF-8")
         if found is None:
             return Unusable(name, "no folder above it is named after a class")
         data = read_picture(self._folder, name)
