@@ -74,8 +74,8 @@ def answers_chart(sample: Sample) -> Html:
     middle = el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=_y(0.5), y2=_y(0.5), class_="grid")
     border = el("line", x1=_x(0.5), x2=_x(0.5), y1=TOP, y2=HEIGHT - BOTTOM, class_="dashed")
     words = [
-        el("text", "with roadwork", x=LEFT + 4, y=TOP + 12),
-        el("text", "without", x=LEFT + 4, y=HEIGHT - BOTTOM - 6),
+        el("text", "with roadwork", x=_x(0.5) - 6, y=TOP + 12, text_anchor="end"),
+        el("text", "without", x=_x(0.5) + 6, y=HEIGHT - BOTTOM - 6),
     ]
     return _figure("Answers", f"at most {most:,} in a bar", _below("P(roadwork)"), middle, *bars, border, *words)
 
