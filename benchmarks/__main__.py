@@ -18,9 +18,11 @@ CPU = (
     ["view_load.py"],
     ["memory.py"],
     ["prediction_log.py"],
+    ["data.py"],
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],
+    ["verdicts.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

@@ -72,17 +72,20 @@ def add(
     from streetvision.sources.labels import words
     from streetvision.sources.named import SourceOptions, open_source
     from streetvision.sources.place import dataset_folder
-    from streetvision.sources.splitting import Shares
-    from streetvision.sources.store import writing
 
     settings = miner_settings(state_dir)
     folder = dataset_folder(name, settings.state_dir)
     options = SourceOptions(image_column, label_column, group_column, words(positive or ()), licence)
     opened = [open_source(text, options) for text in dict.fromkeys(sources)]
     runner = _runner(settings, model, device) if model else None
+    from streetvision.sources.splitting import Shares  # what reads pictures takes its time: mistyped words come first
+    from streetvision.sources.store import writing
+
     with writing(folder) as store, _ctrl_c():
-        stopped = _add_all(opened, store, limit, as_json)
-        _arrange(store, Shares(val, test, seed), runner)
+        try:
+            stopped = _add_all(opened, store, limit, as_json)
+        finally:  # what was read before a failure is to be of use too
+            _arrange(store, Shares(val, test, seed), runner)
     _show_summary(folder, as_json)
     if stopped:
         typer.echo("stopped: what was read is kept; run the same command again to go on", err=True)

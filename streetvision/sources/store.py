@@ -93,7 +93,6 @@ class DatasetStore:
             (folder / PICTURES).mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(folder / DATABASE, isolation_level=None)
             try:
-                self.db.execute("PRAGMA journal_mode = WAL")
                 migrate(self.db, DATASET_SCHEMA)
             except BaseException:
                 self.db.close()
@@ -115,19 +114,21 @@ class DatasetStore:
         """Whether a picture with these bytes is here."""
         return self.db.execute("SELECT 1 FROM pictures WHERE sha256 = ?", [sha256]).fetchone() is not None
 
-    def write(self, reading: Reading, items: Sequence[Checked | Unusable], last_key: str) -> None:
-        """Store one batch, and that the source was read up to `last_key`."""
+    def write(self, reading: Reading, items: Sequence[Checked | Unusable], last_key: str) -> int:
+        """Store one batch, and that the source was read up to `last_key`; how many of its pictures are new here."""
         checked = [item for item in items if isinstance(item, Checked)]
         unusable = [item for item in items if isinstance(item, Unusable)]
         with store_sentences(self.folder):
             self._store_files(checked)
             with transaction(self.db):
-                self.db.executemany(_PICTURE, [_picture_row(item, item.facts) for item in checked if item.facts])
+                rows = [_picture_row(item, item.facts) for item in checked if item.facts]
+                new = self.db.executemany(_PICTURE, rows).rowcount if rows else 0
                 self.db.executemany(_OCCURRENCE, [_occurrence_row(reading.source, item) for item in checked])
                 self._replace_unusable(reading.source, checked, unusable)
                 self.db.execute(
                     "UPDATE sources SET last_key = ?, complete = 0 WHERE id = ?", [last_key, reading.source]
                 )
+        return new
 
     def finish(self, reading: Reading) -> None:
         """Note that the source was read to its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class MeanColours:
         return RunnerOutput(np.zeros(len(images), np.float32), (cells / 255.0 - 0.5).astype(np.float32))
 
 
-def dataset(folder: Path, items: list[Item], runner: Any = None) -> Path:
+def dataset(folder: Path, items: Sequence[Item], runner: Any = None) -> Path:
     with writing(folder) as store:
         add(ListSource(items), store)
         if runner:
