@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streetvision.evaluation.calibration import expected_calibration_error, negative_log_likelihood
@@ -38,6 +38,7 @@ def drawn(count: int, groups: int, seed: int = 0, skill: float = 1.5) -> Sample:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-8, 8), st.booleans(), st.sampled_from("abc")), min_size=1, max_size=50))
 def test_figures_agree_with_their_definitions(told: list[tuple[float, bool, str]]) -> None:
     one = sample(*told)
@@ -56,6 +57,7 @@ def test_exactly_one_half_is_no_roadwork() -> None:
     assert sample((0.0, True, "a")).said.tolist() == [False]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 7))
 def test_groups_are_drawn_whole_and_as_many_as_there_are(count: int, groups: int) -> None:
     names = np.array([f"{i % groups}" for i in range(count)])
