@@ -18,10 +18,12 @@ CPU = (
     ["view_load.py"],
     ["memory.py"],
     ["prediction_log.py"],
+    ["data.py"],
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],
     ["sprites.py"],
+    ["verdicts.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

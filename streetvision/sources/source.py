@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from streetvision.errors import OperatorError
+
+UNKNOWN_LICENCE = "unknown"
+"""Of pictures whose source names none: nobody may pass these on."""
 
 
 class SourceError(OperatorError):
@@ -44,6 +47,18 @@ class Unusable:
     """A clause, such as `the file ends too early`."""
 
 
+Item = SourcePicture | Unusable
+"""What a source gives, one at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much there is to read, in whichever unit the source knows beforehand."""
+
+    count: int
+    unit: Literal["pictures", "bytes"] = "pictures"
+
+
 class Source(Protocol):
     """Where labelled pictures come from. One file a source."""
 
@@ -52,7 +67,16 @@ class Source(Protocol):
         """As an operator writes it and a card cites it, such as `hub:natix-network-org/roadwork`."""
         ...
 
-    def pictures(self, after: str | None = None) -> Iterator[SourcePicture | Unusable]:
+    @property
+    def grows(self) -> bool:
+        """Whether what was read to its end may hold more later, before its last key too: a folder may, a commit not."""
+        ...
+
+    def amount(self, after: str | None = None) -> Amount:
+        """How much `pictures` will go through, about; raises SourceError as it does."""
+        ...
+
+    def pictures(self, after: str | None = None) -> Iterator[Item]:
         """All that it has in a stable order, or what follows the key `after`, so that an interrupted reading goes on.
 
         Raises SourceError with one sentence and a remedy when the source cannot be read at all.
