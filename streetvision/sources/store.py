@@ -18,6 +18,7 @@ from pathlib import Path
 from streetvision.base.disk import exclusive, sync_folder, write_all
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
+from streetvision.errors import reason
 from streetvision.sources.picture import PictureFacts
 from streetvision.sources.schema import DATABASE, DATASET_SCHEMA, PICTURES
 from streetvision.sources.source import Source, SourceError, SourcePicture, Unusable
@@ -69,7 +70,7 @@ def store_sentences(folder: Path) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         cause = cause_of(error, folder)
         raise SourceError(
-            f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{error}; check the disk')}."
+            f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{reason(error)}; check the disk')}."
         ) from error
 
 
