@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ from streetvision.sources.picture import check_picture
 from streetvision.sources.source import Item, Source, SourcePicture, Unusable
 from streetvision.sources.store import Checked, DatasetStore, Reading
 
-_BATCH, _BATCH_BYTES = 64, 64 << 20
+_BATCH, _BATCH_BYTES, _BATCH_S = 64, 64 << 20, 2.0
 _THREADS = 4
 """Decoding leaves Python's lock, and the disk waits."""
 
@@ -39,7 +40,12 @@ Progress = Callable[[AddReport], None]
 
 
 def add(
-    source: Source, store: DatasetStore, *, limit: int | None = None, progress: Progress = lambda _: None
+    source: Source,
+    store: DatasetStore,
+    *,
+    limit: int | None = None,
+    progress: Progress = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AddReport:
     """Read what the dataset does not have of the source, at most `limit` items; may be interrupted at any time.
 
@@ -51,7 +57,7 @@ def add(
     with ThreadPoolExecutor(_THREADS) as pool:
         intake = _Intake(store, reading, report, progress, pool)
         try:
-            for batch in _batches(items, between=intake.write_if_checked):
+            for batch in _batches(items, intake.write_if_checked, clock):
                 intake.check(batch)
         finally:
             intake.write()
@@ -126,16 +132,17 @@ def _limited(items: Iterator[Item], limit: int | None, report: AddReport) -> Ite
     report.complete = True
 
 
-def _batches(items: Iterable[Item], between: Callable[[], None]) -> Iterator[list[Item]]:
-    """So many items, or so many bytes, at once; calls `between` after each item."""
+def _batches(items: Iterable[Item], between: Callable[[], None], clock: Callable[[], float]) -> Iterator[list[Item]]:
+    """So many items or bytes at once, or what came within so many seconds; calls `between` after each item."""
+    begun = clock()
     batch: list[Item] = []
     size = 0
     for item in items:
         batch.append(item)
         between()
         size += len(item.data) if isinstance(item, SourcePicture) else 0
-        if len(batch) == _BATCH or size >= _BATCH_BYTES:
+        if len(batch) == _BATCH or size >= _BATCH_BYTES or clock() >= begun + _BATCH_S:
             yield batch
-            batch, size = [], 0
+            batch, size, begun = [], 0, clock()
     if batch:
         yield batch

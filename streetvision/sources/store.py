@@ -69,6 +69,8 @@ def store_sentences(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         cause = cause_of(error, folder)
+        if cause == "defect":
+            raise
         raise SourceError(
             f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{reason(error)}; check the disk')}."
         ) from error
