@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from streetvision.sources.dataset import Example
-from streetvision.training.beginning import Wish, begin
+from streetvision.training.beginning import begin
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
 from streetvision.training.run_folder import RunFolder
 from streetvision.training.starting import Origins
+from streetvision.training.wish import Wish
 
 from .nets import small_config
 from .test_starting import never, version_at
