@@ -17,8 +17,7 @@ from streetvision.training.run_folder import RunFolder
 from streetvision.training.starting import Origins
 from streetvision.training.wish import Wish
 
-from .nets import small_config
-from .test_starting import never, version_at
+from .nets import never, small_config, version_at
 
 
 @dataclass(frozen=True)
