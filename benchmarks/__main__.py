@@ -18,6 +18,7 @@ CPU = (
     ["view_load.py"],
     ["memory.py"],
     ["prediction_log.py"],
+    ["data.py"],
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],

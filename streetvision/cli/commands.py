@@ -82,6 +82,9 @@ COMMANDS: Mapping[str, Entry] = {
         {**WITH_MINER_FLAGS, "help_option_names": []},
     ),
     "alerts": Entry("Alerts: where they go, whether they arrive, what is told.", ("alerts",), "app"),
+    "data": Entry(
+        "Labelled pictures for training and judging: add, check, count and remove datasets.", ("data",), "app"
+    ),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
     "train": Entry(
