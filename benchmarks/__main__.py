@@ -29,6 +29,7 @@ RIVALS = (["cpu.py"],)
 """These want the extra `bench`."""
 GPU = (
     ["forward.py"],
+    ["forward_sizes.py"],
     ["serving_kernels.py"],
     ["head.py"],
     ["pipeline.py"],
