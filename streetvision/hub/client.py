@@ -43,6 +43,8 @@ class RepoState:
     commit: str
     private: bool
     files: tuple[RemoteFile, ...]
+    licence: str = ""
+    """As its card names it; empty where it names none."""
 
 
 class Hub:
@@ -80,13 +82,18 @@ class Hub:
         """The commit that a revision stands for, and its files."""
         info = self._asked(
             str(ref),
-            lambda: self._api.model_info(
-                ref.repo, revision=ref.revision, files_metadata=True, timeout=self._timeout.read
+            lambda: self._api.repo_info(
+                ref.repo,
+                revision=ref.revision,
+                repo_type=ref.kind,
+                files_metadata=True,
+                timeout=self._timeout.read,
             ),
         )
         if not is_commit(info.sha):
             raise OperatorError(f"{self.endpoint} names no commit for {ref}: check HF_ENDPOINT.")
-        return RepoState(str(info.sha), bool(info.private), tuple(_listed(info.siblings or (), ref)))
+        files = tuple(_listed(getattr(info, "siblings", None) or (), ref))
+        return RepoState(str(info.sha), bool(info.private), files, _licence(getattr(info, "tags", None) or ()))
 
     def find(self, ref: RepoRef) -> RepoState | None:
         """As `state`; None when the repository, or its revision, does not exist (or is hidden from this token)."""
@@ -103,7 +110,7 @@ class Hub:
         `ref` names a commit, so that the parts belong together. What cannot be finished stays for the next call;
         what has another hash is deleted.
         """
-        url = hf_hub_url(ref.repo, file.name, revision=ref.revision, endpoint=self.endpoint)
+        url = self._url(ref, file.name)
         with sentences(f"{file.name} of {ref}"):
             part.parent.mkdir(parents=True, exist_ok=True)
             part.touch()
@@ -116,7 +123,7 @@ class Hub:
 
     def read(self, ref: RepoRef, name: str, limit_bytes: int) -> bytes:
         """A small file's content; OperatorError when it is larger than that."""
-        url = hf_hub_url(ref.repo, name, revision=ref.revision, endpoint=self.endpoint)
+        url = self._url(ref, name)
 
         def get() -> bytes:
             content = b""
@@ -129,6 +136,27 @@ class Hub:
             return content
 
         return self._asked(f"{name} of {ref}", get)
+
+    def read_range(self, ref: RepoRef, file: RemoteFile, start: int, length: int) -> bytes:
+        """`length` bytes of a file from `start` on, all of which it has."""
+        url = self._url(ref, file.name)
+        headers = {**self._headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-{start + length - 1}"}
+
+        def get() -> bytes:
+            content = bytearray()
+            with self._session().stream("GET", url, headers=headers) as response:
+                hf_raise_for_status(response)
+                if response.status_code != 206:
+                    raise OperatorError(f"{self.endpoint} does not send parts of {file.name}: check HF_ENDPOINT.")
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > length:
+                        break
+            if len(content) != length:
+                raise httpx.RemoteProtocolError("the connection ended early")
+            return bytes(content)
+
+        return self._asked(f"{file.name} of {ref}", get)
 
     def create_public(self, repo: str) -> None:
         """Make the repository unless it exists; a new one is public."""
@@ -218,6 +246,9 @@ class Hub:
             with part.open("ab" if resumed else "wb") as target:
                 _write_bounded(response.iter_bytes(), target, file, arrived)
 
+    def _url(self, ref: RepoRef, name: str) -> str:
+        return hf_hub_url(ref.repo, name, repo_type=ref.kind, revision=ref.revision, endpoint=self.endpoint)
+
     def _headers(self) -> dict[str, str]:
         return build_hf_headers(token=self._token, library_name="streetvision")
 
@@ -226,6 +257,12 @@ class Hub:
         session = get_session()
         session.timeout = self._timeout
         return session
+
+
+def _licence(tags: Iterable[object]) -> str:
+    """The hub repeats what a card says as a tag."""
+    named = (str(tag).removeprefix("license:") for tag in tags if str(tag).startswith("license:"))
+    return next(named, "")
 
 
 def _listed(siblings: Iterable[object], ref: RepoRef) -> Iterable[RemoteFile]:

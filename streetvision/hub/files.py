@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from streetvision.errors import OperatorError
 from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES
@@ -24,6 +25,7 @@ CLASSIFIER = "transformers"
 TRANSFORMERS_CONFIG = "config.json"
 TRANSFORMERS_PREPROCESSOR = "preprocessor_config.json"
 
+RepoKind = Literal["model", "dataset"]
 GIB = 2**30
 DEFAULT_LIMIT_BYTES = 16 * GIB
 """Of one pull, all files together: the largest DINOv3 fits in half precision."""
@@ -45,6 +47,7 @@ class RepoRef:
     """owner/name."""
     revision: str = DEFAULT_REVISION
     """Tag, branch or commit."""
+    kind: RepoKind = "model"
 
     def __str__(self) -> str:
         return f"{self.repo}@{self.revision}"

@@ -45,15 +45,13 @@ def arrange(store: DatasetStore, shares: Shares) -> None:
         clusters = group(len(good), near)
         units = group(len(good), [*near, *_grouped(good)])
         splits = place(_units(good, units), shares)
-        marks = [
+        marks: list[tuple[str | None, ...]] = [
             (good[int(first)].sha256, *_split(splits[row.sha256]), row.sha256)
             for row, first in zip(good, clusters, strict=True)
         ]
-        contrary = [(None, None, CONTRARY, row.sha256) for row in rows if row.labels[0] != row.labels[1]]
+        marks += [(None, None, CONTRARY, row.sha256) for row in rows if row.labels[0] != row.labels[1]]
         with transaction(store.db):
-            store.db.executemany(
-                "UPDATE pictures SET cluster = ?, split = ?, left_out = ? WHERE sha256 = ?", marks + contrary
-            )
+            store.db.executemany("UPDATE pictures SET cluster = ?, split = ?, left_out = ? WHERE sha256 = ?", marks)
 
 
 def _split(split: str | None) -> tuple[str | None, str | None]:

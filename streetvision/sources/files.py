@@ -28,6 +28,15 @@ def read_picture(folder: Path, name: str) -> bytes | Unusable:
         return Unusable(name, f"the file cannot be read ({reason(error)})")
 
 
+def is_text(name: str) -> bool:
+    """Whether a name that the system gave can be written down."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def picture_names(folder: Path) -> list[str]:
     """Names of all picture files below `folder`, relative to it, sorted; hidden ones and links to folders left out."""
     return sorted(_walk(folder, folder))

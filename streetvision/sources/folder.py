@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from streetvision.sources.files import picture_names, read_picture
+from streetvision.sources.files import is_text, picture_names, read_picture
 from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.manifest import MANIFEST, ManifestSource
-from streetvision.sources.source import Item, Source, SourceError, SourcePicture, Unusable
-
-UNKNOWN_LICENCE = "unknown"
+from streetvision.sources.source import UNKNOWN_LICENCE, Item, Source, SourceError, SourcePicture, Unusable
 
 
 def open_folder(path: Path, words: LabelWords = USUAL, *, licence: str = UNKNOWN_LICENCE) -> Source:
@@ -47,6 +45,8 @@ class ClassFolders:
 
     def _picture(self, name: str) -> Item:
         found = self._class_of(name)
+        if not is_text(name):
+            return Unusable(ascii(name), "its name is not UTF-8")
         if found is None:
             return Unusable(name, "no folder above it is named after a class")
         data = read_picture(self._folder, name)

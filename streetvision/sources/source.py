@@ -8,6 +8,9 @@ from typing import Protocol
 
 from streetvision.errors import OperatorError
 
+UNKNOWN_LICENCE = "unknown"
+"""Of pictures whose source names none: nobody may pass these on."""
+
 
 class SourceError(OperatorError):
     """A source or dataset cannot be read: one sentence that says why and what to do."""

@@ -28,6 +28,9 @@ SCORE = "calibrated_nll"
 """Figure of a validation that decides which weights are best: the lowest. A proper score moves less by chance than
 accuracy does, and the calibration that follows makes up for confidence alone."""
 
+AGREED_EVERY = 16
+"""Steps between two questions to the other processes."""
+
 
 class Stopped(OperatorError):
     """The operator ended the run; it can be resumed."""
@@ -96,21 +99,31 @@ class LastKeeper(L.Callback):
         self._saved_at, self._step = clock(), 0
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        """Save when it is time, between two steps of the optimiser alone."""
-        if trainer.global_step == self._step:
+        """Save when it is time, between two steps of the optimiser; an epoch's last one is judged before."""
+        if trainer.global_step == self._step or trainer.is_last_batch:
             return
         self._step = trainer.global_step
-        together = trainer.strategy.reduce_boolean_decision
-        stopping = together(self._stop(), all=False)
-        due = together(self._clock() - self._saved_at >= self._every_s, all=False)
+        stopping, due = self._agreed(trainer)
         if stopping or due:
             self._save(trainer)
-        if stopping:
+        self._leave(trainer, stopping)
+
+    def _leave(self, trainer: L.Trainer, stopping: bool) -> None:
+        if stopping and trainer.global_step < trainer.max_steps:
             raise Stopped(f"stopped after step {trainer.global_step:,}")
+
+    def _agreed(self, trainer: L.Trainer) -> tuple[bool, bool]:
+        """Whether to stop, whether to save; several processes ask each other seldom, since asking waits for a GPU."""
+        if trainer.world_size > 1 and self._step % AGREED_EVERY:
+            return False, False
+        together = trainer.strategy.reduce_boolean_decision
+        wishes = self._stop(), self._clock() - self._saved_at >= self._every_s
+        return together(wishes[0], all=False), together(wishes[1], all=False)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after the epoch's validation."""
         self._save(trainer)
+        self._leave(trainer, trainer.strategy.reduce_boolean_decision(self._stop(), all=False))
 
     def _save(self, trainer: L.Trainer) -> None:
         self._watch.look()

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.training.augmenting import plain_batch, step_generator
 from streetvision.training.batch import Batch, RawBatch
 from streetvision.training.mixing import mixed
 from streetvision.training.objective import patch_loss, picture_loss
@@ -66,13 +67,12 @@ class TrainingModule(L.LightningModule):
         *,
         total_steps: int,
         augment: Augment | None = None,
-        view: Augment | None = None,
         distillation: nn.Module | None = None,
     ) -> None:
         """`net` is changed in place: which weights learn, LoRA's layers.
 
-        `augment` makes training pictures of loaded ones, `view` the pictures that are judged. `distillation` is a
-        Distillation that may have weights of its own; like the probe on patches it is no part of the network.
+        `augment` makes training pictures of loaded ones. `distillation` is a Distillation that may have weights of its
+        own; like the probe on patches it is no part of the network.
         """
         super().__init__()
         torch.manual_seed(recipe.run.seed)
@@ -82,7 +82,7 @@ class TrainingModule(L.LightningModule):
         self.net = net
         self.recipe = recipe
         self.total_steps = total_steps
-        self.augment, self.view = augment, view
+        self.augment = augment
         self.distillation = distillation
         needs_probe = recipe.loss.patches > 0.0 and not hasattr(net.head, "scores")
         self.probe = nn.Linear(net.backbone.num_features, 1) if needs_probe else None
@@ -91,7 +91,7 @@ class TrainingModule(L.LightningModule):
         self.judged: Judged | None = None
         """Of the last validation."""
         self._drawn = 0
-        self._generator = torch.Generator()
+        self._mixing = torch.Generator()
         self._answers: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -111,14 +111,15 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: Batch | TokenBatch, batch_idx: int) -> torch.Tensor:
         """The loss of one batch, a scalar."""
-        loss = self._loss(batch)
+        loss = self.loss_of(batch)
         self.log("loss", loss.detach(), prog_bar=False, on_step=True, on_epoch=False)
         return loss
 
-    def _loss(self, batch: Batch | TokenBatch) -> torch.Tensor:
+    def loss_of(self, batch: Batch | TokenBatch) -> torch.Tensor:
+        """All losses of one batch together; a scalar."""
         if isinstance(batch, TokenBatch):
             return picture_loss(self.logits(batch.tokens), batch.targets, batch.weights, self.recipe.loss)
-        batch = mixed(batch, self.recipe.loss, self._generator)
+        batch = mixed(batch, self.recipe.loss, self._mixing)
         tokens = self.tokens(batch.pixels)
         loss = picture_loss(self.logits(tokens), batch.targets, batch.weights, self.recipe.loss)
         if batch.patches is not None and self.recipe.loss.patches > 0.0:
@@ -155,15 +156,14 @@ class TrainingModule(L.LightningModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401  # Lightning's own
         """Augment on the device what was loaded."""
         self.indices = getattr(batch, "indices", None)
-        training = self.training
-        if training:
-            self._draw_anew()
+        generator = self._draw_anew() if self.training else None
         if not isinstance(batch, RawBatch):
             return batch
-        change = self.augment if training else self.view
-        if change is None:
-            raise ValueError("loaded pictures need `augment` and `view`")
-        return change(batch, self._device_generator())
+        if generator is None:
+            return plain_batch(batch, self.net.input_size)
+        if self.augment is None:
+            raise ValueError("loaded pictures need `augment`")
+        return self.augment(batch, generator)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Lightning refuses frozen dataclasses."""
@@ -172,18 +172,14 @@ class TrainingModule(L.LightningModule):
         held = {one.name: getattr(batch, one.name) for one in fields(batch)}
         return replace(batch, **{name: None if value is None else value.to(device) for name, value in held.items()})
 
-    def _draw_anew(self) -> None:
-        """Let the coming batch draw what its place in the run says."""
+    def _draw_anew(self) -> torch.Generator:
+        """Let the coming batch draw what its place in the run says; the device's generator for it."""
         rank = self.global_rank if self._trainer is not None else 0
-        mixed_seed = (self.recipe.run.seed * 1_000_003 + self._drawn) * 1_009 + rank
-        torch.manual_seed(mixed_seed)
-        self._generator.manual_seed(mixed_seed)
+        generator = step_generator(self.device, seed=self.recipe.run.seed, step=self._drawn, rank=rank)
+        torch.manual_seed(generator.initial_seed())
+        self._mixing.manual_seed(generator.initial_seed())
         self._drawn += 1
-
-    def _device_generator(self) -> torch.Generator:
-        if self.device.type == "cpu":
-            return self._generator
-        return torch.Generator(self.device).manual_seed(self._generator.initial_seed())
+        return generator
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimiser and its schedule by step."""

@@ -38,7 +38,9 @@ class Pictures:
 def gather(datasets: Sequence[Dataset]) -> Pictures:
     """Join datasets; a picture that one of them judges on is never learnt from. Raises SourceError."""
     if not datasets:
-        raise SourceError('there is nothing to learn from: name datasets in [data] sets, or --set data.sets=["NAME"]')
+        raise SourceError(
+            "there is nothing to learn from: name a dataset with --data NAME, or in the recipe's data.sets"
+        )
     for dataset in datasets:
         _require_split(dataset)
     val = _once(example for dataset in datasets for example in dataset.examples("val"))

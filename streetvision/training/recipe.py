@@ -213,5 +213,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.run.strategy == "fsdp" and self.optimiser.ema:
             raise RecipeError("run.strategy = fsdp keeps no moving average: set optimiser.ema = 0")
+        if self.tune.method == "head" and self.run.devices != 1:
+            raise RecipeError("tune.method = head learns on one device: set run.devices = 1")
         if self.tune.method == "head" and (self.loss.mixup or self.loss.cutmix):
             raise RecipeError("tune.method = head learns from what the backbone said: set loss.mixup and cutmix to 0")

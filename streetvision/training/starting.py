@@ -43,8 +43,9 @@ def prepare_start(recipe: ModelRecipe, target: Path, origins: Origins, seed: int
 
     Its head is fresh unless a version's own is of the same kind. Raises OperatorError with one sentence.
     """
+    state: dict[str, torch.Tensor] = {}
     if recipe.weights == FRESH:
-        config, state, licence = _fresh(recipe), {}, ""
+        config, licence = _fresh(recipe), ""
     elif recipe.weights == ACTIVE or is_version(recipe.weights) or recipe.weights == "bundled":
         config, state, licence = _from_version(recipe, origins)
     else:

@@ -1,6 +1,6 @@
 """A hub of the tests' own on loopback: commits, large files behind a redirect to another origin, tags, and faults.
 
-It speaks the routes that huggingface_hub uses for model repositories, over real HTTP with range requests.
+It speaks the routes that huggingface_hub uses for models and datasets, over real HTTP with range requests.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ class Repo:
     head: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    gated: bool = False
+    labels: list[str] = field(default_factory=list)
+    """Tags that its card gives it, such as `license:mit`."""
 
     def commit(self, files: dict[str, bytes], message: str = "") -> str:
         self.head = hashlib.sha1(f"{len(self.commits)}{self.head}".encode()).hexdigest()
@@ -84,6 +87,12 @@ class FakeHub:
         repo = self.repos[name] = Repo(private)
         commit = repo.commit({".gitattributes": b"*.safetensors filter=lfs\n", **files})
         repo.tags[tag] = commit
+        return repo
+
+    def dataset(self, name: str, files: dict[str, bytes], **what: Any) -> Repo:
+        """A set of data; its name is that of another kind than a model's."""
+        repo = self.repos[f"datasets/{name}"] = Repo(**what)
+        repo.commit(files)
         return repo
 
     def fail(self, pattern: str, times: int = 1, **what: Any) -> None:
@@ -172,11 +181,13 @@ class Handler(BaseHTTPRequestHandler):
             self.create(json.loads(body))
         elif path == "/api/validate-yaml":
             self.json({"errors": [], "warnings": []})
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|preupload|commit|tag)/(.+))?", path):
+        elif found := re.fullmatch(
+            r"/api/(?:models/|(?=datasets/))((?:datasets/)?[^/]+/[^/]+)(?:/(revision|preupload|commit|tag)/(.+))?", path
+        ):
             self.api(found[1], found[2], found[3] or "main", body)
         elif found := re.fullmatch(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             self.batch(json.loads(body))
-        elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        elif found := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self.resolve(found[1], found[2], found[3], cut)
         else:
             self.error(404)
@@ -245,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
             "sha": commit,
             "private": repo.private,
             "siblings": siblings,
-            "tags": [],
+            "tags": repo.labels,
         }
 
     def commit(self, name: str, repo: Repo, body: bytes) -> None:
@@ -286,7 +297,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         repo, commit = found
         data = repo.commits[commit].get(path)
-        if data is None:
+        if repo.gated and not self.signed_in:
+            self.error(401, "GatedRepo", f"Access to {name} is restricted")
+        elif data is None:
             self.error(404, "EntryNotFound", "Entry not found")
         elif len(data) >= LARGE_FROM:
             oid = hashlib.sha256(data).hexdigest()
@@ -316,7 +329,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def send_data(self, data: bytes, cut: int | None) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range") or "")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range") or "")
         if not asked or not self.hub.ranges:
             self.reply(200, data, cut=cut)
             return
@@ -324,7 +337,8 @@ class Handler(BaseHTTPRequestHandler):
         if start >= len(data):
             self.error(416)
             return
-        self.reply(206, data[start:], {"content-range": f"bytes {start}-{len(data) - 1}/{len(data)}"}, cut)
+        part = data[start : int(asked[2]) + 1] if asked[2] else data[start:]
+        self.reply(206, part, {"content-range": f"bytes {start}-{start + len(part) - 1}/{len(data)}"}, cut)
 
 
 def listed(path: str, data: bytes) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.heads import head_kind
+from streetvision.models.versions import ModelVersion
 from streetvision.training.batch import Batch
 from streetvision.training.recipe import (
     AugmentRecipe,
@@ -59,3 +62,12 @@ def batch(count: int = 4, seed: int = 0, *, patches: bool = False) -> Batch:
     pixels = torch.rand(count, 3, SIZE, SIZE, generator=generator) * 100 + targets.view(-1, 1, 1, 1) * 100
     shown = targets.view(-1, 1).expand(-1, (SIZE // 16) ** 2).contiguous() if patches else None
     return Batch(pixels, targets, torch.ones(count), shown)
+
+
+def never(name: str) -> Path:
+    raise AssertionError(name)
+
+
+def version_at(folder: Path, config: ModelConfig) -> ModelVersion:
+    save_checkpoint(folder, config, small_net(kind=config.head.kind).state_dict())
+    return ModelVersion("1.0.0", "m", folder, "", "", "", True, None, "", card={})

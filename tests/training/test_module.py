@@ -30,7 +30,7 @@ def trained(module: TrainingModule, steps: int = 20, *, patches: bool = False) -
     losses = []
     for step in range(steps):
         given = module.on_after_batch_transfer(batch(8, seed=step % 2, patches=patches), 0)
-        loss = module._loss(given)
+        loss = module.loss_of(given)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
@@ -108,7 +108,7 @@ def test_a_teacher_adds_its_loss() -> None:
     chosen = recipe(tune={"method": "full"})
     alone = TrainingModule(small_net(), chosen, total_steps=1)
     taught = TrainingModule(small_net(), chosen, total_steps=1, distillation=Teacher())
-    assert taught._loss(batch()).item() == pytest.approx(alone._loss(batch()).item() + 5.0, abs=1e-4)
+    assert taught.loss_of(batch()).item() == pytest.approx(alone.loss_of(batch()).item() + 5.0, abs=1e-4)
 
 
 def test_the_head_learns_the_same_from_tokens_as_from_pictures() -> None:
@@ -117,7 +117,7 @@ def test_the_head_learns_the_same_from_tokens_as_from_pictures() -> None:
     with torch.no_grad():
         tokens = module.tokens(pictures.pixels)
     said = TokenBatch(tokens, pictures.targets, pictures.weights, torch.arange(4))
-    torch.testing.assert_close(module._loss(said), module._loss(pictures))
+    torch.testing.assert_close(module.loss_of(said), module.loss_of(pictures))
 
 
 def test_a_checkpointed_step_is_the_same_step() -> None:

@@ -10,19 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from streetvision.errors import OperatorError
-from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.config import ModelConfig
 from streetvision.models.versions import ModelVersion
 from streetvision.training.recipe import ModelRecipe
 from streetvision.training.starting import Origins, load_start, prepare_start
 
-from .nets import small_config, small_net
+from .nets import never, small_config, small_net, version_at
 
 SMALL = "vit_small_patch16_dinov3.lvd1689m"
-
-
-def never(name: str) -> Path:
-    raise AssertionError(name)
 
 
 def unknown(name: str) -> ModelVersion:
@@ -30,11 +24,6 @@ def unknown(name: str) -> ModelVersion:
 
 
 NOWHERE = Origins(fetch=never, find=unknown, active=None)
-
-
-def version_at(folder: Path, config: ModelConfig) -> ModelVersion:
-    save_checkpoint(folder, config, small_net(kind=config.head.kind).state_dict())
-    return ModelVersion("1.0.0", "m", folder, "", "", "", True, None, "", card={})
 
 
 @pytest.mark.parametrize("tag", [SMALL, "vit_small_patch16_dinov3_qkvb.eupe_lvd1689m"])

@@ -1,0 +1,67 @@
+"""Pictures that something made, and frames that something labelled: the seam for video and synthetic pictures.
+
+A folder with `made.jsonl`, one record a line: `file`, `label` and `made_by` (a generator, an oracle or a video
+pipeline, with its version); where known `labelled_by`, `trust` in (0, 1], `group` (the video, or the picture it was
+made from), `licence`, `url`, and `tags`, an object of texts. `trust` is the weight in the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from streetvision.sources.files import read_picture
+from streetvision.sources.labels import USUAL
+from streetvision.sources.records import Record, read_records, text
+from streetvision.sources.source import UNKNOWN_LICENCE, Item, SourceError, SourcePicture, Unusable
+
+RECORDS = "made.jsonl"
+DEFAULT_TRUST = 0.5
+"""Of a label that nobody looked at, where its maker does not say."""
+
+
+class MadePictures:
+    """One folder of made pictures."""
+
+    grows = True
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / RECORDS).is_file():
+            raise SourceError(f"{folder} holds no {RECORDS}: name a folder that says what made its pictures.")
+        self.name = f"made:{folder}"
+        self._folder = folder
+
+    def pictures(self, after: str | None = None) -> Iterator[Item]:
+        """In the order of their file names."""
+        for record in sorted(read_records(self._folder / RECORDS), key=lambda record: text(record.get("file"))):
+            name = text(record.get("file"))
+            if after is None or name > after:
+                yield self._picture(name, record)
+
+    def _picture(self, name: str, record: Record) -> Item:
+        label, trust = USUAL.read(record.get("label")), record.get("trust", DEFAULT_TRUST)
+        maker, tags = text(record.get("made_by")), record.get("tags") or {}
+        if label is None:
+            return Unusable(name, "its record has no label")
+        if not maker:
+            return Unusable(name, "its record does not say what made it")
+        if isinstance(trust, bool) or not isinstance(trust, int | float) or not 0.0 < trust <= 1.0:
+            return Unusable(name, "its trust is not a number above 0 and up to 1")
+        data = read_picture(self._folder, name)
+        if isinstance(data, Unusable):
+            return data
+        return SourcePicture(
+            key=name,
+            data=data,
+            label=label,
+            group=text(record.get("group")) or name,
+            licence=text(record.get("licence")) or UNKNOWN_LICENCE,
+            url=text(record.get("url")),
+            labelled_by=text(record.get("labelled_by")) or maker,
+            trust=float(trust),
+            tags={"made_by": maker, **_texts(tags)},
+        )
+
+
+def _texts(tags: object) -> dict[str, str]:
+    return {str(name): text(value) for name, value in tags.items()} if isinstance(tags, Mapping) else {}

@@ -1,0 +1,64 @@
+"""Training sets that `streetvision mine export` writes: an operator's challenges with the labels made in the App."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from streetvision.sources.files import read_picture
+from streetvision.sources.records import Record, read_records, text
+from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
+
+LICENCE = "own challenges"
+LABELS = "labels.jsonl"
+_LABEL = {"roadwork": True, "none": False}
+
+
+class MinedSet:
+    """One version of a training set, or the newest below a folder of them; a version never changes."""
+
+    grows = False
+
+    def __init__(self, path: Path) -> None:
+        self._folder = _version(path)
+        self.name = f"mined:{self._folder}"
+
+    def pictures(self, after: str | None = None) -> Iterator[Item]:
+        """In the order of their file names."""
+        for record in sorted(read_records(self._folder / LABELS), key=_key):
+            if after is None or _key(record) > after:
+                yield self._picture(record)
+
+    def _picture(self, record: Record) -> Item:
+        name, label = _key(record), _LABEL.get(str(record.get("label")))
+        if label is None:
+            return Unusable(name, f"its label {record.get('label')!r:.40} is no class")
+        data = read_picture(self._folder, name)
+        if isinstance(data, Unusable):
+            return data
+        if hashlib.sha256(data).hexdigest() != record.get("sha256"):
+            return Unusable(name, "the file is not the picture that was labelled")
+        tags = {"mined_split": text(record.get("split")), "first_seen": text(record.get("first_seen"))}
+        return SourcePicture(
+            key=name,
+            data=data,
+            label=label,
+            group=text(record.get("group")) or name,
+            licence=LICENCE,
+            tags={name: value for name, value in tags.items() if value},
+        )
+
+
+def _version(path: Path) -> Path:
+    """The folder of a version: named itself, or the newest one below."""
+    if (path / LABELS).is_file():
+        return path
+    found = [one for one in path.glob("v[0-9]*") if one.name[1:].isdigit() and (one / LABELS).is_file()]
+    if not found:
+        raise SourceError(f"{path} holds no training set: write one with `streetvision mine export`.")
+    return max(found, key=lambda one: int(one.name[1:]))
+
+
+def _key(record: Record) -> str:
+    return text(record.get("image"))

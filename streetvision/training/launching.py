@@ -1,0 +1,94 @@
+"""One process for each device, started by torch's own launcher; the first one's words come back through a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from streetvision.errors import OperatorError
+from streetvision.training.keeping import Stopped, Tell
+from streetvision.training.run_folder import RunFolder
+
+WORKER = "streetvision.training.worker"
+FAILED_EVENT, STOPPED_EVENT = "failed", "stopped"
+LAST_LINES = 20
+"""Of what the processes write to stderr, kept for the sentence when they fail without one."""
+POLL_S = 0.2
+
+
+def launch(run: RunFolder, count: int, tell: Tell, stop: Callable[[], bool]) -> None:
+    """Train in `count` processes; raises OperatorError with the sentence of the one that failed, or Stopped."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+    command += ["-m", WORKER, str(run.path)]
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+    )
+    heard: list[dict[str, str]] = []
+    errors: deque[str] = deque(maxlen=LAST_LINES)
+    threads = [
+        threading.Thread(target=_listen, args=(process, tell, heard), daemon=True),
+        threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    _wait(process, run, stop)
+    for thread in threads:
+        thread.join()
+    _judge(process.returncode, heard, errors)
+
+
+def _listen(process: subprocess.Popen[str], tell: Tell, heard: list[dict[str, str]]) -> None:
+    """Hand on what the first process tells; keep how it ended."""
+    for line in process.stdout or ():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # a library's own words
+        if isinstance(event, dict) and event.get("event") in (FAILED_EVENT, STOPPED_EVENT):
+            heard.append(event)
+        elif isinstance(event, dict):
+            tell(event)
+
+
+def _wait(process: subprocess.Popen[str], run: RunFolder, stop: Callable[[], bool]) -> None:
+    """Until all have ended; a wish to stop is passed on by a file, which the processes look for."""
+    wish = run.path / STOP_FILE
+    wish.unlink(missing_ok=True)
+    try:
+        while process.poll() is None:
+            if stop():
+                wish.touch()
+            try:
+                process.wait(POLL_S)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        wish.unlink(missing_ok=True)
+
+
+STOP_FILE = "stop"
+
+
+def _judge(code: int, heard: list[dict[str, str]], errors: deque[str]) -> None:
+    for event in heard:
+        if event["event"] == STOPPED_EVENT:
+            raise Stopped(event["why"])
+        raise OperatorError(event["why"])
+    if code:
+        said = next((line.strip() for line in reversed(errors) if "Error" in line), "no reason given")
+        raise OperatorError(f"a process of the training ended with code {code} ({said:.300}): resume the run")

@@ -1,0 +1,106 @@
+"""`streetvision train`: a quick recipe on drawn pictures becomes a version; slips are one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.config import HeadConfig, ModelConfig
+from streetvision.models.dinov3 import build
+from streetvision.registry.registry import Registry
+from streetvision.sources.adding import add
+from streetvision.sources.arranging import arrange
+from streetvision.sources.place import dataset_folder
+from streetvision.sources.scenes import DrawnScenes
+from streetvision.sources.splitting import Shares
+from streetvision.sources.store import DatasetStore
+
+Run = Callable[..., tuple[int, str, str]]
+SIZES = {"embed_dim": 32, "num_heads": 1, "depth": 1}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state folder with a dataset of 40 scenes and a small version."""
+    state = tmp_path / "state"
+    with DatasetStore(dataset_folder("works", state)) as store:
+        add(DrawnScenes("0-39"), store)
+        arrange(store, Shares())
+    torch.manual_seed(0)
+    head = HeadConfig(embedding_dim=64)
+    config = ModelConfig("small", "0.0.1", "vit_small_patch16_dinov3", SIZES, input_size=64, head=head)
+    save_checkpoint(tmp_path / "small", config, build(config).state_dict())
+    Registry(state / "models").add_folder(tmp_path / "small", source="test")
+    return state
+
+
+QUICK = ("train", "--recipe", "quick", "--data", "works", "--set", "model.weights=0.0.1", "--set", "run.log=none")
+SMALLER = (
+    "--set",
+    "optimiser.epochs=2",
+    "--set",
+    "model.input_size=64",
+    "--set",
+    "augment.copies=2",
+    "--device",
+    "cpu",
+)
+
+
+def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
+    code, out, err = command(*QUICK, *SMALLER, "--json", "--state_dir", str(state))
+    assert code == 0, err
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events].count("validation") == 2
+    done = events[-1]
+    assert (done["event"], done["version"], done["servable"]) == ("done", "0.1.0", True)
+    assert 0.0 <= done["metrics"]["auc"] <= 1.0
+    code, out, _ = command("train", "list", "--json", "--state_dir", str(state))
+    listed = json.loads(out)
+    assert (listed["run"], listed["state"], listed["version"]) == (done["run"], "done", "0.1.0")
+    code, out, _ = command("train", "show", done["run"], "--state_dir", str(state))
+    assert "model.weights = 0.0.1" in out
+    assert "it became version 0.1.0" in out
+    code, out, _ = command("models", "show", "0.1.0", "--state_dir", str(state))
+    assert "works" in out
+    code, _, err = command("train", "--resume", done["run"], "--state_dir", str(state))
+    assert code == 1
+    assert "is done: it became version 0.1.0" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--recipe", "quik"), "there is no recipe 'quik'"),
+        (("nowhere.toml",), "the recipe nowhere.toml cannot be read"),
+        (("--recipe", "quick"), "name a dataset with --data NAME"),
+        (("--recipe", "quick", "--data", "nope"), "nope"),
+        (("--recipe", "quick", "other.toml"), "name one recipe"),
+        (("--recipe", "quick", "--set", "run.bach=3"), "did you mean batch?"),
+        (("--recipe", "quick", "--version", "one"), "is no semantic version"),
+        (("--recipe", "quick", "--device", "gpu0"), "--device is auto or cpu"),
+        (("--recipe", "quick", "--finish"), "--finish belongs to --resume RUN"),
+        (("--resume", "none"), "there is no run 'none'; there are: none yet"),
+        (("--resume", "none", "--recipe", "quick"), "leave the recipe"),
+        (("show", "../models"), "there is no run '../models'"),
+    ],
+)
+def test_a_slip_is_one_sentence(command: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    code, out, err = command("train", *words, "--state_dir", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_missing_extra_is_named(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.cli.train.find_spec", lambda name: None)
+    code, _, err = command("train", "--recipe", "quick", "--data", "x", "--state_dir", str(tmp_path))
+    assert code == 1
+    assert "pip install 'streetvision[train]'" in err
