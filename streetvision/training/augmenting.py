@@ -84,18 +84,11 @@ class GpuAugment:
         return jitter(scaled(fine, how.size), dice.generator, how.camera)
 
 
-class ServedView:
-    """Shows pictures as service shows them to a model of that input size, unvaried: for judging."""
-
-    def __init__(self, size: int, rule: ResizeRule = "squash") -> None:
-        self.size, self.rule = size, rule
-
-    @torch.no_grad()
-    def __call__(self, raw: RawBatch, generator: torch.Generator | None = None) -> Batch:
-        """Views of `raw`; nothing of them is drawn."""
-        with torch.autocast(raw.images.device.type, enabled=False):
-            fine = warp(raw.images, views.whole(raw.sizes, self.rule), 2 * self.size)
-            return Batch(scaled(fine, self.size), raw.labels, raw.weights)
+def plain_batch(raw: RawBatch, size: int, rule: ResizeRule = "squash") -> Batch:
+    """The pictures as service shows them to a model of that input size, unvaried: for judging."""
+    with torch.autocast(raw.images.device.type, enabled=False):
+        fine = warp(raw.images, views.whole(raw.sizes, rule), 2 * size)
+        return Batch(scaled(fine, size), raw.labels, raw.weights)
 
 
 def scaled(pixels: torch.Tensor, size: int) -> torch.Tensor:
@@ -104,3 +97,9 @@ def scaled(pixels: torch.Tensor, size: int) -> torch.Tensor:
         return pixels
     resized = F.interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False, antialias=True)
     return resized.clamp_(0.0, 255.0)
+
+
+def step_generator(device: torch.device, *, seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """The randomness of one step of one rank, so that a resumed training draws what an unbroken one would."""
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state[0]) % 2**63)

@@ -12,7 +12,7 @@ from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.views import ResizeRule
 from streetvision.scenes.augment import apply_recipe, draw_recipes
 from streetvision.scenes.scenes import render_scene
-from streetvision.training.augmenting import Augmentation, GpuAugment, ServedView
+from streetvision.training.augmenting import Augmentation, GpuAugment, plain_batch, step_generator
 from streetvision.training.batch import RawBatch
 from streetvision.training.decoding import decode_canvas
 
@@ -43,7 +43,7 @@ def served_by_the_miner(data: bytes) -> torch.Tensor:
 
 
 def generator(step: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(step)
+    return step_generator(torch.device("cpu"), seed=1, step=step)
 
 
 def squares(count: int) -> RawBatch:
@@ -90,7 +90,7 @@ def test_bfloat16_around_it_does_not_reach_the_pixels() -> None:
 def test_judging_sees_what_service_sees(rule: ResizeRule, size: tuple[int, int]) -> None:
     data = photo(size=size)
     served = decode(data, size=64, limits=DecodeLimits(), resize=rule).array.astype(np.float32)
-    judged = ServedView(64, rule)(raw_of(data)).pixels[0].permute(1, 2, 0).numpy()
+    judged = plain_batch(raw_of(data), 64, rule).pixels[0].permute(1, 2, 0).numpy()
     assert np.abs(judged - served).mean() < 3.0
 
 
