@@ -51,7 +51,7 @@ class GpuAugment:
 
     @torch.no_grad()
     def __call__(self, raw: RawBatch, generator: torch.Generator) -> Batch:
-        """Views of `raw`, with the generator on the same device and seeded anew for each step (see `step_generator`).
+        """Views of `raw`, with the generator on the same device and seeded anew for each step.
 
         The first pictures are the validators'; loaders shuffle, so the place in a batch says nothing.
         """

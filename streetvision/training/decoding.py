@@ -36,7 +36,7 @@ def decode_canvas(data: bytes, side: int) -> Canvas:
     if len(data) > LIMITS.max_bytes:
         raise ImageTooLarge(f"the image is larger than {LIMITS.max_bytes} bytes")
     header = read_header(data)
-    scaled = _scaled(header, side) if _is_plain(header) else None
+    scaled = _scaled(header, side) if is_plain(header) else None
     if scaled is not None:
         return Canvas(_squashed(scaled, side), header.width, header.height)
     decoded = decode(data, size=side, limits=LIMITS, resize="squash")
@@ -45,7 +45,7 @@ def decode_canvas(data: bytes, side: int) -> Canvas:
     return Canvas(decoded.array, decoded.width, decoded.height)
 
 
-def _is_plain(header: Header) -> bool:
+def is_plain(header: Header) -> bool:
     """An upright JPEG in one scan, whole, of one component or three, within the limits."""
     whole = header.format == "JPEG" and header.scans == 1 and not header.coefficients and not header.cut
     pixels = header.width * header.height

@@ -29,6 +29,7 @@ def fitting_batch(peak_of: Callable[[int], int], free: int, wanted: int) -> int:
 
 def batch_advice(module: TrainingModule, augment: GpuAugment, wanted: int) -> str:
     """The sentence for a GPU that has run out of memory, with the batch that would fit."""
+    module.replays = False
     module.zero_grad(set_to_none=True)
     torch.cuda.empty_cache()
     device = next(module.parameters()).device

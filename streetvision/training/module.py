@@ -14,6 +14,7 @@ from torch import nn
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.augmenting import plain_batch, step_generator
 from streetvision.training.batch import Batch, RawBatch
+from streetvision.training.graphs import GraphedForward
 from streetvision.training.mixing import mixed
 from streetvision.training.objective import patch_loss, picture_loss
 from streetvision.training.optimisers import make_optimiser, make_schedule, names_of
@@ -90,6 +91,9 @@ class TrainingModule(L.LightningModule):
         """Which examples the present batch holds; None where the batch does not say."""
         self.judged: Judged | None = None
         """Of the last validation."""
+        self.replays = recipe.run.graphs and not recipe.run.checkpointing and recipe.run.strategy != "fsdp"
+        """Whether a GPU replays the backbone's steps as CUDA graphs."""
+        self._graphs: GraphedForward | None = None
         self._drawn = 0
         self._mixing = torch.Generator()
         self._answers: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
@@ -97,7 +101,16 @@ class TrainingModule(L.LightningModule):
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels float [N, 3, S, S] in [0, 255] -> tokens [N, T, D]; another network may answer for other sizes."""
         mean, std = (value.view(1, 3, 1, 1) for value in (self.net.mean, self.net.std))
-        return self.net.tokens((pixels - mean) / std)
+        return self._backbone((pixels - mean) / std)
+
+    def _backbone(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Tokens of normalised pixels; steps of one shape are replayed on a GPU."""
+        weights = [value for value in self.net.backbone.parameters() if value.requires_grad]
+        if not (self.replays and weights and pixels.is_cuda and self.training and torch.is_grad_enabled()):
+            return self.net.tokens(pixels)
+        if self._graphs is None:
+            self._graphs = GraphedForward(self.net.tokens, weights, pixels)
+        return self._graphs(pixels) if self._graphs.fits(pixels) else self.net.tokens(pixels)
 
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [N, T, D] -> raw logits [N], float32 under autocast too."""

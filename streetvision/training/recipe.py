@@ -186,6 +186,8 @@ class RunRecipe:
     """Compute activations again instead of keeping them: less memory, a third more time."""
     compile: bool = False
     """Compile the blocks: a minute at the start, faster afterwards."""
+    graphs: bool = True
+    """Replay each step as CUDA graphs, on a GPU without `checkpointing` and `fsdp`: launching kernels takes longer."""
     devices: int = 1
     """GPUs; 0: all that there are."""
     strategy: str = "auto"

@@ -16,7 +16,6 @@ from streetvision.training.augmenting import Augmentation, GpuAugment, plain_bat
 from streetvision.training.batch import RawBatch
 from streetvision.training.decoding import decode_canvas
 
-CPU = torch.device("cpu")
 PLAIN = Augmentation(size=64, validators=0.0, sideways=0.0, least=1.0, camera=0.0)
 
 
@@ -44,7 +43,7 @@ def served_by_the_miner(data: bytes) -> torch.Tensor:
 
 
 def generator(step: int = 0) -> torch.Generator:
-    return step_generator(CPU, seed=1, step=step)
+    return step_generator(torch.device("cpu"), seed=1, step=step)
 
 
 def squares(count: int) -> RawBatch:
