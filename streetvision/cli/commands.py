@@ -51,6 +51,11 @@ COMMANDS: Mapping[str, Entry] = {
         "doctor",
         WITH_MINER_FLAGS,
     ),
+    "evaluate": Entry(
+        "Judge a model on labelled pictures: accuracy, MCC, AUC, calibration, expected reward; or against another one.",
+        ("evaluate",),
+        "evaluate",
+    ),
     "init": Entry(
         "Write miner.env by asking. Takes the miner's flags too: what they name is not asked for.",
         ("init",),
