@@ -82,8 +82,10 @@ def add(
     from streetvision.sources.store import writing
 
     with writing(folder) as store, _ctrl_c():
-        stopped = _add_all(opened, store, limit, as_json)
-        _arrange(store, Shares(val, test, seed), runner)
+        try:
+            stopped = _add_all(opened, store, limit, as_json)
+        finally:  # what was read before a failure is to be of use too
+            _arrange(store, Shares(val, test, seed), runner)
     _show_summary(folder, as_json)
     if stopped:
         typer.echo("stopped: what was read is kept; run the same command again to go on", err=True)

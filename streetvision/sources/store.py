@@ -93,7 +93,6 @@ class DatasetStore:
             (folder / PICTURES).mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(folder / DATABASE, isolation_level=None)
             try:
-                self.db.execute("PRAGMA journal_mode = WAL")
                 migrate(self.db, DATASET_SCHEMA)
             except BaseException:
                 self.db.close()

@@ -123,7 +123,7 @@ def await_third_file(server: FakeHub) -> None:
     time.sleep(0.2)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_command_is_gone_on_with_by_the_same_one(
     server: FakeHub, environment: dict[str, str], sent: signal.Signals, tmp_path: Path
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from streetvision.errors import OperatorError
 from streetvision.sources import adding, store
 from streetvision.sources.adding import AddReport, add
 from streetvision.sources.arranging import arrange
@@ -184,3 +186,31 @@ def test_a_folder_is_read_as_it_lies_and_nothing_is_written(tmp_path: Path) -> N
     assert len(dataset.examples()) == len(dataset.examples("test")) == 7
     assert dataset.examples("train") == []
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_process_writes_a_dataset_and_others_may_read_it(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    with writing(tmp_path / "datasets" / "d"):
+        assert len(opened(tmp_path).examples()) == 4
+        with pytest.raises(OperatorError, match="Another streetvision command is changing"):
+            added(tmp_path, ListSource(many(4)))
+
+
+def test_a_dataset_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    folder = tmp_path / "datasets" / "d"
+    (folder / "dataset.sqlite").chmod(0o400)
+    folder.chmod(0o500)
+    try:
+        assert len(opened(tmp_path).examples()) == 4
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_newer_dataset_says_what_to_do(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    with sqlite3.connect(tmp_path / "datasets" / "d" / "dataset.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(OperatorError, match="upgrade streetvision, or add its sources again"):
+        opened(tmp_path)
