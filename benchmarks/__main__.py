@@ -31,6 +31,7 @@ GPU = (
     ["forward.py"],
     ["forward_sizes.py"],
     ["serving_kernels.py"],
+    ["attention_tokens.py"],
     ["head.py"],
     ["pipeline.py"],
     ["views.py"],

@@ -9,6 +9,9 @@ wrong one gets no speed.
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -64,8 +67,27 @@ def measure(size: str, side: int, batches: list[int], head: str) -> list[Row]:
             sys.exit(f"{size} at {side} pixels, batch {batch}, is wrong: {wrong}, so it gets no speed")
         times = {name: seconds(partial(run, images)) for name, run in graphs.items()}
         rows += [_row(size, side, batch, name, times, errors) for name in times]
-        print(rows[-len(times) :], flush=True)
     return rows
+
+
+def warm(sizes: list[str], sides: list[int], batches: list[int], head: str) -> None:
+    """Compile every baseline in a process of its own, all at once: the measuring process finds them in the cache."""
+    options = ["--only-compile", "--head", head, "--batches", *map(str, batches)]
+    alone = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # each would start as many workers as there are cores
+    jobs = [
+        subprocess.Popen([sys.executable, __file__, *options, "--models", size, "--sides", str(side)], env=alone)
+        for size, side in itertools.product(sizes, sides)
+    ]
+    for job in jobs:
+        job.wait()
+
+
+def compile_only(size: str, side: int, batches: list[int], head: str) -> None:
+    """Fill the compiler's cache."""
+    forward = compile_net(network(size, side, head).for_inference("cuda", torch.bfloat16))
+    with compiling():
+        for batch in batches:
+            forward(torch.zeros(batch, side, side, 3, dtype=torch.uint8, device="cuda"))
 
 
 def _row(size: str, side: int, batch: int, name: str, times: dict[str, float], errors: dict[str, float]) -> Row:
@@ -88,6 +110,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--head", choices=HEADS, default="cls_mean_attention")
+    parser.add_argument("--only-compile", action="store_true", help="fill the compiler's cache and measure nothing")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("The serving forward runs on CUDA alone, and this machine has no CUDA device; nothing was measured.")
