@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
 from streetvision.errors import OperatorError
 from streetvision.training.averaging import MovingAverage
@@ -63,7 +63,7 @@ def learn(
         pictures_a_step = recipe.run.batch * recipe.run.accumulate * place.world
         average = [MovingAverage(recipe.optimiser.ema)] if recipe.optimiser.ema else []
         reporter = Reporter(tell, total, pictures_a_step, clock=clock)
-        trainer = _trainer(recipe, place, run, total, [watch, best, *average, last, reporter])
+        trainer = _trainer(recipe, place, run, module, [watch, best, *average, last, reporter])
         _fit(trainer, module, feed, run, best)
         watch.look()
         if place.rank == 0:
@@ -93,7 +93,9 @@ def _readable(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def _trainer(recipe: Recipe, place: Place, run: RunFolder, total: int, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(
+    recipe: Recipe, place: Place, run: RunFolder, module: TrainingModule, callbacks: list[L.Callback]
+) -> L.Trainer:
     on_gpu = place.device.type == "cuda"
     return L.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
@@ -101,9 +103,9 @@ def _trainer(recipe: Recipe, place: Place, run: RunFolder, total: int, callbacks
         strategy=_strategy(recipe, place),
         precision=_precision(recipe, place),
         max_epochs=-1,
-        max_steps=total,
+        max_steps=module.total_steps,
         accumulate_grad_batches=recipe.run.accumulate,
-        gradient_clip_val=None if recipe.run.strategy == "fsdp" else recipe.optimiser.clip,
+        gradient_clip_val=recipe.optimiser.clip,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         callbacks=callbacks,
@@ -120,7 +122,7 @@ def _strategy(recipe: Recipe, place: Place) -> Strategy | str:
     if place.world == 1:
         return "auto"
     if recipe.run.strategy == "fsdp":
-        return FSDPStrategy(state_dict_type="full")
+        return ModelParallelStrategy(place.world, 1, save_distributed_checkpoint=False)
     unused = recipe.model.head == "cls_mean_attention" and not recipe.loss.patches  # its scores' bias cancels out
     return DDPStrategy(find_unused_parameters=unused, gradient_as_bucket_view=True)
 
