@@ -101,7 +101,7 @@ class TrainingModule(L.LightningModule):
 
     def configure_model(self) -> None:
         """Divide the weights among the devices where the recipe says so; Lightning calls it when they are joined."""
-        if self.recipe.run.strategy == "fsdp" and self.trainer.world_size > 1:
+        if self.device_mesh is not None:
             divide(self, self.device_mesh["data_parallel"])
 
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
