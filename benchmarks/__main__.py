@@ -18,6 +18,7 @@ CPU = (
     ["view_load.py"],
     ["memory.py"],
     ["prediction_log.py"],
+    ["data.py"],
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],
@@ -28,7 +29,9 @@ RIVALS = (["cpu.py"],)
 """These want the extra `bench`."""
 GPU = (
     ["forward.py"],
+    ["forward_sizes.py"],
     ["serving_kernels.py"],
+    ["attention_tokens.py"],
     ["head.py"],
     ["pipeline.py"],
     ["views.py"],

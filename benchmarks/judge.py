@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,24 +21,17 @@ from streetvision.evaluation.figures import Estimate, estimates
 from streetvision.evaluation.predictions import Answers, Serving, answer_examples, serving
 from streetvision.models.folder import bundled_checkpoint
 from streetvision.sources.dataset import Example
+from streetvision.sources.opening import open_dataset
 
 PARTS: dict[str, Callable[[Example], bool]] = {
     "paired crops": lambda one: one.tags["paired"] == "1",
-    "whole frames": lambda one: one.source == "roadwork_clips" and one.label,
-    "whole frames, not hard": lambda one: one.source == "roadwork_clips" and one.label and one.tags["hard"] == "0",
-    "signs and streets": lambda one: one.source not in ("roadwork_clips", "roadwork_crops"),
+    "whole frames": lambda one: one.tags["source"] == "roadwork_clips" and one.label,
+    "whole frames, not hard": lambda one: (
+        one.tags["source"] == "roadwork_clips" and one.label and one.tags["hard"] == "0"
+    ),
+    "signs and streets": lambda one: one.tags["source"] not in ("roadwork_clips", "roadwork_crops"),
 }
 FIGURES = ("accuracy", "mcc", "auc", "recall", "false_alarms", "ece")
-
-
-def examples(folder: Path) -> list[Example]:
-    """The pictures of the folder's manifest."""
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    return [
-        Example(folder / line["file"], line["label"] == "1", line["group"], "test", source=line["source"], tags=line)
-        for line in lines
-    ]
 
 
 async def answered(checkpoint: Path, device: str, pictures: list[Example]) -> Answers:
@@ -84,7 +76,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for judge.json")
     arguments = parser.parse_args()
-    where, pictures = machine(), examples(arguments.realset)
+    where = machine()
+    pictures = open_dataset(str(arguments.realset), state=arguments.realset / "no state").examples()
     first = asyncio.run(answered(arguments.model or bundled_checkpoint(), arguments.device, pictures))
     if first.unanswered:
         print("not answered:", *(f"{one.path.name} ({why})" for one, why in first.unanswered))

@@ -3,6 +3,8 @@
 The rotation pairs channel i with channel i + 32, so each half of q and of k is loaded as a tile of its own and rotated
 in registers: no channel moves between threads, and q . k is the sum of two products of 32 channels. Queries, keys and
 values are read where the linear layer left them, and heads are written side by side, as the next layer wants them.
+Over many tokens a pass of its own rotates first (`rotate.py`), which costs less than rotating keys for every block of
+queries; which of the two it is depends on the number of tokens alone.
 """
 
 from __future__ import annotations
@@ -19,14 +21,19 @@ from streetvision_kernels.attention_shapes import KEYS, SHAPES, Shape, ranked
 from streetvision_kernels.chip import chip_of
 from streetvision_kernels.float8 import to_float8
 from streetvision_kernels.multiprocessors import assigned
+from streetvision_kernels.rotate import rotate
 from streetvision_kernels.tuning import Trial, fastest, recall, remember
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 HEAD = 64
 """Channels of a head."""
 
+FACTOR = HEAD**-0.5 * math.log2(math.e)
+"""Of queries: scores are divided by the root of a head's channels, and their exponentials are of base 2."""
 LEAST = 16
 """Fewest keys of the last, shorter block: what tensor cores multiply by."""
+APART_FROM = 400
+"""Tokens from which on queries and keys are rotated beforehand; measured on an H200 (docs/kernels.md)."""
 LAUNCHES = 8
 """Timed together: one alone can be shorter than the clock's step."""
 
@@ -61,8 +68,27 @@ def _rotated(  # noqa: PLR0917  # one tile's address, parts and bounds
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
+def _halves(
+    source: tl.tensor,  # [T, STRIDE], first channel of one head's q or k, rotated
+    rows: tl.tensor,  # int32 [R]
+    T: tl.constexpr,  # rows that exist
+    STRIDE: tl.constexpr,  # elements from one row to the next
+    WHOLE: tl.constexpr,  # all of `rows` exist
+) -> tuple[tl.tensor, tl.tensor]:
+    """Both halves of the heads in `rows`, as they are."""
+    at = source + rows[:, None] * STRIDE + tl.arange(0, 32)[None, :]
+    if WHOLE:
+        first, second = tl.load(at), tl.load(at + 32)
+    else:
+        mask = (rows < T)[:, None]
+        first, second = tl.load(at, mask=mask, other=0.0), tl.load(at + 32, mask=mask, other=0.0)
+    return first, second
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
-    source: tl.tensor,  # [T, 3 * WIDTH], first channel of the head's queries in one image
+    source: tl.tensor,  # first channel of the head's keys in one image: [T, 3 * WIDTH], or [T, 2 * WIDTH] if APART
+    content: tl.tensor,  # [T, 3 * WIDTH], first channel of its values
     start: tl.tensor,  # int32, first key of the block
     cos: tl.tensor,  # float16 [T, 32]
     sin: tl.tensor,  # float16 [T, 32]
@@ -75,12 +101,16 @@ def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
     WIDTH: tl.constexpr,  # channels of all heads
     BLOCK_N: tl.constexpr,  # keys of the block
     WHOLE: tl.constexpr,  # all keys of the block exist
+    APART: tl.constexpr,  # keys are rotated already
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
     """Let the queries meet one block of keys and values: new maximum, sum of weights and weighted sum."""
     keys = start + tl.arange(0, BLOCK_N)
     channels = tl.arange(0, 64)
-    k1, k2 = _rotated(source + WIDTH, keys, cos, sin, 1.0, T, 3 * WIDTH, WHOLE)
-    at = source + 2 * WIDTH + keys[:, None] * (3 * WIDTH) + channels[None, :]
+    if APART:
+        k1, k2 = _halves(source, keys, T, 2 * WIDTH, WHOLE)
+    else:
+        k1, k2 = _rotated(source, keys, cos, sin, 1.0, T, 3 * WIDTH, WHOLE)
+    at = content + keys[:, None] * (3 * WIDTH) + channels[None, :]
     values = tl.load(at) if WHOLE else tl.load(at, mask=(keys < T)[:, None], other=0.0)
     scores = tl.dot(q2, k2.T, tl.dot(q1, k1.T))
     if not WHOLE:
@@ -95,6 +125,7 @@ def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     qkv: tl.tensor,  # [N * T, 3 * HEADS * 64], contiguous: q, k, v
+    turned: tl.tensor,  # [N * T, 2 * HEADS * 64], contiguous: q, k, rotated; unread unless APART
     cos: tl.tensor,  # float16 [T, 32]
     sin: tl.tensor,  # float16 [T, 32]
     out: tl.tensor,  # [N * T, HEADS * 64], contiguous
@@ -106,6 +137,7 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     BLOCK_N: tl.constexpr,  # keys a step
     TAIL: tl.constexpr,  # keys of the last, shorter step
     OUT8: tl.constexpr,  # `out` is float8_e4m3fn
+    APART: tl.constexpr,  # queries and keys are rotated already
     PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
@@ -117,20 +149,25 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     BLOCKS: tl.constexpr = (T + BLOCK_M - 1) // BLOCK_M
     place = tl.program_id(0) // BLOCKS
     image = (place // HEADS).to(tl.int64)
-    source = qkv + image * (T * 3 * WIDTH) + place % HEADS * 64
+    content = qkv + image * (T * 3 * WIDTH) + place % HEADS * 64
+    source = turned + image * (T * 2 * WIDTH) + place % HEADS * 64 if APART else content
     target = out + image * (T * WIDTH) + place % HEADS * 64
     rows = tl.program_id(0) % BLOCKS * BLOCK_M + tl.arange(0, BLOCK_M)
-    q1, q2 = _rotated(source, rows, cos, sin, factor, T, 3 * WIDTH, False)
+    if APART:
+        q1, q2 = _halves(source, rows, T, 2 * WIDTH, False)
+    else:
+        q1, q2 = _rotated(source, rows, cos, sin, factor, T, 3 * WIDTH, False)
+    source, content = source + WIDTH, content + 2 * WIDTH
     largest = tl.full([BLOCK_M], -float("inf"), dtype=tl.float32)
     total = tl.zeros([BLOCK_M], dtype=tl.float32)
     acc = tl.zeros([BLOCK_M, 64], dtype=tl.float32)
     for start in range(0, WHOLE, BLOCK_N):
         largest, total, acc = _meet(
-            source, start, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, True
+            source, content, start, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, True, APART
         )  # fmt: skip
     if WHOLE < T:
         largest, total, acc = _meet(
-            source, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, TAIL, False
+            source, content, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, TAIL, False, APART
         )  # fmt: skip
     answer = acc * (1.0 / total)[:, None]
     at = target + rows[:, None] * WIDTH + tl.arange(0, 64)[None, :]
@@ -150,6 +187,7 @@ def attention(
     inverse8: float = 1.0,
     shape: Shape | None = None,
     keys: int = KEYS,
+    apart: bool | None = None,
     pdl: bool = False,
 ) -> None:
     """Write softmax(q k.T / 8) v of every image and head to `out` [N * tokens, D], with q and k rotated first.
@@ -157,13 +195,16 @@ def attention(
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
     `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head. `out` is of qkv's dtype, or
     float8_e4m3fn (times `inverse8`, saturating). Keys are met in blocks of `keys`, the last of which may be shorter.
-    See `attention_oracle`. Raises ValueError on other shapes or dtypes.
+    `apart` rotates in a pass before; None does so from `APART_FROM` tokens on. See `attention_oracle`. Raises
+    ValueError on other shapes or dtypes.
 
     Without a `shape` of the programs, the first call of a size tries those that the model of the chip ranks first and
     keeps the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
     """
     _check(qkv, cos, sin, out, tokens)
-    run = partial(_launch, qkv, cos, sin, tokens=tokens, inverse8=inverse8, keys=keys, pdl=pdl)
+    apart = tokens >= APART_FROM if apart is None else apart
+    turned = rotate(qkv, cos, sin, tokens=tokens, factor=FACTOR, pdl=pdl) if apart else None
+    run = partial(_launch, qkv, turned, cos, sin, tokens=tokens, inverse8=inverse8, keys=keys, pdl=pdl)
     run(out, shape=shape or _shape_for(qkv, out, tokens, run))
 
 
@@ -221,6 +262,7 @@ def _nth(run: Callable[..., None], shape: Shape, pause: torch.Tensor, _: int, ou
 
 def _launch(
     qkv: torch.Tensor,
+    turned: torch.Tensor | None,
     cos: torch.Tensor,
     sin: torch.Tensor,
     out: torch.Tensor,
@@ -234,10 +276,11 @@ def _launch(
     heads = out.shape[1] // HEAD
     _attention_kernel[(qkv.shape[0] // tokens * heads * triton.cdiv(tokens, shape.queries),)](
         qkv,
+        qkv if turned is None else turned,
         cos,
         sin,
         out,
-        HEAD**-0.5 * math.log2(math.e),
+        FACTOR,
         inverse8,
         T=tokens,
         HEADS=heads,
@@ -245,6 +288,7 @@ def _launch(
         BLOCK_N=keys,
         TAIL=min(keys, max(LEAST, triton.next_power_of_2(tokens % keys))),
         OUT8=out.dtype == torch.float8_e4m3fn,
+        APART=turned is not None,
         PDL=pdl,
         num_warps=shape.warps,
         num_stages=shape.stages,

@@ -51,6 +51,11 @@ COMMANDS: Mapping[str, Entry] = {
         "doctor",
         WITH_MINER_FLAGS,
     ),
+    "evaluate": Entry(
+        "Judge a model on labelled pictures: accuracy, MCC, AUC, calibration, expected reward; or against another one.",
+        ("evaluate",),
+        "evaluate",
+    ),
     "init": Entry(
         "Write miner.env by asking. Takes the miner's flags too: what they name is not asked for.",
         ("init",),
@@ -82,6 +87,9 @@ COMMANDS: Mapping[str, Entry] = {
         {**WITH_MINER_FLAGS, "help_option_names": []},
     ),
     "alerts": Entry("Alerts: where they go, whether they arrive, what is told.", ("alerts",), "app"),
+    "data": Entry(
+        "Labelled pictures for training and judging: add, check, count and remove datasets.", ("data",), "app"
+    ),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
     "train": Entry(

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from dataclasses import replace
-from math import inf
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streetvision.cli.shared import miner_settings
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.device_health import RUN_AGAIN
-from streetvision.engine.engine import Engine
-from streetvision.engine.types import DeviceLost, EngineError, Prediction
-from streetvision.errors import OperatorError, reason
+from streetvision.engine.types import Prediction
+from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import choose_checkpoint
 from streetvision.models.versions import BUNDLED
 
-PATIENCE_S = 120.0
+if TYPE_CHECKING:
+    from streetvision.evaluation.predictions import Unanswered
+
+AHEAD = 2
+"""Files that are read meanwhile: one is decoded while another is computed."""
 
 
 def predict(
@@ -47,39 +47,28 @@ def predict(
 
 
 async def _predict_all(paths: list[Path], checkpoint: Path, device: str, limits: DecodeLimits, as_json: bool) -> int:
-    from streetvision.runner.opening import open_runner
+    from streetvision.evaluation.predictions import Serving, answers, serving  # brings torch
 
-    # Judging float8 would take longer than answering.
-    runner = open_runner(checkpoint, device=device, buckets=(1,), compile=False)
-    engine = Engine(runner, limits=limits, view_seconds=inf)
-    await engine.start()
     failed = 0
-    try:
-        for path in paths:
-            fields = await _answer(engine, path)
+    async with serving(checkpoint, Serving(device, limits, views=True, buckets=(1,))) as engine:
+        async for path, found in answers(engine, ((path, path.read_bytes) for path in paths), ahead=AHEAD):
+            fields = _fields(path, found)
             failed += "error" in fields
             _show(fields, as_json)
-    finally:
-        await engine.close()
     return failed
 
 
-async def _answer(engine: Engine, path: Path) -> dict[str, Any]:
-    try:
-        data = await asyncio.to_thread(path.read_bytes)
-        answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
-    except DeviceLost as error:
-        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
-    except (OSError, EngineError) as error:
-        return {"file": str(path), "error": reason(error)}
+def _fields(path: Path, found: Prediction | Unanswered) -> dict[str, Any]:
+    if not isinstance(found, Prediction):
+        return {"file": str(path), "error": found.reason}
     return {
         "file": str(path),
-        "probability": round(answer.probability, 6),
-        "width": answer.width,
-        "height": answer.height,
-        "model": answer.model_version,
-        "views": answer.views,
-        "decoded": answer.decoded,
+        "probability": round(found.probability, 6),
+        "width": found.width,
+        "height": found.height,
+        "model": found.model_version,
+        "views": found.views,
+        "decoded": found.decoded,
     }
 
 

@@ -93,7 +93,7 @@ _FIGURES = {"accuracy": "accuracy", "mcc": "MCC", "auc": "AUC", "calibrated_nll"
 def run_fields(run: RunFolder) -> dict[str, Any]:
     """How a run stands, for tables and programs."""
     record, metrics = run.record(), run.metrics()
-    best = next((line for line in reversed(metrics) if line["best"]), {})
+    best: dict[str, Any] = next((line for line in reversed(metrics) if line["best"]), {})
     return {
         "run": record.name,
         "recipe": record.recipe,

@@ -12,6 +12,7 @@ from streetvision.subnet import correlation
 
 Logits = NDArray[np.float64] | NDArray[np.float32]
 Labels = NDArray[np.bool_]
+Weights = NDArray[np.float64]
 
 LOW, HIGH = 0.05, 20.0
 """Temperatures outside this range mean a broken model rather than a miscalibrated one."""
@@ -19,13 +20,15 @@ BINS = 15
 """Of probabilities, in the calibration error and the reliability plot."""
 
 
-def negative_log_likelihood(logits: Logits, labels: Labels, temperature: float = 1.0) -> float:
-    """Mean NLL in nats of labels [N] under sigmoid(logits [N] / temperature)."""
+def negative_log_likelihood(
+    logits: Logits, labels: Labels, temperature: float = 1.0, *, weights: Weights | None = None
+) -> float:
+    """Mean NLL in nats of labels [N] under sigmoid(logits [N] / temperature), each weighing `weights` [N]."""
     margin = np.where(labels, logits, -logits).astype(np.float64) / temperature
-    return float(np.logaddexp(0.0, -margin).mean())
+    return float(np.average(np.logaddexp(0.0, -margin), weights=weights))
 
 
-def fit_temperature(logits: Logits, labels: Labels, *, steps: int = 60) -> float:
+def fit_temperature(logits: Logits, labels: Labels, *, weights: Weights | None = None, steps: int = 60) -> float:
     """The temperature that minimises the NLL, by golden-section search over its logarithm.
 
     NLL has one minimum in 1/temperature, so the search is exact. Raises ValueError unless both classes are present,
@@ -36,19 +39,18 @@ def fit_temperature(logits: Logits, labels: Labels, *, steps: int = 60) -> float
     low, high, ratio = np.log(LOW), np.log(HIGH), (np.sqrt(5.0) - 1.0) / 2.0
     for _ in range(steps):
         a, b = high - ratio * (high - low), low + ratio * (high - low)
-        if negative_log_likelihood(logits, labels, float(np.exp(a))) < negative_log_likelihood(
-            logits, labels, float(np.exp(b))
-        ):
+        at_a, at_b = (negative_log_likelihood(logits, labels, float(np.exp(x)), weights=weights) for x in (a, b))
+        if at_a < at_b:
             high = b
         else:
             low = a
     return float(np.exp((low + high) / 2.0))
 
 
-def best_threshold(probabilities: Logits, labels: Labels) -> float:
+def best_threshold(probabilities: Logits, labels: Labels, *, weights: Weights | None = None) -> float:
     """The probability in [0.05, 0.95] at which deciding gives the most right answers; the middle of the best range."""
     grid = np.linspace(0.05, 0.95, 181)
-    right = np.array([((probabilities > at) == labels).mean() for at in grid])
+    right = np.array([np.average((probabilities > at) == labels, weights=weights) for at in grid])
     return float(np.median(grid[right >= right.max() - 1e-12]))
 
 

@@ -6,7 +6,7 @@ cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods and their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ MIN_GROUPS = 5
 """Fewer cannot show how much groups differ: an interval over them would be too narrow."""
 MIN_DEFINED = 0.9
 """Share of the draws in which a figure must be defined, so that its interval means anything."""
-_CELLS = 4_000_000
+_CELLS = 2_000_000
 """Weights that are held at once."""
 
 
@@ -106,6 +106,15 @@ def estimates(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str,
     return {name: estimate(float(values[name][0]), drawn.get(name)) for name in NAMES}
 
 
+def mean_estimate(values: Floats, groups: NDArray[np.str_], *, draws: int = DRAWS, seed: int = 0) -> Estimate:
+    """The mean of values [N] with its interval from resampled groups [N]."""
+    if not len(values):
+        return Estimate(None)
+    blocks = [_ratio(block @ values, block.sum(axis=1)) for block in group_weights(groups, draws, _rng(seed))]
+    enough = len(np.unique(groups)) >= MIN_GROUPS
+    return estimate(float(values.mean()), np.concatenate(blocks) if enough else None)
+
+
 def has_intervals(sample: Sample) -> bool:
     """Whether there are groups enough for intervals."""
     return len(np.unique(sample.groups)) >= MIN_GROUPS
@@ -120,17 +129,6 @@ def estimate(value: float, drawn: Floats | None) -> Estimate:
         return Estimate(value)
     low, high = np.percentile(defined, (2.5, 97.5))
     return Estimate(value, float(low), float(high))
-
-
-def undefined_words(found: Mapping[str, Estimate], sample: Sample) -> list[str]:
-    """Which figures have no value and why, one clause each reason."""
-    missing = [name for name in NAMES if found[name].value is None]
-    if not missing:
-        return []
-    if not len(sample):
-        return ["no picture was answered"]
-    absent = "roadwork" if not sample.labels.any() else "no roadwork"
-    return [f"no picture is labelled `{absent}`: {', '.join(missing)} cannot be told"]
 
 
 def _gaps(sample: Sample) -> Floats:

@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 
 PATIENCE_S = 600.0
 """No caller waits, so no picture is refused for want of time."""
-AHEAD = 64
+AHEAD = 32
 """Pictures that are read, decoded or queued meanwhile; fewer than an engine's queue holds."""
 
 

@@ -17,6 +17,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from streetvision.models.architectures.plain_vit import PLAIN_VIT
+from streetvision.models.architectures.timm_dinov3 import ARCHITECTURE
 from streetvision.models.checkpoint import save_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
@@ -88,7 +89,7 @@ def _require_served(tag: str) -> None:
     """Look at the architecture alone, before anything is fetched."""
     with torch.device("meta"):
         model: object = timm.create_model(tag, pretrained=False, num_classes=0)
-    dinov3 = isinstance(model, Eva) and "_patch16_dinov3" in tag
+    dinov3 = isinstance(model, Eva) and _is_dinov3(tag)
     if not dinov3 and not (type(model) is VisionTransformer and _is_plain(model)):
         raise CheckpointError(f"{tag} is neither a DINOv3 nor a plain vision transformer, and only those are served.")
 
@@ -96,7 +97,7 @@ def _require_served(tag: str) -> None:
 def _create(tag: str, weights: Path) -> Eva | VisionTransformer:
     """timm's own model with these weights; what it would fetch by itself is switched off."""
     overlay = {"file": str(weights), "hf_hub_id": None, "url": "", "custom_load": False}
-    sizes: dict[str, Any] = {"img_size": DINOV3_INPUT} if "dinov3" in tag else {}
+    sizes: dict[str, Any] = {"img_size": DINOV3_INPUT} if _is_dinov3(tag) else {}
     try:
         model = timm.create_model(
             tag, pretrained=True, num_classes=0, dynamic_img_size=False, pretrained_cfg_overlay=overlay, **sizes
@@ -104,6 +105,10 @@ def _create(tag: str, weights: Path) -> Eva | VisionTransformer:
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"The weights in {weights} do not fit timm's {tag} ({_line(error)}).") from error
     return cast(Eva | VisionTransformer, model.eval())
+
+
+def _is_dinov3(tag: str) -> bool:
+    return ARCHITECTURE.names.fullmatch(timm.models.split_model_name_tag(tag)[0]) is not None
 
 
 def _is_plain(model: VisionTransformer) -> bool:

@@ -11,11 +11,24 @@ from collections.abc import Callable, Sequence
 
 import torch
 from streetvision_kernels.patchify import PATCH
+from streetvision_kernels.swiglu_oracle import swiglu_oracle
 from torch.nn import functional as F
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.runner.cpu_weights import CENTRE, LEVELS, ROUND, Int8Product, Ranges, SmallBlock, pack_small
+from streetvision.runner.cpu_weights import (
+    CENTRE,
+    LEVELS,
+    ROUND,
+    DenseProduct,
+    Int8Product,
+    Ranges,
+    SmallBlock,
+    pack_small,
+)
 from streetvision.runner.cuda_weights import HEAD_DIM, Norm, unsupported
+
+MOST_SHARES = 1 << 25
+"""Weights of a softmax in memory at once, 64 MiB: at 768 pixels a picture of a ViT-S has as many."""
 
 Observer = Callable[[str, torch.Tensor], None]
 
@@ -103,6 +116,8 @@ class SmallForward:
             heads = heads.float().add_(block.proj.zero + ROUND)
         x = block.proj.onto(self._enter(heads, block.proj, f"{index}.proj"), x)
         rows = self._enter(_normalise(x, block.norm2), block.fc1, f"{index}.fc1")
+        if block.gated:
+            return block.fc2.onto(self._enter(_gated(block.fc1(rows), block.fc2), block.fc2, f"{index}.fc2"), x)
         if isinstance(block.fc1, Int8Product) and isinstance(block.fc2, Int8Product):
             return block.fc2.onto(block.fc1.gelu(rows, block.fc2), x)
         hidden = block.fc1.gelu(rows)  # type: ignore[call-arg]  # both or neither are int8
@@ -125,10 +140,22 @@ class SmallForward:
             return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(qkv), -1)
         query, key = turned.bfloat16().permute(2, 0, 3, 1, 4)
         value = parts[:, :, 2].bfloat16().transpose(1, 2)
-        # Torch's fused attention does not multiply in bfloat16 here; two products with a softmax between them do.
-        shares = torch.matmul(query, key.transpose(-1, -2)).mul_(HEAD_DIM**-0.5).softmax(dim=-1)
-        return torch.matmul(shares, value).transpose(1, 2).reshape(len(qkv), -1)
+        images = max(1, MOST_SHARES // (query.shape[1] * len(turns) ** 2))
+        split = zip(*(part.split(images) for part in (query, key, value)), strict=True)
+        return torch.cat([_short_attention(*some) for some in split]).transpose(1, 2).reshape(len(qkv), -1)
+
+
+def _short_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Torch's fused attention does not multiply in bfloat16 here; two products with a softmax between them do."""
+    shares = torch.matmul(query, key.transpose(-1, -2)).mul_(HEAD_DIM**-0.5).softmax(dim=-1)
+    return torch.matmul(shares, value)
 
 
 def _normalise(x: torch.Tensor, norm: Norm) -> torch.Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.gain, norm.offset, norm.eps)
+
+
+def _gated(rows: torch.Tensor, follows: DenseProduct | Int8Product) -> torch.Tensor:
+    """SwiGLU [M, 2H] -> [M, H], in the units that `follows` takes."""
+    hidden = swiglu_oracle(rows)
+    return hidden.div_(follows.scale).add_(follows.zero + ROUND) if isinstance(follows, Int8Product) else hidden

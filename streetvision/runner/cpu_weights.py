@@ -11,6 +11,7 @@ from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.runner.cuda_weights import HEAD_DIM, Norm, folded, prefix_tokens, qkv_bias, unsupported
+from streetvision.runner.mlp_weights import is_gated, mlp_weights
 
 CENTRE = 128
 """Taken from every pixel, so that bfloat16 holds it exactly."""
@@ -95,6 +96,8 @@ class SmallBlock:
     norm2: Norm
     fc1: DenseProduct | Int8Product
     fc2: DenseProduct | Int8Product
+    gated: bool
+    """`fc1` gives gates and values of SwiGLU, rather than what enters GELU."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,14 @@ Parts = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 
 def _parts(block: Any) -> Parts:  # noqa: ANN401  # timm's modules carry no types
     """Weights and biases in float64, layer scale folded in, the channels that turn together side by side."""
-    attention, mlp = block.attn, block.mlp
+    attention, mlp = block.attn, mlp_weights(block.mlp)
     bias = qkv_bias(attention)
     order = _paired(attention.qkv.weight.shape[1])
     return {
         "qkv": folded(attention.qkv.weight[order], None if bias is None else bias[order], None),
         "proj": folded(attention.proj.weight, attention.proj.bias, block.gamma_1),
-        "fc1": folded(mlp.fc1.weight, mlp.fc1.bias, None),
-        "fc2": folded(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2),
+        "fc1": folded(*mlp.fc1, None),
+        "fc2": folded(*mlp.fc2, block.gamma_2),
     }
 
 
@@ -176,7 +179,8 @@ def _paired(width: int) -> torch.Tensor:
 
 def _dense_block(block: Any, dtype: torch.dtype) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
     products = {name: DenseProduct(weight, bias, dtype) for name, (weight, bias) in _parts(block).items()}
-    return SmallBlock(norm1=_norm(block.norm1, dtype), norm2=_norm(block.norm2, dtype), **products)
+    norms = {"norm1": _norm(block.norm1, dtype), "norm2": _norm(block.norm2, dtype)}
+    return SmallBlock(**norms, **products, gated=is_gated(block.mlp))
 
 
 def _int8_block(block: Any, index: str, ranges: Ranges) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
@@ -198,6 +202,7 @@ def _int8_block(block: Any, index: str, ranges: Ranges) -> SmallBlock:  # noqa: 
         norm1=_into(block.norm1, products["qkv"], smooth["qkv"]),
         norm2=_into(block.norm2, products["fc1"], smooth["fc1"]),
         **products,
+        gated=is_gated(block.mlp),
     )
 
 

@@ -1,9 +1,9 @@
 """The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt and Triton, without torch.compile.
 
 Seven launches a block: LayerNorm, qkv product, attention with the rotary positions in it, projection onto the residual
-stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. An image's answer has
-the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from timm's by
-rounding and by GELU's tanh form (at most 5e-4).
+stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. SwiGLU takes one more,
+and so do the rotary positions of many tokens. An image's answer has the same bits in any batch; docs/kernels.md says
+why, and what each launch costs. The numbers differ from timm's by rounding and by GELU's tanh form (at most 5e-4).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from streetvision_kernels.attention import attention
 from streetvision_kernels.cublaslt import CublasLt
 from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.patchify import PATCH, patchify
+from streetvision_kernels.swiglu import swiglu
 
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.runner.cuda_head import FusedHead
@@ -104,11 +105,22 @@ class FastForward:
             self._observer(f"{index}.proj", heads)
         self._multiply(heads, block.proj, x, add=True)
         normed = self._normalise(x, block.norm2, block.fc1, f"{index}.fc1")
-        hidden = self._new(rows, block.fc1.matrix.shape[0], like=block.fc2)
-        self._multiply(normed, block.fc1, hidden, gelu=True)
+        hidden = self._hidden(normed, block)
         if self._observer is not None:
             self._observer(f"{index}.fc2", hidden)
         self._multiply(hidden, block.fc2, x, add=True)
+
+    def _hidden(self, normed: torch.Tensor, block: Block) -> torch.Tensor:
+        """What enters the second MLP product, [N * T, H]."""
+        rows, channels = len(normed), block.fc2.matrix.shape[1]
+        hidden = self._new(rows, channels, like=block.fc2)
+        if block.gated:
+            both = self._new(rows, 2 * channels)
+            self._multiply(normed, block.fc1, both)
+            swiglu(both, hidden, inverse8=block.fc2.inverse8, pdl=self._hopper)
+        else:
+            self._multiply(normed, block.fc1, hidden, gelu=True)
+        return hidden
 
     def _normalise(self, x: torch.Tensor, norm: Norm, product: Product, name: str) -> torch.Tensor:
         out = self._new(x.shape[0], x.shape[1], like=product)

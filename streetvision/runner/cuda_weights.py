@@ -11,7 +11,6 @@ from streetvision_kernels.cublaslt import Scales
 from streetvision_kernels.float8 import LARGEST, float8_oracle
 from streetvision_kernels.patchify import PATCH, columns_for
 from streetvision_kernels.patchify_oracle import patch_matrix
-from timm.layers.mlp import Mlp
 from timm.layers.norm import LayerNorm
 from timm.models.eva import Eva, EvaAttention, EvaBlock
 from torch import nn
@@ -19,6 +18,7 @@ from torch import nn
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
+from streetvision.runner.mlp_weights import is_gated, mlp_weights, unsupported_mlp
 
 HEAD_DIM = 64
 MARGIN = 2.0
@@ -58,6 +58,8 @@ class Block:
     norm2: Norm
     fc1: Product
     fc2: Product
+    gated: bool
+    """`fc1` gives gates and values of SwiGLU, rather than what enters GELU."""
 
 
 @dataclass(frozen=True)
@@ -146,33 +148,30 @@ def _unsupported_block(block: nn.Module) -> str | None:
     if not isinstance(block, EvaBlock) or not isinstance(block.attn, EvaAttention):
         return "its blocks are not DINOv3's"
     attention: Any = block.attn
-    mlp: Any = block.mlp
     if attention.qkv is None or attention.head_dim != HEAD_DIM or not attention.rotate_half:
         return f"its attention has no heads of {HEAD_DIM} channels"
     extras = (attention.q_norm, attention.k_norm, attention.norm)
     if any(not isinstance(extra, nn.Identity) for extra in extras) or getattr(attention, "gate", None) is not None:
         return "its attention has norms or gates of its own"
-    if not isinstance(mlp, Mlp) or not isinstance(mlp.norm, nn.Identity) or not isinstance(mlp.fc1, nn.Linear):
-        return "its MLP is not two linear layers"
-    if not isinstance(mlp.act, nn.GELU):
-        return "its activation is not GELU"
-    return None
+    return unsupported_mlp(block.mlp)
 
 
 def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) -> Block:  # noqa: ANN401  # timm's modules carry no types
-    attention, mlp = block.attn, block.mlp
+    attention, mlp, gated = block.attn, mlp_weights(block.mlp), is_gated(block.mlp)
 
     def peak(name: str) -> float | None:
         return None if peaks is None else peaks[f"{index}.{name}"]
 
-    follows = None if peaks is None else peaks[f"{index}.fc2"]
+    # GELU is in the product's epilogue, which then rounds for the next one; SwiGLU rounds by itself.
+    follows = None if peaks is None or gated else peaks[f"{index}.fc2"]
     return Block(
         norm1=_norm(block.norm1, device),
         qkv=_product(attention.qkv.weight, qkv_bias(attention), None, device, peak("qkv")),
         proj=_product(attention.proj.weight, attention.proj.bias, block.gamma_1, device, peak("proj")),
         norm2=_norm(block.norm2, device),
-        fc1=_product(mlp.fc1.weight, mlp.fc1.bias, None, device, peak("fc1"), follows),
-        fc2=_product(mlp.fc2.weight, mlp.fc2.bias, block.gamma_2, device, peak("fc2")),
+        fc1=_product(*mlp.fc1, None, device, peak("fc1"), follows),
+        fc2=_product(*mlp.fc2, block.gamma_2, device, peak("fc2")),
+        gated=gated,
     )
 
 

@@ -30,7 +30,7 @@ class AddReport:
     known: int = 0
     bytes: int = 0
     """Of the pictures that were read."""
-    unusable: Counter[str] = field(default_factory=Counter)
+    unusable: dict[str, int] = field(default_factory=dict)
     """By reason."""
     complete: bool = False
     """Whether the source was read to its end."""
@@ -48,8 +48,7 @@ def add(
     """
     reading = store.reading(source.name)
     report = AddReport(source.name)
-    afresh = reading.complete and source.grows
-    items = _limited(source.pictures(None if afresh else reading.last_key), limit, report)
+    items = _limited(source.pictures(store.after(source)), limit, report)
     with ThreadPoolExecutor(_THREADS) as pool:
         for batch in _batches(items):
             _add_batch(batch, store, reading, report, pool)
@@ -71,7 +70,8 @@ def _add_batch(
     report.new += len(fresh)
     report.known += sum(isinstance(item, Checked) for item in checked) - len(fresh)
     report.bytes += sum(len(item.data) for item in batch if isinstance(item, SourcePicture))
-    report.unusable.update(item.reason for item in checked if isinstance(item, Unusable))
+    reasons = Counter(item.reason for item in checked if isinstance(item, Unusable))
+    report.unusable = dict((Counter(report.unusable) + reasons).most_common())
 
 
 def _digest(item: Item) -> str:

@@ -25,4 +25,4 @@ def embeddings_of(db: sqlite3.Connection, model: str) -> tuple[list[str], Vector
     """The digests that this model embedded, and their vectors."""
     rows = db.execute("SELECT sha256, vector FROM embeddings WHERE model = ? ORDER BY sha256", [model]).fetchall()
     vectors = [np.frombuffer(vector, np.float16) for _, vector in rows]
-    return [digest for digest, _ in rows], np.array(vectors, np.float32).reshape(len(rows), -1)
+    return [digest for digest, _ in rows], np.array(vectors, np.float32) if rows else np.zeros((0, 0), np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from streetvision.sources.files import is_text, picture_names, read_picture
 from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.manifest import MANIFEST, ManifestSource
-from streetvision.sources.source import UNKNOWN_LICENCE, Item, Source, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, Source, SourceError, SourcePicture, Unusable
 
 
 def open_folder(path: Path, words: LabelWords = USUAL, *, licence: str = UNKNOWN_LICENCE) -> Source:
@@ -30,6 +30,10 @@ class ClassFolders:
     def __init__(self, folder: Path, words: LabelWords, *, licence: str) -> None:
         self.name = f"folder:{folder}"
         self._folder, self._words, self._licence = folder, words, licence
+
+    def amount(self, after: str | None = None) -> Amount:
+        """Files after the key."""
+        return Amount(sum(after is None or name > after for name in picture_names(self._folder)))
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their names."""

@@ -13,7 +13,7 @@ from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.manifest import missing_column
 from streetvision.sources.parquet import Damaged, ParquetRows, RangeFile, Row, cell
 from streetvision.sources.records import text
-from streetvision.sources.source import UNKNOWN_LICENCE, Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, SourceError, SourcePicture, Unusable
 
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _LAST_ROW = 999_999_999
@@ -69,10 +69,12 @@ class HubSource:
         self._files = _parquet_files(state, ref)
         self.name = f"hub:{ref.repo}@{state.commit[:12]}"
 
-    @property
-    def total_bytes(self) -> int:
-        """Of all its files."""
-        return sum(file.size for file in self._files)
+    def amount(self, after: str | None = None) -> Amount:
+        """Bytes of the files from the key's on."""
+        file_after, row = _parsed(after)
+        done = row >= _LAST_ROW
+        left = [file for file in self._files if file.name > file_after or (file.name == file_after and not done)]
+        return Amount(sum(file.size for file in left), "bytes")
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """File by file and row by row; a damaged file is told once, and what follows it is read."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from streetvision.sources.files import read_picture
 from streetvision.sources.labels import USUAL
 from streetvision.sources.records import Record, read_records, text
-from streetvision.sources.source import UNKNOWN_LICENCE, Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, SourceError, SourcePicture, Unusable
 
 RECORDS = "made.jsonl"
 DEFAULT_TRUST = 0.5
@@ -31,14 +31,21 @@ class MadePictures:
         self.name = f"made:{folder}"
         self._folder = folder
 
+    def amount(self, after: str | None = None) -> Amount:
+        """Pictures after the key."""
+        return Amount(len(self._records(after)))
+
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their file names."""
-        for record in sorted(read_records(self._folder / RECORDS), key=lambda record: text(record.get("file"))):
-            name = text(record.get("file"))
-            if after is None or name > after:
-                yield self._picture(name, record)
+        for record in self._records(after):
+            yield self._picture(record)
 
-    def _picture(self, name: str, record: Record) -> Item:
+    def _records(self, after: str | None) -> list[Record]:
+        every = sorted(read_records(self._folder / RECORDS), key=_name)
+        return [record for record in every if after is None or _name(record) > after]
+
+    def _picture(self, record: Record) -> Item:
+        name = _name(record)
         label, trust = USUAL.read(record.get("label")), record.get("trust", DEFAULT_TRUST)
         maker, tags = text(record.get("made_by")), record.get("tags") or {}
         if label is None:
@@ -61,6 +68,10 @@ class MadePictures:
             trust=float(trust),
             tags={"made_by": maker, **_texts(tags)},
         )
+
+
+def _name(record: Record) -> str:
+    return text(record.get("file"))
 
 
 def _texts(tags: object) -> dict[str, str]:

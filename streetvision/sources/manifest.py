@@ -15,7 +15,7 @@ from pathlib import Path
 from streetvision.errors import reason
 from streetvision.sources.files import read_picture
 from streetvision.sources.labels import LabelWords
-from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
 
 MANIFEST = "manifest.csv"
 LARGEST_BYTES = 256 << 20
@@ -31,6 +31,10 @@ class ManifestSource:
         folder = file.parent
         self.name = f"folder:{folder if file.name == MANIFEST else file}"
         self._file, self._folder, self._words, self._licence = file, folder, words, licence
+
+    def amount(self, after: str | None = None) -> Amount:
+        """Files after the key."""
+        return Amount(len({row["file"] for row in read_rows(self._file) if after is None or row["file"] > after}))
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their names."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streetvision.sources.files import read_picture
 from streetvision.sources.records import Record, read_records, text
-from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
 
 LICENCE = "own challenges"
 LABELS = "labels.jsonl"
@@ -24,11 +24,18 @@ class MinedSet:
         self._folder = _version(path)
         self.name = f"mined:{self._folder}"
 
+    def amount(self, after: str | None = None) -> Amount:
+        """Pictures after the key."""
+        return Amount(len(self._records(after)))
+
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their file names."""
-        for record in sorted(read_records(self._folder / LABELS), key=_key):
-            if after is None or _key(record) > after:
-                yield self._picture(record)
+        for record in self._records(after):
+            yield self._picture(record)
+
+    def _records(self, after: str | None) -> list[Record]:
+        every = sorted(read_records(self._folder / LABELS), key=_key)
+        return [record for record in every if after is None or _key(record) > after]
 
     def _picture(self, record: Record) -> Item:
         name, label = _key(record), _LABEL.get(str(record.get("label")))

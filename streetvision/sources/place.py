@@ -6,6 +6,7 @@ import difflib
 import re
 from pathlib import Path
 
+from streetvision.base.disk import exclusive, sentences, staging
 from streetvision.sources.schema import DATABASE
 from streetvision.sources.source import SourceError
 
@@ -26,6 +27,13 @@ def dataset_names(state: Path) -> list[str]:
     if not root.is_dir():
         return []
     return sorted(path.name for path in root.iterdir() if _NAME.fullmatch(path.name) and (path / DATABASE).is_file())
+
+
+def remove_dataset(name: str, state: Path) -> None:
+    """Delete a dataset with its pictures, in one step; OperatorError while another process writes it."""
+    folder = existing_folder(name, state)
+    with sentences(f"Removing {name}"), exclusive(folder, patience_s=0.0), staging(folder.parent) as place:
+        folder.rename(place / name)
 
 
 def existing_folder(name: str, state: Path) -> Path:

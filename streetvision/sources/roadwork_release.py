@@ -10,12 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from streetvision.sources.files import read_picture
 from streetvision.sources.records import read_document, text
-from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
 
 LICENCE = "ODC-By-1.0"
 PAGE = "https://github.com/anuragxel/roadwork-dataset"
@@ -52,12 +53,23 @@ class RoadworkRelease:
             )
         self._annotations, self._images = root / "annotations", root / "images"
 
+    def amount(self, after: str | None = None) -> Amount:
+        """Pictures after the key."""
+        return Amount(len(self._after(after)))
+
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """In the order of their names."""
-        annotated = {one.file: one for file in self._lists() for one in read_list(file)}
-        for name in sorted(annotated):
-            if after is None or name > after:
-                yield self._picture(annotated[name])
+        for one in self._after(after):
+            yield self._picture(one)
+
+    def _after(self, after: str | None) -> list[_Annotated]:
+        every = {one.file: one for one in self._annotated}
+        return [every[name] for name in sorted(every) if after is None or name > after]
+
+    @cached_property
+    def _annotated(self) -> list[_Annotated]:
+        """Read once: the lists are large."""
+        return [one for file in self._lists() for one in read_list(file)]
 
     def _lists(self) -> list[Path]:
         """The lists that share no picture, where they are there; else all."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from random import Random
 
-from streetvision.sources.source import Item, SourceError, SourcePicture
+from streetvision.sources.source import Amount, Item, SourceError, SourcePicture
 
 LICENCE = "MIT"
 TRAINING_SEEDS = 100_000_000
@@ -27,16 +27,17 @@ class DrawnScenes:
         self.name = f"scenes:{span}"
         self._first, self._last = int(found[1]), int(found[2])
 
-    @property
-    def total(self) -> int:
-        """How many there are."""
-        return self._last - self._first + 1
+    def amount(self, after: str | None = None) -> Amount:
+        """Scenes after the key."""
+        return Amount(len(self._numbers(after)))
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         """By number."""
-        first = self._first if after is None else int(after) + 1
-        for number in range(first, self._last + 1):
+        for number in self._numbers(after):
             yield draw(number)
+
+    def _numbers(self, after: str | None) -> range:
+        return range(self._first if after is None else int(after) + 1, self._last + 1)
 
 
 def draw(number: int) -> SourcePicture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from streetvision.errors import OperatorError
 
@@ -51,6 +51,14 @@ Item = SourcePicture | Unusable
 """What a source gives, one at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much there is to read, in whichever unit the source knows beforehand."""
+
+    count: int
+    unit: Literal["pictures", "bytes"] = "pictures"
+
+
 class Source(Protocol):
     """Where labelled pictures come from. One file a source."""
 
@@ -62,6 +70,10 @@ class Source(Protocol):
     @property
     def grows(self) -> bool:
         """Whether what was read to its end may hold more later, before its last key too: a folder may, a commit not."""
+        ...
+
+    def amount(self, after: str | None = None) -> Amount:
+        """How much `pictures` will go through, about; raises SourceError as it does."""
         ...
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:

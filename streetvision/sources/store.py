@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.base.disk import sync_folder, write_all
+from streetvision.base.disk import exclusive, sync_folder, write_all
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
 from streetvision.sources.picture import PictureFacts
 from streetvision.sources.schema import DATABASE, DATASET_SCHEMA, PICTURES
-from streetvision.sources.source import SourceError, SourcePicture, Unusable
+from streetvision.sources.source import Source, SourceError, SourcePicture, Unusable
 
 _REMEDIES = {
     "disk_full": "the disk is full: free some space and run this again, it goes on where it stopped",
@@ -73,8 +73,19 @@ def store_sentences(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[DatasetStore]:
+    """Open a dataset to write, making one that is not there; OperatorError when another process writes it."""
+    with exclusive(folder, patience_s=0.0):
+        store = DatasetStore(folder)
+        try:
+            yield store
+        finally:
+            store.db.close()
+
+
 class DatasetStore:
-    """One dataset, opened to write; use as a context manager. Raises SourceError; one process at a time."""
+    """One dataset that this process alone writes; methods raise SourceError."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,17 +93,10 @@ class DatasetStore:
             (folder / PICTURES).mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(folder / DATABASE, isolation_level=None)
             try:
-                self.db.execute("PRAGMA journal_mode = WAL")
                 migrate(self.db, DATASET_SCHEMA)
             except BaseException:
                 self.db.close()
                 raise
-
-    def __enter__(self) -> DatasetStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.db.close()
 
     def reading(self, name: str) -> Reading:
         """How far this source was read; begins one that is new."""
@@ -100,6 +104,11 @@ class DatasetStore:
             self.db.execute("INSERT OR IGNORE INTO sources (name) VALUES (?)", [name])
             row = self.db.execute("SELECT id, last_key, complete FROM sources WHERE name = ?", [name]).fetchone()
         return Reading(row[0], row[1], bool(row[2]))
+
+    def after(self, source: Source) -> str | None:
+        """The key after which to read a source: its last one, unless it was read to its end and may have grown."""
+        reading = self.reading(source.name)
+        return None if reading.complete and source.grows else reading.last_key
 
     def has(self, sha256: str) -> bool:
         """Whether a picture with these bytes is here."""

@@ -58,10 +58,13 @@ class StoredDataset:
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The database of a dataset, to read only; SourceError when it cannot be read."""
+    """The database of a dataset, to read; SourceError when it cannot be read.
+
+    Opened so that SQLite can undo what a killed writer left half done; on a read-only disk it does without.
+    """
     with (
         store_sentences(folder),
-        contextlib.closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True)) as db,
+        contextlib.closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=rw", uri=True)) as db,
     ):
         check_version(db, DATASET_SCHEMA)
         yield db

@@ -108,6 +108,13 @@ class Ingredients:
     place: Place
     tell: Tell
 
+    def augmentation(self) -> Augmentation:
+        """How pictures are varied."""
+        how = self.recipe.augment
+        return Augmentation(
+            self.net.input_size, validators=how.validator, sideways=how.sideways, least=how.least, camera=how.camera
+        )
+
     def loading(self, *, shuffle: bool) -> Loading:
         """How this process loads."""
         recipe = self.recipe
@@ -124,7 +131,7 @@ class Ingredients:
 
 def make_feed(of: Ingredients) -> Feed:
     """Loaders of pictures, or of what the frozen backbone says of them where the head learns alone."""
-    augment = GpuAugment(Augmentation(of.net.input_size, validators=of.recipe.augment.validator))
+    augment = GpuAugment(of.augmentation())
     if of.recipe.tune.method == "head":
         train, val = _token_loaders(of, augment)
         return Feed(train, val, train.examples, augment)

@@ -7,6 +7,8 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -71,13 +73,24 @@ def learn(
 
 def _fit(trainer: L.Trainer, module: TrainingModule, feed: Feed, run: RunFolder, best: BestKeeper) -> None:
     """Train, and judge what came after the last whole epoch."""
-    checkpoint = run.last if run.last.is_file() else None
+    checkpoint = _readable(run.last) if run.last.is_file() else None
     try:
         trainer.fit(module, feed.train, feed.val, ckpt_path=checkpoint, weights_only=True)
         if best.judged_at != trainer.global_step:
             trainer.validate(module, feed.val, verbose=False)
     except torch.cuda.OutOfMemoryError as error:
         raise OperatorError(batch_advice(module, feed.augment, module.recipe.run.batch)) from error
+
+
+def _readable(checkpoint: Path) -> Path:
+    """The checkpoint, if it holds what Lightning wrote and nothing that would run; OperatorError otherwise."""
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as error:
+        raise OperatorError(
+            f"{checkpoint} cannot be read: remove it to begin the run anew, or add the best weights with --finish"
+        ) from error
+    return checkpoint
 
 
 def _trainer(recipe: Recipe, place: Place, run: RunFolder, total: int, callbacks: list[L.Callback]) -> L.Trainer:

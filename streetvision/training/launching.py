@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from streetvision.errors import OperatorError
 from streetvision.training.keeping import Stopped, Tell
@@ -17,6 +17,8 @@ from streetvision.training.run_folder import RunFolder
 
 WORKER = "streetvision.training.worker"
 FAILED_EVENT, STOPPED_EVENT = "failed", "stopped"
+STOP_FILE = "stop"
+"""In the run's folder: the operator's wish, for all processes."""
 LAST_LINES = 20
 """Of what the processes write to stderr, kept for the sentence when they fail without one."""
 POLL_S = 0.2
@@ -26,7 +28,7 @@ def launch(run: RunFolder, count: int, tell: Tell, stop: Callable[[], bool]) -> 
     """Train in `count` processes; raises OperatorError with the sentence of the one that failed, or Stopped."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
     command += ["-m", WORKER, str(run.path)]
-    process = subprocess.Popen(  # noqa: S603  # our own command
+    with subprocess.Popen(  # noqa: S603  # our own command
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -34,19 +36,19 @@ def launch(run: RunFolder, count: int, tell: Tell, stop: Callable[[], bool]) -> 
         text=True,
         start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
-    )
-    heard: list[dict[str, str]] = []
-    errors: deque[str] = deque(maxlen=LAST_LINES)
-    threads = [
-        threading.Thread(target=_listen, args=(process, tell, heard), daemon=True),
-        threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    _wait(process, run, stop)
-    for thread in threads:
-        thread.join()
-    _judge(process.returncode, heard, errors)
+    ) as process:
+        heard: list[dict[str, str]] = []
+        errors: deque[str] = deque(maxlen=LAST_LINES)
+        threads = [
+            threading.Thread(target=_listen, args=(process, tell, heard), daemon=True),
+            threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        _wait(process, run, stop)
+        for thread in threads:
+            thread.join()
+    raise_failure(process.returncode, heard, errors)
 
 
 def _listen(process: subprocess.Popen[str], tell: Tell, heard: list[dict[str, str]]) -> None:
@@ -81,10 +83,8 @@ def _wait(process: subprocess.Popen[str], run: RunFolder, stop: Callable[[], boo
         wish.unlink(missing_ok=True)
 
 
-STOP_FILE = "stop"
-
-
-def _judge(code: int, heard: list[dict[str, str]], errors: deque[str]) -> None:
+def raise_failure(code: int, heard: Sequence[Mapping[str, str]], errors: Sequence[str]) -> None:
+    """Raise what the processes said of their end: Stopped or OperatorError; nothing after the last step."""
     for event in heard:
         if event["event"] == STOPPED_EVENT:
             raise Stopped(event["why"])

@@ -152,12 +152,21 @@ class AugmentRecipe:
     """Share of pictures that get the validators' augmentations of before May 2026, levels 0 to 3 equally often."""
     native: float = 0.5
     """Share that are shown as pictures of native size are: whole, a little cropped, sometimes sideways."""
+    sideways: float = 0.1
+    """Share of those that lie on their side, as phones send portraits whose tag was lost."""
+    least: float = 0.7
+    """Smallest part of the width or height that those show."""
+    camera: float = 1.0
+    """How far exposure and colour vary, as between cameras; 0: not at all."""
     copies: int = 4
     """Of each picture, where only the head learns and what the backbone says is kept."""
 
     def __post_init__(self) -> None:
         within("augment.validator", self.validator, 0.0, 1.0)
         within("augment.native", self.native, 0.0, 1.0)
+        within("augment.sideways", self.sideways, 0.0, 1.0)
+        within("augment.least", self.least, 0.1, 1.0)
+        within("augment.camera", self.camera, 0.0, 4.0)
         within("augment.copies", self.copies, 1, 64)
         if abs(self.validator + self.native - 1.0) > 1e-6:
             raise RecipeError("augment.validator and augment.native are shares: they must add up to 1")

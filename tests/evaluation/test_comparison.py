@@ -62,7 +62,8 @@ def test_a_model_is_not_better_than_itself() -> None:
 
 
 def test_models_of_one_skill_are_hardly_ever_told_apart() -> None:
-    verdicts = [compare(*models(100, 20, 0.8, 0.8, seed=seed), QUICK, draws=100).verdict for seed in range(30)]
+    pairs = (models(100, 20, 0.8, 0.8, seed=seed) for seed in range(30))
+    verdicts = [compare(first, second, QUICK, draws=100).verdict for first, second in pairs]
     assert verdicts.count("undecided") >= 28
 
 

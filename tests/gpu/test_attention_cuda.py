@@ -47,6 +47,17 @@ def test_every_shape_gives_the_same_bits(images: int, heads: int, float8: bool) 
     assert [shape for shape, answer in answers.items() if not torch.equal(answer, first)] == []
 
 
+@pytest.mark.parametrize("tokens", [201, 581, 2309])
+def test_keys_rotated_beforehand_change_nothing_but_the_time(tokens: int) -> None:
+    torch.manual_seed(tokens)
+    turn = torch.randn(tokens, 32, device=DEVICE) * 3
+    qkv = torch.randn(2 * tokens, 192 * 6, device=DEVICE).bfloat16()
+    within, before = (torch.empty(2 * tokens, 64 * 6, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+    attention(qkv, turn.cos().half(), turn.sin().half(), within, tokens=tokens, apart=False)
+    attention(qkv, turn.cos().half(), turn.sin().half(), before, tokens=tokens, apart=True)
+    torch.testing.assert_close(within, before, rtol=2e-2, atol=2e-3)
+
+
 def test_a_size_is_tried_once_and_remembered(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

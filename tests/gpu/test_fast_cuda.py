@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
@@ -29,19 +31,20 @@ WIDTHS = {"tiny": 192, "small": 384, "base": 768}
 GIB = 2**30
 
 
-def described(size: str) -> ModelConfig:
+def described(size: str, side: int = 224) -> ModelConfig:
     if size == "tiny":
-        base = tiny_config(depth=4)
+        base = replace(tiny_config(depth=4), input_size=side)
         return replace(base, architecture_kwargs={**base.architecture_kwargs, "init_values": 0.1})
     head = HeadConfig(embedding_dim=2 * WIDTHS[size])
     name = f"vit_{size}_patch16_dinov3"
     kwargs = {"init_values": 0.1, "depth": 4, "qkv_bias": size == "base"}
-    return replace(tiny_config(), architecture=name, architecture_kwargs=kwargs, head=head, temperature=1.3)
+    base = replace(tiny_config(), input_size=side, temperature=1.3)
+    return replace(base, architecture=name, architecture_kwargs=kwargs, head=head)
 
 
-def network(size: str) -> StreetVisionNet:
+def network(size: str, side: int = 224) -> StreetVisionNet:
     torch.manual_seed(0)
-    net = build(described(size)).eval().requires_grad_(False)
+    net = build(described(size, side)).eval().requires_grad_(False)
     torch.nn.init.normal_(net.head.fc.weight, std=WIDTHS[size] ** -0.5)
     return net
 
@@ -67,14 +70,71 @@ def test_it_is_closer_to_float32_than_timm_in_bfloat16_or_nearly(size: str, coun
     torch.testing.assert_close(got, logits, rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("size", "side"), [("tiny", 256), ("tiny", 320), ("base", 384), ("tiny", 512), ("small", 768), ("base", 768)]
+)
 @torch.inference_mode()
-def test_it_is_right_at_other_sizes() -> None:
-    config = replace(described("tiny"), input_size=256)
+def test_it_is_as_close_at_other_sizes(size: str, side: int) -> None:
+    given = images(3, side=side)
+    net = network(size, side).cuda()
+    logits, pooled = net.forward_uint8(given)
+    forward = FastForward(net, DEVICE)
+    got, embedded = forward(given)
+    slow = network(size, side).for_inference("cuda", torch.bfloat16).forward_uint8(given)[1]
+    bound = float((slow - pooled).norm() / pooled.norm())
+    assert float((embedded - pooled).norm() / pooled.norm()) < 1.3 * bound < 2e-2
+    torch.testing.assert_close(got, logits, rtol=0, atol=0.05)
+    for count in (1, 2):
+        part = forward(given[:count])
+        assert torch.equal(part[0], got[:count]) and torch.equal(part[1], embedded[:count])
+
+
+@NEEDS_FLOAT8
+@torch.inference_mode()
+def test_float8_is_right_over_many_tokens() -> None:
+    given = images(8, side=384)
+    net = network("small", 384).cuda()
+    pooled = net.forward_uint8(given)[1]
+    got = FastForward(net, DEVICE, peaks=FastForward(net, DEVICE).observe([given]))(given)[1]
+    assert float((got - pooled).norm() / pooled.norm()) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("vit_small_patch16_dinov3_qkvb", 384),
+        ("vit_small_plus_patch16_dinov3", 384),
+        ("vit_huge_plus_patch16_dinov3", 1280),
+        ("vit_small_patch16_lingbot", 384),
+        ("vit_giant_patch16_lingbot", 1536),
+    ],
+)
+@torch.inference_mode()
+def test_timms_relatives_of_dinov3_are_served(name: str, width: int) -> None:
+    """EUPE, SwiGLU and LingBot-Vision, with weights that let biases and both halves of the MLP matter."""
+    if not timm.is_model(name):
+        pytest.skip(f"timm {timm.__version__} has no {name}")
+    kwargs = {"init_values": 0.1, "depth": 3}
+    head = HeadConfig("cls_mean_attention", 3 * width)
+    config = replace(tiny_config(), architecture=name, architecture_kwargs=kwargs, head=head)
     torch.manual_seed(0)
-    net = build(config).eval().cuda()
-    pooled = net.forward_uint8(images(4, side=256))[1]
-    got = FastForward(net, DEVICE)(images(4, side=256))[1]
-    assert float((got - pooled).norm() / pooled.norm()) < 1.5e-2
+    net = build(config).eval().requires_grad_(False)
+    for parameter, value in net.backbone.named_parameters():
+        if parameter.endswith(("q_bias", "v_bias")):
+            value.normal_(std=0.3)
+        if parameter.endswith(("fc1_g.weight", "fc1_x.weight")):
+            value.normal_(std=width**-0.5)
+    slow = copy.deepcopy(net).for_inference("cuda", torch.bfloat16).forward_uint8(images(5))[1]
+    net = net.cuda()
+    logits, pooled = net.forward_uint8(images(5))
+    forward = FastForward(net, DEVICE)
+    got, embedded = forward(images(5))
+    bound = float((slow - pooled).norm() / pooled.norm())
+    assert float((embedded - pooled).norm() / pooled.norm()) < 1.3 * bound < 2e-2
+    torch.testing.assert_close(got, logits, rtol=0, atol=0.05)
+    if has_float8(DEVICE):
+        small = FastForward(net, DEVICE, peaks=forward.observe([images(5)]))(images(5))[1]
+        assert float((small - pooled).norm() / pooled.norm()) < 0.15
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -22,6 +22,8 @@ from streetvision_kernels.norm_head import norm_head
 from streetvision_kernels.norm_head_oracle import norm_head_oracle
 from streetvision_kernels.patchify import columns_for, patchify
 from streetvision_kernels.patchify_oracle import patchify_oracle
+from streetvision_kernels.swiglu import swiglu
+from streetvision_kernels.swiglu_oracle import swiglu_oracle
 
 Case = dict[str, Any]
 
@@ -43,6 +45,7 @@ def angles(device: str, tokens: int, seed: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def name(kernel: str, dtype: torch.dtype, *sizes: int) -> str:
+    """Kernel, dtype and sizes, as tests take them apart."""
     return "-".join([kernel, str(dtype).removeprefix("torch."), *map(str, sizes)])
 
 
@@ -64,17 +67,29 @@ def attention_case(
     dtype: torch.dtype,
     out: torch.dtype,
     block: tuple[int, int] | None,
+    *,
+    apart: bool | None = None,
 ) -> Case:
-    """`block` is a program's queries and the keys that it meets at once; None leaves both to the kernel."""
+    """`block` is a program's queries and the keys that it meets at once; None leaves them to the kernel, as `apart`."""
     qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
     cos, sin = angles(device, tokens, seed=heads)
     got = torch.full((images * tokens, 64 * heads), float("nan"), device=device).to(out)
     small = out == torch.float8_e4m3fn
     wish = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
-    attention(qkv, cos, sin, got, tokens=tokens, inverse8=64.0 if small else 1.0, **wish)
+    attention(qkv, cos, sin, got, tokens=tokens, inverse8=64.0 if small else 1.0, apart=apart, **wish)
     expected = attention_oracle(qkv.double(), cos.double(), sin.double(), tokens=tokens)
     error = relative(got.float() / (64 if small else 1), expected)
-    return {"case": name("attention", out, images, tokens, heads, *(block or ())), "error": error}
+    kernel = "attention_apart" if apart else "attention"
+    return {"case": name(kernel, out, images, tokens, heads, *(block or ())), "error": error}
+
+
+def swiglu_case(device: str, rows: int, hidden: int, dtype: torch.dtype, out: torch.dtype) -> Case:
+    x = normal(device, dtype, rows, 2 * hidden, seed=hidden)
+    got = torch.full((rows, hidden), float("nan"), device=device).to(out)
+    small = out == torch.float8_e4m3fn
+    swiglu(x, got, inverse8=16.0 if small else 1.0)
+    error = relative(got.float() / (16 if small else 1), swiglu_oracle(x.double()))
+    return {"case": name("swiglu", out, rows, hidden), "error": error}
 
 
 def patchify_case(device: str, images: int, side: int, prefix: int, dtype: torch.dtype) -> Case:
@@ -119,7 +134,10 @@ def cpu_cases() -> Iterator[Case]:
         yield norm_case("cpu", rows, width, out, out)
     for shape, dtype in itertools.product(((2, 41, 3), (1, 7, 1), (1, 64, 2), (1, 70, 2)), kinds):
         yield attention_case("cpu", *shape, dtype, dtype, (16, 32))
+        yield attention_case("cpu", *shape, dtype, dtype, (16, 32), apart=True)
     yield attention_case("cpu", 1, 70, 2, torch.float32, torch.float32, None)
+    for (rows, hidden), dtype in itertools.product(((1, 5120), (3, 1100)), kinds):
+        yield swiglu_case("cpu", rows, hidden, dtype, dtype)
     for shape in ((2, 48, 5), (1, 32, 1)):
         yield patchify_case("cpu", *shape, torch.float32)
     for sizes in ((2, 41, 192, 5), (1, 6, 384, 5), (3, 17, 128, 1)):
@@ -132,11 +150,23 @@ def cuda_cases() -> Iterator[Case]:
         for out in (bf16, fp8):
             yield norm_case("cuda", rows, width, bf16, out)
     yield norm_case("cuda", 7, 768, fp16, fp16)
-    for shape in ((1, 201, 6), (3, 201, 3), (30, 201, 12), (2, 41, 12), (1, 7, 1), (2, 261, 2), (1, 789, 16)):
+    for shape in (
+        (1, 201, 6),
+        (3, 201, 3),
+        (30, 201, 12),
+        (2, 41, 12),
+        (1, 7, 1),
+        (2, 261, 2),
+        (1, 789, 16),
+        (2, 2309, 6),
+    ):
         for out in (bf16, fp8):
             yield attention_case("cuda", *shape, bf16, out, None)
+            yield attention_case("cuda", *shape, bf16, out, None, apart=True)
     yield attention_case("cuda", 3, 201, 3, fp16, fp16, None)
     yield attention_case("cuda", 3, 201, 3, bf16, bf16, (128, 128))
+    for (rows, hidden), out in itertools.product(((1, 5120), (603, 1536), (2309, 512)), (bf16, fp8)):
+        yield swiglu_case("cuda", rows, hidden, bf16, out)
     for shape in ((1, 224, 5), (5, 224, 5), (2, 48, 1), (1, 256, 9)):
         yield patchify_case("cuda", *shape, bf16)
     yield patchify_case("cuda", 3, 64, 5, fp16)

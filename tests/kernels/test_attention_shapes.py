@@ -27,8 +27,15 @@ CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuob
 
 @cache
 def compiled(shape: Shape, capability: tuple[int, int], float8: bool = False) -> CompiledKernel:
-    sizes = {"T": 201, "HEADS": 12, "BLOCK_M": shape.queries, "BLOCK_N": 64, "TAIL": 16, "OUT8": float8, "PDL": False}
-    tensors = {"qkv": "*bf16", "cos": "*fp16", "sin": "*fp16", "out": "*fp8e4nv" if float8 else "*bf16"}
+    sizes = {"T": 201, "HEADS": 12, "BLOCK_M": shape.queries, "BLOCK_N": 64, "TAIL": 16}
+    sizes |= {"OUT8": float8, "APART": False, "PDL": False}
+    tensors = {
+        "qkv": "*bf16",
+        "turned": "*bf16",
+        "cos": "*fp16",
+        "sin": "*fp16",
+        "out": "*fp8e4nv" if float8 else "*bf16",
+    }
     options = {"num_warps": shape.warps, "num_stages": shape.stages, "maxnreg": shape.registers}
     scalars = {"factor": "fp32", "inverse8": "fp32"}
     return compiled_for(_attention_kernel, capability, tensors=tensors, scalars=scalars, constants=sizes, **options)

@@ -38,8 +38,21 @@ def cases() -> dict[str, float]:
 def test_every_interpreted_kernel_matches_its_float64_oracle(cases: dict[str, float]) -> None:
     wrong = {case: error for case, error in cases.items() if not error <= BOUNDS[case.split("-")[1]]}
     assert wrong == {}
-    assert {case.split("-")[0] for case in cases} == {"norm", "attention", "patchify", "head"}
+    assert {case.split("-")[0] for case in cases} == {
+        "norm",
+        "attention",
+        "attention_apart",
+        "swiglu",
+        "patchify",
+        "head",
+    }
     assert {case: error for case, error in cases.items() if case.startswith("patchify") and error != 0} == {}
+
+
+def test_keys_rotated_beforehand_give_the_same_bits(cases: dict[str, float]) -> None:
+    apart = {case: error for case, error in cases.items() if case.startswith("attention_apart")}
+    assert len(apart) == 8
+    assert apart == {case: cases[case.replace("_apart", "")] for case in apart}
 
 
 def test_float8_saturates_and_scales() -> None:

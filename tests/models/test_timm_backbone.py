@@ -19,6 +19,8 @@ from streetvision.registry.registry import Registry
 
 TINY = "vit_tiny_patch16_224.augreg_in21k"
 SMALL = "vit_small_patch16_dinov3.lvd1689m"
+EUPE = "vit_tiny_patch16_dinov3_qkvb.eupe_lvd1689m"
+LINGBOT = "vit_small_patch16_lingbot.robbyant"
 
 
 def pretrained(folder: Path, tag: str) -> tuple[Path, Any]:
@@ -33,7 +35,7 @@ def never(repo: str) -> Path:
     raise AssertionError(repo)
 
 
-@pytest.mark.parametrize("tag", [TINY, SMALL])
+@pytest.mark.parametrize("tag", [TINY, SMALL, EUPE, LINGBOT])
 def test_a_backbone_gives_what_timm_gives_and_may_not_serve(tmp_path: Path, tag: str) -> None:
     file, model = pretrained(tmp_path, tag)
     registry = Registry(tmp_path / "models")

@@ -11,6 +11,7 @@ import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.runner import cpu_forward
 from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
 
 NEEDS_BFLOAT16 = pytest.mark.skipif(missing_for_bfloat16() is not None, reason=str(missing_for_bfloat16()))
@@ -27,6 +28,11 @@ def described(width: int = 128, *, bias: bool = False, side: int = 64) -> ModelC
     kwargs = {**base.architecture_kwargs, "init_values": 0.5, "qkv_bias": bias}
     head = HeadConfig(embedding_dim=2 * width)
     return replace(base, architecture_kwargs=kwargs, input_size=side, head=head, temperature=1.6, threshold=0.3)
+
+
+def gated() -> ModelConfig:
+    base = described()
+    return replace(base, architecture_kwargs={**base.architecture_kwargs, "swiglu_mlp": True})
 
 
 def attending() -> ModelConfig:
@@ -68,8 +74,8 @@ def quietly() -> Iterator[None]:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "config",
-    [described(), described(64), described(192, bias=True), described(side=96), attending()],
-    ids=["two heads", "one head", "biased", "larger pictures", "attending"],
+    [described(), described(64), described(192, bias=True), described(side=96), attending(), gated()],
+    ids=["two heads", "one head", "biased", "larger pictures", "attending", "gated"],
 )
 def test_it_answers_as_timm_does(config: ModelConfig, precision: str) -> None:
     net, given = network(config), images(9, config.input_size)
@@ -100,6 +106,14 @@ def test_an_image_gets_the_same_answer_in_any_batch(precision: str) -> None:
         part = serves(given[:count])
         torch.testing.assert_close(part[0], whole[0][:count], rtol=0, atol=BATCH_BOUND)
         torch.testing.assert_close(part[1], whole[1][:count], rtol=0, atol=1e-4)
+
+
+@NEEDS_BFLOAT16
+def test_many_tokens_are_attended_to_a_few_pictures_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, given = network(described()), images(5)
+    whole = forward(net, "bf16", given)(given)
+    monkeypatch.setattr(cpu_forward, "MOST_SHARES", 2 * 2 * 21**2)  # two pictures of two heads
+    torch.testing.assert_close(forward(net, "bf16", given)(given), whole, rtol=0, atol=BATCH_BOUND)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from streetvision.sources.source import Item, SourcePicture
+from streetvision.sources.source import Amount, Item, SourcePicture
 
 
 def pixels(seed: int, side: int = 64) -> Image.Image:
@@ -39,6 +39,9 @@ class ListSource:
     def __init__(self, items: Sequence[Item], name: str = "list", *, grows: bool = False) -> None:
         self.items, self.name, self.grows = list(items), name, grows
         self.asked_after: list[str | None] = []
+
+    def amount(self, after: str | None = None) -> Amount:
+        return Amount(len([item for item in self.items if after is None or item.key > after]))
 
     def pictures(self, after: str | None = None) -> Iterator[Item]:
         self.asked_after.append(after)

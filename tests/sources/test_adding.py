@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from streetvision.errors import OperatorError
 from streetvision.sources import adding, store
 from streetvision.sources.adding import AddReport, add
 from streetvision.sources.arranging import arrange
@@ -14,13 +16,13 @@ from streetvision.sources.dataset import Dataset, Example
 from streetvision.sources.opening import open_dataset
 from streetvision.sources.source import Item, SourceError, Unusable
 from streetvision.sources.splitting import Shares
-from streetvision.sources.store import DatasetStore
+from streetvision.sources.store import writing
 
 from .pictures import ListSource, class_folders, jpeg, picture
 
 
 def added(state: Path, *sources: ListSource, limit: int | None = None) -> list[AddReport]:
-    with DatasetStore(state / "datasets" / "d") as dataset:
+    with writing(state / "datasets" / "d") as dataset:
         reports = [add(source, dataset, limit=limit) for source in sources]
         arrange(dataset, Shares())
     return reports
@@ -83,7 +85,7 @@ def test_ctrl_c_keeps_whole_batches_and_the_next_reading_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adding, "_BATCH", 8)
-    with DatasetStore(tmp_path / "datasets" / "d") as dataset, pytest.raises(KeyboardInterrupt):
+    with writing(tmp_path / "datasets" / "d") as dataset, pytest.raises(KeyboardInterrupt):
         add(Interrupted(many()), dataset)
     with pytest.raises(SourceError, match="16 pictures of d were added by a command that was killed"):
         opened(tmp_path)
@@ -156,7 +158,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, monkeypat
         with pytest.raises(SourceError, match="disk is full: free some space and run this again"):
             added(tmp_path, ListSource(many(), grows=True))
     assert len(opened(tmp_path).examples()) == 8
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob(".*")] == [".lock"]
 
 
 def test_a_damaged_database_is_one_sentence(tmp_path: Path) -> None:
@@ -184,3 +186,31 @@ def test_a_folder_is_read_as_it_lies_and_nothing_is_written(tmp_path: Path) -> N
     assert len(dataset.examples()) == len(dataset.examples("test")) == 7
     assert dataset.examples("train") == []
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_process_writes_a_dataset_and_others_may_read_it(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    with writing(tmp_path / "datasets" / "d"):
+        assert len(opened(tmp_path).examples()) == 4
+        with pytest.raises(OperatorError, match="Another streetvision command is changing"):
+            added(tmp_path, ListSource(many(4)))
+
+
+def test_a_dataset_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    folder = tmp_path / "datasets" / "d"
+    (folder / "dataset.sqlite").chmod(0o400)
+    folder.chmod(0o500)
+    try:
+        assert len(opened(tmp_path).examples()) == 4
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_newer_dataset_says_what_to_do(tmp_path: Path) -> None:
+    added(tmp_path, ListSource(many(4)))
+    with sqlite3.connect(tmp_path / "datasets" / "d" / "dataset.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(OperatorError, match="upgrade streetvision, or add its sources again"):
+        opened(tmp_path)

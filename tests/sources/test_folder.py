@@ -113,3 +113,12 @@ def test_a_folder_without_labels_says_how_to_give_them(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(SourceError, match="does not exist"):
         open_folder(tmp_path / "gone")
+
+
+def test_a_name_that_is_no_text_is_counted(tmp_path: Path) -> None:
+    class_folders(tmp_path, 1)
+    odd = os.fsencode(tmp_path / "none") + b"/\xff.jpg"
+    with Path(os.fsdecode(odd)).open("wb") as file:
+        file.write(jpeg(3))
+    good, bad = read(tmp_path)
+    assert (len(good), bad) == (2, {r"'none/\udcff.jpg'": "its name is not UTF-8"})

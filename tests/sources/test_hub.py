@@ -19,7 +19,7 @@ from streetvision.sources.adding import add
 from streetvision.sources.hub import ROADWORK, Columns, HubSource
 from streetvision.sources.labels import LabelWords, words
 from streetvision.sources.source import Item, SourceError, SourcePicture, Unusable
-from streetvision.sources.store import DatasetStore
+from streetvision.sources.store import writing
 
 from ..hub.fake_hub import TOKEN, FakeHub
 from .pictures import jpeg
@@ -188,7 +188,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(naps: list[float]) -> None
 
 def test_a_hub_that_goes_away_half_way_loses_nothing(server: FakeHub, hub: Hub, tmp_path: Path) -> None:
     server.dataset("a/b", twelve())
-    with DatasetStore(tmp_path / "d") as store:
+    with writing(tmp_path / "d") as store:
         server.fail("train-00001", times=99, status=500)
         with pytest.raises(OperatorError, match=r"has a problem of its own \(HTTP 500\)"):
             add(source(hub), store)

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from streetvision.sources.adding import add
+from streetvision.sources.arranging import arrange
 from streetvision.sources.dataset import Example
+from streetvision.sources.folder import open_folder
+from streetvision.sources.place import dataset_folder
+from streetvision.sources.splitting import Shares
+from streetvision.sources.store import DatasetStore
 from streetvision.training.beginning import begin
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
@@ -17,8 +23,7 @@ from streetvision.training.run_folder import RunFolder
 from streetvision.training.starting import Origins
 from streetvision.training.wish import Wish
 
-from .nets import small_config
-from .test_starting import never, version_at
+from .nets import never, small_config, version_at
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,20 @@ def small_run(state: Path, recipe: Recipe, pictures: Pictures) -> RunFolder:
     found = version_at(state / "small", small_config())
     origins = Origins(never, lambda _: found, "1.0.0")
     return begin(Wish(recipe, "test"), pictures, state, origins, started="2026-11-30T11:00:00+00:00")
+
+
+def stored_set(state: Path, name: str, count: int = 60) -> None:
+    """A dataset that was added, of blotches like no other's; roadwork is orange, and left mirrors right."""
+    folder = state / "pictures"
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        half = rng.integers(0, 160, (6, 4, 3))
+        pixels = np.concatenate([half, half[:, ::-1]], axis=1)
+        if number % 2 == 0:
+            pixels = pixels // 2 + np.array([120, 60, 0])
+        path = folder / ("roadwork" if number % 2 == 0 else "none") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC).save(path)
+    with DatasetStore(dataset_folder(name, state)) as store:
+        add(open_folder(folder), store)
+        arrange(store, Shares())

@@ -43,7 +43,8 @@ def around(state: Path, told: list[dict[str, Any]] | None = None, **more: Any) -
 
 @pytest.mark.parametrize("method", ["head", "lora", "full"])
 def test_a_run_becomes_a_version_that_serves(tmp_path: Path, method: str) -> None:
-    pictures, told = gather([drawn_set(tmp_path / "set")]), []
+    told: list[dict[str, Any]] = []
+    pictures = gather([drawn_set(tmp_path / "set")])
     run = small_run(tmp_path, quick(method), pictures)
     added = train(run, pictures, around(tmp_path, told))
     assert added.servable, added.why_not

@@ -46,8 +46,10 @@ def learnt(run: RunFolder, folder: Path) -> dict[str, torch.Tensor]:
     """The best weights, their answers, and the last checkpoint's weights after learning to the end."""
     learn(run, gather([drawn_set(folder)]), told, accelerator="cpu", clock=itertools.count().__next__)
     last = torch.load(run.last, weights_only=True)
-    average = next((state["average"] for key, state in last["callbacks"].items() if "MovingAverage" in key), {})
-    return load_file(run.best) | last["state_dict"] | {f"average.{name}": value for name, value in average.items()}
+    found: dict[str, torch.Tensor] = load_file(run.best) | last["state_dict"]
+    for state in last["callbacks"].values():
+        found |= {f"average.{name}": value for name, value in state.get("average", {}).items()}
+    return found
 
 
 def made(place: Path, chosen: Recipe) -> RunFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -29,7 +30,7 @@ NOWHERE = Origins(fetch=never, find=unknown, active=None)
 @pytest.mark.parametrize("tag", [SMALL, "vit_small_patch16_dinov3_qkvb.eupe_lvd1689m"])
 def test_pretrained_weights_at_another_size_with_another_head(tmp_path: Path, tag: str) -> None:
     torch.manual_seed(1)
-    theirs = timm.create_model(tag, pretrained=False, num_classes=0)
+    theirs: Any = timm.create_model(tag, pretrained=False, num_classes=0)
     save_file(theirs.state_dict(), tmp_path / "model.safetensors")
     asked = []
 

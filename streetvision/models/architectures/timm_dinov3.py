@@ -1,4 +1,8 @@
-"""DINOv3 under timm's names, such as vit_small_patch16_dinov3, in timm's sizes or in others."""
+"""DINOv3 under timm's names, such as vit_small_patch16_dinov3, in timm's sizes or in others.
+
+EUPE is DINOv3 with a bias of queries, keys and values (`..._dinov3_qkvb`), LingBot-Vision likewise under a name of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ PATCH = 16
 class TimmDinov3(Architecture):
     """Positions are rotations, which the attention applies."""
 
-    names = re.compile(r"vit_[a-z0-9_]{1,150}_patch16_dinov3(_qkvb)?")
+    names = re.compile(r"vit_[a-z0-9_]{1,150}_patch16_(dinov3(_qkvb)?|lingbot)")
     described = "a timm DINOv3 name such as vit_small_patch16_dinov3"
     bounds: Bounds = SHARED | {
         "num_reg_tokens": (int, 0, 64),

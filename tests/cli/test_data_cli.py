@@ -1,0 +1,146 @@
+"""`streetvision data` as an operator types it: data on stdout, sentences on stderr, exit codes, a killed command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.dinov3 import build, tiny_config
+
+from ..hub.conftest import environment, server
+from ..hub.fake_hub import FakeHub
+from ..sources.pictures import class_folders, jpeg
+from ..sources.test_hub import packed, row
+
+__all__ = ["environment", "server"]
+
+COMMAND = (sys.executable, "-c", "from streetvision.cli.main import main; main()", "data")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, command: Run, tmp_path: Path) -> Run:
+    """Run `streetvision data ...` in an empty folder; exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
+    return partial(command, "data")
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_from_a_folder_to_a_dataset_and_away_again(run: Run, tmp_path: Path) -> None:
+    class_folders(tmp_path / "set", 20)
+    (tmp_path / "set" / "none" / "broken.jpg").write_bytes(b"broken")
+    code, out, _ = run("add", "set", "--name", "streets", "--licence", "CC0-1.0", "--json")
+    added, dataset = lines(out)
+    assert (code, added["new"], added["complete"]) == (0, 40, True)
+    assert added["unusable"] == {"the image is not a JPEG, PNG or WebP file": 1}
+    assert (dataset["pictures"], dataset["licences"], dataset["warnings"]) == (40, {"CC0-1.0": 40}, [])
+    code, out, _ = run("list")
+    assert (code, out.split()[:4]) == (0, ["streets", "40", "pictures", "20"])
+    code, out, _ = run("stats", "streets")
+    assert "1 unusable: the image is not a JPEG" in out
+    assert run("rm", "streets")[1] == "removed streets\n"
+    assert (run("list")[1], list((tmp_path / "state" / "datasets").glob("[!.]*"))) == ("", [])
+    assert (tmp_path / "set" / "none" / "0.jpg").is_file()
+
+
+def test_what_stands_in_the_way_of_a_model_is_told(run: Run, tmp_path: Path) -> None:
+    for number in range(3):
+        path = tmp_path / "set" / "roadwork" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(number))
+    code, _, err = run("add", "set", "--name", "streets", "--limit", "2")
+    assert code == 0
+    assert "No picture is labelled none: nothing can be learned from one class" in err
+    assert "The licence of 2 pictures is unknown" in err
+    assert "Not read to the end: folder:" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["add", "roadwerk", "--name", "a"], "did you mean roadwork?"),
+        (["add", "scenes:0-1", "--name", "A B"], "is no name for a dataset"),
+        (["stats", "gone"], "There is no dataset 'gone': add one with"),
+        (["rm", "../../etc"], "is no name for a dataset"),
+        (["check", "gone"], "There is no dataset"),
+    ],
+)
+def test_bad_input_is_one_sentence(run: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert says in err
+    assert not (tmp_path / "state" / "datasets").exists()
+
+
+def test_check_doubts_labels_by_a_model(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = replace(tiny_config(name="mine", version="1.2.0", depth=1, width=64), input_size=32)
+    save_checkpoint(tmp_path / "model", config, build(config).state_dict())
+    class_folders(tmp_path / "set", 12)
+    run("add", "set", "--name", "streets")
+    code, out, _ = run("check", "streets", "--model", str(tmp_path / "model"), "--device", "cpu", "--json")
+    *doubts, report = lines(out)
+    assert (code, report["pictures"], report["problems"], report["model"]) == (0, 24, [], "1.2.0")
+    assert report["doubts"] == len(doubts)
+    next((tmp_path / "state").rglob("*.jpg")).write_bytes(b"changed")
+    code, out, _ = run("check", "streets", "--model", str(tmp_path / "model"), "--device", "cpu")
+    assert code == 1
+    assert "its content has changed" in out
+
+
+def three_files() -> dict[str, bytes]:
+    rows = [row(n, n % 2) for n in range(120)]
+    return {f"data/{part}.parquet": packed(rows[40 * part : 40 * part + 40], group=5) for part in range(3)}
+
+
+def started(environment: dict[str, str]) -> subprocess.Popen[str]:
+    command = [*COMMAND, "add", "hub:a/b", "--name", "streets"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def await_third_file(server: FakeHub) -> None:
+    limit = time.monotonic() + 60
+    while not any("data/2.parquet" in path for path in server.paths("GET")):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    time.sleep(0.2)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_command_is_gone_on_with_by_the_same_one(
+    server: FakeHub, environment: dict[str, str], sent: signal.Signals, tmp_path: Path
+) -> None:
+    server.dataset("a/b", three_files())
+    server.fail("data/2.parquet", times=99, hang=30.0)
+    process = started(environment)
+    await_third_file(server)
+    process.send_signal(sent)
+    server.faults.clear()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == (-9 if sent == signal.SIGKILL else 130)
+    assert ("run the same command again" in err) == (sent != signal.SIGKILL)
+    server.requests.clear()
+    second = started(environment)
+    out, err = second.communicate(timeout=60)
+    assert (second.returncode, err.count("error")) == (0, 0), err
+    assert "120 pictures" in out
+    assert not any("data/0.parquet" in path for path in server.paths("GET"))
+    files = [path for path in (tmp_path / "state").rglob("*") if path.suffix == ".jpg"]
+    assert len(files) == 120
