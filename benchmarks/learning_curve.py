@@ -39,11 +39,11 @@ from streetvision.training.recipe import LossRecipe, OptimiserRecipe, Recipe, Tu
 from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
-BUDGETS = (50, 100, 200)
-SIZES = (120, 480, 360)
+BUDGETS = (40, 80, 160)
+SIZES = (100, 360, 240)
 """Pictures of the start, of the stream and of the test."""
 DRAWS = 3
-EPOCHS = 10
+EPOCHS = 8
 BATCH = 32
 WAYS = ("mined", "uncertain", "random")
 RECIPE = Recipe(

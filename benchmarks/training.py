@@ -12,6 +12,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -63,19 +64,22 @@ class Bench:
         return time_rival(model, loader, self.batch, self.seconds, self.device)
 
 
-def speed(bench: Bench, minute: float) -> list[Row]:
+WAYS = ("lora-compiled", "full-compiled", "head-eager", "lora-eager", "full-eager")
+
+
+def speed(bench: Bench, ways: Sequence[str], minute: float) -> list[Row]:
     """Rows of the whole loops."""
     table: list[Row] = []
-    for method, ways in (("lora", (False, True)), ("full", (False, True)), ("head", (False,))):
-        for compiled in ways:
-            runs: dict[str, Callable[[], Timed]] = {
-                "timm's": lambda: bench.rival(method, compiled=compiled),  # noqa: B023  # called at once
-                "timm's, batch ready": lambda: bench.rival(method, compiled=compiled, ready=True),  # noqa: B023
-                "ours": lambda: bench.ours(method, compiled=compiled),  # noqa: B023
-            }
-            if method == "lora" and compiled:
-                runs["ours, a minute"] = lambda: bench.ours("lora", compiled=True, seconds=minute)
-            table += _rows(runs, method, compiled)
+    for way in ways:
+        method, compiled = way.partition("-")[0], way.endswith("compiled")
+        runs: dict[str, Callable[[], Timed]] = {
+            "timm's": partial(bench.rival, method, compiled=compiled),
+            "timm's, batch ready": partial(bench.rival, method, compiled=compiled, ready=True),
+            "ours": partial(bench.ours, method, compiled=compiled),
+        }
+        if way == WAYS[0]:
+            runs["ours, a minute"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
+        table += _rows(runs, method, compiled)
     return table
 
 
@@ -176,6 +180,7 @@ def memory(bench: Bench) -> list[Row]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", nargs="+", default=["pipeline", "memory", "speed"])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--size", default="large", choices=("large", "base", "small", "tiny"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -191,7 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts: dict[str, tuple[str, Callable[[], list[Row]]]] = {
             "pipeline": ("Feeding a training: images/s (goal of augmenting: 20,000)", lambda: pipeline(bench)),
             "memory": ("LoRA of a ViT-L at 224 pixels", lambda: memory(bench)),
-            "speed": ("Training a ViT-L at 224 pixels (goal: 1.2 times timm's)", lambda: speed(bench, given.minute)),
+            "speed": (
+                "Training a ViT-L at 224 pixels (goal: 1.2 times timm's)",
+                lambda: speed(bench, given.ways, given.minute),
+            ),
         }
         for part in given.part:
             title, measure = parts[part]
