@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,47 +118,48 @@ def compute(
     device: torch.device,
     progress: Callable[[int, int], None],
 ) -> dict[Path, str]:
-    """Keep what is missing; returns the pictures that could not be read, with the reasons."""
-    missing = [example for example in examples if not store.path(example).exists()]
-    store.require_room(len(missing))
-    if not missing:
+    """Keep what is missing; returns the pictures that could not be read, with the reasons.
+
+    Pictures are varied by whole batches, always the same ones: a batch of which anything is missing is computed again,
+    so that a computation that was killed ends as it would have.
+    """
+    batches = [examples[start : start + batch] for start in range(0, len(examples), batch)]
+    lacking = [one for one in batches if not all(store.path(example).exists() for example in one)]
+    wanted = [example for one in lacking for example in one]
+    store.require_room(len(wanted))
+    if not wanted:
         return {}
-    loading = Loading(batch, CANVAS_SCALE * net.input_size, shuffle=False)
-    loader = Loader(missing, loading, device=device)
+    loader = Loader(wanted, Loading(batch, CANVAS_SCALE * net.input_size, shuffle=False), device=device)
     net = net.to(device).eval()
-    for raw in loader:
-        views = [_view(net, store, missing, raw, copy) for copy in range(store.views.count)]
-        for index, tokens in zip(raw.indices.tolist(), torch.stack(views, dim=1), strict=True):
-            store.write(missing[index], tokens)
-        progress(len(raw), len(missing))
+    for chunk, raw in zip(lacking, loader, strict=True):
+        views = torch.stack([_view(net, store, chunk, raw, copy) for copy in range(store.views.count)], dim=1)
+        for index, tokens in zip(raw.indices.tolist(), views, strict=True):
+            if not store.path(wanted[index]).exists():
+                store.write(wanted[index], tokens)
+        progress(len(raw), len(wanted))
     return loader.unreadable
 
 
 @torch.no_grad()
 def _view(
-    net: StreetVisionNet, store: FeatureStore, examples: Sequence[Example], raw: RawBatch, copy: int
+    net: StreetVisionNet, store: FeatureStore, chunk: Sequence[Example], raw: RawBatch, copy: int
 ) -> torch.Tensor:
     """What is kept of one view of each picture: [N, T', D]."""
     if copy == 0:
         pixels = plain_batch(raw, net.input_size).pixels
     else:
-        pixels = torch.cat([_varied(store, examples, raw, row, copy) for row in range(len(raw))])
+        pixels = store.views.augment(raw, _generator(store, chunk, copy, raw.images.device)).pixels
     mean, std = (value.view(1, 3, 1, 1) for value in (net.mean, net.std))
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.is_cuda):
         return store.shrunk(net.tokens((pixels - mean) / std).float())
 
 
-def _varied(store: FeatureStore, examples: Sequence[Example], raw: RawBatch, row: int, copy: int) -> torch.Tensor:
-    """One augmented picture; what is drawn for it depends on nothing but itself, the copy and the seed."""
-    example = examples[int(raw.indices[row])]
-    digest = int(hashlib.sha256((example.sha256 or str(example.path)).encode()).hexdigest()[:15], 16)
+def _generator(store: FeatureStore, chunk: Sequence[Example], copy: int, device: torch.device) -> torch.Generator:
+    """The randomness of one view of a batch: of nothing but its pictures, the view's number and the seed."""
+    names = "\n".join(store.path(example).stem for example in chunk)
+    digest = int(hashlib.sha256(names.encode()).hexdigest()[:15], 16)
     state = np.random.SeedSequence((store.views.seed, _COPY, copy, digest)).generate_state(1, np.uint64)
-    generator = torch.Generator(raw.images.device).manual_seed(int(state[0]) % 2**63)
-    one = replace(raw, **{name: getattr(raw, name)[row : row + 1] for name in _FIELDS})
-    return store.views.augment(one, generator).pixels
-
-
-_FIELDS = ("images", "sizes", "labels", "weights", "indices")
+    return torch.Generator(device).manual_seed(int(state[0]) % 2**63)
 
 
 class _Reading(NamedTuple):
