@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -25,18 +26,19 @@ def make_pictures(folder: Path, count: int, workers: int, per_scene: int = 32) -
         (folder / name).mkdir(parents=True, exist_ok=True)
     work = partial(_pictures, folder=folder, count=per_scene)
     made = map_on_cores(work, range(FIRST_SCENE, FIRST_SCENE + -(-count // per_scene)), workers)
-    return [Example(path, label, path.stem, "train") for group in made for path, label in group][:count]
+    return [example for group in made for example in group][:count]
 
 
-def _pictures(seed: int, folder: Path, count: int) -> list[tuple[Path, bool]]:
+def _pictures(seed: int, folder: Path, count: int) -> list[Example]:
     rng = np.random.default_rng((23, seed))
     label = seed % 2 == 0
     scene = Image.fromarray(render_scene(seed, roadwork=label, size=(960, 600)).image)
-    made = []
+    made = list[Example]()
     for number in range(count):
         path = folder / ("roadwork" if label else "plain") / f"{seed}-{number}.jpg"
-        path.write_bytes(encode_jpeg(_cut(scene, SIZES[number % len(SIZES)], rng), QUALITY))
-        made.append((path, label))
+        data = encode_jpeg(_cut(scene, SIZES[number % len(SIZES)], rng), QUALITY)
+        path.write_bytes(data)
+        made.append(Example(path, label, path.stem, "train", sha256=hashlib.sha256(data).hexdigest()))
     return made
 
 

@@ -28,8 +28,9 @@ class HostBatch:
 
 def carried(batches: Iterator[HostBatch], device: torch.device) -> Iterator[RawBatch]:
     """The batches on a GPU; the present stream waits for each where it is taken, the host does not."""
-    for raw, arrival in in_background(_sent(batches, device), AHEAD):
-        present = torch.cuda.current_stream(device)
+    gpu = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+    for raw, arrival in in_background(_sent(batches, gpu), AHEAD):
+        present = torch.cuda.current_stream(gpu)
         present.wait_event(arrival)
         for one in fields(raw):
             getattr(raw, one.name).record_stream(present)
@@ -39,6 +40,7 @@ def carried(batches: Iterator[HostBatch], device: torch.device) -> Iterator[RawB
 def _sent(
     batches: Iterable[HostBatch], device: torch.device
 ) -> Generator[tuple[RawBatch, torch.cuda.Event], None, None]:
+    torch.cuda.set_device(device)  # a thread's own; else it would pin memory through the first GPU's context
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     for batch in batches:
         with torch.cuda.stream(stream):

@@ -126,6 +126,7 @@ class Ingredients:
             positive_share=0.5 if recipe.data.balance == "classes" else None,
             rank=self.place.rank,
             world=self.place.world,
+            decoder=recipe.run.decoder,
         )
 
 

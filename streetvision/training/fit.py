@@ -63,7 +63,7 @@ def learn(
         pictures_a_step = recipe.run.batch * recipe.run.accumulate * place.world
         average = [MovingAverage(recipe.optimiser.ema)] if recipe.optimiser.ema else []
         reporter = Reporter(tell, total, pictures_a_step, clock=clock)
-        trainer = _trainer(recipe, place, run, module, [watch, best, *average, last, reporter])
+        trainer = make_trainer(recipe, place, run, total, [watch, best, *average, last, reporter])
         _fit(trainer, module, feed, run, best)
         watch.look()
         if place.rank == 0:
@@ -93,9 +93,8 @@ def _readable(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def _trainer(
-    recipe: Recipe, place: Place, run: RunFolder, module: TrainingModule, callbacks: list[L.Callback]
-) -> L.Trainer:
+def make_trainer(recipe: Recipe, place: Place, run: RunFolder, total: int, callbacks: list[L.Callback]) -> L.Trainer:
+    """Lightning's trainer for a recipe, up to step `total`; it judges and keeps by the callbacks alone."""
     on_gpu = place.device.type == "cuda"
     return L.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
@@ -103,7 +102,7 @@ def _trainer(
         strategy=_strategy(recipe, place),
         precision=_precision(recipe, place),
         max_epochs=-1,
-        max_steps=module.total_steps,
+        max_steps=total,
         accumulate_grad_batches=recipe.run.accumulate,
         gradient_clip_val=recipe.optimiser.clip,
         num_sanity_val_steps=0,

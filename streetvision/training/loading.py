@@ -1,4 +1,4 @@
-"""Loads pictures ahead of the training: threads read and decode, a GPU decodes JPEGs where it can."""
+"""Loads pictures ahead of the training: threads read and decode, or leave that to a GPU."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class Loading:
     """For reading and decoding; None takes what the process may use."""
     ahead: int = 3
     """Batches that are read in advance."""
+    decoder: str = "cpu"
+    """`gpu` lets a GPU decode plain JPEGs where it can and no cache is given."""
 
 
 class _Pending(NamedTuple):
@@ -71,7 +73,7 @@ class Loader:
         device: torch.device | str = "cpu",
         cache: CanvasCache | None = None,
     ) -> None:
-        """With a `cache` the processor decodes, once; else a GPU does where it can."""
+        """A `cache` keeps what was decoded, so that only the first epoch decodes."""
         if not examples:
             raise SourceError("there is no picture to load: see `streetvision data list`")
         self.examples, self.loading, self.device = list(examples), loading, torch.device(device)
@@ -80,7 +82,7 @@ class Loader:
         self._labels = np.array([example.label for example in self.examples])
         seed = (loading.seed, 3, loading.rank)
         self._reader = PictureReader(self.examples, loading.canvas, seed=seed, cache=cache)
-        self._for_gpu = cache is None and can_decode(self.device)
+        self._for_gpu = loading.decoder == "gpu" and cache is None and can_decode(self.device)
 
     @property
     def unreadable(self) -> dict[Path, str]:

@@ -186,8 +186,10 @@ class RunRecipe:
     """Compute activations again instead of keeping them: less memory, a third more time."""
     compile: bool = False
     """Compile the blocks: a minute at the start, faster afterwards."""
-    graphs: bool = True
+    graphs: bool = False
     """Replay each step as CUDA graphs, on a GPU without `checkpointing` and `fsdp`: launching kernels takes longer."""
+    decoder: str = "cpu"
+    """What decodes JPEGs: `cpu`, or `gpu`, which is faster where a processor cannot keep up."""
     devices: int = 1
     """GPUs; 0: all that there are."""
     strategy: str = "auto"
@@ -203,6 +205,7 @@ class RunRecipe:
         within("run.accumulate", self.accumulate, 1, 4096)
         one_of("run.precision", self.precision, ("auto", "bf16", "fp32"))
         within("run.devices", self.devices, 0, 1024)
+        one_of("run.decoder", self.decoder, ("cpu", "gpu"))
         one_of("run.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         within("run.seed", self.seed, 0, MAX_SEED)
         one_of("run.log", self.log, ("tensorboard", "wandb", "none"))

@@ -33,9 +33,10 @@ def examples(folder: Path, count: int = 10) -> list[Example]:
     return made
 
 
-def test_the_gpu_loads_what_the_processor_loads(tmp_path: Path) -> None:
-    known, how = examples(tmp_path), Loading(batch=4, canvas=96, shuffle=False)
+@pytest.mark.parametrize("decoder", ["cpu", "gpu"])
+def test_the_gpu_loads_what_the_processor_loads(tmp_path: Path, decoder: str) -> None:
     assert can_decode(DEVICE)
+    known, how = examples(tmp_path), Loading(batch=4, canvas=96, shuffle=False, decoder=decoder)
     for ours, theirs in zip(Loader(known, how, device=DEVICE), Loader(known, how), strict=True):
         assert ours.images.device.type == "cuda"
         assert torch.equal(ours.sizes.cpu(), theirs.sizes)
@@ -50,7 +51,7 @@ def test_what_the_gpu_refuses_goes_to_the_processor(tmp_path: Path) -> None:
     whole = known[4].path.read_bytes()
     known[4].path.write_bytes(whole[:300] + bytes(40) + whole[340:])
     known[6].path.write_bytes(whole[: len(whole) // 2])
-    how = Loading(batch=8, canvas=96, shuffle=False)
+    how = Loading(batch=8, canvas=96, shuffle=False, decoder="gpu")
     (ours,) = Loader(known, how, device=DEVICE)
     assert 6 not in ours.indices.tolist()
     assert ours.images.shape == (8, 96, 96, 3)
