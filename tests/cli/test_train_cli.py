@@ -67,6 +67,12 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     assert "it became version 0.1.0" in out
     code, out, _ = command("models", "show", "0.1.0", "--state_dir", str(state))
     assert "works" in out
+    (state / "training" / "broken").mkdir()
+    (state / "training" / "broken" / "run.json").write_text("{}")
+    code, out, err = command("train", "list", "--state_dir", str(state))
+    assert code == 0
+    assert done["run"] in out
+    assert "broken/run.json is missing or damaged" in err
     code, _, err = command("train", "--resume", done["run"], "--state_dir", str(state))
     assert code == 1
     assert "is done: it became version 0.1.0" in err
