@@ -22,6 +22,7 @@ CPU = (
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],
+    ["verdicts.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

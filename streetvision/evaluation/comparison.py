@@ -80,7 +80,9 @@ def differences(
     ]
     return {
         name: estimate(
-            float(values[0][name][0] - values[1][name][0]), drawn[0][name] - drawn[1][name] if drawn else None
+            float(values[0][name][0] - values[1][name][0]),
+            drawn[0][name] - drawn[1][name] if drawn else None,
+            first.group_count,
         )
         for name in COMPARED
     }

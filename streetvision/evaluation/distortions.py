@@ -23,6 +23,8 @@ Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 QUALITY = 92
 """Of the JPEGs that are sent where their quality is not the condition."""
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Those that the engine answers."""
 QUALITIES = (75, 50, 25, 10)
 ANGLES = (10, 20)
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -49,7 +51,7 @@ class Arrived:
 
 def upright(data: bytes, least: int | None = None) -> Image.Image:
     """RGB pixels as a viewer shows them; `least` pixels a side are enough, where they save decoding more."""
-    with Image.open(BytesIO(data)) as opened:
+    with Image.open(BytesIO(data), formats=FORMATS) as opened:
         if least is not None:
             opened.draft("RGB", (least, least))
         return ImageOps.exif_transpose(opened).convert("RGB")

@@ -1,13 +1,16 @@
 """The figures that judge a classifier, each with an interval from resampled groups.
 
 Pictures of one drive or place resemble each other, so that whole groups are drawn anew, never single pictures (the
-cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Few
+groups make percentiles too narrow; they are moved outwards as Student's t is wider than the normal distribution (the
+expanded percentile interval; T. C. Hesterberg, What Teachers Should Know About the Bootstrap, 2015).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +53,11 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def group_count(self) -> int:
+        """How many groups there are."""
+        return len(np.unique(self.groups))
 
     @property
     def probabilities(self) -> Floats:
@@ -103,7 +111,7 @@ def estimates(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str,
     """Each of NAMES with its interval; no intervals from fewer than MIN_GROUPS groups."""
     values = weighted_figures(sample, np.ones((1, len(sample))))
     drawn = resampled_figures(sample, draws=draws, seed=seed) if has_intervals(sample) else {}
-    return {name: estimate(float(values[name][0]), drawn.get(name)) for name in NAMES}
+    return {name: estimate(float(values[name][0]), drawn.get(name), sample.group_count) for name in NAMES}
 
 
 def mean_estimate(values: Floats, groups: NDArray[np.str_], *, draws: int = DRAWS, seed: int = 0) -> Estimate:
@@ -111,24 +119,37 @@ def mean_estimate(values: Floats, groups: NDArray[np.str_], *, draws: int = DRAW
     if not len(values):
         return Estimate(None)
     blocks = [_ratio(block @ values, block.sum(axis=1)) for block in group_weights(groups, draws, _rng(seed))]
-    enough = len(np.unique(groups)) >= MIN_GROUPS
-    return estimate(float(values.mean()), np.concatenate(blocks) if enough else None)
+    count = len(np.unique(groups))
+    return estimate(float(values.mean()), np.concatenate(blocks) if count >= MIN_GROUPS else None, count)
 
 
 def has_intervals(sample: Sample) -> bool:
     """Whether there are groups enough for intervals."""
-    return len(np.unique(sample.groups)) >= MIN_GROUPS
+    return sample.group_count >= MIN_GROUPS
 
 
-def estimate(value: float, drawn: Floats | None) -> Estimate:
-    """A figure with the middle 95 % of its draws; NaN is no value."""
+def estimate(value: float, drawn: Floats | None, groups: int) -> Estimate:
+    """A figure with the middle 95 % of its draws from so many groups, and more where they are few; NaN is no value."""
     if np.isnan(value):
         return Estimate(None)
     defined = drawn[~np.isnan(drawn)] if drawn is not None else np.zeros(0)
     if drawn is None or len(defined) < max(1.0, MIN_DEFINED * len(drawn)):
         return Estimate(value)
-    low, high = np.percentile(defined, (2.5, 97.5))
+    outside = tail(groups)
+    low, high = np.quantile(defined, (outside, 1.0 - outside))
     return Estimate(value, float(low), float(high))
+
+
+def tail(groups: int) -> float:
+    """The share of the draws to leave out at each end, 2.5 % with many groups; at least 2 groups.
+
+    Student's t by the expansion of R. A. Fisher and E. A. Cornish (Technometrics 2, 1960), within 0.3 % from 4 degrees
+    of freedom on.
+    """
+    z, freedom = NormalDist().inv_cdf(0.975), groups - 1
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    return NormalDist().cdf(-t * (groups / freedom) ** 0.5)
 
 
 def _gaps(sample: Sample) -> Floats:

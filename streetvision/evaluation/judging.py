@@ -113,9 +113,10 @@ def expected_reward(sample: Sample, assumed: Assumptions, *, draws: int = DRAWS,
     recall, false_alarms = rates(sample)
     value = mean_rewards(np.full(draws, recall), np.full(draws, false_alarms), assumed, seed=seed).mean()
     if not has_intervals(sample):
-        return estimate(float(value), None)
+        return estimate(float(value), None, sample.group_count)
     drawn = resampled_figures(sample, draws=draws, seed=seed)
-    return estimate(float(value), mean_rewards(drawn["recall"], drawn["false_alarms"], assumed, seed=seed))
+    rewards = mean_rewards(drawn["recall"], drawn["false_alarms"], assumed, seed=seed)
+    return estimate(float(value), rewards, sample.group_count)
 
 
 def rates(sample: Sample) -> tuple[float, float]:

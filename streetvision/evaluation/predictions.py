@@ -101,6 +101,7 @@ async def answers(
     finally:
         for _, task in waiting:
             task.cancel()
+        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
 async def answer_examples(

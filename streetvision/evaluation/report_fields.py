@@ -38,7 +38,7 @@ def _judged(one: Judged) -> dict[str, Any]:
         "fingerprint": one.shown.fingerprint,
         "pictures": len(sample),
         "positives": int(sample.labels.sum()),
-        "groups": len(set(sample.groups.tolist())),
+        "groups": sample.group_count,
         "left_out": one.shown.left_out,
         "unanswered": [{"file": str(example.path), "reason": why} for example, why in one.answers.unanswered],
         "notes": caveats(one),

@@ -66,9 +66,7 @@ def disagreement_words(found: Comparison, model: str, rival: str) -> str:
 def pictures_words(one: Judged) -> str:
     """What was judged on, and what was not."""
     sample, shown = one.sample, one.shown
-    words = (
-        f"{len(sample):,} pictures, {int(sample.labels.sum()):,} with roadwork, in {len(set(sample.groups)):,} groups"
-    )
+    words = f"{len(sample):,} pictures, {int(sample.labels.sum()):,} with roadwork, in {sample.group_count:,} groups"
     missing = len(one.answers.unanswered)
     words += f"; {missing:,} could not be answered" if missing else ""
     return words + (f"; {shown.left_out:,} could not be read" if shown.left_out else "")

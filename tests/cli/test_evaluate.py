@@ -17,7 +17,7 @@ from streetvision.models.folder import read_config
 from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.splitting import Shares
-from streetvision.sources.store import DatasetStore
+from streetvision.sources.store import writing
 
 from ..photos import photos
 from ..sources.pictures import ListSource, picture
@@ -105,7 +105,7 @@ def test_calibrating_on_too_few_pictures_is_refused_and_leaves_nothing(
 
 def test_a_calibrated_version_enters_the_registry(run: Run, models: list[str], tmp_path: Path) -> None:
     sound = [picture(seed, seed % 2 == 0) for seed in range(140)]
-    with DatasetStore(tmp_path / "state" / "datasets" / "drives") as store:
+    with writing(tmp_path / "state" / "datasets" / "drives") as store:
         add(ListSource(sound), store)
         arrange(store, Shares(val=0.8, test=0.1))
     code, out, err = run(models[0], "drives", "--calibrate", "1.0.1", "--json")

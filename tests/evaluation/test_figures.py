@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streetvision.evaluation.calibration import expected_calibration_error, negative_log_likelihood
@@ -14,6 +16,7 @@ from streetvision.evaluation.figures import (
     group_weights,
     mean_estimate,
     resampled_figures,
+    tail,
     weighted_figures,
 )
 from streetvision.subnet import matthews
@@ -35,6 +38,7 @@ def drawn(count: int, groups: int, seed: int = 0, skill: float = 1.5) -> Sample:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-8, 8), st.booleans(), st.sampled_from("abc")), min_size=1, max_size=50))
 def test_figures_agree_with_their_definitions(told: list[tuple[float, bool, str]]) -> None:
     one = sample(*told)
@@ -53,6 +57,7 @@ def test_exactly_one_half_is_no_roadwork() -> None:
     assert sample((0.0, True, "a")).said.tolist() == [False]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 7))
 def test_groups_are_drawn_whole_and_as_many_as_there_are(count: int, groups: int) -> None:
     names = np.array([f"{i % groups}" for i in range(count)])
@@ -96,6 +101,25 @@ def test_a_mean_is_resampled_as_the_figures_are() -> None:
     assert mean_estimate(right, one.groups) == estimates(one)["accuracy"]
     assert mean_estimate(right[:4], one.groups[:4]) == Estimate(right[:4].mean())
     assert mean_estimate(np.zeros(0), np.zeros(0, str)) == Estimate(None)
+
+
+@pytest.mark.parametrize(("groups", "t"), [(5, 2.7764), (7, 2.4469), (11, 2.2281), (31, 2.0423), (1001, 1.9623)])
+def test_few_groups_leave_out_as_little_as_students_t_does(groups: int, t: float) -> None:
+    """Quantiles of t from the textbooks' table."""
+    assert NormalDist().inv_cdf(tail(groups)) == pytest.approx(-t * (groups / (groups - 1)) ** 0.5, rel=0.003)
+
+
+@pytest.mark.parametrize("groups", [5, 8, 20])
+def test_intervals_of_few_groups_hold_the_truth_about_as_often_as_they_say(groups: int) -> None:
+    """Pictures of a group share its difficulty; the truth is 0.8."""
+    held = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        hard = np.repeat(rng.normal(0.0, 0.1, groups), 40)
+        right = (rng.random(groups * 40) < 0.8 + hard).astype(float)
+        one = mean_estimate(right, np.repeat(np.arange(groups), 40).astype(str), draws=400)
+        held += (one.low or 0.0) <= 0.8 <= (one.high or 0.0)
+    assert 180 <= held <= 199
 
 
 def test_few_groups_have_no_intervals() -> None:

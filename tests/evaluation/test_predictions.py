@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from streetvision.engine.decode import DecodeLimits, decode
+from streetvision.engine.engine import Engine
+from streetvision.engine.types import DeviceLost, Prediction
+from streetvision.errors import OperatorError
 from streetvision.evaluation.predictions import Serving, Unanswered, answer_examples, answers, sample_of, serving
 from streetvision.models.dinov3 import load
 from streetvision.sources.dataset import Example
@@ -70,3 +75,15 @@ async def test_answers_come_in_order_while_few_pictures_are_held(small_model: Pa
 def test_a_picture_without_a_group_is_its_own() -> None:
     some = [Example(Path(f"{place}.jpg"), True, "", "test") for place in range(3)]
     assert len(set(sample_of(some, [0.0, 1.0, 2.0]).groups.tolist())) == 3
+
+
+async def test_a_lost_device_is_one_sentence_and_leaves_nothing_running(pictures: Pictures) -> None:
+    class Lost:
+        async def predict(self, data: bytes, *, deadline: float, priority: float) -> Prediction:
+            raise DeviceLost("the device is lost")
+
+    asked = [(one, one.path.read_bytes) for one in pictures(6)]
+    before = asyncio.all_tasks()
+    with pytest.raises(OperatorError, match="the device is lost: run it again"):
+        [found async for found in answers(cast(Engine, Lost()), asked)]
+    assert asyncio.all_tasks() == before

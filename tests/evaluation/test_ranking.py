@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -18,6 +18,7 @@ def by_pairs(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
     return float(wins.mean()) if wins.size else float("nan")
 
 
+@settings(deadline=None)
 @given(SCORED)
 def test_the_area_counts_pairs_and_halves_ties(pairs: list[tuple[int, bool]]) -> None:
     scores, labels = np.array([float(s) for s, _ in pairs]), np.array([t for _, t in pairs])
@@ -25,6 +26,7 @@ def test_the_area_counts_pairs_and_halves_ties(pairs: list[tuple[int, bool]]) ->
     assert area == pytest.approx(by_pairs(scores, labels), nan_ok=True)
 
 
+@settings(deadline=None)
 @given(SCORED, st.integers(0, 2**32 - 1))
 def test_a_weight_is_so_many_pictures(pairs: list[tuple[int, bool]], seed: int) -> None:
     scores, labels = np.array([float(s) for s, _ in pairs]), np.array([t for _, t in pairs])

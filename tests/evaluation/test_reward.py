@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streetvision.evaluation.reward import Assumptions, mean_rewards, rewards
@@ -31,6 +31,7 @@ def test_the_windows_by_hand(challenges: list[Challenge], reward: float) -> None
         assert simulated(challenges)[-1] == pytest.approx(reward, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1) | st.none()), max_size=260))
 def test_the_simulation_is_the_tracker(challenges: list[Challenge]) -> None:
     tracker = RewardTracker()
