@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
 from streetvision.errors import OperatorError
 from streetvision.training.averaging import MovingAverage
@@ -104,7 +104,7 @@ def make_trainer(recipe: Recipe, place: Place, run: RunFolder, total: int, callb
         max_epochs=-1,
         max_steps=total,
         accumulate_grad_batches=recipe.run.accumulate,
-        gradient_clip_val=None if recipe.run.strategy == "fsdp" else recipe.optimiser.clip,
+        gradient_clip_val=recipe.optimiser.clip,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         callbacks=callbacks,
@@ -121,7 +121,7 @@ def _strategy(recipe: Recipe, place: Place) -> Strategy | str:
     if place.world == 1:
         return "auto"
     if recipe.run.strategy == "fsdp":
-        return FSDPStrategy(state_dict_type="full")
+        return ModelParallelStrategy(place.world, 1, save_distributed_checkpoint=False)
     unused = recipe.model.head == "cls_mean_attention" and not recipe.loss.patches  # its scores' bias cancels out
     return DDPStrategy(find_unused_parameters=unused, gradient_as_bucket_view=True)
 

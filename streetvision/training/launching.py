@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,9 +20,10 @@ WORKER = "streetvision.training.worker"
 FAILED_EVENT, STOPPED_EVENT = "failed", "stopped"
 STOP_FILE = "stop"
 """In the run's folder: the operator's wish, for all processes."""
-LAST_LINES = 20
+LAST_LINES = 2000
 """Of what the processes write to stderr, kept for the sentence when they fail without one."""
 POLL_S = 0.2
+_ERROR = re.compile(r"\b[\w.]+(?:Error|Exception): .*")
 
 
 def launch(run: RunFolder, count: int, tell: Tell, stop: Callable[[], bool]) -> None:
@@ -90,5 +92,6 @@ def raise_failure(code: int, heard: Sequence[Mapping[str, str]], errors: Sequenc
             raise Stopped(event["why"])
         raise OperatorError(event["why"])
     if code:
-        said = next((line.strip() for line in reversed(errors) if "Error" in line), "no reason given")
+        found = (_ERROR.search(line) for line in errors)
+        said = next((match[0].strip() for match in found if match), "no reason given")
         raise OperatorError(f"a process of the training ended with code {code} ({said:.300}): resume the run")

@@ -14,6 +14,7 @@ from torch import nn
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.augmenting import plain_batch, step_generator
 from streetvision.training.batch import Batch, RawBatch
+from streetvision.training.dividing import divide
 from streetvision.training.graphs import GraphedForward
 from streetvision.training.mixing import mixed
 from streetvision.training.objective import patch_loss, picture_loss
@@ -97,6 +98,11 @@ class TrainingModule(L.LightningModule):
         self._drawn = 0
         self._mixing = torch.Generator()
         self._answers: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def configure_model(self) -> None:
+        """Divide the weights among the devices where the recipe says so; Lightning calls it when they are joined."""
+        if self.device_mesh is not None:
+            divide(self, self.device_mesh["data_parallel"])
 
     def tokens(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels float [N, 3, S, S] in [0, 255] -> tokens [N, T, D]; another network may answer for other sizes."""

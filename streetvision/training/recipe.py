@@ -227,6 +227,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.run.strategy == "fsdp" and self.optimiser.ema:
             raise RecipeError("run.strategy = fsdp keeps no moving average: set optimiser.ema = 0")
+        if self.run.strategy == "fsdp" and self.optimiser.kind == "muon":
+            raise RecipeError(
+                "run.strategy = fsdp divides the matrices that muon needs whole: set optimiser.kind = adamw"
+            )
         if self.tune.method == "head" and self.run.devices != 1:
             raise RecipeError("tune.method = head learns on one device: set run.devices = 1")
         if self.tune.method == "head" and (self.loss.mixup or self.loss.cutmix):

@@ -79,6 +79,4 @@ def processes(recipe: Recipe, accelerator: str = "auto") -> int:
     wanted = recipe.run.devices or max(gpus, 1)
     if gpus and wanted > gpus:
         raise OperatorError(f"run.devices = {wanted}, but this machine has {gpus}: set run.devices = 0 for all of them")
-    if recipe.run.strategy == "fsdp" and not gpus:
-        raise OperatorError("run.strategy = fsdp divides a network among GPUs, and this machine has none")
     return wanted

@@ -13,24 +13,17 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import build
 from streetvision.registry.registry import Registry
-from streetvision.sources.adding import add
-from streetvision.sources.arranging import arrange
-from streetvision.sources.place import dataset_folder
-from streetvision.sources.scenes import DrawnScenes
-from streetvision.sources.splitting import Shares
-from streetvision.sources.store import DatasetStore
 
 Run = Callable[..., tuple[int, str, str]]
 SIZES = {"embed_dim": 32, "num_heads": 1, "depth": 1}
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
+def state(tmp_path: Path, command: Run) -> Path:
     """A state folder with a dataset of 40 scenes and a small version."""
     state = tmp_path / "state"
-    with DatasetStore(dataset_folder("works", state)) as store:
-        add(DrawnScenes("0-39"), store)
-        arrange(store, Shares())
+    code, _, err = command("data", "add", "scenes:0-39", "--name", "works", "--state_dir", str(state))
+    assert code == 0, err
     torch.manual_seed(0)
     head = HeadConfig(embedding_dim=64)
     config = ModelConfig("small", "0.0.1", "vit_small_patch16_dinov3", SIZES, input_size=64, head=head)

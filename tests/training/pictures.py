@@ -15,7 +15,7 @@ from streetvision.sources.dataset import Example
 from streetvision.sources.folder import open_folder
 from streetvision.sources.place import dataset_folder
 from streetvision.sources.splitting import Shares
-from streetvision.sources.store import DatasetStore
+from streetvision.sources.store import writing
 from streetvision.training.beginning import begin
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
@@ -73,6 +73,6 @@ def stored_set(state: Path, name: str, count: int = 60) -> None:
         path = folder / ("roadwork" if number % 2 == 0 else "none") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC).save(path)
-    with DatasetStore(dataset_folder(name, state)) as store:
+    with writing(dataset_folder(name, state)) as store:
         add(open_folder(folder), store)
         arrange(store, Shares())

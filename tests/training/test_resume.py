@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +24,54 @@ from .pictures import drawn_set, small_run
 from .test_fit import quick
 
 ROOT = Path(__file__).parents[2]
-KILLED = """
-import itertools, os, signal, sys
+FORKING = """
+import itertools, json, os, signal, sys
 from pathlib import Path
 from streetvision.training.fit import learn
 from streetvision.training.pictures import gather
 from streetvision.training.run_folder import RunFolder
 from tests.training.pictures import drawn_set
 
-def tell(event):
-    if event["event"] == "progress" and event["step"] == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
+def learn_until(path, pictures, step):
+    def tell(event):
+        if event["event"] == "progress" and event["step"] == step:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-pictures = gather([drawn_set(Path(sys.argv[2]))])
-learn(RunFolder(Path(sys.argv[1])), pictures, tell, accelerator="cpu", clock=itertools.count().__next__)
+    drawn = gather([drawn_set(Path(pictures))])
+    learn(RunFolder(Path(path)), drawn, tell, accelerator="cpu", clock=itertools.count().__next__)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        learn_until(*json.loads(line))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""Forks for each run, so that torch is imported once for all of them; a run kills itself after a step."""
+
+Kill = Callable[[RunFolder, Path, int], int]
+
+
+@pytest.fixture(scope="module")
+def killed_after() -> Iterator[Kill]:
+    """Train a run in a process that is killed after a step; its exit code."""
+    pipe, environ = subprocess.PIPE, {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING], cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def kill(run: RunFolder, pictures: Path, step: int) -> int:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps((str(run.path), str(pictures), step)) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield kill
+        process.stdin.close()
+        assert process.wait(10.0) == 0
 
 
 def told(event: dict[str, Any]) -> None:
@@ -67,13 +103,11 @@ RECIPES = {
 
 
 @pytest.mark.parametrize(("method", "step"), [("full", 1), ("full", 2), ("lora", 4), ("head", 5)])
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, method: str, step: int) -> None:
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, killed_after: Kill, method: str, step: int) -> None:
     unbroken = made(tmp_path / "a", RECIPES[method])
     expected = learnt(unbroken, tmp_path / "a" / "set")
     killed = made(tmp_path / "b", RECIPES[method])
-    command = [sys.executable, "-c", KILLED, str(killed.path), str(tmp_path / "b" / "set"), str(step)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == -9, done.stderr
+    assert killed_after(killed, tmp_path / "b" / "set", step) == -9
     assert torch.load(killed.last, weights_only=True)["global_step"] == (1 if method == "full" else step)
     found = learnt(killed, tmp_path / "b" / "set")
     assert found.keys() == expected.keys()
