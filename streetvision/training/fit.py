@@ -48,8 +48,8 @@ def learn(
     """
     recipe, place = run.recipe(), Place.here(accelerator)
     net, _ = load_start(run.start)
-    with _quiet():
-        feed = make_feed(Ingredients(recipe, pictures, net, run.start, place, tell))
+    ingredients = Ingredients(recipe, pictures, net, run.start, place, tell)
+    with _quiet(), contextlib.closing(make_feed(ingredients)) as feed:
         total = feed.total_steps(recipe)
         if place.rank == 0:
             run.update(total_steps=total)
