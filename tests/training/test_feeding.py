@@ -9,10 +9,16 @@ import pytest
 import torch
 
 from streetvision.training.feeding import CANVASES, Ingredients, Place, make_feed
+from streetvision.training.loading import Loader
 from streetvision.training.pictures import gather
 
 from .nets import recipe, small_net
 from .pictures import drawn_set
+
+
+def shown(loader: Loader) -> dict[int, torch.Tensor]:
+    """An epoch's pictures by their number."""
+    return {int(number): image for raw in loader for number, image in zip(raw.indices, raw.images, strict=True)}
 
 
 @pytest.mark.parametrize("room", [0.0, 1.0])
@@ -24,17 +30,13 @@ def test_decoded_pictures_are_kept_where_there_is_room(tmp_path: Path, room: flo
         Ingredients(how, pictures, small_net(), tmp_path / "training" / "run" / "start", place, lambda _: None)
     )
     with closing(made) as feed:
-        first = {int(index): image for raw in feed.train for index, image in zip(raw.indices, raw.images, strict=True)}
+        assert isinstance(feed.train, Loader)
+        first = shown(feed.train)
         for example in pictures.train:
             example.path.unlink()
         if room:
-            again = [raw for _ in range(2) for raw in feed.train]
-            assert all(
-                torch.equal(image, first[int(index)])
-                for raw in again
-                for index, image in zip(raw.indices, raw.images, strict=True)
-                if int(index) in first
-            )
+            again = shown(feed.train)
+            assert all(torch.equal(image, again[number]) for number, image in first.items())
             assert not feed.unreadable()
     kept = list((tmp_path / "training" / CANVASES).glob("*.bin"))
     assert len(kept) == bool(room)
