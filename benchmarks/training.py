@@ -2,7 +2,8 @@
 
 `--part speed`: images/s of the whole loop, head alone (from kept features), LoRA and every weight, eager and compiled;
 the rival also with a batch that is on the GPU already, so that its loader is out of the account. `--part pipeline`:
-loading and augmenting alone. `--part memory`: LoRA at batch 32. A LoRA run of a minute says how busy the GPU is.
+loading and augmenting alone. `--part steps`: timm's step alone. `--part memory`: LoRA at batch 32. A LoRA run of a
+minute says how busy the GPU is.
 """
 
 from __future__ import annotations
@@ -117,6 +118,20 @@ def _tried(run: Callable[[], Timed]) -> Timed | None:
         return None
 
 
+def steps(bench: Bench, ways: Sequence[str]) -> list[Row]:
+    """timm's step alone, with the batch on the device: what the host takes of it."""
+    table: list[Row] = []
+    for way in ways:
+        method, _, blocks = way.partition("-")
+        timed = _tried(partial(bench.rival, method, compiled=blocks == "compiled", ready=True))
+        if timed is not None:
+            step = 1e3 * bench.batch / timed.images_per_s
+            row: Row = {"training": method, "blocks": blocks, "batch": bench.batch, "images/s": timed.images_per_s}
+            row |= {"ms a step": step, "of them the host launches": step * timed.host, "peak GiB": timed.peak_gib}
+            table.append(row)
+    return table
+
+
 def pipeline(bench: Bench) -> list[Row]:
     """Loading and augmenting alone."""
     side = 2 * network("tiny", torch.device("cpu")).input_size if bench.size == "tiny" else 448
@@ -179,7 +194,7 @@ def memory(bench: Bench) -> list[Row]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", nargs="+", default=["pipeline", "memory", "speed"])
+    parser.add_argument("--part", nargs="+", default=["pipeline", "steps", "memory", "speed"])
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--size", default="large", choices=("large", "base", "small", "tiny"))
     parser.add_argument("--batch", type=int, default=64)
@@ -195,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{len(bench.examples):,} pictures", flush=True)
         parts: dict[str, tuple[str, Callable[[], list[Row]]]] = {
             "pipeline": ("Feeding a training: images/s (goal of augmenting: 20,000)", lambda: pipeline(bench)),
+            "steps": ("A step of timm's ViT-L at 224 pixels, its batch ready", lambda: steps(bench, given.ways)),
             "memory": ("LoRA of a ViT-L at 224 pixels", lambda: memory(bench)),
             "speed": (
                 "Training a ViT-L at 224 pixels (goal: 1.2 times timm's)",

@@ -40,6 +40,8 @@ class Timed:
     """Share of the time in which the GPU computed, by NVML's samples."""
     peak_gib: float
     losses: list[float] = field(default_factory=list)
+    host: float = float("nan")
+    """Share of the time that the host took to launch the steps."""
 
 
 class Utilisation:

@@ -59,7 +59,7 @@ def _put_lora_in(model: Any) -> None:  # noqa: ANN401  # timm's
 
 def rival_loader(folder: Path, size: str, batch: int, workers: int, device: torch.device) -> Any:  # noqa: ANN401
     """timm's own with its default transforms for training."""
-    from timm.data import create_dataset, create_loader
+    from timm.data import create_dataset, create_loader  # type: ignore[attr-defined]  # timm says no exports
 
     side = side_of(size)
     return create_loader(
@@ -86,8 +86,8 @@ def _endless(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:  # noq
 def _step_of(model: nn.Module, device: torch.device) -> Step:
     """What train.py does with a batch."""
     from timm.models import model_parameters
-    from timm.optim import create_optimizer_v2
-    from timm.utils import dispatch_clip_grad
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]  # timm says no exports
+    from timm.utils import dispatch_clip_grad  # type: ignore[attr-defined]  # timm says no exports
 
     optimizer = create_optimizer_v2(model, opt="adamw", lr=1e-4, weight_decay=0.05)
     loss_of = nn.BCEWithLogitsLoss()
@@ -121,10 +121,11 @@ def time_rival(model: nn.Module, loader: Any, batch: int, seconds: float, device
     while time.monotonic() - begun < seconds:
         one()
         count += 1
+    launched = time.monotonic() - begun
     wait(device)
-    rate, busy = count * batch / (time.monotonic() - begun), utilisation.stop()
+    passed, busy = time.monotonic() - begun, utilisation.stop()
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return Timed(rate, busy, peak / 2**30)
+    return Timed(count * batch / passed, busy, peak / 2**30, host=launched / passed)
 
 
 def ready_batches(size: str, batch: int, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from streetvision.sources.dataset import Example
 
 Plan = tuple[str, int, str, int]
 """Name, batch on each GPU, GPUs, seed."""
-Found = dict[str, list[float] | float]
+Found = dict[str, Any]
+ALONE, CURVE = "one", "one, twice the batch"
 
 
 def known(folder: Path) -> list[Example]:
@@ -45,10 +47,9 @@ def work(given: argparse.Namespace) -> None:
         given.result.write_text(json.dumps(found))
 
 
-def start(
-    given: argparse.Namespace, folder: Path, name: str, batch: int, gpus: str, seed: int = 0
-) -> subprocess.Popen[bytes]:
-    """A training on those GPUs, in processes of its own."""
+def start(given: argparse.Namespace, folder: Path, plan: Plan) -> subprocess.Popen[bytes]:
+    """A training in processes of its own."""
+    name, batch, gpus, seed = plan
     count = len(gpus.split(","))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}", __file__]
     command += ["--folder", str(folder), "--result", str(folder / f"{name}.json"), "--batch", str(batch)]
@@ -58,20 +59,14 @@ def start(
 
 def rows(folder: Path, batch: int) -> list[Row]:
     """Each training beside the one of a single GPU."""
-    names = {"one": 1, "one, twice the batch": 1, "one, twice the batch, another seed": 1, "two": 2}
-    found: dict[str, Found] = {}
-    for name in names:
-        path = folder / f"{name}.json"
-        if path.is_file():
-            found[name] = json.loads(path.read_text())
-    alone, curve = found["one"]["images_per_s"], found["one, twice the batch"]["losses"]
+    found: dict[str, Found] = {plan[0]: json.loads((folder / f"{plan[0]}.json").read_text()) for plan in _plans(batch)}
     table: list[Row] = []
-    for name, one in found.items():
-        each = batch if names[name] == 2 or name == "one" else 2 * batch
-        row: Row = {"GPUs": names[name], "batch on each": each, "seed": 1 if "another" in name else 0}
-        row |= {"images/s": one["images_per_s"], "times one (goal 1.8)": one["images_per_s"] / alone}
-        row |= {"GPU busy": one["busy"], "loss from its curve": None if name == "one" else _gap(one["losses"], curve)}
-        table.append(row)
+    for name, each, gpus, seed in _plans(batch):
+        one = found[name]
+        apart = None if name == ALONE else _gap(one["losses"], found[CURVE]["losses"])
+        row: Row = {"GPUs": len(gpus.split(",")), "batch on each": each, "seed": seed, "images/s": one["images_per_s"]}
+        row["times one (goal 1.8)"] = one["images_per_s"] / found[ALONE]["images_per_s"]
+        table.append(row | {"GPU busy": one["busy"], "distance of its loss from one GPU's": apart})
     return table
 
 
@@ -102,7 +97,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_pictures(folder, given.pictures, usable_threads())
-        for together in _plan(given.batch):
+        first, second, *others = _plans(given.batch)
+        for together in ([first, second], *([one] for one in others)):
             for process in [start(given, folder, one) for one in together]:
                 process.wait()
         title = f"{'LoRA' if given.method == 'lora' else 'Full training'} of a ViT-L at 224 pixels on two GPUs"
@@ -115,12 +111,13 @@ def main() -> None:
         )
 
 
-def _plan(batch: int) -> list[list[Plan]]:
-    """Single GPUs work side by side, then both together."""
+def _plans(batch: int) -> list[Plan]:
+    """Single GPUs, the first two side by side, then both together, then noise."""
     return [
-        [("one", batch, "0", 0), ("one, twice the batch", 2 * batch, "1", 0)],
-        [("two", batch, "0,1", 0)],
-        [("one, twice the batch, another seed", 2 * batch, "0", 1)],
+        (ALONE, batch, "0", 0),
+        (CURVE, 2 * batch, "1", 0),
+        ("two", batch, "0,1", 0),
+        ("another seed", 2 * batch, "0", 1),
     ]
 
 

@@ -73,7 +73,9 @@ class GpuAugment:
         chosen = views.draw_levels(len(images), levels, dice)
         plain = chosen == (list(levels).index(0) if 0 in levels else -1)
         fine = warp(images, views.draw_cuts(sizes, plain, dice).matrices(), 2 * SIZE)
-        pixels = jitter(F.avg_pool2d(fine, 2), dice.generator, self.augmentation.camera)
+        cut = F.avg_pool2d(fine, 2)
+        # What lies outside the picture is black whatever the camera.
+        pixels = jitter(cut, dice.generator, self.augmentation.camera) * cut.any(dim=1, keepdim=True)
         severities = views.draw_severities(chosen, levels, dice)
         return scaled(distort(pixels, severities, dice.generator, self._names), self.augmentation.size)
 

@@ -17,13 +17,14 @@ from streetvision.sources.dataset import Example
 from streetvision.sources.source import SourceError
 from streetvision.training.augmenting import Augmentation, GpuAugment
 from streetvision.training.batch import RawBatch
+from streetvision.training.canvas_cache import CanvasCache
 from streetvision.training.features import FeatureStore, TokenLoader, Views, compute
 from streetvision.training.keeping import Tell
 from streetvision.training.loading import CANVAS_SCALE, Loader, Loading
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
 
-FEATURES = "features"
+FEATURES, CANVASES = "features", "canvases"
 """In the folder of all runs."""
 NAMED = 20
 """Unreadable pictures that are told by name."""
@@ -57,6 +58,12 @@ class Feed:
     examples: list[Example]
     """Those that the training loader's indices mean."""
     augment: GpuAugment
+    cache: CanvasCache | None = None
+
+    def close(self) -> None:
+        """Let go of what was kept open."""
+        if self.cache is not None:
+            self.cache.close()
 
     def total_steps(self, recipe: Recipe) -> int:
         """Steps of the optimiser in the whole run."""
@@ -136,9 +143,13 @@ def make_feed(of: Ingredients) -> Feed:
     if of.recipe.tune.method == "head":
         train, val = _token_loaders(of, augment)
         return Feed(train, val, train.examples, augment)
-    loader = Loader(of.pictures.train, of.loading(shuffle=True), device=of.place.device)
+    how, cache = of.loading(shuffle=True), None
+    if of.recipe.run.cache_gib:
+        folder, most = of.start.parent.parent / CANVASES, int(of.recipe.run.cache_gib * 2**30)
+        cache = CanvasCache(folder, of.pictures.train, how.canvas, max_bytes=most)
+    loader = Loader(of.pictures.train, how, device=of.place.device, cache=cache)
     val_share = Share(list(of.pictures.val), of.loading(shuffle=False), of.place)
-    return Feed(loader, val_share, loader.examples, augment)
+    return Feed(loader, val_share, loader.examples, augment, cache)
 
 
 def _token_loaders(of: Ingredients, augment: GpuAugment) -> list[TokenLoader]:

@@ -49,8 +49,8 @@ def learn(
     """
     recipe, place = run.recipe(), Place.here(accelerator)
     net, _ = load_start(run.start)
-    with _quiet():
-        feed = _feed(Ingredients(recipe, pictures, net, run.start, place, tell))
+    ingredients = Ingredients(recipe, pictures, net, run.start, place, tell)
+    with _quiet(), contextlib.closing(_feed(ingredients)) as feed:
         total = feed.total_steps(recipe)
         if place.rank == 0:
             run.update(total_steps=total)

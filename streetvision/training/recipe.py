@@ -190,6 +190,8 @@ class RunRecipe:
     """Replay each step as CUDA graphs, on a GPU without `checkpointing` and `fsdp`: launching kernels takes longer."""
     decoder: str = "cpu"
     """What decodes JPEGs: `cpu`, or `gpu`, which is faster where a processor cannot keep up."""
+    cache_gib: float = 0.0
+    """Disk for decoded pictures, so that only the first epoch decodes them: 0.6 GiB for a thousand at 224 pixels."""
     devices: int = 1
     """GPUs; 0: all that there are."""
     strategy: str = "auto"
@@ -204,6 +206,7 @@ class RunRecipe:
         within("run.batch", self.batch, 1, 65536)
         within("run.accumulate", self.accumulate, 1, 4096)
         one_of("run.precision", self.precision, ("auto", "bf16", "fp32"))
+        within("run.cache_gib", self.cache_gib, 0.0, 1e6)
         within("run.devices", self.devices, 0, 1024)
         one_of("run.decoder", self.decoder, ("cpu", "gpu"))
         one_of("run.strategy", self.strategy, ("auto", "ddp", "fsdp"))

@@ -125,6 +125,15 @@ def test_a_validators_picture_is_what_the_numpy_version_makes() -> None:
     assert gaps.min(dim=0).values.max() < 4.0
 
 
+def test_corners_that_turning_leaves_stay_black_whatever_the_camera() -> None:
+    raw = squares(8)
+    raw.images.fill_(200)
+    pixels = GpuAugment(Augmentation(size=224, validators=1.0, levels={1: 1.0}))(raw, generator()).pixels
+    outside = (pixels < 1).all(dim=1)
+    assert 0.001 < outside.float().mean() < 0.2
+    assert pixels.amax(dim=1)[~outside].median() > 100
+
+
 def test_targets_and_weights_stay_with_their_pictures() -> None:
     raw = raw_of(photo(1), photo(2), photo(3))
     batch = GpuAugment(Augmentation(size=64))(raw, generator())
