@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +80,29 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     code, _, err = command("train", "--resume", done["run"], "--state_dir", str(state))
     assert code == 1
     assert "is done: it became version 0.1.0" in err
+
+
+def test_ctrl_c_stops_a_run_that_can_be_finished(command: Run, state: Path) -> None:
+    def interrupt() -> None:
+        while not list(state.glob("training/*/metrics.jsonl")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code, _, err = command(*QUICK, *SMALLER, "--set", "optimiser.epochs=9999", "--state_dir", str(state))
+    thread.join()
+    assert code == 1
+    assert "stopping after this step" in err
+    (path,) = state.glob("training/*/last.ckpt")
+    name = path.parent.name
+    assert f"go on with `streetvision train --resume {name}`" in err
+    code, out, _ = command("train", "show", name, "--state_dir", str(state))
+    assert f"streetvision train --resume {name} --finish" in out
+    code, out, err = command("train", "--resume", name, "--finish", "--state_dir", str(state))
+    assert code == 0, err
+    assert out.startswith("0.1.0  streetvision  accuracy ")
+    assert "streetvision models swap 0.1.0" in err
 
 
 @pytest.mark.parametrize(
