@@ -65,8 +65,9 @@ format: $(TOOLS)  ## Let ruff format and fix
 bench: $(TOOLS) interop  ## Measure: every claim's script, results into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-docs: $(TOOLS)  ## Regenerate miner.env.example, docs/settings.md and docs/benchmarks.md
+docs: $(TOOLS)  ## Regenerate miner.env.example, docs/settings.md, docs/benchmarks.md and the picture of augmentations
 	$(BIN)/python scripts/render_docs.py
+	$(BIN)/python scripts/draw_augmentations.py
 
 pictures: $(STAMP)  ## Draw anew the pictures that serving needs
 	$(BIN)/python scripts/draw_pictures.py

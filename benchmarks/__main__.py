@@ -39,7 +39,9 @@ GPU = (
     ["views.py"],
     ["partition.py"],
     ["compile_gain.py"],
+    ["training.py"],
 )
+TWO_GPUS = (["two_gpus.py"],)
 
 
 def main() -> int:
@@ -47,7 +49,13 @@ def main() -> int:
     failed = 0
     mining = MINING if importlib.util.find_spec("fiftyone") else ()
     rivals = RIVALS if importlib.util.find_spec("openvino") else ()
-    for command in (*CPU, *mining, *rivals, *(GPU if torch.cuda.is_available() else ())):
+    for command in (
+        *CPU,
+        *mining,
+        *rivals,
+        *(GPU if torch.cuda.is_available() else ()),
+        *(TWO_GPUS if torch.cuda.device_count() > 1 else ()),
+    ):
         print(f"\n== {command[0]}", flush=True)
         failed += subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode != 0
     return failed

@@ -21,7 +21,6 @@ from functools import partial
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from prediction_log import disk
 from prometheus_client import CollectorRegistry
+from shifted_stream import FIRST_SCENE, SHIFTED, jobs, picture
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -50,22 +50,12 @@ from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
-from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
-from streetvision.scenes.photographic import encode_jpeg
-from streetvision.scenes.scenes import render_scene
-from streetvision.scenes.street import draw_street
-from streetvision.training.pool import in_view
-from streetvision.training.rendering import map_on_cores, pack_objects
+from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
 BUDGETS = (25, 50, 100, 200)
 START, STREAM, TEST = 200, 1200, 800
-SHIFTED = 0.8
-"""Share of the stream that is not like the start."""
 DRAWS = 10
-FIRST_SCENE = 600_000_000
-"""Neither training nor the bundled model's own calibration and tests use scenes from here on."""
-SIZE = (288, 216)
 DECAY = 0.1
 """Of the logistic regression, per picture; the best of six for random picks, on seeds 100 and 101."""
 
@@ -84,33 +74,6 @@ class Pictures:
     def take(self, chosen: Sequence[int]) -> tuple[Floats, Labels]:
         """Embeddings and labels of some."""
         return self.embeddings[list(chosen)], self.labels[list(chosen)]
-
-
-def is_fair(seed: int) -> bool:
-    """Daylight and clear weather, as the scene of this seed will have it."""
-    light = draw_street(Random(f"{seed}/street")).light
-    return light.name in ("sunny", "overcast") and light.weather == "clear"
-
-
-def picture(job: tuple[int, int]) -> tuple[bytes, bool]:
-    """The scene of a seed at a level, and whether it still shows works."""
-    seed, level = job
-    rng = np.random.default_rng((17, seed))
-    scene = render_scene(seed, size=SIZE)
-    if is_fair(seed) != (scene.conditions[1] in ("sunny", "overcast") and scene.conditions[2] == "clear"):
-        raise SystemExit("Scenes draw their light in another way now: no figures.")
-    recipes = draw_recipes(rng, np.array([level]), *SIZE)
-    shown, _ = in_view(torch.from_numpy(pack_objects(scene))[None], torch.from_numpy(recipes.matrices()))
-    return encode_jpeg(Image.fromarray(apply_recipe(scene.image, recipes, 0, rng)), 88), bool(shown.any())
-
-
-def jobs(rng: np.random.Generator, seeds: Sequence[int], count: int, shifted: float) -> list[tuple[int, int]]:
-    """Scenes and levels: shifted ones are dark or wet and degraded, the others fair and hardly touched."""
-    chosen: list[tuple[int, int]] = []
-    pool = {fair: iter([seed for seed in seeds if is_fair(seed) is fair]) for fair in (True, False)}
-    for moved in rng.random(count) < shifted:
-        chosen.append((next(pool[not moved]), int(rng.choice((3, STRESS) if moved else (0, 1)))))
-    return chosen
 
 
 @torch.inference_mode()

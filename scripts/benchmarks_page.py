@@ -41,6 +41,11 @@ NOT_REACHED = """
 - **A swap on two cores** raises the p99 beyond twice in some runs (goal 2): Python's lock, and the new model's passes
   on the cores that serve. Preparing a ViT-L took two minutes on the H100, because serving never paused.
 - **A ViT-L's start** misses 15 s. Importing torch and timm takes most of it there; from then to ready it is 7 s.
+- **Training against timm's own loop**, the GPU's load over a minute, two GPUs against one, and mining on fine-tuned
+  features were not measured: `benchmarks/training.py`, `two_gpus.py` and `learning_curve.py` are written and wait for a
+  GPU. One step of timm's ViT-L says where time can be won: the host launches kernels for as long as the step lasts,
+  compiled or not, while the GPU computes for 62 of the compiled step's 83 ms. Hence `run.graphs`, off until it is
+  measured, as is `run.decoder = "gpu"`.
 - **Mining** did not beat plain uncertainty by more than noise, and few labels did little for a small head on frozen
   embeddings (0.853 before, 0.842 to 0.855 after).
 """

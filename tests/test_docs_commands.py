@@ -53,6 +53,8 @@ def test_commands_exist_with_their_options(words: list[str]) -> None:
     command, names = COMMANDS, list(words)
     while names and names[0] in getattr(command, "commands", {}):
         command = command.commands[names.pop(0)]
+    default = getattr(command, "default_command", None)
+    command = command.commands[default] if default and names else command
     assert not (hasattr(command, "commands") and names), f"streetvision has no {' '.join(words)}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     if command.context_settings.get("ignore_unknown_options"):

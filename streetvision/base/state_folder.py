@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loguru import logger
-
 from streetvision.errors import OperatorError, reason
 
 
@@ -64,6 +62,8 @@ def one_miner(folder: Path) -> Iterator[None]:
 
     An existing folder keeps its mode: it may be one that others rightly read. The sockets in it have their own.
     """
+    from loguru import logger  # a GPU box, which takes the locks alone, has none
+
     make_state_folder(folder)
     if stat.S_IMODE(folder.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
         logger.warning("state: other users may write in {}; consider `chmod 700 {}`", folder, folder)

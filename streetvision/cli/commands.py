@@ -92,6 +92,9 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
+    "train": Entry(
+        "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
+    ),
     "models": Entry(
         "Model versions: keep, check, swap, try, publish.",
         ("models", "models_combine", "models_hub", "models_live"),

@@ -1,0 +1,125 @@
+"""Two GPUs against one: LoRA of a ViT-L at 224 pixels from JPEGs on disk, images/s and the curve of the loss.
+
+Two GPUs see the same pictures in each step as one does at twice the batch, so the two curves may differ by what is
+drawn in augmenting alone; how much that is, a second run of one GPU with another seed says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness import RESULTS, Row, machine, report
+from training_ours import WARM, recipe_for, time_ours
+from training_pictures import make_pictures
+
+from streetvision.base.resources import usable_threads
+from streetvision.sources.dataset import Example
+
+Plan = tuple[str, int, str, int]
+"""Name, batch on each GPU, GPUs, seed."""
+Found = dict[str, Any]
+ALONE, CURVE = "one", "one, twice the batch"
+
+
+def known(folder: Path) -> list[Example]:
+    """The pictures of a folder, in the same order for each process."""
+    paths = sorted(folder.glob("*/*.jpg"), key=lambda path: path.name)
+    return [Example(path, path.parent.name == "roadwork", path.stem, "train") for path in paths]
+
+
+def work(given: argparse.Namespace) -> None:
+    """One process of a training."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    options = {"devices": world, "strategy": "ddp" if world > 1 else "auto", "seed": given.seed}
+    recipe = recipe_for(given.method, given.batch, compile=given.size != "tiny", **options)
+    timed = time_ours(recipe, given.size, known(given.folder) * 16, given.seconds)
+    if os.environ.get("RANK", "0") == "0":
+        found = {"images_per_s": timed.images_per_s, "busy": timed.busy, "losses": timed.losses}
+        given.result.write_text(json.dumps(found))
+
+
+def start(given: argparse.Namespace, folder: Path, plan: Plan) -> subprocess.Popen[bytes]:
+    """A training in processes of its own."""
+    name, batch, gpus, seed = plan
+    count = len(gpus.split(","))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}", __file__]
+    command += ["--folder", str(folder), "--result", str(folder / f"{name}.json"), "--batch", str(batch)]
+    command += ["--size", given.size, "--seconds", str(given.seconds), "--seed", str(seed), "--method", given.method]
+    return subprocess.Popen(command, env={**os.environ, "CUDA_VISIBLE_DEVICES": gpus, "OMP_NUM_THREADS": "1"})
+
+
+def rows(folder: Path, batch: int) -> list[Row]:
+    """Each training beside the one of a single GPU."""
+    found: dict[str, Found] = {plan[0]: json.loads((folder / f"{plan[0]}.json").read_text()) for plan in _plans(batch)}
+    table: list[Row] = []
+    for name, each, gpus, seed in _plans(batch):
+        one = found[name]
+        apart = None if name == ALONE else _gap(one["losses"], found[CURVE]["losses"])
+        row: Row = {"GPUs": len(gpus.split(",")), "batch on each": each, "seed": seed, "images/s": one["images_per_s"]}
+        row["times one (goal 1.8)"] = one["images_per_s"] / found[ALONE]["images_per_s"]
+        table.append(row | {"GPU busy": one["busy"], "distance of its loss from one GPU's": apart})
+    return table
+
+
+def _gap(mine: list[float], other: list[float]) -> float:
+    """Mean distance of two curves after the first steps, each smoothed over ten."""
+    count = min(len(mine), len(other))
+    kernel = np.full(10, 0.1)
+    smooth = [np.convolve(one[:count], kernel, mode="valid")[WARM:] for one in (mine, other)]
+    return float(np.abs(smooth[0] - smooth[1]).mean()) if len(smooth[0]) else float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="large")
+    parser.add_argument("--method", default="lora")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=int, default=2048)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--result", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    if given.result:
+        work(given)
+        return
+    where = machine()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_pictures(folder, given.pictures, usable_threads())
+        first, second, *others = _plans(given.batch)
+        for together in ([first, second], *([one] for one in others)):
+            for process in [start(given, folder, one) for one in together]:
+                process.wait()
+        title = f"{'LoRA' if given.method == 'lora' else 'Full training'} of a ViT-L at 224 pixels on two GPUs"
+        report(
+            f"two_gpus-{given.method}",
+            title,
+            rows(folder, given.batch),
+            where | {"gpus": torch.cuda.device_count()},
+            given.out,
+        )
+
+
+def _plans(batch: int) -> list[Plan]:
+    """Single GPUs, the first two side by side, then both together, then noise."""
+    return [
+        (ALONE, batch, "0", 0),
+        (CURVE, 2 * batch, "1", 0),
+        ("two", batch, "0,1", 0),
+        ("another seed", 2 * batch, "0", 1),
+    ]
+
+
+if __name__ == "__main__":
+    main()

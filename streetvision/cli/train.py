@@ -1,0 +1,242 @@
+"""`streetvision train`: from labelled pictures to a version that serves."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streetvision.base.paths import expanded
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.cli.train_view import run_fields, run_page, run_table, shown
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.settings import Settings
+from streetvision.training.recipe import Recipe
+from streetvision.training.wish import Wish
+
+if TYPE_CHECKING:
+    from streetvision.models.versions import ModelVersion
+    from streetvision.registry.registry import Registry
+    from streetvision.training.pictures import Pictures
+    from streetvision.training.run_folder import RunFolder
+
+EXTRA = ("lightning", "peft")
+"""What the extra `train` brings and every run needs."""
+
+
+class Group(TyperGroup):
+    """`train CONFIG` and `train --recipe NAME` are `train run ...`."""
+
+    default_command = "run"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's signature
+        """Put the command's name in where it was left out."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [self.default_command, *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    help="Train a model on datasets. `train CONFIG` and `train --recipe NAME` are short for `train run ...`.",
+)
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run as `train list` prints it.")]
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="A recipe of your own, as TOML.")] = None,
+    *,
+    recipe: Annotated[str | None, typer.Option(help="A recipe that comes along: quick, lora or full.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="A dataset to learn from, by name; may be repeated.", metavar="NAME")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A key of the recipe, such as run.batch=32.", metavar="SECTION.KEY=VALUE"),
+    ] = None,
+    version: Annotated[
+        str, typer.Option(help="Version to add the model under; default: the next.", metavar="X.Y.Z")
+    ] = "",
+    resume: Annotated[str | None, typer.Option(help="Go on with a run that ended early.", metavar="RUN")] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="With --resume: learn no further, add the best weights until now.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, or cpu to leave the GPU alone.")] = "auto",
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Train by a recipe and add the model to the registry; Ctrl-C stops it so that it can be resumed."""
+    settings = miner_settings(state_dir)
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"--device is auto or cpu, not {device!r:.40}")
+    _require_extra()
+    if resume is not None:
+        _refuse_beside_resume(config, recipe, data, override, version)
+        folder, pictures = _resumed(resume, settings)
+    else:
+        if finish:
+            raise ConfigError("--finish belongs to --resume RUN")
+        wish = Wish(*_recipe(config, recipe, data or [], override or []), version)
+        pictures = _pictures(wish.recipe.data.sets, settings)
+        folder = _begun(wish, pictures, settings, as_json=as_json)
+    _train(folder, pictures, settings, device=device, only_finish=finish, as_json=as_json)
+
+
+@app.command("list")
+def list_runs(as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Print every run: its recipe, how it stands, how well it does, what it became."""
+    from streetvision.training.run_folder import all_runs
+
+    rows = []
+    for one in all_runs(miner_settings(state_dir).state_dir):
+        try:
+            rows.append(run_fields(one))
+        except OperatorError as error:
+            typer.echo(f"warning: {error}", err=True)
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        sys.stdout.write(run_table(rows) + "\n")
+
+
+@app.command()
+def show(run: RunName, as_json: AsJson = False, state_dir: StateDir = None) -> None:
+    """Print all that is known of a run: recipe, validations, how to go on."""
+    from streetvision.training.run_folder import find_run
+
+    found = find_run(miner_settings(state_dir).state_dir, run)
+    fields = run_fields(found) | {"validations": found.metrics()}
+    if as_json:
+        print_json(fields)
+    else:
+        sys.stdout.write(run_page(found, fields) + "\n")
+
+
+def _require_extra() -> None:
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise OperatorError(
+            f"training needs the extra `train`, and {missing[0]} is not there: pip install 'streetvision[train]'"
+        )
+
+
+def _refuse_beside_resume(*given: object) -> None:
+    if any(given):
+        raise ConfigError(
+            "--resume RUN goes on exactly as the run began: leave the recipe, --data, --set, --version out"
+        )
+
+
+def _recipe(config: Path | None, recipe: str | None, data: list[str], overrides: list[str]) -> tuple[Recipe, str]:
+    """The recipe and what it is called."""
+    from dataclasses import replace
+
+    from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe
+
+    if (config is None) == (recipe is None):
+        raise ConfigError(f"name one recipe: --recipe {', '.join(NAMED)}, or a file of your own")
+    chosen = named_recipe(recipe or "", overrides) if config is None else read_recipe(expanded(config), overrides)
+    if data:
+        chosen = replace(chosen, data=replace(chosen.data, sets=tuple(data)))
+    return chosen, recipe or str(config)
+
+
+def _pictures(sets: tuple[str, ...], settings: Settings) -> Pictures:
+    from streetvision.sources.opening import open_dataset
+    from streetvision.training.pictures import gather
+
+    return gather([open_dataset(name, state=settings.state_dir) for name in sets])
+
+
+def _resumed(name: str, settings: Settings) -> tuple[RunFolder, Pictures]:
+    from streetvision.training.run_folder import find_run
+
+    folder = find_run(settings.state_dir, name)
+    return folder, _pictures(folder.record().sets, settings)
+
+
+def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
+    from streetvision.training.beginning import begin
+    from streetvision.training.starting import Origins
+
+    registry = _registry(settings)
+    with shown(as_json) as view:
+        origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
+        return begin(wish, pictures, settings.state_dir, origins, started=_now())
+
+
+def _fetched(repo: str, registry: Registry, progress: Callable[[str, int, int], None]) -> Path:
+    """Weights of a hub repository; kept below the registry until they are whole, so that a second attempt goes on."""
+    from streetvision.hub.files import RepoRef
+    from streetvision.hub.pull import fetch
+    from streetvision.models.folder import WEIGHTS_FILE
+
+    return fetch(RepoRef(repo), registry.folder / "pulls" / "train", progress=progress).folder / WEIGHTS_FILE
+
+
+def _train(
+    folder: RunFolder, pictures: Pictures, settings: Settings, *, device: str, only_finish: bool, as_json: bool
+) -> None:
+    from streetvision.training.keeping import Stopped
+    from streetvision.training.running import Surroundings, train
+
+    typer.echo(f"run {folder.name}", err=True)
+    with shown(as_json) as view, _stopping() as stop:
+        around = Surroundings(_registry(settings), view.tell, _now, stop, device, progress=view.importing)
+        try:
+            added = train(folder, pictures, around, only_finish=only_finish)
+        except Stopped as stopped:
+            raise Stopped(f"{stopped}: go on with `streetvision train --resume {folder.name}`") from stopped
+    _show_added(added, folder, as_json)
+
+
+def _show_added(added: ModelVersion, folder: RunFolder, as_json: bool) -> None:
+    if as_json:
+        done = {"event": "done", "run": folder.name, "version": added.version, "folder": str(added.folder)}
+        print_json(done | {"servable": added.servable, "why_not": added.why_not, "metrics": dict(added.metrics)})
+        return
+    figures = added.metrics
+    said = f"accuracy {figures['accuracy']:.3f}, MCC {figures['mcc']:.3f}, AUC {figures['auc']:.3f} on val"
+    sys.stdout.write(f"{added.version}  {added.name}  {said}\n")
+    follow = f"let it serve: streetvision models swap {added.version}"
+    typer.echo(follow if added.servable else f"it may not serve: {added.why_not}", err=True)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the run to stop after its present step; a second one ends it at once."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        typer.echo("stopping after this step; Ctrl-C again ends it at once", err=True)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _registry(settings: Settings) -> Registry:
+    from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+
+    return Registry(settings.state_dir / REGISTRY_FOLDER)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,89 @@
+"""From a run's best weights to a version that serves: merged, calibrated, described, checked, added whole."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.config import ModelConfig
+from streetvision.models.versions import ModelVersion, is_version, version_order
+from streetvision.registry.model_import import ImportProgress, no_progress
+from streetvision.registry.registry import Registry
+from streetvision.training.judging import calibrated, calibration_of, figures_of
+from streetvision.training.keeping import read_best
+from streetvision.training.pictures import Pictures
+from streetvision.training.recipe import Recipe
+from streetvision.training.recipe_file import to_toml
+from streetvision.training.run_folder import DONE, RunFolder, RunRecord
+from streetvision.training.starting import load_start
+from streetvision.training.tuning import choose_weights, merge_lora
+
+
+def finish(
+    run: RunFolder, registry: Registry, pictures: Pictures, *, created: str, progress: ImportProgress = no_progress
+) -> ModelVersion:
+    """Add the best weights of a run to the registry as a version; raises OperatorError and then adds nothing."""
+    recipe, record = run.recipe(), run.record()
+    weights, judged = read_best(run.best)
+    net, config = load_start(run.start)
+    choose_weights(net, recipe.tune)
+    net.load_state_dict(weights, strict=False)
+    merge_lora(net)
+    temperature, threshold = calibration_of(judged)
+    figures = figures_of(calibrated(judged, temperature, threshold))
+    version = record.version or next_version(known.version for known in registry.versions())
+    described = replace(
+        config,
+        version=version,
+        created=created,
+        temperature=temperature,
+        threshold=round(threshold, 4),
+        card=card_of(run, record, config, pictures, figures),
+    )
+    save_checkpoint(run.model, described, net.state_dict(), overwrite=True)
+    added = registry.add_folder(run.model, source=f"training:{run.name}", version=version, progress=progress)
+    run.update(state=DONE, version=added.version, problem="")
+    return added
+
+
+def card_of(
+    run: RunFolder, record: RunRecord, config: ModelConfig, pictures: Pictures, figures: dict[str, float]
+) -> dict[str, Any]:
+    """What the version says of itself: figures, data, recipe, where its weights came from."""
+    recipe = run.recipe()
+    sets = ", ".join(pictures.sets)
+    return {
+        "what": f"{config.architecture} at {config.input_size} pixels, trained on {sets}; recipe {record.recipe}.",
+        "metrics": figures | {"judged_on": f"val of {sets}"},
+        "calibration": {"on": "val", "pictures": len(pictures.val)},
+        "data": pictures.card(),
+        "recipe": tomllib.loads(to_toml(recipe)),
+        "backbone": backbone_of(recipe),
+        "licence": record.licence,
+        "training": {
+            "run": run.name,
+            "steps": record.step,
+            "seconds": round(record.seconds, 1),
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        },
+    }
+
+
+def backbone_of(recipe: Recipe) -> str:
+    """Where the backbone's weights came from."""
+    weights = recipe.model.weights
+    return f"version {weights}" if is_version(weights) else f"{recipe.model.backbone} ({weights})"
+
+
+def next_version(known: Iterable[str]) -> str:
+    """The minor version after the highest release that there is; 0.1.0 for the first."""
+    releases = [version_order(version)[:2] for version in known if is_version(version) and "-" not in version]
+    major, minor = max(releases, default=(0, 0))
+    return f"{major}.{minor + 1}.0"

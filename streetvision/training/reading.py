@@ -1,0 +1,101 @@
+"""Reads one example at a time, or another of its label where it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streetvision.engine.header import read_header
+from streetvision.engine.types import BadImage
+from streetvision.errors import reason
+from streetvision.sources.dataset import Example
+from streetvision.sources.source import SourceError
+from streetvision.training.canvas_cache import CanvasCache
+from streetvision.training.decoding import LIMITS, decode_canvas
+from streetvision.training.gpu_decoding import suits
+
+TRIES = 50
+"""Replacements for a picture that cannot be read, before the whole set counts as unreadable."""
+
+
+class Place(NamedTuple):
+    """Where in the run a picture stands; what replaces it depends on nothing else."""
+
+    epoch: int
+    step: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as it was read: a canvas, or a JPEG for the GPU to decode."""
+
+    index: int
+    """Which of the examples."""
+    width: int
+    height: int
+    """True size in pixels, upright."""
+    pixels: NDArray[np.uint8] | None
+    """uint8 RGB [C, C, 3]."""
+    jpeg: bytes | None = None
+
+
+class PictureReader:
+    """Threads may read at the same time. `unreadable` tells which pictures were left out and why."""
+
+    def __init__(
+        self, examples: Sequence[Example], canvas: int, *, seed: tuple[int, ...], cache: CanvasCache | None = None
+    ) -> None:
+        self.unreadable: dict[Path, str] = {}
+        self._examples, self._canvas, self._seed, self._cache = examples, canvas, seed, cache
+        self._labels = np.array([example.label for example in examples])
+
+    def read(self, index: int, place: Place, *, for_gpu: bool) -> Picture:
+        """That example or its replacement; `for_gpu` leaves plain JPEGs encoded. SourceError when none can be read."""
+        for candidate in self._candidates(index, place):
+            picture = self._read(candidate, for_gpu=for_gpu)
+            if picture is not None:
+                return picture
+        path = self._examples[index].path
+        raise SourceError(
+            f"{TRIES} pictures in a row could not be read, among them {path} ({self.unreadable[path]}): "
+            "check the set with `streetvision data check`"
+        )
+
+    def _candidates(self, index: int, place: Place) -> Iterable[int]:
+        """The example itself, then others of its label, the same ones at each repetition of the run."""
+        yield index
+        alike = np.flatnonzero(self._labels == self._labels[index])
+        yield from np.random.default_rng((*self._seed, *place)).choice(alike, TRIES)
+
+    def _read(self, index: int, *, for_gpu: bool) -> Picture | None:
+        path = self._examples[index].path
+        if path in self.unreadable:
+            return None
+        kept = self._cache.get(index) if self._cache else None
+        if kept is not None:
+            return Picture(index, kept.width, kept.height, kept.pixels)
+        try:
+            return self._decoded(index, _bytes_of(path), for_gpu=for_gpu)
+        except (BadImage, OSError) as error:
+            self.unreadable[path] = reason(error) if isinstance(error, OSError) else str(error)
+            return None
+
+    def _decoded(self, index: int, data: bytes, *, for_gpu: bool) -> Picture:
+        if for_gpu and suits(header := read_header(data)):
+            return Picture(index, header.width, header.height, None, header.stream)
+        canvas = decode_canvas(data, self._canvas)
+        if self._cache:
+            self._cache.put(index, canvas)
+        return Picture(index, canvas.width, canvas.height, canvas.pixels)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The file's bytes, one more than the limit at most: the decoder then refuses them."""
+    with path.open("rb") as file:
+        return file.read(LIMITS.max_bytes + 1)

@@ -1,0 +1,23 @@
+"""What an operator asks of a new run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streetvision.models.versions import is_version
+from streetvision.training.recipe import Recipe, RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Raises RecipeError for a version that is none."""
+
+    recipe: Recipe
+    named: str
+    """The recipe's name or file."""
+    version: str = ""
+    """Under which to add the model; empty: the next one."""
+
+    def __post_init__(self) -> None:
+        if self.version and not is_version(self.version):
+            raise RecipeError(f"{self.version!r:.100} is no semantic version such as 1.0.0")
