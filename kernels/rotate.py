@@ -1,7 +1,8 @@
 """Rotary positions of queries and keys in a pass of their own, for the attention over many tokens.
 
 Over few tokens the attention rotates keys as it loads them. Over many, each block of queries would rotate all keys
-again: 19 times at 768 pixels. The values written here are those that it would have made, rounded once.
+again: 19 times at 768 pixels. The values are those that it would have made, but for a product and a sum that the
+compiler may fuse in one kernel and not in the other.
 """
 
 from __future__ import annotations

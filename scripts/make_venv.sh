@@ -6,8 +6,8 @@ python=${PYTHON:-python3.11}
 
 say() { echo "setup: $*" >&2; }
 
-if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
-    say "needs Python 3.11 to 3.13; install python3.11 or name one: make setup PYTHON=/usr/bin/python3.12"
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
+    say "needs Python 3.11 to 3.14; install python3.11 or name one: make setup PYTHON=/usr/bin/python3.12"
     exit 1
 fi
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then

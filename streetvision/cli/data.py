@@ -196,7 +196,8 @@ def check(
     if open_app:
         from streetvision.cli.data_app import show
 
-        show(folder, report.doubts)
+        with _ctrl_c():
+            show(folder, report.doubts)
     if report.problems:
         raise typer.Exit(1)
 
@@ -249,7 +250,7 @@ def _fields(summary: Summary) -> dict[str, Any]:
 
 @contextmanager
 def _ctrl_c() -> Iterator[None]:
-    """SIGTERM stops as Ctrl-C does: what was read is split before the command ends."""
+    """SIGTERM stops as Ctrl-C does: what was read is split, and the App closed, before the command ends."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

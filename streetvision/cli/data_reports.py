@@ -68,10 +68,11 @@ def check_report(report: CheckReport, listed: Sequence[Doubt]) -> str:
 
 def _doubts(report: CheckReport, listed: Sequence[Doubt]) -> list[str]:
     if report.agreement is None:
-        return ["labels: too few groups or classes to doubt any"]
+        return ["labels: none was doubted, as there are too few groups or classes, or pictures are gone"]
+    first = ", the surest first:" if listed else ""
     lines = [
-        f"labels: a probe on {report.model} agrees with {report.agreement:.1%} of them; it doubts "
-        f"{len(report.doubts):,}, the surest first:"
+        f"labels: a probe on {report.model} agrees with {report.agreement:.1%} of them, and doubts "
+        f"{len(report.doubts):,}{first}"
     ]
     lines += [
         f"  {doubt.contrary:.2f} {'not ' if doubt.label else ''}roadwork  {doubt.sha256[:12]}  {doubt.key}"

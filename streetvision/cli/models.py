@@ -49,7 +49,7 @@ def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
 
 @app.command()
 def show(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
-    """Print all that is known of a version: hashes, metrics, card."""
+    """Print all that is known of a version: hashes, network, metrics, card."""
     registry = open_registry(miner_settings(state_dir))
     item = registry.get(version)
     fields = version_fields(item, standing_in(registry))

@@ -9,6 +9,7 @@ from typing import Any
 
 from streetvision.models.checks import CheckpointError
 from streetvision.models.ensemble import is_ensemble, read_ensemble
+from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion
 
 HEADER = ("VERSION", "NAME", "KIND", "MADE", "ADDED", "HASH", "STATE", "SOURCE")
@@ -33,6 +34,7 @@ def version_fields(item: ModelVersion, standing: VersionRoles) -> dict[str, Any]
     """All fields of a version, and what it is to this miner."""
     return {
         **asdict(item),
+        **_network(item),
         "folder": str(item.folder),
         "active": item.version == standing.active,
         "last_good": item.version == standing.previous,
@@ -59,6 +61,8 @@ def version_page(item: ModelVersion, fields: Mapping[str, Any]) -> str:
     lines = [f"{name:<9} {fields[name] or '-'}" for name in shown]
     lines.append(f"{'state':<9} {_state(item, fields['active'], fields['last_good'], fields['rolled_back'])}")
     lines += [f"{'why not':<9} {why}" for why in (item.why_not, fields["rolled_back"]) if why]
+    if "network" in fields:
+        lines.append(f"{'network':<9} {fields['network']}, {fields['input_size']} pixels, head {fields['head']}")
     lines += _parts(item)
     for name in ("metrics", "card"):
         if fields[name]:
@@ -76,6 +80,17 @@ def _parts(item: ModelVersion) -> list[str]:
         return []  # the state says so
     members = [f"{'member':<9} {member}, weight {member.weight:g}" for member in ensemble.members]
     return [*members, f"{'views':<9} {', '.join(ensemble.views)}"]
+
+
+def _network(item: ModelVersion) -> dict[str, Any]:
+    """What computes a checkpoint's answer; empty for an ensemble, and where the description cannot be read."""
+    if is_ensemble(item.folder):
+        return {}
+    try:
+        config = read_config(item.folder)
+    except CheckpointError:
+        return {}  # the state says so
+    return {"network": config.architecture, "input_size": config.input_size, "head": config.head.kind}
 
 
 def _widths(rows: Sequence[Sequence[str]], shown: Sequence[int]) -> dict[int, int]:

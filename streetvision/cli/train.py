@@ -99,7 +99,12 @@ def list_runs(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print every run: its recipe, how it stands, how well it does, what it became."""
     from streetvision.training.run_folder import all_runs
 
-    rows = [run_fields(one) for one in all_runs(miner_settings(state_dir).state_dir)]
+    rows = []
+    for one in all_runs(miner_settings(state_dir).state_dir):
+        try:
+            rows.append(run_fields(one))
+        except OperatorError as error:
+            typer.echo(f"warning: {error}", err=True)
     if as_json:
         for row in rows:
             print_json(row)

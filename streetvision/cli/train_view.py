@@ -91,7 +91,7 @@ _FIGURES = {"accuracy": "accuracy", "mcc": "MCC", "auc": "AUC", "calibrated_nll"
 
 
 def run_fields(run: RunFolder) -> dict[str, Any]:
-    """How a run stands, for tables and programs."""
+    """How a run stands, for tables and programs; raises OperatorError when its record is damaged."""
     record, metrics = run.record(), run.metrics()
     best: dict[str, Any] = next((line for line in reversed(metrics) if line["best"]), {})
     return {

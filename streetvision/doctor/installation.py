@@ -68,12 +68,18 @@ def _unmet(line: str, installed: Callable[[str], str]) -> str:
 
 def check_mining_extra() -> Check:
     """FiftyOne and its database, which `streetvision mine` needs and serving does not."""
-    from streetvision.mining.database import MONGOD_PACKAGE, URI_VARIABLE, fiftyone_folder, mongod_path
+    from streetvision.mining.database import (
+        MONGOD_PACKAGE,
+        URI_VARIABLE,
+        fiftyone_folder,
+        how_to_install,
+        mongod_path,
+    )
 
     folder = fiftyone_folder()
     if folder is None:
         return skipped("mining", "FiftyOne is not installed; only `streetvision mine` needs it",
-                       "To mine hard cases: pip install 'streetvision[mining]'")  # fmt: skip
+                       f"To mine hard cases: {how_to_install()}")  # fmt: skip
     if os.environ.get(URI_VARIABLE):
         return ok("mining", f"FiftyOne {version('fiftyone')} with the database that {URI_VARIABLE} names")
     if not mongod_path(folder).is_file():

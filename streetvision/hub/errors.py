@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from huggingface_hub import constants, errors
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its __all__ is computed
 
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
@@ -162,7 +162,7 @@ def _disk(error: OSError, subject: str) -> str:
     if error.errno in FULL_DISK:
         return f"{subject} does not fit on the disk: free some space and run this again, it goes on where it stopped."
     where = f" ({error.filename})" if error.filename else ""
-    return f"{subject} cannot be stored or read: {error.strerror or clean(error)}{where}."
+    return f"{subject} cannot be stored or read: {reason(error) if error.strerror else clean(error)}{where}."
 
 
 def clean(text: object) -> str:

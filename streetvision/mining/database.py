@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -36,7 +37,15 @@ _ENVIRONMENT = {
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",  # its log goes to stdout, where our data goes
 }
-_INSTALL = "pip install 'streetvision[mining]'"
+LAST_PYTHON = (3, 13)
+"""The newest one that FiftyOne 1.22 can be installed on: it wants a pymongo older than 3.14."""
+
+
+def how_to_install(python: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """The command that installs FiftyOne, or why none can on this Python."""
+    if python > LAST_PYTHON:
+        return f"there is no FiftyOne for Python {'.'.join(map(str, python))} yet, use one of 3.11 to 3.13 for mining"
+    return "pip install 'streetvision[mining]'"
 
 
 def open_fiftyone(environ: MutableMapping[str, str] = os.environ) -> FiftyOne:
@@ -46,7 +55,7 @@ def open_fiftyone(environ: MutableMapping[str, str] = os.environ) -> FiftyOne:
     uri = environ.get(URI_VARIABLE, "")
     folder = fiftyone_folder()
     if folder is None:
-        raise OperatorError(f"mining needs FiftyOne, which is not installed: {_INSTALL}")
+        raise OperatorError(f"mining needs FiftyOne, which is not installed: {how_to_install()}")
     if not uri and not mongod_path(folder).is_file():
         raise OperatorError(
             f"FiftyOne has no database server on this machine: pip install --no-deps {MONGOD_PACKAGE} "

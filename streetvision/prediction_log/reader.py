@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -161,9 +161,9 @@ def _open(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
     try:
         version_of(connection)
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
         connection.close()
-        if file.with_name(f"{DATABASE}-wal").exists():
+        if not isinstance(error, sqlite3.OperationalError) or file.with_name(f"{DATABASE}-wal").exists():
             raise
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
     return connection
@@ -206,23 +206,26 @@ def follow(
     sleep: Callable[[float], None],
     reopen: Callable[[], LogReader],
     interval: float = INTERVAL_S,
-) -> Iterator[LogRow]:
+) -> Generator[LogRow, None, None]:
     """Yield rows above `after_id` for ever, asking again every `interval` seconds; raises OperatorError.
 
     When the file gave way to another (the miner sets a damaged one aside), `reopen` gives the reader of that one, or
-    raises OperatorError while it is not there yet; its rows are yielded from the first.
+    raises OperatorError while it is not there yet; its rows come from the first. It closes the reader at the end.
     """
-    while True:
-        newest = reader.last_id()
-        for row in reader.rows(choice, after_id=after_id):
-            newest = max(newest, row.id)
-            yield row
-        after_id = max(after_id, newest)
-        sleep(interval)
-        if not reader.in_place:
-            try:
-                fresh = reopen()
-            except OperatorError:
-                continue
-            reader.close()
-            reader, after_id = fresh, 0
+    try:
+        while True:
+            newest = reader.last_id()
+            for row in reader.rows(choice, after_id=after_id):
+                newest = max(newest, row.id)
+                yield row
+            after_id = max(after_id, newest)
+            sleep(interval)
+            if not reader.in_place:
+                try:
+                    fresh = reopen()
+                except OperatorError:
+                    continue
+                reader.close()
+                reader, after_id = fresh, 0
+    finally:
+        reader.close()

@@ -179,8 +179,9 @@ def _paired(width: int) -> torch.Tensor:
 
 def _dense_block(block: Any, dtype: torch.dtype) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
     products = {name: DenseProduct(weight, bias, dtype) for name, (weight, bias) in _parts(block).items()}
-    norms = {"norm1": _norm(block.norm1, dtype), "norm2": _norm(block.norm2, dtype)}
-    return SmallBlock(**norms, **products, gated=is_gated(block.mlp))
+    return SmallBlock(
+        norm1=_norm(block.norm1, dtype), norm2=_norm(block.norm2, dtype), gated=is_gated(block.mlp), **products
+    )
 
 
 def _int8_block(block: Any, index: str, ranges: Ranges) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types

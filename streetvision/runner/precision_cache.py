@@ -41,11 +41,13 @@ CODE = (
     "models/dinov3.py",
     "models/logits.py",
     "runner/cuda_forward.py",
+    "runner/cuda_head.py",
     "runner/cuda_weights.py",
     "models/heads/*.py",
     "runner/precision.py",
     "runner/cpu_forward.py",
     "runner/cpu_weights.py",
+    "runner/mlp_weights.py",
 )
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
 

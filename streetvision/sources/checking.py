@@ -92,7 +92,7 @@ def _problem(example: Example) -> str:
 
 
 def _vectors(folder: Path, model: str, examples: Sequence[Example]) -> Vectors:
-    """[N, D] in the examples' order; [N, 0] unless the model embedded all of them."""
+    """[N, D] in the examples' order; [N, 0] unless the model embedded all of them: a file may be gone."""
     with reading(folder) as db:
         digests, vectors = embeddings_of(db, model)
     place = {digest: i for i, digest in enumerate(digests)}

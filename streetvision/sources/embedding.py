@@ -11,7 +11,7 @@ import numpy as np
 
 from streetvision.base.sqlite import transaction
 from streetvision.engine.decode import DecodeLimits, decode_looks
-from streetvision.engine.types import ImageArray, Resampling, Runner
+from streetvision.engine.types import BadImage, ImageArray, Resampling, Runner
 from streetvision.engine.views import Eye, plain_look, resize_rule
 from streetvision.sources.store import DatasetStore, store_sentences
 
@@ -35,9 +35,11 @@ def embed(store: DatasetStore, runner: Runner, *, progress: Callable[[int], None
     with ThreadPoolExecutor(_THREADS) as pool, store_sentences(store.folder):
         left = waiting(store, runner.version)
         for batch in (left[start : start + size] for start in range(0, len(left), size)):
-            images = list(pool.map(partial(_decode, eye), [path for _, path in batch]))
-            vectors = runner.run(np.stack(images)).embeddings.astype(np.float16)
-            _keep(store, [digest for digest, _ in batch], runner.version, [vector.tobytes() for vector in vectors])
+            images = pool.map(partial(_decode, eye), [path for _, path in batch])
+            found = [(digest, image) for (digest, _), image in zip(batch, images, strict=True) if image is not None]
+            if found:
+                vectors = runner.run(np.stack([image for _, image in found])).embeddings.astype(np.float16)
+                _keep(store, [digest for digest, _ in found], runner.version, [vector.tobytes() for vector in vectors])
             progress(len(batch))
 
 
@@ -45,9 +47,13 @@ def _filter(runner: Runner) -> str:
     return runner.resample if isinstance(runner, Resampling) else "bicubic"
 
 
-def _decode(eye: Eye, path: Path) -> ImageArray:
-    data = path.read_bytes()
-    return decode_looks(data, lambda width, height: (plain_look(width, height, eye),), limits=DecodeLimits()).array
+def _decode(eye: Eye, path: Path) -> ImageArray | None:
+    """None for a file that went or changed: checking.py says so."""
+    try:
+        data = path.read_bytes()
+        return decode_looks(data, lambda width, height: (plain_look(width, height, eye),), limits=DecodeLimits()).array
+    except (OSError, BadImage):
+        return None
 
 
 def _keep(store: DatasetStore, digests: Sequence[str], model: str, vectors: Sequence[bytes]) -> None:

@@ -16,8 +16,9 @@ from streetvision.sources.embeddings import Vectors
 
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.bool_]
-_PENALTY = 0.01
-"""On the squared weights, in a loss that is a mean over pictures."""
+_PENALTY = 0.3
+"""On the squared weights, in a loss that is a mean over pictures. Of 30 labels turned round among 600 drawn scenes the
+first 30 doubts held 23 at 0.01, 27 at 0.1 and 29 at 1; the doubts together held all 30 each time."""
 _STEPS = 12
 """Newton's method has converged long before on standardized features."""
 

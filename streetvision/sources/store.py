@@ -18,6 +18,7 @@ from pathlib import Path
 from streetvision.base.disk import exclusive, sync_folder, write_all
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
+from streetvision.errors import reason
 from streetvision.sources.picture import PictureFacts
 from streetvision.sources.schema import DATABASE, DATASET_SCHEMA, PICTURES
 from streetvision.sources.source import Source, SourceError, SourcePicture, Unusable
@@ -68,8 +69,10 @@ def store_sentences(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         cause = cause_of(error, folder)
+        if cause == "defect":
+            raise
         raise SourceError(
-            f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{error}; check the disk')}."
+            f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{reason(error)}; check the disk')}."
         ) from error
 
 
@@ -114,19 +117,21 @@ class DatasetStore:
         """Whether a picture with these bytes is here."""
         return self.db.execute("SELECT 1 FROM pictures WHERE sha256 = ?", [sha256]).fetchone() is not None
 
-    def write(self, reading: Reading, items: Sequence[Checked | Unusable], last_key: str) -> None:
-        """Store one batch, and that the source was read up to `last_key`."""
+    def write(self, reading: Reading, items: Sequence[Checked | Unusable], last_key: str) -> int:
+        """Store one batch, and that the source was read up to `last_key`; how many of its pictures are new here."""
         checked = [item for item in items if isinstance(item, Checked)]
         unusable = [item for item in items if isinstance(item, Unusable)]
         with store_sentences(self.folder):
             self._store_files(checked)
             with transaction(self.db):
-                self.db.executemany(_PICTURE, [_picture_row(item, item.facts) for item in checked if item.facts])
+                rows = [_picture_row(item, item.facts) for item in checked if item.facts]
+                new = self.db.executemany(_PICTURE, rows).rowcount if rows else 0
                 self.db.executemany(_OCCURRENCE, [_occurrence_row(reading.source, item) for item in checked])
                 self._replace_unusable(reading.source, checked, unusable)
                 self.db.execute(
                     "UPDATE sources SET last_key = ?, complete = 0 WHERE id = ?", [last_key, reading.source]
                 )
+        return new
 
     def finish(self, reading: Reading) -> None:
         """Note that the source was read to its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def learn(
     recipe, place = run.recipe(), Place.here(accelerator)
     net, _ = load_start(run.start)
     ingredients = Ingredients(recipe, pictures, net, run.start, place, tell)
-    with _quiet(), contextlib.closing(make_feed(ingredients)) as feed:
+    with _quiet(), contextlib.closing(_feed(ingredients)) as feed:
         total = feed.total_steps(recipe)
         if place.rank == 0:
             run.update(total_steps=total)
@@ -69,6 +70,15 @@ def learn(
         if place.rank == 0:
             run.update(step=trainer.global_step)
             tell_unreadable(feed.unreadable(), tell)
+
+
+def _feed(of: Ingredients) -> Feed:
+    try:
+        return make_feed(of)
+    except torch.cuda.OutOfMemoryError as error:
+        batch = of.recipe.run.batch
+        fewer = f"train anew with --set run.batch={max(1, batch // 2)}"
+        raise OperatorError(f"the GPU has no memory for {batch} pictures at a time: {fewer}") from error
 
 
 def _fit(trainer: L.Trainer, module: TrainingModule, feed: Feed, run: RunFolder, best: BestKeeper) -> None:
@@ -139,16 +149,25 @@ def _logger(recipe: Recipe, run: RunFolder) -> Logger | bool:
         return False
     try:
         if recipe.run.log == "wandb":
-            import os
-
-            run.logs.mkdir(exist_ok=True)
-            offline = os.environ.get("WANDB_MODE", "offline") != "online"
-            return WandbLogger(name=run.name, project="streetvision", save_dir=run.logs, offline=offline, id=run.name)
+            return _wandb(run)
         return TensorBoardLogger(run.logs, name="", version="")
     except ModuleNotFoundError as error:
         raise OperatorError(
             f"run.log = {recipe.run.log} needs the extra `train`: pip install 'streetvision[train]'"
         ) from error
+
+
+def _wandb(run: RunFolder) -> Logger:
+    """It would speak on stderr and listen on stdout, which belong to the run."""
+    import wandb
+
+    run.logs.mkdir(exist_ok=True)
+    offline = os.environ.get("WANDB_MODE", "offline") != "online"
+    quiet = wandb.Settings(silent=True, console="off", mode="offline" if offline else "online")
+    wandb.setup(quiet)
+    return WandbLogger(
+        name=run.name, project="streetvision", save_dir=run.logs, offline=offline, id=run.name, settings=quiet
+    )
 
 
 @contextlib.contextmanager

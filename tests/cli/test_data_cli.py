@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 import torch
 
+from streetvision.cli.data_progress import rates
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.sources.adding import AddReport
+from streetvision.sources.hub import ROADWORK
 
 from ..hub.conftest import environment, server
 from ..hub.fake_hub import FakeHub
@@ -94,15 +97,22 @@ def test_check_doubts_labels_by_a_model(run: Run, tmp_path: Path) -> None:
     config = replace(tiny_config(name="mine", version="1.2.0", depth=1, width=64), input_size=32)
     save_checkpoint(tmp_path / "model", config, build(config).state_dict())
     class_folders(tmp_path / "set", 12)
-    run("add", "set", "--name", "streets")
-    code, out, _ = run("check", "streets", "--model", str(tmp_path / "model"), "--device", "cpu", "--json")
+    model = ("--model", str(tmp_path / "model"), "--device", "cpu")
+    assert run("add", "set", "--name", "streets", *model)[0] == 0
+    code, out, _ = run("check", "streets", *model, "--json")
     *doubts, report = lines(out)
     assert (code, report["pictures"], report["problems"], report["model"]) == (0, 24, [], "1.2.0")
     assert report["doubts"] == len(doubts)
     next((tmp_path / "state").rglob("*.jpg")).write_bytes(b"changed")
-    code, out, _ = run("check", "streets", "--model", str(tmp_path / "model"), "--device", "cpu")
+    code, out, _ = run("check", "streets", *model)
     assert code == 1
     assert "its content has changed" in out
+
+
+def test_progress_tells_rates() -> None:
+    report = AddReport("roadwork", read=300, bytes=90_000_000, unusable={"broken": 2})
+    assert rates(report, 10.0) == "300 pictures, 30/s, 9.0 MB/s, 2 unusable"
+    assert rates(AddReport("roadwork"), 0.0) == "0 pictures, 0/s, 0.0 MB/s"
 
 
 def three_files() -> dict[str, bytes]:
@@ -111,7 +121,7 @@ def three_files() -> dict[str, bytes]:
 
 
 def started(environment: dict[str, str]) -> subprocess.Popen[str]:
-    command = [*COMMAND, "add", "hub:a/b", "--name", "streets"]
+    command = [*COMMAND, "add", "roadwork", "--name", "streets"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -127,7 +137,7 @@ def await_third_file(server: FakeHub) -> None:
 def test_a_stopped_command_is_gone_on_with_by_the_same_one(
     server: FakeHub, environment: dict[str, str], sent: signal.Signals, tmp_path: Path
 ) -> None:
-    server.dataset("a/b", three_files())
+    server.dataset(ROADWORK, three_files())
     server.fail("data/2.parquet", times=99, hang=30.0)
     process = started(environment)
     await_third_file(server)

@@ -90,10 +90,12 @@ def test_add_list_show_verify_rm(run: Run, make: Make, tmp_path: Path) -> None:
     assert [item["version"] for item in fields] == ["bundled", "1.2.0"]
     assert fields[1]["metrics"] == {"mcc": 0.91}
     assert fields[1]["source"] == str(source)
+    assert (fields[1]["input_size"], fields[1]["head"]) == (32, "cls_mean_linear")
     assert (fields[1]["active"], fields[1]["last_good"], fields[1]["servable"]) == (False, False, True)
     code, out, _ = run("show", "1.2.0")
     assert code == 0
     assert fields[1]["sha256"] in out
+    assert "network   vit_small_patch16_dinov3, 32 pixels, head cls_mean_linear\n" in out
     assert '"mcc": 0.91' in out
     assert json.loads(run("show", "1.2.0", "--json")[1]) == fields[1]
     assert run("verify", "1.2.0") == (0, "1.2.0  sound\n", "")

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import build
 from streetvision.registry.registry import Registry
+
+from ..hub.conftest import server
+from ..hub.fake_hub import FakeHub, Repo
+
+__all__ = ["server"]
 
 Run = Callable[..., tuple[int, str, str]]
 SIZES = {"embed_dim": 32, "num_heads": 1, "depth": 1}
@@ -61,6 +67,12 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     assert "it became version 0.1.0" in out
     code, out, _ = command("models", "show", "0.1.0", "--state_dir", str(state))
     assert "works" in out
+    (state / "training" / "broken").mkdir()
+    (state / "training" / "broken" / "run.json").write_text("{}")
+    code, out, err = command("train", "list", "--state_dir", str(state))
+    assert code == 0
+    assert done["run"] in out
+    assert "broken/run.json is missing or damaged" in err
     code, _, err = command("train", "--resume", done["run"], "--state_dir", str(state))
     assert code == 1
     assert "is done: it became version 0.1.0" in err
@@ -90,6 +102,32 @@ def test_a_slip_is_one_sentence(command: Run, tmp_path: Path, words: tuple[str, 
     assert err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_the_hub_does_not_give_are_told_and_leave_no_run(
+    command: Run, state: Path, server: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+    words = ("train", "--recipe", "quick", "--data", "works", "--device", "cpu", "--state_dir", str(state))
+    code, out, err = command(*words)
+    assert (code, out) == (1, "")
+    assert "timm/vit_small_patch16_dinov3.lvd1689m" in err
+    server.repos["timm/vit_small_patch16_dinov3.lvd1689m"] = repo = Repo(gated=True)
+    repo.commit({"model.safetensors": b"weights", "config.json": b"{}"})
+    code, _, err = command(*words)
+    assert code == 1
+    assert "terms" in err
+    assert err.count("error: ") == 1
+    assert not [path for path in (state / "training").iterdir() if path.is_dir()]
+
+
+def test_a_state_folder_that_is_none_is_told(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = command("train", "list", "--state_dir", str(tmp_path / "file"))
+    assert code == 1
+    assert "is no folder" in err
 
 
 def test_the_missing_extra_is_named(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from streetvision.doctor.live import Live, check_miner, holds_folder
 from streetvision.doctor.network import check_clock
 from streetvision.doctor.stores import check_history, check_live_store, check_log, check_space, check_state
 from streetvision.errors import OperatorError
+from streetvision.mining.database import how_to_install
 from streetvision.settings.network import AxonSettings, WalletSettings
 from streetvision.settings.settings import Settings
 
@@ -135,7 +136,12 @@ def test_the_mining_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streetvision.mining.database.importlib.util.find_spec", lambda name: None)
     check = check_mining_extra()
     assert check.mark is Mark.SKIPPED
-    assert "streetvision[mining]" in check.remedy
+    assert how_to_install() in check.remedy
+
+
+def test_mining_is_offered_only_where_it_can_be_installed() -> None:
+    assert how_to_install((3, 13)) == "pip install 'streetvision[mining]'"
+    assert how_to_install((3, 14)) == "there is no FiftyOne for Python 3.14 yet, use one of 3.11 to 3.13 for mining"
 
 
 def test_hotkey_and_coldkey(settings: Settings) -> None:

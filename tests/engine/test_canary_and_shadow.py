@@ -350,9 +350,10 @@ async def test_a_storm_with_candidates_and_switches_gives_each_caller_one_answer
                 engine.activate(first)
             await asyncio.sleep(0.001)
         results = await asyncio.gather(*tasks, return_exceptions=True)
+        await until(lambda: engine.stats().running == 0)  # a shadow's pass may outlast the last answer
         failures = [result for result in results if not isinstance(result, Prediction)]
         stats = engine.stats()
     # Only an answer asked of the broken model while it was the active one may fail.
     assert all(isinstance(failure, RunnerFailure) for failure in failures)
     assert sum(isinstance(failure, EngineError) for failure in failures) == sum(stats.refused.values())
-    assert (stats.decoding, stats.queued, stats.running) == (0, 0, 0)
+    assert (stats.decoding, stats.queued) == (0, 0)

@@ -86,6 +86,16 @@ def test_scaled_decoding_stays_within_the_stated_tolerance_of_a_plain_decode(wid
     assert largest <= DRAFT_TOLERANCE[1]
 
 
+@pytest.mark.parametrize("side", [384, 768])
+def test_a_larger_model_gets_pixels_as_good(side: int) -> None:
+    """At 768 a photo of 2400 pixels a side is decoded at half its size, one of 1600 in full."""
+    for width, height in ((2400, 2400), (1600, 1200)):
+        data = encode(texture(width, height), quality=90)
+        mean, largest = difference(squash(data, side).array, plain(data, side))
+        assert mean <= DRAFT_TOLERANCE[0]
+        assert largest <= DRAFT_TOLERANCE[1]
+
+
 def test_crop_takes_the_central_square() -> None:
     picture = texture(1200, 800)
     data = encode(picture, "PNG")

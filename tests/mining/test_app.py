@@ -40,7 +40,8 @@ def running_app(mine: Mine, mongod: str, *arguments: str) -> Iterator[dict[str, 
         finally:
             process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "stopped\n")
+    # FiftyOne may have said before that its own session was slow to connect.
+    assert (process.returncode, err.splitlines()[-1:]) == (0, ["stopped"])
 
 
 def test_a_browser_shows_the_picks_and_loads_them(mine: Mine, mongod: str, tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_a_fixed_image_size_computes_what_timm_computes_dynamically(net: StreetV
         torch.testing.assert_close(net.tokens(pixels), dynamic.forward_features(pixels), rtol=0, atol=0)
 
 
+def test_the_same_weights_serve_an_input_of_another_size(net: StreetVisionNet) -> None:
+    larger = build(replace(CONFIG, input_size=80)).eval()
+    larger.load_state_dict(net.state_dict())
+    dynamic = timm.create_model(CONFIG.architecture, num_classes=0, **dict(CONFIG.architecture_kwargs)).eval()
+    dynamic.load_state_dict(net.backbone.state_dict())
+    pixels = torch.randn(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(larger.tokens(pixels), dynamic.forward_features(pixels), rtol=0, atol=0)
+
+
 def test_low_precision_keeps_the_rope_table_and_the_head_in_float32(images: torch.Tensor) -> None:
     torch.manual_seed(0)
     net = build(CONFIG)

@@ -150,7 +150,9 @@ def test_a_run_that_was_killed_is_told_and_counted(
     killed = make_rig()
     killed.log(make_record())
     killed.tick()
-    os.close(killed.writer._database._lock)  # as the kernel does for a dead process
+    # As the kernel does for a dead process.
+    os.close(killed.writer._database._lock)
+    killed.writer._database.db.close()
     killed.writer._database = None
     for _ in range(2):
         rig = make_rig()
@@ -299,4 +301,5 @@ def test_a_follower_goes_on_in_the_file_that_replaced_a_damaged_one(filled: Any,
     reader = LogReader(folder)
     rows = follow(reader, LogFilter(), after_id=59, sleep=steps, reopen=lambda: LogReader(folder))
     assert [next(rows).validator for _ in range(2)] == ["5V2", "5New"]
+    rows.close()
     assert len(begun) == 2

@@ -59,6 +59,15 @@ def test_adding_again_changes_nothing(tmp_path: Path) -> None:
     assert opened(tmp_path).fingerprint == before.fingerprint
 
 
+def test_a_slow_source_is_stored_as_it_comes(tmp_path: Path) -> None:
+    told: list[int] = []
+    seconds = iter(range(1000))
+    with writing(tmp_path / "d") as dataset:
+        add(ListSource(many(9)), dataset, progress=lambda report: told.append(report.read), clock=lambda: next(seconds))
+    assert told[-1] == 9
+    assert len(told) >= 4
+
+
 def test_a_source_that_cannot_grow_is_not_read_again(tmp_path: Path) -> None:
     source = ListSource(many())
     added(tmp_path, source, source)
@@ -86,7 +95,7 @@ def test_ctrl_c_keeps_whole_batches_and_the_next_reading_goes_on(
 ) -> None:
     monkeypatch.setattr(adding, "_BATCH", 8)
     with writing(tmp_path / "datasets" / "d") as dataset, pytest.raises(KeyboardInterrupt):
-        add(Interrupted(many()), dataset)
+        add(Interrupted(many()), dataset, clock=lambda: 0.0)
     with pytest.raises(SourceError, match="16 pictures of d were added by a command that was killed"):
         opened(tmp_path)
     rest = ListSource(many())

@@ -67,6 +67,9 @@ def test_files_that_changed_or_went_are_named(tmp_path: Path) -> None:
     first, second, *_ = sorted((folder / "pictures").rglob("*.jpg"))
     first.write_bytes(b"other")
     second.unlink()
+    with writing(folder) as store:
+        embed(store, MeanColours())  # type: ignore[arg-type]
+        assert len(waiting(store, "colours")) == 2
     report = check_dataset(folder, "colours")
     assert sorted(report.problems) == [
         f"{first}: its content has changed",

@@ -186,6 +186,22 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(naps: list[float]) -> None
         source(Hub("http://127.0.0.1:9", sleep=naps.append))
 
 
+def test_a_hub_that_hangs_is_one_sentence(server: FakeHub, naps: list[float]) -> None:
+    server.dataset("a/b", twelve())
+    slow = source(Hub(server.endpoint, attempts=2, read_s=0.1, sleep=naps.append))
+    server.fail("GET /datasets/a/b/resolve", times=2, hang=0.4)
+    with pytest.raises(OperatorError, match="did not answer in time about data/train-00000"):
+        list(slow.pictures())
+    assert naps == [1.0]
+
+
+def test_a_hub_that_sends_whole_files_only_is_told(server: FakeHub, hub: Hub) -> None:
+    server.dataset("a/b", twelve())
+    server.ranges = False
+    with pytest.raises(OperatorError, match="does not send parts of"):
+        list(source(hub).pictures())
+
+
 def test_a_hub_that_goes_away_half_way_loses_nothing(server: FakeHub, hub: Hub, tmp_path: Path) -> None:
     server.dataset("a/b", twelve())
     with writing(tmp_path / "d") as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,12 @@ def test_a_folder_may_be_written_as_a_path(tmp_path: Path, monkeypatch: pytest.M
     (first, *_) = open_source("set", SourceOptions(licence="CC0-1.0")).pictures()
     assert isinstance(first, SourcePicture)
     assert first.licence == "CC0-1.0"
+
+
+def test_the_hub_wants_pyarrow_and_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SourceError, match=r"which need pyarrow: pip install 'streetvision\[train\]'"):
+        open_source("roadwork")
 
 
 @pytest.mark.parametrize(

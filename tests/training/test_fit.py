@@ -61,3 +61,12 @@ def test_a_run_becomes_a_version_that_serves(tmp_path: Path, method: str) -> Non
     events = {event["event"] for event in told}
     assert {"progress", "validation"} <= events
     assert [line["step"] for line in run.metrics()] == [3, 6, 9, 12, 15, 18]
+
+
+@pytest.mark.parametrize(("log", "kept"), [("tensorboard", "events.out.tfevents.*"), ("wandb", "wandb/offline-run-*")])
+def test_curves_are_kept_beside_the_run(tmp_path: Path, log: str, kept: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pictures = gather([drawn_set(tmp_path / "set", 8, val=4)])
+    run = small_run(tmp_path, quick("full", run={"log": log}, optimiser={"epochs": 1}), pictures)
+    train(run, pictures, around(tmp_path))
+    assert list(run.logs.glob(kept))
+    assert capfd.readouterr() == ("", "")
