@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 EXTRA = ("lightning", "peft")
 """What the extra `train` brings and every run needs."""
+HERE = "`--set model.weights=` a version, bundled, or a safetensors file of the backbone"
 
 
 class Group(TyperGroup):
@@ -48,7 +49,8 @@ class Group(TyperGroup):
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    help="Train a model on datasets. `train CONFIG` and `train --recipe NAME` are short for `train run ...`.",
+    help="Train a model on datasets. `train CONFIG` and `train --recipe NAME` are short for `train run ...`; "
+    "`train run --help` lists their options.",
 )
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run as `train list` prints it.")]
@@ -184,7 +186,10 @@ def _fetched(repo: str, registry: Registry, progress: Callable[[str, int, int], 
     from streetvision.hub.pull import fetch
     from streetvision.models.folder import WEIGHTS_FILE
 
-    return fetch(RepoRef(repo), registry.folder / "pulls" / "train", progress=progress).folder / WEIGHTS_FILE
+    try:
+        return fetch(RepoRef(repo), registry.folder / "pulls" / "train", progress=progress).folder / WEIGHTS_FILE
+    except OperatorError as error:
+        raise OperatorError(f"{error} Or begin with weights that are here: {HERE}.") from error
 
 
 def _train(

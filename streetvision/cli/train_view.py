@@ -132,7 +132,7 @@ def _cells(row: Event) -> tuple[str, ...]:
 def run_page(run: RunFolder, fields: Event) -> str:
     """All that is known of a run, and what to do next."""
     from streetvision.training.recipe import Recipe
-    from streetvision.training.recipe_file import changed
+    from streetvision.training.recipe_file import changed, literal
 
     recipe = run.recipe()
     keys = {key: getattr(getattr(recipe, key.split(".")[0]), key.split(".")[1]) for key in changed(recipe, Recipe())}
@@ -144,7 +144,7 @@ def run_page(run: RunFolder, fields: Event) -> str:
         f"  {fields['folder']}",
         "",
         f"recipe {fields['recipe']}, where it is not the default:",
-        *(f"  {key} = {value}" for key, value in keys.items()),
+        *(f"  {key} = {literal(value)}" for key, value in keys.items()),
         "",
         *(validation_line(line) for line in fields["validations"]),
         "",

@@ -54,7 +54,7 @@ def to_toml(recipe: Recipe) -> str:
     """As a file that reads back to an equal recipe."""
     sections = []
     for section, keys in asdict(recipe).items():
-        lines = [f"{key} = {_literal(value)}" for key, value in keys.items()]
+        lines = [f"{key} = {literal(value)}" for key, value in keys.items()]
         sections.append("\n".join([f"[{section}]", *lines]))
     return "\n\n".join(sections) + "\n"
 
@@ -118,14 +118,14 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f": did you mean {near}?" if near is not None else f"; there are {', '.join(names)}"
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
     """A value of a recipe as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return '"' + value.translate(_ESCAPES) + '"'
     if isinstance(value, tuple | list):
-        return f"[{', '.join(_literal(item) for item in value)}]"
+        return f"[{', '.join(literal(item) for item in value)}]"
     return repr(value)
 
 

@@ -87,8 +87,8 @@ def _from_timm(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict
     file = None if recipe.weights == PRETRAINED else Path(recipe.weights).expanduser()
     if file is not None and not file.is_file():
         raise RecipeError(
-            f"model.weights must be {PRETRAINED}, {ACTIVE}, {FRESH}, a version or a safetensors file, and there is no "
-            f"file {recipe.weights!r:.200}"
+            f"model.weights must be {PRETRAINED}, {ACTIVE}, {FRESH}, bundled, a version or a safetensors file, and "
+            f"there is no file {recipe.weights!r:.200}"
         )
     with tempfile.TemporaryDirectory(prefix="streetvision-") as place:
         folder = Path(place) / "backbone"

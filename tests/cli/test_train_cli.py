@@ -67,7 +67,8 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     listed = json.loads(out)
     assert (listed["run"], listed["state"], listed["version"]) == (done["run"], "done", "0.1.0")
     code, out, _ = command("train", "show", done["run"], "--state_dir", str(state))
-    assert "model.weights = 0.0.1" in out
+    assert 'model.weights = "0.0.1"' in out
+    assert 'data.sets = ["works"]' in out
     assert "it became version 0.1.0" in out
     code, out, _ = command("models", "show", "0.1.0", "--state_dir", str(state))
     assert "works" in out
@@ -141,6 +142,7 @@ def test_weights_that_the_hub_does_not_give_are_told_and_leave_no_run(
     code, out, err = command(*words)
     assert (code, out) == (1, "")
     assert "timm/vit_small_patch16_dinov3.lvd1689m" in err
+    assert "--set model.weights=" in err
     server.repos["timm/vit_small_patch16_dinov3.lvd1689m"] = repo = Repo(gated=True)
     repo.commit({"model.safetensors": b"weights", "config.json": b"{}"})
     code, _, err = command(*words)
