@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from streetvision.sources.checking import CheckReport, Doubt
     from streetvision.sources.summary import Summary
 
+_CLASSES = {True: "roadwork", False: "none"}
+
 
 def added_line(report: AddReport) -> str:
     """What one reading of a source brought."""
@@ -75,7 +77,8 @@ def _doubts(report: CheckReport, listed: Sequence[Doubt]) -> list[str]:
         f"{len(report.doubts):,}{first}"
     ]
     lines += [
-        f"  {doubt.contrary:.2f} {'not ' if doubt.label else ''}roadwork  {doubt.sha256[:12]}  {doubt.key}"
+        f"  labelled {_CLASSES[doubt.label]}, P({_CLASSES[not doubt.label]}) {doubt.contrary:.2f}"
+        f"  {doubt.sha256[:12]}  {doubt.key}"
         for doubt in listed
     ]
     return lines

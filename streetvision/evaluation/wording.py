@@ -66,10 +66,15 @@ def disagreement_words(found: Comparison, model: str, rival: str) -> str:
 def pictures_words(one: Judged) -> str:
     """What was judged on, and what was not."""
     sample, shown = one.sample, one.shown
-    words = f"{len(sample):,} pictures, {int(sample.labels.sum()):,} with roadwork, in {sample.group_count:,} groups"
+    positives = int(sample.labels.sum())
+    words = f"{_count(len(sample), 'picture')}, {positives:,} with roadwork, in {_count(sample.group_count, 'group')}"
     missing = len(one.answers.unanswered)
     words += f"; {missing:,} could not be answered" if missing else ""
     return words + (f"; {shown.left_out:,} could not be read" if shown.left_out else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def caveats(one: Judged) -> list[str]:

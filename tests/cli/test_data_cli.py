@@ -17,9 +17,11 @@ import pytest
 import torch
 
 from streetvision.cli.data_progress import rates
+from streetvision.cli.data_reports import check_report
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.sources.adding import AddReport
+from streetvision.sources.checking import CheckReport, Doubt
 from streetvision.sources.hub import ROADWORK
 
 from ..hub.conftest import environment, server
@@ -107,6 +109,12 @@ def test_check_doubts_labels_by_a_model(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("check", "streets", *model)
     assert code == 1
     assert "its content has changed" in out
+
+
+def test_a_doubt_tells_the_label_and_how_sure_the_probe_is_of_the_other() -> None:
+    doubts = (Doubt("ab" * 32, "works 7", "p.jpg", label=True, contrary=0.91),)
+    text = check_report(CheckReport(30, (), (), (), "bundled", 0.97, doubts), doubts)
+    assert text.endswith("\n  labelled roadwork, P(none) 0.91  abababababab  works 7")
 
 
 def test_progress_tells_rates() -> None:

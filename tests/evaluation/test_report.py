@@ -19,6 +19,7 @@ from streetvision.evaluation.report_page import POLICY, STYLES, render_report
 from streetvision.evaluation.report_text import report_text
 from streetvision.evaluation.reward import Assumptions
 from streetvision.evaluation.robustness import Hardship
+from streetvision.evaluation.wording import pictures_words
 
 Make = Callable[..., Judged]
 HOSTILE = "<script>alert('1')</script>\"&"
@@ -141,6 +142,13 @@ def test_the_terminal_says_what_the_page_says(judged: Make) -> None:
     assert re.search(r"weather=rain +8 ", text)
     assert re.search(r"blur +1: 0\.\d{3}  2: 0\.\d{3}\*", text)
     assert max(map(len, text.splitlines())) < 160
+
+
+def test_one_group_is_no_plural(judged: Make) -> None:
+    one = judged(24)
+    sample = replace(one.sample, groups=np.full(24, "drive"))
+    alone = replace(one, answers=replace(one.answers, sample=sample))
+    assert pictures_words(alone) == "24 pictures, 12 with roadwork, in 1 group"
 
 
 def test_one_class_is_said_and_not_shown_as_zero(judged: Make) -> None:
