@@ -128,14 +128,15 @@ def test_another_name_is_none(name: object) -> None:
 
 @pytest.mark.parametrize("kind", ["max_linear", "", "__init__", "../x", None, 3, ["cls_linear"], "h" * 999])
 def test_another_kind_of_head_is_none(kind: object) -> None:
-    with pytest.raises(CheckpointError, match=r"head\.kind must be one of cls_linear, cls_mean_linear, not") as caught:
+    with pytest.raises(CheckpointError, match=r"head\.kind must be one of cls_linear, cls_mean_att") as caught:
         HeadConfig(kind)  # type: ignore[arg-type]  # as a stranger's description may say
     assert len(str(caught.value)) < 400
 
 
-def test_a_head_of_one_class_is_not_built_for_several() -> None:
-    config = replace(tiny_config(width=64, depth=1), head=HeadConfig(embedding_dim=128, classes=2, positive=(1,)))
-    with pytest.raises(CheckpointError, match="a head of kind cls_mean_linear has one class"):
+@pytest.mark.parametrize(("kind", "size"), [("cls_mean_linear", 128), ("cls_mean_attention", 192)])
+def test_a_head_of_one_class_is_not_built_for_several(kind: str, size: int) -> None:
+    config = replace(tiny_config(width=64, depth=1), head=HeadConfig(kind, size, classes=2, positive=(1,)))
+    with pytest.raises(CheckpointError, match=f"a head of kind {kind} has one class"):
         build(config)
 
 
