@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.training.pool import Batch
+from streetvision.training.batch import Batch
 from streetvision.training.train import TrainingNet, TrainSettings, loss_of
 
 BATCH = 32

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn import functional as F
 
@@ -43,3 +45,18 @@ def attention_head_oracle(  # noqa: PLR0917  # as head_oracle, and the scores
     normed = F.layer_norm(pooled, pooled.shape[-1:], norm_weight.to(dtype), norm_bias.to(dtype), eps)
     logits = normed @ weight.to(dtype) + bias.to(dtype)
     return logits * scale - shift, pooled
+
+
+def norm_attention_head_oracle(
+    tokens: torch.Tensor,
+    token_norm: tuple[torch.Tensor, torch.Tensor],
+    *,
+    images: int,
+    token_eps: float,
+    **head: Any,  # noqa: ANN401  # the head's own arguments
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`attention_head_oracle` of LayerNorm(tokens), for tokens [N * T, D]."""
+    gain, offset = token_norm
+    normed = F.layer_norm(tokens, tokens.shape[-1:], gain.to(tokens.dtype), offset.to(tokens.dtype), token_eps)
+    logits, pooled = attention_head_oracle(normed.reshape(images, -1, tokens.shape[-1]), **head)
+    return logits, pooled

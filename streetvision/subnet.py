@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import islice
-from math import sqrt
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, "NDArray[np.float64]")
+"""One number, or an array of them: the rule is written once for both."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,28 @@ class SubnetSpec:
 SUBNET = SubnetSpec()
 
 
+def correlation(tp: Number, tn: Number, fp: Number, fn: Number) -> Number:
+    """Matthews correlation coefficient in [-1, 1] of counts; 0 where it is undefined (one class in either, or none)."""
+    spread = ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5
+    coefficient: Number = (tp * tn - fp * fn) / (spread + (spread == 0))  # where the spread is 0, so is the dividend
+    return coefficient
+
+
+def window_reward(mcc: Number, right: Number, answered: Number) -> Number:
+    """The reward in [0, 1] of an answer: (0.5 * MCC + 0.5 * accuracy) ** 3; an MCC below 0 counts as 0.
+
+    `mcc` is of what was answered among the last 100 challenges, `right` of `answered` among the last 10.
+    """
+    reward: Number = (0.5 * mcc * (mcc > 0) + 0.5 * right / (answered + (answered == 0))) ** 3
+    return reward
+
+
 def matthews(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
-    """Matthews correlation coefficient in [-1, 1]; 0 when it is undefined (one class in either, or none)."""
-    pairs = list(zip(truth, predicted, strict=True))
-    tp = sum(t and p for t, p in pairs)
-    tn = sum(not t and not p for t, p in pairs)
-    fp = sum(not t and p for t, p in pairs)
-    fn = sum(t and not p for t, p in pairs)
-    denominator = sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return (tp * tn - fp * fn) / denominator if denominator else 0.0
+    """The correlation of truth with what was said."""
+    counts = dict.fromkeys(((True, True), (False, False), (False, True), (True, False)), 0.0)
+    for pair in zip(truth, predicted, strict=True):
+        counts[pair] += 1.0
+    return correlation(*counts.values())
 
 
 def accuracy(truth: Iterable[bool], predicted: Iterable[bool]) -> float:
@@ -90,8 +110,9 @@ class RewardTracker:
     @property
     def reward(self) -> float:
         """The reward that the windows give to an answer, in [0, 1]; an MCC below 0 counts as 0."""
-        mcc = max(0.0, matthews(*self._answers(self.mcc_window)))
-        return float((0.5 * mcc + 0.5 * self.accuracy) ** 3)
+        truth, said = self._answers(self.accuracy_window)
+        right = float(sum(t == s for t, s in zip(truth, said, strict=True)))
+        return window_reward(matthews(*self._answers(self.mcc_window)), right, float(len(truth)))
 
     @property
     def accuracy(self) -> float:

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.models.logits import sigmoids
+from streetvision.subnet import correlation
 
 Logits = NDArray[np.float64] | NDArray[np.float32]
 Labels = NDArray[np.bool_]
 
 LOW, HIGH = 0.05, 20.0
 """Temperatures outside this range mean a broken model rather than a miscalibrated one."""
+BINS = 15
+"""Of probabilities, in the calibration error and the reliability plot."""
 
 
 def negative_log_likelihood(logits: Logits, labels: Labels, temperature: float = 1.0) -> float:
@@ -49,12 +52,39 @@ def best_threshold(probabilities: Logits, labels: Labels) -> float:
     return float(np.median(grid[right >= right.max() - 1e-12]))
 
 
-def expected_calibration_error(probabilities: Logits, labels: Labels, *, bins: int = 15) -> float:
-    """Mean gap between P(roadwork) and the share of roadwork over equal-width bins, weighted by their counts."""
-    index = np.minimum((np.asarray(probabilities) * bins).astype(np.int64), bins - 1)
+def bin_of(probabilities: Logits, bins: int) -> NDArray[np.int64]:
+    """Which of equal-width bins each probability [N] falls into; 1 itself into the last."""
+    return np.minimum((np.asarray(probabilities) * bins).astype(np.int64), bins - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The answers of one stretch of probabilities."""
+
+    low: float
+    high: float
+    count: int
+    mean: float
+    """Of their P(roadwork); 0 in an empty bin."""
+    share: float
+    """Of them that show roadwork; 0 in an empty bin."""
+
+
+def reliability(probabilities: Logits, labels: Labels, *, bins: int = BINS) -> list[ReliabilityBin]:
+    """What was said beside what was so, over equal-width bins of P(roadwork)."""
+    index = bin_of(probabilities, bins)
     counts = np.bincount(index, minlength=bins)
-    gaps = np.bincount(index, weights=np.asarray(probabilities) - labels, minlength=bins)
-    return float(np.abs(gaps).sum() / max(counts.sum(), 1))
+    told = np.bincount(index, weights=np.asarray(probabilities, np.float64), minlength=bins) / np.maximum(counts, 1)
+    true = np.bincount(index, weights=labels.astype(np.float64), minlength=bins) / np.maximum(counts, 1)
+    return [
+        ReliabilityBin(i / bins, (i + 1) / bins, int(counts[i]), float(told[i]), float(true[i])) for i in range(bins)
+    ]
+
+
+def expected_calibration_error(probabilities: Logits, labels: Labels, *, bins: int = BINS) -> float:
+    """Mean gap between P(roadwork) and the share of roadwork over equal-width bins, weighted by their counts."""
+    found = reliability(probabilities, labels, bins=bins)
+    return sum(one.count * abs(one.mean - one.share) for one in found) / max(len(labels), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +106,10 @@ def judge(logits: Logits, labels: Labels, *, threshold: float = 0.5) -> Figures:
     said = probabilities > threshold
     tp, tn = float((said & labels).sum()), float((~said & ~labels).sum())
     fp, fn = float((said & ~labels).sum()), float((~said & labels).sum())
-    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     return Figures(
         count=len(labels),
         accuracy=(tp + tn) / max(len(labels), 1),
-        mcc=float((tp * tn - fp * fn) / spread) if spread else 0.0,
+        mcc=correlation(tp, tn, fp, fn),
         false_positive_rate=fp / (fp + tn) if fp + tn else 0.0,
         false_negative_rate=fn / (fn + tp) if fn + tp else 0.0,
         ece=expected_calibration_error(probabilities, labels),

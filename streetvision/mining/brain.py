@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from streetvision.mining.database import Dataset, DatasetView
-from streetvision.mining.neighbours import Vectors, unit
 from streetvision.mining.schema import PREDICTION, RESOLVED
 from streetvision.mining.scores import HARDNESS, MISTAKENNESS, REPRESENTATIVENESS, UNIQUENESS
+from streetvision.sources.neighbours import Vectors, unit
 
 CLUSTERS = 20
 """Clusters that representativeness looks for; fewer pictures than that have none."""

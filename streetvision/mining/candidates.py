@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from streetvision.mining.inspection import inspect
 from streetvision.mining.labels import ResolvedLabel
 from streetvision.mining.measuring import stack_or_zero
-from streetvision.mining.neighbours import close_pairs
 from streetvision.mining.splitting import Side
 from streetvision.mining.table import Table
+from streetvision.sources.neighbours import close_pairs
 
 _THREADS = 4
 

@@ -13,7 +13,6 @@ from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
 from streetvision.mining.labels import ResolvedLabel, read_labels
-from streetvision.mining.neighbours import Mask, Vectors, near_any
 from streetvision.mining.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.schema import HARD_VIEW, OPINION, PICK, RANK
@@ -32,6 +31,7 @@ from streetvision.mining.scores import (
 from streetvision.mining.selection import Pick, explain, select_balanced
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
+from streetvision.sources.neighbours import Mask, Vectors, near_any
 
 DISTANCE = 0.005
 """Cosine distance up to which two embeddings count as the same picture. With the bundled model a picture that was

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from streetvision.mining.database import Dataset, DatasetView, FiftyOne
 from streetvision.mining.inspection import Facts, inspect
-from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.schema import FACTS, FINGERPRINT, READABLE
 from streetvision.mining.table import Table
+from streetvision.sources.neighbours import Mask, Vectors
 
 _CHUNK = 256
 

@@ -16,11 +16,11 @@ from streetvision.mining.hard import DISTANCE, SUSPICIOUS
 from streetvision.mining.inspection import SAME_PICTURE, outliers
 from streetvision.mining.labels import ResolvedLabel, read_labels
 from streetvision.mining.measuring import Measures, PicturesDone, measure, read_measures
-from streetvision.mining.neighbours import Mask, close_pairs, group
 from streetvision.mining.schema import FACTS, GROUP
 from streetvision.mining.scores import MISTAKENNESS
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
+from streetvision.sources.neighbours import Mask, close_pairs, group
 
 DARK, BRIGHT = 35.0, 220.0
 """Mean luminance beyond which a picture is badly exposed, whatever the others are."""

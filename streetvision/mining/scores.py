@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.mining.neighbours import Mask
+from streetvision.sources.neighbours import Mask
 
 Scores = NDArray[np.float64]
 """[N]."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streetvision.mining.neighbours import Mask, Vectors, unit
 from streetvision.mining.scores import Scores, ranks
+from streetvision.sources.neighbours import Mask, Vectors, unit
 
 BLEND = 0.5
 """How much a picture's other ranks count beside the rank it is picked for: of two equals, take the one that is

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from streetvision.mining.neighbours import group
+from streetvision.sources.neighbours import group
 
 Side = Literal["train", "val"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.mining.database import DatasetView
-from streetvision.mining.neighbours import Mask, Vectors
 from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
 from streetvision.mining.scores import Scores
 from streetvision.mining.splitting import Side
+from streetvision.sources.neighbours import Mask, Vectors
 
 
 @dataclass(frozen=True, slots=True)

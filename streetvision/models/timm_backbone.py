@@ -64,6 +64,11 @@ def default_version(tag: str) -> str:
     return f"0.0.0-{tag.replace('_', '-')}"
 
 
+def licence_of(tag: str) -> str:
+    """The licence of a timm tag's weights as timm names it; empty where it does not say."""
+    return str(_pretrained(tag).get("license") or "")
+
+
 def _pretrained(tag: str) -> dict[str, Any]:
     try:
         config = timm.get_pretrained_cfg(tag, allow_unregistered=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil, floor, log10
 
+from streetvision.base.html import Html, el, join
 from streetvision.base.wording import moment
 from streetvision.monitor.thresholds import DAY, HOUR
-from streetvision.page.html import Html, el, join
 from streetvision.status.schema import RequestSeries, StandingSeries, Track
 
 _TIME_STEPS = (

@@ -10,10 +10,10 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
+from streetvision.base.html import Html, el, join, prose
 from streetvision.base.wording import duration, moment
 from streetvision.page import sections, tables
 from streetvision.page.assets import SCRIPT, STYLE
-from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
 from streetvision.status.schema import Span, Status
 from streetvision.status.wording import chain_words, span_words

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isinf
 from typing import Any
 
+from streetvision.base.html import Html, el, join, prose
 from streetvision.base.wording import duration, moment, share
 from streetvision.monitor.traffic import SCORE_BINS, quantile
 from streetvision.page.charts import (
@@ -18,7 +19,6 @@ from streetvision.page.charts import (
     requests_chart,
     sampled,
 )
-from streetvision.page.html import Html, el, join, prose
 from streetvision.page.pictures import Picture
 from streetvision.status.schema import Histogram, StandingPart, Status
 from streetvision.status.wording import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from streetvision.base.html import Html, el
 from streetvision.base.wording import duration, share
-from streetvision.page.html import Html, el
 from streetvision.status.schema import STAGES, RefusalRow, Status, ValidatorRow
 from streetvision.status.wording import NOTHING, ago, milliseconds, span_words, stake_words
 

@@ -6,11 +6,10 @@ them, adds bias, GELU and the residual in its epilogue, and knows bfloat16 and i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from streetvision_kernels.head_oracle import head_oracle
 from streetvision_kernels.patchify import PATCH
 from torch.nn import functional as F
 
@@ -55,10 +54,8 @@ class SmallForward:
         self._weights = pack_small(net, torch.float32 if ranges is not None else dtype, ranges)
         quick = ranges is not None and missing_for_bfloat16() is None
         self._short = quick or dtype == torch.bfloat16
-        head: Any = net.head
-        vectors = (head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias)
-        self._head = [v.detach().float().contiguous() for v in vectors]
-        self._scalars = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift}
+        self._head = copy.deepcopy(net.head).float().requires_grad_(False)
+        self._calibration = {"scale": net.scale, "shift": net.shift}
         self._observer: Observer | None = None
 
     def watch(self, batches: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Ranges]:
@@ -78,7 +75,7 @@ class SmallForward:
         return logits, seen
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 [N, H, W, 3] -> calibrated logits [N] and raw pooled embeddings [N, 2D], float32."""
+        """uint8 [N, H, W, 3] -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
         weights, count = self._weights, len(images)
         prefix, tokens = len(weights.prefix), len(weights.turns)
         if (images.shape[1] // PATCH) ** 2 + prefix != tokens:
@@ -87,7 +84,7 @@ class SmallForward:
         for index, block in enumerate(weights.blocks):
             x = self._block(x, block, index)
         normed = _normalise(x.float(), weights.norm).view(count, tokens, -1)
-        logits, pooled = head_oracle(normed, *self._head, prefix=prefix, **self._scalars)
+        logits, pooled = self._head(normed, **self._calibration)
         return logits, pooled
 
     def _embed(self, images: torch.Tensor) -> torch.Tensor:

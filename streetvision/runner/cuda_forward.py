@@ -9,16 +9,15 @@ rounding and by GELU's tanh form (at most 5e-4).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from streetvision_kernels.attention import attention
 from streetvision_kernels.cublaslt import CublasLt
 from streetvision_kernels.layer_norm import layer_norm
-from streetvision_kernels.norm_head import norm_head
 from streetvision_kernels.patchify import PATCH, patchify
 
 from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.runner.cuda_head import FusedHead
 from streetvision.runner.cuda_weights import Block, Norm, Peaks, Product, pack, unsupported
 
 MAX_BATCH = 1024
@@ -54,13 +53,9 @@ class FastForward:
         """
         self._weights = pack(net, device, peaks)
         self._device = device
-        head: Any = net.head
-        vectors = (head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias)
-        self._head = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
-        self._scalars = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift}
         self._products = CublasLt(device)
-        self._arrived = torch.zeros(MAX_BATCH, dtype=torch.int32, device=device)
         self._hopper = torch.cuda.get_device_capability(device) >= (9, 0)
+        self._head = FusedHead(net, device, most=MAX_BATCH, pdl=self._hopper)
         self._observer: Observer | None = None
 
     @property
@@ -85,7 +80,7 @@ class FastForward:
         return {name: float(top) for name, top in peaks.items()}
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 [N, H, W, 3] on the device -> calibrated logits [N] and raw pooled embeddings [N, 2D], float32."""
+        """uint8 [N, H, W, 3] on the device -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
         weights, count = self._weights, images.shape[0]
         tokens = len(weights.cos)
         if not 1 <= count <= MAX_BATCH or (images.shape[1] // PATCH) ** 2 + weights.prefix != tokens:
@@ -96,18 +91,7 @@ class FastForward:
         self._products.matmul(rows, weights.patches, x)
         for index, block in enumerate(weights.blocks):
             self._block(x, block, index)
-        logits, pooled = norm_head(
-            x,
-            (weights.norm.gain, weights.norm.offset),
-            *self._head,
-            self._arrived,
-            images=count,
-            prefix=weights.prefix,
-            token_eps=weights.norm.eps,
-            **self._scalars,
-            pdl=self._hopper,
-        )
-        return logits, pooled
+        return self._head(x, weights, images=count)
 
     def _block(self, x: torch.Tensor, block: Block, index: int) -> None:
         """Add one block's two branches to the residual stream `x` in place."""

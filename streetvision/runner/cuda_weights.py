@@ -17,6 +17,7 @@ from timm.models.eva import Eva, EvaAttention, EvaBlock
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
 
 HEAD_DIM = 64
@@ -78,8 +79,8 @@ class FastWeights:
 def unsupported(net: StreetVisionNet) -> str | None:
     """What of this network the fast forward cannot compute, as part of a sentence; None if it can compute it all."""
     backbone: Any = net.backbone
-    if not isinstance(backbone, Eva) or not isinstance(net.head, PooledHead):
-        return "it is not a DINOv3 with a head on CLS and mean patch token"
+    if not isinstance(backbone, Eva) or not isinstance(net.head, PooledHead | AttentionHead):
+        return "it is not a DINOv3 with a head on CLS and pooled patches"
     if backbone.pos_embed is not None or not isinstance(backbone.norm_pre, nn.Identity):
         return "its tokens are not embedded as DINOv3's are"
     if not isinstance(backbone.norm, LayerNorm) or backbone.patch_embed.proj.kernel_size != (PATCH, PATCH):

@@ -189,7 +189,7 @@ class TorchRunner:
         return seconds
 
     def run(self, images: ImageArray) -> RunnerOutput:
-        """Run uint8 [N, H, W, 3], 1 <= N <= buckets[-1]: calibrated logits [N], raw pooled embeddings [N, 2D], float32.
+        """Run uint8 [N, H, W, 3], 1 <= N <= buckets[-1]: calibrated logits [N], raw pooled embeddings [N, E], float32.
 
         Raises RunnerFailure on a device error or an answer that is not finite, ValueError on another shape or dtype.
         A bucket that was not warmed is prepared first, which is slow and logged.

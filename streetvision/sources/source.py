@@ -44,6 +44,10 @@ class Unusable:
     """A clause, such as `the file ends too early`."""
 
 
+Item = SourcePicture | Unusable
+"""What a source gives, one at a time."""
+
+
 class Source(Protocol):
     """Where labelled pictures come from. One file a source."""
 
@@ -52,7 +56,12 @@ class Source(Protocol):
         """As an operator writes it and a card cites it, such as `hub:natix-network-org/roadwork`."""
         ...
 
-    def pictures(self, after: str | None = None) -> Iterator[SourcePicture | Unusable]:
+    @property
+    def grows(self) -> bool:
+        """Whether what was read to its end may hold more later, before its last key too: a folder may, a commit not."""
+        ...
+
+    def pictures(self, after: str | None = None) -> Iterator[Item]:
         """All that it has in a stable order, or what follows the key `after`, so that an interrupted reading goes on.
 
         Raises SourceError with one sentence and a remedy when the source cannot be read at all.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
-from streetvision.scenes import augment
-from streetvision.scenes.augment import Recipes
+from streetvision.scenes.augment import ORDER, Recipes
+from streetvision.training import distortions
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tensor:
@@ -27,72 +24,9 @@ def warp(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tenso
 
 def distort(pixels: torch.Tensor, recipes: Recipes, generator: torch.Generator) -> torch.Tensor:
     """Apply the recipes' distortions to float pixels [N, 3, H, W] in [0, 255], in the validators' order."""
-    for name in augment.ORDER:
-        severity = recipes.severity[name]
-        for level in np.unique(severity[severity > 0]):
-            rows = _rows(severity == level, pixels.device)
-            pixels[rows] = _apply(pixels[rows], name, int(level) - 1, generator).clamp_(0.0, 255.0)
-    return pixels
-
-
-def _rows(chosen: NDArray[np.bool_], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.flatnonzero(chosen)).to(device, non_blocking=True)
-
-
-def _apply(pixels: torch.Tensor, name: str, step: int, generator: torch.Generator) -> torch.Tensor:
-    if name == "saturation":
-        return saturate(pixels, torch.full((1,), augment.SATURATION[step], device=pixels.device))
-    if name == "contrast":
-        return pixels * augment.CONTRAST[step]
-    if name == "blocks":
-        return _blocks(pixels, augment.BLOCKS[step], generator)
-    if name == "resample":
-        return _resample(pixels, augment.RESAMPLE[step])
-    if name == "noise":
-        return pixels + _noise(pixels, augment.NOISE[step], generator)
-    return _blur(pixels, augment.BLUR[step])
-
-
-def saturate(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Scale the chroma of [N, 3, H, W] by factor [N] or [1]."""
-    weights = pixels.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
-    luma = (pixels * weights).sum(dim=1, keepdim=True)
-    return luma + (pixels - luma) * factor.view(-1, 1, 1, 1)
-
-
-def _blocks(pixels: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    height, width = pixels.shape[2:]
-    total = max(1, min(height, width) // 256) * count
-    corners = torch.rand(2, len(pixels), total, generator=generator, device=pixels.device)
-    covered = pixels.new_zeros(len(pixels), 1, height, width)
-    top, left = (corners[0] * (height - 8)).long(), (corners[1] * (width - 8)).long()
-    covered.view(len(pixels), -1).scatter_(1, top * width + left, 1.0)
-    spread = F.max_pool2d(F.pad(covered, (7, 0, 7, 0)), kernel_size=8, stride=1)
-    return torch.where(spread > 0, 128.0, pixels)
-
-
-def _resample(pixels: torch.Tensor, factor: int) -> torch.Tensor:
-    height, width = pixels.shape[2:]
-    small = F.interpolate(pixels, size=(height // factor, width // factor), mode="bilinear", align_corners=False)
-    return F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
-
-
-def _noise(pixels: torch.Tensor, variance: float, generator: torch.Generator) -> torch.Tensor:
-    noise = torch.randn(pixels.shape, generator=generator, device=pixels.device, dtype=pixels.dtype)
-    mixing = torch.tensor(augment.TO_RGB) * (torch.tensor(augment.NOISE_GAINS) * variance**0.5)
-    return torch.einsum("oc,nchw->nohw", mixing.to(pixels), noise)
-
-
-@lru_cache(maxsize=8)
-def _kernel(side: int) -> torch.Tensor:
-    return torch.from_numpy(augment.gaussian(side))
-
-
-def _blur(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    weights, half = _kernel(side).to(pixels), side // 2
-    padded = F.pad(pixels, (half, half, half, half), mode="reflect")
-    across = F.conv2d(padded, weights.view(1, 1, 1, side).expand(3, 1, 1, side), groups=3)
-    return F.conv2d(across, weights.view(1, 1, side, 1).expand(3, 1, side, 1), groups=3)
+    severity = np.stack([recipes.severity[name] for name in ORDER], axis=1)
+    drawn = [name for name, column in zip(ORDER, severity.T, strict=True) if column.any()]
+    return distortions.distort(pixels, torch.from_numpy(severity).to(pixels.device), generator, drawn)
 
 
 def kept_share(boxes: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from streetvision.scenes.augment import Recipes, draw_recipes
 from streetvision.training import augment_torch
+from streetvision.training.batch import Batch
+from streetvision.training.jitter import jitter
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS, Chunk
 
 WHOLE = 9
@@ -16,16 +18,6 @@ WHOLE = 9
 MIXTURE: dict[int, float] = {0: 0.15, 1: 0.2, 2: 0.12, 3: 0.18, WHOLE: 0.35}
 SHOWN_AREA = 0.002
 """After augmentation an object counts when half of it and this share of the picture remain."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Augmented pictures float32 [N, 3, S, S] in [0, 255], targets and weights [N], patch targets [N, G * G]."""
-
-    pixels: torch.Tensor
-    targets: torch.Tensor
-    weights: torch.Tensor
-    patches: torch.Tensor
 
 
 class ScenePool:
@@ -89,20 +81,3 @@ def draw_training_recipes(rng: np.random.Generator, count: int, width: int, heig
         top=np.where(whole, rng.random(count) * (height - high), recipes.top).astype(np.float32),
         flip_x=np.where(whole | (levels == 0), rng.random(count) < 0.5, recipes.flip_x),
     )
-
-
-def jitter(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Vary exposure, white balance, saturation, sharpness and grain of [N, 3, H, W] in [0, 255]."""
-    count = len(pixels)
-
-    def draw(shape: tuple[int, ...], low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(shape, generator=generator, device=pixels.device)
-
-    gain = draw((count, 1, 1, 1), 0.7, 1.3) * draw((count, 3, 1, 1), 0.9, 1.1)
-    pixels = augment_torch.saturate(pixels * gain + draw((count, 1, 1, 1), -18.0, 18.0), draw((count,), 0.5, 1.4))
-    half = count // 2
-    soft = torch.nn.functional.avg_pool2d(pixels[:half], 3, stride=1, padding=1, count_include_pad=False)
-    pixels[:half] += draw((half, 1, 1, 1), -0.7, 1.0) * (soft - pixels[:half])
-    grain = torch.randn(pixels[half:].shape, generator=generator, device=pixels.device)
-    pixels[half:] += grain * draw((count - half, 1, 1, 1), 0.0, 12.0)
-    return pixels.clamp_(0.0, 255.0)

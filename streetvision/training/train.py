@@ -15,7 +15,8 @@ from torch import nn
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.training.pool import Batch, ScenePool
+from streetvision.training.batch import Batch
+from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
 
 TRAINING_SEEDS = 1_000_000_000
@@ -114,6 +115,8 @@ def loss_of(logits: torch.Tensor, patches: torch.Tensor, batch: Batch, settings:
     smooth = batch.targets * (1 - settings.smoothing) + settings.smoothing / 2
     whole = F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=batch.weights, reduction="sum")
     weight = torch.full((), 4.0, device=patches.device)
+    if batch.patches is None:
+        raise ValueError("the bundled training needs patch targets")
     local = F.binary_cross_entropy_with_logits(patches.float(), batch.patches, pos_weight=weight)
     return whole / batch.weights.sum().clamp(min=1.0) + settings.patch_loss * local
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streetvision.subnet import matthews
 from streetvision.evaluation.calibration import (
     best_threshold,
     expected_calibration_error,
@@ -13,6 +12,7 @@ from streetvision.evaluation.calibration import (
     judge,
     negative_log_likelihood,
 )
+from streetvision.subnet import matthews
 
 
 def overconfident(temperature: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

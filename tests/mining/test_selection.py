@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streetvision.mining.neighbours import close_pairs, group, near_any, unit
 from streetvision.mining.scores import DISAGREEMENT, MISTAKENNESS, SHARES, UNCERTAINTY, disagreement, ranks, uncertainty
 from streetvision.mining.selection import Selection, explain, select_balanced
+from streetvision.sources.neighbours import close_pairs, group, near_any, unit
 
 DISTANCE = 0.05
 maybe = st.one_of(st.just(np.nan), st.floats(-5, 5, width=32))
@@ -178,7 +178,7 @@ def test_groups_join_chains() -> None:
 
 
 def test_blocks_join_seamlessly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from streetvision.mining import neighbours
+    from streetvision.sources import neighbours
 
     vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     whole = list(close_pairs(vectors, 0.1)), near_any(vectors[:20], vectors[20:], 0.1).tolist()

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streetvision.base.html import Html, el, join, prose
 from streetvision.monitor.observation import RefusalView
 from streetvision.monitor.thresholds import DAY
 from streetvision.page.assets import SCRIPT, STYLE
 from streetvision.page.charts import LEFT, PLOT_WIDTH, RIGHT, WIDTH, bounds, line_chart, number, ticks, time_ticks
-from streetvision.page.html import Html, el, join, prose
 from streetvision.page.page import MOST_BYTES, POLICY, SERVED_POLICY, render_page
 from streetvision.page.pictures import Picture
 from streetvision.page.sections import MEASURES

@@ -29,6 +29,11 @@ def described(width: int = 128, *, bias: bool = False, side: int = 64) -> ModelC
     return replace(base, architecture_kwargs=kwargs, input_size=side, head=head, temperature=1.6, threshold=0.3)
 
 
+def attending() -> ModelConfig:
+    base = described()
+    return replace(base, head=HeadConfig("cls_mean_attention", 384))
+
+
 def network(config: ModelConfig) -> StreetVisionNet:
     torch.manual_seed(0)
     net = build(config).eval().requires_grad_(False)
@@ -63,8 +68,8 @@ def quietly() -> Iterator[None]:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     "config",
-    [described(), described(64), described(192, bias=True), described(side=96)],
-    ids=["two heads", "one head", "biased", "larger pictures"],
+    [described(), described(64), described(192, bias=True), described(side=96), attending()],
+    ids=["two heads", "one head", "biased", "larger pictures", "attending"],
 )
 def test_it_answers_as_timm_does(config: ModelConfig, precision: str) -> None:
     net, given = network(config), images(9, config.input_size)

@@ -116,7 +116,7 @@ def test_other_architectures_are_refused_in_a_sentence(change: dict[str, Any], s
 def test_another_head_is_refused() -> None:
     head = HeadConfig(kind="cls_linear", embedding_dim=192, classes=2, positive=(1,))
     problem = unsupported(build(replace(config(), head=head)))
-    assert problem is not None and "head on CLS and mean patch token" in problem
+    assert problem is not None and "head on CLS and pooled patches" in problem
 
 
 def test_an_unusual_activation_is_refused() -> None:

@@ -14,7 +14,8 @@ from streetvision.models.dinov3 import build, load
 from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
-from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view, jitter
+from streetvision.training.jitter import jitter
+from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
 from streetvision.training.train import (
     TrainingNet,

@@ -7,12 +7,16 @@ Learning" (2018), with a linear score.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from streetvision_kernels.head_attention_oracle import attention_head_oracle
 from torch import nn
 
 from streetvision.models.checks import check
 from streetvision.models.config import HeadConfig
+
+Head = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
 class AttentionHead(nn.Module):
@@ -41,9 +45,13 @@ class AttentionHead(nn.Module):
     def forward(
         self, tokens: torch.Tensor, *, scale: float = 1.0, shift: float = 0.0, fused: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens [N, T, D] -> logits [N] and raw pooled embeddings [N, 3D], float32, under autocast too."""
+        """Tokens [N, T, D] -> logits [N] and raw pooled embeddings [N, 3D], float32, under autocast too.
+
+        `fused` takes the Triton kernel for tokens on CUDA; it has no backward.
+        """
+        head: Head = _triton_head() if fused and tokens.is_cuda else attention_head_oracle
         with torch.autocast(tokens.device.type, enabled=False):  # a softmax of scores in bfloat16 is another one
-            logits, pooled = attention_head_oracle(
+            return head(
                 tokens,
                 self.score.weight[0],
                 self.norm.weight,
@@ -55,7 +63,6 @@ class AttentionHead(nn.Module):
                 scale=scale,
                 shift=shift,
             )
-        return logits, pooled
 
 
 def embedding_dim(width: int) -> int:
@@ -67,3 +74,10 @@ def build(config: HeadConfig, width: int, prefix: int) -> AttentionHead:
     """The head of that description; raises CheckpointError for one of several classes."""
     check(config.classes == 1, f"a head of kind {config.kind} has one class")
     return AttentionHead(width, prefix, config.eps)
+
+
+def _triton_head() -> Head:
+    """Import the kernel only where it runs: Triton exists on Linux alone."""
+    from streetvision_kernels.head_attention import fused_attention_head
+
+    return fused_attention_head  # type: ignore[no-any-return]  # the kernels' import name carries no types

@@ -1,0 +1,150 @@
+"""The figures that judge a classifier, each with an interval from resampled groups.
+
+Pictures of one drive or place resemble each other, so that whole groups are drawn anew, never single pictures (the
+cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streetvision.evaluation.calibration import BINS, bin_of
+from streetvision.evaluation.ranking import areas
+from streetvision.models.logits import sigmoids
+from streetvision.subnet import SUBNET, correlation
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NAMES = ("accuracy", "mcc", "auc", "recall", "false_alarms", "ece", "nll")
+"""In the order of reports. Rates are shares of their class; `nll` is in nats."""
+DRAWS = 1000
+MIN_GROUPS = 5
+"""Fewer cannot show how much groups differ: an interval over them would be too narrow."""
+MIN_DEFINED = 0.9
+"""Share of the draws in which a figure must be defined, so that its interval means anything."""
+_CELLS = 4_000_000
+"""Weights that are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One figure with the interval that holds it in 95 of 100 draws; None where it is undefined or cannot be told."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Calibrated logits [N] with labels [N] and groups [N] of the same pictures."""
+
+    logits: Floats
+    labels: Bools
+    groups: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def probabilities(self) -> Floats:
+        """P(roadwork) [N]."""
+        return sigmoids(self.logits)
+
+    @property
+    def said(self) -> Bools:
+        """How a validator reads each answer [N]."""
+        return self.probabilities > SUBNET.threshold
+
+    def part(self, chosen: Bools) -> Sample:
+        """The pictures where `chosen` [N] is true."""
+        return Sample(self.logits[chosen], self.labels[chosen], self.groups[chosen])
+
+
+def group_weights(groups: NDArray[np.str_], draws: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """How often each of N pictures counts in each draw of as many groups as there are; blocks [some draws, N]."""
+    names, place = np.unique(groups, return_inverse=True)
+    step = max(1, _CELLS // max(1, len(groups)))
+    for start in range(0, draws if len(names) else 0, step):
+        size = min(step, draws - start)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size)
+        yield drawn[:, place].astype(np.float64)
+
+
+def weighted_figures(sample: Sample, weights: Floats) -> dict[str, Floats]:
+    """Each of NAMES for each row of weights [D, N]; NaN where it is undefined."""
+    said, truth = sample.said, sample.labels
+    tp, tn = weights @ (said & truth), weights @ (~said & ~truth)
+    fp, fn = weights @ (said & ~truth), weights @ (~said & truth)
+    count, both = weights.sum(axis=1), ((tp + fn) > 0) & ((tn + fp) > 0)
+    return {
+        "accuracy": _ratio(tp + tn, count),
+        "mcc": np.where(both, correlation(tp, tn, fp, fn), np.nan),
+        "auc": areas(sample.logits, truth, weights),
+        "recall": _ratio(tp, tp + fn),
+        "false_alarms": _ratio(fp, fp + tn),
+        "ece": _ratio(np.abs(weights @ _gaps(sample)).sum(axis=1), count),
+        "nll": _ratio(weights @ np.logaddexp(0.0, np.where(truth, -sample.logits, sample.logits)), count),
+    }
+
+
+def resampled_figures(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Floats]:
+    """Each of NAMES in each of `draws` resamplings of the groups; the same seed draws the same groups."""
+    blocks = [weighted_figures(sample, block) for block in group_weights(sample.groups, draws, _rng(seed))]
+    return {name: np.concatenate([block[name] for block in blocks] or [np.zeros(0)]) for name in NAMES}
+
+
+def estimates(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Estimate]:
+    """Each of NAMES with its interval; no intervals from fewer than MIN_GROUPS groups."""
+    values = weighted_figures(sample, np.ones((1, len(sample))))
+    drawn = resampled_figures(sample, draws=draws, seed=seed) if has_intervals(sample) else {}
+    return {name: estimate(float(values[name][0]), drawn.get(name)) for name in NAMES}
+
+
+def has_intervals(sample: Sample) -> bool:
+    """Whether there are groups enough for intervals."""
+    return len(np.unique(sample.groups)) >= MIN_GROUPS
+
+
+def estimate(value: float, drawn: Floats | None) -> Estimate:
+    """A figure with the middle 95 % of its draws; NaN is no value."""
+    if np.isnan(value):
+        return Estimate(None)
+    defined = drawn[~np.isnan(drawn)] if drawn is not None else np.zeros(0)
+    if drawn is None or len(defined) < max(1.0, MIN_DEFINED * len(drawn)):
+        return Estimate(value)
+    low, high = np.percentile(defined, (2.5, 97.5))
+    return Estimate(value, float(low), float(high))
+
+
+def undefined_words(found: Mapping[str, Estimate], sample: Sample) -> list[str]:
+    """Which figures have no value and why, one clause each reason."""
+    missing = [name for name in NAMES if found[name].value is None]
+    if not missing:
+        return []
+    if not len(sample):
+        return ["no picture was answered"]
+    absent = "roadwork" if not sample.labels.any() else "no roadwork"
+    return [f"no picture is labelled `{absent}`: {', '.join(missing)} cannot be told"]
+
+
+def _gaps(sample: Sample) -> Floats:
+    """P - truth of each picture in the column of its bin: [N, BINS]."""
+    gaps = np.zeros((len(sample), BINS))
+    probabilities = sample.probabilities
+    gaps[np.arange(len(sample)), bin_of(probabilities, BINS)] = probabilities - sample.labels
+    return gaps
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    ratio: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return ratio
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng((31, seed))

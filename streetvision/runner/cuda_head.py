@@ -1,0 +1,48 @@
+"""The last launch of the fast forward: the backbone's last norm and the head, each kind by a kernel of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from streetvision_kernels.head_attention import norm_attention_head
+from streetvision_kernels.norm_head import norm_head
+from torch import nn
+
+from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.heads.cls_mean_attention import AttentionHead
+from streetvision.models.heads.cls_mean_linear import PooledHead
+from streetvision.runner.cuda_weights import FastWeights
+
+Kernel = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+KERNELS: Mapping[type[nn.Module], Kernel] = {PooledHead: norm_head, AttentionHead: norm_attention_head}
+
+
+class FusedHead:
+    """Tokens of the last block to logits and embeddings; its counters serve one batch at a time."""
+
+    def __init__(self, net: StreetVisionNet, device: torch.device, *, most: int, pdl: bool) -> None:
+        """`most` images a batch; `pdl` launches it while its predecessor ends. The head must be one of `KERNELS`."""
+        head: Any = net.head
+        vectors = [head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias]
+        if isinstance(head, AttentionHead):
+            vectors.insert(0, head.score.weight[0])
+        self._kernel = KERNELS[type(head)]
+        self._vectors = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
+        self._arrived = torch.zeros(most, dtype=torch.int32, device=device)
+        self._options = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift, "pdl": pdl}
+
+    def __call__(self, x: torch.Tensor, weights: FastWeights, *, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Residual stream [N * T, D] -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
+        return self._kernel(
+            x,
+            (weights.norm.gain, weights.norm.offset),
+            *self._vectors,
+            self._arrived,
+            images=images,
+            prefix=weights.prefix,
+            token_eps=weights.norm.eps,
+            **self._options,
+        )

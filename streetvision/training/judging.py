@@ -1,0 +1,45 @@
+"""The figures of one validation, and the calibration of the answers that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streetvision.evaluation.calibration import best_threshold, fit_temperature, judge, negative_log_likelihood
+from streetvision.evaluation.ranking import areas
+from streetvision.models.logits import sigmoids
+from streetvision.training.module import Judged
+
+WORTHWHILE = 0.002
+"""Gain in accuracy below which the threshold stays at 0.5: less is noise."""
+
+
+def figures_of(judged: Judged) -> dict[str, float]:
+    """Accuracy, MCC, AUC and the rest at a probability of 0.5, and the NLL after the best temperature."""
+    logits, labels = _arrays(judged)
+    figures = {name: float(value) for name, value in asdict(judge(logits, labels)).items()}
+    figures["auc"] = float(areas(logits, labels, np.ones((1, len(labels))))[0])
+    figures["calibrated_nll"] = negative_log_likelihood(logits, labels, fit_temperature(logits, labels))
+    return {name: round(value, 5) for name, value in figures.items()}
+
+
+def calibration_of(judged: Judged) -> tuple[float, float]:
+    """Temperature and threshold that fit these answers best."""
+    logits, labels = _arrays(judged)
+    temperature = fit_temperature(logits, labels)
+    probabilities = sigmoids(logits / temperature)
+    threshold = best_threshold(probabilities, labels)
+    gain = float(((probabilities > threshold) == labels).mean() - ((probabilities > 0.5) == labels).mean())
+    return temperature, threshold if gain >= WORTHWHILE else 0.5
+
+
+def calibrated(judged: Judged, temperature: float, threshold: float) -> Judged:
+    """The answers as they are served: 0 decides."""
+    shift = float(np.log(threshold / (1.0 - threshold)))
+    return Judged(judged.indices, judged.logits / temperature - shift, judged.labels)
+
+
+def _arrays(judged: Judged) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    return judged.logits.double().numpy(), judged.labels.numpy().astype(np.bool_)
