@@ -61,7 +61,7 @@ def photograph(pixels: torch.Tensor, gen: torch.Generator) -> torch.Tensor:
     veil = uniform((count, 1, 1, 1), 110.0, 235.0, gen) + uniform((count, 3, 1, 1), -12.0, 12.0, gen)
     pixels = pixels + (veil - pixels) * fade.clamp(min=0.0)
     pixels = 255.0 * (pixels.clamp(0.0, 255.0) / 255.0 + 1e-4) ** gamma
-    pieces = list(pixels.split(max(1, count // 8)))
+    pieces = list(torch.tensor_split(pixels, min(8, count)))
     for index, factor in ((0, 1.3), (1, 1.7), (2, 2.3), (3, 3.2)):
         if index < len(pieces):
             pieces[index] = lose_detail(pieces[index], factor)

@@ -116,7 +116,7 @@ def _square(file: Path) -> NDArray[np.uint8]:
 
 
 def _boxes(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
-    rows, columns = (alpha > 100).any(axis=2), (alpha > 100).any(axis=1)
+    rows, columns = (np.asarray((alpha > 100).any(axis=axis)) for axis in (2, 1))
     left, top = columns.argmax(axis=1), rows.argmax(axis=1)
     right, bottom = (SIDE - shown[:, ::-1].argmax(axis=1) for shown in (columns, rows))
     box = np.stack([left, top, np.maximum(right, left + 1), np.maximum(bottom, top + 1)], axis=1)

@@ -27,8 +27,9 @@ class Teacher(nn.Module):
         super().__init__()
         import timm
 
-        self.backbone: Any = timm.create_model(NAME, features_only=True, out_indices=STAGES)
-        self.width = sum(self.backbone.feature_info.channels())
+        backbone: Any = timm.create_model(NAME, features_only=True, out_indices=STAGES)
+        self.width: int = sum(backbone.feature_info.channels())
+        self.backbone = backbone
         self.head = AttentionHead(self.width, 1, 1e-5)
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:

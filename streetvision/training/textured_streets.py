@@ -76,8 +76,8 @@ def _skies(skies: torch.Tensor, count: int, size: tuple[int, int], gen: torch.Ge
 
 def _sample(textures: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Textures [N, 3, S, S] repeated over the plane, mirrored at their seams."""
-    u, v = torch.broadcast_tensors(u, v)
-    grid = torch.stack([_mirror(u), _mirror(v)], dim=-1)
+    shape = (u + v).shape
+    grid = torch.stack([_mirror(u).expand(shape), _mirror(v).expand(shape)], dim=-1)
     return F.grid_sample(textures, grid, padding_mode="border", align_corners=False)
 
 

@@ -70,6 +70,7 @@ def test_a_batch_is_augmented_and_labelled_by_what_it_shows(pool: ScenePool) -> 
     batch = pool.batch(64, 64, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
     assert batch.pixels.shape == (64, 3, 64, 64)
     assert 0.0 <= float(batch.pixels.min()) < float(batch.pixels.max()) <= 255.0
+    assert batch.patches is not None
     assert batch.patches.shape == (64, 16)
     assert set(batch.targets.tolist()) == {0.0, 1.0}
     assert set(batch.weights.tolist()) <= {0.0, 1.0}
