@@ -72,8 +72,8 @@ docs: $(TOOLS)  ## Regenerate miner.env.example, docs/settings.md, docs/benchmar
 pictures: $(STAMP)  ## Draw anew the pictures that serving needs
 	$(BIN)/python scripts/draw_pictures.py
 
-train-bundled: $(STAMP)  ## Train the embedded checkpoint anew (wants a GPU)
-	$(BIN)/python scripts/train_bundled.py
+train-bundled: $(STAMP)  ## Train the embedded checkpoint anew (wants a GPU; PHOTOS=folders TEACHER=file help it)
+	$(BIN)/python scripts/train_bundled.py $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(TEACHER),--teacher $(TEACHER))
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .envs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

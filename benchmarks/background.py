@@ -12,7 +12,9 @@ import torch
 
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
-from streetvision.training.train import TrainingNet, TrainSettings, loss_of
+from streetvision.training.bundled_settings import TrainSettings
+from streetvision.training.learner import TrainingNet
+from streetvision.training.train import loss_of
 
 BATCH = 32
 SETTINGS = TrainSettings(muon=False)
@@ -43,7 +45,7 @@ class TrainingStep:
         """Launch one step on the current stream, kernel by kernel."""
         # Autocast's cache of weights must not outlive a capture.
         with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-            logits, patches = self._learner(self._batch.pixels)
+            logits, patches, _ = self._learner(self._batch.pixels)
         loss = loss_of(logits, patches, self._batch, SETTINGS)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated

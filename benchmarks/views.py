@@ -2,8 +2,8 @@
 
 Challenges are procedural scenes under the validators' own augmentations (levels 0 to 3) and at native size; every list
 of views answers the same ones. `fixed` and `broken` count the answers that its views turned right and wrong against one
-view, and `z` says how far that is from chance (McNemar): below 2 in size it is noise. The bundled model knows drawings:
-whether views pay for another model is for its own evaluation to say.
+view, and `z` says how far that is from chance (McNemar): below 2 in size it is noise. The bundled model knows made
+pictures: whether views pay for another model is for its own evaluation to say.
 """
 
 from __future__ import annotations

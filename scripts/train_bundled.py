@@ -1,8 +1,9 @@
-"""Train the checkpoint that ships with the package, then calibrate and measure it on fresh scenes.
+"""Train the checkpoint that ships with the package, then calibrate and measure it on fresh pictures.
 
-`python scripts/train_bundled.py` does both. On one H100 with 16 cores training takes under ten minutes, rendering
-included. Measuring needs no GPU: `--only train` and `--only measure` do one part, on different machines if need be.
-`--smoke` runs every step in about a minute on a CPU and leaves a useless checkpoint.
+`python scripts/train_bundled.py --photos FOLDER --teacher FILE` does both; without them it trains on drawn and rendered
+pictures alone (docs/training-bundled.md). On one H200 with 16 cores training takes nine minutes, rendering included.
+Measuring needs no GPU: `--only train` and `--only measure` do one part, on different machines if need be. `--smoke`
+runs every step in some minutes on a CPU and leaves a useless checkpoint.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("streetvision/assets/bundled"), help="checkpoint folder")
     parser.add_argument("--metrics", type=Path, help="also write the figures to this JSON file")
     parser.add_argument("--only", choices=("train", "measure"), help="do one part")
-    parser.add_argument("--budget-s", type=float, default=500.0, help="training time in seconds")
-    parser.add_argument("--batch", type=int, default=384, help="pictures per step")
+    parser.add_argument("--budget-s", type=float, default=400.0, help="training time in seconds")
+    parser.add_argument("--batch", type=int, default=768, help="pictures per step")
     parser.add_argument("--depth", type=int, default=8, help="transformer blocks")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--adamw", action="store_true", help="AdamW for all weights in place of Muon for matrices")
-    parser.add_argument("--workers", type=int, default=14, help="processes that render")
+    parser.add_argument("--workers", type=int, default=12, help="processes that render")
+    parser.add_argument("--sprites", type=int, default=6000, help="works and look-alikes to lay into pictures")
     parser.add_argument("--test", type=int, default=4000, help="scenes to measure on")
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
-    parser.add_argument("--photos", type=Path, help="folder of photographs without works, for the false positive rate")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs without works")
+    parser.add_argument("--teacher", type=Path, help="ImageNet weights that scripts/convert_teacher.py wrote")
     parser.add_argument("--device", default="cuda", help="torch device")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
@@ -39,7 +42,8 @@ def main() -> None:
     import torch
 
     from streetvision.training.bundle import MeasureSettings, measure_bundle, train_bundle
-    from streetvision.training.train import TrainSettings, scaled_down
+    from streetvision.training.bundled_settings import TrainSettings, scaled_down
+    from streetvision.training.train import Material
 
     arguments = parse()
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -52,15 +56,17 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         muon=not arguments.adamw,
         workers=arguments.workers,
+        sprites=arguments.sprites,
         seed=arguments.seed,
     )
     test, native = arguments.test, arguments.native_test
-    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, arguments.workers)
+    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, workers=arguments.workers)
     if arguments.smoke:
-        settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 1)
+        settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 64, 1)
     device = torch.device(arguments.device)
     if arguments.only != "measure":
-        train_bundle(arguments.out, settings, device, depth=arguments.depth, log=_say)
+        material = Material(tuple(arguments.photos), arguments.teacher)
+        train_bundle(arguments.out, settings, device, depth=arguments.depth, material=material, log=_say)
     if arguments.only == "train":
         return
     figures = measure_bundle(arguments.out, measure, device, photos=arguments.photos, log=_say)

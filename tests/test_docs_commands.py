@@ -82,6 +82,8 @@ def test_flags_in_the_text_exist() -> None:
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
+    ours = "".join(path.read_text() for path in (ROOT / "scripts").glob("*.py"))
+    options |= set(re.findall(r'add_argument\("(--[\w-]+)"', ours))
     for flag in re.findall(r"`(--[\w.-]+)(?![\w.*-])", without_blocks):
         assert flag in FLAGS | options, flag
 
@@ -106,7 +108,7 @@ def test_files_exist() -> None:
 
 
 def test_variables_are_read_by_somebody() -> None:
-    settings = {*variables(), "MINER_ENV"}
+    settings = {*variables(), "MINER_ENV", *re.findall(r"\$\((\w+)\)", (ROOT / "Makefile").read_text())}
     scripts = "".join(
         (ROOT / "scripts" / name).read_text()
         for name in ("ecosystem.config.js", "docker-compose.yml", "streetvision.service", "Dockerfile")

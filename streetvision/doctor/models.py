@@ -35,7 +35,7 @@ def check_model(settings: Settings) -> tuple[Check, ModelVersion | None]:
     found = registry.servable(pointed) if pointed is not None else named_model(settings, registry)
     if found.version == BUNDLED and not settings.is_mock:
         return warning(
-            "model", "the bundled model knows drawings, not streets: it would lose money here", CHOOSE
+            "model", "the bundled model has never seen real roadwork: it would lose money here", CHOOSE
         ), found
     checked = "its files match their hashes" if registry.folder in found.folder.parents else "its weights fit"
     why = " (by the last swap)" if pointed is not None else ""

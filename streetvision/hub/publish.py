@@ -138,7 +138,7 @@ def publish(
 def _require_publishable(version: ModelVersion, license: str | None) -> None:
     if version.version == BUNDLED:
         raise OperatorError(
-            "The bundled model knows drawings, not streets: publish a version that was trained on photos."
+            "The bundled model has never seen real roadwork: publish a version that was trained on photos."
         )
     if not version.servable:
         raise OperatorError(

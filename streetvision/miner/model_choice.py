@@ -23,7 +23,7 @@ from streetvision.settings.settings import Settings
 from streetvision.subnet import PayWindow
 
 NO_MODEL = (
-    "no model is chosen, and the bundled one knows drawings, not streets: it would lose money on this network. "
+    "no model is chosen, and the bundled one has never seen real roadwork: it would lose money on this network. "
     "Name one with --model: a checkpoint folder, a registry version or hf:owner/name@tag (docs/models.md says how to "
     "get one), or insist with --model bundled"
 )

@@ -1,62 +1,43 @@
-"""Trains the bundled network from scratch on procedural scenes within a time budget."""
+"""Trains the bundled network from scratch on made pictures within a time budget; a teacher may help."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
+from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
+from streetvision.training.bundled_settings import TrainSettings, learning_rate
+from streetvision.training.compositor import Compositor
+from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizers
+from streetvision.training.photographs import load_photographs, photograph_files
 from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
+from streetvision.training.sources import Sources
+from streetvision.training.sprite_bank import sprite_bank
+from streetvision.training.teacher import Teacher, load_teacher, standardised
 
 TRAINING_SEEDS = 1_000_000_000
-"""Training renders seeds from here upward; calibration, tests and challenges stay below."""
+"""Training renders seeds from here upward, scenes and sprites; calibration, tests and challenges stay below."""
 
 Log = Callable[[str], None]
-Run = tuple["TrainSettings", ModelConfig]
+Run = tuple[TrainSettings, ModelConfig]
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """How to train; the defaults fit one H100 with 16 cores and a ten-minute job."""
+class Material:
+    """What lies outside the package: folders of photographs (see `photographs`) and a teacher's weights."""
 
-    budget_s: float = 500.0
-    """Wall time for training after the first scenes are there, in seconds."""
-    batch: int = 384
-    coarse_size: int | None = 160
-    """Input size for the first part of training, when steps matter more than detail; None trains at full size."""
-    coarse_share: float = 0.55
-    """Share of the budget spent at that size."""
-    capacity: int = 153_600
-    """Scenes held on the device at once."""
-    first_scenes: int = 12_288
-    """Scenes to wait for before the first step."""
-    scene_size: tuple[int, int] = (352, 264)
-    workers: int = 14
-    learning_rate: float = 3e-3
-    warmup: float = 0.04
-    """Share of the budget over which the learning rate rises."""
-    weight_decay: float = 0.05
-    muon: bool = True
-    """Orthogonalised momentum for the blocks' matrices, AdamW for the rest; else AdamW throughout."""
-    smoothing: float = 0.02
-    patch_loss: float = 1.0
-    """Weight of the auxiliary loss that asks every patch token whether an object is there."""
-    ema: float = 0.999
-    compile: bool = True
-    """Compile the transformer's blocks, one at a time: they share one compilation."""
-    seed: int = 0
-    max_steps: int | None = None
+    photos: tuple[Path, ...] = ()
+    teacher: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,46 +49,7 @@ class TrainingResult:
     samples: int
     rendered: int
     seconds: float
-
-
-class TrainingNet(nn.Module):
-    """The network with a probe on its patch tokens. The probe speeds learning up and is thrown away afterwards."""
-
-    def __init__(self, net: StreetVisionNet, coarse: StreetVisionNet | None = None) -> None:
-        super().__init__()
-        self.net = net
-        self.coarse = coarse
-        self.probe = nn.Linear(net.backbone.num_features, 1)
-
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels float [N, 3, S, S] in [0, 255] -> raw logits [N] and patch logits [N, P]."""
-        whole = self.coarse is None or pixels.shape[-1] == self.net.input_size
-        net = self.net if whole or self.coarse is None else self.coarse
-        mean, std = (value.view(1, 3, 1, 1) for value in (net.mean, net.std))
-        tokens = net.tokens((pixels - mean) / std)
-        logits, _ = net.head(tokens)
-        return logits, self.probe(tokens[:, net.head.prefix :]).squeeze(-1)
-
-
-def tied(net: StreetVisionNet, config: ModelConfig, size: int) -> StreetVisionNet:
-    """The very same parameters behind another input size: only the patch grid and its RoPE table differ."""
-    other = build(replace(config, input_size=size))
-    mine = dict(net.named_modules())
-    for name, module in other.named_modules():
-        for parameter in list(module._parameters):
-            module._parameters[parameter] = mine[name]._parameters[parameter]
-    return other.to(next(net.parameters()).device)
-
-
-def make_learner(config: ModelConfig, settings: TrainSettings, device: torch.device) -> TrainingNet:
-    """A fresh network on the device with its coarse twin, blocks compiled where wanted."""
-    net = build(config).to(device)
-    coarse = None if settings.coarse_size is None else tied(net, config, settings.coarse_size)
-    if settings.compile:
-        for each in (net, coarse):
-            for block in each.backbone.blocks if each is not None else ():
-                block.compile(dynamic=False)
-    return TrainingNet(net, coarse).to(device)
+    teacher: Teacher | None = None
 
 
 def loss_of(logits: torch.Tensor, patches: torch.Tensor, batch: Batch, settings: TrainSettings) -> torch.Tensor:
@@ -121,38 +63,48 @@ def loss_of(logits: torch.Tensor, patches: torch.Tensor, batch: Batch, settings:
     return whole / batch.weights.sum().clamp(min=1.0) + settings.patch_loss * local
 
 
-def learning_rate(settings: TrainSettings, progress: float) -> float:
-    """Linear rise, then half a cosine down to a hundredth; `progress` runs from 0 to 1 over the budget."""
-    if progress < settings.warmup:
-        return settings.learning_rate * max(progress / settings.warmup, 0.01)
-    turn = min(1.0, (progress - settings.warmup) / (1.0 - settings.warmup))
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * turn)))
-
-
-def train(config: ModelConfig, settings: TrainSettings, device: torch.device, log: Log = print) -> TrainingResult:
+def train(
+    config: ModelConfig,
+    settings: TrainSettings,
+    device: torch.device,
+    log: Log = print,
+    material: Material | None = None,
+) -> TrainingResult:
     """Train a fresh network of that description; returns the moving average of its weights, float32 on `device`."""
     torch.manual_seed(settings.seed)
-    learner = make_learner(config, settings, device)
+    given = material or Material()
+    compositor = make_compositor(settings, given, device, log)
+    teacher = load_teacher(given.teacher).to(device) if given.teacher is not None else None
+    learner = make_learner(config, settings, device, teacher.width if teacher is not None else 0)
     pool = ScenePool(settings.capacity, settings.scene_size, device)
     with SceneWorkers(settings.workers, size=settings.scene_size, first_seed=TRAINING_SEEDS) as workers:
-        started = time.monotonic()
-        while pool.filled < settings.first_scenes:
-            workers.poll(pool.add, wait_s=5.0)
-        waited = time.monotonic() - started
-        log(f"{pool.filled} scenes in {waited:.1f} s ({pool.filled / waited:.0f}/s) at {settings.scene_size}")
-        return _Loop(learner, pool, workers, (settings, config)).run(log)
+        sources = Sources(pool, workers, compositor, settings.sources)
+        sources.wait(settings.first_scenes, log)
+        return _Loop(learner, sources, teacher, (settings, config)).run(log)
+
+
+def make_compositor(settings: TrainSettings, given: Material, device: torch.device, log: Log) -> Compositor | None:
+    """Sprites and photographs on the device."""
+    if settings.sprites == 0:
+        return None
+    started = time.monotonic()
+    cutouts = [file for folder in given.photos for file in sorted((folder / "cutout").glob("*.png"))]
+    bank = sprite_bank(settings.sprites, TRAINING_SEEDS, device, workers=settings.workers, cutouts=cutouts)
+    streets = len(photograph_files(given.photos, "street"))
+    log(f"{len(bank)} sprites, {streets} photographs of streets, {time.monotonic() - started:.1f} s")
+    return Compositor(bank, load_photographs(given.photos, device), settings.sources.size)
 
 
 class _Loop:
     """The training loop; time, not epochs, drives the schedule."""
 
-    def __init__(self, learner: TrainingNet, pool: ScenePool, workers: SceneWorkers, run: Run) -> None:
+    def __init__(self, learner: TrainingNet, sources: Sources, teacher: Teacher | None, run: Run) -> None:
         settings, config = run
-        self.learner, self.pool, self.workers, self.settings = learner, pool, workers, settings
+        self.learner, self.sources, self.teacher, self.settings = learner, sources, teacher, settings
         self.size = learner.net.input_size
-        self.device = pool.images.device
-        self.average = _fresh_copy(learner.net, config)
-        self.optimizers = _optimizers(learner, settings)
+        self.device = sources.drawn.images.device
+        self.average = fresh_copy(learner.net, config)
+        self.optimizers = make_optimizers(learner, settings)
         self.rng = np.random.default_rng(settings.seed)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
 
@@ -160,16 +112,16 @@ class _Loop:
         """Train until the budget is spent."""
         settings, step = self.settings, 0
         begun = time.monotonic()
+        self.sources.fill(settings.sources.capacity // 6, self.generator)
+        if self.teacher is not None:
+            self._teach(self.teacher, log)
         for progress in (0.0, 1.0):
             self._step(progress)
         started = time.monotonic()
-        log(f"compiled in {started - begun:.1f} s, training for {settings.budget_s:.0f} s")
+        log(f"ready after {started - begun:.1f} s, training for {settings.budget_s:.0f} s")
         while (elapsed := time.monotonic() - started) < settings.budget_s:
             if settings.max_steps is not None and step >= settings.max_steps:
                 break
-            for _ in range(4):
-                if not self.workers.poll(self.pool.add):
-                    break
             loss, right = self._step(elapsed / settings.budget_s)
             self._update_average(step)
             step += 1
@@ -177,10 +129,33 @@ class _Loop:
                 rate = step * settings.batch / (time.monotonic() - started)
                 log(
                     f"{elapsed:6.1f} s  step {step:6d}  loss {loss.item():.4f}  accuracy {right.item():.4f}  "
-                    f"{rate:.0f} pictures/s  {self.pool.rendered} scenes"
+                    f"{rate:.0f} pictures/s  {self.sources.drawn.rendered} scenes"
                 )
         seconds = time.monotonic() - started
-        return TrainingResult(self.average, step, step * settings.batch, self.pool.rendered, seconds)
+        rendered = self.sources.drawn.rendered
+        return TrainingResult(self.average, step, step * settings.batch, rendered, seconds, self.teacher)
+
+    def _teach(self, teacher: Teacher, log: Log) -> None:
+        """Let the teacher learn the task at a low rate, then freeze it."""
+        settings, started, step = self.settings, time.monotonic(), 0
+        optimizer = torch.optim.AdamW(teacher.parameters(), lr=3e-4, weight_decay=0.02)
+        teacher.train()
+        while (share := (time.monotonic() - started) / max(settings.teacher_s, 1e-9)) < 1.0:
+            if settings.max_steps is not None and step >= settings.max_steps:
+                break
+            optimizer.param_groups[0]["lr"] = 3e-4 * min(1.0, 20 * share + 0.01) * (1.0 - share)
+            batch = self.sources.batch(settings.batch // 3, self.size, self.rng, self.generator)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                logits, patches, _ = teacher(batch.pixels)
+            loss = loss_of(logits, patches, batch, settings)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            if step % 100 == 0:
+                log(f"teacher: step {step}  loss {loss.item():.4f}  accuracy {_right(logits, batch).item():.4f}")
+        teacher.eval().requires_grad_(False)
 
     def _step(self, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
         for optimizer in self.optimizers:
@@ -188,17 +163,28 @@ class _Loop:
                 group["lr"] = learning_rate(self.settings, progress)
         coarse = self.settings.coarse_size
         size = coarse if coarse is not None and progress < self.settings.coarse_share else self.size
-        batch = self.pool.batch(self.settings.batch, size, PATCH, self.rng, self.generator)
+        batch = self.sources.batch(self.settings.batch, size, self.rng, self.generator)
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits, patches = self.learner(batch.pixels)
+            logits, patches, features = self.learner(batch.pixels)
         loss = loss_of(logits, patches, batch, self.settings)
+        if self.teacher is not None and features is not None:
+            loss = loss + self._distillation(self.teacher, batch.pixels, logits, features)
         self.learner.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
-        right = (((logits > 0) == (batch.targets > 0.5)) * batch.weights).sum() / batch.weights.sum().clamp(min=1.0)
-        return loss.detach(), right.detach()
+        return loss.detach(), _right(logits, batch).detach()
+
+    def _distillation(
+        self, teacher: Teacher, pixels: torch.Tensor, logits: torch.Tensor, features: torch.Tensor
+    ) -> torch.Tensor:
+        some = self.settings.taught
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+            answers, _, wanted = teacher(pixels[:some])
+        alike = F.smooth_l1_loss(features[:some].float(), standardised(wanted))
+        same = F.binary_cross_entropy_with_logits(logits[:some].float(), answers.float().sigmoid())
+        return self.settings.feature_loss * alike + self.settings.answer_loss * same
 
     def _update_average(self, step: int) -> None:
         keep = min(self.settings.ema, (1 + step) / (10 + step))
@@ -208,42 +194,7 @@ class _Loop:
             torch._foreach_lerp_(list(mine), list(theirs), 1.0 - keep)
 
 
-def _fresh_copy(net: StreetVisionNet, config: ModelConfig) -> StreetVisionNet:
-    """An uncompiled network with the same weights, for their moving average."""
-    copy = build(config)
-    copy.load_state_dict(net.state_dict())
-    return copy.to(next(net.parameters()).device).requires_grad_(False).eval()
-
-
-def _optimizers(learner: TrainingNet, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """Matrices decay, vectors do not."""
-    named = list(learner.named_parameters())
-    matrices = [value for name, value in named if settings.muon and "blocks" in name and value.ndim == 2]
-    taken = {id(value) for value in matrices}
-    rest = [value for _, value in named if id(value) not in taken]
-    groups = [
-        {"params": [value for value in rest if value.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [value for value in rest if value.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate, fused = settings.learning_rate, next(learner.parameters()).is_cuda
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=fused)]
-    if matrices:
-        decay = settings.weight_decay
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return optimizers
-
-
-def scaled_down(settings: TrainSettings) -> TrainSettings:
-    """Settings that finish in seconds on a CPU, to see that everything runs."""
-    return replace(
-        settings,
-        budget_s=5.0,
-        batch=8,
-        capacity=64,
-        first_scenes=32,
-        scene_size=(128, 96),
-        workers=1,
-        coarse_size=64,
-        compile=False,
-        max_steps=4,
-    )
+def _right(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Weighted share of pictures on the right side of 0."""
+    right = ((logits > 0) == (batch.targets > 0.5)) * batch.weights
+    return right.sum() / batch.weights.sum().clamp(min=1.0)

@@ -190,7 +190,7 @@ def test_the_token_is_in_no_message_even_if_the_hub_echoes_it(
 
 def test_what_may_not_be_published(registry: Registry, hub: Hub, version: ModelVersion, token: str) -> None:
     cases = {
-        "knows drawings": registry.get("bundled"),
+        "never seen real roadwork": registry.get("bundled"),
         "may not serve, so it is not published: it is bad": replace(version, servable=False, why_not="it is bad"),
         "is not X.Y.Z": replace(version, version="1.0.0-rc1"),
     }

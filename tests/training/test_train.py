@@ -8,24 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, load
 from streetvision.scenes.scenes import render_scene
-from streetvision.training import bundle, evaluation
+from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
+from streetvision.training.bundled_settings import TrainSettings, learning_rate, scaled_down
 from streetvision.training.jitter import jitter
+from streetvision.training.learner import TrainingNet, make_optimizers, tied
 from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
-from streetvision.training.train import (
-    TrainingNet,
-    TrainSettings,
-    _optimizers,
-    learning_rate,
-    loss_of,
-    scaled_down,
-    tied,
-)
+from streetvision.training.teacher import Teacher, load_teacher, standardised
+from streetvision.training.train import Material, loss_of
 
 CPU = torch.device("cpu")
 
@@ -35,6 +32,24 @@ def pool() -> ScenePool:
     ring = ScenePool(24, (128, 96), CPU)
     ring.add(render_chunk(1_000_000_000, np.zeros((24, 96, 128, 3), np.uint8)))
     return ring
+
+
+def photo_folder(folder: Path) -> Path:
+    """Noise in the place of photographs: some train, some are held out."""
+    rng = np.random.default_rng(0)
+    for kind, count in (("street", 24), ("ground", 1), ("wall", 1), ("sky", 1)):
+        (folder / "photos" / kind).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / kind / f"{kind}{index}.jpg")
+    return folder / "photos"
+
+
+def teacher_file(folder: Path) -> Path:
+    """Random weights under the names of a teacher's."""
+    state = Teacher().backbone.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / "teacher.safetensors")
+    return folder / "teacher.safetensors"
 
 
 def quick_config() -> ModelConfig:
@@ -55,6 +70,7 @@ def test_a_batch_is_augmented_and_labelled_by_what_it_shows(pool: ScenePool) -> 
     batch = pool.batch(64, 64, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
     assert batch.pixels.shape == (64, 3, 64, 64)
     assert 0.0 <= float(batch.pixels.min()) < float(batch.pixels.max()) <= 255.0
+    assert batch.patches is not None
     assert batch.patches.shape == (64, 16)
     assert set(batch.targets.tolist()) == {0.0, 1.0}
     assert set(batch.weights.tolist()) <= {0.0, 1.0}
@@ -120,11 +136,19 @@ def test_tied_networks_share_every_parameter() -> None:
     coarse = tied(net, config, 64)
     assert [id(p) for p in coarse.parameters()] == [id(p) for p in net.parameters()]
     learner = TrainingNet(net, coarse)
-    assert len(list(learner.parameters())) == len(list(net.parameters())) + 2
+    assert len(list(learner.parameters())) == len(list(net.parameters()))
     for size, patches in ((96, 36), (64, 16)):
-        logits, local = learner(torch.rand(2, 3, size, size) * 255)
+        logits, local, features = learner(torch.rand(2, 3, size, size) * 255)
         assert logits.shape == (2,)
         assert local.shape == (2, patches)
+        assert features is None
+
+
+def test_the_patches_answer_a_teacher_where_there_is_one() -> None:
+    learner = TrainingNet(build(quick_config()), features=7)
+    _, _, features = learner(torch.rand(2, 3, 96, 96) * 255)
+    assert features is not None
+    assert features.shape == (2, 36, 7)
 
 
 def test_training_lowers_the_loss(pool: ScenePool) -> None:
@@ -135,7 +159,7 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
     batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
     losses = []
     for _ in range(40):
-        logits, patches = learner(batch.pixels)
+        logits, patches, _ = learner(batch.pixels)
         loss = loss_of(logits, patches, batch, settings)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -147,7 +171,7 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
 @pytest.mark.parametrize("muon", [False, True])
 def test_every_weight_has_one_optimizer(muon: bool) -> None:
     learner = TrainingNet(build(quick_config()))
-    optimizers = _optimizers(learner, TrainSettings(muon=muon))
+    optimizers = make_optimizers(learner, TrainSettings(muon=muon))
     held = [id(p) for one in optimizers for group in one.param_groups for p in group["params"]]
     assert len(optimizers) == 1 + muon
     assert sorted(held) == sorted(id(p) for p in learner.parameters())
@@ -186,12 +210,55 @@ def test_train_measure_and_write_a_checkpoint(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
     folder = tmp_path / "bundled"
     lines: list[str] = []
-    train_bundle(folder, scaled_down(TrainSettings()), CPU, depth=1, log=lines.append)
-    figures = measure_bundle(folder, MeasureSettings(10, 6, 2, 2, 1), CPU, log=lines.append)
+    settings = replace(scaled_down(TrainSettings()), sprites=0)
+    train_bundle(folder, settings, CPU, depth=1, log=lines.append)
+    figures = measure_bundle(folder, MeasureSettings(10, 6, 2, 2, 0, 1), CPU, log=lines.append)
     config = load(folder).config
     assert config.card["figures"] == json.loads(json.dumps(figures))
-    assert "drawings" in config.card["what"]
+    assert "made pictures" in config.card["what"]
     assert config.temperature == figures["temperature"]
     assert set(figures["views"]) == {*evaluation.VIEWS, evaluation.NATIVE_VIEW}
     assert figures["training"]["steps"] == 4
-    assert "never seen a photograph" in " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+    assert "never seen a real photograph of roadwork" in " ".join((folder / "README.md").read_text("utf-8").split())
+
+
+def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = photo_folder(tmp_path)
+    weights = teacher_file(tmp_path)
+    monkeypatch.setattr(held_out, "AT_ONCE", 8)
+    monkeypatch.setattr(held_out, "CROPS_PER_LEVEL", 1)
+    monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
+    monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
+    settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, taught=2, first_scenes=16)
+    settings = replace(settings, sources=replace(settings.sources, fresh=8, capacity=16))
+    lines: list[str] = []
+    material = Material((photos,), weights)
+    outcome = train_bundle(tmp_path / "one", settings, CPU, depth=1, material=material, log=lines.append)
+    assert outcome.teacher is not None
+    assert not outcome.teacher.training
+    assert any("photographs of streets" in line for line in lines)
+    figures = measure_bundle(
+        tmp_path / "one", MeasureSettings(4, 2, 1, 1, 8, 1), CPU, photos=(photos,), log=lines.append
+    )
+    assert figures["views"]["composites"]["count"] >= 2
+    assert figures["photographs"]["count"] >= 1
+    assert "real street photographs" in (tmp_path / "one" / "README.md").read_text("utf-8")
+
+
+def test_a_teacher_without_its_weights_is_refused(tmp_path: Path) -> None:
+    save_file({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match="does not hold the weights of tf_efficientnet_lite0"):
+        load_teacher(tmp_path / "part.safetensors")
+
+
+def test_a_teacher_sees_as_finely_as_the_patches_and_keeps_its_statistics(tmp_path: Path) -> None:
+    teacher = load_teacher(teacher_file(tmp_path)).train()
+    before = teacher.backbone.bn1.running_mean.clone()
+    logits, scores, features = teacher(torch.rand(2, 3, 96, 96) * 255)
+    assert logits.shape == (2,)
+    assert scores.shape == (2, 36)
+    assert features.shape == (2, 36, teacher.width)
+    assert torch.equal(teacher.backbone.bn1.running_mean, before)
+    flat = standardised(features.detach()).flatten(0, 1)
+    assert flat.mean(dim=0).abs().max() < 0.5
+    assert flat.abs().max() <= 5.0

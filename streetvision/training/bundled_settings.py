@@ -1,0 +1,80 @@
+"""How the bundled checkpoint is trained: numbers, schedule, and a version of them that takes seconds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+from streetvision.training.sources import SourceSettings
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train; the defaults fit one H200 with 16 cores and a ten-minute job."""
+
+    budget_s: float = 400.0
+    """Wall time for training after the first scenes are there, in seconds."""
+    batch: int = 768
+    coarse_size: int | None = 224
+    """Input size for the first part of training, when steps matter more than detail; None trains at full size."""
+    coarse_share: float = 0.35
+    """Share of the budget spent at that size."""
+    capacity: int = 65_536
+    """Scenes held on the device at once."""
+    first_scenes: int = 1_024
+    """Scenes to wait for before the first step."""
+    scene_size: tuple[int, int] = (448, 336)
+    """Width and height of drawn scenes."""
+    workers: int = 12
+    sprites: int = 6_000
+    """Works and look-alikes to lay into pictures; 0 trains on drawn scenes alone."""
+    sources: SourceSettings = field(default_factory=SourceSettings)
+    teacher_s: float = 60.0
+    """Wall time in which the teacher, if there is one, learns the task first."""
+    feature_loss: float = 1.0
+    """Weight of the loss that asks the patches for the teacher's features."""
+    answer_loss: float = 0.5
+    """Weight of the loss that asks for the teacher's answer."""
+    taught: int = 192
+    """Pictures of a batch, composites first, that the teacher looks at too."""
+    learning_rate: float = 3e-3
+    warmup: float = 0.04
+    """Share of the budget over which the learning rate rises."""
+    weight_decay: float = 0.05
+    muon: bool = True
+    """Orthogonalised momentum for the blocks' matrices, AdamW for the rest; else AdamW throughout."""
+    smoothing: float = 0.02
+    patch_loss: float = 1.0
+    """Weight of the auxiliary loss that asks every patch whether an object is there."""
+    ema: float = 0.999
+    compile: bool = True
+    """Compile the transformer's blocks, one at a time: they share one compilation."""
+    seed: int = 0
+    max_steps: int | None = None
+
+
+def learning_rate(settings: TrainSettings, progress: float) -> float:
+    """Linear rise, then half a cosine down to a hundredth; `progress` runs from 0 to 1 over the budget."""
+    if progress < settings.warmup:
+        return settings.learning_rate * max(progress / settings.warmup, 0.01)
+    turn = min(1.0, (progress - settings.warmup) / (1.0 - settings.warmup))
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * turn)))
+
+
+def scaled_down(settings: TrainSettings) -> TrainSettings:
+    """Settings that finish in seconds on a CPU, to see that everything runs."""
+    return replace(
+        settings,
+        budget_s=5.0,
+        batch=8,
+        capacity=64,
+        first_scenes=32,
+        scene_size=(128, 96),
+        workers=1,
+        sprites=24,
+        sources=SourceSettings(fresh=8, capacity=32, size=(96, 72)),
+        teacher_s=5.0,
+        coarse_size=64,
+        compile=False,
+        max_steps=4,
+    )

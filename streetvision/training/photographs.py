@@ -1,0 +1,67 @@
+"""Photographs and photo textures that training uses where an operator has some: they never travel with the package.
+
+A folder holds JPEG files in any of `street` (roads and towns without roadwork), `other` (any photograph), `ground`
+(asphalt, grass, gravel from above), `wall` (facades from the front) and `sky`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+KINDS = ("street", "other", "ground", "wall", "sky")
+PHOTO_SIZE = (1024, 768)
+TEXTURE_SIZE = (256, 256)
+HELD_OUT_EVERY = 3
+"""Of street photographs every third, by a hash of its name, is kept for judging false alarms."""
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """uint8 [P, H, W, 3] of each kind on a device; a kind may have none."""
+
+    street: torch.Tensor
+    other: torch.Tensor
+    ground: torch.Tensor
+    wall: torch.Tensor
+    sky: torch.Tensor
+
+    @property
+    def has_streets(self) -> bool:
+        """Whether streets can be built from textures."""
+        return min(len(self.ground), len(self.wall), len(self.sky)) > 0
+
+
+def held_out(file: Path) -> bool:
+    """Whether a street photograph judges and so never trains."""
+    return zlib.crc32(file.name.encode()) % HELD_OUT_EVERY == 0
+
+
+def photograph_files(folders: Sequence[Path], kind: str) -> list[Path]:
+    """The JPEG files of one of KINDS in all folders, in order."""
+    return [file for folder in folders for file in sorted((folder / kind).glob("*.jpg"))]
+
+
+def load_photographs(folders: Sequence[Path], device: torch.device, *, judging: bool = False) -> Photographs:
+    """Read every kind; of the street photographs those that train, or with `judging` those that are held out."""
+    loaded = {}
+    for kind in KINDS:
+        files = [one for one in photograph_files(folders, kind) if kind != "street" or held_out(one) == judging]
+        size = TEXTURE_SIZE if kind in ("ground", "wall") else PHOTO_SIZE
+        loaded[kind] = _read(files, size).to(device)
+    return Photographs(**loaded)
+
+
+def _read(files: Sequence[Path], size: tuple[int, int]) -> torch.Tensor:
+    pixels: NDArray[np.uint8] = np.zeros((len(files), size[1], size[0], 3), np.uint8)
+    for index, file in enumerate(files):
+        with Image.open(file) as image:
+            pixels[index] = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+    return torch.from_numpy(pixels)

