@@ -40,7 +40,7 @@ def existing_folder(name: str, state: Path) -> Path:
     """The folder of a dataset that was added; SourceError that names the nearest one."""
     folder = dataset_folder(name, state)
     if not (folder / DATABASE).is_file():
-        raise SourceError(f"There is no dataset {name!r}: {_remedy(name, state)}.")
+        raise SourceError(f"There is no dataset {name!r}: {_remedy(name, state)}")
     return folder
 
 
@@ -48,6 +48,6 @@ def _remedy(name: str, state: Path) -> str:
     known = dataset_names(state)
     near = difflib.get_close_matches(name, known, n=1)
     if near:
-        return f"did you mean {near[0]}"
+        return f"did you mean {near[0]}?"
     add = "add one with `streetvision data add`"
-    return f"there is {', '.join(known[:10])}; or {add}" if known else add
+    return (f"there is {', '.join(known[:10])}; or {add}" if known else add) + "."

@@ -180,7 +180,7 @@ def test_a_damaged_database_is_one_sentence(tmp_path: Path) -> None:
 def test_an_unknown_dataset_names_the_nearest(tmp_path: Path) -> None:
     added(tmp_path, ListSource(many(4)))
     (tmp_path / "datasets" / "d").rename(tmp_path / "datasets" / "streets")
-    with pytest.raises(SourceError, match="no dataset 'street': did you mean streets"):
+    with pytest.raises(SourceError, match=r"no dataset 'street': did you mean streets\?$"):
         open_dataset("street", state=tmp_path)
     with pytest.raises(SourceError, match="no name for a dataset"):
         open_dataset("Streets!", state=tmp_path)
