@@ -6,19 +6,20 @@ import platform
 import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.versions import ModelVersion, is_version, version_order
+from streetvision.models.versions import BUNDLED, ModelVersion, is_version, version_order
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 from streetvision.training.judging import calibrated, calibration_of, figures_of
 from streetvision.training.keeping import read_best
 from streetvision.training.pictures import Pictures
-from streetvision.training.recipe import Recipe
+from streetvision.training.recipe import ACTIVE, ModelRecipe, Recipe
 from streetvision.training.recipe_file import to_toml
 from streetvision.training.run_folder import DONE, RunFolder, RunRecord
 from streetvision.training.starting import load_start
@@ -56,7 +57,7 @@ def card_of(
     run: RunFolder, record: RunRecord, config: ModelConfig, pictures: Pictures, figures: dict[str, float]
 ) -> dict[str, Any]:
     """What the version says of itself: figures, data, recipe, where its weights came from."""
-    recipe = run.recipe()
+    recipe = published(run.recipe())
     sets = ", ".join(pictures.sets)
     return {
         "what": f"{config.architecture} at {config.input_size} pixels, trained on {sets}; recipe {record.recipe}.",
@@ -64,7 +65,7 @@ def card_of(
         "calibration": {"on": "val", "pictures": len(pictures.val)},
         "data": pictures.card(),
         "recipe": tomllib.loads(to_toml(recipe)),
-        "backbone": backbone_of(recipe),
+        "backbone": backbone_of(recipe.model, config.architecture),
         "licence": record.licence,
         "training": {
             "run": run.name,
@@ -76,10 +77,16 @@ def card_of(
     }
 
 
-def backbone_of(recipe: Recipe) -> str:
-    """Where the backbone's weights came from."""
+def published(recipe: Recipe) -> Recipe:
+    """The recipe as a card may show it: of a file with weights only the name."""
     weights = recipe.model.weights
-    return f"version {weights}" if is_version(weights) else f"{recipe.model.backbone} ({weights})"
+    return replace(recipe, model=replace(recipe.model, weights=Path(weights).name or weights))
+
+
+def backbone_of(recipe: ModelRecipe, architecture: str) -> str:
+    """Where the backbone's weights came from; a model that was gone on from has its own architecture."""
+    gone_on = is_version(recipe.weights) or recipe.weights in (ACTIVE, BUNDLED)
+    return f"{architecture if gone_on else recipe.backbone} ({recipe.weights})"
 
 
 def next_version(known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from streetvision.sources.dataset import Dataset, Example
@@ -24,8 +25,8 @@ class Pictures:
     """SHA-256 over the datasets' own: the same exactly when training would see the same."""
 
     def card(self) -> dict[str, Any]:
-        """What a model's card says of its data."""
-        sources = sorted({example.source for example in (*self.train, *self.val) if example.source})
+        """What a model's card says of its data; cards are published, so of a folder here only the name."""
+        sources = sorted({_without_path(example.source) for example in (*self.train, *self.val) if example.source})
         return {
             "sets": list(self.sets),
             "fingerprint": self.fingerprint,
@@ -81,6 +82,11 @@ def _require_classes(examples: Sequence[Example], purpose: str) -> None:
     if len(labels) == 1:
         absent = "without roadwork" if labels == {True} else "with roadwork"
         raise SourceError(f"there is no picture {absent} {purpose}, and one class teaches nothing: {ADD}")
+
+
+def _without_path(source: str) -> str:
+    kind, _, place = source.partition(":")
+    return f"{kind}:{Path(place).name}" if place.startswith("/") else source
 
 
 def _counts(examples: Sequence[Example]) -> dict[str, int]:

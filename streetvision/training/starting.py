@@ -19,7 +19,7 @@ from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.heads import head_kind
 from streetvision.models.timm_backbone import Fetch, import_backbone, licence_of
-from streetvision.models.versions import ModelVersion, is_version
+from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.training.recipe import ACTIVE, FRESH, PRETRAINED, ModelRecipe, RecipeError
 
 FindVersion = Callable[[str], ModelVersion]
@@ -46,7 +46,7 @@ def prepare_start(recipe: ModelRecipe, target: Path, origins: Origins, seed: int
     state: dict[str, torch.Tensor] = {}
     if recipe.weights == FRESH:
         config, licence = _fresh(recipe), ""
-    elif recipe.weights == ACTIVE or is_version(recipe.weights) or recipe.weights == "bundled":
+    elif recipe.weights == ACTIVE or is_version(recipe.weights) or recipe.weights == BUNDLED:
         config, state, licence = _from_version(recipe, origins)
     else:
         config, state, licence = _from_timm(recipe, origins)
@@ -87,7 +87,7 @@ def _from_timm(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict
     file = None if recipe.weights == PRETRAINED else Path(recipe.weights).expanduser()
     if file is not None and not file.is_file():
         raise RecipeError(
-            f"model.weights must be {PRETRAINED}, {ACTIVE}, {FRESH}, bundled, a version or a safetensors file, and "
+            f"model.weights must be {PRETRAINED}, {ACTIVE}, {FRESH}, {BUNDLED}, a version or a safetensors file, and "
             f"there is no file {recipe.weights!r:.200}"
         )
     with tempfile.TemporaryDirectory(prefix="streetvision-") as place:
