@@ -172,12 +172,15 @@ def _resumed(name: str, settings: Settings) -> tuple[RunFolder, Pictures]:
 
 def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
     from streetvision.training.beginning import begin
-    from streetvision.training.starting import Origins
+    from streetvision.training.starting import Origins, left_behind
 
     registry = _registry(settings)
     with shown(as_json) as view:
         origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
-        return begin(wish, pictures, settings.state_dir, origins, started=_now())
+        folder = begin(wish, pictures, settings.state_dir, origins, started=_now())
+    if note := left_behind(wish.recipe.model, origins):
+        typer.echo(f"warning: {note}", err=True)
+    return folder
 
 
 def _fetched(repo: str, registry: Registry, progress: Callable[[str, int, int], None]) -> Path:

@@ -13,16 +13,16 @@ import torch
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.versions import BUNDLED, ModelVersion, is_version, version_order
+from streetvision.models.versions import ModelVersion, is_version, version_order
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 from streetvision.training.judging import calibrated, calibration_of, figures_of
 from streetvision.training.keeping import read_best
 from streetvision.training.pictures import Pictures
-from streetvision.training.recipe import ACTIVE, ModelRecipe, Recipe
+from streetvision.training.recipe import ModelRecipe, Recipe
 from streetvision.training.recipe_file import to_toml
 from streetvision.training.run_folder import DONE, RunFolder, RunRecord
-from streetvision.training.starting import load_start
+from streetvision.training.starting import goes_on, load_start
 from streetvision.training.tuning import choose_weights, merge_lora
 
 
@@ -85,8 +85,7 @@ def published(recipe: Recipe) -> Recipe:
 
 def backbone_of(recipe: ModelRecipe, architecture: str) -> str:
     """Where the backbone's weights came from; a model that was gone on from has its own architecture."""
-    gone_on = is_version(recipe.weights) or recipe.weights in (ACTIVE, BUNDLED)
-    return f"{architecture if gone_on else recipe.backbone} ({recipe.weights})"
+    return f"{architecture if goes_on(recipe) else recipe.backbone} ({recipe.weights})"
 
 
 def next_version(known: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.ensemble import is_ensemble
+from streetvision.models.folder import read_config
 from streetvision.models.heads import head_kind
 from streetvision.models.timm_backbone import Fetch, import_backbone, licence_of
 from streetvision.models.versions import BUNDLED, ModelVersion, is_version
@@ -46,7 +47,7 @@ def prepare_start(recipe: ModelRecipe, target: Path, origins: Origins, seed: int
     state: dict[str, torch.Tensor] = {}
     if recipe.weights == FRESH:
         config, licence = _fresh(recipe), ""
-    elif recipe.weights == ACTIVE or is_version(recipe.weights) or recipe.weights == BUNDLED:
+    elif goes_on(recipe):
         config, state, licence = _from_version(recipe, origins)
     else:
         config, state, licence = _from_timm(recipe, origins)
@@ -57,6 +58,25 @@ def prepare_start(recipe: ModelRecipe, target: Path, origins: Origins, seed: int
     net.load_state_dict(kept, strict=False)
     save_checkpoint(target, config, net.state_dict(), overwrite=True)
     return licence
+
+
+def goes_on(recipe: ModelRecipe) -> bool:
+    """Whether training goes on from a model that is there, whose own architecture counts then."""
+    return recipe.weights in (ACTIVE, BUNDLED) or is_version(recipe.weights)
+
+
+def left_behind(recipe: ModelRecipe, origins: Origins) -> str:
+    """How to keep the head and input size of the model that is gone on from; empty where the recipe keeps both."""
+    if not goes_on(recipe):
+        return ""
+    config = read_config(_found(recipe, origins).folder)
+    wanted = {"head": (config.head.kind, recipe.head), "input_size": (config.input_size, recipe.input_size)}
+    lost = {key: theirs for key, (theirs, ours) in wanted.items() if theirs != ours}
+    if not lost:
+        return ""
+    words = " and ".join(f"{key} {value}" for key, value in lost.items())
+    keep = " ".join(f"--set model.{key}={value}" for key, value in lost.items())
+    return f"{recipe.weights} has {words}, which this recipe leaves behind; to keep: {keep}"
 
 
 def load_start(folder: Path) -> tuple[StreetVisionNet, ModelConfig]:
@@ -72,15 +92,19 @@ def _fresh(recipe: ModelRecipe) -> ModelConfig:
 
 
 def _from_version(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict[str, torch.Tensor], str]:
+    config, state = load_checkpoint(_found(recipe, origins).folder)
+    licence = config.card.get("licence")
+    return config, state, licence if isinstance(licence, str) else ""
+
+
+def _found(recipe: ModelRecipe, origins: Origins) -> ModelVersion:
     named = origins.active if recipe.weights == ACTIVE else recipe.weights
     if named is None:
         raise OperatorError("no version was swapped in, so model.weights = active names none: name a version instead")
     found = origins.find(named)
     if is_ensemble(found.folder):
         raise OperatorError(f"model version {named} is an ensemble: train one of its members instead")
-    config, state = load_checkpoint(found.folder)
-    licence = config.card.get("licence")
-    return config, state, licence if isinstance(licence, str) else ""
+    return found
 
 
 def _from_timm(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict[str, torch.Tensor], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from streetvision.errors import OperatorError
+from streetvision.models.folder import bundled_checkpoint, read_config
 from streetvision.models.versions import ModelVersion
+from streetvision.registry.registry import Registry
 from streetvision.training.recipe import ModelRecipe
-from streetvision.training.starting import Origins, load_start, prepare_start
+from streetvision.training.starting import Origins, left_behind, load_start, prepare_start
 
 from .nets import never, small_config, small_net, version_at
 
@@ -82,6 +85,21 @@ def test_what_cannot_begin_is_one_sentence(tmp_path: Path, recipe: ModelRecipe, 
     with pytest.raises(OperatorError, match=words):
         prepare_start(recipe, tmp_path / "start", NOWHERE, seed=0)
     assert not (tmp_path / "start").exists()
+
+
+def test_a_head_and_a_size_that_are_left_behind_are_told(tmp_path: Path) -> None:
+    origins = Origins(NOWHERE.fetch, Registry(tmp_path / "models").get, None)
+    config = read_config(bundled_checkpoint())
+    kept = ModelRecipe(weights="bundled", head=config.head.kind, input_size=config.input_size)
+    assert left_behind(kept, origins) == ""
+    assert left_behind(replace(kept, input_size=64), origins) == (
+        f"bundled has input_size {config.input_size}, which this recipe leaves behind; to keep: "
+        f"--set model.input_size={config.input_size}"
+    )
+    assert f"--set model.head={config.head.kind} --set" in left_behind(
+        replace(kept, head="cls_linear", input_size=64), origins
+    )
+    assert left_behind(ModelRecipe(weights="pretrained", input_size=64), origins) == ""
 
 
 def test_a_hub_that_is_not_reached_leaves_nothing(tmp_path: Path) -> None:
