@@ -18,6 +18,11 @@ def escaped(text: str) -> str:
     return text.translate(_WRITTEN_OUT).replace("\n", _CONTINUED)
 
 
+def one_line(text: str) -> str:
+    """The text without a character that steers a terminal or breaks a line: for names and words from outside."""
+    return escaped(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
 def bounded(text: str) -> str:
     """At most about MAX_CHARACTERS of it: its beginning and its end."""
     if len(text) <= MAX_CHARACTERS:

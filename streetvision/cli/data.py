@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.errors import EXIT_STOPPED
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from streetvision.sources.splitting import Shares
     from streetvision.sources.store import DatasetStore
     from streetvision.sources.summary import Summary
-
-STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a dataset; `streetvision data list` shows them.")]
 Model = Annotated[
@@ -89,7 +87,7 @@ def add(
     _show_summary(folder, as_json)
     if stopped:
         typer.echo("stopped: what was read is kept; run the same command again to go on", err=True)
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(EXIT_STOPPED)
 
 
 def _add_all(sources: list[Source], store: DatasetStore, limit: int | None, as_json: bool) -> bool:
