@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.versions import ModelVersion, is_version, version_order
@@ -47,9 +48,28 @@ def finish(
         card=card_of(run, record, config, pictures, figures),
     )
     save_checkpoint(run.model, described, net.state_dict(), overwrite=True)
-    added = registry.add_folder(run.model, source=f"training:{run.name}", version=version, progress=progress)
+    added = registry.add_folder(run.model, source=source_of(run), version=version, progress=progress)
     run.update(state=DONE, version=added.version, problem="")
     return added
+
+
+def added_before(run: RunFolder, registry: Registry) -> ModelVersion | None:
+    """What a run became that was killed before it could note so; then it is noted."""
+    added = next((known for known in registry.versions() if known.source == source_of(run)), None)
+    if added is not None:
+        run.update(state=DONE, version=added.version, problem="")
+    return added
+
+
+def source_of(run: RunFolder) -> str:
+    """As the registry notes it."""
+    return f"training:{run.name}"
+
+
+def require_free(registry: Registry, version: str) -> None:
+    """OperatorError when a model has the version already, before hours are spent on one that cannot go in."""
+    if any(known.version == version for known in registry.versions()):
+        raise OperatorError(f"model version {version} exists already: name another one with --version")
 
 
 def card_of(

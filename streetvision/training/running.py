@@ -13,7 +13,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
-from streetvision.training.finishing import finish
+from streetvision.training.finishing import added_before, finish, require_free
 from streetvision.training.fit import learn
 from streetvision.training.keeping import Stopped, Tell
 from streetvision.training.launching import launch
@@ -37,10 +37,12 @@ class Surroundings:
     progress: ImportProgress = no_progress
 
 
-def train(run: RunFolder, pictures: Pictures, around: Surroundings, *, only_finish: bool = False) -> ModelVersion:
+def train(
+    run: RunFolder, pictures: Pictures, around: Surroundings, *, only_finish: bool = False, version: str = ""
+) -> ModelVersion:
     """Learn to the end and add the model; raises OperatorError, and Stopped when the operator ended it.
 
-    `only_finish` adds the best weights until now and learns no further.
+    `only_finish` adds the best weights until now and learns no further; `version` replaces the one that was wished.
     """
     record = run.record()
     if record.state == DONE:
@@ -48,6 +50,12 @@ def train(run: RunFolder, pictures: Pictures, around: Surroundings, *, only_fini
     if record.fingerprint != pictures.fingerprint:
         raise OperatorError(f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew")
     with only_one(run.path, WORK, remedy="let it finish, or stop it with Ctrl-C"):
+        added = added_before(run, around.registry)
+        if added is not None:
+            return added
+        if version:
+            run.update(version=version)
+        require_free(around.registry, run.record().version)
         if not only_finish:
             _learn(run, pictures, around)
         return finish(run, around.registry, pictures, created=around.created(), progress=around.progress)

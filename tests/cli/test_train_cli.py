@@ -82,17 +82,18 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     assert "is done: it became version 0.1.0" in err
 
 
-def test_ctrl_c_stops_a_run_that_can_be_finished(command: Run, state: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_run_that_can_be_finished(command: Run, state: Path, number: int) -> None:
     def interrupt() -> None:
         while not list(state.glob("training/*/metrics.jsonl")):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     code, _, err = command(*QUICK, *SMALLER, "--set", "optimiser.epochs=9999", "--state_dir", str(state))
     thread.join()
-    assert code == 1
+    assert code == 130
     assert "stopping after this step" in err
     (path,) = state.glob("training/*/last.ckpt")
     name = path.parent.name
@@ -129,6 +130,13 @@ def test_a_slip_is_one_sentence(command: Run, tmp_path: Path, words: tuple[str, 
     assert err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_version_that_exists_is_refused_before_the_training(command: Run, state: Path) -> None:
+    code, out, err = command(*QUICK, *SMALLER, "--version", "0.0.1", "--state_dir", str(state))
+    assert (code, out) == (1, "")
+    assert err == "error: model version 0.0.1 exists already: name another one with --version\n"
+    assert not list(state.glob("training/*/run.json"))
 
 
 def test_weights_that_the_hub_does_not_give_are_told_and_leave_no_run(

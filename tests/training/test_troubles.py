@@ -124,6 +124,28 @@ def test_nothing_to_finish_is_told(tmp_path: Path) -> None:
         train(run, pictures, around(tmp_path), only_finish=True)
 
 
+def test_a_version_that_was_taken_meanwhile_is_told_before_more_is_learnt(tmp_path: Path) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+    run.update(version="3.0.0")
+    registry = Registry(tmp_path / "models")
+    registry.add_folder(tmp_path / "small", source="another", version="3.0.0")
+    with pytest.raises(OperatorError, match=r"version 3\.0\.0 exists already: name another one with --version"):
+        train(run, pictures, around(tmp_path))
+    assert not run.last.exists()
+    assert train(run, pictures, around(tmp_path), version="3.1.0").version == "3.1.0"
+
+
+def test_a_run_that_was_killed_after_its_version_was_added_is_that_version(tmp_path: Path) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+    added = train(run, pictures, around(tmp_path))
+    run.update(state=RUNNING, version="")
+    assert train(run, pictures, around(tmp_path)).version == added.version
+    assert (run.record().state, run.record().version) == (DONE, added.version)
+    assert len(Registry(tmp_path / "models").versions()) == 2
+
+
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
     """Let the system refuse larger files, as a full disk refuses what it has no room for."""
