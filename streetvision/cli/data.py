@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streetvision.base.log_text import one_line
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import EXIT_STOPPED
 from streetvision.settings.settings import Settings
@@ -239,7 +240,7 @@ def _show_summary(folder: Path, as_json: bool) -> None:
         return
     sys.stdout.write(summary_report(summary) + "\n")
     for warning in summary.warnings():
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"warning: {one_line(warning)}", err=True)
 
 
 def _fields(summary: Summary) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from streetvision.base.log_text import one_line
 from streetvision.cli.shared import print_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class View:
             typer.echo(validation_line(event), err=True)
         elif kind == "unreadable":
             lines = [f"warning: {event['count']:,} pictures cannot be read and were left out", *event["pictures"]]
-            typer.echo("\n  ".join(lines), err=True)
+            typer.echo("\n  ".join(map(one_line, lines)), err=True)
 
     def importing(self, stage: str, done: int, total: int) -> None:
         """Show how far fetching weights or adding a model is."""

@@ -19,7 +19,7 @@ def test_a_file_is_replaced_and_a_link_to_it_stays(tmp_path: Path) -> None:
     write_atomically(link, "new")
     assert link.is_symlink()
     assert file.read_text() == "new"
-    assert os.listdir(tmp_path / "real") == ["page.html"]
+    assert list((tmp_path / "real").iterdir()) == [file]
 
 
 def test_a_pipe_is_written_into(tmp_path: Path) -> None:
@@ -37,4 +37,4 @@ def test_a_folder_is_refused_and_nothing_stays_beside_it(tmp_path: Path) -> None
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):
         write_atomically(tmp_path / "folder", "page")
-    assert os.listdir(tmp_path) == ["folder"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
