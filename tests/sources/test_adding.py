@@ -17,6 +17,7 @@ from streetvision.sources.opening import open_dataset
 from streetvision.sources.source import Item, SourceError, Unusable
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
+from streetvision.sources.summary import summarize
 
 from .pictures import ListSource, class_folders, jpeg, picture
 
@@ -98,6 +99,7 @@ def test_ctrl_c_keeps_whole_batches_and_the_next_reading_goes_on(
         add(Interrupted(many()), dataset, clock=lambda: 0.0)
     with pytest.raises(SourceError, match="16 pictures of d were added by a command that was killed"):
         opened(tmp_path)
+    assert summarize(tmp_path / "datasets" / "d").warnings()[0].startswith("16 pictures wait for a split")
     rest = ListSource(many())
     (report,) = added(tmp_path, rest)
     assert (rest.asked_after, report.new) == (["0015"], 24)
