@@ -87,7 +87,7 @@ def run(
     if resume is not None:
         _refuse_beside_resume(config, recipe, data, override)
         require_version(version)
-        folder, pictures = _resumed(resume, settings)
+        folder, pictures = _resumed(resume, settings, finish=finish)
     else:
         if finish:
             raise ConfigError("--finish belongs to --resume RUN")
@@ -95,7 +95,7 @@ def run(
         pictures = _pictures(wish.recipe.data.sets, settings)
         folder = _begun(wish, pictures, settings, as_json=as_json)
     again = version if resume is not None else ""
-    _train(folder, pictures, settings, device=device, only_finish=finish, version=again, as_json=as_json)
+    _train(folder, pictures, settings, device=device, version=again, as_json=as_json)
 
 
 @app.command("list")
@@ -163,11 +163,12 @@ def _pictures(sets: tuple[str, ...], settings: Settings) -> Pictures:
     return gather([open_dataset(name, state=settings.state_dir) for name in sets])
 
 
-def _resumed(name: str, settings: Settings) -> tuple[RunFolder, Pictures]:
+def _resumed(name: str, settings: Settings, *, finish: bool) -> tuple[RunFolder, Pictures | None]:
+    """The run, and its pictures unless it learns no further: they may have changed or gone."""
     from streetvision.training.run_folder import find_run
 
     folder = find_run(settings.state_dir, name)
-    return folder, _pictures(folder.record().sets, settings)
+    return folder, None if finish else _pictures(folder.record().sets, settings)
 
 
 def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
@@ -193,11 +194,10 @@ def _fetched(repo: str, registry: Registry, progress: Callable[[str, int, int], 
 
 def _train(
     folder: RunFolder,
-    pictures: Pictures,
+    pictures: Pictures | None,
     settings: Settings,
     *,
     device: str,
-    only_finish: bool,
     version: str,
     as_json: bool,
 ) -> None:
@@ -208,7 +208,7 @@ def _train(
     with shown(as_json) as view, _stopping() as stop:
         around = Surroundings(_registry(settings), view.tell, _now, stop, device, progress=view.importing)
         try:
-            added = train(folder, pictures, around, only_finish=only_finish, version=version)
+            added = train(folder, pictures, around, version=version)
         except Stopped as stopped:
             raise Stopped(f"{stopped}: go on with `streetvision train --resume {folder.name}`") from stopped
     _show_added(added, folder, as_json)

@@ -37,18 +37,20 @@ class Surroundings:
     progress: ImportProgress = no_progress
 
 
-def train(
-    run: RunFolder, pictures: Pictures, around: Surroundings, *, only_finish: bool = False, version: str = ""
-) -> ModelVersion:
+def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, version: str = "") -> ModelVersion:
     """Learn to the end and add the model; raises OperatorError, and Stopped when the operator ended it.
 
-    `only_finish` adds the best weights until now and learns no further; `version` replaces the one that was wished.
+    Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
+    wished.
     """
     record = run.record()
     if record.state == DONE:
         raise OperatorError(f"the run {run.name} is done: it became version {record.version}")
-    if record.fingerprint != pictures.fingerprint:
-        raise OperatorError(f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew")
+    if pictures is not None and record.fingerprint != pictures.fingerprint:
+        raise OperatorError(
+            f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew, or keep its "
+            "best weights with --finish"
+        )
     with only_one(run.path, WORK, remedy="let it finish, or stop it with Ctrl-C"):
         added = added_before(run, around.registry)
         if added is not None:
@@ -56,9 +58,9 @@ def train(
         if version:
             run.update(version=version)
         require_free(around.registry, run.record().version)
-        if not only_finish:
+        if pictures is not None:
             _learn(run, pictures, around)
-        return finish(run, around.registry, pictures, created=around.created(), progress=around.progress)
+        return finish(run, around.registry, created=around.created(), progress=around.progress)
 
 
 def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:

@@ -100,6 +100,7 @@ def test_a_signal_stops_a_run_that_can_be_finished(command: Run, state: Path, nu
     assert f"go on with `streetvision train --resume {name}`" in err
     code, out, _ = command("train", "show", name, "--state_dir", str(state))
     assert f"streetvision train --resume {name} --finish" in out
+    assert command("data", "rm", "works", "--state_dir", str(state))[0] == 0
     code, out, err = command("train", "--resume", name, "--finish", "--state_dir", str(state))
     assert code == 0, err
     assert out.startswith("0.1.0  streetvision  accuracy ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_loss_that_is_no_number_names_its_pictures_and_keeps_the_best(
     assert "\n" not in str(told.value)
     assert run.record().state == FAILED
     assert len(Registry(tmp_path / "models").versions()) == 1
-    added = train(run, pictures, around(tmp_path), only_finish=True)
+    added = train(run, None, around(tmp_path))
     assert added.servable
     assert run.record().state == DONE
 
@@ -113,7 +114,7 @@ def test_pictures_that_changed_meanwhile_are_told(tmp_path: Path) -> None:
     drawn = drawn_set(tmp_path / "set")
     pictures = gather([drawn])
     run = small_run(tmp_path, quick("full"), pictures)
-    with pytest.raises(OperatorError, match="have changed since"):
+    with pytest.raises(OperatorError, match=r"have changed since .* keep its best weights with --finish"):
         train(run, gather([replace(drawn, fingerprint="0" * 64)]), around(tmp_path))
 
 
@@ -121,7 +122,7 @@ def test_nothing_to_finish_is_told(tmp_path: Path) -> None:
     pictures = gather([drawn_set(tmp_path / "set")])
     run = small_run(tmp_path, quick("full"), pictures)
     with pytest.raises(OperatorError, match="was not judged yet"):
-        train(run, pictures, around(tmp_path), only_finish=True)
+        train(run, None, around(tmp_path))
 
 
 def test_a_version_that_was_taken_meanwhile_is_told_before_more_is_learnt(tmp_path: Path) -> None:
@@ -204,6 +205,26 @@ def test_a_damaged_run_is_told(tmp_path: Path) -> None:
     (run.path / "run.json").write_text("{")
     with pytest.raises(OperatorError, match=r"run\.json is missing or damaged"):
         find_run(tmp_path, run.name).record()
+
+
+@pytest.mark.parametrize(
+    "change", [{"seconds": None}, {"step": "3"}, {"state": 1}, {"sets": [1]}, {"data": {}}, {"data": {"val": 3}}]
+)
+def test_a_record_of_another_form_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
+    run = small_run(tmp_path, quick("full"), gather([drawn_set(tmp_path / "set")]))
+    record = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(record | change))
+    with pytest.raises(OperatorError, match=r"run\.json is missing or damaged"):
+        run.record()
+
+
+def test_lines_of_metrics_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    run = small_run(tmp_path, quick("full"), gather([drawn_set(tmp_path / "set")]))
+    good = {"step": 3, "epoch": 0, "best": True, "accuracy": 1.0, "mcc": 1.0, "auc": 1.0, "calibrated_nll": 0.1}
+    bad = [{"step": 4}, good | {"step": "5"}, good | {"auc": None}, [1], 3]
+    lines = [json.dumps(one) for one in (good, *bad)]
+    (run.path / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 6']))
+    assert run.metrics() == [good]
 
 
 def test_the_batch_that_fits_is_told_from_two_small_ones() -> None:
