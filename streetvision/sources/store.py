@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +82,9 @@ def writing(folder: Path) -> Iterator[DatasetStore]:
 
     One that was made and got nothing before a failure is gone again.
     """
-    with exclusive(folder, patience_s=0.0):
+    with ExitStack() as held:
+        with store_sentences(folder):
+            held.enter_context(exclusive(folder, patience_s=0.0))
         made = not (folder / DATABASE).exists()
         store = DatasetStore(folder)
         try:

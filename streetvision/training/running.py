@@ -73,7 +73,7 @@ def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:
         else:
             learn(run, pictures, around.tell, stop=around.stop, accelerator=around.accelerator, clock=around.clock)
         state, problem = RUNNING, ""
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         state, problem = STOPPED, ""
         raise
     except OperatorError as error:

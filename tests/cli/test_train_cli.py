@@ -133,6 +133,20 @@ def test_a_slip_is_one_sentence(command: Run, tmp_path: Path, words: tuple[str, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_of_somebody_else_steers_no_terminal(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "training" / "theirs"
+    path.mkdir(parents=True)
+    (path / "recipe.toml").write_text('[model]\nname = "\\u001b[31m"\n')
+    record = {"name": "\x1b[2J", "recipe": "\x1b]0;q\x07", "sets": ["a"], "fingerprint": "", "started": "\x9b31m"}
+    record |= {"problem": "\x1b[31mx\ny", "data": {"val": {"pictures": 1}}}
+    (path / "run.json").write_text(json.dumps(record))
+    for words in (("list",), ("show", "theirs")):
+        code, out, err = command("train", *words, "--state_dir", str(tmp_path))
+        assert (code, err) == (0, "")
+        assert "theirs" in out
+        assert not {"\x1b", "\x07", "\x9b"} & set(out)
+
+
 def test_a_version_that_exists_is_refused_before_the_training(command: Run, state: Path) -> None:
     code, out, err = command(*QUICK, *SMALLER, "--version", "0.0.1", "--state_dir", str(state))
     assert (code, out) == (1, "")

@@ -110,6 +110,42 @@ def test_a_run_that_is_stopped_says_so_and_goes_on(tmp_path: Path) -> None:
         train(run, pictures, around(tmp_path))
 
 
+def test_an_interrupt_within_a_step_leaves_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+
+    def interrupted(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingModule, "loss_of", interrupted)
+        train(run, pictures, around(tmp_path))
+    signal.signal(signal.SIGINT, handler)  # Lightning lets no other Ctrl-C through
+    assert (run.record().state, run.record().problem) == (STOPPED, "")
+    assert train(run, pictures, around(tmp_path)).servable
+
+
+def test_sigterm_stays_with_whoever_had_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 2}), pictures)
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    plain = TrainingModule.loss_of
+
+    def ended(module: TrainingModule, batch: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return plain(module, batch)
+
+    monkeypatch.setattr(TrainingModule, "loss_of", ended)
+    try:
+        with pytest.raises(Stopped, match="stopped after step 1"):
+            train(run, pictures, around(tmp_path, stop=lambda: bool(asked)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert run.last.is_file()
+
+
 def test_pictures_that_changed_meanwhile_are_told(tmp_path: Path) -> None:
     drawn = drawn_set(tmp_path / "set")
     pictures = gather([drawn])
