@@ -19,8 +19,9 @@ class OwnSignals(L.Callback):
         self._give_back()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """As when training starts: judging by itself takes them, too."""
-        self._give_back()
+        """Judging by itself takes them, too; within training the operator may have changed the handler since."""
+        if trainer.state.fn == "validate":
+            self._give_back()
 
     def _give_back(self) -> None:
         if threading.current_thread() is threading.main_thread():
