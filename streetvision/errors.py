@@ -6,6 +6,8 @@ EXIT_FAILED = 1
 """It could not start or do what was asked: one sentence says why."""
 EXIT_UNCLEAN = 70
 """A defect ended it, or a part of it could not be closed in order (EX_SOFTWARE of sysexits.h)."""
+EXIT_STOPPED = 130
+"""Ctrl-C ended it, as shells have it."""
 EXIT_RESTART = 75
 """It can serve no more, and another process may: the service manager is to start it again (EX_TEMPFAIL)."""
 

@@ -79,11 +79,19 @@ def discard(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a small file: after a power failure it holds the old content or the new one; text as UTF-8."""
+    """Replace a small file: after a power failure it holds the old content or the new one; text as UTF-8.
+
+    A link stays and its file is replaced; into a device or a pipe, such as /dev/stdout, it is written as it is.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

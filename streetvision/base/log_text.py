@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 MAX_CHARACTERS = 32 * 1024
 """Of one text in the log; the middle of a longer one is left out."""
 _CONTINUED = "\n    "
@@ -16,6 +18,16 @@ _WRITTEN_OUT = {
 def escaped(text: str) -> str:
     """The text without a character that steers a terminal; its lines after the first are indented."""
     return text.translate(_WRITTEN_OUT).replace("\n", _CONTINUED)
+
+
+def one_line(text: str) -> str:
+    """The text without a character that steers a terminal or breaks a line: for names and words from outside."""
+    return escaped(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines of a report, each fit for a terminal."""
+    return "\n".join(map(one_line, lines))
 
 
 def bounded(text: str) -> str:

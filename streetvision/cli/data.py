@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streetvision.base.log_text import one_line
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.errors import EXIT_STOPPED
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from streetvision.sources.splitting import Shares
     from streetvision.sources.store import DatasetStore
     from streetvision.sources.summary import Summary
-
-STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a dataset; `streetvision data list` shows them.")]
 Model = Annotated[
@@ -89,7 +88,7 @@ def add(
     _show_summary(folder, as_json)
     if stopped:
         typer.echo("stopped: what was read is kept; run the same command again to go on", err=True)
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(EXIT_STOPPED)
 
 
 def _add_all(sources: list[Source], store: DatasetStore, limit: int | None, as_json: bool) -> bool:
@@ -241,7 +240,7 @@ def _show_summary(folder: Path, as_json: bool) -> None:
         return
     sys.stdout.write(summary_report(summary) + "\n")
     for warning in summary.warnings():
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"warning: {one_line(warning)}", err=True)
 
 
 def _fields(summary: Summary) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from streetvision.base.log_text import joined, one_line
+
 if TYPE_CHECKING:
     from streetvision.sources.adding import AddReport
     from streetvision.sources.checking import CheckReport, Doubt
@@ -18,13 +20,13 @@ def added_line(report: AddReport) -> str:
     end = "" if report.complete else ", not read to its end"
     parts = [f"{report.new:,} new", f"{report.known:,} there already"]
     parts += [f"{count:,} unusable: {reason}" for reason, count in report.unusable.items()]
-    return f"{report.source}: {report.read:,} read, {', '.join(parts)}{end}"
+    return one_line(f"{report.source}: {report.read:,} read, {', '.join(parts)}{end}")
 
 
 def summary_line(summary: Summary) -> str:
     """One line of a list."""
     classes = summary.classes
-    return (
+    return one_line(
         f"{summary.name:<20} {summary.pictures:>8,} pictures  {classes['roadwork']:>7,} roadwork  "
         f"{classes['none']:>7,} none  {_gigabytes(summary.bytes):>9}  "
         f"{', '.join(source.name for source in summary.sources)}"
@@ -43,7 +45,7 @@ def summary_report(summary: Summary) -> str:
     if summary.near_duplicates:
         lines.append(f"  {summary.near_duplicates:>9,} have near duplicates, which share a split and one weight")
     lines += _block("left out", summary.left_out) + _block("unusable", summary.unusable)
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _row(split: str, counts: Mapping[str, int] | str) -> str:
@@ -65,7 +67,7 @@ def check_report(report: CheckReport, listed: Sequence[Doubt]) -> str:
     lines.append(f"near duplicates in two splits: {len(report.leaks):,} pairs")
     lines += [f"  {one}  {other}" for one, other in report.leaks[:10]]
     lines += _doubts(report, listed)
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _doubts(report: CheckReport, listed: Sequence[Doubt]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streetvision.base.disk import sentences, write_atomically
+from streetvision.base.log_text import one_line
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import check_model, choose_checkpoint, open_registry
@@ -91,6 +92,8 @@ def _check(split: str, report: Path | None) -> None:
     """Tell of slips before anything is loaded."""
     if split not in SPLITS:
         raise OperatorError(f"There is no split {split!r}: name one of {', '.join(SPLITS)}.")
+    if report is not None and report.is_dir():
+        raise OperatorError(f"{report} is a folder: name a file in it with --report.")
     if report is not None and not report.absolute().parent.is_dir():
         raise OperatorError(f"The folder of {report} does not exist: name another file with --report.")
 
@@ -133,16 +136,17 @@ def _show(report: Report, page: Path | None, *, as_json: bool) -> None:
     from streetvision.evaluation.report_text import report_text
 
     _tell_unanswered(report.judged)
-    if page is not None:
-        from streetvision.evaluation.report_page import render_report
-
-        with sentences(f"Writing {page}"):
-            write_atomically(page, render_report(report, time.time()))
-        sys.stderr.write(f"{page}: the report, to be opened in a browser\n")
     if as_json:
         print_json(report_fields(report))
     else:
         sys.stdout.write(report_text(report) + "\n")
+        sys.stdout.flush()
+    if page is not None:  # after the figures, which a full disk is not to take along
+        from streetvision.evaluation.report_page import render_report
+
+        with sentences(f"Writing {page}"):
+            write_atomically(page, render_report(report, time.time()).encode(errors="replace"))
+        sys.stderr.write(f"{page}: the report, to be opened in a browser\n")
 
 
 def _judged(folder: Path, rival: Path | None, shown: Sequence[Shown], plan: Plan) -> list[Judged]:
@@ -157,6 +161,6 @@ def _judged(folder: Path, rival: Path | None, shown: Sequence[Shown], plan: Plan
 def _tell_unanswered(judged: Sequence[Judged]) -> None:
     for one in judged:
         for example, why in one.answers.unanswered:
-            sys.stderr.write(f"{example.path}: not answered ({why})\n")
+            sys.stderr.write(one_line(f"{example.path}: not answered ({why})") + "\n")
         if not len(one.sample):
             raise OperatorError(f"No picture of {one.shown.name} could be answered: see the reasons above.")

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from streetvision import __version__
+from streetvision.base.log_text import one_line
 from streetvision.base.resources import limit_thread_pools
 from streetvision.cli.commands import CommandGroup
 from streetvision.cli.spelling import spelt
-from streetvision.errors import OperatorError, about
+from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError, about
 
 COMPLETION = "_STREETVISION_COMPLETE"
 """Set by the script of `streetvision completion` when the shell wants candidates."""
@@ -61,13 +62,13 @@ def main() -> None:
     try:
         commands()(prog_name="streetvision")
     except OperatorError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        typer.echo(f"error: {one_line(str(error))}", err=True)
+        sys.exit(error.exit_code)
     except OSError as error:
-        typer.echo(f"error: {about(error)}", err=True)
-        sys.exit(1)
+        typer.echo(f"error: {one_line(about(error))}", err=True)
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_STOPPED)
 
 
 def _prepare_streams() -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,9 +43,17 @@ def terminal_width() -> int | None:
 
 
 def print_json(fields: Mapping[str, Any]) -> None:
-    """One object on a line of stdout, at once: a pipe's reader may be waiting."""
-    sys.stdout.write(json.dumps(fields) + "\n")
+    """One object on a line of stdout, at once: a pipe's reader may be waiting. JSON knows no NaN: it becomes null."""
+    sys.stdout.write(json.dumps(_finite(fields), allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

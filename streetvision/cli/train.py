@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from streetvision.base.log_text import one_line
 from streetvision.base.paths import expanded
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.cli.train_view import run_fields, run_page, run_table, shown
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.settings import Settings
 from streetvision.training.recipe import Recipe
-from streetvision.training.wish import Wish
+from streetvision.training.wish import Wish, require_version
 
 if TYPE_CHECKING:
     from streetvision.models.versions import ModelVersion
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from streetvision.training.pictures import Pictures
     from streetvision.training.run_folder import RunFolder
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
 EXTRA = ("lightning", "peft")
 """What the extra `train` brings and every run needs."""
 HERE = "`--set model.weights=` a version, bundled, or a safetensors file of the backbone"
@@ -85,15 +87,17 @@ def run(
         raise ConfigError(f"--device is auto or cpu, not {device!r:.40}")
     _require_extra()
     if resume is not None:
-        _refuse_beside_resume(config, recipe, data, override, version)
-        folder, pictures = _resumed(resume, settings)
+        _refuse_beside_resume(config, recipe, data, override)
+        require_version(version)
+        folder, pictures = _resumed(resume, settings, finish=finish)
     else:
         if finish:
             raise ConfigError("--finish belongs to --resume RUN")
         wish = Wish(*_recipe(config, recipe, data or [], override or []), version)
         pictures = _pictures(wish.recipe.data.sets, settings)
         folder = _begun(wish, pictures, settings, as_json=as_json)
-    _train(folder, pictures, settings, device=device, only_finish=finish, as_json=as_json)
+    again = version if resume is not None else ""
+    _train(folder, pictures, settings, device=device, version=again, as_json=as_json)
 
 
 @app.command("list")
@@ -106,7 +110,7 @@ def list_runs(as_json: AsJson = False, state_dir: StateDir = None) -> None:
         try:
             rows.append(run_fields(one))
         except OperatorError as error:
-            typer.echo(f"warning: {error}", err=True)
+            typer.echo(f"warning: {one_line(str(error))}", err=True)
     if as_json:
         for row in rows:
             print_json(row)
@@ -137,9 +141,7 @@ def _require_extra() -> None:
 
 def _refuse_beside_resume(*given: object) -> None:
     if any(given):
-        raise ConfigError(
-            "--resume RUN goes on exactly as the run began: leave the recipe, --data, --set, --version out"
-        )
+        raise ConfigError("--resume RUN goes on exactly as the run began: leave the recipe, --data and --set out")
 
 
 def _recipe(config: Path | None, recipe: str | None, data: list[str], overrides: list[str]) -> tuple[Recipe, str]:
@@ -163,18 +165,21 @@ def _pictures(sets: tuple[str, ...], settings: Settings) -> Pictures:
     return gather([open_dataset(name, state=settings.state_dir) for name in sets])
 
 
-def _resumed(name: str, settings: Settings) -> tuple[RunFolder, Pictures]:
+def _resumed(name: str, settings: Settings, *, finish: bool) -> tuple[RunFolder, Pictures | None]:
+    """The run, and its pictures unless it learns no further: they may have changed or gone."""
     from streetvision.training.run_folder import find_run
 
     folder = find_run(settings.state_dir, name)
-    return folder, _pictures(folder.record().sets, settings)
+    return folder, None if finish else _pictures(folder.record().sets, settings)
 
 
 def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
     from streetvision.training.beginning import begin
+    from streetvision.training.finishing import require_free
     from streetvision.training.starting import Origins, left_behind
 
     registry = _registry(settings)
+    require_free(registry, wish.version)
     with shown(as_json) as view:
         origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
         folder = begin(wish, pictures, settings.state_dir, origins, started=_now())
@@ -196,7 +201,13 @@ def _fetched(repo: str, registry: Registry, progress: Callable[[str, int, int], 
 
 
 def _train(
-    folder: RunFolder, pictures: Pictures, settings: Settings, *, device: str, only_finish: bool, as_json: bool
+    folder: RunFolder,
+    pictures: Pictures | None,
+    settings: Settings,
+    *,
+    device: str,
+    version: str,
+    as_json: bool,
 ) -> None:
     from streetvision.training.keeping import Stopped
     from streetvision.training.running import Surroundings, train
@@ -205,7 +216,7 @@ def _train(
     with shown(as_json) as view, _stopping() as stop:
         around = Surroundings(_registry(settings), view.tell, _now, stop, device, progress=view.importing)
         try:
-            added = train(folder, pictures, around, only_finish=only_finish)
+            added = train(folder, pictures, around, version=version)
         except Stopped as stopped:
             raise Stopped(f"{stopped}: go on with `streetvision train --resume {folder.name}`") from stopped
     _show_added(added, folder, as_json)
@@ -225,19 +236,21 @@ def _show_added(added: ModelVersion, folder: RunFolder, as_json: bool) -> None:
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks the run to stop after its present step; a second one ends it at once."""
+    """Ctrl-C or SIGTERM asks the run to stop after its present step; a second one ends it at once."""
     asked = threading.Event()
 
     def ask(number: int, frame: object) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one in ENDING:
+            signal.signal(one, signal.default_int_handler)
         typer.echo("stopping after this step; Ctrl-C again ends it at once", err=True)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = [signal.signal(one, ask) for one in ENDING]
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in zip(ENDING, before, strict=True):
+            signal.signal(one, handler)
 
 
 def _registry(settings: Settings) -> Registry:

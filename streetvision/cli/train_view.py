@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from streetvision.base.log_text import joined, one_line
 from streetvision.cli.shared import print_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class View:
             typer.echo(validation_line(event), err=True)
         elif kind == "unreadable":
             lines = [f"warning: {event['count']:,} pictures cannot be read and were left out", *event["pictures"]]
-            typer.echo("\n  ".join(lines), err=True)
+            typer.echo("\n  ".join(map(one_line, lines)), err=True)
 
     def importing(self, stage: str, done: int, total: int) -> None:
         """Show how far fetching weights or adding a model is."""
@@ -95,7 +96,7 @@ def run_fields(run: RunFolder) -> dict[str, Any]:
     record, metrics = run.record(), run.metrics()
     best: dict[str, Any] = next((line for line in reversed(metrics) if line["best"]), {})
     return {
-        "run": record.name,
+        "run": run.name,
         "recipe": record.recipe,
         "state": record.state,
         "sets": list(record.sets),
@@ -116,7 +117,7 @@ def run_table(rows: Sequence[Event]) -> str:
         return "no run yet: streetvision train --recipe quick --data NAME"
     cells = [HEADS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
-    return "\n".join(
+    return joined(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
 
@@ -148,16 +149,16 @@ def run_page(run: RunFolder, fields: Event) -> str:
         "",
         *(validation_line(line) for line in fields["validations"]),
         "",
-        _next(fields),
+        *_next(fields),
     ]
-    return "\n".join(lines)
+    return joined(lines)
 
 
-def _next(fields: Event) -> str:
+def _next(fields: Event) -> list[str]:
     name = fields["run"]
     if fields["state"] == "done":
-        return f"it became version {fields['version']}: streetvision models show {fields['version']}"
+        return [f"it became version {fields['version']}: streetvision models show {fields['version']}"]
     if fields["state"] == "running":
-        return "it is running now"
-    kept = f"\nkeep the best weights until now: streetvision train --resume {name} --finish" if fields["best"] else ""
-    return f"go on: streetvision train --resume {name}{kept}"
+        return ["it is running now"]
+    kept = [f"keep the best weights until now: streetvision train --resume {name} --finish"] if fields["best"] else []
+    return [f"go on: streetvision train --resume {name}", *kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from streetvision.base.log_text import joined
 from streetvision.evaluation.figures import NAMES, Estimate
 from streetvision.evaluation.judging import Judged, Report
 from streetvision.evaluation.robustness import AS_SENT, Hardship
@@ -27,7 +28,7 @@ WIDTH = 36
 
 def report_text(report: Report) -> str:
     """The whole report, without a newline at its end."""
-    return "\n\n".join("\n".join(_dataset(report, one)) for one in report.judged)
+    return "\n\n".join(joined(_dataset(report, one)) for one in report.judged)
 
 
 def _dataset(report: Report, one: Judged) -> Iterator[str]:

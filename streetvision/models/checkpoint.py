@@ -116,7 +116,9 @@ def _save(state: StateDict, path: Path) -> None:
     try:
         save_file(state, path)
     except SafetensorError as error:  # a full disk comes as one
-        raise CheckpointError(f"The weights cannot be written to {path.parent.parent} ({error}).") from error
+        raise CheckpointError(
+            f"The weights cannot be written to {path.parent.parent} ({error}): free some space there."
+        ) from error
 
 
 def _require_finite(state: Mapping[str, torch.Tensor]) -> None:

@@ -75,4 +75,4 @@ def _name(record: Record) -> str:
 
 
 def _texts(tags: object) -> dict[str, str]:
-    return {str(name): text(value) for name, value in tags.items()} if isinstance(tags, Mapping) else {}
+    return {text(name): text(value) for name, value in tags.items()} if isinstance(tags, Mapping) else {}

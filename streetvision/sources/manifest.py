@@ -86,6 +86,9 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     for wanted in ("file", "label"):
         if wanted not in columns:
             raise SourceError(missing_column(wanted, columns, str(file)))
+    twice = [column for column in dict.fromkeys(columns) if column and columns.count(column) > 1]
+    if twice:
+        raise SourceError(f"{file} has {columns.count(twice[0])} columns {twice[0]!r:.80}: keep the one that is right.")
     return [_row(columns, cells) for cells in table[1:] if any(cells)]
 
 

@@ -16,6 +16,8 @@ ReadRange = Callable[[int, int], bytes]
 _BUFFER_BYTES = 8 << 20
 """Read at once: pages of pictures are large, and each request takes a tenth of a second."""
 _ROWS = 16
+_UNPACKED_BYTES, _UNPACKED_TIMES = 64 << 20, 10
+"""A row group may unpack to so many bytes, or to so many times its size: pictures are packed already."""
 
 
 class Damaged(Exception):
@@ -97,7 +99,17 @@ class ParquetRows:
                         yield row, content
             start = stop
 
+    def _require_bounded(self, number: int, columns: Sequence[str]) -> None:
+        """Raise Damaged for a row group that says that it would fill the memory."""
+        group = self._file.metadata.row_group(number)
+        every = [group.column(place) for place in range(group.num_columns)]
+        wanted = [one for one in every if one.path_in_schema.split(".")[0] in columns]
+        unpacked = sum(one.total_uncompressed_size for one in wanted)
+        if unpacked > max(_UNPACKED_BYTES, _UNPACKED_TIMES * sum(one.total_compressed_size for one in wanted)):
+            raise Damaged(f"its rows unpack to {unpacked >> 20:,} MiB, which no pictures do")
+
     def _group(self, number: int, columns: Sequence[str]) -> Iterator[Row]:
+        self._require_bounded(number, columns)
         batches = self._file.iter_batches(_ROWS, row_groups=[number], columns=list(columns))
         while True:
             try:

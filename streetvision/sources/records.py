@@ -34,7 +34,7 @@ def read_records(file: Path) -> list[Record]:
     try:
         if file.stat().st_size > LARGEST_BYTES:
             raise SourceError(f"{file} is larger than {LARGEST_BYTES >> 20} MiB: split it.")
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # JSON may hold the other signs that end a line
     except (OSError, UnicodeError) as error:
         raise SourceError(f"{file} cannot be read ({reason(error)}): fetch it again.") from error
     return [_record(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -12,7 +12,7 @@ LICENCE = "MIT"
 TRAINING_SEEDS = 100_000_000
 """Scene number n has the seed TRAINING_SEEDS + n: challenges, golden pictures and calibration use the seeds below."""
 SIZES = ((640, 480), (768, 432), (480, 640), (1024, 640))
-_RANGE = re.compile(r"(\d{1,8})-(\d{1,8})")
+_RANGE = re.compile(r"([0-9]{1,8})-([0-9]{1,8})")
 
 
 class DrawnScenes:

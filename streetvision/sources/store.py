@@ -11,11 +11,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streetvision.base.disk import exclusive, sync_folder, write_all
+from streetvision.base.disk import exclusive, staging, sync_folder, write_all
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
 from streetvision.errors import reason
@@ -78,13 +78,27 @@ def store_sentences(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[DatasetStore]:
-    """Open a dataset to write, making one that is not there; OperatorError when another process writes it."""
-    with exclusive(folder, patience_s=0.0):
+    """Open a dataset to write, making one that is not there; OperatorError when another process writes it.
+
+    One that was made and got nothing before a failure is gone again.
+    """
+    with ExitStack() as held:
+        with store_sentences(folder):
+            held.enter_context(exclusive(folder, patience_s=0.0))
+        made = not (folder / DATABASE).exists()
         store = DatasetStore(folder)
         try:
-            yield store
-        finally:
-            store.db.close()
+            with closing(store.db):
+                yield store
+        except BaseException:
+            if made and not store.got_something:
+                _take_away(folder)
+            raise
+
+
+def _take_away(folder: Path) -> None:
+    with staging(folder.parent) as place:
+        folder.rename(place / folder.name)
 
 
 class DatasetStore:
@@ -92,6 +106,8 @@ class DatasetStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.got_something = False
+        """Whether `write` stored or noted anything."""
         with store_sentences(folder):
             (folder / PICTURES).mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(folder / DATABASE, isolation_level=None)
@@ -131,6 +147,7 @@ class DatasetStore:
                 self.db.execute(
                     "UPDATE sources SET last_key = ?, complete = 0 WHERE id = ?", [last_key, reading.source]
                 )
+        self.got_something = True
         return new
 
     def finish(self, reading: Reading) -> None:

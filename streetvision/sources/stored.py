@@ -41,8 +41,8 @@ class StoredDataset:
             (waiting,) = db.execute(_UNARRANGED).fetchone()
             if waiting:
                 raise SourceError(
-                    f"{waiting:,} pictures of {self.name} were added by a command that was killed before it split "
-                    "them: run the same `streetvision data add` again."
+                    f"{waiting:,} pictures of {self.name} wait for their split: let the `streetvision data add` that "
+                    "brings them finish, or run it again if it was killed."
                 )
             self._examples = [_example(folder, row) for row in db.execute(_EXAMPLES)]
 

@@ -65,7 +65,7 @@ class Summary:
         if len(missing) == 1:
             return f"No picture is labelled {missing[0]}: nothing can be learned from one class; add a source with it."
         if not self.pictures:
-            return "There are no pictures: add a source."
+            return "" if self.waiting else "There are no pictures: add a source."
         few, many = sorted(self.classes.values())
         return f"The classes stand 1 to {many / few:.1f}: train with balanced classes." if many > 10 * few else ""
 

@@ -23,6 +23,7 @@ def begin(wish: Wish, pictures: Pictures, state: Path, origins: Origins, *, star
         fingerprint=pictures.fingerprint,
         started=started,
         version=wish.version,
+        data=pictures.card(),
     )
     run.create(record, wish.recipe)
     try:

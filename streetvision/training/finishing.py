@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.versions import ModelVersion, is_version, version_order
@@ -18,7 +19,6 @@ from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 from streetvision.training.judging import calibrated, calibration_of, figures_of
 from streetvision.training.keeping import read_best
-from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import ModelRecipe, Recipe
 from streetvision.training.recipe_file import to_toml
 from streetvision.training.run_folder import DONE, RunFolder, RunRecord
@@ -26,9 +26,7 @@ from streetvision.training.starting import goes_on, load_start
 from streetvision.training.tuning import choose_weights, merge_lora
 
 
-def finish(
-    run: RunFolder, registry: Registry, pictures: Pictures, *, created: str, progress: ImportProgress = no_progress
-) -> ModelVersion:
+def finish(run: RunFolder, registry: Registry, *, created: str, progress: ImportProgress = no_progress) -> ModelVersion:
     """Add the best weights of a run to the registry as a version; raises OperatorError and then adds nothing."""
     recipe, record = run.recipe(), run.record()
     weights, judged = read_best(run.best)
@@ -45,25 +43,42 @@ def finish(
         created=created,
         temperature=temperature,
         threshold=round(threshold, 4),
-        card=card_of(run, record, config, pictures, figures),
+        card=card_of(run, record, config, figures),
     )
     save_checkpoint(run.model, described, net.state_dict(), overwrite=True)
-    added = registry.add_folder(run.model, source=f"training:{run.name}", version=version, progress=progress)
+    added = registry.add_folder(run.model, source=source_of(run), version=version, progress=progress)
     run.update(state=DONE, version=added.version, problem="")
     return added
 
 
-def card_of(
-    run: RunFolder, record: RunRecord, config: ModelConfig, pictures: Pictures, figures: dict[str, float]
-) -> dict[str, Any]:
+def added_before(run: RunFolder, registry: Registry) -> ModelVersion | None:
+    """What a run became that was killed before it could note so; then it is noted."""
+    added = next((known for known in registry.versions() if known.source == source_of(run)), None)
+    if added is not None:
+        run.update(state=DONE, version=added.version, problem="")
+    return added
+
+
+def source_of(run: RunFolder) -> str:
+    """As the registry notes it."""
+    return f"training:{run.name}"
+
+
+def require_free(registry: Registry, version: str) -> None:
+    """OperatorError when a model has the version already, before hours are spent on one that cannot go in."""
+    if any(known.version == version for known in registry.versions()):
+        raise OperatorError(f"model version {version} exists already: name another one with --version")
+
+
+def card_of(run: RunFolder, record: RunRecord, config: ModelConfig, figures: dict[str, float]) -> dict[str, Any]:
     """What the version says of itself: figures, data, recipe, where its weights came from."""
     recipe = published(run.recipe())
-    sets = ", ".join(pictures.sets)
+    sets = ", ".join(record.sets)
     return {
         "what": f"{config.architecture} at {config.input_size} pixels, trained on {sets}; recipe {record.recipe}.",
         "metrics": figures | {"judged_on": f"val of {sets}"},
-        "calibration": {"on": "val", "pictures": len(pictures.val)},
-        "data": pictures.card(),
+        "calibration": {"on": "val", "pictures": record.data["val"]["pictures"]},
+        "data": dict(record.data),
         "recipe": tomllib.loads(to_toml(recipe)),
         "backbone": backbone_of(recipe.model, config.architecture),
         "licence": record.licence,

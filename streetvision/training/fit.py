@@ -27,6 +27,7 @@ from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
 from streetvision.training.reporting import Reporter
 from streetvision.training.run_folder import RunFolder
+from streetvision.training.signals import OwnSignals
 from streetvision.training.starting import load_start
 from streetvision.training.watching import LossWatch
 
@@ -64,7 +65,7 @@ def learn(
         pictures_a_step = recipe.run.batch * recipe.run.accumulate * place.world
         average = [MovingAverage(recipe.optimiser.ema)] if recipe.optimiser.ema else []
         reporter = Reporter(tell, total, pictures_a_step, clock=clock)
-        trainer = make_trainer(recipe, place, run, total, [watch, best, *average, last, reporter])
+        trainer = make_trainer(recipe, place, run, total, [OwnSignals(), watch, best, *average, last, reporter])
         _fit(trainer, module, feed, run, best)
         watch.look()
         if place.rank == 0:
@@ -90,6 +91,10 @@ def _fit(trainer: L.Trainer, module: TrainingModule, feed: Feed, run: RunFolder,
             trainer.validate(module, feed.val, verbose=False)
     except torch.cuda.OutOfMemoryError as error:
         raise OperatorError(batch_advice(module, feed.augment, module.recipe.run.batch)) from error
+    except SystemExit as ended:  # so Lightning ends what Ctrl-C interrupts
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None
+        raise
 
 
 def _readable(checkpoint: Path) -> Path:

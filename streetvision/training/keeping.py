@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from streetvision.base.disk import sentences, sync_folder
-from streetvision.errors import OperatorError, reason
+from streetvision.errors import EXIT_STOPPED, OperatorError, reason
 from streetvision.training.judging import figures_of
 from streetvision.training.module import Judged, TrainingModule
 from streetvision.training.run_folder import RunFolder
@@ -34,6 +34,8 @@ AGREED_EVERY = 16
 
 class Stopped(OperatorError):
     """The operator ended the run; it can be resumed."""
+
+    exit_code = EXIT_STOPPED
 
 
 class BestKeeper(L.Callback):

@@ -83,7 +83,7 @@ class PictureReader:
         try:
             return self._decoded(index, _bytes_of(path), for_gpu=for_gpu)
         except (BadImage, OSError) as error:
-            self.unreadable[path] = reason(error) if isinstance(error, OSError) else str(error)
+            self.unreadable[path] = reason(error)
             return None
 
     def _decoded(self, index: int, data: bytes, *, for_gpu: bool) -> Picture:

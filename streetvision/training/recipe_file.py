@@ -15,6 +15,8 @@ from streetvision.training.recipe import Recipe, RecipeError
 
 NAMED = ("quick", "lora", "full")
 LIMIT_BYTES = 1 << 20
+LARGEST = 1 << 63
+"""Whole numbers of TOML are 64 bits wide; Python would read longer ones."""
 
 Tables = dict[str, dict[str, Any]]
 """A recipe's sections by name, as TOML gives them."""
@@ -31,9 +33,11 @@ def named_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
 def read_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """An operator's file, with `section.key=value` on top; raises RecipeError."""
     try:
-        if path.stat().st_size > LIMIT_BYTES:
+        with path.open("rb") as file:
+            data = file.read(LIMIT_BYTES + 1)  # a device may have no end, and a pipe no size
+        if len(data) > LIMIT_BYTES:
             raise RecipeError(f"{path} is larger than a recipe: give a small TOML file")
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise RecipeError(f"the recipe {path} cannot be read ({reason(error)}): give a TOML file") from error
     return parse_recipe(text, str(path), overrides)
@@ -43,7 +47,7 @@ def parse_recipe(text: str, where: str, overrides: Iterable[str] = ()) -> Recipe
     """The recipe that a TOML text says; `where` names it in errors."""
     try:
         tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{where} is no TOML ({reason(error)})") from error
     for override in overrides:
         _override(tables, override)
@@ -79,6 +83,8 @@ def _section(name: str, kind: type, table: object, where: str) -> Any:  # noqa: 
 
 def _value(key: str, kind: Any, value: object) -> Any:  # noqa: ANN401  # whatever the field holds
     """The value as its field wants it: a whole number may stand for a real one, one word for a list."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise RecipeError(f"{key} is a number of {len(str(abs(value))):,} digits: no key takes one so large")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in (str, int, float, bool):
@@ -108,7 +114,7 @@ def _override(tables: dict[str, Any], text: str) -> None:
 def _parsed(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ FOLDER = "training"
 WORK = "training"
 """The name of the lock that a run in progress holds."""
 PREPARED, RUNNING, STOPPED, FAILED, DONE = "prepared", "running", "stopped", "failed", "done"
+FIGURES = ("step", "epoch", "best", "accuracy", "mcc", "auc", "calibrated_nll")
+"""That each line of the metrics has, beside others."""
 _NAME = re.compile(r"[0-9a-z][0-9a-z.-]{0,79}")
 
 
@@ -55,6 +57,8 @@ class RunRecord:
     """What it became; wanted until it is done."""
     licence: str = ""
     """Of the weights it began with."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What the model's card will say of the pictures, which may be gone by then."""
 
 
 class RunFolder:
@@ -93,6 +97,7 @@ class RunFolder:
             data = json.loads(self._record.read_text(encoding="utf-8"))
             kept = {key: value for key, value in data.items() if key in known}
             record = RunRecord(**{**kept, "sets": tuple(kept["sets"])})
+            _require_types(record)
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OperatorError(f"{self._record} is missing or damaged ({reason(error)}): train anew") from error
         running = record.state == RUNNING and lock_holder(self.path / f"{WORK}.lock") is None
@@ -116,15 +121,29 @@ class RunFolder:
         found: dict[int, dict[str, Any]] = {}
         for line in self._metrics.read_text(encoding="utf-8").splitlines():
             try:
-                fields_of = json.loads(line)
-                found[fields_of["step"]] = fields_of
+                told = json.loads(line)
+                sound = all(isinstance(told[name], int | float) for name in FIGURES)
             except (ValueError, KeyError, TypeError):
                 continue  # a kill may leave half a line
+            if sound:
+                found[told["step"]] = told
         return [found[step] for step in sorted(found)]
 
     def _write(self, record: RunRecord) -> None:
         with sentences("Writing the run's state"):
             write_atomically(self._record, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def _require_types(record: RunRecord) -> None:
+    """TypeError or KeyError for a file that only looks like ours."""
+    for one in fields(RunRecord):
+        if not isinstance(getattr(record, one.name), _TYPES.get(str(one.type), object)):
+            raise TypeError(f"its {one.name} is wrong")
+    if not all(isinstance(name, str) for name in record.sets) or not isinstance(record.data["val"]["pictures"], int):
+        raise TypeError("its sets or data are wrong")
+
+
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "float": int | float}
 
 
 def all_runs(state: Path) -> list[RunFolder]:

@@ -13,7 +13,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
-from streetvision.training.finishing import finish
+from streetvision.training.finishing import added_before, finish, require_free
 from streetvision.training.fit import learn
 from streetvision.training.keeping import Stopped, Tell
 from streetvision.training.launching import launch
@@ -37,20 +37,30 @@ class Surroundings:
     progress: ImportProgress = no_progress
 
 
-def train(run: RunFolder, pictures: Pictures, around: Surroundings, *, only_finish: bool = False) -> ModelVersion:
+def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, version: str = "") -> ModelVersion:
     """Learn to the end and add the model; raises OperatorError, and Stopped when the operator ended it.
 
-    `only_finish` adds the best weights until now and learns no further.
+    Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
+    wished.
     """
     record = run.record()
     if record.state == DONE:
         raise OperatorError(f"the run {run.name} is done: it became version {record.version}")
-    if record.fingerprint != pictures.fingerprint:
-        raise OperatorError(f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew")
+    if pictures is not None and record.fingerprint != pictures.fingerprint:
+        raise OperatorError(
+            f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew, or keep its "
+            "best weights with --finish"
+        )
     with only_one(run.path, WORK, remedy="let it finish, or stop it with Ctrl-C"):
-        if not only_finish:
+        added = added_before(run, around.registry)
+        if added is not None:
+            return added
+        if version:
+            run.update(version=version)
+        require_free(around.registry, run.record().version)
+        if pictures is not None:
             _learn(run, pictures, around)
-        return finish(run, around.registry, pictures, created=around.created(), progress=around.progress)
+        return finish(run, around.registry, created=around.created(), progress=around.progress)
 
 
 def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:
@@ -63,7 +73,7 @@ def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:
         else:
             learn(run, pictures, around.tell, stop=around.stop, accelerator=around.accelerator, clock=around.clock)
         state, problem = RUNNING, ""
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         state, problem = STOPPED, ""
         raise
     except OperatorError as error:

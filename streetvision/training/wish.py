@@ -19,5 +19,10 @@ class Wish:
     """Under which to add the model; empty: the next one."""
 
     def __post_init__(self) -> None:
-        if self.version and not is_version(self.version):
-            raise RecipeError(f"{self.version!r:.100} is no semantic version such as 1.0.0")
+        require_version(self.version)
+
+
+def require_version(version: str) -> None:
+    """Raise RecipeError unless it is one, or empty."""
+    if version and not is_version(version):
+        raise RecipeError(f"{version!r:.100} is no semantic version such as 1.0.0")

@@ -94,6 +94,33 @@ def test_bad_input_is_one_sentence(run: Run, tmp_path: Path, arguments: list[str
     assert not (tmp_path / "state" / "datasets").exists()
 
 
+@pytest.mark.parametrize("text", ["file,lable\n", "file,label,label\n"])
+def test_a_failed_first_reading_leaves_no_dataset(run: Run, tmp_path: Path, text: str) -> None:
+    class_folders(tmp_path / "set")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "manifest.csv").write_text(text)
+    code, out, err = run("add", "bad", "--name", "streets")
+    assert (code, out) == (1, "")
+    assert "manifest.csv has " in err
+    assert not list((tmp_path / "state" / "datasets").glob("[!.]*"))
+    assert run("add", "set", "--name", "streets")[0] == 0
+    assert run("add", "bad", "--name", "streets")[0] == 1
+    assert "8 pictures" in run("stats", "streets")[1]
+
+
+def test_words_from_outside_steer_no_terminal(run: Run, tmp_path: Path) -> None:
+    class_folders(tmp_path / "set")
+    rows = "roadwork/0.jpg,1,\x1b]0;own\x07\nnone/0.jpg,0,\x1b[31mfree\u2028\n"
+    (tmp_path / "set" / "manifest.csv").write_text(f"file,label,licence\n{rows}")
+    code, out, err = run("add", "set", "--name", "streets")
+    assert code == 0
+    assert not {"\x1b", "\x07", "\u2028"} & {*out, *err}
+    assert r"licence: \x1b[31mfree" in out
+    code, _, err = run("add", "folder:\x1b[31mgone", "--name", "streets")
+    assert code == 1
+    assert "\x1b" not in err
+
+
 def test_check_doubts_labels_by_a_model(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = replace(tiny_config(name="mine", version="1.2.0", depth=1, width=64), input_size=32)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -86,6 +89,32 @@ def test_datasets_are_told_apart(run: Run, models: list[str], streets: Path, tmp
     assert "on streets: 12 pictures" in out
     assert "on more: 3 pictures" in out
     assert "no picture is labelled `roadwork`: MCC, AUC, recall cannot be told" in out
+
+
+def test_a_page_that_cannot_be_written_takes_no_figures_along(
+    run: Run, models: list[str], streets: Path, tmp_path: Path
+) -> None:
+    code, out, err = run(models[0], "streets", "--report", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert "is a folder: name a file in it with --report" in err
+    with patch("streetvision.cli.evaluate.write_atomically", side_effect=OSError(errno.ENOSPC, "No space left")):
+        code, out, err = run(models[0], "streets", "--report", "page.html", "--json")
+    assert code == 1
+    assert json.loads(out)["model"] == models[0]
+    assert "Writing page.html failed: the disk is full" in err
+
+
+def test_hostile_names_steer_neither_terminal_nor_page(
+    run: Run, models: list[str], streets: Path, tmp_path: Path
+) -> None:
+    hostile = os.fsdecode(b"<script>\x1b[31m\xff")
+    streets.rename(tmp_path / hostile)
+    code, out, err = run(models[0], hostile, "--report", "page.html")
+    assert code == 0, err
+    assert "\x1b" not in out + err
+    page = (tmp_path / "page.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
 
 
 def test_a_folder_has_no_other_split(run: Run, models: list[str], streets: Path) -> None:

@@ -83,23 +83,25 @@ def test_a_quick_training_becomes_a_version(command: Run, state: Path) -> None:
     assert "is done: it became version 0.1.0" in err
 
 
-def test_ctrl_c_stops_a_run_that_can_be_finished(command: Run, state: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_run_that_can_be_finished(command: Run, state: Path, number: int) -> None:
     def interrupt() -> None:
         while not list(state.glob("training/*/metrics.jsonl")):
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     code, _, err = command(*QUICK, *SMALLER, "--set", "optimiser.epochs=9999", "--state_dir", str(state))
     thread.join()
-    assert code == 1
+    assert code == 130
     assert "stopping after this step" in err
     (path,) = state.glob("training/*/last.ckpt")
     name = path.parent.name
     assert f"go on with `streetvision train --resume {name}`" in err
     code, out, _ = command("train", "show", name, "--state_dir", str(state))
     assert f"streetvision train --resume {name} --finish" in out
+    assert command("data", "rm", "works", "--state_dir", str(state))[0] == 0
     code, out, err = command("train", "--resume", name, "--finish", "--state_dir", str(state))
     assert code == 0, err
     assert out.startswith("0.1.0  streetvision  accuracy ")
@@ -130,6 +132,27 @@ def test_a_slip_is_one_sentence(command: Run, tmp_path: Path, words: tuple[str, 
     assert err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_somebody_else_steers_no_terminal(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "training" / "theirs"
+    path.mkdir(parents=True)
+    (path / "recipe.toml").write_text('[model]\nname = "\\u001b[31m"\n')
+    record = {"name": "\x1b[2J", "recipe": "\x1b]0;q\x07", "sets": ["a"], "fingerprint": "", "started": "\x9b31m"}
+    record |= {"problem": "\x1b[31mx\ny", "data": {"val": {"pictures": 1}}}
+    (path / "run.json").write_text(json.dumps(record))
+    for words in (("list",), ("show", "theirs")):
+        code, out, err = command("train", *words, "--state_dir", str(tmp_path))
+        assert (code, err) == (0, "")
+        assert "theirs" in out
+        assert not {"\x1b", "\x07", "\x9b"} & set(out)
+
+
+def test_a_version_that_exists_is_refused_before_the_training(command: Run, state: Path) -> None:
+    code, out, err = command(*QUICK, *SMALLER, "--version", "0.0.1", "--state_dir", str(state))
+    assert (code, out) == (1, "")
+    assert err == "error: model version 0.0.1 exists already: name another one with --version\n"
+    assert not list(state.glob("training/*/run.json"))
 
 
 def test_weights_that_the_hub_does_not_give_are_told_and_leave_no_run(

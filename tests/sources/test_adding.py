@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from streetvision.sources.opening import open_dataset
 from streetvision.sources.source import Item, SourceError, Unusable
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
+from streetvision.sources.summary import summarize
 
 from .pictures import ListSource, class_folders, jpeg, picture
 
@@ -96,8 +98,9 @@ def test_ctrl_c_keeps_whole_batches_and_the_next_reading_goes_on(
     monkeypatch.setattr(adding, "_BATCH", 8)
     with writing(tmp_path / "datasets" / "d") as dataset, pytest.raises(KeyboardInterrupt):
         add(Interrupted(many()), dataset, clock=lambda: 0.0)
-    with pytest.raises(SourceError, match="16 pictures of d were added by a command that was killed"):
+    with pytest.raises(SourceError, match="16 pictures of d wait for their split: let the"):
         opened(tmp_path)
+    assert summarize(tmp_path / "datasets" / "d").warnings()[0].startswith("16 pictures wait for a split")
     rest = ListSource(many())
     (report,) = added(tmp_path, rest)
     assert (rest.asked_after, report.new) == (["0015"], 24)
@@ -168,6 +171,15 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, monkeypat
             added(tmp_path, ListSource(many(), grows=True))
     assert len(opened(tmp_path).examples()) == 8
     assert [path.name for path in tmp_path.rglob(".*")] == [".lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("streetvision.base.disk.os.open", read_only)
+    with pytest.raises(SourceError, match="its folder cannot be written: correct its owner"):
+        added(tmp_path, ListSource(many(1)))
 
 
 def test_a_damaged_database_is_one_sentence(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_rows_that_give_no_picture_are_counted_with_their_reason(tmp_path: Path)
         ("file,lable\n", r"no column 'label': did you mean lable\?"),
         ("path,label\n", "no column 'file': it has path, label"),
         ("", "no column 'file': it has none"),
+        ("file,label,label\na.jpg,1,0\n", "has 2 columns 'label': keep the one that is right"),
         ('file,label\na,"1\n', "cannot be read"),
     ],
 )

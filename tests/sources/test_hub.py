@@ -31,13 +31,13 @@ def row(seed: int, label: object, **more: Any) -> dict[str, Any]:
     return {"image": {"bytes": jpeg(seed), "path": f"{seed}.jpg"}, "label": label, **more}
 
 
-def packed(rows: Rows, *, classes: list[str] | None = None, group: int = 4) -> bytes:
+def packed(rows: Rows, *, classes: list[str] | None = None, group: int = 4, by: str = "none") -> bytes:
     table = pa.Table.from_pylist(rows)
     if classes:
         feature = {"info": {"features": {"label": {"names": classes, "_type": "ClassLabel"}}}}
         table = table.replace_schema_metadata({"huggingface": json.dumps(feature)})
     buffer = BytesIO()
-    parquet.write_table(table, buffer, row_group_size=group, compression="none")
+    parquet.write_table(table, buffer, row_group_size=group, compression=by)
     return buffer.getvalue()
 
 
@@ -125,6 +125,18 @@ def test_rows_without_picture_or_label_are_counted(server: FakeHub, hub: Hub) ->
         "its label -1 is no class",
         "the row holds no picture",
     ]
+
+
+def test_rows_that_unpack_to_far_more_are_not_unpacked(
+    server: FakeHub, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streetvision.sources.parquet._UNPACKED_BYTES", 1 << 20)
+    bomb = {"image": {"bytes": bytes(4 << 20), "path": "x"}, "label": 1}
+    server.dataset("a/b", {"x.parquet": packed([bomb], by="zstd"), "y.parquet": packed([row(0, 1)])})
+    bad, good = source(hub).pictures()
+    assert isinstance(bad, Unusable)
+    assert "its rows unpack to 4 MiB, which no pictures do" in bad.reason
+    assert isinstance(good, SourcePicture)
 
 
 def test_an_unknown_column_names_the_nearest(server: FakeHub, hub: Hub) -> None:

@@ -76,6 +76,16 @@ def test_made_pictures_say_what_made_them_and_how_far_to_trust_them(tmp_path: Pa
     assert only.tags == {"made_by": "painter 2", "night": "True"}
 
 
+def test_signs_that_end_lines_elsewhere_may_stand_in_a_record(tmp_path: Path) -> None:
+    made(tmp_path / "m", {"file": "a.jpg"})
+    record = {"file": "a.jpg", "label": 1, "made_by": "painter\u2028two\x85", "tags": {"\ud800": "x"}}
+    lines = json.dumps(record, ensure_ascii=False).replace("\ud800", "\\ud800")
+    (tmp_path / "m" / "made.jsonl").write_text(f"\ufeff{lines}\r\n")
+    (only,) = items(f"made:{tmp_path}/m")
+    assert isinstance(only, SourcePicture)
+    assert only.tags == {"made_by": "painter\u2028two", "?": "x"}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -123,6 +133,7 @@ def test_the_hub_wants_pyarrow_and_says_how_to_get_it(monkeypatch: pytest.Monkey
         ("scene:1-2", r"did you mean scenes\?"),
         ("scenes:5-2", "names no scenes"),
         ("scenes:all", "names no scenes"),
+        ("scenes:\uff10-\uff11", "names no scenes"),
         ("/no/such/folder", "is no source: write roadwork, hub:OWNER/NAME"),
         ("folder:/no/such/folder", "does not exist"),
         ("hub:nothing", "is no Hugging Face repository"),

@@ -60,6 +60,9 @@ def test_odd_texts_survive() -> None:
         ('[run]\nstrategy = "fsdp"\n[optimiser]\nema = 0.9', "set optimiser.ema = 0"),
         ("[loss]\nmixup = 0.2", "tune.method = head learns from what the backbone said"),
         ("[run", "is no TOML"),
+        (f"[run]\nbatch = {'9' * 400}", "run.batch is a number of 400 digits"),
+        (f"[optimiser]\nlr = -{'9' * 400}", "optimiser.lr is a number of 400 digits"),
+        (f"[run]\nbatch = {'9' * 5000}", "is no TOML"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(text: str, words: str) -> None:
@@ -67,6 +70,12 @@ def test_what_cannot_be_is_one_sentence(text: str, words: str) -> None:
         parse_recipe(text, "my.toml")
     assert words in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "9" * 5000, "[" * 5000])
+def test_an_override_of_any_size_is_one_sentence(value: str) -> None:
+    with pytest.raises(RecipeError, match=r"^run\.batch (is a number of 400 digits|must be a whole number)"):
+        named_recipe("quick", [f"run.batch={value}"])
 
 
 @pytest.mark.parametrize("override", ["batch=3", "run.batch", "run=3", "=3", "run.=3"])
@@ -83,3 +92,10 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
         read_recipe(tmp_path / "binary.toml")
     with pytest.raises(RecipeError, match="there is no recipe 'quik'"):
         named_recipe("quik")
+    with pytest.raises(RecipeError, match="is larger than a recipe"):
+        read_recipe(Path("/dev/zero"))
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "editor.toml").write_bytes(b"\xef\xbb\xbf[run]\nbatch = 3\n")
+    assert read_recipe(tmp_path / "editor.toml").run.batch == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_loss_that_is_no_number_names_its_pictures_and_keeps_the_best(
     assert "\n" not in str(told.value)
     assert run.record().state == FAILED
     assert len(Registry(tmp_path / "models").versions()) == 1
-    added = train(run, pictures, around(tmp_path), only_finish=True)
+    added = train(run, None, around(tmp_path))
     assert added.servable
     assert run.record().state == DONE
 
@@ -109,11 +110,47 @@ def test_a_run_that_is_stopped_says_so_and_goes_on(tmp_path: Path) -> None:
         train(run, pictures, around(tmp_path))
 
 
+def test_an_interrupt_within_a_step_leaves_a_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+
+    def interrupted(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingModule, "loss_of", interrupted)
+        train(run, pictures, around(tmp_path))
+    signal.signal(signal.SIGINT, handler)  # Lightning lets no other Ctrl-C through
+    assert (run.record().state, run.record().problem) == (STOPPED, "")
+    assert train(run, pictures, around(tmp_path)).servable
+
+
+def test_sigterm_stays_with_whoever_had_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 2}), pictures)
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    plain = TrainingModule.loss_of
+
+    def ended(module: TrainingModule, batch: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return plain(module, batch)
+
+    monkeypatch.setattr(TrainingModule, "loss_of", ended)
+    try:
+        with pytest.raises(Stopped, match="stopped after step 1"):
+            train(run, pictures, around(tmp_path, stop=lambda: bool(asked)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert run.last.is_file()
+
+
 def test_pictures_that_changed_meanwhile_are_told(tmp_path: Path) -> None:
     drawn = drawn_set(tmp_path / "set")
     pictures = gather([drawn])
     run = small_run(tmp_path, quick("full"), pictures)
-    with pytest.raises(OperatorError, match="have changed since"):
+    with pytest.raises(OperatorError, match=r"have changed since .* keep its best weights with --finish"):
         train(run, gather([replace(drawn, fingerprint="0" * 64)]), around(tmp_path))
 
 
@@ -121,7 +158,29 @@ def test_nothing_to_finish_is_told(tmp_path: Path) -> None:
     pictures = gather([drawn_set(tmp_path / "set")])
     run = small_run(tmp_path, quick("full"), pictures)
     with pytest.raises(OperatorError, match="was not judged yet"):
-        train(run, pictures, around(tmp_path), only_finish=True)
+        train(run, None, around(tmp_path))
+
+
+def test_a_version_that_was_taken_meanwhile_is_told_before_more_is_learnt(tmp_path: Path) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+    run.update(version="3.0.0")
+    registry = Registry(tmp_path / "models")
+    registry.add_folder(tmp_path / "small", source="another", version="3.0.0")
+    with pytest.raises(OperatorError, match=r"version 3\.0\.0 exists already: name another one with --version"):
+        train(run, pictures, around(tmp_path))
+    assert not run.last.exists()
+    assert train(run, pictures, around(tmp_path), version="3.1.0").version == "3.1.0"
+
+
+def test_a_run_that_was_killed_after_its_version_was_added_is_that_version(tmp_path: Path) -> None:
+    pictures = gather([drawn_set(tmp_path / "set")])
+    run = small_run(tmp_path, quick("full", optimiser={"epochs": 1}), pictures)
+    added = train(run, pictures, around(tmp_path))
+    run.update(state=RUNNING, version="")
+    assert train(run, pictures, around(tmp_path)).version == added.version
+    assert (run.record().state, run.record().version) == (DONE, added.version)
+    assert len(Registry(tmp_path / "models").versions()) == 2
 
 
 @contextmanager
@@ -182,6 +241,26 @@ def test_a_damaged_run_is_told(tmp_path: Path) -> None:
     (run.path / "run.json").write_text("{")
     with pytest.raises(OperatorError, match=r"run\.json is missing or damaged"):
         find_run(tmp_path, run.name).record()
+
+
+@pytest.mark.parametrize(
+    "change", [{"seconds": None}, {"step": "3"}, {"state": 1}, {"sets": [1]}, {"data": {}}, {"data": {"val": 3}}]
+)
+def test_a_record_of_another_form_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
+    run = small_run(tmp_path, quick("full"), gather([drawn_set(tmp_path / "set")]))
+    record = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(record | change))
+    with pytest.raises(OperatorError, match=r"run\.json is missing or damaged"):
+        run.record()
+
+
+def test_lines_of_metrics_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    run = small_run(tmp_path, quick("full"), gather([drawn_set(tmp_path / "set")]))
+    good = {"step": 3, "epoch": 0, "best": True, "accuracy": 1.0, "mcc": 1.0, "auc": 1.0, "calibrated_nll": 0.1}
+    bad = [{"step": 4}, good | {"step": "5"}, good | {"auc": None}, [1], 3]
+    lines = [json.dumps(one) for one in (good, *bad)]
+    (run.path / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 6']))
+    assert run.metrics() == [good]
 
 
 def test_the_batch_that_fits_is_told_from_two_small_ones() -> None:
