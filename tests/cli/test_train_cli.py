@@ -138,8 +138,15 @@ def test_a_run_of_somebody_else_steers_no_terminal(command: Run, tmp_path: Path)
     path = tmp_path / "training" / "theirs"
     path.mkdir(parents=True)
     (path / "recipe.toml").write_text('[model]\nname = "\\u001b[31m"\n')
-    record = {"name": "\x1b[2J", "recipe": "\x1b]0;q\x07", "sets": ["a"], "fingerprint": "", "started": "\x9b31m"}
-    record |= {"problem": "\x1b[31mx\ny", "data": {"val": {"pictures": 1}}}
+    record = {
+        "name": "\x1b[2J",
+        "recipe": "\x1b]0;q\x07",
+        "sets": ["a"],
+        "fingerprint": "",
+        "started": "\x9b31m",
+        "problem": "\x1b[31mx\ny",
+        "data": {"val": {"pictures": 1}},
+    }
     (path / "run.json").write_text(json.dumps(record))
     for words in (("list",), ("show", "theirs")):
         code, out, err = command("train", *words, "--state_dir", str(tmp_path))
