@@ -52,6 +52,15 @@ for line in sys.stdin:
 Kill = Callable[[RunFolder, Path, int], int]
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the forked runs have it: sums over other numbers of threads differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def killed_after() -> Iterator[Kill]:
     """Train a run in a process that is killed after a step; its exit code."""
