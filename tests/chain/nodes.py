@@ -16,7 +16,8 @@ from streetvision.chain.mock.chain import MockChain
 from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.chain.watcher import MetagraphWatcher, WatchPolicy
 
-SHORT = Deadlines(connect_s=0.1, read_s=0.1, snapshot_s=0.5, submit_s=1.0, close_s=0.1)
+SHORT = Deadlines(connect_s=0.4, read_s=0.4, snapshot_s=1.5, submit_s=1.5, close_s=0.4)
+"""Real seconds, which a silent node costs its test; a busy machine must not take an answering one for silent."""
 
 
 class Node:
