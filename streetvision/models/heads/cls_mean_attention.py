@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from streetvision_kernels.head_attention_oracle import attention_head_oracle
+from streetvision_kernels.head_oracle import widened
 from torch import nn
 
 from streetvision.models.checks import check
@@ -41,9 +42,8 @@ class AttentionHead(nn.Module):
 
         For training that is told which patches show works. The bias b has a part in it alone: the softmax cancels it.
         """
-        patches = tokens[:, self.prefix :]
         with torch.autocast(tokens.device.type, enabled=False):
-            scores: torch.Tensor = self.score(patches if patches.dtype == torch.float64 else patches.float())
+            scores: torch.Tensor = self.score(widened(tokens[:, self.prefix :]))
         return scores[..., 0]
 
     def forward(
