@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from prediction_log import disk
 from prometheus_client import CollectorRegistry
-from shifted_stream import FIRST_SCENE, SHIFTED, jobs, picture
+from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -78,11 +78,11 @@ class Pictures:
 
 @torch.inference_mode()
 def embed(net: StreetVisionNet, jpegs: Sequence[bytes]) -> Floats:
-    """Pooled embeddings [N, D] of pictures of the model's own size."""
+    """Pooled embeddings [N, D] of pictures of any one size."""
     rows = []
     for start in range(0, len(jpegs), 64):
         pixels = [np.asarray(Image.open(BytesIO(data)).convert("RGB")) for data in jpegs[start : start + 64]]
-        rows.append(net(net.preprocess(torch.from_numpy(np.stack(pixels))))[1].numpy())
+        rows.append(net(as_shown(net, torch.from_numpy(np.stack(pixels))))[1].numpy())
     return np.concatenate(rows)
 
 
