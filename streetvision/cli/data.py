@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.base.log_text import one_line
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, sigterm_as_ctrl_c
 from streetvision.errors import EXIT_STOPPED
 from streetvision.settings.settings import Settings
 
@@ -80,7 +77,7 @@ def add(
     from streetvision.sources.splitting import Shares  # what reads pictures takes its time: mistyped words come first
     from streetvision.sources.store import writing
 
-    with writing(folder) as store, _ctrl_c():
+    with writing(folder) as store, sigterm_as_ctrl_c():
         try:
             stopped = _add_all(opened, store, limit, as_json)
         finally:  # what was read before a failure is to be of use too
@@ -181,7 +178,7 @@ def check(
     settings = miner_settings(state_dir)
     folder = existing_folder(name, settings.state_dir)
     runner = _runner(settings, model, device)
-    with writing(folder) as store, _ctrl_c():
+    with writing(folder) as store, sigterm_as_ctrl_c():
         _embed(store, runner)
     with progress_bar("hashing", _pictures(folder)) as progress:
         report = check_dataset(folder, runner.version, folds=folds, progress=progress)
@@ -195,7 +192,7 @@ def check(
     if open_app:
         from streetvision.cli.data_app import show
 
-        with _ctrl_c():
+        with sigterm_as_ctrl_c():
             show(folder, report.doubts)
     if report.problems:
         raise typer.Exit(1)
@@ -245,13 +242,3 @@ def _show_summary(folder: Path, as_json: bool) -> None:
 
 def _fields(summary: Summary) -> dict[str, Any]:
     return {"kind": "dataset", **asdict(summary), "warnings": summary.warnings()}
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """SIGTERM stops as Ctrl-C does: what was read is split, and the App closed, before the command ends."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
