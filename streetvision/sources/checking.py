@@ -12,10 +12,10 @@ import numpy as np
 
 from streetvision.errors import reason
 from streetvision.sources.dataset import Example
-from streetvision.sources.embeddings import EMBEDDING_DISTANCE, Vectors, embeddings_of
+from streetvision.sources.embeddings import embeddings_of
 from streetvision.sources.label_noise import cross_validated
 from streetvision.sources.near_duplicates import near_fingerprints
-from streetvision.sources.neighbours import close_pairs, group
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE, Vectors, close_pairs, group
 from streetvision.sources.stored import StoredDataset, reading
 
 _THREADS = 4

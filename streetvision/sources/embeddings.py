@@ -6,13 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-EMBEDDING_DISTANCE = 0.005
-"""Cosine distance up to which embeddings mean the same picture, as in mining."""
-
-Vectors = NDArray[np.float32]
-"""[N, D]."""
+from streetvision.sources.neighbours import Vectors
 
 
 def read_embeddings(db: sqlite3.Connection) -> Iterator[tuple[list[str], Vectors]]:
