@@ -124,7 +124,7 @@ def _arrange(store: DatasetStore, shares: Shares, runner: Runner | None) -> None
 
 
 def _embed(store: DatasetStore, runner: Runner) -> None:
-    from streetvision.sources.embedding import embed, waiting
+    from streetvision.sources.embeddings import embed, waiting
 
     with progress_bar("embedding", len(waiting(store, runner.version))) as progress:
         embed(store, runner, progress=progress)

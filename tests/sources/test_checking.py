@@ -14,7 +14,7 @@ from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.checking import check_dataset
-from streetvision.sources.embedding import embed, waiting
+from streetvision.sources.embeddings import embed, waiting
 from streetvision.sources.label_noise import cross_validated, fold_of
 from streetvision.sources.source import Item
 from streetvision.sources.splitting import Shares
