@@ -174,14 +174,16 @@ def check(
     from streetvision.sources.checking import check_dataset
     from streetvision.sources.place import existing_folder
     from streetvision.sources.store import writing
+    from streetvision.sources.stored import StoredDataset
 
     settings = miner_settings(state_dir)
     folder = existing_folder(name, settings.state_dir)
     runner = _runner(settings, model, device)
     with writing(folder) as store, sigterm_as_ctrl_c():
         _embed(store, runner)
-    with progress_bar("hashing", _pictures(folder)) as progress:
-        report = check_dataset(folder, runner.version, folds=folds, progress=progress)
+    dataset = StoredDataset(folder)
+    with progress_bar("hashing", len(dataset.examples())) as progress:
+        report = check_dataset(dataset, runner.version, folds=folds, progress=progress)
     listed = report.doubts[:doubts]
     if as_json:
         for doubt in listed:
@@ -193,7 +195,7 @@ def check(
         from streetvision.cli.data_app import show
 
         with sigterm_as_ctrl_c():
-            show(folder, report.doubts)
+            show(dataset, report.doubts)
     if report.problems:
         raise typer.Exit(1)
 
@@ -219,12 +221,6 @@ def _runner(settings: Settings, model: str, device: str | None) -> Runner:
     runner = open_runner(checkpoint, device=device or settings.device, buckets=(1, 32), compile=False)
     runner.warmup(runner.buckets)
     return runner
-
-
-def _pictures(folder: Path) -> int:
-    from streetvision.sources.stored import StoredDataset
-
-    return len(StoredDataset(folder).examples())
 
 
 def _show_summary(folder: Path, as_json: bool) -> None:
