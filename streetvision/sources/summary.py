@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.sources.labels import CLASSES
 from streetvision.sources.source import UNKNOWN_LICENCE
 from streetvision.sources.splitting import SPLITS
 from streetvision.sources.stored import UNARRANGED, reading
 
 Counts = Mapping[str, int]
-CLASSES = ("none", "roadwork")
 _FIRST = (
     "(SELECT sha256, min(label) AS label, max(label) AS most, licence, labelled_by FROM occurrences GROUP BY sha256)"
 )
