@@ -69,8 +69,8 @@ class Sample:
         """How a validator reads each answer [N]."""
         return self.probabilities > SUBNET.threshold
 
-    def part(self, chosen: Bools) -> Sample:
-        """The pictures where `chosen` [N] is true."""
+    def part(self, chosen: Bools | NDArray[np.int64]) -> Sample:
+        """The pictures where `chosen` [N] is true, or those at the places `chosen`, in their order."""
         return Sample(self.logits[chosen], self.labels[chosen], self.groups[chosen])
 
 

@@ -133,8 +133,7 @@ def common(first: Answers, second: Answers) -> tuple[Sample, Sample]:
     places = {example.path: place for place, example in enumerate(second.examples)}
     mine = np.array([example.path in places for example in first.examples], np.bool_)
     theirs = np.array([places[one.path] for one in first.examples if one.path in places], np.int64)
-    sample = second.sample
-    return first.sample.part(mine), Sample(sample.logits[theirs], sample.labels[theirs], sample.groups[theirs])
+    return first.sample.part(mine), second.sample.part(theirs)
 
 
 async def _hardships(engine: Engine, told: Answers, most: int, progress: Progress) -> list[Hardship]:
@@ -142,5 +141,5 @@ async def _hardships(engine: Engine, told: Answers, most: int, progress: Progres
     if not places:
         return []
     examples = [told.examples[place] for place in places]
-    wanted = np.isin(np.arange(len(told.examples)), places)
-    return await robustness(engine, examples, told.sample.part(wanted), progress=progress)
+    plain = told.sample.part(np.array(places, np.int64))
+    return await robustness(engine, examples, plain, progress=progress)

@@ -79,8 +79,7 @@ async def _prepared(
 
 
 def _hardship(kind: str, step: str, told: Mapping[int, float], plain: Sample) -> Hardship:
-    places = np.array(list(told), np.int64)
-    before = Sample(plain.logits[places], plain.labels[places], plain.groups[places])
+    before = plain.part(np.array(list(told), np.int64))
     now = Sample(np.array(list(told.values()), np.float64), before.labels, before.groups)
     lost = (before.said == before.labels).astype(np.float64) - (now.said == now.labels)
     fall = mean_estimate(lost, before.groups, draws=DRAWS)
