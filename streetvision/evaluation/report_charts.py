@@ -116,7 +116,6 @@ def _step(one: Hardship, x: float, width: float, y: Callable[[float], float]) ->
     if found.value is None:
         return join(name, el("text", NOTHING, x=x, y=y(0.1), text_anchor="middle"))
     words = el("title", f"{one.kind} {one.step}: {number(found.value)} ({interval(found) or 'no interval'})")
-    kind = "bad" if one.fall.low is not None and one.fall.low > 0.0 else "ok"
     bar = el(
         "rect",
         words,
@@ -124,7 +123,7 @@ def _step(one: Hardship, x: float, width: float, y: Callable[[float], float]) ->
         y=y(found.value),
         width=width,
         height=y(0.0) - y(found.value),
-        class_=f"bar {kind}",
+        class_=f"bar {'bad' if one.worse else 'ok'}",
     )
     spread = None
     if found.low is not None and found.high is not None:

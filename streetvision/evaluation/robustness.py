@@ -31,6 +31,16 @@ class Hardship:
     fall: Estimate
     """Of the accuracy below that of the same pictures as they are; negative where it rises."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether these are the pictures as they are."""
+        return (self.kind, self.step) == AS_SENT
+
+    @property
+    def worse(self) -> bool:
+        """Whether accuracy falls, and not by luck: the fall's interval leaves zero out."""
+        return self.fall.low is not None and self.fall.low > 0.0
+
 
 async def robustness(
     engine: Engine,
