@@ -38,7 +38,7 @@ from streetvision.base.resources import usable_threads
 from streetvision.engine.types import Prediction, Timings
 from streetvision.mining.database import open_fiftyone
 from streetvision.mining.dataset import create_dataset
-from streetvision.mining.hard import DISTANCE, HardOptions, mine_hard
+from streetvision.mining.hard import HardOptions, mine_hard
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
@@ -50,6 +50,7 @@ from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE
 from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -173,7 +174,7 @@ def by_uncertainty(stream: Pictures, logits: NDArray[np.float64], k: int) -> lis
     scores = {UNCERTAINTY: uncertainty(1 / (1 + np.exp(-logits)))}
     everyone = np.ones(len(logits), np.bool_)
     chosen = select_balanced(
-        scores, {UNCERTAINTY: 1.0}, k, candidates=everyone, vectors=stream.embeddings, distance=DISTANCE
+        scores, {UNCERTAINTY: 1.0}, k, candidates=everyone, vectors=stream.embeddings, distance=EMBEDDING_DISTANCE
     )
     return [pick.index for pick in chosen.picks]
 
