@@ -144,7 +144,10 @@ def pipeline(bench: Bench) -> list[Row]:
     how = Loading(batch=bench.batch, canvas=side)
     some = bench.examples[: 40 * bench.batch]
     by_gpu = Loader(some, replace(how, decoder="gpu"), device=bench.device)
-    table: list[Row] = [{"what": "loading, JPEGs decoded by the GPU", "images/s": _loaded(by_gpu)}]
+    table: list[Row] = [
+        {"what": "loading, JPEGs decoded by the GPU", "images/s": _loaded(by_gpu)},
+        {"what": "loading, decoded by the processor", "images/s": _loaded(Loader(some, how, device=bench.device))},
+    ]
     with CanvasCache(bench.folder / "cache", some, side, max_bytes=10**11) as cache:
         for name in ("loading, decoded by the processor and kept", "loading, kept canvases"):
             table.append({"what": name, "images/s": _loaded(Loader(some, how, device=bench.device, cache=cache))})

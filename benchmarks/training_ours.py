@@ -113,7 +113,7 @@ def recipe_for(method: str, batch: int, **run: Any) -> Recipe:  # noqa: ANN401  
         tune=TuneRecipe(method=method, layer_decay=1.0),
         optimiser=optimiser,
         augment=AugmentRecipe(copies=1),
-        run=RunRecipe(batch=batch, log="none", graphs=True, decoder="gpu", **run),
+        run=RunRecipe(batch=batch, log="none", graphs=True, **run),
     )
 
 

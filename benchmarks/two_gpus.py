@@ -105,9 +105,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_pictures(folder, given.pictures, usable_threads())
-        first, second, *others = _plans(given.batch)
+        alone, both, curve, noise = _plans(given.batch)
         begun = time.monotonic()
-        for together in ([first, second], *([one] for one in others)):
+        for together in ([alone], [both], [curve, noise]):
             for process in [start(given, folder, one) for one in together]:
                 process.wait()
             print(f"{', '.join(one[0] for one in together)}: ended at {time.monotonic() - begun:.0f} s", flush=True)
@@ -122,12 +122,12 @@ def _tell(given: argparse.Namespace, where: dict[str, str | int | float], table:
 
 
 def _plans(batch: int) -> list[Plan]:
-    """Single GPUs, the first two side by side, then both together, then noise."""
+    """One GPU and two, each alone on the machine; then the curve of one GPU beside the same with another seed."""
     return [
         (ALONE, batch, "0", 0),
-        (CURVE, 2 * batch, "1", 0),
         ("two", batch, "0,1", 0),
-        ("another seed", 2 * batch, "0", 1),
+        (CURVE, 2 * batch, "0", 0),
+        ("another seed", 2 * batch, "1", 1),
     ]
 
 
