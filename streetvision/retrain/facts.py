@@ -11,7 +11,7 @@ from streetvision.retrain.planning import Facts, unfinished
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 
-NEEDED = ("lightning", "peft")
+NEEDED: tuple[str, ...] = ("lightning", "peft")
 """What the extra `retrain` brings and every run needs."""
 TOLD_WITHIN_S = 6 * 3600.0
 """Age up to which the monitor's last look at the subnet counts."""

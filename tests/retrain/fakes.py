@@ -68,6 +68,8 @@ class World:
     labels: Callable[[], int] = lambda: 99
     events: list[Mapping[str, Any]] = field(default_factory=list)
     abandoned: list[Context] = field(default_factory=list)
+    tell: Callable[[Mapping[str, Any]], None] | None = None
+    """Hears the events, in place of `events`."""
     signalled: Callable[[], bool] = lambda: False
     wanted: RetrainSettings = WANTED
 
@@ -78,7 +80,7 @@ class World:
     def run(self, asked: Asked | None = None) -> Result:
         parts = Parts(self.steps, self.abandoned.append, lambda *_: self.labels(), lambda _: "1.0.0")
         settings = settings_in(self.state, self.wanted)
-        around = Surroundings(self.time.clock, self.events.append, self.signalled)
+        around = Surroundings(self.time.clock, self.tell or self.events.append, self.signalled)
         return retrain(asked or Asked(), settings, parts, around)
 
     def marks(self) -> list[str]:

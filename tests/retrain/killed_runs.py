@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fakes import World, marking, settings_in
-
 from streetvision.retrain import facts
 from streetvision.retrain.step import Context, Output, Step
 from streetvision.retrain_log.records import StepName
+
+from .fakes import World, marking, settings_in
 
 facts.NEEDED = ()
 facts.halt_told(settings_in(Path(sys.argv[1])), 0.0)  # imports once for all children
@@ -40,12 +40,11 @@ def killed_in(name: StepName, point: str) -> Step:
 def run(state: Path, point: str) -> None:
     world = World(state, steps={name: killed_in(name, point) for name in StepName})
 
-    class Told(list[Mapping[str, Any]]):
-        def append(self, event: Mapping[str, Any]) -> None:
-            if event["event"] == "step_done" and point == f"{event['step']}:done":
-                kill()
+    def tell(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step_done" and point == f"{event['step']}:done":
+            kill()
 
-    world.events = Told()
+    world.tell = tell
     world.run()
 
 

@@ -23,10 +23,8 @@ POINTS = [f"{name}:{when}" for name in StepName for when in ("marked", "done")]
 
 
 def test_a_run_that_is_killed_everywhere_is_one_run_and_ends_as_any_other(tmp_path: Path) -> None:
-    script = [sys.executable, str(Path(__file__).parent / "killed_runs.py"), str(tmp_path), *POINTS]
-    path = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parent)])
-    environment = os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(script, capture_output=True, text=True, check=False, env=environment)
+    script = [sys.executable, "-m", "tests.retrain.killed_runs", str(tmp_path), *POINTS]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:-1] == [*(f"{point} -9" for point in POINTS), " 0"]
     store = RetrainStore(tmp_path / FOLDER)
