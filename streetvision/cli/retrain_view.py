@@ -60,11 +60,11 @@ class Sparse:
         self._heard: dict[tuple[str, str], float] = {}
 
     def wants(self, event: Fields) -> bool:
-        """Whether to tell of it: the first and the last of each kind are always told."""
+        """Whether to tell of it; the end of a step tells that it is over."""
         if event["event"] != "progress":
             return True
-        key, now, (done, total) = (event["step"], event["what"]), self._monotonic(), _reached(event)
-        if done != total and now - self._heard.get(key, -PROGRESS_S) < PROGRESS_S:
+        key, now = (event["step"], event["what"]), self._monotonic()
+        if now - self._heard.get(key, -PROGRESS_S) < PROGRESS_S:
             return False
         self._heard[key] = now
         return True

@@ -223,6 +223,6 @@ def test_programs_hear_of_progress_once_a_second() -> None:
         now[0] = done / 10
         event = {"event": "progress", "step": "train", "what": "judging", "done": done, "total": 40}
         heard += [done] if sparse.wants(event) else []
-    assert heard == [1, 11, 21, 31, 40]
+    assert heard == [1, 11, 21, 31]
     assert sparse.wants({"event": "progress", "step": "evaluate", "what": "judging", "done": 1, "total": 9})
     assert sparse.wants({"event": "warning", "step": "train", "why": "x"})
