@@ -88,13 +88,13 @@ def serve(state_dir: StateDir = None) -> None:
 @app.command()
 def plan(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print whether a run would begin now and why or why not, what it would do, and when the next one is due."""
-    from streetvision.retrain.facts import gather
+    from streetvision.retrain.facts import gather, with_labels
     from streetvision.retrain.planning import make_plan
     from streetvision.retrain.steps.table import parts
 
     settings = miner_settings(state_dir)
     log, clock = _log(settings), _clock()
-    facts = gather(settings, log, parts().count_labels, now=clock.now(), alone=False)
+    facts = with_labels(gather(settings, log, now=clock.now(), alone=False), settings, log, parts().count_labels)
     fields = plan_fields(make_plan(facts, settings.retrain), settings.retrain) | _next_run(settings)
     _show(fields, plan_page, as_json)
 
