@@ -19,7 +19,9 @@ from streetvision.retrain import schedule
 from streetvision.retrain.schedule import end, next_time, serve, trigger_of, weekdays
 from streetvision.settings.parsing import parse_cron
 
-pytest.importorskip("apscheduler", reason="the extra `retrain` is not installed")
+from .fakes import needs_schedule
+
+pytestmark = needs_schedule
 
 MONDAY = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
