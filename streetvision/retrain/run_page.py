@@ -22,6 +22,7 @@ OWN_STYLE = """
 .promoted{color:var(--good)}.refused,.rolled_back,.failed{color:var(--grave)}.waiting,.running{color:var(--line)}
 .verdict{border-left:5px solid currentColor;margin-bottom:12px}.verdict>*{color:var(--text)}.verdict p{margin-top:5px}
 .gate+.gate{margin-top:10px}.gate .scroll{max-width:560px}.gate .facts{margin-top:8px}.unjudged{color:var(--quiet)}
+.problem{white-space:normal;text-align:left;width:100%}
 """
 STYLES = STYLE + OWN_STYLE
 POLICY = (
@@ -142,11 +143,12 @@ def _steps(steps: Sequence[StepRecord]) -> Html:
             el("td", "done" if step.done else "not done"),
             el("td", _took(step.started, step.ended)),
             el("td", step.attempts),
-            el("td", step.problem, class_="left"),
+            el("td", step.problem, class_="problem"),
         )
         for step in steps
     ]
-    head = el("tr", *(el("th", name) for name in ("step", "state", "took", "attempts", "problem")))
+    heads = {"step": "left", "state": None, "took": None, "attempts": None, "problem": "problem"}
+    head = el("tr", *(el("th", name, class_=kind) for name, kind in heads.items()))
     return el("table", el("thead", head), el("tbody", *rows))
 
 
@@ -162,7 +164,9 @@ def _list(values: Mapping[str, str]) -> Html:
 def _text(value: object) -> str:
     """A value as one line; lists and mappings as their parts."""
     if isinstance(value, Mapping):
-        text = ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+        nested = any(isinstance(one, Mapping) for one in value.values())
+        parts = ((name, _text(one)) for name, one in value.items())
+        text = ("; " if nested else ", ").join(f"{name}{':' * nested} {part}" for name, part in parts if part)
     elif isinstance(value, list | tuple):
         text = "; ".join(_text(one) for one in value)
     elif isinstance(value, bool):

@@ -18,7 +18,14 @@ RUN = RunRecord(
     baseline="1.0.0", fingerprint="ab12",
 )  # fmt: skip
 STEPS = (
-    StepRecord(RUN.id, StepName.DATASET, BEGAN, ENDED, 1, {"fingerprint": "ab12", "splits": {"train": 90, "val": 10}}),
+    StepRecord(
+        RUN.id,
+        StepName.DATASET,
+        BEGAN,
+        ENDED,
+        1,
+        {"fingerprint": "ab12", "splits": {"train": {"new": 9}, "val": {"new": 1, "old": ""}}},
+    ),
     StepRecord(RUN.id, StepName.EVALUATE, BEGAN, ENDED, 2, None, "night fell by 0.1"),
 )
 FIGURES = {"differences": {"mcc": {"value": 0.02, "low": -0.01, "high": 0.05}, "auc": {"value": None}}, "p_value": 0.25}
@@ -36,7 +43,7 @@ def test_the_page_tells_the_decision_the_gates_what_went_in_and_the_cost() -> No
     for text in (
         "Retraining 20261130-0200", "Night fell by 0.1.", "Label more nights.", "1 h 30 min", "1.0.0", "ab12", "1.50",
         "3.00", "Frozen set", "+0.020", "-0.010", "+0.050", "MCC", "0.25", "passed", "refused", "unjudged",
-        "train 90, val 10", "not done", "AUC on val", "0.810 at first, 0.830 at last", "too few validations",
+        "train: new 9; val: new 1", "not done", "AUC on val", "0.810 at first, 0.830 at last", "too few validations",
     ):  # fmt: skip
         assert text in page.text, text
     assert page.text.count("–") == 3, "a figure without a value has a dash, and no number that looks like one"
