@@ -72,6 +72,16 @@ class RetrainSettings:
         "Share of yesterday's requests that a new model must decide as the serving one does.",
         number(0.0, 1.0),
     )
+    max_loss: float = declare(
+        0.02,
+        "Accuracy that a new model may turn out to lose on --retrain.frozen, by the lower end of the interval.",
+        number(0.0, 1.0),
+    )
+    max_doubt: float = declare(
+        0.25,
+        "Share of the new labels that the serving model and a probe may both contradict before a run refuses them.",
+        number(0.0, 1.0),
+    )
     deploy: bool = declare(
         True, "Let the running miner try a new model and promote it; false: publish it and wait for you.", parse_bool
     )
