@@ -5,7 +5,8 @@ A step is a function of its Context. It returns its output, JSON values that lat
 committed with the mark that the step is done: until then a step may be killed anywhere and is called again in the same
 folder, so it goes on with, or clears away, what it finds there. What a step that is done left behind stays.
 
-A step ends its run by raising: OperatorError (failed; the next run goes on at this step), or one of the RunEnds below.
+A step ends its run by raising: OperatorError (failed; the next run goes on at this step), Refused, RolledBack, Waiting,
+NothingToDo, or Stopped, which `check_stop` and `wait` raise.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ Tell = Callable[[Mapping[str, Any]], None]
 """Hears what happens as fields that JSON can hold; `event` says what it is."""
 LOOK_S = 1.0
 """Seconds between two looks at whether the run is to stop, while a step waits."""
+
+
+GOES_ON = "the next run goes on where this one ended; `streetvision retrain run` begins it now"
 
 
 class RunEnd(Exception):
@@ -67,7 +71,25 @@ class Stopped(RunEnd):
     state = RunState.STOPPED
 
     def __init__(self) -> None:
-        super().__init__("the operator stopped it", "`streetvision retrain run` goes on with it")
+        super().__init__("you stopped it", GOES_ON)
+
+
+class Failed(RunEnd):
+    """The pipeline's word for an OperatorError."""
+
+    state = RunState.FAILED
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, GOES_ON)
+
+
+class Promoted(RunEnd):
+    """The pipeline's word for a run whose steps are all done."""
+
+    state = RunState.PROMOTED
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"version {version} serves")
 
 
 @dataclass(frozen=True)

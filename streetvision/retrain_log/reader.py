@@ -11,6 +11,7 @@ from typing import Any
 
 from streetvision.base.sqlite import check_version, version_of
 from streetvision.base.sqlite_trouble import cause_of
+from streetvision.base.state_folder import lock_holder
 from streetvision.errors import OperatorError, reason
 from streetvision.retrain_log.records import (
     GateVerdict,
@@ -22,7 +23,7 @@ from streetvision.retrain_log.records import (
     StepName,
     StepRecord,
 )
-from streetvision.retrain_log.schema import DATABASE, RETRAIN_SCHEMA, RUN_COLUMNS
+from streetvision.retrain_log.schema import DATABASE, LOCK, RETRAIN_SCHEMA, RUN_COLUMNS
 
 TIMEOUT_S = 10.0
 """Longest wait for another process that writes."""
@@ -70,6 +71,12 @@ class RetrainReader:
         """The run that began last."""
         return next(iter(self.runs(1)), None)
 
+    def latest_begun(self) -> RunRecord | None:
+        """The last one that began a step or is about to; not those that a schedule noted and never began."""
+        begun = "state <> ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
+        query = f"{_RUNS} WHERE {begun} ORDER BY started DESC, id DESC LIMIT 1"
+        return next((_run(row) for row in self._all(query, RunState.NOTHING_TO_DO)), None)
+
     def run(self, id: str) -> RunRecord | None:
         """The run of that name."""
         return next((_run(row) for row in self._all(f"{_RUNS} WHERE id = ?", id)), None)
@@ -113,6 +120,10 @@ class RetrainReader:
     def stop_asked(self, run: str) -> bool:
         """Whether the operator asked this run to stop."""
         return any(asked for (asked,) in self._all("SELECT stop_asked FROM runs WHERE id = ?", run))
+
+    def process(self) -> int | None:
+        """The process that works on a run now; without one, a run that stands as running was interrupted."""
+        return lock_holder(self.folder / f"{LOCK}.lock")
 
     def _all(self, query: str, *values: object) -> list[Row]:
         with self._open() as db:

@@ -7,6 +7,8 @@ from streetvision.base.sqlite import Schema
 FOLDER = "retrain"
 """Name of retraining's folder in the state folder."""
 DATABASE = "retrain.sqlite"
+LOCK = "retraining"
+"""Name of the lock that a run holds while a process works on it."""
 RUN_COLUMNS = (
     *("id", "started", "trigger", "state", "ended", "reason", "remedy", "baseline", "fingerprint", "version"),
     "tracking_url",

@@ -44,8 +44,8 @@ class RetrainStore(RetrainReader):
                 [RunState.RUNNING, run],
             )
 
-    def begin_step(self, run: str, name: StepName, now: str) -> None:
-        """Count an attempt; what gates decided in an earlier attempt is forgotten."""
+    def begin_step(self, run: str, name: StepName, now: str) -> int:
+        """Count an attempt and return which one it is; what gates decided in an earlier one is forgotten."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO steps (run, name, started, attempts) VALUES (?, ?, ?, 1) ON CONFLICT (run, name) DO "
@@ -53,6 +53,8 @@ class RetrainStore(RetrainReader):
                 [run, name, now],
             )
             db.execute("DELETE FROM verdicts WHERE run = ? AND step = ?", [run, name])
+            query = "SELECT attempts FROM steps WHERE run = ? AND name = ?"
+            return int(db.execute(query, [run, name]).fetchone()[0])
 
     def finish_step(self, run: str, name: StepName, output: Mapping[str, Any], now: str) -> None:
         """The step is done and its output kept, with what of it belongs to the run (OF_THE_RUN)."""
@@ -63,18 +65,21 @@ class RetrainStore(RetrainReader):
                 if key in output:
                     db.execute(f"UPDATE runs SET {key} = ? WHERE id = ?", [str(output[key]), run])  # noqa: S608 - ours
 
-    def end(self, run: RunRecord, *, step: StepName | None = None, problem: str = "") -> None:
-        """The run ended as `run` says, in `step` if it was in one; pictures that led nowhere are marked."""
+    def end(self, run: RunRecord, step: StepName | None = None) -> None:
+        """The run ended as `run` says, in `step` if one was not done; pictures that led nowhere are marked.
+
+        An attempt that the operator stopped does not count.
+        """
         with self._transaction() as db:
             db.execute(
                 "UPDATE runs SET state = ?, ended = ?, reason = ?, remedy = ? WHERE id = ?",
                 [run.state, run.ended, run.reason, run.remedy, run.id],
             )
-            if step is not None:
-                db.execute(
-                    "UPDATE steps SET ended = ?, problem = ? WHERE run = ? AND name = ?",
-                    [run.ended, problem, run.id, step],
-                )
+            stopped = run.state is RunState.STOPPED
+            db.execute(
+                "UPDATE steps SET ended = ?, problem = ?, attempts = attempts - ? WHERE run = ? AND name = ?",
+                [run.ended, run.reason, int(stopped), run.id, step],
+            )
             if run.state in (RunState.REFUSED, RunState.ROLLED_BACK) and run.fingerprint:
                 refused = RefusedData(run.fingerprint, run.version, run.id, run.reason, run.ended)
                 db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?)", astuple(refused))

@@ -149,6 +149,8 @@ def parse_cron(text: str) -> str:
     for place, field_text in enumerate(fields):
         if not all(_is_cron(part, place) for part in field_text.lower().split(",")):
             raise ValueError(f"{field_text!r} in {text!r} is no field of cron")
+    if "*" not in (fields[2], fields[4]):
+        raise ValueError(f"{text!r} names days of the month and of the week: name one of them")
     return " ".join(fields).lower()
 
 

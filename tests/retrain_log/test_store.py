@@ -75,13 +75,20 @@ def test_another_attempt_is_counted_and_forgets_the_former_ones_verdicts(store: 
     store.add_verdict(verdict)
     store.add_verdict(verdict)
     assert store.verdicts(RUN.id) == (verdict,)
-    store.end(replace(RUN, state=RunState.FAILED, ended=LATER), step=StepName.EVALUATE, problem="no disk")
+    store.end(replace(RUN, state=RunState.FAILED, ended=LATER, reason="no disk"), StepName.EVALUATE)
     assert store.steps(RUN.id)[0].problem == "no disk"
     store.reopen(RUN.id)
-    store.begin_step(RUN.id, StepName.EVALUATE, LATER)
+    assert store.begin_step(RUN.id, StepName.EVALUATE, LATER) == 2
     assert (store.steps(RUN.id)[0].attempts, store.steps(RUN.id)[0].problem) == (2, "")
     assert store.verdicts(RUN.id) == ()
     assert store.run(RUN.id) == RUN
+
+
+def test_an_attempt_that_the_operator_stopped_does_not_count(store: RetrainStore) -> None:
+    store.begin_step(RUN.id, StepName.TRAIN, RUN.started)
+    store.end(replace(RUN, state=RunState.STOPPED, ended=LATER), StepName.TRAIN)
+    assert store.steps(RUN.id)[0].attempts == 0
+    assert store.begin_step(RUN.id, StepName.TRAIN, LATER) == 1
 
 
 @pytest.mark.parametrize("state", RunState)

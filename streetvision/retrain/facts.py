@@ -1,0 +1,64 @@
+"""The facts that a plan rests on, read from the log, the monitor's history and the packages that are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib.util import find_spec
+
+from streetvision.errors import OperatorError
+from streetvision.retrain.planning import Facts, unfinished
+from streetvision.retrain_log.reader import RetrainReader
+from streetvision.settings.settings import Settings
+
+NEEDED: tuple[str, ...] = ("lightning", "peft")
+"""What the extra `retrain` brings and every run needs."""
+TOLD_WITHIN_S = 6 * 3600.0
+"""Age up to which the monitor's last look at the subnet counts."""
+CountLabels = Callable[[Settings, RetrainReader], int]
+"""Labelled pictures that no run has used yet; raises OperatorError where the datasets cannot be read."""
+
+
+def gather(settings: Settings, log: RetrainReader, count_labels: CountLabels, *, now: str, alone: bool) -> Facts:
+    """Raises OperatorError when the log itself cannot be read. `alone`: this process holds the lock of runs."""
+    latest = log.latest_begun()
+    labels, problem = _counted(settings, log, count_labels)
+    return Facts(
+        now=now,
+        running=None if alone else log.process(),
+        pause=log.paused(),
+        unfinished=unfinished(latest, log.steps(latest.id)) if latest else None,
+        missing=next((name for name in NEEDED if find_spec(name) is None), ""),
+        labels=labels,
+        labels_problem=problem,
+        halt=halt_told(settings, datetime.fromisoformat(now).timestamp()),
+        spent=log.spent(now[:7]),
+    )
+
+
+def _counted(settings: Settings, log: RetrainReader, count_labels: CountLabels) -> tuple[int | None, str]:
+    if not settings.retrain.dataset_names:
+        return None, ""
+    try:
+        return count_labels(settings, log), ""
+    except OperatorError as error:
+        return None, str(error)
+
+
+def halt_told(settings: Settings, now: float) -> str:
+    """What shows that the subnet is halted, by the history of the miner here; empty where it does not know."""
+    from streetvision.monitor.derived import halt_of, node_time_is_wrong
+    from streetvision.monitor.history_database import FOLDER
+    from streetvision.monitor.offline import observe_offline
+    from streetvision.monitor.thresholds import THRESHOLDS
+    from streetvision.status.files import last_hotkey
+
+    folder = settings.state_dir / FOLDER
+    hotkey = last_hotkey(folder, settings.netuid)
+    if hotkey is None:
+        return ""
+    seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
+    if seen.latest is None or now - seen.latest.time > TOLD_WITHIN_S or node_time_is_wrong(seen, THRESHOLDS):
+        return ""
+    halt = halt_of(seen, THRESHOLDS)
+    return "" if halt is None else halt.evidence[0]
