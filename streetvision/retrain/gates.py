@@ -30,12 +30,14 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 BETTER, NOT_WORSE = "better", "not_worse"
-FROZEN, LATEST, TRAFFIC, LABELS = "frozen_set", "latest_labels", "traffic", "new_labels"
+FROZEN, LATEST, TRAFFIC, NEW_LABELS = "frozen_set", "latest_labels", "traffic", "new_labels"
 """Names of the gates."""
 MIN_LABELS = 20
 """New labels of which a share can be told; fewer teach little, and the frozen set judges what they taught."""
 LABEL_RISK = 0.01
 """Chance of taking sound labels for wrong ones: it costs a look at them."""
+CHANCE = 0.5
+"""Share of labels that a probe of balanced classes shares with labels drawn at random."""
 _SLICE_DRAWS = 400
 
 
@@ -105,7 +107,7 @@ _TITLES = {
     FROZEN: "the frozen set",
     LATEST: "the latest labels",
     TRAFFIC: "yesterday's traffic",
-    LABELS: "the new labels",
+    NEW_LABELS: "the new labels",
 }
 
 
@@ -149,20 +151,27 @@ def judge_traffic(new: Floats, old: Floats, standards: Standards) -> Gate:
 def judge_labels(labels: Bools, served: Floats, probed: Floats, standards: Standards) -> Gate:
     """New labels [N] beside P(roadwork) by the serving model and by a probe that saw neither them nor their groups.
 
-    The model alone contradicts many sound labels, since hard pictures are labelled first, and a probe makes mistakes;
-    what both contradict is suspect. Where the probe could not be fitted it says NaN.
+    The model alone contradicts many sound labels, since hard pictures are labelled first, and a probe makes mistakes.
+    What both contradict is suspect; so are labels that the model contradicts and that follow nothing which a probe can
+    see, as where half of them were turned round. Where the probe could not be fitted it says NaN.
     """
     known = np.isfinite(probed) & np.isfinite(served)
     count = int(known.sum())
     if count < MIN_LABELS:
-        return Gate(LABELS, Outcome.UNJUDGED, f"only {count} of them can be compared with what is known")
-    doubted = int(((served > 0.5) != labels)[known & ((probed > 0.5) != labels)].sum())
-    figures = {"labels": count, "doubted": doubted, "allowed": standards.max_doubt}
+        return Gate(NEW_LABELS, Outcome.UNJUDGED, f"only {count} of them can be compared with what is known")
+    against = ((served > 0.5) != labels) & known
+    doubted, refused = int((against & ((probed > 0.5) != labels)).sum()), int(against.sum())
+    shared = int((((probed > 0.5) == labels) & known).sum())
+    figures = {"labels": count, "contradicted": refused, "doubted": doubted, "shared_by_probe": shared}
     said = f"{doubted} of {count} are contradicted by the serving model and by their likes"
     if surely_above(doubted, count, standards.max_doubt, LABEL_RISK):
-        why = f"{said}: look at them with `streetvision data check` and correct them, or raise retrain.max_doubt"
-        return Gate(LABELS, Outcome.REFUSED, why, figures=figures)
-    return Gate(LABELS, Outcome.PASSED, said, figures=figures)
+        return Gate(NEW_LABELS, Outcome.REFUSED, said, figures=figures)
+    if surely_above(refused, count, standards.max_doubt, LABEL_RISK) and not surely_above(
+        shared, count, CHANCE, LABEL_RISK
+    ):
+        why = f"{refused} of {count} are contradicted by the serving model, and nothing in the pictures explains them"
+        return Gate(NEW_LABELS, Outcome.REFUSED, why, figures=figures)
+    return Gate(NEW_LABELS, Outcome.PASSED, said, figures=figures)
 
 
 def _judge_set(name: str, first: Answers, second: Answers, assumed: Assumptions | None) -> Gate:

@@ -9,8 +9,8 @@ from streetvision.evaluation.predictions import Answers, sample_of
 from streetvision.evaluation.reward import Assumptions
 from streetvision.retrain.gates import (
     FROZEN,
-    LABELS,
     LATEST,
+    NEW_LABELS,
     NOT_WORSE,
     Gate,
     Outcome,
@@ -164,7 +164,14 @@ def labels_and_answers(count: int, flipped: float, served: float, probed: float)
 def test_half_of_the_labels_flipped_is_refused(count: int) -> None:
     gate = judge_labels(*labels_and_answers(count, 0.5, 0.95, 0.9), STANDARDS)
     assert gate.outcome is Outcome.REFUSED
-    assert gate.name == LABELS
+    assert gate.name == NEW_LABELS
+
+
+@pytest.mark.parametrize("count", [60, 200])
+def test_so_is_it_where_the_probe_learned_from_nothing_else(count: int) -> None:
+    """A probe over turned-round labels alone is a coin, so that it contradicts too few of them."""
+    gate = judge_labels(*labels_and_answers(count, 0.5, 0.95, 0.5), STANDARDS)
+    assert gate.outcome is Outcome.REFUSED
 
 
 def test_hard_pictures_are_not_taken_for_wrong_labels() -> None:
