@@ -1,0 +1,176 @@
+"""The steps up to the registry, over real pictures, real training and real judging, all of it tiny."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streetvision.errors import OperatorError
+from streetvision.models.folder import read_config
+from streetvision.retrain.gates import Standards
+from streetvision.retrain.labels import count_labels, seen_labels
+from streetvision.retrain.step import NothingToDo, Refused, Stopped
+from streetvision.retrain.steps.table import baseline
+from streetvision.retrain.steps.work import standards
+from streetvision.retrain_log.records import RunState, StepName
+from streetvision.settings.settings import Settings
+from streetvision.sources.listed import ListedDataset
+from streetvision.training.run_folder import all_runs
+
+from .streets import LEARNING, Street, draw, spoiled, store_set, street
+
+COLLECTING = LEARNING[:4]
+
+
+def listed(one: Street) -> ListedDataset:
+    return ListedDataset(Path(str(one.outputs()[StepName.DATASET]["pictures"])))
+
+
+def test_an_improvement_is_trained_judged_and_published(learned: Street) -> None:
+    assert learned.verdicts() == {"new_labels": True, "frozen_set": True, "latest_labels": True, "traffic": True}
+    frozen = learned.store.verdicts(learned.run.id)[1]
+    assert frozen.reason.startswith("it is better: accuracy +")
+    assert frozen.evidence["differences"]["accuracy"]["low"] > 0
+    run = learned.store.run(learned.run.id)
+    assert run is not None
+    assert (run.version, run.fingerprint) == ("1.1.0", listed(learned).fingerprint)
+    assert learned.registry.servable("1.1.0").metrics["accuracy"] > 0.9
+
+
+def test_nothing_of_the_frozen_set_is_learned_from(learned: Street) -> None:
+    frozen = ListedDataset(Path(str(learned.outputs()[StepName.DATASET]["frozen"]))).examples()
+    assert len(frozen) == 80
+    assert not {one.sha256 for one in frozen} & {one.sha256 for one in listed(learned).examples()}
+
+
+def test_the_card_tells_of_the_data_and_not_of_the_machine(learned: Street) -> None:
+    card = dict(read_config(learned.registry.get("1.1.0").folder).card)
+    assert card["data"]["sets"] == [f"retraining-{learned.run.id}"]
+    assert str(learned.state) not in json.dumps(card)
+
+
+def test_labels_that_were_learned_from_are_no_longer_new(learned: Street) -> None:
+    assert learned.outputs()[StepName.COLLECT]["new_labels"] == 160
+    assert count_labels(learned.settings, learned.store) == 0
+    assert len(seen_labels(learned.store)) == 160
+
+
+def test_the_serving_model_is_the_baseline(learned: Street) -> None:
+    assert baseline(learned.settings) == "1.0.0"
+    assert baseline(replace(learned.settings, state_dir=learned.state / "empty")) == ""
+
+
+def poisoned(folder: Path, serving: Path, **wanted: Any) -> Street:
+    """A street whose labels are turned round by half."""
+    made = street(folder, serving, datasets="poisoned", **wanted)
+    store_set(made.state, "poisoned", draw(folder / "poisoned", range(2000, 2120), wrong=lambda n: n % 4 < 2))
+    return made
+
+
+def test_poisoned_labels_are_refused_before_anything_is_learned(tmp_path: Path, good_model: Path) -> None:
+    made = poisoned(tmp_path, good_model)
+    with pytest.raises(Refused, match=r"the new labels look wrong: \d+ of 120 are contradicted"):
+        made.do(*LEARNING)
+    assert made.verdicts() == {"new_labels": False}
+    assert not all_runs(made.state)
+    assert count_labels(made.settings, made.store) == 120, "they stay new, so that the next run looks at them again"
+
+
+def test_poison_that_is_not_seen_does_not_pass_the_frozen_set(tmp_path: Path, good_model: Path) -> None:
+    made = poisoned(tmp_path, good_model, max_doubt=1.0)
+    with pytest.raises(Refused, match="the new model is not put on: "):
+        made.do(*LEARNING, StepName.EVALUATE)
+    assert not made.verdicts()["frozen_set"]
+    assert [one.version for one in made.registry.versions()] == ["bundled", "1.0.0"]
+
+
+def with_candidate(made: Street, candidate: Path) -> None:
+    """As if training had come to this model."""
+    made.do(*COLLECTING)
+    made.store.begin_step(made.run.id, StepName.TRAIN, made.time.now())
+    output = {"training": "none", "candidate": str(candidate)}
+    made.store.finish_step(made.run.id, StepName.TRAIN, output, made.time.now())
+
+
+def test_a_regression_is_refused(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path, good_model)
+    with_candidate(made, spoiled(good_model, tmp_path / "spoiled"))
+    with pytest.raises(Refused, match=r"the frozen set: it is worse: accuracy -"):
+        made.do(StepName.EVALUATE)
+
+
+def test_an_equal_model_is_put_on_only_where_that_is_enough(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path, good_model)
+    with_candidate(made, good_model)
+    with pytest.raises(Refused, match="no set shows it to be better") as refused:
+        made.do(StepName.EVALUATE)
+    assert "--retrain.accept not_worse" in refused.value.remedy
+    made.want(accept="not_worse")
+    assert "it is not worse" in str(made.do(StepName.EVALUATE)["why"])
+
+
+def test_pictures_that_led_nowhere_are_not_tried_again(tmp_path: Path) -> None:
+    made = street(tmp_path)
+    made.do(*COLLECTING)
+    first = made.store.run(made.run.id)
+    assert first is not None
+    made.store.end(replace(first, state=RunState.REFUSED, ended=made.time.now(), reason="it was worse"))
+    made.run = replace(made.run, id="20261201-0200")
+    with pytest.raises(NothingToDo, match=r"20261130-0200 had the same pictures, .*: it was worse"):
+        made.do(*COLLECTING)
+
+
+def test_a_stopped_training_goes_on_where_it_ended(tmp_path: Path) -> None:
+    made = street(tmp_path)
+    made.do(*COLLECTING)
+    made.stop = lambda: any(event.get("event") == "validation" for event in made.events)
+    with pytest.raises(Stopped):
+        made.do(StepName.TRAIN)
+    (training,) = all_runs(made.state)
+    assert training.metrics()
+    made.stop = lambda: False
+    output = made.do(StepName.TRAIN)
+    assert [one.name for one in all_runs(made.state)] == [output["training"]]
+    assert len(training.metrics()) > 1
+    assert training.record().seconds > 0
+
+
+def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
+    made = street(tmp_path, datasets="strets")
+    with pytest.raises(OperatorError, match="did you mean streets"):
+        made.do(StepName.COLLECT)
+    made.want(datasets="streets", frozen="")
+    with pytest.raises(OperatorError, match=r"--retrain\.frozen"):
+        made.do(StepName.COLLECT)
+
+
+def test_a_model_outside_the_registry_is_not_gone_on_from(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path)
+    made.registry.release(over="", why="a test")
+    settings = made.settings
+    outside = replace(settings, model=replace(settings.model, choice=str(good_model)))
+    made_outside = replace_settings(made, outside)
+    made_outside.do(*COLLECTING)
+    with pytest.raises(OperatorError, match="streetvision models add"):
+        made_outside.do(StepName.TRAIN)
+
+
+def replace_settings(made: Street, settings: Settings) -> Street:
+    class Other(Street):
+        @property
+        def settings(self) -> Settings:
+            return settings
+
+    return Other(made.state, made.wanted)
+
+
+def test_the_gates_know_all_that_is_asked(tmp_path: Path) -> None:
+    made = Street(tmp_path)
+    asked: dict[str, Any] = standards(made.settings)
+    assert Standards(**asked).min_agreement == made.settings.rollout.min_agreement
+    made.want(deploy=False)
+    assert Standards(**standards(made.settings)).min_agreement == made.settings.retrain.min_agreement
