@@ -62,6 +62,8 @@ class Condition:
     """What would meet it."""
     forcible: bool = False
     """Whether the operator may set it aside (`--force`)."""
+    fault: bool = False
+    """Whether no run can ever begin before the operator has acted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Plan:
         """Whether it begins."""
         return all(one.met or (force and one.forcible) for one in self.conditions)
 
+    @property
+    def faulty(self) -> bool:
+        """Whether the operator has to act first."""
+        return any(one.fault and not one.met for one in self.conditions)
+
     def unmet(self) -> tuple[Condition, ...]:
         """Why not."""
         return tuple(one for one in self.conditions if not one.met)
@@ -87,9 +94,11 @@ def unfinished(run: RunRecord | None, steps: Sequence[StepRecord]) -> Unfinished
     """What a run left to do; None for one that came to its decision, and where there is no run."""
     if run is None or run.state not in _UNFINISHED:
         return None
-    known = {step.name: step for step in steps}
-    name = next((name for name in StepName if name not in known or not known[name].done), StepName.PROMOTE)
-    return Unfinished(run, name, known[name].attempts if name in known else 0)
+    begun = next((step for step in steps if not step.done), None)
+    if begun is not None:
+        return Unfinished(run, begun.name, begun.attempts)
+    done = {step.name for step in steps}
+    return Unfinished(run, next((name for name in StepName if name not in done), StepName.PROMOTE), 0)
 
 
 def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> Plan:
@@ -128,16 +137,16 @@ def _configured(wanted: RetrainSettings) -> Condition:
         if not names
     ]
     if lacking:
-        return Condition("configured", False, f"{' and '.join(lacking)} are not set", "set them (docs/retraining.md)")
+        text = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
+        return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
     learns, judged = ", ".join(wanted.dataset_names), ", ".join(wanted.frozen_names)
     return Condition("configured", True, f"it learns from {learns} and is judged on {judged}")
 
 
 def _installed(facts: Facts) -> Condition:
     if facts.missing:
-        return Condition(
-            "installed", False, f"the package {facts.missing} is missing", "pip install 'streetvision[retrain]'"
-        )
+        text = f"the package {facts.missing} is missing"
+        return Condition("installed", False, text, "pip install 'streetvision[retrain]'", fault=True)
     return Condition("installed", True, "all packages are installed")
 
 
@@ -165,7 +174,7 @@ def _subnet_runs(facts: Facts) -> Condition:
 def _labels(facts: Facts, wanted: RetrainSettings) -> Condition:
     if facts.labels is None:
         problem = facts.labels_problem or "the new labels could not be counted"
-        return Condition("labels", False, problem, "make the datasets of --retrain.datasets readable")
+        return Condition("labels", False, problem, "make what --retrain.datasets names readable", fault=True)
     text = f"{plural(facts.labels, 'new label')}; a run begins at {wanted.min_labels:,}"
     if facts.labels >= wanted.min_labels:
         return Condition("labels", True, text)

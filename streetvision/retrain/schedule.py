@@ -15,8 +15,8 @@ from streetvision.errors import OperatorError
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MISSED_S = 6 * 3600
 """A machine that slept over the hour still begins the run when it wakes up within so many seconds."""
-STOP_S = 120.0
-"""Longest wait for a run that was asked to stop; it is killed then, and resumed later."""
+STOP_S = 240.0
+"""Longest wait for a run that was asked to stop, which may be saving what it has learned; it is killed then."""
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 

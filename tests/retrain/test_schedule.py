@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,13 +83,9 @@ def due_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """A schedule that is due ten times a second."""
     from apscheduler.triggers.interval import IntervalTrigger
 
-    class Often(IntervalTrigger):
-        def __init__(self) -> None:
-            super().__init__(seconds=1)
-            self.interval_length = 0.1
-            self.interval = self.interval / 10
-
-    monkeypatch.setattr(schedule, "trigger_of", lambda *_: Often())
+    often = IntervalTrigger(seconds=1)
+    often.interval, often.interval_length = timedelta(seconds=0.1), 0.1
+    monkeypatch.setattr(schedule, "trigger_of", lambda *_: often)
     monkeypatch.setattr(schedule, "next_time", lambda *_: MONDAY)
 
 
