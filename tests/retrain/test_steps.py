@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.evaluation.predictions import Serving, answer_examples, serving
 from streetvision.models.folder import read_config
 from streetvision.retrain.gates import Standards
 from streetvision.retrain.labels import count_labels, seen_labels
@@ -18,9 +20,12 @@ from streetvision.retrain.steps.table import baseline
 from streetvision.retrain.steps.work import standards
 from streetvision.retrain_log.records import RunState, StepName
 from streetvision.settings.settings import Settings
+from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset
 from streetvision.training.run_folder import all_runs
 
+from ..conftest import Logbook
+from .fakes import START
 from .streets import LEARNING, Street, draw, spoiled, store_set, street
 
 COLLECTING = LEARNING[:4]
@@ -174,3 +179,39 @@ def test_the_gates_know_all_that_is_asked(tmp_path: Path) -> None:
     assert Standards(**asked).min_agreement == made.settings.rollout.min_agreement
     made.want(deploy=False)
     assert Standards(**standards(made.settings)).min_agreement == made.settings.retrain.min_agreement
+
+
+def logged(made: Street, model: Path, count: int) -> None:
+    """Yesterday's traffic: pictures that the model in `model` answered, in the miner's log."""
+    config = read_config(model)
+    book = Logbook(made.state, START.timestamp() - 3600.0)
+    pictures = sorted(draw(made.state / "asked", range(3000, 3000 + count)).rglob("*.png"))
+    examples = [Example(path, True, path.stem, "test") for path in pictures]
+
+    async def told() -> list[float]:
+        async with serving(model, Serving("cpu")) as engine:
+            return [float(value) for value in (await answer_examples(engine, examples)).sample.probabilities]
+
+    answers = [book.answer(value, model=config.version) for value in asyncio.run(told())]
+    book.write(*(book.record(path.read_bytes(), one) for path, one in zip(pictures, answers, strict=True)))
+
+
+def test_yesterdays_traffic_is_answered_again(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path, good_model)
+    logged(made, made.registry.get("1.0.0").folder, 40)
+    with_candidate(made, good_model)
+    made.want(accept="not_worse")
+    made.do(StepName.EVALUATE)
+    (traffic,) = [one for one in made.store.verdicts(made.run.id) if one.gate == "traffic"]
+    assert traffic.reason == "decides 40 of 40 pictures alike"
+    assert traffic.evidence["mean_shift"] < 1e-4
+
+
+def test_a_candidate_that_would_be_taken_off_again_is_not_put_on(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path)
+    logged(made, made.registry.get("1.0.0").folder, 40)
+    with_candidate(made, good_model)
+    with pytest.raises(Refused, match=r"yesterday's traffic: it decides \d+ of 40 pictures otherwise"):
+        made.do(StepName.EVALUATE)
+    made.want(deploy=False, min_agreement=0.0)
+    made.do(StepName.EVALUATE)
