@@ -7,7 +7,7 @@ from datetime import datetime
 from importlib.util import find_spec
 
 from streetvision.errors import OperatorError
-from streetvision.retrain.planning import Facts, unfinished
+from streetvision.retrain.planning import Facts, learns, unfinished
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 
@@ -37,7 +37,7 @@ def gather(settings: Settings, log: RetrainReader, count_labels: CountLabels, *,
 
 
 def _counted(settings: Settings, log: RetrainReader, count_labels: CountLabels) -> tuple[int | None, str]:
-    if not settings.retrain.dataset_names:
+    if not learns(settings.retrain):
         return None, ""
     try:
         return count_labels(settings, log), ""

@@ -111,7 +111,7 @@ def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> 
         _alone(facts),
         _unpaused(facts),
         _subnet_runs(facts),
-        *(() if resumes or not wanted.dataset_names else (_labels(facts, wanted),)),
+        *(() if resumes or not learns(wanted) else (_labels(facts, wanted),)),
         *_affordable(facts.spent, wanted),
     )
     return Plan(conditions, resumes, gives_up)
@@ -131,16 +131,18 @@ def _gives_up(facts: Facts, *, fresh: bool) -> str:
 
 
 def _configured(wanted: RetrainSettings) -> Condition:
-    lacking = [
-        flag
-        for flag, names in (("--retrain.datasets", wanted.dataset_names), ("--retrain.frozen", wanted.frozen_names))
-        if not names
-    ]
+    lacking = [*(() if learns(wanted) else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
     if lacking:
         text = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
-    learns, judged = ", ".join(wanted.dataset_names), ", ".join(wanted.frozen_names)
-    return Condition("configured", True, f"it learns from {learns} and is judged on {judged}")
+    sets = [*wanted.dataset_names, *(("what you labelled with `streetvision mine`",) if wanted.mine else ())]
+    judged = ", ".join(wanted.frozen_names)
+    return Condition("configured", True, f"it learns from {', '.join(sets)} and is judged on {judged}")
+
+
+def learns(wanted: RetrainSettings) -> bool:
+    """Whether the settings name anything to learn from."""
+    return wanted.mine or bool(wanted.dataset_names)
 
 
 def _installed(facts: Facts) -> Condition:

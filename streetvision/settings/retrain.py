@@ -23,7 +23,7 @@ class RetrainSettings:
     datasets: str = declare(
         "",
         "Datasets to learn from, by name, and folders of training sets that `streetvision mine export` wrote; "
-        "separated by commas. Required.",
+        "separated by commas. Required where --retrain.mine is off.",
         parse_names,
     )
     frozen: str = declare(

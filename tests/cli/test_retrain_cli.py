@@ -122,6 +122,7 @@ def test_a_plan_says_what_the_run_would_do(command: Run, state: Path, fake: Fake
 
 def test_without_datasets_a_run_fails_in_no_time(command: Run, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETRAIN_DATASETS")
+    monkeypatch.setenv("RETRAIN_MINE", "false")
     code, out, _ = command("retrain", "run")
     assert code == 1
     assert "no   --retrain.datasets is not set\n       name your datasets (docs/retraining.md)" in out

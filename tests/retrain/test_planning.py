@@ -50,14 +50,16 @@ def test_one_condition_that_is_not_met_keeps_a_run_from_beginning(
 @pytest.mark.parametrize(
     ("wanted", "lacking"),
     [
-        (RetrainSettings(), "--retrain.datasets and --retrain.frozen"),
-        (RetrainSettings(datasets="a"), "--retrain.frozen"),
-        (RetrainSettings(frozen="a"), "--retrain.datasets"),
+        (RetrainSettings(mine=False), "--retrain.datasets and --retrain.frozen are not set"),
+        (RetrainSettings(), "--retrain.frozen is not set"),
+        (RetrainSettings(datasets="a"), "--retrain.frozen is not set"),
+        (RetrainSettings(frozen="a", mine=False), "--retrain.datasets is not set"),
     ],
 )
 def test_without_data_no_run_begins(wanted: RetrainSettings, lacking: str) -> None:
     plan = make_plan(FINE, wanted)
-    assert plan.unmet()[0].reason.startswith(lacking)
+    assert plan.unmet()[0].reason == lacking
+    assert plan.faulty
     assert not plan.goes(force=True)
 
 
