@@ -32,6 +32,8 @@ LOOK_S = 0.5
 GRACE_S = 180.0
 """Longest wait for a child that was asked to stop: it saves what it has learned."""
 KEPT_LINES = 200
+MPS_SHARE = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
+"""By which MPS knows how many multiprocessors a process may use."""
 _GIB = float(1 << 30)
 
 Event = Mapping[str, Any]
@@ -47,6 +49,8 @@ class Bounds:
     """What a job may take."""
 
     memory_gib: float
+    gpu_share: float = 1.0
+    """Of the GPU's multiprocessors; it holds where NVIDIA's MPS runs, and without it processes take turns."""
     grace_s: float = GRACE_S
 
 
@@ -64,7 +68,7 @@ def run_job(
     Raises OperatorError with the job's own sentence, for a job that died, or for one that took too much memory; and
     JobStopped where `stop` asked for it.
     """
-    with _started(job, request) as process:
+    with _started(job, request, bounds) as process:
         ends: list[Event] = []
         errors: deque[str] = deque(maxlen=KEPT_LINES)
         listeners = [
@@ -80,7 +84,7 @@ def run_job(
 
 
 @contextmanager
-def _started(job: str, request: Mapping[str, Any]) -> Iterator[subprocess.Popen[str]]:
+def _started(job: str, request: Mapping[str, Any], bounds: Bounds) -> Iterator[subprocess.Popen[str]]:
     """The child with its request; whatever happens, nothing of it is left."""
     process = subprocess.Popen(  # noqa: S603  # our own command
         [*_idle_disk(), sys.executable, "-m", WORKER, job],
@@ -89,6 +93,7 @@ def _started(job: str, request: Mapping[str, Any]) -> Iterator[subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, MPS_SHARE: f"{max(1, round(100 * bounds.gpu_share))}"},
     )
     try:
         with suppress(BrokenPipeError):  # it says why it ended

@@ -71,6 +71,11 @@ def test_a_job_tells_and_returns(made_up: Callable[..., dict[str, Any]]) -> None
     assert events == [{"event": "progress", "done": 1}]
 
 
+def test_a_job_knows_its_share_of_the_gpu(made_up: Callable[..., dict[str, Any]]) -> None:
+    body = "    import os\n    return {'share': os.environ['CUDA_MPS_ACTIVE_THREAD_PERCENTAGE']}"
+    assert made_up(body, bounds=Bounds(8.0, gpu_share=0.25)) == {"share": "25"}
+
+
 def test_a_jobs_sentence_comes_through(made_up: Callable[..., dict[str, Any]]) -> None:
     body = """
     from streetvision.errors import OperatorError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.retrain.child import JobStopped, Tell
-from streetvision.runner.partition import Partition
 from streetvision.sources.listed import ListedDataset
 from streetvision.training.beginning import begin
 from streetvision.training.keeping import Stopped
@@ -41,8 +39,7 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     tell({"event": "training", "training": training.name, "gpus": gpus(training.recipe(), device)})
     around = Surroundings(registry, tell, _now, stop, device)
     try:
-        with on_share(training.recipe(), device, request["gpu_share"], tell):
-            model = train_candidate(training, pictures, around)
+        model = train_candidate(training, pictures, around)
     except Stopped as stopped:
         raise JobStopped from stopped
     best: dict[str, Any] = next((line for line in reversed(training.metrics()) if line["best"]), {})
@@ -78,22 +75,6 @@ def recipe_of(request: Mapping[str, Any], serving: Path) -> Recipe:
 def gpus(recipe: Recipe, device: str) -> int:
     """How many the training takes."""
     return processes(recipe, device) if device != "cpu" and torch.cuda.is_available() else 0
-
-
-@contextmanager
-def on_share(recipe: Recipe, device: str, share: float, tell: Tell) -> Iterator[None]:
-    """Let the training start its kernels on that share of the GPU's multiprocessors, or on all where it cannot."""
-    if gpus(recipe, device) != 1 or share >= 1.0:
-        yield
-        return
-    try:
-        partition = Partition(serving=1.0 - share)
-    except OperatorError as error:
-        tell({"event": "warning", "why": f"training takes turns with serving on the whole GPU: {error}"})
-        yield
-        return
-    with partition, torch.cuda.stream(partition.background):
-        yield
 
 
 def _begun(request: Mapping[str, Any], registry: Registry, pictures: Pictures) -> RunFolder:

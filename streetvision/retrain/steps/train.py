@@ -40,7 +40,6 @@ def train_request(context: Context, serving: ModelVersion) -> dict[str, Any]:
         "version": serving.version,
         "recipe": wanted.recipe,
         "device": wanted.device,
-        "gpu_share": wanted.gpu_share,
         "tracking": wanted.tracking,
     }
 

@@ -30,7 +30,7 @@ def in_child(
     context: Context, job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """As the operator's runs have it done."""
-    bounds = Bounds(context.settings.retrain.memory_gib)
+    bounds = Bounds(context.settings.retrain.memory_gib, context.settings.retrain.gpu_share)
     return run_job(job, request, bounds, tell=tell, stop=stop, clock=context.clock.monotonic)
 
 
