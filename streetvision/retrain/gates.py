@@ -31,6 +31,7 @@ Bools = NDArray[np.bool_]
 
 BETTER, NOT_WORSE = "better", "not_worse"
 FROZEN, LATEST, TRAFFIC, NEW_LABELS = "frozen_set", "latest_labels", "traffic", "new_labels"
+ANSWERED = "answered_requests"
 """Names of the gates."""
 MIN_LABELS = 20
 """New labels of which a share can be told; fewer teach little, and the frozen set judges what they taught."""
@@ -108,6 +109,7 @@ _TITLES = {
     LATEST: "the latest labels",
     TRAFFIC: "yesterday's traffic",
     NEW_LABELS: "the new labels",
+    ANSWERED: "the requests of its trial",
 }
 
 
@@ -129,6 +131,13 @@ def judge_latest(first: Answers, second: Answers, assumed: Assumptions | None = 
     if not _both(first, second):
         return Gate(LATEST, Outcome.UNJUDGED, "no new label was held out")
     return _judge_set(LATEST, first, second, assumed)
+
+
+def judge_answered(first: Answers, second: Answers, assumed: Assumptions | None = None) -> Gate:
+    """The new model against the one before on the requests of its trial whose labels are known by now."""
+    if not _both(first, second):
+        return Gate(ANSWERED, Outcome.UNJUDGED, "of none of the requests a label is known")
+    return _judge_set(ANSWERED, first, second, assumed)
 
 
 def judge_traffic(new: Floats, old: Floats, standards: Standards) -> Gate:

@@ -21,7 +21,7 @@ from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.retrain.child import DONE, FAILED, GRACE_S, STOPPED, JobStopped
 
-JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "upload")
+JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "answered", "upload")
 """Each the function `run` of a file in jobs/."""
 NICE = 19
 FOLDER = "folder"

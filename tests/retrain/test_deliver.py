@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from streetvision.errors import OperatorError
+from streetvision.prediction_log.schema import DATABASE, LOG_FOLDER
 from streetvision.retrain.step import Refused, RolledBack, Stopped, Waiting
 from streetvision.retrain.steps import trial
 from streetvision.retrain.steps.deliver import abandon
@@ -20,7 +21,7 @@ from streetvision.settings.model import ModelSettings
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 
-from .fakes import FakeTime
+from .fakes import START, FakeTime
 from .running_miner import RunningMiner
 from .streets import Street
 
@@ -241,3 +242,40 @@ def test_what_serves_is_uploaded_where_that_is_wanted(night: Street, miner: Runn
     assert found == {"serving": True, "url": "https://hub/me/roadwork"}
     ((job, request),) = asked
     assert (job, request["repo"], request["version"]) == ("upload", "me/roadwork", NEW)
+
+
+def with_log(night: Street) -> None:
+    """As if the run had come all the way, and the miner kept a log."""
+    for name, output in (
+        (StepName.DATASET, {"pictures": "list"}),
+        (StepName.TRAIN, {"candidate": "new"}),
+        (StepName.EVALUATE, {"against_folder": "old"}),
+    ):
+        night.store.begin_step(night.run.id, name, night.time.now())
+        night.store.finish_step(night.run.id, name, output, night.time.now())
+    (night.state / LOG_FOLDER).mkdir()
+    (night.state / LOG_FOLDER / DATABASE).touch()
+
+
+@pytest.mark.parametrize("outcome", ["passed", "unjudged", "refused"])
+def test_a_loss_on_what_it_was_asked_takes_it_off_again(night: Street, miner: RunningMiner, outcome: str) -> None:
+    """Labels of the trial's requests that came meanwhile have the last word."""
+    miner.add(NEW)
+    with_log(night)
+    miner.ask(lambda: miner.house.manager.swap(NEW))
+    night.do(StepName.SHADOW, StepName.CANARY)
+
+    def work(context: object, job: str, request: dict[str, Any], *_: object) -> dict[str, Any]:
+        assert (job, request["candidate"], request["serving"]) == ("answered", "new", "old")
+        assert request["since"] == START.timestamp()
+        return {"name": "answered_requests", "outcome": outcome, "why": "it is worse", "improved": False, "figures": {}}
+
+    if outcome == "refused":
+        with pytest.raises(RolledBack, match=r"taken off again: on the requests of its trial it is worse"):
+            night.do(StepName.PROMOTE, work=work)
+        assert miner.status()["active"]["version"] == "1.0.0"
+        assert NEW in miner.status()["bad"]
+    else:
+        assert night.do(StepName.PROMOTE, work=work)["serving"]
+        assert miner.status()["active"]["version"] == NEW
+    assert night.verdicts() == {"answered_requests": outcome != "refused"}

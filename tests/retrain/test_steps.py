@@ -14,6 +14,7 @@ from streetvision.errors import OperatorError
 from streetvision.evaluation.predictions import Serving, answer_examples, serving
 from streetvision.models.folder import read_config
 from streetvision.retrain.gates import Standards
+from streetvision.retrain.jobs import answered
 from streetvision.retrain.labels import count_labels, seen_labels
 from streetvision.retrain.step import NothingToDo, Refused, Stopped
 from streetvision.retrain.steps.table import baseline
@@ -181,11 +182,11 @@ def test_the_gates_know_all_that_is_asked(tmp_path: Path) -> None:
     assert Standards(**standards(made.settings)).min_agreement == made.settings.retrain.min_agreement
 
 
-def logged(made: Street, model: Path, count: int) -> None:
+def logged(made: Street, model: Path, count: int, *, first: int = 3000) -> None:
     """Yesterday's traffic: pictures that the model in `model` answered, in the miner's log."""
     config = read_config(model)
     book = Logbook(made.state, START.timestamp() - 3600.0)
-    pictures = sorted(draw(made.state / "asked", range(3000, 3000 + count)).rglob("*.png"))
+    pictures = sorted(draw(made.state / "asked", range(first, first + count)).rglob("*.png"))
     examples = [Example(path, True, path.stem, "test") for path in pictures]
 
     async def told() -> list[float]:
@@ -215,3 +216,38 @@ def test_a_candidate_that_would_be_taken_off_again_is_not_put_on(tmp_path: Path,
         made.do(StepName.EVALUATE)
     made.want(deploy=False, min_agreement=0.0)
     made.do(StepName.EVALUATE)
+
+
+def test_requests_whose_labels_are_known_by_now_judge_the_new_model(tmp_path: Path, good_model: Path) -> None:
+    """The validators asked pictures of the frozen set, and two that were learned from, which tell nothing."""
+    made = street(tmp_path, good_model)
+    made.do(*COLLECTING)
+    logged(made, good_model, 40, first=1000)
+    output, lists = {"wrong": spoiled(good_model, tmp_path / "spoiled"), "good": good_model}, made.outputs()
+    request = {
+        "state_dir": str(made.state),
+        "serving": str(good_model),
+        "pictures": lists[StepName.DATASET]["pictures"],
+        "sets": ["streets"],
+        "frozen_sets": ["held"],
+        "log": str(made.state / "log"),
+        "since": START.timestamp() - 86400.0,
+        "device": "cpu",
+    }
+    found = {
+        name: answered.run(request | {"candidate": str(folder)}, lambda _: None, lambda: False)
+        for name, folder in output.items()
+    }
+    assert (found["wrong"]["outcome"], found["good"]["outcome"]) == ("refused", "passed")
+    assert found["wrong"]["figures"]["pictures"] == 40
+    later = request | {"candidate": str(good_model), "since": START.timestamp() + 1.0}
+    assert answered.run(later, lambda _: None, lambda: False)["outcome"] == "unjudged"
+
+
+def test_what_was_learned_from_judges_nobody(tmp_path: Path) -> None:
+    made = street(tmp_path)
+    dataset = made.do(*COLLECTING)
+    request = {"state_dir": str(made.state), "pictures": dataset["pictures"]}
+    known = answered.known_labels(request | {"sets": ["streets"], "frozen_sets": ["held"]})
+    held_out = dataset["splits"]["test"]["pictures"]
+    assert len(known) == 80 + held_out

@@ -40,8 +40,8 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     standards, how = Standards(**request["standards"]), Serving(request["device"])
     folders = [Path(request["candidate"]), Path(request["serving"])]
     sets = [ListedDataset(Path(request["frozen"])).examples(), latest(ListedDataset(Path(request["pictures"])))]
-    progress = _progress(tell, stop, 2 * sum(map(len, sets)))
-    ours, theirs = (asyncio.run(_answers(folder, sets, how, progress)) for folder in folders)
+    progress = progress_of("judging", 2 * sum(map(len, sets)), tell, stop)
+    ours, theirs = (asyncio.run(answers_of(folder, sets, how, progress)) for folder in folders)
     gates = [
         judge_frozen(ours[0], theirs[0], standards),
         judge_latest(ours[1], theirs[1]),
@@ -57,9 +57,10 @@ def latest(pictures: ListedDataset) -> list[Example]:
     return new if len({example.group for example in new}) >= MIN_GROUPS else held_out
 
 
-async def _answers(
+async def answers_of(
     folder: Path, sets: Sequence[Sequence[Example]], how: Serving, progress: Callable[[int], None]
 ) -> list[Answers]:
+    """What the model in `folder` answers to the pictures of each set."""
     async with serving(folder, how) as engine:
         return [await answer_examples(engine, examples, progress=progress) for examples in sets]
 
@@ -87,8 +88,8 @@ def _traffic(
     return judge_traffic(new, old, standards)
 
 
-def _progress(tell: Tell, stop: Callable[[], bool], total: int) -> Callable[[int], None]:
-    """Tells how far the judging is; raises JobStopped where that is asked for."""
+def progress_of(what: str, total: int, tell: Tell, stop: Callable[[], bool]) -> Callable[[int], None]:
+    """Tells how far a job is; raises JobStopped where that is asked for."""
     done = 0
 
     def heard(count: int) -> None:
@@ -96,6 +97,6 @@ def _progress(tell: Tell, stop: Callable[[], bool], total: int) -> Callable[[int
         if stop():
             raise JobStopped
         done += count
-        tell({"event": "progress", "what": "judging", "done": done, "total": max(total, done)})
+        tell({"event": "progress", "what": what, "done": done, "total": max(total, done)})
 
     return heard

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from streetvision.errors import OperatorError
+from streetvision.retrain.labels import PICTURES
+from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output, Refused, RolledBack
+from streetvision.retrain.steps.evaluate import AGAINST_FOLDER, log_folder
 from streetvision.retrain.steps.trial import CANARY, SHADOW, Trial
-from streetvision.retrain.steps.work import Work, done
+from streetvision.retrain.steps.verdicts import note_gate, refuses
+from streetvision.retrain.steps.work import Work, device, done
 from streetvision.retrain_log.records import StepName
 
 MINUTE_S = 60.0
@@ -66,12 +71,42 @@ def canary(context: Context) -> Output:
 
 
 def promote(context: Context, work: Work) -> Output:
-    """See that it serves, and upload it where the operator wants that."""
+    """See that it serves and is no worse on what it was asked, and upload it where the operator wants that."""
     trial = _trial(context)
     status = trial.status()
     if not trial.serves(status):
         raise RolledBack(f"version {status['active']['version']} serves again in place of version {trial.version}")
+    _compare(context, work, trial)
     return {SERVING: True, "url": _uploaded(context, work, trial.version)}
+
+
+def _compare(context: Context, work: Work, trial: Trial) -> None:
+    """Both models on the requests since the trial began whose labels are known by now; a loss takes it off again."""
+    log = log_folder(context.settings)
+    if not log:
+        return
+    gate = done(work, context, "answered", answered_request(context, log))
+    note_gate(context, gate)
+    if refuses(gate):
+        trial.ask("rollback")
+        raise RolledBack(f"version {trial.version} was taken off again: on the requests of its trial {gate['why']}")
+
+
+def answered_request(context: Context, log: str) -> dict[str, Any]:
+    """For the job `answered`."""
+    settings, evaluated = context.settings, context.outputs[StepName.EVALUATE]
+    begun = next(step.started for step in context.store.steps(context.run.id) if step.name == StepName.SHADOW)
+    return {
+        "state_dir": str(settings.state_dir),
+        "candidate": context.outputs[StepName.TRAIN]["candidate"],
+        "serving": evaluated[AGAINST_FOLDER],
+        "pictures": context.outputs[StepName.DATASET][PICTURES],
+        "sets": set_names(settings),
+        "frozen_sets": list(settings.retrain.frozen_names),
+        "log": log,
+        "since": datetime.fromisoformat(begun).timestamp(),
+        "device": device(settings),
+    }
 
 
 def abandon(context: Context) -> None:
