@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -12,10 +12,12 @@ import typer
 
 from streetvision.base.log_text import joined, one_line
 from streetvision.base.wording import duration
-from streetvision.cli.train_view import shown
+from streetvision.cli.shared import print_json
+from streetvision.cli.train_view import shown, validation_line
 from streetvision.retrain.step import Tell
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import RunRecord, RunState
+from streetvision.retrain_log.store import OF_THE_RUN
 
 if TYPE_CHECKING:
     from streetvision.retrain.planning import Plan
@@ -31,28 +33,41 @@ _LONGEST = 80
 
 @contextmanager
 def told(as_json: bool) -> Iterator[Tell]:
-    """Shows a run's events: lines of JSON on stdout, or steps on stderr with a bar for training."""
+    """Shows a run's events: lines of JSON on stdout, or lines on stderr with bars where that is a terminal."""
     with shown(as_json) as view:
 
         def tell(event: Fields) -> None:
-            line = _line(event)
-            if as_json or line is None:
-                view.tell(event)
-            else:
+            if as_json:
+                print_json(event)
+            elif event["event"] == "progress":
+                view.advance(event["what"], *_reached(event))
+            elif (line := _line(event)) is not None:
                 typer.echo(one_line(line), err=True)
 
         yield tell
 
 
+def _reached(event: Fields) -> tuple[int, int]:
+    """How much of how much is done; a training counts steps of its optimiser."""
+    if "at_step" in event:
+        return event["at_step"], event["total_steps"]
+    return event["done"], event["total"]
+
+
 def _line(event: Fields) -> str | None:
-    """Of the events that are the pipeline's own; None for those of a training."""
-    kind = event["event"]
-    if kind == "run":
-        return f"{'going on with' if event['resumed'] else 'run'} {event['run']}"
-    if kind == "step":
-        again = f" (attempt {event['attempt']})" if event["attempt"] > 1 else ""
-        return f"step {event['step']}{again}"
-    return None
+    """An event as a line; None for those that the run's record tells better."""
+    say = _LINES.get(event["event"])
+    return None if say is None else say(event)
+
+
+_LINES: Mapping[str, Callable[[Fields], str]] = {
+    "run": lambda event: f"{'going on with' if event['resumed'] else 'run'} {event['run']}",
+    "step": lambda event: f"step {event['step']}" + (f" (attempt {event['attempt']})" if event["attempt"] > 1 else ""),
+    "training": lambda event: f"training {event['training']}",
+    "validation": lambda event: validation_line({**event, "step": event["at_step"]}),
+    "unreadable": lambda event: f"warning: {event['count']:,} pictures cannot be read and were left out",
+    "warning": lambda event: f"warning: {event['why']}",
+}
 
 
 def record_fields(run: RunRecord, *, going: bool) -> dict[str, Any]:
@@ -129,19 +144,25 @@ _KNOWN = {
 
 
 def _passed(verdict: Fields) -> str:
-    return "passed " if verdict["passed"] else "refused"
+    unjudged = verdict["evidence"].get("outcome") == "unjudged"
+    return "unjudged" if unjudged else "passed  " if verdict["passed"] else "refused "
 
 
 def _step_lines(step: Fields) -> list[str]:
+    """How it went, and of its output what fits on a line; `--json` has the rest."""
     again = f", attempt {step['attempts']}" if step["attempts"] > 1 else ""
     state = "done" if step["done"] else "not done"
     lines = [f"{step['name']:<10}  {state}, {_took(step['started'], step['ended'])}{again}"]
     lines += [f"  {step['problem']}"] if step["problem"] else []
-    return lines + [f"  {name}: {_short(value)}" for name, value in (step["output"] or {}).items()]
+    plain = {name: value for name, value in (step["output"] or {}).items() if name not in OF_THE_RUN}
+    return lines + [f"  {name}: {text}" for name, value in plain.items() if (text := _plain(value))]
 
 
-def _short(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+def _plain(value: object) -> str:
+    """A number or a text, shortened; empty for all else."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = str(value) if isinstance(value, str | int) else ""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from streetvision.base.state_folder import only_one
+from streetvision.errors import OperatorError
 from streetvision.retrain.facts import CountLabels, gather
 from streetvision.retrain.pipeline import Pipeline
 from streetvision.retrain.planning import Plan, Unfinished, make_plan
+from streetvision.retrain.retention import tidy
 from streetvision.retrain.step import LOOK_S, Clock, Context, Failed, NothingToDo, Step, Tell
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import RunRecord, StepName
@@ -79,7 +81,9 @@ def retrain(asked: Asked, settings: Settings, parts: Parts, around: Surroundings
         run = _resumed(plan.resumes, store) or _begun(asked, settings, parts, store, clock.now())
         stop.run = run.id
         around.tell({"event": "run", "run": run.id, "resumed": plan.resumes is not None})
-        return Result(plan, pipeline.carry_out(run))
+        ended = pipeline.carry_out(run)
+        _tidy(settings, store, around.tell)
+        return Result(plan, ended)
 
 
 class StopLooks:
@@ -99,6 +103,14 @@ class StopLooks:
             self._next = self._monotonic() + LOOK_S
             self._asked = self._store.stop_asked(self.run)
         return self._asked
+
+
+def _tidy(settings: Settings, store: RetrainStore, tell: Tell) -> None:
+    """After the run; what cannot be removed changes nothing about how it ended."""
+    try:
+        tidy(settings.state_dir, store)
+    except OperatorError as error:
+        tell({"event": "warning", "why": str(error)})
 
 
 def _remedy(log: RetrainReader) -> str:

@@ -66,13 +66,17 @@ def serve(cron: str, jitter_s: float, command: Sequence[str], tell: Callable[[st
     """Run `command` whenever it is due, one at a time, until SIGTERM or SIGINT, which stop a run that is going."""
     ending = threading.Event()
     with _signals(ending), _due(cron, jitter_s) as due:
-        tell(
-            f"next run at {next_time(cron, datetime.now(UTC)):%Y-%m-%d %H:%M} UTC, or up to {jitter_s / 60:g} min later"
-        )
+        tell(_next_words(cron, jitter_s))
         while not ending.is_set():
             if due.wait(1.0):
                 _carry_out(command, ending, tell)
                 due.clear()  # what fell due meanwhile is done by this run
+                tell(_next_words(cron, jitter_s))
+
+
+def _next_words(cron: str, jitter_s: float) -> str:
+    later = f", or up to {jitter_s / 60:g} min later" if jitter_s else ""
+    return f"next run at {next_time(cron, datetime.now(UTC)):%Y-%m-%d %H:%M} UTC{later}"
 
 
 @contextmanager

@@ -132,6 +132,7 @@ def test_the_history_and_a_page_tell_of_a_run(command: Run, state: Path, fake: F
     def evaluate(context: Context) -> Output:
         context.decide("frozen_set", passed=True, reason="MCC rose by 0.02")
         context.decide("slices", passed=False, reason="night fell by 0.1")
+        context.decide("traffic", passed=True, reason="too little", evidence={"outcome": "unjudged"})
         context.spend(1.5, 3.0)
         raise Refused("night fell by 0.1", "look at the labels of the night")
 
@@ -146,12 +147,12 @@ def test_the_history_and_a_page_tell_of_a_run(command: Run, state: Path, fake: F
     code, out, _ = command("retrain", "show")
     assert code == 0
     for text in ("look at the labels of the night", "against version 1.0.0", "from pictures ab12", "3.00 of money",
-                 "dataset     done", "evaluate    not done", "passed  frozen_set: MCC rose by 0.02",
-                 "refused slices: night fell by 0.1"):  # fmt: skip
+                 "dataset     done", "evaluate    not done", "passed   frozen_set: MCC rose by 0.02",
+                 "refused  slices: night fell by 0.1", "unjudged traffic: too little"):  # fmt: skip
         assert text in out
     fields = lines(command("retrain", "show", row.split()[0], "--json")[1])[0]
     assert [step["name"] for step in fields["steps"]] == ["dataset", "evaluate"]
-    assert [one["passed"] for one in fields["verdicts"]] == [True, False]
+    assert [one["passed"] for one in fields["verdicts"]] == [True, False, True]
 
 
 def test_a_reason_cannot_steer_the_terminal(command: Run, state: Path, fake: Fake) -> None:
@@ -184,3 +185,27 @@ def test_stopping_without_a_run_and_unknown_runs_are_told(command: Run, state: P
     code, _, err = command("retrain", "show", "yesterday")
     assert code == 1
     assert "there is no run 'yesterday'; the last ones are 2" in err
+
+
+def test_what_a_step_tells_is_shown(command: Run, state: Path, fake: Fake) -> None:
+    figures = {"epoch": 0, "at_step": 6, "accuracy": 0.9, "mcc": 0.8, "auc": 0.95, "calibrated_nll": 0.3, "best": True}
+
+    def evaluate(context: Context) -> Output:
+        context.tell({"event": "progress", "what": "judging", "done": 3, "total": 9})
+        context.tell({"event": "progress", "what": "training", "at_step": 3, "total_steps": 9, "loss": 0.1})
+        context.tell({"event": "validation", **figures})
+        context.tell({"event": "warning", "why": "it takes turns\x1b[0m with serving"})
+        context.tell({"event": "unreadable", "count": 2, "pictures": []})
+        context.tell({"event": "of another version"})
+        return {"pictures": 3, "why": "better", "paths": ["/a"], "share": 0.25}
+
+    fake.evaluate = evaluate
+    code, _, err = command("retrain", "run")
+    assert code == 0
+    assert err.splitlines()[3:6] == [
+        "epoch   1  step      6  accuracy 0.900, MCC 0.800, AUC 0.950, loss 0.300  best",
+        "warning: it takes turns\\x1b[0m with serving",
+        "warning: 2 pictures cannot be read and were left out",
+    ]
+    page = command("retrain", "show")[1]
+    assert "evaluate    done, 0 s\n  pictures: 3\n  why: better\n  share: 0.25\npublish" in page

@@ -1,0 +1,36 @@
+"""What runs leave on the disk: the trainings of the last few stay, older ones go, or nights would fill it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streetvision.base.disk import sentences, staging
+from streetvision.retrain_log.reader import RetrainReader
+from streetvision.retrain_log.records import StepName
+
+KEPT = 3
+"""Runs whose trainings stay, to look at their curves or to go on with."""
+TRAINING = "training"
+"""Key of the train step's output: the name of the training, whose folder is in TRAININGS."""
+TRAININGS = "training"
+"""Folder of all trainings in the state folder; those that no run made are not touched."""
+_MOST = 1000
+
+
+def tidy(state: Path, log: RetrainReader) -> tuple[str, ...]:
+    """Remove the trainings of all but the last KEPT runs that trained; their names. Raises OperatorError."""
+    removed = []
+    for name in _trainings(log)[KEPT:]:
+        folder = state / TRAININGS / name
+        if Path(name).name != name or not folder.is_dir():
+            continue
+        with sentences(f"Removing the training {name}"), staging(folder.parent) as place:
+            folder.rename(place / name)
+        removed.append(name)
+    return tuple(removed)
+
+
+def _trainings(log: RetrainReader) -> list[str]:
+    """Names of trainings, those of the newest runs first."""
+    outputs = (step.output for run in log.runs(_MOST) for step in log.steps(run.id) if step.name is StepName.TRAIN)
+    return [str(output[TRAINING]) for output in outputs if output is not None and output.get(TRAINING)]
