@@ -15,6 +15,7 @@ from PIL import Image
 
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.versions import BUNDLED
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.retrain import worker
 from streetvision.retrain.child import Tell
@@ -23,6 +24,7 @@ from streetvision.retrain.steps.table import steps
 from streetvision.retrain_log.records import RunRecord, StepName
 from streetvision.retrain_log.schema import FOLDER
 from streetvision.retrain_log.store import RetrainStore
+from streetvision.settings.model import ModelSettings
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 from streetvision.sources.adding import add
@@ -107,7 +109,8 @@ class Street:
 
     @property
     def settings(self) -> Settings:
-        return replace(Settings(), state_dir=self.state, retrain=self.wanted, device="cpu")
+        bundled = ModelSettings(choice=BUNDLED)
+        return replace(Settings(), state_dir=self.state, retrain=self.wanted, device="cpu", model=bundled)
 
     def want(self, **changes: Any) -> None:
         self.wanted = replace(self.wanted, **changes)
@@ -165,7 +168,7 @@ def street(folder: Path, serving: Path | None = None, **wanted: Any) -> Street:
     made = Street(state, RetrainSettings(**wanted))
     model = serving or tiny_model(folder / "model", "1.0.0")
     made.registry.add_folder(model, source="a test", version="1.0.0")
-    made.registry.activate("1.0.0", over="", why="a test")
+    made.registry.activate("1.0.0", over=BUNDLED, why="a test")
     return made
 
 

@@ -224,9 +224,6 @@ def test_what_serves_is_uploaded_where_that_is_wanted(night: Street, miner: Runn
     miner.ask(lambda: miner.house.manager.swap(NEW))
     night.want(publish=True)
     night.do(StepName.SHADOW, StepName.CANARY)
-    with pytest.raises(OperatorError, match=r"serves but is not on the hub: .* --model\.repo"):
-        night.do(StepName.PROMOTE)
-
     asked: list[tuple[str, dict[str, Any]]] = []
 
     class WithRepo(Street):

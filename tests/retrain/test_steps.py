@@ -20,6 +20,7 @@ from streetvision.retrain.step import NothingToDo, Refused, Stopped
 from streetvision.retrain.steps.table import baseline
 from streetvision.retrain.steps.work import standards
 from streetvision.retrain_log.records import RunState, StepName
+from streetvision.settings.model import ModelSettings
 from streetvision.settings.settings import Settings
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset
@@ -67,7 +68,8 @@ def test_labels_that_were_learned_from_are_no_longer_new(learned: Street) -> Non
 
 def test_the_serving_model_is_the_baseline(learned: Street) -> None:
     assert baseline(learned.settings) == "1.0.0"
-    assert baseline(replace(learned.settings, state_dir=learned.state / "empty")) == ""
+    nothing = replace(learned.settings, state_dir=learned.state / "empty", model=ModelSettings())
+    assert baseline(nothing) == ""
 
 
 def poisoned(folder: Path, serving: Path, **wanted: Any) -> Street:
@@ -154,15 +156,26 @@ def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
         made.do(StepName.COLLECT)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"recipe": "larger"}, "the recipe larger cannot be read"),
+        ({"publish": True}, r"name it with --model\.repo"),
+    ],
+)
+def test_what_would_fail_hours_later_is_told_at_once(tmp_path: Path, wanted: dict[str, Any], said: str) -> None:
+    made = street(tmp_path, **wanted)
+    with pytest.raises(OperatorError, match=said):
+        made.do(StepName.COLLECT)
+
+
 def test_a_model_outside_the_registry_is_not_gone_on_from(tmp_path: Path, good_model: Path) -> None:
     made = street(tmp_path)
     made.registry.release(over="", why="a test")
     settings = made.settings
     outside = replace(settings, model=replace(settings.model, choice=str(good_model)))
-    made_outside = replace_settings(made, outside)
-    made_outside.do(*COLLECTING)
     with pytest.raises(OperatorError, match="streetvision models add"):
-        made_outside.do(StepName.TRAIN)
+        replace_settings(made, outside).do(StepName.COLLECT)
 
 
 def replace_settings(made: Street, settings: Settings) -> Street:

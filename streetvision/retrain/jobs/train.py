@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from streetvision.base.paths import expanded
 from streetvision.errors import OperatorError
-from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.retrain.child import JobStopped, Tell
@@ -53,13 +53,8 @@ def begun_before(state: Path, file: Path) -> RunFolder | None:
 
 def recipe_of(request: Mapping[str, Any], serving: Path) -> Recipe:
     """The recipe that the operator named, going on from the model in `serving` with its head and size."""
-    if is_ensemble(serving):
-        raise OperatorError(
-            "the serving model is an ensemble, which cannot be trained on: let one of its members serve, or switch "
-            "retraining off"
-        )
     name, config = request["recipe"], read_config(serving)
-    recipe = named_recipe(name) if name in NAMED else read_recipe(Path(name).expanduser())
+    recipe = named_recipe(name) if name in NAMED else read_recipe(expanded(name))
     model = replace(
         recipe.model,
         weights=request["version"],

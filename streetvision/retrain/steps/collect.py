@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from streetvision.base.paths import expanded
 from streetvision.errors import OperatorError
 from streetvision.mining.sync_state import DATASET, SYNCED
 from streetvision.mining.sync_state import FOLDER as MINING
+from streetvision.models.ensemble import is_ensemble
+from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.retrain.child import Bounds, run_job
 from streetvision.retrain.combining import Label, labels_of
 from streetvision.retrain.labels import count_labels, seen_labels
 from streetvision.retrain.sets import MINED, NamedSet, frozen_sets, learning_sets, set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.work import FOLDER, Work, done
+from streetvision.retrain.steps.work import FOLDER, Work, done, serving_model
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
+from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe
 
 
 def collect(context: Context, work: Work) -> Output:
     """How many labels there are, and how many no run has learned from yet."""
     settings = context.settings
+    check(settings)
     exported = done(work, context, "mine", mine_request(settings)) if mines(settings) else None
     frozen = frozen_sets(settings.retrain.frozen_names, settings.state_dir)
     names = set_names(settings)
@@ -38,6 +43,32 @@ def collect(context: Context, work: Work) -> Output:
         "labels": len(labels),
         "new_labels": len(labels - seen_labels(context.store)),
     }
+
+
+def check(settings: Settings) -> None:
+    """Refuse at once what would end the run hours later; raises OperatorError."""
+    wanted = settings.retrain
+    if wanted.recipe in NAMED:
+        named_recipe(wanted.recipe)
+    else:
+        read_recipe(expanded(wanted.recipe))
+    if wanted.publish and not settings.model.repo:
+        raise OperatorError("--retrain.publish uploads to your repository: name it with --model.repo")
+    require_trainable(serving_model(settings))
+
+
+def require_trainable(serving: ModelVersion) -> None:
+    """OperatorError for a model that training cannot go on from."""
+    if is_ensemble(serving.folder):
+        raise OperatorError(
+            "the serving model is an ensemble, which cannot be trained on: let one of its members serve, or switch "
+            "retraining off"
+        )
+    if serving.version != BUNDLED and not serving.added:
+        raise OperatorError(
+            f"the serving model {serving.name} lies outside the registry, so that nothing can go on from it: add it "
+            f"with `streetvision models add {serving.folder}` and let that version serve"
+        )
 
 
 def mines(settings: Settings) -> bool:

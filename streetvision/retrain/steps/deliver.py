@@ -10,7 +10,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from streetvision.errors import OperatorError
 from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output, Refused, RolledBack
@@ -137,8 +136,6 @@ def _uploaded(context: Context, work: Work, version: str) -> str:
     settings = context.settings
     if not settings.retrain.publish:
         return ""
-    if not settings.model.repo:
-        raise OperatorError(f"version {version} serves but is not on the hub: name your repository with --model.repo")
     wallet = asdict(settings.wallet)
     request = {
         "state_dir": str(settings.state_dir),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from streetvision.errors import OperatorError
-from streetvision.models.versions import BUNDLED, ModelVersion, is_version
+from streetvision.models.versions import ModelVersion
 from streetvision.retrain.child import JobStopped
 from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.step import Context, Output, Refused, Stopped
+from streetvision.retrain.steps.collect import require_trainable
 from streetvision.retrain.steps.spending import Meter
 from streetvision.retrain.steps.verdicts import note_gate, refuses
 from streetvision.retrain.steps.work import FOLDER, Work, device, done, serving_model, standards
@@ -24,7 +25,7 @@ _REMEDY = (
 def train(context: Context, work: Work) -> Output:
     """The training's name and the folder of the candidate; a second attempt goes on where the first one ended."""
     serving = serving_model(context.settings)
-    _require_registered(serving)
+    require_trainable(serving)
     _doubt(context, work, serving)
     return _trained(context, work, train_request(context, serving))
 
@@ -42,14 +43,6 @@ def train_request(context: Context, serving: ModelVersion) -> dict[str, Any]:
         "device": wanted.device,
         "tracking": wanted.tracking,
     }
-
-
-def _require_registered(serving: ModelVersion) -> None:
-    if serving.version != BUNDLED and (not is_version(serving.version) or not serving.added):
-        raise OperatorError(
-            f"the serving model {serving.name} lies outside the registry, so that nothing can go on from it: add it "
-            f"with `streetvision models add {serving.folder}` and let that version serve"
-        )
 
 
 def _doubt(context: Context, work: Work, serving: ModelVersion) -> None:
