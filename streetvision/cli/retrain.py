@@ -132,9 +132,11 @@ def show(
 def stop(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Stop the run that is going, and wait until it has; the next one goes on with it."""
     log = _log(miner_settings(state_dir))
-    going = log.latest_begun()
-    if log.process() is None or going is None:
+    going, process = log.latest_begun(), log.process()
+    if process is None:
         raise OperatorError("no run is going: `streetvision retrain history` says how the last ones ended")
+    if going is None or going.state is not RunState.RUNNING:
+        raise OperatorError(f"process {process} is still counting labels: try again in a moment")
     RetrainStore(log.folder).ask_to_stop(going.id, _clock().now())
     typer.echo(f"asked {going.id} to stop; it saves what it has learned", err=True)
     if not _waited(lambda: log.process() is None, time.monotonic, time.sleep):

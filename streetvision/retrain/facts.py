@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 
+from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.errors import OperatorError
 from streetvision.retrain.planning import Facts, learns, unfinished
 from streetvision.retrain_log.reader import RetrainReader
@@ -57,7 +58,9 @@ def halt_told(settings: Settings, now: float) -> str:
     hotkey = last_hotkey(folder, settings.netuid)
     if hotkey is None:
         return ""
-    seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
+    seen = observe_offline(
+        folder, hotkey, settings.netuid, now, clocked=not settings.is_mock, synchronised=kernel_synchronised()
+    )
     if seen.latest is None or now - seen.latest.time > TOLD_WITHIN_S or node_time_is_wrong(seen, THRESHOLDS):
         return ""
     halt = halt_of(seen, THRESHOLDS)

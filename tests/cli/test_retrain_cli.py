@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.retrain import facts
 from streetvision.retrain.running import Parts
 from streetvision.retrain.step import Context, Output, Refused
 from streetvision.retrain_log.records import RunState, StepName
-from streetvision.retrain_log.schema import FOLDER
+from streetvision.retrain_log.schema import FOLDER, LOCK
 from streetvision.retrain_log.store import RetrainStore
 
 Run = Callable[..., tuple[int, str, str]]
@@ -180,6 +181,8 @@ def test_stopping_without_a_run_and_unknown_runs_are_told(command: Run, state: P
     code, out, err = command("retrain", "stop")
     assert (code, out) == (1, "")
     assert "no run is going" in err
+    with only_one(state / FOLDER, LOCK):
+        assert "is still counting labels: try again in a moment" in command("retrain", "stop")[2]
     assert "there is no run yet" in command("retrain", "show")[2]
     command("retrain", "run")
     code, _, err = command("retrain", "show", "yesterday")
