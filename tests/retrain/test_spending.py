@@ -36,6 +36,7 @@ def training(made: Street, *, minutes: float, gpus: int = 2, dies: Exception | N
         if job == "doubt":
             return {"name": "new_labels", "outcome": "passed", "why": "", "improved": False, "figures": {}}
         tell({"event": "training", "training": "t", "gpus": gpus})
+        tell({"event": "tracking", "url": "https://wandb/t"})
         for step in range(int(2 * minutes)):
             made.time.seconds += 30.0
             tell({"event": "progress", "step": step})
@@ -56,7 +57,8 @@ def test_gpu_hours_and_money_are_counted(made: Street) -> None:
 
 
 def test_a_training_without_a_gpu_costs_nothing(made: Street) -> None:
-    made.do(StepName.TRAIN, work=training(made, minutes=90, gpus=0))
+    output = made.do(StepName.TRAIN, work=training(made, minutes=90, gpus=0))
+    assert output["tracking_url"] == "https://wandb/t"
     assert made.store.spent().gpu_hours == 0.0
 
 

@@ -16,6 +16,8 @@ from streetvision.retrain.steps.verdicts import note_gate, refuses
 from streetvision.retrain.steps.work import FOLDER, Work, device, done, serving_model, standards
 from streetvision.retrain_log.records import StepName
 
+TRACKING = "tracking"
+"""The event that says where the curves are."""
 _REMEDY = (
     "look at them with `streetvision data check` or `streetvision mine quality` and correct them; if they are right, "
     "raise --retrain.max_doubt"
@@ -61,9 +63,12 @@ def _doubt(context: Context, work: Work, serving: ModelVersion) -> None:
 def _trained(context: Context, work: Work, request: Mapping[str, Any]) -> Output:
     meter = Meter(context)
     stopped: list[str] = []
+    urls = [""]
 
     def tell(event: Mapping[str, Any]) -> None:
         meter.hear(event)
+        if event.get("event") == TRACKING:
+            urls.append(str(event["url"]))
         context.tell(told(event))
 
     def stop() -> bool:
@@ -80,7 +85,7 @@ def _trained(context: Context, work: Work, request: Mapping[str, Any]) -> Output
         raise Stopped from None
     finally:
         meter.count()
-    return {**result, "gpus": meter.gpus, "tracking_url": result.get("tracking_url", "")}
+    return {**result, "gpus": meter.gpus, "tracking_url": urls[-1]}
 
 
 def told(event: Mapping[str, Any]) -> dict[str, Any]:
