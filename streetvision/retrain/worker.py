@@ -48,6 +48,8 @@ def main(job: str, source: TextIO = sys.stdin) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent, which asks us to stop
     try:
         with _alone(Path(request[FOLDER])):
+            if stopping.is_set():
+                raise JobStopped  # its parent went while it waited
             say({"event": DONE, "result": do(job, request, say, stopping.is_set)})
     except JobStopped:
         say({"event": STOPPED})

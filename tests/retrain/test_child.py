@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.retrain import child
 from streetvision.retrain.child import Bounds, JobStopped, run_job, session_memory
@@ -141,6 +142,24 @@ def test_memory_of_a_session_is_that_of_all_its_processes() -> None:
     assert 120 << 20 < used < 300 << 20
 
 
+def test_a_job_whose_parent_went_before_it_began_does_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(
+        WORKER.format(change="", body="    open(request['folder'] + '/done', 'w').close()\n    return {}")
+    )
+    request = json.dumps({"folder": str(tmp_path)}) + "\n"
+    with only_one(tmp_path, "job"):  # so that the end of its input is heard before it begins
+        job = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert job.stdin is not None
+        job.stdin.write(request)
+        job.stdin.close()
+        time.sleep(0.5)
+    assert job.stdout is not None
+    assert json.loads(job.stdout.read()) == {"event": "stopped"}
+    assert job.wait(10) == 0
+    assert not (tmp_path / "done").exists()
+
+
 PARENT = """
 import json, sys
 from streetvision.retrain import child
@@ -168,8 +187,6 @@ def test_a_job_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 def test_a_second_job_waits_for_the_first_in_the_folder(tmp_path: Path, made_up: Callable[..., dict[str, Any]]) -> None:
     """As when a parent was killed, and its child is still saving what it learned."""
-    from streetvision.base.state_folder import only_one
-
     with only_one(tmp_path, "job"), pytest.raises(OperatorError, match="another job is running"):
         made_up("    return {}", change="worker.ORPHAN_S = 0.0")
     assert made_up("    return {'done': True}") == {"done": True}
