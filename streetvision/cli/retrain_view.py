@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,6 +28,8 @@ Fields = Mapping[str, Any]
 HEADS = ("run", "state", "began", "took", "GPU hours", "version", "why")
 INTERRUPTED = "interrupted"
 """Shown of a run that stands as running while no process works on it."""
+PROGRESS_S = 1.0
+"""Seconds between two words of progress to a program."""
 _LONGEST = 80
 """Characters of a reason in the table; `show` has all of it."""
 
@@ -34,17 +37,37 @@ _LONGEST = 80
 @contextmanager
 def told(as_json: bool) -> Iterator[Tell]:
     """Shows a run's events: lines of JSON on stdout, or lines on stderr with bars where that is a terminal."""
+    sparse = Sparse(time.monotonic)
     with shown(as_json) as view:
 
         def tell(event: Fields) -> None:
             if as_json:
-                print_json(event)
+                if sparse.wants(event):
+                    print_json(event)
             elif event["event"] == "progress":
                 view.advance(event["what"], *_reached(event))
             elif (line := _line(event)) is not None:
                 typer.echo(one_line(line), err=True)
 
         yield tell
+
+
+class Sparse:
+    """Lets a program hear of progress once a second, and of all else always."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._heard: dict[tuple[str, str], float] = {}
+
+    def wants(self, event: Fields) -> bool:
+        """Whether to tell of it; the end of a step tells that it is over."""
+        if event["event"] != "progress":
+            return True
+        key, now = (event["step"], event["what"]), self._monotonic()
+        if now - self._heard.get(key, -PROGRESS_S) < PROGRESS_S:
+            return False
+        self._heard[key] = now
+        return True
 
 
 def _reached(event: Fields) -> tuple[int, int]:

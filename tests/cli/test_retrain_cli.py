@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from streetvision.base.state_folder import only_one
+from streetvision.cli.retrain_view import Sparse
 from streetvision.errors import OperatorError
 from streetvision.retrain import facts
 from streetvision.retrain.running import Parts
@@ -212,3 +213,16 @@ def test_what_a_step_tells_is_shown(command: Run, state: Path, fake: Fake) -> No
     ]
     page = command("retrain", "show")[1]
     assert "evaluate    done, 0 s\n  pictures: 3\n  why: better\n  share: 0.25\npublish" in page
+
+
+def test_programs_hear_of_progress_once_a_second() -> None:
+    now = [0.0]
+    sparse = Sparse(lambda: now[0])
+    heard = []
+    for done in range(1, 41):
+        now[0] = done / 10
+        event = {"event": "progress", "step": "train", "what": "judging", "done": done, "total": 40}
+        heard += [done] if sparse.wants(event) else []
+    assert heard == [1, 11, 21, 31]
+    assert sparse.wants({"event": "progress", "step": "evaluate", "what": "judging", "done": 1, "total": 9})
+    assert sparse.wants({"event": "warning", "step": "train", "why": "x"})
