@@ -164,8 +164,10 @@ def street(folder: Path, serving: Path | None = None, **wanted: Any) -> Street:
     store_set(state, "streets", draw(folder / "streets", range(160)))
     store_set(state, "held", draw(folder / "held", range(1000, 1080)))
     (state / "recipe.toml").write_text(RECIPE)
-    wanted = {"datasets": "streets", "frozen": "held", "recipe": str(state / "recipe.toml"), "mine": False} | wanted
-    made = Street(state, RetrainSettings(**wanted))
+    made = Street(
+        state, RetrainSettings(datasets="streets", frozen="held", recipe=str(state / "recipe.toml"), mine=False)
+    )
+    made.want(**wanted)
     model = serving or tiny_model(folder / "model", "1.0.0")
     made.registry.add_folder(model, source="a test", version="1.0.0")
     made.registry.activate("1.0.0", over=BUNDLED, why="a test")

@@ -17,7 +17,6 @@ import pytest
 
 from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
-from streetvision.retrain import child
 from streetvision.retrain.child import Bounds, JobStopped, run_job, session_memory
 
 WORKER = """
@@ -54,7 +53,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., di
             at = command.index(sys.executable)
             return real([*command[: at + 1], str(script)], **how)
 
-        monkeypatch.setattr(child.subprocess, "Popen", started)
+        monkeypatch.setattr(subprocess, "Popen", started)
         return run_job("made_up", {"folder": str(tmp_path)} | more.pop("request", {}), bounds, **more)
 
     return call
@@ -142,21 +141,31 @@ def test_memory_of_a_session_is_that_of_all_its_processes() -> None:
     assert 120 << 20 < used < 300 << 20
 
 
+WAITING_ALOUD = """
+def sleep(seconds, sleep=worker.time.sleep):
+    if seconds == 1.0:
+        print("waiting", file=sys.stderr, flush=True)
+    sleep(min(seconds, 0.3))
+worker.time = types.SimpleNamespace(monotonic=worker.time.monotonic, sleep=sleep)
+worker.os.killpg = print
+"""
+
+
 def test_a_job_whose_parent_went_before_it_began_does_nothing(tmp_path: Path) -> None:
+    body = "    open(request['folder'] + '/done', 'w').close()\n    return {}"
     script = tmp_path / "worker.py"
-    script.write_text(
-        WORKER.format(change="", body="    open(request['folder'] + '/done', 'w').close()\n    return {}")
-    )
-    request = json.dumps({"folder": str(tmp_path)}) + "\n"
-    with only_one(tmp_path, "job"):  # so that the end of its input is heard before it begins
-        job = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    script.write_text(WORKER.format(change=WAITING_ALOUD, body=body))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, script], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as job:
         assert job.stdin is not None
-        job.stdin.write(request)
-        job.stdin.close()
-        time.sleep(0.5)
-    assert job.stdout is not None
-    assert json.loads(job.stdout.read()) == {"event": "stopped"}
-    assert job.wait(10) == 0
+        assert job.stdout is not None
+        assert job.stderr is not None
+        with only_one(tmp_path, "job"):
+            job.stdin.write(json.dumps({"folder": str(tmp_path)}) + "\n")
+            job.stdin.close()
+            assert job.stderr.readline() == "waiting\n"
+        assert json.loads(job.stdout.read()) == {"event": "stopped"}
+    assert job.returncode == 0
     assert not (tmp_path / "done").exists()
 
 

@@ -149,7 +149,9 @@ def test_traffic_whose_probabilities_move_far_is_refused() -> None:
     assert judge_traffic(old[:10] - 0.3, old[:10], STANDARDS).outcome is Outcome.UNJUDGED
 
 
-def labels_and_answers(count: int, flipped: float, served: float, probed: float) -> tuple[np.ndarray, ...]:
+def labels_and_answers(
+    count: int, flipped: float, served: float, probed: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels of which a share is wrong, with a model and a probe that are right so often."""
     rng = np.random.default_rng(5)
     truth = rng.random(count) < 0.5

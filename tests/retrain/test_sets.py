@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def test_labels_made_in_the_app_are_exported_first(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("streetvision.retrain.steps.collect.find_spec", lambda _: object())
     asked = []
 
-    def work(context: object, job: str, request: dict[str, Any], *_: Any) -> dict[str, Any]:
+    def work(context: object, job: str, request: Mapping[str, Any], tell: object, stop: object) -> dict[str, Any]:
         asked.append((job, request["target"]))
         mined(made.state / MINED, 20, number=2, first=500)
         return {"version": 2, "changed": True, "labels": 20}
