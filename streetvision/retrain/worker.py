@@ -69,10 +69,16 @@ def do(job: str, request: Mapping[str, Any], tell: Events, stop: Callable[[], bo
 
 
 def _step_back() -> None:
-    """Take processor time only while nobody else wants it, and be the first to go when memory runs out."""
+    """Take processor time only while nobody else wants it, and be the first to go when memory runs out.
+
+    Where the system groups processes by session, nice and SCHED_IDLE count within the group alone: it steps back too.
+    """
     os.nice(NICE)
     with contextlib.suppress(OSError):  # a container may not let us
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    for file, value in (("autogroup", str(NICE)), ("oom_score_adj", "1000")):
+        with contextlib.suppress(OSError):
+            Path("/proc/self", file).write_text(value)
 
 
 def _heed(source: TextIO, stopping: threading.Event) -> None:

@@ -65,10 +65,24 @@ def test_a_job_tells_and_returns(made_up: Callable[..., dict[str, Any]]) -> None
     import os
     print("a library's words")
     tell({"event": "progress", "done": 1})
-    return {"nice": os.nice(0), "asked": request["what"], "score": open("/proc/self/oom_score_adj").read().strip()}
+    return {"asked": request["what"]}
 """
-    assert made_up(body, request={"what": 3}, tell=events.append) == {"nice": 19, "asked": 3, "score": "1000"}
+    assert made_up(body, request={"what": 3}, tell=events.append) == {"asked": 3}
     assert events == [{"event": "progress", "done": 1}]
+
+
+def test_a_job_steps_back_behind_all_others(made_up: Callable[..., dict[str, Any]]) -> None:
+    body = """
+    import os
+    group = "/proc/self/autogroup"
+    return {
+        "nice": os.nice(0),
+        "idle": os.sched_getscheduler(0) == os.SCHED_IDLE,
+        "score": open("/proc/self/oom_score_adj").read().strip(),
+        "group": open(group).read().split()[-1] if os.path.exists(group) else "19",
+    }
+"""
+    assert made_up(body) == {"nice": 19, "idle": True, "score": "1000", "group": "19"}
 
 
 def test_a_job_knows_its_share_of_the_gpu(made_up: Callable[..., dict[str, Any]]) -> None:
