@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ from streetvision.cli.retrain_view import (
     whole_fields,
 )
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, stopping
-from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError
+from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError, reason
 from streetvision.retrain.step import Clock
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import RunRecord, RunState
@@ -88,13 +89,13 @@ def serve(state_dir: StateDir = None) -> None:
 @app.command()
 def plan(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print whether a run would begin now and why or why not, what it would do, and when the next one is due."""
-    from streetvision.retrain.facts import gather
+    from streetvision.retrain.facts import gather, with_labels
     from streetvision.retrain.planning import make_plan
     from streetvision.retrain.steps.table import parts
 
     settings = miner_settings(state_dir)
     log, clock = _log(settings), _clock()
-    facts = gather(settings, log, parts().count_labels, now=clock.now(), alone=False)
+    facts = with_labels(gather(settings, log, now=clock.now(), alone=False), settings, log, parts().count_labels)
     fields = plan_fields(make_plan(facts, settings.retrain), settings.retrain) | _next_run(settings)
     _show(fields, plan_page, as_json)
 
@@ -120,12 +121,19 @@ def history(
 def show(
     name: Annotated[str, typer.Argument(metavar="[RUN]", help="A run as `history` prints it; default: the last.")] = "",
     *,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with the curves of its training too.", metavar="FILE")
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Print all that is known of a run: its steps, what went in, each gate's verdict, the decision and the cost."""
-    log = _log(miner_settings(state_dir))
-    _show(whole_fields(log, _found(log, name)), run_page, as_json)
+    settings = miner_settings(state_dir)
+    log = _log(settings)
+    found = _found(log, name)
+    if report is not None:
+        _write_report(settings, log, found, report)
+    _show(whole_fields(log, found), run_page, as_json)
 
 
 @app.command()
@@ -166,6 +174,21 @@ def resume(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """End a pause: runs begin again by the schedule."""
     RetrainStore(_log(miner_settings(state_dir)).folder).unpause()
     _show({"paused": False}, lambda _: "runs begin again by the schedule", as_json)
+
+
+def _write_report(settings: Settings, log: RetrainReader, found: RunRecord, report: Path) -> None:
+    from streetvision.base.disk import write_atomically
+    from streetvision.retrain.retention import training_of, validations_of
+    from streetvision.retrain.run_page import RunStory, render_run
+
+    steps = log.steps(found.id)
+    validations = validations_of(settings.state_dir, training_of(steps))
+    story = RunStory(found, steps, log.verdicts(found.id), log.spent(run=found.id), validations)
+    try:
+        write_atomically(report, render_run(story, time.time()))
+    except OSError as error:
+        raise OperatorError(f"{report} cannot be written ({reason(error)}): name another file with --report") from error
+    typer.echo(f"wrote {report}", err=True)
 
 
 def _show(fields: dict[str, Any], page: Callable[[dict[str, Any]], str], as_json: bool) -> None:

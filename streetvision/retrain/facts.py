@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from importlib.util import find_spec
 
@@ -20,30 +21,28 @@ CountLabels = Callable[[Settings, RetrainReader], int]
 """Labelled pictures that no run has used yet; raises OperatorError where the datasets cannot be read."""
 
 
-def gather(settings: Settings, log: RetrainReader, count_labels: CountLabels, *, now: str, alone: bool) -> Facts:
-    """Raises OperatorError when the log itself cannot be read. `alone`: this process holds the lock of runs."""
+def gather(settings: Settings, log: RetrainReader, *, now: str, alone: bool) -> Facts:
+    """All but the labels; raises OperatorError when the log cannot be read. `alone`: we hold the lock of runs."""
     latest = log.latest_begun()
-    labels, problem = _counted(settings, log, count_labels)
     return Facts(
         now=now,
         running=None if alone else log.process(),
         pause=log.paused(),
         unfinished=unfinished(latest, log.steps(latest.id)) if latest else None,
         missing=next((name for name in NEEDED if find_spec(name) is None), ""),
-        labels=labels,
-        labels_problem=problem,
         halt=halt_told(settings, datetime.fromisoformat(now).timestamp()),
         spent=log.spent(now[:7]),
     )
 
 
-def _counted(settings: Settings, log: RetrainReader, count_labels: CountLabels) -> tuple[int | None, str]:
+def with_labels(facts: Facts, settings: Settings, log: RetrainReader, count_labels: CountLabels) -> Facts:
+    """The facts with the new labels counted, where there is anything to learn from."""
     if not learns(settings.retrain):
-        return None, ""
+        return facts
     try:
-        return count_labels(settings, log), ""
+        return replace(facts, labels=count_labels(settings, log))
     except OperatorError as error:
-        return None, str(error)
+        return replace(facts, labels_problem=str(error))
 
 
 def halt_told(settings: Settings, now: float) -> str:

@@ -41,13 +41,18 @@ class Facts:
     missing: str = ""
     """A package that training needs and this environment lacks."""
     labels: int | None = None
-    """Labelled pictures that no run has used yet; None where they could not be counted."""
+    """Labelled pictures that no run has used yet; None where they were not counted."""
     labels_problem: str = ""
-    """Why they could not."""
+    """Why they could not be."""
     halt: str = ""
     """What shows that the subnet is halted; empty where nothing does."""
     spent: Spending = field(default_factory=Spending)
     """This month."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether labels were counted, or could not be; that may take minutes, and some plans do without."""
+        return self.labels is not None or bool(self.labels_problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> 
         _alone(facts),
         _unpaused(facts),
         _subnet_runs(facts),
-        *(() if resumes or not learns(wanted) else (_labels(facts, wanted),)),
+        *(() if resumes or not facts.counted else (_labels(facts, wanted),)),
         *_affordable(facts.spent, wanted),
     )
     return Plan(conditions, resumes, gives_up)
@@ -175,8 +180,8 @@ def _subnet_runs(facts: Facts) -> Condition:
 
 def _labels(facts: Facts, wanted: RetrainSettings) -> Condition:
     if facts.labels is None:
-        problem = facts.labels_problem or "the new labels could not be counted"
-        return Condition("labels", False, problem, "make what --retrain.datasets names readable", fault=True)
+        change = "make what --retrain.datasets names readable"
+        return Condition("labels", False, facts.labels_problem, change, fault=True)
     text = f"{plural(facts.labels, 'new label')}; a run begins at {wanted.min_labels:,}"
     if facts.labels >= wanted.min_labels:
         return Condition("labels", True, text)

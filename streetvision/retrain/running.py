@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
-from streetvision.retrain.facts import CountLabels, gather
+from streetvision.retrain.facts import CountLabels, gather, with_labels
 from streetvision.retrain.pipeline import Pipeline
 from streetvision.retrain.planning import Plan, Unfinished, make_plan
 from streetvision.retrain.retention import tidy
@@ -69,8 +69,12 @@ def retrain(asked: Asked, settings: Settings, parts: Parts, around: Surroundings
     """Plan, and do what the plan says; raises OperatorError when another run is going or the log cannot be used."""
     store, clock = RetrainStore(settings.state_dir / FOLDER), around.clock
     with only_one(store.folder, LOCK, remedy=_remedy(store)):
-        facts = gather(settings, store, parts.count_labels, now=clock.now(), alone=True)
+        facts = gather(settings, store, now=clock.now(), alone=True)
         plan = make_plan(facts, settings.retrain, fresh=asked.fresh)
+        if plan.goes(force=asked.force) and plan.resumes is None:
+            plan = make_plan(
+                with_labels(facts, settings, store, parts.count_labels), settings.retrain, fresh=asked.fresh
+            )
         if not plan.goes(force=asked.force):
             _note_refusal(plan, asked, store, clock.now())
             return Result(plan, None)

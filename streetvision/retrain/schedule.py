@@ -17,6 +17,8 @@ MISSED_S = 6 * 3600
 """A machine that slept over the hour still begins the run when it wakes up within so many seconds."""
 STOP_S = 240.0
 """Longest wait for a run that was asked to stop, which may be saving what it has learned; it is killed then."""
+LOOK_S = 1.0
+"""Seconds between two looks at the clock, at signals and at a run that is going."""
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -66,12 +68,13 @@ def serve(cron: str, jitter_s: float, command: Sequence[str], tell: Callable[[st
     """Run `command` whenever it is due, one at a time, until SIGTERM or SIGINT, which stop a run that is going."""
     ending = threading.Event()
     with _signals(ending), _due(cron, jitter_s) as due:
-        tell(_next_words(cron, jitter_s))
         while not ending.is_set():
-            if due.wait(1.0):
+            tell(_next_words(cron, jitter_s))
+            while not (due.wait(LOOK_S) or ending.is_set()):
+                pass
+            if not ending.is_set():
                 _carry_out(command, ending, tell)
                 due.clear()  # what fell due meanwhile is done by this run
-                tell(_next_words(cron, jitter_s))
 
 
 def _next_words(cron: str, jitter_s: float) -> str:
@@ -79,13 +82,26 @@ def _next_words(cron: str, jitter_s: float) -> str:
     return f"next run at {next_time(cron, datetime.now(UTC)):%Y-%m-%d %H:%M} UTC{later}"
 
 
-@contextmanager
-def _due(cron: str, jitter_s: float) -> Iterator[threading.Event]:
+class Due(threading.Event):
     """Set whenever a run is due."""
+
+    def __init__(self, scheduler: Any) -> None:  # noqa: ANN401 - APScheduler's, which may be missing
+        super().__init__()
+        self._scheduler = scheduler
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As an event does; lets the scheduler look at the clock, which goes on while a machine sleeps."""
+        self._scheduler.wakeup()
+        return super().wait(timeout)
+
+
+@contextmanager
+def _due(cron: str, jitter_s: float) -> Iterator[Due]:
     trigger = trigger_of(cron, jitter_s)
     from apscheduler.schedulers.background import BackgroundScheduler
 
-    due, scheduler = threading.Event(), BackgroundScheduler(timezone=UTC)
+    scheduler = BackgroundScheduler(timezone=UTC)
+    due = Due(scheduler)
     scheduler.add_job(due.set, trigger, coalesce=True, max_instances=1, misfire_grace_time=MISSED_S)
     scheduler.start()
     try:
@@ -101,7 +117,7 @@ def _carry_out(command: Sequence[str], ending: threading.Event, tell: Callable[[
         command, stdin=subprocess.DEVNULL, start_new_session=True
     ) as child:
         while child.poll() is None:
-            if ending.wait(1.0):
+            if ending.wait(LOOK_S):
                 end(child)
         tell(f"the run ended with exit code {child.returncode}")
 

@@ -56,6 +56,8 @@ def log_sentences(file: Path) -> Iterator[None]:
 class RetrainReader:
     """The log in a folder; methods raise OperatorError. A file that is not there yet reads as an empty one.
 
+    Runs are in the order in which they were added, whatever the clock said then.
+
     Every call opens the file anew: it is used a few times a minute at most, by any thread.
     """
 
@@ -65,7 +67,7 @@ class RetrainReader:
 
     def runs(self, limit: int = 100) -> tuple[RunRecord, ...]:
         """The newest runs, the last one first."""
-        return tuple(_run(row) for row in self._all(f"{_RUNS} ORDER BY started DESC, id DESC LIMIT ?", limit))
+        return tuple(_run(row) for row in self._all(f"{_RUNS} ORDER BY rowid DESC LIMIT ?", limit))
 
     def latest(self) -> RunRecord | None:
         """The run that began last."""
@@ -74,7 +76,7 @@ class RetrainReader:
     def latest_begun(self) -> RunRecord | None:
         """The last one that began a step or is about to; not those that a schedule noted and never began."""
         begun = "state <> ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
-        query = f"{_RUNS} WHERE {begun} ORDER BY started DESC, id DESC LIMIT 1"
+        query = f"{_RUNS} WHERE {begun} ORDER BY rowid DESC LIMIT 1"
         return next((_run(row) for row in self._all(query, RunState.NOTHING_TO_DO)), None)
 
     def run(self, id: str) -> RunRecord | None:
@@ -84,7 +86,7 @@ class RetrainReader:
     def last_in(self, *states: RunState) -> RunRecord | None:
         """The newest run in one of these states."""
         marks = ", ".join("?" * len(states))
-        query = f"{_RUNS} WHERE state IN ({marks}) ORDER BY started DESC, id DESC LIMIT 1"
+        query = f"{_RUNS} WHERE state IN ({marks}) ORDER BY rowid DESC LIMIT 1"
         return next((_run(row) for row in self._all(query, *states)), None)
 
     def steps(self, run: str) -> tuple[StepRecord, ...]:

@@ -226,3 +226,13 @@ def test_programs_hear_of_progress_once_a_second() -> None:
     assert heard == [1, 11, 21, 31]
     assert sparse.wants({"event": "progress", "step": "evaluate", "what": "judging", "done": 1, "total": 9})
     assert sparse.wants({"event": "warning", "step": "train", "why": "x"})
+
+
+def test_a_page_of_a_run_is_written(command: Run, state: Path) -> None:
+    command("retrain", "run")
+    code, _, err = command("retrain", "show", "--report", "run.html")
+    assert (code, err) == (0, "wrote run.html\n")
+    assert "Version 1.0.1 serves." in (state / "run.html").read_text()
+    code, _, err = command("retrain", "show", "--report", "no/where.html")
+    assert code == 1
+    assert "name another file with --report" in err

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ..retrain.fakes import needs_schedule
+
 ROOT = Path(__file__).parents[2]
 ECOSYSTEM = ROOT / "scripts" / "ecosystem.config.js"
 RETRAIN_ECOSYSTEM = ROOT / "scripts" / "retrain.config.js"
@@ -112,9 +114,8 @@ def test_starts_restarts_and_stops(pm2: Pm2, port: int, caller: Any, jpeg: bytes
     assert not (pm2._folder / "state" / "mock.sock").exists()
 
 
+@needs_schedule
 def test_keeps_the_schedule_of_retraining(pm2: Pm2) -> None:
-    pytest.importorskip("apscheduler", reason="the extra `retrain` is not installed")
-
     def starts() -> int:
         return pm2.log("streetvision-retrain").count("next run at")
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ..retrain.fakes import needs_schedule
+
 ROOT = Path(__file__).parents[2]
 WAITING_RUN = """
 import sys, time
@@ -84,11 +86,11 @@ def test_a_run_in_another_process_is_seen_kept_alone_and_stopped(tmp_path: Path)
         assert process.wait(10) == 0
 
 
+@needs_schedule
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_the_service_tells_its_next_run_keeps_a_second_one_out_and_ends_in_order(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
-    pytest.importorskip("apscheduler", reason="the extra `retrain` is not installed")
     with running("-m", "streetvision.cli", "retrain", "serve", state=tmp_path) as service:
         assert service.stderr is not None
         assert "next run at" in service.stderr.readline()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from streetvision.retrain.running import Asked, Parts, Result, Surroundings, retrain
 from streetvision.retrain.step import Clock, Context, Output, Step
@@ -17,6 +21,10 @@ from streetvision.retrain_log.store import RetrainStore
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 
+needs_schedule = pytest.mark.skipif(
+    find_spec("apscheduler") is None and os.environ.get("STREETVISION_REQUIRE_EXTRAS") != "1",
+    reason="the extra `retrain` is not installed",
+)
 START = datetime(2026, 11, 30, 2, 0, tzinfo=UTC)
 WANTED = RetrainSettings(datasets="streets", frozen="held", min_labels=10)
 OUTPUTS: Mapping[StepName, Output] = {

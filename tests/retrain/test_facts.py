@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import FOLDER, HistoryDatabase
 from streetvision.monitor.point import HistoryPoint
 from streetvision.retrain import facts
-from streetvision.retrain.facts import gather, halt_told
+from streetvision.retrain.facts import gather, halt_told, with_labels
+from streetvision.retrain.planning import Facts
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.retrain import RetrainSettings
 
@@ -57,25 +57,28 @@ def test_a_damaged_history_is_told(tmp_path: Path) -> None:
         halt_told(settings_in(tmp_path), NOW)
 
 
+def gathered(state: Path, wanted: RetrainSettings = WANTED) -> Facts:
+    return gather(settings_in(state, wanted), RetrainReader(state), now="2026-11-30T02:00:00+00:00", alone=True)
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "NEEDED", ("json", "no_such_package"))
-    found = gather(settings_in(tmp_path), RetrainReader(tmp_path), lambda *_: 3, now="2026-11-30T02:00:00", alone=True)
-    assert (found.missing, found.labels) == ("no_such_package", 3)
+    assert gathered(tmp_path).missing == "no_such_package"
 
 
-def test_nothing_is_counted_where_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
-    def never(*_: object) -> int:
-        raise AssertionError("it counted")
+def test_labels_are_counted_where_there_is_anything_to_learn_from(tmp_path: Path) -> None:
+    def counted(wanted: RetrainSettings) -> Facts:
+        found = gathered(tmp_path, wanted)
+        assert not found.counted
+        return with_labels(found, settings_in(tmp_path, wanted), RetrainReader(tmp_path), lambda *_: 3)
 
-    settings = settings_in(tmp_path, RetrainSettings(mine=False))
-    found = gather(settings, RetrainReader(tmp_path), never, now="2026-11-30T02:00:00", alone=True)
-    assert (found.labels, found.labels_problem) == (None, "")
+    assert counted(WANTED).labels == counted(RetrainSettings()).labels == 3
+    assert not counted(RetrainSettings(mine=False)).counted
 
 
 def test_what_cannot_be_counted_is_told(tmp_path: Path) -> None:
     def broken(*_: object) -> int:
         raise OperatorError("the dataset is gone: add it")
 
-    settings = settings_in(tmp_path, replace(WANTED, min_labels=1))
-    found = gather(settings, RetrainReader(tmp_path), broken, now="2026-11-30T02:00:00", alone=True)
-    assert (found.labels, found.labels_problem) == (None, "the dataset is gone: add it")
+    found = with_labels(gathered(tmp_path), settings_in(tmp_path), RetrainReader(tmp_path), broken)
+    assert (found.labels, found.labels_problem, found.counted) == (None, "the dataset is gone: add it", True)

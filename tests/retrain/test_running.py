@@ -36,9 +36,29 @@ def test_a_night_without_a_run_stands_in_the_history(world: World) -> None:
     assert world.run(Asked(SCHEDULE)).run is None
     (noted,) = world.store.runs()
     assert (noted.state, noted.trigger) == (RunState.NOTHING_TO_DO, SCHEDULE)
-    assert "you paused retraining on 2026-11-01; 3 new labels" in noted.reason
-    assert "label 7 more" in noted.remedy
+    assert (noted.reason, noted.remedy) == ("you paused retraining on 2026-11-01", "`streetvision retrain resume`")
+    world.store.unpause()
+    assert world.run(Asked(SCHEDULE)).run is None
+    assert "3 new labels" in world.store.runs()[0].reason
     assert world.store.latest_begun() is None
+
+
+def test_labels_are_counted_only_where_they_decide(world: World) -> None:
+    counts = []
+
+    def count() -> int:
+        counts.append(1)
+        return 99
+
+    world.labels = count
+    world.store.pause("2026-11-01T00:00:00+00:00")
+    assert world.run().run is None
+    world.store.unpause()
+    world.steps[StepName.TRAIN] = failing
+    assert world.run().run is not None
+    assert len(counts) == 1
+    assert world.run().run is not None, "it goes on with the failed one"
+    assert len(counts) == 1
 
 
 def test_a_night_without_a_run_does_not_hide_the_unfinished_one(world: World) -> None:

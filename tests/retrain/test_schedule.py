@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ from streetvision.retrain import schedule
 from streetvision.retrain.schedule import end, next_time, serve, trigger_of, weekdays
 from streetvision.settings.parsing import parse_cron
 
-pytest.importorskip("apscheduler", reason="the extra `retrain` is not installed")
+from .fakes import needs_schedule
+
+pytestmark = needs_schedule
 
 MONDAY = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
@@ -135,3 +138,26 @@ def test_a_run_that_does_not_stop_is_killed(tmp_path: Path) -> None:
         assert child.stdout.readline() == b".\n"
         end(child, patience_s=0.1)
         assert child.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("hours", "begins"), [(3.0, True), (5.9, True), (6.1, False)])
+def test_a_machine_that_slept_over_the_hour_begins_the_run_when_it_wakes_up(
+    monkeypatch: pytest.MonkeyPatch, hours: float, begins: bool
+) -> None:
+    """Asleep, the clock goes on and the time that waiting takes does not."""
+    from apscheduler.executors import base as executing
+    from apscheduler.schedulers import base as scheduling
+
+    slept = [timedelta(0)]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(2026, 12, 1, 1, 59, 59, tzinfo=UTC).astimezone(tz) + slept[0]
+
+    for module in (executing, scheduling):
+        monkeypatch.setattr(module, "datetime", Clock)
+    with schedule._due("0 2 * * *", 0.0) as due:
+        assert not due.wait(0.1)
+        slept[0] = timedelta(hours=hours)
+        assert due.wait(0.5) is begins

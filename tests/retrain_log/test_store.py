@@ -46,6 +46,12 @@ def test_runs_come_back_newest_first(store: RetrainStore) -> None:
     )
 
 
+def test_the_order_of_runs_does_not_hang_on_the_clock(store: RetrainStore) -> None:
+    store.add(replace(RUN, id="20200101-0000", started="2020-01-01T00:00:00+00:00"))
+    assert [run.id for run in store.runs()] == ["20200101-0000", RUN.id]
+    assert store.latest_begun() == store.latest() == store.run("20200101-0000")
+
+
 def test_a_steps_output_is_kept_with_its_mark_and_its_part_of_the_run(store: RetrainStore) -> None:
     store.begin_step(RUN.id, StepName.DATASET, RUN.started)
     assert store.steps(RUN.id) == (StepRecord(RUN.id, StepName.DATASET, RUN.started),)
