@@ -183,7 +183,8 @@ def _write_report(settings: Settings, log: RetrainReader, found: RunRecord, repo
 
     steps = log.steps(found.id)
     validations = validations_of(settings.state_dir, training_of(steps))
-    story = RunStory(found, steps, log.verdicts(found.id), log.spent(run=found.id), validations)
+    going = log.process() is not None
+    story = RunStory(found, steps, log.verdicts(found.id), log.spent(run=found.id), validations, going)
     try:
         write_atomically(report, render_run(story, time.time()))
     except OSError as error:

@@ -170,11 +170,12 @@ def _resumed(name: str, settings: Settings, *, finish: bool) -> tuple[RunFolder,
 
 
 def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
+    from streetvision.registry.registry import open_registry
     from streetvision.training.beginning import begin
     from streetvision.training.finishing import require_free
     from streetvision.training.starting import Origins, left_behind
 
-    registry = _registry(settings)
+    registry = open_registry(settings)
     require_free(registry, wish.version)
     with shown(as_json) as view:
         origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
@@ -205,12 +206,13 @@ def _train(
     version: str,
     as_json: bool,
 ) -> None:
+    from streetvision.registry.registry import open_registry
     from streetvision.training.keeping import Stopped
     from streetvision.training.running import Surroundings, train
 
     typer.echo(f"run {folder.name}", err=True)
     with shown(as_json) as view, stopping("stopping after this step") as stop:
-        around = Surroundings(_registry(settings), view.tell, _now, stop, device, progress=view.importing)
+        around = Surroundings(open_registry(settings), view.tell, _now, stop, device, progress=view.importing)
         try:
             added = train(folder, pictures, around, version=version)
         except Stopped as stopped:
@@ -228,12 +230,6 @@ def _show_added(added: ModelVersion, folder: RunFolder, as_json: bool) -> None:
     sys.stdout.write(f"{added.version}  {added.name}  {said}\n")
     follow = f"let it serve: streetvision models swap {added.version}"
     typer.echo(follow if added.servable else f"it may not serve: {added.why_not}", err=True)
-
-
-def _registry(settings: Settings) -> Registry:
-    from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-
-    return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
 def _now() -> str:

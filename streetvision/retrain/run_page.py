@@ -46,6 +46,14 @@ class RunStory:
     spent: Spending
     validations: Sequence[Mapping[str, Any]] = ()
     """Of its training: figures by name, in order of steps; empty where the training is gone."""
+    going: bool = False
+    """Whether a process works on it."""
+
+    @property
+    def state(self) -> str:
+        """In a word or two."""
+        interrupted = self.run.state is RunState.RUNNING and not self.going
+        return "interrupted" if interrupted else str(self.run.state).replace("_", " ")
 
 
 def render_run(story: RunStory, now: float) -> str:
@@ -62,7 +70,7 @@ def render_run(story: RunStory, now: float) -> str:
     )
     body = el(
         "body",
-        el("header", el("h1", f"Retraining {run.id}", el("span", _state(run), class_=f"state {run.state}")), _themes()),
+        el("header", el("h1", f"Retraining {run.id}", el("span", story.state, class_=f"state {run.state}")), _themes()),
         el("main", *_sections(story)),
         el("footer", prose(f"Made on {moment(now)} by `streetvision retrain show`; nothing is loaded from elsewhere.")),
     )
@@ -82,10 +90,6 @@ def _sections(story: RunStory) -> Iterator[Html]:
             yield join(el("h2", str(step.name).capitalize()), el("div", facts, class_="card"))
 
 
-def _state(run: RunRecord) -> str:
-    return str(run.state).replace("_", " ")
-
-
 def _decision(story: RunStory) -> Html:
     run = story.run
     known = {
@@ -98,7 +102,7 @@ def _decision(story: RunStory) -> Html:
         "Money": f"{story.spent.money:.2f}" if story.spent.money else "",
         "Curves at": run.tracking_url,
     }
-    words = el("h3", _capital(run.reason or _state(run)))
+    words = el("h3", _capital(run.reason or story.state))
     remedy = el("p", prose(_capital(run.remedy))) if run.remedy else None
     kind = RunState.REFUSED if run.state is RunState.ROLLED_BACK else run.state
     return join(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import torch
 
+from streetvision.errors import OperatorError
 from streetvision.training.augmenting import GpuAugment
 from streetvision.training.batch import RawBatch
 from streetvision.training.loading import CANVAS_SCALE
@@ -27,12 +29,19 @@ def fitting_batch(peak_of: Callable[[int], int], free: int, wanted: int) -> int:
     return max(0, min(wanted - 1, int(((1.0 - KEPT_FREE) * free - fixed) / each)))
 
 
-def batch_advice(module: TrainingModule, augment: GpuAugment, wanted: int) -> str:
-    """The sentence for a GPU that has run out of memory, with the batch that would fit."""
-    module.replays = False
+def out_of_memory(
+    error: BaseException, module: TrainingModule, augment: GpuAugment, device: torch.device
+) -> OperatorError:
+    """What to raise after `error`, with the batch that would fit on `device`."""
+    traceback.clear_frames(error.__traceback__)  # they hold the failed step's activations
+    module.stop_replaying()
     module.zero_grad(set_to_none=True)
+    module.to(device)  # Lightning takes it off the GPU when a training ends, however it ends
     torch.cuda.empty_cache()
-    device = next(module.parameters()).device
+    return OperatorError(_advice(module, augment, module.recipe.run.batch, device))
+
+
+def _advice(module: TrainingModule, augment: GpuAugment, wanted: int, device: torch.device) -> str:
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_allocated(device)
     try:
         fits = fitting_batch(lambda count: _peak(module, augment, count, device), free, wanted)

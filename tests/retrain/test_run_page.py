@@ -72,7 +72,8 @@ def test_nothing_from_outside_is_markup() -> None:
 
 @pytest.mark.parametrize("state", RunState)
 def test_every_state_has_a_page(state: RunState) -> None:
-    page = Reader(render_run(RunStory(RunRecord("x", BEGAN, "command", state), (), (), Spending()), NOW))
+    story = RunStory(RunRecord("x", BEGAN, "command", state), (), (), Spending(), going=True)
+    page = Reader(render_run(story, NOW))
     assert str(state).replace("_", " ") in page.text.lower()
     assert "Gates" not in page.text
 
@@ -81,3 +82,8 @@ def test_a_curve_of_one_value_is_a_line_and_one_point_is_none() -> None:
     flat = curve("AUC", [(1, 1.0), (2, 1.0)])
     assert "M52.0 83.0L446.0 83.0" in flat
     assert "too few validations" in curve("AUC", [(1, 1.0), (2, float("inf"))])
+
+
+def test_a_run_that_nobody_works_on_is_not_running() -> None:
+    story = RunStory(RunRecord("x", BEGAN, "command"), (), (), Spending())
+    assert "Interrupted." in Reader(render_run(story, NOW)).text
