@@ -1,4 +1,4 @@
-"""What the child of child.py runs: `python -m streetvision.retrain.worker JOB`, its request a line on standard input.
+"""What child.py starts: `python -m streetvision.retrain.worker JOB NICE`, its request a line on standard input.
 
 Lines of JSON on standard output tell of progress and, last, of the end. Jobs are in jobs/; a new one is a line here.
 """
@@ -23,9 +23,6 @@ from streetvision.retrain.child import DONE, FAILED, GRACE_S, STOPPED, JobStoppe
 
 JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "answered", "upload")
 """Each the function `run` of a file in jobs/."""
-NICE, GROUP_NICE = 19, 10
-"""A group at 10 gets about a tenth of the time that another busy group gets: serving slows by a tenth at most, and on a
-machine that is always busy a training still comes to an end."""
 FOLDER = "folder"
 """Key of every request: the run's folder, in which one job works at a time."""
 ORPHAN_S = GRACE_S + 30.0
@@ -34,8 +31,8 @@ ORPHAN_S = GRACE_S + 30.0
 Events = Callable[[Mapping[str, Any]], None]
 
 
-def main(job: str, source: TextIO = sys.stdin) -> int:
-    """Do the job; the exit code."""
+def main(job: str, nice: int, source: TextIO = sys.stdin) -> int:
+    """Do the job so far behind other processes; the exit code."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print where they should not
 
@@ -43,7 +40,7 @@ def main(job: str, source: TextIO = sys.stdin) -> int:
         out.write(json.dumps(event) + "\n")
         out.flush()
 
-    _step_back()
+    _step_back(nice)
     request = json.loads(source.readline())
     stopping = threading.Event()
     threading.Thread(target=_heed, args=(source, stopping), daemon=True).start()
@@ -70,13 +67,13 @@ def do(job: str, request: Mapping[str, Any], tell: Events, stop: Callable[[], bo
     return result
 
 
-def _step_back() -> None:
+def _step_back(nice: int) -> None:
     """Leave processor time to others, and be the first to go when memory runs out.
 
     Where the system groups processes by session, niceness counts within a group alone, so the group steps back too.
     """
-    os.nice(NICE)
-    for file, value in (("autogroup", GROUP_NICE), ("oom_score_adj", 1000)):
+    os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+    for file, value in (("autogroup", nice), ("oom_score_adj", 1000)):
         with contextlib.suppress(OSError):  # a container may not let us
             Path("/proc/self", file).write_text(f"{value}")
 
@@ -107,4 +104,4 @@ def _alone(folder: Path) -> Any:  # noqa: ANN401 - a context manager
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -30,8 +30,14 @@ def in_child(
     context: Context, job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """As the operator's runs have it done."""
-    bounds = Bounds(context.settings.retrain.memory_gib, context.settings.retrain.gpu_share)
+    bounds = bounds_of(context.settings)
     return run_job(job, request, bounds, tell=tell, stop=stop, clock=context.clock.monotonic)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """What the jobs of a run may take."""
+    wanted = settings.retrain
+    return Bounds(wanted.memory_gib, wanted.gpu_share, wanted.nice)
 
 
 def done(work: Work, context: Context, job: str, request: Mapping[str, Any]) -> dict[str, Any]:
