@@ -22,11 +22,11 @@ SEED_SCENES = 1_000_000
 SIZE = (320, 240)
 QUALITY = 90
 GAMMA = 2.2
-LIGHT = (0.006, 0.02)
+LIGHT = (0.004, 0.012)
 """Share of the day's light that is left by night."""
 TINT = (0.5, 0.75, 1.5)
 """Red, green and blue of that light."""
-DROPS = (0.001, 0.004)
+DROPS = (0.0003, 0.001)
 """Share of the pixels in which a streak of rain begins."""
 STREAK = (7, 15)
 """Its length in pixels."""

@@ -95,7 +95,7 @@ class Rehearsal:
         around = Surroundings(_clock(), self._tell_run, lambda: False)
 
         def run() -> RunRecord:
-            result = retrain(Asked(force=True), settings, spoiled_parts(), around)
+            result = retrain(Asked(force=True, fresh=True), settings, spoiled_parts(), around)
             if result.run is None:
                 raise OperatorError(f"no run began: {'; '.join(one.reason for one in result.plan.unmet())}")
             return result.run
@@ -127,7 +127,7 @@ class Rehearsal:
             elif "event" in event:
                 self._tell_run(event)
 
-        command = ["-m", "streetvision.cli", "retrain", "run", "--json"]
+        command = ["-m", "streetvision.cli", "retrain", "run", "--fresh", "--json"]
         with program(command, environment, self.folder, hear) as running:
             code = running.wait()
         if not ends or ends[-1]["event"] == "no_run":

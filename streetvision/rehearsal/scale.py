@@ -7,22 +7,21 @@ from dataclasses import dataclass, field
 
 RECIPE = """\
 [tune]
-method = "full"
-[loss]
-label_smoothing = 0.02
+method = "head"
 [optimiser]
-lr = 3e-4
-epochs = 5
+lr = 1e-3
+epochs = 30
 [augment]
 validator = 0.0
 native = 1.0
-camera = 0.3
+camera = 0.0
 sideways = 0.0
+copies = 1
 [run]
-batch = 16
-precision = "fp32"
+batch = 32
 log = "none"
 """
+"""The head alone learns: minutes on two cores, and all else is as by night."""
 
 GATES: Mapping[str, str] = {
     "ROLLOUT_MIN_AGREEMENT": "0.5",
@@ -36,13 +35,14 @@ GATES: Mapping[str, str] = {
 class Counts:
     """Pictures of each set."""
 
-    day: int = 80
+    day: int = 60
     """Learned from, as the model knows them."""
-    night: int = 320
+    night: int = 400
     """Asked, labelled and learned from."""
-    frozen: int = 120
-    """Of each kind: what every model is judged on by the gates."""
-    poisoned: int = 120
+    frozen_day: int = 60
+    """What every model is judged on by the gates."""
+    frozen_night: int = 200
+    poisoned: int = 80
     test: int = 150
     """Of each kind: what the table is made from; no gate and no training sees them."""
 
@@ -55,7 +55,7 @@ class Scale:
     recipe: str = RECIPE
     period_s: float = 0.4
     """Between two challenges."""
-    listen_s: float = 45.0
+    listen_s: float = 40.0
     """For how long each stream is asked before something is done about it."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Over SETTINGS."""
@@ -75,5 +75,7 @@ SETTINGS: Mapping[str, str] = {
     "RETRAIN_CANARY_SHARE": "0.5",
     "RETRAIN_CANARY_MINUTES": "5",
     "RETRAIN_DEVICE": "cpu",
+    "RETRAIN_NICE": "0",
     "DEVICE": "cpu",
 }
+"""Trials take minutes, not hours; training steps back behind nobody, since somebody waits for it."""

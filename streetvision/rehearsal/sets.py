@@ -62,8 +62,8 @@ def draw_sets(sets: Sets, counts: Counts, seed: int) -> None:
         (sets.day, counts.day, False),
         (sets.night, counts.night, True),
         (sets.poisoned, counts.poisoned, True),
-        (sets.frozen, counts.frozen, False),
-        (sets.frozen, counts.frozen, True),
+        (sets.frozen, counts.frozen_day, False),
+        (sets.frozen, counts.frozen_night, True),
         (sets.test_day, counts.test, False),
         (sets.test_night, counts.test, True),
     )

@@ -24,15 +24,15 @@ from ..retrain.streets import RECIPE, draw, tiny_model
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
-COUNTS = Counts(day=40, night=140, frozen=80, poisoned=80, test=40)
+COUNTS = Counts(day=40, night=140, frozen_day=40, frozen_night=40, poisoned=80, test=40)
 SMALL = Scale(
     COUNTS,
     RECIPE,
-    period_s=0.05,
+    period_s=0.1,
     listen_s=2.0,
     settings={
-        "ROLLOUT_MIN_AGREEMENT": "0",
-        "ROLLOUT_MAX_SHIFT": "0.7",
+        "ROLLOUT_MIN_AGREEMENT": "0.2",
+        "ROLLOUT_MAX_SHIFT": "1",
         "ROLLOUT_MIN_SAMPLES": "20",
         "RETRAIN_MIN_AGREEMENT": "0",
         "RETRAIN_SHADOW_MINUTES": "0.02",
@@ -41,7 +41,7 @@ SMALL = Scale(
         "AXON_REQUESTS_PER_MINUTE": "100000",
     },
 )
-"""The first model has learned nothing and says 0.5 of everything: a good one differs from it, a spoiled one more."""
+"""The first model has learned nothing: it agrees with a good one on half of the streets, a spoiled one on none."""
 
 
 def draw_small(sets: Sets, counts: Counts, seed: int) -> None:
@@ -49,7 +49,7 @@ def draw_small(sets: Sets, counts: Counts, seed: int) -> None:
     draw(sets.day, range(counts.day))
     draw(sets.night, range(1000, 1000 + counts.night))
     draw(sets.poisoned, range(2000, 2000 + counts.poisoned), wrong=lambda number: number % 4 < 2)
-    draw(sets.frozen, range(3000, 3000 + counts.frozen))
+    draw(sets.frozen, range(3000, 3000 + counts.frozen_day + counts.frozen_night))
     draw(sets.test_day, range(4000, 4000 + counts.test))
     draw(sets.test_night, range(5000, 5000 + counts.test))
 
