@@ -111,8 +111,7 @@ def report_page(report: Report) -> str:
     lines += ["", f"{'what the validators asked':<32}  challenges  accuracy  reward  p50     p99"]
     lines += [_asked_line(said, asdict(report.asked[name])) for name, said in PARTS.items()]
     lines += ["", f"{'what a run was given':<32}  it was       should be"]
-    for one in report.endings:
-        lines.append(f"{RUNS[one.name]:<32}  {one.state:<11}  {' or '.join(one.wanted)}")
+    lines += [f"{RUNS[run.name]:<32}  {run.state:<11}  {' or '.join(run.wanted)}" for run in report.endings]
     lines += ["", f"the loop is worth {report.gain:+.3f} of reward here; it took {duration(report.seconds)}"]
     return joined([*lines, *(f"not as it should be: {one}" for one in report.problems)])
 

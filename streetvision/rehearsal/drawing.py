@@ -78,4 +78,5 @@ def _rain(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float
     drops[rng.integers(0, height, count), rng.integers(0, width, count)] = rng.uniform(0.3, 1.0, count)
     lean = rng.uniform(-0.3, 0.3)
     streaks = [np.roll(drops, (step, round(step * lean)), (0, 1)) for step in range(int(rng.integers(*STREAK)))]
-    return np.clip(np.sum(streaks, axis=0), 0.0, 1.0)
+    falling: NDArray[np.float64] = np.clip(np.sum(streaks, axis=0), 0.0, 1.0)
+    return falling

@@ -76,7 +76,10 @@ class Program:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_PATIENCE_S)
         for listener in self._listeners:
-            listener.join(1.0)
+            listener.join(STOP_PATIENCE_S)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _listen(self, pipe: IO[str], hear: Hear) -> None:
         for line in pipe:
