@@ -43,7 +43,8 @@ class RetrainSettings:
     )
     gpu_share: float = declare(
         0.25,
-        "Share of the GPU's multiprocessors that training may use beside serving; 1: no bound.",
+        "Share of the GPU's multiprocessors that training may use beside serving, where NVIDIA's MPS runs (without it "
+        "both take turns); 1: no bound.",
         number(0.05, 1.0),
     )
     memory_gib: float = declare(
@@ -72,11 +73,23 @@ class RetrainSettings:
         "Share of yesterday's requests that a new model must decide as the serving one does.",
         number(0.0, 1.0),
     )
+    max_loss: float = declare(
+        0.02,
+        "Accuracy that a new model may turn out to lose on --retrain.frozen, by the lower end of the interval.",
+        number(0.0, 1.0),
+    )
+    max_doubt: float = declare(
+        0.25,
+        "Share of the new labels that the serving model and a probe may both contradict before a run refuses them.",
+        number(0.0, 1.0),
+    )
     deploy: bool = declare(
         True, "Let the running miner try a new model and promote it; false: publish it and wait for you.", parse_bool
     )
     shadow_minutes: float = declare(
-        30.0, "Minutes for which a new model computes beside the serving one before it answers.", number(0.0, 10_080.0)
+        30.0,
+        "Most minutes for which a new model computes beside the serving one before it answers; 0: none.",
+        number(0.0, 10_080.0),
     )
     canary_share: float = declare(
         0.1, "Share of the requests that a new model answers before it is promoted.", number(0.001, 1.0)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from streetvision.retrain import facts
+from streetvision.retrain_log.records import StepName
 
 from .fakes import World
+from .streets import LEARNING, Street, street
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +22,17 @@ def _packages_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Street:
+    """A street whose run has gone as far as the registry: for all to read."""
+    made = street(tmp_path_factory.mktemp("learned"))
+    made.do(*LEARNING, StepName.EVALUATE, StepName.PUBLISH)
+    return made
+
+
+@pytest.fixture(scope="session")
+def good_model(learned: Street) -> Path:
+    """A model that tells orange pictures from others."""
+    return learned.registry.get("1.1.0").folder

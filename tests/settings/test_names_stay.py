@@ -94,6 +94,8 @@ NAMES = """
     --retrain.budget RETRAIN_BUDGET
     --retrain.accept RETRAIN_ACCEPT
     --retrain.min_agreement RETRAIN_MIN_AGREEMENT
+    --retrain.max_loss RETRAIN_MAX_LOSS
+    --retrain.max_doubt RETRAIN_MAX_DOUBT
     --retrain.deploy RETRAIN_DEPLOY
     --retrain.shadow_minutes RETRAIN_SHADOW_MINUTES
     --retrain.canary_share RETRAIN_CANARY_SHARE
