@@ -9,6 +9,8 @@ FOLDER = "retrain"
 DATABASE = "retrain.sqlite"
 LOCK = "retraining"
 """Name of the lock that a run holds while a process works on it."""
+SCHEDULE_LOCK = "schedule"
+"""Name of the lock that the service holds which begins runs."""
 RUN_COLUMNS = (
     *("id", "started", "trigger", "state", "ended", "reason", "remedy", "baseline", "fingerprint", "version"),
     "tracking_url",
@@ -69,10 +71,14 @@ CREATE TABLE pause (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     since TEXT NOT NULL,
     reason TEXT NOT NULL
+);
+CREATE TABLE schedule (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    next TEXT NOT NULL
 )
 """
 """`runs.stop_asked` is the time at which the operator asked the run to stop. `steps.output` and `verdicts.evidence` are
-JSON."""
+JSON. `schedule.next` is when the service begins the next run; it says nothing once the service has ended."""
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
