@@ -37,6 +37,11 @@ def proves_after(seconds: float) -> Absence:
     return lambda seen: listened_s(seen) >= seconds
 
 
+def proves_with_retraining(seen: Observation) -> bool:
+    """Once the log of retraining was read, where there is one."""
+    return seen.retrain is None or not seen.retrain.problem
+
+
 def proves_after_card(seen: Observation) -> bool:
     """Once the model and its card were looked at."""
     return seen.model is not None and listened_s(seen) >= CARD_S
