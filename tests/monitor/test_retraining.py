@@ -229,7 +229,7 @@ def test_that_a_model_is_no_better_is_no_alarm(seen: Make, now: float) -> None:
 
 @pytest.mark.parametrize(("state", "step"), [("refused", "evaluate"), ("refused", "shadow"), ("rolled_back", "canary")])
 def test_a_better_model_that_differs_too_much(seen: Make, now: float, state: str, step: str) -> None:
-    gain = {"gain": "it is better: accuracy +3.1% on 1,204 pictures", "differs": True, "step": step}
+    gain: dict[str, Any] = {"gain": "it is better: accuracy +3.1% on 1,204 pictures", "differs": True, "step": step}
     rollout = RolloutView("rolled_back", "1.6.0", "it agrees on 80 of 100 images only", now)
     findings = judge(seen(retrain=last(now, state, **gain), rollout=rollout))
     finding = next(f for f in findings if f.code == f"retrain_{state}")
