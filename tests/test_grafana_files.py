@@ -209,7 +209,7 @@ def test_the_dashboard_is_in_order() -> None:
         assert not cells & taken, f"{panel['title']} lies on another panel"
         taken |= cells
     text = json.dumps(DASHBOARD)
-    for subject in ("rank", "emission", "headroom", "batch_size", "views", "candidate", "findings", "log_rows", "gpu"):
+    for subject in ("rank", "emission", "headroom", "batch_size", "views", "candidate", "findings", "log_rows", "gpu", "retrain"):
         assert subject in text
 
 
