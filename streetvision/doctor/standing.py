@@ -39,7 +39,7 @@ from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
-from streetvision.monitor.retraining import read_retraining
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.monitor.unjudged import Unjudged

@@ -34,7 +34,7 @@ from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
-from streetvision.monitor.retraining import read_retraining
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog

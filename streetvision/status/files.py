@@ -11,7 +11,7 @@ from streetvision.base.sqlite import check_version
 from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
 from streetvision.monitor.offline import observe_offline
-from streetvision.monitor.retraining import read_retraining
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER

@@ -14,7 +14,8 @@ import pytest
 from streetvision.base.state_folder import only_one
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import ModelView, Observation, RolloutView
-from streetvision.monitor.retraining import RetrainView, RunView, read_retraining, run_words
+from streetvision.monitor.retrain_reading import read_retraining
+from streetvision.monitor.retraining import RetrainView, RunView, run_words
 from streetvision.monitor.rules import judge, rule_of
 from streetvision.monitor.thresholds import DAY
 from streetvision.monitor.traffic import Traffic
