@@ -1,8 +1,8 @@
-"""Heavy work in a process of its own: at the lowest priority, within a bound of memory, gone when its parent is.
+"""Heavy work in a process of its own: at a low priority, within a bound of memory, gone when its parent is.
 
-What serves must never feel it: the child takes processor and disk only while nobody else wants them, it is the first
-that the kernel ends when memory runs out, and what it loads on a GPU is free when it ends. Its standard input stays
-open for as long as it may work: the end of that, by a wish to stop or by the parent's death, asks it to stop.
+What serves must not feel it: the child steps back behind others for processor and disk, it is the first that the kernel
+ends when memory runs out, and what it loads on a GPU is free when it ends. Its standard input stays open for as long as
+it may work: the end of that, by a wish to stop or by the parent's death, asks it to stop.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Bounds:
     memory_gib: float
     gpu_share: float = 1.0
     """Of the GPU's multiprocessors; it holds where NVIDIA's MPS runs, and without it processes take turns."""
+    nice: int = 10
     grace_s: float = GRACE_S
 
 
@@ -87,7 +88,7 @@ def run_job(
 def _started(job: str, request: Mapping[str, Any], bounds: Bounds) -> Iterator[subprocess.Popen[str]]:
     """The child with its request; whatever happens, nothing of it is left."""
     process = subprocess.Popen(  # noqa: S603  # our own command
-        [*_idle_disk(), sys.executable, "-m", WORKER, job],
+        [*_idle_disk(), sys.executable, "-m", WORKER, job, f"{bounds.nice}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

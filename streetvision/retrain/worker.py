@@ -1,4 +1,4 @@
-"""What the child of child.py runs: `python -m streetvision.retrain.worker JOB`, its request a line on standard input.
+"""What child.py starts: `python -m streetvision.retrain.worker JOB NICE`, its request a line on standard input.
 
 Lines of JSON on standard output tell of progress and, last, of the end. Jobs are in jobs/; a new one is a line here.
 """
@@ -23,7 +23,6 @@ from streetvision.retrain.child import DONE, FAILED, GRACE_S, STOPPED, JobStoppe
 
 JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "answered", "upload")
 """Each the function `run` of a file in jobs/."""
-NICE = 19
 FOLDER = "folder"
 """Key of every request: the run's folder, in which one job works at a time."""
 ORPHAN_S = GRACE_S + 30.0
@@ -32,8 +31,8 @@ ORPHAN_S = GRACE_S + 30.0
 Events = Callable[[Mapping[str, Any]], None]
 
 
-def main(job: str, source: TextIO = sys.stdin) -> int:
-    """Do the job; the exit code."""
+def main(job: str, nice: int, source: TextIO = sys.stdin) -> int:
+    """Do the job so far behind other processes; the exit code."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print where they should not
 
@@ -41,7 +40,7 @@ def main(job: str, source: TextIO = sys.stdin) -> int:
         out.write(json.dumps(event) + "\n")
         out.flush()
 
-    _step_back()
+    _step_back(nice)
     request = json.loads(source.readline())
     stopping = threading.Event()
     threading.Thread(target=_heed, args=(source, stopping), daemon=True).start()
@@ -68,17 +67,15 @@ def do(job: str, request: Mapping[str, Any], tell: Events, stop: Callable[[], bo
     return result
 
 
-def _step_back() -> None:
-    """Take processor time only while nobody else wants it, and be the first to go when memory runs out.
+def _step_back(nice: int) -> None:
+    """Leave processor time to others, and be the first to go when memory runs out.
 
-    Where the system groups processes by session, nice and SCHED_IDLE count within the group alone: it steps back too.
+    Where the system groups processes by session, niceness counts within a group alone, so the group steps back too.
     """
-    os.nice(NICE)
-    with contextlib.suppress(OSError):  # a container may not let us
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    for file, value in (("autogroup", str(NICE)), ("oom_score_adj", "1000")):
-        with contextlib.suppress(OSError):
-            Path("/proc/self", file).write_text(value)
+    os.setpriority(os.PRIO_PROCESS, 0, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+    for file, value in (("autogroup", nice), ("oom_score_adj", 1000)):
+        with contextlib.suppress(OSError):  # a container may not let us
+            Path("/proc/self", file).write_text(f"{value}")
 
 
 def _heed(source: TextIO, stopping: threading.Event) -> None:
@@ -107,4 +104,4 @@ def _alone(folder: Path) -> Any:  # noqa: ANN401 - a context manager
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -50,6 +50,12 @@ class RetrainSettings:
     memory_gib: float = declare(
         16.0, "Memory that training may take, in GiB; it is ended when it takes more.", number(0.5, 4096.0)
     )
+    nice: int = declare(
+        10,
+        "How far the work of a run steps back behind other processes, as `nice` counts; 10: about a tenth of what "
+        "another busy process gets.",
+        integer(0, 19),
+    )
     max_hours: float = declare(12.0, "Hours after which a training that is not done is ended.", number(0.01, 720.0))
     gpu_hours: float | None = declare(
         None, "GPU hours that runs may take in a calendar month; empty: no bound.", number(0.0, 100_000.0)

@@ -27,6 +27,7 @@ def environment(state: Path) -> dict[str, str]:
         "RETRAIN_MINE": "false",
         "RETRAIN_DEPLOY": "false",
         "RETRAIN_MIN_LABELS": "100",
+        "RETRAIN_NICE": "0",
         "OMP_NUM_THREADS": "1",
     }
     clean = {name: text for name, text in os.environ.items() if not name.startswith("RETRAIN_")}

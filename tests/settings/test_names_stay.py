@@ -88,6 +88,7 @@ NAMES = """
     --retrain.device RETRAIN_DEVICE
     --retrain.gpu_share RETRAIN_GPU_SHARE
     --retrain.memory_gib RETRAIN_MEMORY_GIB
+    --retrain.nice RETRAIN_NICE
     --retrain.max_hours RETRAIN_MAX_HOURS
     --retrain.gpu_hours RETRAIN_GPU_HOURS
     --retrain.gpu_price RETRAIN_GPU_PRICE

@@ -12,12 +12,12 @@ from streetvision.mining.sync_state import DATASET, SYNCED
 from streetvision.mining.sync_state import FOLDER as MINING
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.versions import BUNDLED, ModelVersion
-from streetvision.retrain.child import Bounds, run_job
+from streetvision.retrain.child import run_job
 from streetvision.retrain.combining import Label, labels_of
 from streetvision.retrain.labels import count_labels, seen_labels
 from streetvision.retrain.sets import MINED, NamedSet, frozen_sets, learning_sets, set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.work import FOLDER, Work, done, serving_model
+from streetvision.retrain.steps.work import FOLDER, Work, bounds_of, done, serving_model
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe
@@ -81,7 +81,7 @@ def count_all(settings: Settings, log: RetrainReader) -> int:
     """Labels that no run has learned from, those included that were made in the App since the last export."""
     if mines(settings):
         log.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run_job("mine", {FOLDER: str(log.folder), **mine_request(settings)}, Bounds(settings.retrain.memory_gib))
+        run_job("mine", {FOLDER: str(log.folder), **mine_request(settings)}, bounds_of(settings))
     return count_labels(settings, log)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streetvision.models.versions import ModelVersion
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import open_registry
 from streetvision.retrain.child import Bounds, JobStopped, Tell, run_job
 from streetvision.retrain.step import Context, Stopped
 from streetvision.settings.settings import Settings
@@ -30,8 +30,14 @@ def in_child(
     context: Context, job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """As the operator's runs have it done."""
-    bounds = Bounds(context.settings.retrain.memory_gib, context.settings.retrain.gpu_share)
+    bounds = bounds_of(context.settings)
     return run_job(job, request, bounds, tell=tell, stop=stop, clock=context.clock.monotonic)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """What the jobs of a run may take."""
+    wanted = settings.retrain
+    return Bounds(wanted.memory_gib, wanted.gpu_share, wanted.nice)
 
 
 def done(work: Work, context: Context, job: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def done(work: Work, context: Context, job: str, request: Mapping[str, Any]) -> 
 
 def serving_model(settings: Settings) -> ModelVersion:
     """The model that serves, or would serve when the miner starts; raises OperatorError."""
-    registry = Registry(settings.state_dir / REGISTRY_FOLDER)
+    registry = open_registry(settings)
     steps = registry.steps()
     if steps and steps[-1].version is not None and settings.model.choice in ("", steps[-1].over):
         return registry.servable(steps[-1].version)
