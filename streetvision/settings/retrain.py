@@ -102,10 +102,10 @@ class RetrainSettings:
     )
     canary_minutes: float = declare(60.0, "Most minutes to wait for the canary's verdict.", number(0.1, 10_080.0))
     publish: bool = declare(False, "Upload each promoted model to --model.repo, with tag and card.", parse_bool)
-    max_idle_days: float = declare(
-        14.0, "Warn when no run has trained a model for so many days; 0: never.", number(0.0, 3650.0)
-    )
     tracking: bool = declare(False, "Send the curves of each run to W&B (WANDB_MODE, WANDB_PROJECT).", parse_bool)
+    max_idle_days: float = declare(
+        14.0, "Warn when no run has come to a decision for so many days; 0: never.", number(0.0, 3650.0)
+    )
 
     def __post_init__(self) -> None:
         if both := set(self.dataset_names) & set(self.frozen_names):

@@ -102,8 +102,8 @@ NAMES = """
     --retrain.canary_share RETRAIN_CANARY_SHARE
     --retrain.canary_minutes RETRAIN_CANARY_MINUTES
     --retrain.publish RETRAIN_PUBLISH
-    --retrain.max_idle_days RETRAIN_MAX_IDLE_DAYS
     --retrain.tracking RETRAIN_TRACKING
+    --retrain.max_idle_days RETRAIN_MAX_IDLE_DAYS
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 
