@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.alerts.policy import unproven
 from streetvision.base.state_folder import only_one
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import ModelView, Observation, RolloutView
@@ -260,6 +261,12 @@ def test_a_log_that_cannot_be_read_is_a_finding_and_proves_nothing(seen: Make) -
     assert not rule_of("retrain_failed").absence(unread)
     assert not rule_of("retrain_idle").absence(unread)
     assert rule_of("retrain_failed").absence(seen())
+
+
+def test_a_failure_is_not_over_while_the_next_run_is_going(seen: Make, now: float) -> None:
+    going, done = (seen(retrain=last(now, state)) for state in ("running", "promoted"))
+    assert found(going, "retrain_failed") is None
+    assert ("retrain_failed" in unproven(going), "retrain_failed" in unproven(done)) == (True, False)
 
 
 @pytest.mark.parametrize(("days", "expected"), [(13.9, False), (14.0, True)])
