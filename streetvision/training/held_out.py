@@ -35,12 +35,12 @@ def composite_views(
     bank = sprite_bank(2 * count, SPRITE_SEEDS, device, workers=workers)
     compositor = Compositor(bank, load_photographs(photos, device, judging=True), SourceSettings().size)
     pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=COMPOSITE_MIXTURE)
-    generator, rng = torch.Generator(device).manual_seed(19), np.random.default_rng(19)
+    generator = torch.Generator(device).manual_seed(19)
     labels = torch.arange(AT_ONCE, device=device) % 2 == 0
     views: list[EvaluationPicture] = []
     for _ in range(0, count, AT_ONCE):
         pool.add(compositor.compose(labels, generator))
-        batch = pool.batch(AT_ONCE, size, PATCH, rng, generator)
+        batch = pool.batch(AT_ONCE, size, PATCH, generator)
         pixels = batch.pixels.clamp(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         for picture, target, weight in zip(pixels, batch.targets.tolist(), batch.weights.tolist(), strict=True):
             if weight > 0:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 
 from streetvision.models.architectures.timm_dinov3 import PATCH
@@ -75,20 +74,20 @@ class Sources:
             scenes = self.drawn.without_works(DRAWN_AT_ONCE, generator)
             self.composites.add(self.compositor.compose(labels, generator, scenes))
 
-    def batch(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+    def batch(self, count: int, size: int, generator: torch.Generator) -> Batch:
         """`count` pictures of both sources, fresh ones added first."""
         for _ in range(4):
             if not self.workers.poll(self.drawn.add):
                 break
         if self.composites is None:
-            return self.drawn.batch(count, size, PATCH, rng, generator)
+            return self.drawn.batch(count, size, PATCH, generator)
         if self.batches % self.settings.every == 0:
             self.fill(self.settings.fresh, generator)
         self.batches += 1
         laid = round(count * self.settings.composite_share)
         parts = (
-            self.composites.batch(laid, size, PATCH, rng, generator),
-            self.drawn.batch(count - laid, size, PATCH, rng, generator),
+            self.composites.batch(laid, size, PATCH, generator),
+            self.drawn.batch(count - laid, size, PATCH, generator),
         )
         joined = {one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Batch)}
         return Batch(**joined)

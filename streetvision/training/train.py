@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -105,7 +104,6 @@ class _Loop:
         self.device = sources.drawn.images.device
         self.average = fresh_copy(learner.net, config)
         self.optimizers = make_optimizers(learner, settings)
-        self.rng = np.random.default_rng(settings.seed)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
 
     def run(self, log: Log) -> TrainingResult:
@@ -144,7 +142,7 @@ class _Loop:
             if settings.max_steps is not None and step >= settings.max_steps:
                 break
             optimizer.param_groups[0]["lr"] = 3e-4 * min(1.0, 20 * share + 0.01) * (1.0 - share)
-            batch = self.sources.batch(settings.batch // 3, self.size, self.rng, self.generator)
+            batch = self.sources.batch(settings.batch // 3, self.size, self.generator)
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits, patches, _ = teacher(batch.pixels)
             loss = loss_of(logits, patches, batch, settings)
@@ -163,7 +161,7 @@ class _Loop:
                 group["lr"] = learning_rate(self.settings, progress)
         coarse = self.settings.coarse_size
         size = coarse if coarse is not None and progress < self.settings.coarse_share else self.size
-        batch = self.sources.batch(self.settings.batch, size, self.rng, self.generator)
+        batch = self.sources.batch(self.settings.batch, size, self.generator)
         with torch.autocast(self.device.type, torch.bfloat16):
             logits, patches, features = self.learner(batch.pixels)
         loss = loss_of(logits, patches, batch, self.settings)

@@ -19,10 +19,11 @@ from streetvision.training.bundle import MeasureSettings, bundled_config, measur
 from streetvision.training.bundled_settings import TrainSettings, learning_rate, scaled_down
 from streetvision.training.jitter import jitter
 from streetvision.training.learner import TrainingNet, make_optimizers, tied
-from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view
+from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
 from streetvision.training.teacher import Teacher, load_teacher, standardised
 from streetvision.training.train import Material, loss_of
+from streetvision.training.views import Dice
 
 CPU = torch.device("cpu")
 
@@ -67,7 +68,7 @@ def test_the_ring_keeps_the_newest_scenes() -> None:
 
 
 def test_a_batch_is_augmented_and_labelled_by_what_it_shows(pool: ScenePool) -> None:
-    batch = pool.batch(64, 64, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(64, 64, 16, torch.Generator().manual_seed(0))
     assert batch.pixels.shape == (64, 3, 64, 64)
     assert 0.0 <= float(batch.pixels.min()) < float(batch.pixels.max()) <= 255.0
     assert batch.patches is not None
@@ -89,13 +90,27 @@ def test_what_a_crop_cuts_out_is_not_shown() -> None:
     assert not shown[:, 1:].any()
 
 
+def boxes(matrices: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor, ...]:
+    """Sides [N, 2], angle, left and top [N] of what is shown, in pixels of the picture that was turned."""
+    whole = torch.tensor([width, height])
+    scaled = matrices * whole[:, None]
+    side, angle = scaled[:, :, :2].norm(dim=1), torch.atan(scaled[:, 1, 0] / scaled[:, 0, 0])
+    x, y = (scaled[:, :, :2].sum(dim=2) / 2 + scaled[:, :, 2] - whole / 2).unbind(dim=1)
+    centre = torch.stack([angle.cos() * x + angle.sin() * y, angle.cos() * y - angle.sin() * x], dim=1) + whole / 2
+    left, top = (centre - side / 2).unbind(dim=1)
+    return side, angle, left, top
+
+
 def test_whole_pictures_and_levels_are_mixed() -> None:
-    recipes = draw_training_recipes(np.random.default_rng(0), 2000, 128, 96)
-    square = recipes.wide == recipes.high
-    assert 0.55 < square.mean() < 0.75
-    assert ((recipes.left >= 0) & (recipes.left + recipes.wide <= 128.01)).all()
-    assert ((recipes.top >= 0) & (recipes.top + recipes.high <= 96.01)).all()
-    assert (recipes.angle[~square] == 0).all()
+    sizes = torch.tensor([[128, 96]]).expand(2000, 2)
+    matrices, severities = draw_views(sizes, MIXTURE, Dice(torch.Generator().manual_seed(0)))
+    side, angle, left, top = boxes(matrices, 128, 96)
+    square = (side[:, 0] - side[:, 1]).abs() < 1e-3
+    assert 0.55 < square.float().mean() < 0.75
+    assert ((left >= -0.01) & (left + side[:, 0] <= 128.01)).all()
+    assert ((top >= -0.01) & (top + side[:, 1] <= 96.01)).all()
+    assert (angle[~square] == 0).all()
+    assert not severities[~square].any()
     assert WHOLE not in (0, 1, 2, 3)
 
 
@@ -156,7 +171,7 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
     settings = TrainSettings()
     learner = TrainingNet(build(quick_config()))
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
-    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(8, 96, 16, torch.Generator().manual_seed(0))
     losses = []
     for _ in range(40):
         logits, patches, _ = learner(batch.pixels)
@@ -178,7 +193,7 @@ def test_every_weight_has_one_optimizer(muon: bool) -> None:
 
 
 def test_doubtful_pictures_do_not_count_in_the_loss(pool: ScenePool) -> None:
-    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(8, 96, 16, torch.Generator().manual_seed(0))
     batch = replace(batch, weights=torch.tensor([1.0] * 4 + [0.0] * 4))
     logits, patches = torch.zeros(8, requires_grad=True), torch.zeros(8, 36)
     torch.autograd.backward(loss_of(logits, patches, batch, TrainSettings()))
