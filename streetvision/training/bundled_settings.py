@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
+from streetvision.training.optimisers import rate_factor
+from streetvision.training.recipe import LossRecipe, OptimiserRecipe
 from streetvision.training.sources import SourceSettings
 
 
@@ -52,13 +53,21 @@ class TrainSettings:
     seed: int = 0
     max_steps: int | None = None
 
+    @property
+    def optimiser(self) -> OptimiserRecipe:
+        """As other trainings are told; time, not steps, drives the schedule."""
+        kind = "muon" if self.muon else "adamw"
+        return OptimiserRecipe(kind, self.learning_rate, self.weight_decay, "cosine", self.warmup, ema=self.ema)
+
+    @property
+    def loss(self) -> LossRecipe:
+        """As other trainings are told."""
+        return LossRecipe(label_smoothing=self.smoothing, patches=self.patch_loss)
+
 
 def learning_rate(settings: TrainSettings, progress: float) -> float:
     """Linear rise, then half a cosine down to a hundredth; `progress` runs from 0 to 1 over the budget."""
-    if progress < settings.warmup:
-        return settings.learning_rate * max(progress / settings.warmup, 0.01)
-    turn = min(1.0, (progress - settings.warmup) / (1.0 - settings.warmup))
-    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * turn)))
+    return settings.learning_rate * rate_factor(settings.optimiser, progress)
 
 
 def scaled_down(settings: TrainSettings) -> TrainSettings:

@@ -1,4 +1,4 @@
-"""The bundled network as it learns: its coarse twin, the average of its weights, its optimisers."""
+"""The bundled network as it learns: its coarse twin, the average of its weights, its optimiser."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.training.bundled_settings import TrainSettings
+from streetvision.training.optimisers import make_optimiser, names_of
+from streetvision.training.recipe import TuneRecipe
+from streetvision.training.tuning import parameter_groups
 
 
 class TrainingNet(nn.Module):
@@ -60,19 +64,8 @@ def fresh_copy(net: StreetVisionNet, config: ModelConfig) -> StreetVisionNet:
     return copy.to(next(net.parameters()).device).requires_grad_(False).eval()
 
 
-def make_optimizers(learner: TrainingNet, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """Matrices decay, vectors do not."""
-    named = list(learner.named_parameters())
-    matrices = [value for name, value in named if settings.muon and "blocks" in name and value.ndim == 2]
-    taken = {id(value) for value in matrices}
-    rest = [value for _, value in named if id(value) not in taken]
-    groups = [
-        {"params": [value for value in rest if value.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [value for value in rest if value.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate, fused = settings.learning_rate, next(learner.parameters()).is_cuda
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=fused)]
-    if matrices:
-        decay = settings.weight_decay
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return optimizers
+def make_optimizer(learner: TrainingNet, settings: TrainSettings) -> Optimizer:
+    """Of all weights, each as fast as any other."""
+    recipe, depth = settings.optimiser, len(learner.net.backbone.blocks)
+    groups = parameter_groups(learner.named_parameters(), depth, TuneRecipe("full", layer_decay=1.0), recipe)
+    return make_optimiser(groups, names_of(learner), recipe)

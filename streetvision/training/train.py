@@ -16,7 +16,9 @@ from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
 from streetvision.training.bundled_settings import TrainSettings, learning_rate
 from streetvision.training.compositor import Compositor
-from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizers
+from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizer
+from streetvision.training.objective import patch_loss, picture_loss
+from streetvision.training.optimisers import follow
 from streetvision.training.photographs import load_photographs, photograph_files
 from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
@@ -53,13 +55,10 @@ class TrainingResult:
 
 def loss_of(logits: torch.Tensor, patches: torch.Tensor, batch: Batch, settings: TrainSettings) -> torch.Tensor:
     """Cross-entropy of the picture, doubtful pictures left out, plus the patches' share."""
-    smooth = batch.targets * (1 - settings.smoothing) + settings.smoothing / 2
-    whole = F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=batch.weights, reduction="sum")
-    weight = torch.full((), 4.0, device=patches.device)
     if batch.patches is None:
         raise ValueError("the bundled training needs patch targets")
-    local = F.binary_cross_entropy_with_logits(patches.float(), batch.patches, pos_weight=weight)
-    return whole / batch.weights.sum().clamp(min=1.0) + settings.patch_loss * local
+    whole = picture_loss(logits, batch.targets, batch.weights, settings.loss)
+    return whole + settings.patch_loss * patch_loss(patches, batch.patches)
 
 
 def train(
@@ -103,7 +102,7 @@ class _Loop:
         self.size = learner.net.input_size
         self.device = sources.drawn.images.device
         self.average = fresh_copy(learner.net, config)
-        self.optimizers = make_optimizers(learner, settings)
+        self.optimizer = make_optimizer(learner, settings)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
 
     def run(self, log: Log) -> TrainingResult:
@@ -121,7 +120,7 @@ class _Loop:
             if settings.max_steps is not None and step >= settings.max_steps:
                 break
             loss, right = self._step(elapsed / settings.budget_s)
-            self._update_average(step)
+            follow(list(self.average.parameters()), list(self.learner.net.parameters()), settings.ema, step)
             step += 1
             if step % 100 == 0:
                 rate = step * settings.batch / (time.monotonic() - started)
@@ -156,9 +155,8 @@ class _Loop:
         teacher.eval().requires_grad_(False)
 
     def _step(self, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, progress)
         coarse = self.settings.coarse_size
         size = coarse if coarse is not None and progress < self.settings.coarse_share else self.size
         batch = self.sources.batch(self.settings.batch, size, self.generator)
@@ -170,8 +168,7 @@ class _Loop:
         self.learner.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        self.optimizer.step()
         return loss.detach(), _right(logits, batch).detach()
 
     def _distillation(
@@ -183,13 +180,6 @@ class _Loop:
         alike = F.smooth_l1_loss(features[:some].float(), standardised(wanted))
         same = F.binary_cross_entropy_with_logits(logits[:some].float(), answers.float().sigmoid())
         return self.settings.feature_loss * alike + self.settings.answer_loss * same
-
-    def _update_average(self, step: int) -> None:
-        keep = min(self.settings.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.learner.net.parameters(), strict=True)
-            mine, theirs = zip(*pairs, strict=True)
-            torch._foreach_lerp_(list(mine), list(theirs), 1.0 - keep)
 
 
 def _right(logits: torch.Tensor, batch: Batch) -> torch.Tensor:

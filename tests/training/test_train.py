@@ -18,7 +18,8 @@ from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
 from streetvision.training.bundled_settings import TrainSettings, learning_rate, scaled_down
 from streetvision.training.jitter import jitter
-from streetvision.training.learner import TrainingNet, make_optimizers, tied
+from streetvision.training.learner import TrainingNet, make_optimizer, tied
+from streetvision.training.optimisers import Together
 from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
 from streetvision.training.teacher import Teacher, load_teacher, standardised
@@ -186,7 +187,8 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
 @pytest.mark.parametrize("muon", [False, True])
 def test_every_weight_has_one_optimizer(muon: bool) -> None:
     learner = TrainingNet(build(quick_config()))
-    optimizers = make_optimizers(learner, TrainSettings(muon=muon))
+    made = make_optimizer(learner, TrainSettings(muon=muon))
+    optimizers = made.parts if isinstance(made, Together) else [made]
     held = [id(p) for one in optimizers for group in one.param_groups for p in group["params"]]
     assert len(optimizers) == 1 + muon
     assert sorted(held) == sorted(id(p) for p in learner.parameters())
