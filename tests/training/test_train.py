@@ -16,14 +16,15 @@ from streetvision.models.dinov3 import build, load
 from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
+from streetvision.training.bundled_loss import loss_of
 from streetvision.training.bundled_settings import TrainSettings, learning_rate, scaled_down
 from streetvision.training.jitter import jitter
-from streetvision.training.learner import TrainingNet, make_optimizer, tied
+from streetvision.training.learner import TrainingNet, make_learner, make_optimizer, tied
 from streetvision.training.optimisers import Together
 from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
-from streetvision.training.teacher import Teacher, load_teacher, standardised
-from streetvision.training.train import Material, loss_of
+from streetvision.training.teacher import ImageNetFeatures
+from streetvision.training.train import Material
 from streetvision.training.views import Dice
 
 CPU = torch.device("cpu")
@@ -49,7 +50,7 @@ def photo_folder(folder: Path) -> Path:
 
 def teacher_file(folder: Path) -> Path:
     """Random weights under the names of a teacher's."""
-    state = Teacher().backbone.state_dict()
+    state = ImageNetFeatures().backbone.state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, folder / "teacher.safetensors")
     return folder / "teacher.safetensors"
 
@@ -154,17 +155,17 @@ def test_tied_networks_share_every_parameter() -> None:
     learner = TrainingNet(net, coarse)
     assert len(list(learner.parameters())) == len(list(net.parameters()))
     for size, patches in ((96, 36), (64, 16)):
-        logits, local, features = learner(torch.rand(2, 3, size, size) * 255)
-        assert logits.shape == (2,)
-        assert local.shape == (2, patches)
-        assert features is None
+        said = learner(torch.rand(2, 3, size, size) * 255)
+        assert said.logits.shape == (2,)
+        assert said.patches.shape == (2, patches)
+        assert said.tokens.shape == (2, patches, bundle.WIDTH)
 
 
-def test_the_patches_answer_a_teacher_where_there_is_one() -> None:
-    learner = TrainingNet(build(quick_config()), features=7)
-    _, _, features = learner(torch.rand(2, 3, 96, 96) * 255)
-    assert features is not None
-    assert features.shape == (2, 36, 7)
+def test_a_start_is_where_training_begins() -> None:
+    config, settings = quick_config(), replace(scaled_down(TrainSettings()), coarse_size=None)
+    start = {name: value.half() for name, value in build(config).state_dict().items()}
+    learner = make_learner(config, settings, CPU, start)
+    assert all(torch.equal(value, start[name].float()) for name, value in learner.net.state_dict().items())
 
 
 def test_training_lowers_the_loss(pool: ScenePool) -> None:
@@ -246,7 +247,7 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(held_out, "CROPS_PER_LEVEL", 1)
     monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
     monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
-    settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, taught=2, first_scenes=16)
+    settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, first_scenes=16, save_every_s=0.0)
     settings = replace(settings, sources=replace(settings.sources, fresh=8, capacity=16))
     lines: list[str] = []
     material = Material((photos,), weights)
@@ -254,28 +255,11 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     assert outcome.teacher is not None
     assert not outcome.teacher.training
     assert any("photographs of streets" in line for line in lines)
+    assert sum(line.startswith("wrote") for line in lines) == 2, "once on the way and once at the end"
     figures = measure_bundle(
         tmp_path / "one", MeasureSettings(4, 2, 1, 1, 8, 1), CPU, photos=(photos,), log=lines.append
     )
     assert figures["views"]["composites"]["count"] >= 2
+    assert figures["views"]["close-ups"]["count"] >= 2
     assert figures["photographs"]["count"] >= 1
     assert "real street photographs" in (tmp_path / "one" / "README.md").read_text("utf-8")
-
-
-def test_a_teacher_without_its_weights_is_refused(tmp_path: Path) -> None:
-    save_file({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "part.safetensors")
-    with pytest.raises(ValueError, match="does not hold the weights of tf_efficientnet_lite0"):
-        load_teacher(tmp_path / "part.safetensors")
-
-
-def test_a_teacher_sees_as_finely_as_the_patches_and_keeps_its_statistics(tmp_path: Path) -> None:
-    teacher = load_teacher(teacher_file(tmp_path)).train()
-    before = teacher.backbone.bn1.running_mean.clone()
-    logits, scores, features = teacher(torch.rand(2, 3, 96, 96) * 255)
-    assert logits.shape == (2,)
-    assert scores.shape == (2, 36)
-    assert features.shape == (2, 36, teacher.width)
-    assert torch.equal(teacher.backbone.bn1.running_mean, before)
-    flat = standardised(features.detach()).flatten(0, 1)
-    assert flat.mean(dim=0).abs().max() < 0.5
-    assert flat.abs().max() <= 5.0
