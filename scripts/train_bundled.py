@@ -12,6 +12,10 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streetvision.training.teacher import Teacher
 
 
 def parse() -> argparse.Namespace:
@@ -33,6 +37,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="ImageNet weights that scripts/convert_teacher.py wrote")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
     parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which the teacher learns the task")
+    parser.add_argument("--keep-teacher", type=Path, metavar="FILE", help="where to write the tuned teacher")
     parser.add_argument("--device", default="cuda", help="torch device")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
@@ -72,12 +77,22 @@ def main() -> None:
     device = torch.device(arguments.device)
     if arguments.only != "measure":
         material = Material(tuple(arguments.photos), arguments.teacher, arguments.start)
-        train_bundle(arguments.out, settings, device, depth=arguments.depth, material=material, log=_say)
+        outcome = train_bundle(arguments.out, settings, device, depth=arguments.depth, material=material, log=_say)
+        if arguments.keep_teacher is not None and outcome.teacher is not None:
+            _write(outcome.teacher, arguments.keep_teacher)
     if arguments.only == "train":
         return
     figures = measure_bundle(arguments.out, measure, device, photos=arguments.photos, log=_say)
     if arguments.metrics is not None:
         arguments.metrics.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _write(teacher: Teacher, file: Path) -> None:
+    """Its floating weights as float16."""
+    from safetensors.torch import save_file
+
+    state = {name: value.half().cpu() for name, value in teacher.state_dict().items() if value.is_floating_point()}
+    save_file(state, file)
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +81,12 @@ def cutouts_in(folders: Sequence[Path], *, judging: bool = False) -> Cutouts:
 
 def _read(files: Sequence[Path], size: tuple[int, int]) -> torch.Tensor:
     pixels: NDArray[np.uint8] = np.zeros((len(files), size[1], size[0], 3), np.uint8)
-    for index, file in enumerate(files):
-        with Image.open(file) as image:
-            pixels[index] = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+    with ThreadPoolExecutor() as pool:
+        for index, photograph in enumerate(pool.map(partial(_reduced, size=size), files)):
+            pixels[index] = photograph
     return torch.from_numpy(pixels)
+
+
+def _reduced(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
