@@ -24,16 +24,23 @@ Kumar et al., 2022, "Fine-tuning can distort pretrained features and underperfor
 AVERAGE = 0.998
 
 
-def tune(teacher: Teacher, draw: Callable[[], Batch], settings: TrainSettings, log: Callable[[str], None]) -> Teacher:
+def tune(
+    teacher: Teacher,
+    draw: Callable[[], Batch],
+    settings: TrainSettings,
+    log: Callable[[str], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Teacher:
     """Teach it on drawn batches for `settings.teacher_s` seconds; returns the average of its weights, frozen."""
-    started, step = time.monotonic(), 0
+    started, step = clock(), 0
     average = copy.deepcopy(teacher).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         [{"params": list(teacher.backbone.parameters())}, {"params": list(teacher.head.parameters())}],
         weight_decay=0.02,
     )
     teacher.train()
-    while (share := (time.monotonic() - started) / max(settings.teacher_s, 1e-9)) < 1.0:
+    while (share := (clock() - started) / max(settings.teacher_s, 1e-9)) < 1.0:
         if settings.max_steps is not None and step >= settings.max_steps:
             break
         for group, rate in zip(optimizer.param_groups, _rates(share), strict=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from streetvision.models.dinov3 import build
-from streetvision.training import teaching
 from streetvision.training.batch import Batch
 from streetvision.training.bundle import bundled_config
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.distillation import Distillation, halved
 from streetvision.training.learner import TrainingNet, make_optimizer
 from streetvision.training.teacher import ImageNetFeatures, load_imagenet, load_teacher, standardised
+from streetvision.training.teaching import tune
 
 SETTINGS = TrainSettings(teacher_s=30.0, max_steps=3)
 
@@ -28,6 +29,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     save_file({name: value.contiguous() for name, value in state.items()}, file)
     return file
+
+
+def ticking(seconds: float) -> Callable[[], float]:
+    """A clock that goes on by so much whenever somebody looks."""
+    looks = itertools.count()
+    return lambda: seconds * next(looks)
 
 
 def student() -> TrainingNet:
@@ -104,24 +111,20 @@ def test_only_the_maps_learn_beside_the_network(weights: Path) -> None:
     assert held == {id(value) for value in [*learner.parameters(), *maps]}
 
 
-def test_the_head_learns_first_and_the_average_is_frozen(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_head_learns_first_and_the_average_is_frozen(weights: Path) -> None:
     labelled = replace(unlabelled(), targets=torch.tensor([0.0, 1.0, 0.0, 1.0]), weights=torch.ones(4))
     teacher = load_teacher(weights)
     stem, head = teacher.backbone.conv_stem.weight.clone(), teacher.head.fc.weight.clone()
-    clock = itertools.count()
-    monkeypatch.setattr(teaching.time, "monotonic", lambda: 0.5 * next(clock))
-    tuned = teaching.tune(teacher, lambda: labelled, SETTINGS, print)
+    tuned = tune(teacher, lambda: labelled, SETTINGS, print, clock=ticking(0.5))
     assert torch.equal(tuned.backbone.conv_stem.weight, stem)
     assert not torch.equal(tuned.head.fc.weight, head)
     assert not tuned.training
     assert not any(value.requires_grad for value in tuned.parameters())
 
 
-def test_the_whole_teacher_learns_afterwards(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_teacher_learns_afterwards(weights: Path) -> None:
     labelled = replace(unlabelled(), targets=torch.tensor([0.0, 1.0, 0.0, 1.0]), weights=torch.ones(4))
     teacher = load_teacher(weights)
     stem = teacher.backbone.conv_stem.weight.clone()
-    clock = itertools.count()
-    monkeypatch.setattr(teaching.time, "monotonic", lambda: 7.0 * next(clock))
-    tuned = teaching.tune(teacher, lambda: labelled, SETTINGS, print)
+    tuned = tune(teacher, lambda: labelled, SETTINGS, print, clock=ticking(7.0))
     assert not torch.equal(tuned.backbone.conv_stem.weight, stem)
