@@ -33,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sprites", type=int, default=6000, help="works and look-alikes to lay into pictures")
     parser.add_argument("--test", type=int, default=4000, help="scenes to measure on")
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
+    parser.add_argument("--composites", type=int, default=768, help="composites, and close-ups, to measure on")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs without works")
     parser.add_argument("--teacher", type=Path, help="ImageNet weights that scripts/convert_teacher.py wrote")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
@@ -71,7 +72,8 @@ def main() -> None:
     if arguments.start is not None:
         settings = replace(settings, coarse_size=None)
     test, native = arguments.test, arguments.native_test
-    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, workers=arguments.workers)
+    composites, workers = arguments.composites, arguments.workers
+    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, composites, workers)
     if arguments.smoke:
         settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 64, 1)
     device = torch.device(arguments.device)

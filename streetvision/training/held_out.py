@@ -36,7 +36,7 @@ def composite_views(
     """
     cutouts = replace(cutouts_in(photos, judging=True), things=())
     side, signs = (CLOSE_SIDE, CLOSE_SIGNS) if close else (SIDE, SIGNS)
-    bank = sprite_bank(2 * count, SPRITE_SEEDS, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
+    bank = sprite_bank(count, SPRITE_SEEDS, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
     style, mixture = (CLOSE_UPS, CLOSE_MIXTURE) if close else (STREETS, STREET_MIXTURE)
     compositor = Compositor(bank, load_photographs(photos, device, judging=True), SourceSettings().size, style)
     pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=mixture)
