@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from streetvision.training.rendering import map_on_cores
 
 OVERSAMPLED = 2
 POLES = ((150, 152, 155), (105, 108, 110), (90, 96, 88), (120, 92, 66))
@@ -23,15 +26,15 @@ class SignSprite(NamedTuple):
     metres: float
 
 
-def sign_sprites(faces: Sequence[Path], count: int, side: int, rng: np.random.Generator) -> list[SignSprite]:
-    """`count` sprites of faces drawn by chance, PNG files with transparency around the plate."""
-    opened = [_plate(file) for file in faces]
-    return [sign_sprite([opened[at] for at in _drawn(len(opened), rng)], side, rng) for _ in range(count)]
+def sign_sprites(faces: Sequence[Path], count: int, side: int, seed: int, workers: int = 1) -> list[SignSprite]:
+    """`count` sprites of faces drawn by chance, PNG files with transparency around the plate, on so many processes."""
+    return list(map_on_cores(partial(_made, tuple(faces), side, seed), range(count), workers))
 
 
-def _drawn(faces: int, rng: np.random.Generator) -> list[int]:
+def _made(faces: Sequence[Path], side: int, seed: int, index: int) -> SignSprite:
+    rng = np.random.default_rng((seed, index))
     together = int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))
-    return [int(at) for at in rng.integers(faces, size=together)]
+    return sign_sprite([_plate(faces[at]) for at in rng.integers(len(faces), size=together)], side, rng)
 
 
 def _plate(file: Path) -> Image.Image:

@@ -126,7 +126,7 @@ def sprite_bank(
     for faces, share, works in ((given.signs, signs, False), (given.works_signs, signs / 4, True)):
         wanted = round(count * share)
         if faces and wanted:
-            pixels, metres = zip(*sign_sprites(faces, wanted, side, rng), strict=True)
+            pixels, metres = zip(*sign_sprites(faces, wanted, side, first_seed, workers), strict=True)
             parts.append(_part(np.stack(pixels), works, np.array(metres, np.float32)))
     return _bank(parts, device)
 
