@@ -36,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--composites", type=int, default=768, help="composites, and close-ups, to measure on")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs without works")
     parser.add_argument("--teacher", type=Path, help="ImageNet weights that scripts/convert_teacher.py wrote")
+    parser.add_argument("--tuned", type=Path, metavar="FILE", help="the teacher that --keep-teacher wrote before")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
     parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which the teacher learns the task")
     parser.add_argument("--keep-teacher", type=Path, metavar="FILE", help="where to write the tuned teacher")
@@ -78,7 +79,7 @@ def main() -> None:
         settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 64, 1)
     device = torch.device(arguments.device)
     if arguments.only != "measure":
-        material = Material(tuple(arguments.photos), arguments.teacher, arguments.start)
+        material = Material(tuple(arguments.photos), arguments.teacher, arguments.tuned, arguments.start)
         outcome = train_bundle(arguments.out, settings, device, depth=arguments.depth, material=material, log=_say)
         if arguments.keep_teacher is not None and outcome.teacher is not None:
             _write(outcome.teacher, arguments.keep_teacher)

@@ -85,6 +85,13 @@ def load_teacher(weights: Path) -> Teacher:
     return teacher
 
 
+def load_tuned(weights: Path) -> Teacher:
+    """A teacher that has learnt the task already (`train_bundled.py --keep-teacher`), frozen."""
+    teacher = Teacher()
+    _load(teacher, weights)
+    return teacher.eval().requires_grad_(False)
+
+
 def load_imagenet(weights: Path) -> ImageNetFeatures:
     """The same weights, whole and as they are."""
     whole = ImageNetFeatures()
@@ -92,11 +99,11 @@ def load_imagenet(weights: Path) -> ImageNetFeatures:
     return whole
 
 
-def _load(backbone: nn.Module, weights: Path) -> None:
+def _load(module: nn.Module, weights: Path) -> None:
     from safetensors.torch import load_file
 
     state = {name: value.float() for name, value in load_file(weights).items()}
-    missing, _ = backbone.load_state_dict(state, strict=False)
+    missing, _ = module.load_state_dict(state, strict=False)
     lacking = [name for name in missing if "num_batches_tracked" not in name]
     if lacking:
         raise ValueError(f"{weights} does not hold the weights of {NAME}: {lacking[0]} is missing.")

@@ -25,7 +25,7 @@ from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
 from streetvision.training.sources import CLOSE_UPS, STREETS, Sources
 from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SpriteBank, sprite_bank
-from streetvision.training.teacher import Teacher, load_imagenet, load_teacher
+from streetvision.training.teacher import Teacher, load_imagenet, load_teacher, load_tuned
 from streetvision.training.teaching import tune
 
 TRAINING_SEEDS = 1_000_000_000
@@ -41,6 +41,8 @@ class Material:
 
     photos: tuple[Path, ...] = ()
     teacher: Path | None = None
+    tuned: Path | None = None
+    """The same teacher when it has learnt the task already; None lets it learn first."""
     start: Path | None = None
     """A checkpoint folder of the same architecture to go on from."""
 
@@ -88,7 +90,7 @@ def train(
         loop = _Loop(learner, sources, (settings, config), begun + settings.budget_s)
         sources.fill(settings.sources.capacity // 6, loop.generator)
         if given.teacher is not None:
-            loop.learn_from(given.teacher, log)
+            loop.learn_from(given.teacher, given.tuned, log)
         return loop.run(log, save)
 
 
@@ -130,13 +132,15 @@ class _Loop:
         self.distillation: Distillation | None = None
         self.generator = torch.Generator(self.device).manual_seed(self.settings.seed)
 
-    def learn_from(self, weights: Path, log: Log) -> None:
-        """Tune a teacher of these weights, and keep one as it is."""
-        settings = self.settings
-        tuned = tune(load_teacher(weights).to(self.device), lambda: self._batch(settings.batch // 3), settings, log)
+    def learn_from(self, weights: Path, tuned: Path | None, log: Log) -> None:
+        """Keep a teacher of these weights as it is, and another that is `tuned`, or learns the task now."""
+        teacher = load_tuned(tuned) if tuned is not None else self._tuned(weights, log)
         width = self.learner.net.backbone.num_features
-        imagenet = load_imagenet(weights)
-        self.distillation = Distillation(tuned, imagenet, width, settings).to(self.device)
+        self.distillation = Distillation(teacher, load_imagenet(weights), width, self.settings).to(self.device)
+
+    def _tuned(self, weights: Path, log: Log) -> Teacher:
+        settings = self.settings
+        return tune(load_teacher(weights).to(self.device), lambda: self._batch(settings.batch // 3), settings, log)
 
     def run(self, log: Log, save: Save | None) -> TrainingResult:
         """Train until the deadline."""

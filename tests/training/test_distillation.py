@@ -15,7 +15,14 @@ from streetvision.training.bundle import bundled_config
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.distillation import Distillation, halved
 from streetvision.training.learner import TrainingNet, make_optimizer
-from streetvision.training.teacher import ImageNetFeatures, load_imagenet, load_teacher, standardised
+from streetvision.training.teacher import (
+    ImageNetFeatures,
+    Teacher,
+    load_imagenet,
+    load_teacher,
+    load_tuned,
+    standardised,
+)
 from streetvision.training.teaching import tune
 
 SETTINGS = TrainSettings(teacher_s=30.0, max_steps=3)
@@ -49,7 +56,7 @@ def unlabelled(count: int = 4) -> Batch:
 
 def test_a_teacher_without_its_weights_is_refused(tmp_path: Path) -> None:
     save_file({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "part.safetensors")
-    for load in (load_teacher, load_imagenet):
+    for load in (load_teacher, load_tuned, load_imagenet):
         with pytest.raises(ValueError, match="does not hold the weights of tf_efficientnet_lite0"):
             load(tmp_path / "part.safetensors")
 
@@ -65,6 +72,15 @@ def test_a_teacher_sees_as_finely_as_the_patches_and_keeps_its_statistics(weight
     flat = standardised(features.detach()).flatten(0, 1)
     assert flat.mean(dim=0).abs().max() < 0.5
     assert flat.abs().max() <= 5.0
+
+
+def test_a_tuned_teacher_is_what_was_kept(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    kept = Teacher().eval()
+    save_file({name: value.half().contiguous() for name, value in kept.state_dict().items()}, tmp_path / "tuned")
+    again, pixels = load_tuned(tmp_path / "tuned"), unlabelled(2).pixels
+    torch.testing.assert_close(again(pixels)[0], kept(pixels)[0], atol=1e-2, rtol=1e-2)
+    assert not any(value.requires_grad for value in again.parameters())
 
 
 def test_imagenet_features_stay_as_they_are(weights: Path) -> None:
