@@ -17,6 +17,7 @@ from streetvision.evaluation.calibration import best_threshold, fit_temperature,
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
+from streetvision.models.folder import read_config
 from streetvision.models.logits import sigmoids
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.evaluation import (
@@ -77,9 +78,10 @@ def train_bundle(
 ) -> TrainingResult:
     """Train and write a checkpoint folder that is not calibrated yet; its card says how it was trained."""
     config = bundled_config(depth)
+    start = None if material is None or material.start is None else read_config(material.start).sha256
 
     def save(outcome: TrainingResult) -> None:
-        figures = {"training": _training_figures(settings, outcome, device)}
+        figures = {"training": _training_figures(settings, outcome, device) | {"start": start}}
         described = replace(config, card=figures)
         save_checkpoint(folder, described, outcome.net.state_dict(), dtype=torch.float16, overwrite=True)
         log(f"wrote {folder} after {outcome.steps} steps, {outcome.samples} pictures")
