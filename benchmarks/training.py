@@ -83,7 +83,7 @@ def speed(bench: Bench, ways: Sequence[str], minute: float) -> list[Row]:
             "ours": partial(bench.ours, method, compiled=compiled),
         }
         if way == WAYS[0]:
-            runs["ours, a minute"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
+            runs[f"ours, {minute:g} s"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
         table += _rows(runs, method, compiled)
     return table
 
