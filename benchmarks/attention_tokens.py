@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 from harness import RESULTS, Row, machine, report
 from replayed import side_by_side
-from streetvision_kernels.attention import APART_FROM, FACTOR, attention
+from streetvision_kernels.attention import APART_FROM, FACTOR, HEAD, attention
 from streetvision_kernels.attention_oracle import attention_oracle
+from streetvision_kernels.patchify import PATCH
 from streetvision_kernels.rotate import rotate
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 SIDES = (224, 256, 320, 384, 512, 768)
-HEAD, PREFIX, PATCH = 64, 5, 16
+PREFIX = 5
 BOUND = 5e-3
 """Relative distance from float64, as in tests/gpu."""
 RIVALS = {"flash_us": SDPBackend.FLASH_ATTENTION, "cudnn_us": SDPBackend.CUDNN_ATTENTION}

@@ -27,6 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.heads import head_kind
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.cuda_graphs import capture
 
@@ -41,11 +42,15 @@ WORST = {"timm": 0.05, "static": 0.05, "bf16": 0.05, "fp8": 0.15}
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def network(size: str) -> StreetVisionNet:
-    """A random DINOv3 of that size in float32 on the device."""
-    head = HeadConfig(embedding_dim=2 * WIDTHS[size])
-    kwargs = {"init_values": LAYER_SCALE}
-    config = replace(tiny_config(), architecture=f"vit_{size}_patch16_dinov3", architecture_kwargs=kwargs, head=head)
+def network(size: str, side: int = 224, kind: str = "cls_mean_linear") -> StreetVisionNet:
+    """A random DINOv3 of that size, input and kind of head, in float32 on the device."""
+    config = replace(
+        tiny_config(),
+        architecture=f"vit_{size}_patch16_dinov3",
+        architecture_kwargs={"init_values": LAYER_SCALE},
+        input_size=side,
+        head=HeadConfig(kind, head_kind(kind).embedding_dim(WIDTHS[size])),
+    )
     torch.manual_seed(0)
     return build(config).cuda().eval().requires_grad_(False)
 

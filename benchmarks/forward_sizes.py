@@ -9,40 +9,20 @@ wrong one gets no speed.
 from __future__ import annotations
 
 import argparse
-import itertools
-import os
-import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from forward import LAYER_SCALE, WIDTHS, WORST, Forward, distance, graphed, seconds
+from forward import WIDTHS, WORST, Forward, distance, graphed, network, seconds
 from harness import RESULTS, Row, machine, report
 
-from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.cuda_graphs import compile_net, compiling
 
 SIDES = (224, 320, 384, 512, 768)
 BATCHES = (1, 32)
-HEADS = {"cls_mean_linear": 2, "cls_mean_attention": 3}
-"""Widths of an embedding."""
-
-
-def network(size: str, side: int, head: str) -> StreetVisionNet:
-    """A random DINOv3 of that size and input in float32 on the device."""
-    config = replace(
-        tiny_config(),
-        architecture=f"vit_{size}_patch16_dinov3",
-        architecture_kwargs={"init_values": LAYER_SCALE},
-        input_size=side,
-        head=HeadConfig(head, HEADS[head] * WIDTHS[size]),
-    )
-    torch.manual_seed(0)
-    return build(config).cuda().eval().requires_grad_(False)
+HEADS = ("cls_mean_linear", "cls_mean_attention")
 
 
 def measure(size: str, side: int, batches: list[int], head: str) -> list[Row]:
@@ -50,10 +30,10 @@ def measure(size: str, side: int, batches: list[int], head: str) -> list[Row]:
     net, device = network(size, side, head), torch.device("cuda")
     pool = torch.randint(0, 256, (max(batches), side, side, 3), dtype=torch.uint8, device="cuda")
     truth = torch.cat([net.forward_uint8(part)[1] for part in pool.split(4)])  # type: ignore[no-untyped-call]  # torch's gap
-    forwards: dict[str, Forward] = {"bf16": FastForward(net, device)}
+    fast = FastForward(net, device)
+    forwards: dict[str, Forward] = {"bf16": fast}
     if has_float8(device):
-        peaks = FastForward(net, device).observe([pool[:32]])
-        forwards["fp8"] = FastForward(net, device, peaks=peaks)
+        forwards["fp8"] = FastForward(net, device, peaks=fast.observe([pool[:32]]))
     net.for_inference("cuda", torch.bfloat16)
     forwards["timm"] = compile_net(net)
     rows: list[Row] = []
@@ -68,26 +48,6 @@ def measure(size: str, side: int, batches: list[int], head: str) -> list[Row]:
         times = {name: seconds(partial(run, images)) for name, run in graphs.items()}
         rows += [_row(size, side, batch, name, times, errors) for name in times]
     return rows
-
-
-def warm(sizes: list[str], sides: list[int], batches: list[int], head: str) -> None:
-    """Compile every baseline in a process of its own, all at once: the measuring process finds them in the cache."""
-    options = ["--only-compile", "--head", head, "--batches", *map(str, batches)]
-    alone = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # each would start as many workers as there are cores
-    jobs = [
-        subprocess.Popen([sys.executable, __file__, *options, "--models", size, "--sides", str(side)], env=alone)
-        for size, side in itertools.product(sizes, sides)
-    ]
-    for job in jobs:
-        job.wait()
-
-
-def compile_only(size: str, side: int, batches: list[int], head: str) -> None:
-    """Fill the compiler's cache."""
-    forward = compile_net(network(size, side, head).for_inference("cuda", torch.bfloat16))
-    with compiling():
-        for batch in batches:
-            forward(torch.zeros(batch, side, side, 3, dtype=torch.uint8, device="cuda"))
 
 
 def _row(size: str, side: int, batch: int, name: str, times: dict[str, float], errors: dict[str, float]) -> Row:
@@ -110,7 +70,6 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--head", choices=HEADS, default="cls_mean_attention")
-    parser.add_argument("--only-compile", action="store_true", help="fill the compiler's cache and measure nothing")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("The serving forward runs on CUDA alone, and this machine has no CUDA device; nothing was measured.")

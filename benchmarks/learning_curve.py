@@ -26,12 +26,13 @@ import torch
 from harness import RESULTS, Row, machine, report
 from numpy.typing import NDArray
 from PIL import Image
-from shifted_stream import FIRST_SCENE, SHIFTED, jobs, picture
+from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
 from streetvision.base.resources import usable_threads
 from streetvision.models.checkpoint import load_checkpoint
 from streetvision.models.dinov3 import build
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.training.augmenting import scaled
 from streetvision.training.batch import Batch
 from streetvision.training.module import TrainingModule
 from streetvision.training.order import epoch_order
@@ -96,7 +97,7 @@ def fine_tuned(part: Part, seed: int, device: torch.device) -> TrainingModule:
         order = epoch_order(part.labels, BATCH, seed=seed, epoch=step, positive_share=0.5)
         chosen = torch.from_numpy(order).to(device)
         mirrored = (torch.rand(BATCH, generator=generator) < 0.5).to(device).view(-1, 1, 1, 1)
-        shown = pixels[chosen].permute(0, 3, 1, 2).float()
+        shown = scaled(pixels[chosen].permute(0, 3, 1, 2).float(), config.input_size)
         batch = Batch(
             torch.where(mirrored, shown.flip(3), shown), labels[chosen].float(), torch.ones(BATCH, device=device)
         )
@@ -116,7 +117,7 @@ def answers(module: TrainingModule, pixels: Pixels) -> tuple[NDArray[np.float32]
     device, logits, embeddings = next(module.parameters()).device, [], []
     for start in range(0, len(pixels), 64):
         images = torch.from_numpy(pixels[start : start + 64]).to(device)
-        logit, embedding = module.net(module.net.preprocess(images))
+        logit, embedding = module.net(as_shown(module.net, images))
         logits.append(logit.float().cpu().numpy())
         embeddings.append(embedding.float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)

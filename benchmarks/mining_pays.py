@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from prediction_log import disk
 from prometheus_client import CollectorRegistry
-from shifted_stream import FIRST_SCENE, SHIFTED, jobs, picture
+from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
@@ -38,7 +38,7 @@ from streetvision.base.resources import usable_threads
 from streetvision.engine.types import Prediction, Timings
 from streetvision.mining.database import open_fiftyone
 from streetvision.mining.dataset import create_dataset
-from streetvision.mining.hard import DISTANCE, HardOptions, mine_hard
+from streetvision.mining.hard import HardOptions, mine_hard
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
@@ -50,6 +50,7 @@ from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE
 from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -78,11 +79,11 @@ class Pictures:
 
 @torch.inference_mode()
 def embed(net: StreetVisionNet, jpegs: Sequence[bytes]) -> Floats:
-    """Pooled embeddings [N, D] of pictures of the model's own size."""
+    """Pooled embeddings [N, D] of pictures of any one size."""
     rows = []
     for start in range(0, len(jpegs), 64):
         pixels = [np.asarray(Image.open(BytesIO(data)).convert("RGB")) for data in jpegs[start : start + 64]]
-        rows.append(net(net.preprocess(torch.from_numpy(np.stack(pixels))))[1].numpy())
+        rows.append(net(as_shown(net, torch.from_numpy(np.stack(pixels))))[1].numpy())
     return np.concatenate(rows)
 
 
@@ -173,7 +174,7 @@ def by_uncertainty(stream: Pictures, logits: NDArray[np.float64], k: int) -> lis
     scores = {UNCERTAINTY: uncertainty(1 / (1 + np.exp(-logits)))}
     everyone = np.ones(len(logits), np.bool_)
     chosen = select_balanced(
-        scores, {UNCERTAINTY: 1.0}, k, candidates=everyone, vectors=stream.embeddings, distance=DISTANCE
+        scores, {UNCERTAINTY: 1.0}, k, candidates=everyone, vectors=stream.embeddings, distance=EMBEDDING_DISTANCE
     )
     return [pick.index for pick in chosen.picks]
 

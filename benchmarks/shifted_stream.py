@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import numpy as np
 import torch
 from PIL import Image
 
+from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene
 from streetvision.scenes.street import draw_street
+from streetvision.training.augmenting import scaled
 from streetvision.training.pool import in_view
 from streetvision.training.rendering import pack_objects
 
@@ -44,7 +46,17 @@ def picture(job: tuple[int, int]) -> tuple[bytes, bool]:
 def jobs(rng: np.random.Generator, seeds: Sequence[int], count: int, shifted: float) -> list[tuple[int, int]]:
     """Scenes and levels: shifted ones are dark or wet and degraded, the others fair and hardly touched."""
     chosen: list[tuple[int, int]] = []
-    pool = {fair: iter([seed for seed in seeds if is_fair(seed) is fair]) for fair in (True, False)}
+    pool = {fair: _alike(seeds, fair=fair) for fair in (True, False)}
     for moved in rng.random(count) < shifted:
         chosen.append((next(pool[not moved]), int(rng.choice((3, STRESS) if moved else (0, 1)))))
     return chosen
+
+
+def _alike(seeds: Sequence[int], *, fair: bool) -> Iterator[int]:
+    return (seed for seed in seeds if is_fair(seed) is fair)
+
+
+def as_shown(net: StreetVisionNet, images: torch.Tensor) -> torch.Tensor:
+    """Pictures uint8 [N, H, W, 3] normalised at the model's input size, as service would scale them."""
+    large = scaled(images.permute(0, 3, 1, 2).float(), net.input_size)
+    return net.preprocess(large.permute(0, 2, 3, 1))

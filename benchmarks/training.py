@@ -1,18 +1,20 @@
 """Training a ViT-L at 224 pixels from JPEGs on disk, against timm's own training on the same files in the same run.
 
 `--part speed`: images/s of the whole loop, head alone (from kept features), LoRA and every weight, eager and compiled;
-the rival also with a batch that is on the GPU already, so that its loader is out of the account. `--part pipeline`:
-loading and augmenting alone. `--part steps`: timm's step alone. `--part memory`: LoRA at batch 32. A LoRA run of a
-minute says how busy the GPU is.
+the rival also with a batch that is on the GPU already, so that its loader is out of the account; a LoRA run of a minute
+says how busy the GPU is. `--part pipeline`: loading and augmenting alone. `--part steps`: timm's step alone.
+`--part host`: where our host's time goes. `--part memory`: LoRA at batch 32.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +35,10 @@ EPOCH = 35_000
 """Pictures of the set that times are extrapolated to."""
 EPOCHS = 6
 """Of the recipe `lora`."""
+REPEATS = 16
+"""Times that a small set comes in an epoch of either loop, so that epochs are as long as a real one's."""
+SMALLEST_SHARE = 0.02
+"""Of the host's time that is worth a row."""
 HEAD = 1024
 """Pictures whose features are kept for the head; making them is not timed."""
 
@@ -45,9 +51,9 @@ class Bench:
         self.device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
         self.examples: list[Example] = []
 
-    def make(self, count: int, repeats: int) -> None:
-        """The pictures; a small set is repeated, so that its epochs are as long as a real one's."""
-        self.examples = make_pictures(self.folder, count, usable_threads()) * repeats
+    def make(self, count: int) -> None:
+        """The pictures."""
+        self.examples = make_pictures(self.folder, count, usable_threads()) * REPEATS
 
     def ours(self, method: str, *, compiled: bool, seconds: float | None = None, **run: object) -> Timed:
         """One of our trainings."""
@@ -61,7 +67,7 @@ class Bench:
         if ready:
             loader = ready_batches(self.size, self.batch, self.device)
         else:
-            loader = rival_loader(self.folder, self.size, self.batch, usable_threads(), self.device)
+            loader = rival_loader(self.folder, REPEATS, self.size, self.batch, usable_threads(), self.device)
         return time_rival(model, loader, self.batch, self.seconds, self.device)
 
 
@@ -79,7 +85,7 @@ def speed(bench: Bench, ways: Sequence[str], minute: float) -> list[Row]:
             "ours": partial(bench.ours, method, compiled=compiled),
         }
         if way == WAYS[0]:
-            runs["ours, a minute"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
+            runs[f"ours, {minute:g} s"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
         table += _rows(runs, method, compiled)
     return table
 
@@ -104,16 +110,18 @@ def _rows(runs: dict[str, Callable[[], Timed]], method: str, compiled: bool) -> 
         }
         table.append(row)
         print(row, flush=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
     return table
 
 
 def _tried(run: Callable[[], Timed]) -> Timed | None:
-    """None where it failed: the others are still worth their time."""
+    """None where it failed: the others are still worth their time. Nothing of the run before is left."""
+    gc.collect()
+    torch.compiler.reset()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     try:
         return run()
-    except (RuntimeError, SystemExit, ValueError, TypeError, AttributeError, ImportError):
+    except (Exception, SystemExit):  # noqa: BLE001  # whatever it was
         traceback.print_exc()
         return None
 
@@ -137,8 +145,10 @@ def pipeline(bench: Bench) -> list[Row]:
     side = 2 * network("tiny", torch.device("cpu")).input_size if bench.size == "tiny" else 448
     how = Loading(batch=bench.batch, canvas=side)
     some = bench.examples[: 40 * bench.batch]
+    by_gpu = Loader(some, replace(how, decoder="gpu"), device=bench.device)
     table: list[Row] = [
-        {"what": "loading, JPEGs decoded by the GPU", "images/s": _loaded(Loader(some, how, device=bench.device))}
+        {"what": "loading, JPEGs decoded by the GPU", "images/s": _loaded(by_gpu)},
+        {"what": "loading, decoded by the processor", "images/s": _loaded(Loader(some, how, device=bench.device))},
     ]
     with CanvasCache(bench.folder / "cache", some, side, max_bytes=10**11) as cache:
         for name in ("loading, decoded by the processor and kept", "loading, kept canvases"):
@@ -192,6 +202,20 @@ def memory(bench: Bench) -> list[Row]:
     return table
 
 
+def host(bench: Bench, ways: Sequence[str]) -> list[Row]:
+    """Where the host is in our training: a GPU that is not busy waits for one of these."""
+    table: list[Row] = []
+    for way in ways:
+        method, _, blocks = way.partition("-")
+        for decoder in ("gpu", "cpu"):
+            timed = _tried(partial(bench.ours, method, compiled=blocks == "compiled", decoder=decoder))
+            if timed is None:
+                continue
+            about: Row = {"training": way, "decoder": decoder, "images/s": timed.images_per_s, "GPU busy": timed.busy}
+            table += [about | place for place in timed.places if float(place["share"] or 0) >= SMALLEST_SHARE]
+    return table
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", nargs="+", default=["pipeline", "steps", "memory", "speed"])
@@ -206,12 +230,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where = machine()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), given.size, given.batch, given.seconds)
-        bench.make(given.pictures, repeats=16)
+        bench.make(given.pictures)
         print(f"{len(bench.examples):,} pictures", flush=True)
         parts: dict[str, tuple[str, Callable[[], list[Row]]]] = {
             "pipeline": ("Feeding a training: images/s (goal of augmenting: 20,000)", lambda: pipeline(bench)),
             "steps": ("A step of timm's ViT-L at 224 pixels, its batch ready", lambda: steps(bench, given.ways)),
             "memory": ("LoRA of a ViT-L at 224 pixels", lambda: memory(bench)),
+            "host": ("Where the host's time goes in our training", lambda: host(bench, given.ways)),
             "speed": (
                 "Training a ViT-L at 224 pixels (goal: 1.2 times timm's)",
                 lambda: speed(bench, given.ways, given.minute),
@@ -219,7 +244,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         for part in given.part:
             title, measure = parts[part]
-            report(f"training-{part}", title, measure(), where, given.out)
+            rows = measure()
+            if rows:
+                report(f"training-{part}", title, rows, where, given.out)
 
 
 if __name__ == "__main__":

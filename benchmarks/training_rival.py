@@ -57,13 +57,14 @@ def _put_lora_in(model: Any) -> None:  # noqa: ANN401  # timm's
     inject_adapter_in_model(LoraConfig(r=16, lora_alpha=32, target_modules=LORA_TARGETS), model)
 
 
-def rival_loader(folder: Path, size: str, batch: int, workers: int, device: torch.device) -> Any:  # noqa: ANN401
-    """timm's own with its default transforms for training."""
+def rival_loader(folder: Path, repeats: int, size: str, batch: int, workers: int, device: torch.device) -> Any:  # noqa: ANN401
+    """timm's own with its default transforms for training; each picture comes `repeats` times in an epoch."""
     from timm.data import create_dataset, create_loader  # type: ignore[attr-defined]  # timm says no exports
 
-    side = side_of(size)
+    side, dataset = side_of(size), create_dataset("", root=str(folder), is_training=True)
+    dataset.reader.samples *= repeats
     return create_loader(
-        create_dataset("", root=str(folder), is_training=True),
+        dataset,
         input_size=(3, side, side),
         batch_size=batch,
         is_training=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from streetvision_kernels.head_checks import check_head, check_tokens
 from torch.library import triton_op, wrap_triton
 
 BLOCK_D = 64
@@ -138,18 +139,7 @@ def fused_head(
     `prefix` - 1 registers, patches. `norm_weight`, `norm_bias` and `weight` are contiguous [2D], `bias` is [1]. Works
     inside torch.compile and CUDA graphs; has no backward. Raises ValueError on other shapes or dtypes.
     """
-    _check(tokens, (norm_weight, norm_bias, weight), bias, prefix)
+    check_tokens(tokens)
+    check_head(tokens.shape[1], prefix, 2 * tokens.shape[2], (norm_weight, norm_bias, weight), bias)
     logits, pooled = _fused_head(tokens, norm_weight, norm_bias, weight, bias, prefix, eps, scale, shift)
     return logits, pooled
-
-
-def _check(tokens: torch.Tensor, vectors: tuple[torch.Tensor, ...], bias: torch.Tensor, prefix: int) -> None:
-    if tokens.dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        raise ValueError(f"tokens must be float16, bfloat16 or float32, not {tokens.dtype}")
-    if tokens.ndim != 3 or tokens.shape[0] < 1 or tokens.stride(2) != 1:
-        raise ValueError(f"tokens must be [N, T, D] with N >= 1 and contiguous channels, not {tuple(tokens.shape)}")
-    if not 1 <= prefix < tokens.shape[1]:
-        raise ValueError(f"prefix must leave a CLS and a patch token of {tokens.shape[1]}, not {prefix}")
-    width = 2 * tokens.shape[2]
-    if any(v.shape != (width,) or not v.is_contiguous() for v in vectors) or bias.shape != (1,):
-        raise ValueError(f"norm_weight, norm_bias and weight must be contiguous [{width}], bias must be [1]")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import triton
 from streetvision_kernels.head_attention_program import attention_head_kernel
+from streetvision_kernels.head_checks import check_head, check_rows, check_tokens
 from torch.library import triton_op, wrap_triton
 
 ROWS = 4
@@ -85,10 +86,7 @@ def fused_attention_head(  # noqa: PLR0917  # as fused_head, and the scores
     all contiguous. Works inside torch.compile and CUDA graphs; has no backward. Raises ValueError on other shapes or
     dtypes.
     """
-    if tokens.dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        raise ValueError(f"tokens must be float16, bfloat16 or float32, not {tokens.dtype}")
-    if tokens.ndim != 3 or tokens.shape[0] < 1 or tokens.stride(2) != 1:
-        raise ValueError(f"tokens must be [N, T, D] with N >= 1 and contiguous channels, not {tuple(tokens.shape)}")
+    check_tokens(tokens)
     _check(tokens.shape[1], tokens.shape[2], score, (norm_weight, norm_bias, weight), bias, prefix)
     vectors = (score, norm_weight, norm_bias, weight, bias)
     logits, pooled = _fused_attention_head(tokens, *vectors, prefix, eps, scale, shift)
@@ -119,8 +117,7 @@ def norm_attention_head(  # noqa: PLR0917  # as norm_head, and the scores
     after. See `norm_attention_head_oracle`. Raises ValueError on other shapes.
     """
     rows, width = tokens.shape
-    if rows % images or not tokens.is_contiguous() or len(arrived) < images:
-        raise ValueError(f"tokens {tuple(tokens.shape)} or counters [{len(arrived)}] do not fit {images} images")
+    check_rows(tokens, arrived, images)
     _check(rows // images, width, score, (norm_weight, norm_bias, weight), bias, prefix)
     sizes = launch_sizes(rows // images, width)
     partial, stats, logits, pooled = _buffers(images, width, sizes["PARTS"], tokens.device)
@@ -178,9 +175,6 @@ def _buffers(images: int, width: int, parts: int, device: torch.device) -> tuple
 def _check(  # noqa: PLR0917  # the sizes, and what must fit them
     tokens: int, width: int, score: torch.Tensor, vectors: tuple[torch.Tensor, ...], bias: torch.Tensor, prefix: int
 ) -> None:
-    if not 1 <= prefix < tokens:
-        raise ValueError(f"prefix must leave a CLS and a patch token of {tokens}, not {prefix}")
+    check_head(tokens, prefix, 3 * width, vectors, bias)
     if score.shape != (width,) or not score.is_contiguous():
         raise ValueError(f"score must be contiguous [{width}], not {tuple(score.shape)}")
-    if any(v.shape != (3 * width,) or not v.is_contiguous() for v in vectors) or bias.shape != (1,):
-        raise ValueError(f"norm_weight, norm_bias and weight must be contiguous [{3 * width}], bias must be [1]")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from streetvision_kernels.head_oracle import logits_of, widened
+from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
 
 
 def attend_tokens(tokens: torch.Tensor, score: torch.Tensor, prefix: int) -> torch.Tensor:
@@ -15,7 +16,7 @@ def attend_tokens(tokens: torch.Tensor, score: torch.Tensor, prefix: int) -> tor
     first of `prefix` tokens is CLS, the rest are registers and enter nothing. A bias of the scores would change
     nothing: a softmax does not feel what is added to all.
     """
-    wide = tokens if tokens.dtype == torch.float64 else tokens.float()
+    wide = widened(tokens)
     patches = wide[:, prefix:]
     weights = (patches @ score.to(wide.dtype)).softmax(dim=1)
     attended = (weights[:, None] @ patches)[:, 0]
@@ -41,10 +42,7 @@ def attention_head_oracle(  # noqa: PLR0917  # as head_oracle, and the scores
     `score` is [D], `norm_weight`, `norm_bias` and `weight` are [3D], `bias` is [1].
     """
     pooled = attend_tokens(tokens, score, prefix)
-    dtype = pooled.dtype
-    normed = F.layer_norm(pooled, pooled.shape[-1:], norm_weight.to(dtype), norm_bias.to(dtype), eps)
-    logits = normed @ weight.to(dtype) + bias.to(dtype)
-    return logits * scale - shift, pooled
+    return logits_of(pooled, norm_weight, norm_bias, weight, bias, eps=eps, scale=scale, shift=shift), pooled
 
 
 def norm_attention_head_oracle(
@@ -56,7 +54,6 @@ def norm_attention_head_oracle(
     **head: Any,  # noqa: ANN401  # the head's own arguments
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`attention_head_oracle` of LayerNorm(tokens), for tokens [N * T, D]."""
-    gain, offset = token_norm
-    normed = F.layer_norm(tokens, tokens.shape[-1:], gain.to(tokens.dtype), offset.to(tokens.dtype), token_eps)
+    normed = layer_norm_oracle(tokens, *token_norm, eps=token_eps)
     logits, pooled = attention_head_oracle(normed.reshape(images, -1, tokens.shape[-1]), **head)
     return logits, pooled

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
+from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
+
+
+def widened(tokens: torch.Tensor) -> torch.Tensor:
+    """In float32; float64 stays."""
+    return tokens if tokens.dtype == torch.float64 else tokens.float()
 
 
 def pool_tokens(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
@@ -11,8 +16,25 @@ def pool_tokens(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
 
     The first of `prefix` tokens is CLS, the rest are registers and enter nothing; patches follow.
     """
-    wide = tokens if tokens.dtype == torch.float64 else tokens.float()
+    wide = widened(tokens)
     return torch.cat((wide[:, 0], wide[:, prefix:].mean(dim=1)), dim=-1)
+
+
+def logits_of(
+    pooled: torch.Tensor,
+    norm_weight: torch.Tensor,
+    norm_bias: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    *,
+    eps: float,
+    scale: float,
+    shift: float,
+) -> torch.Tensor:
+    """(LayerNorm(pooled) . weight + bias) * scale - shift: [N, E] -> [N], in the dtype of `pooled`."""
+    normed = layer_norm_oracle(pooled, norm_weight, norm_bias, eps=eps)
+    logits: torch.Tensor = normed @ weight.to(pooled.dtype) + bias.to(pooled.dtype)
+    return logits * scale - shift
 
 
 def head_oracle(
@@ -33,7 +55,4 @@ def head_oracle(
     `norm_weight`, `norm_bias` and `weight` are [2D], `bias` is [1].
     """
     pooled = pool_tokens(tokens, prefix)
-    dtype = pooled.dtype
-    normed = F.layer_norm(pooled, pooled.shape[-1:], norm_weight.to(dtype), norm_bias.to(dtype), eps)
-    logits = normed @ weight.to(dtype) + bias.to(dtype)
-    return logits * scale - shift, pooled
+    return logits_of(pooled, norm_weight, norm_bias, weight, bias, eps=eps, scale=scale, shift=shift), pooled

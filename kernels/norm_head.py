@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from streetvision_kernels.head_checks import check_head, check_rows
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 ROWS = 4
@@ -121,12 +122,8 @@ def norm_head(  # noqa: PLR0917  # as fused_head
     `norm_head_oracle`. Raises ValueError on other shapes.
     """
     rows, width = tokens.shape
-    if rows % images or not tokens.is_contiguous() or len(arrived) < images:
-        raise ValueError(f"tokens {tuple(tokens.shape)} or counters [{len(arrived)}] do not fit {images} images")
-    if not 1 <= prefix < rows // images:
-        raise ValueError(f"prefix must leave a CLS and a patch token of {rows // images}, not {prefix}")
-    if any(v.shape != (2 * width,) or not v.is_contiguous() for v in (norm_weight, norm_bias, weight)):
-        raise ValueError(f"norm_weight, norm_bias and weight must be contiguous [{2 * width}]")
+    check_rows(tokens, arrived, images)
+    check_head(rows // images, prefix, 2 * width, (norm_weight, norm_bias, weight), bias)
     parts = triton.cdiv(rows // images, SHARE)
     logits = torch.empty(images, dtype=torch.float32, device=tokens.device)
     pooled = torch.empty((images, 2 * width), dtype=torch.float32, device=tokens.device)

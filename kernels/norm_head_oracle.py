@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from streetvision_kernels.head_oracle import head_oracle
-from torch.nn import functional as F
+from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
 
 
 def norm_head_oracle(
@@ -18,7 +18,6 @@ def norm_head_oracle(
     **head: Any,  # noqa: ANN401  # the head's own arguments
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`head_oracle` of LayerNorm(tokens), for tokens [N * T, D]."""
-    gain, offset = token_norm
-    normed = F.layer_norm(tokens, tokens.shape[-1:], gain.to(tokens.dtype), offset.to(tokens.dtype), token_eps)
+    normed = layer_norm_oracle(tokens, *token_norm, eps=token_eps)
     logits, pooled = head_oracle(normed.reshape(images, -1, tokens.shape[-1]), **head)
     return logits, pooled

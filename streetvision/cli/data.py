@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.base.log_text import one_line
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, sigterm_as_ctrl_c
 from streetvision.errors import EXIT_STOPPED
 from streetvision.settings.settings import Settings
 
@@ -80,7 +77,7 @@ def add(
     from streetvision.sources.splitting import Shares  # what reads pictures takes its time: mistyped words come first
     from streetvision.sources.store import writing
 
-    with writing(folder) as store, _ctrl_c():
+    with writing(folder) as store, sigterm_as_ctrl_c():
         try:
             stopped = _add_all(opened, store, limit, as_json)
         finally:  # what was read before a failure is to be of use too
@@ -127,7 +124,7 @@ def _arrange(store: DatasetStore, shares: Shares, runner: Runner | None) -> None
 
 
 def _embed(store: DatasetStore, runner: Runner) -> None:
-    from streetvision.sources.embedding import embed, waiting
+    from streetvision.sources.embeddings import embed, waiting
 
     with progress_bar("embedding", len(waiting(store, runner.version))) as progress:
         embed(store, runner, progress=progress)
@@ -177,14 +174,16 @@ def check(
     from streetvision.sources.checking import check_dataset
     from streetvision.sources.place import existing_folder
     from streetvision.sources.store import writing
+    from streetvision.sources.stored import StoredDataset
 
     settings = miner_settings(state_dir)
     folder = existing_folder(name, settings.state_dir)
     runner = _runner(settings, model, device)
-    with writing(folder) as store, _ctrl_c():
+    with writing(folder) as store, sigterm_as_ctrl_c():
         _embed(store, runner)
-    with progress_bar("hashing", _pictures(folder)) as progress:
-        report = check_dataset(folder, runner.version, folds=folds, progress=progress)
+    dataset = StoredDataset(folder)
+    with progress_bar("hashing", len(dataset.examples())) as progress:
+        report = check_dataset(dataset, runner.version, folds=folds, progress=progress)
     listed = report.doubts[:doubts]
     if as_json:
         for doubt in listed:
@@ -195,8 +194,8 @@ def check(
     if open_app:
         from streetvision.cli.data_app import show
 
-        with _ctrl_c():
-            show(folder, report.doubts)
+        with sigterm_as_ctrl_c():
+            show(dataset, report.doubts)
     if report.problems:
         raise typer.Exit(1)
 
@@ -224,12 +223,6 @@ def _runner(settings: Settings, model: str, device: str | None) -> Runner:
     return runner
 
 
-def _pictures(folder: Path) -> int:
-    from streetvision.sources.stored import StoredDataset
-
-    return len(StoredDataset(folder).examples())
-
-
 def _show_summary(folder: Path, as_json: bool) -> None:
     from streetvision.cli.data_reports import summary_report
     from streetvision.sources.summary import summarize
@@ -245,13 +238,3 @@ def _show_summary(folder: Path, as_json: bool) -> None:
 
 def _fields(summary: Summary) -> dict[str, Any]:
     return {"kind": "dataset", **asdict(summary), "warnings": summary.warnings()}
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """SIGTERM stops as Ctrl-C does: what was read is split, and the App closed, before the command ends."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

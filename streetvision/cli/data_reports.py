@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from streetvision.base.log_text import joined, one_line
+from streetvision.sources.labels import CLASSES
 
 if TYPE_CHECKING:
     from streetvision.sources.adding import AddReport
     from streetvision.sources.checking import CheckReport, Doubt
     from streetvision.sources.summary import Summary
-
-_CLASSES = {True: "roadwork", False: "none"}
 
 
 def added_line(report: AddReport) -> str:
@@ -35,8 +34,12 @@ def summary_line(summary: Summary) -> str:
 
 def summary_report(summary: Summary) -> str:
     """A dataset in numbers."""
-    lines = [f"{summary.name}: {summary.pictures:,} pictures, {_gigabytes(summary.bytes)}", _row("split", "")]
-    lines += [_row(split, counts) for split, counts in summary.splits.items()]
+    lines = [f"{summary.name}: {summary.pictures:,} pictures, {_gigabytes(summary.bytes)}"]
+    lines.append(f"  {'split':<9} {'roadwork':>9} {'none':>9}")
+    lines += [
+        f"  {split:<9} {counts.get('roadwork', 0):>9,} {counts.get('none', 0):>9,}"
+        for split, counts in summary.splits.items()
+    ]
     lines += [
         f"  {source.pictures:>9,} from {source.name}" + ("" if source.complete else " (not read to its end)")
         for source in summary.sources
@@ -46,12 +49,6 @@ def summary_report(summary: Summary) -> str:
         lines.append(f"  {summary.near_duplicates:>9,} have near duplicates, which share a split and one weight")
     lines += _block("left out", summary.left_out) + _block("unusable", summary.unusable)
     return joined(lines)
-
-
-def _row(split: str, counts: Mapping[str, int] | str) -> str:
-    if isinstance(counts, str):
-        return f"  {split:<9} {'roadwork':>9} {'none':>9}"
-    return f"  {split:<9} {counts.get('roadwork', 0):>9,} {counts.get('none', 0):>9,}"
 
 
 def _block(title: str, counts: Mapping[str, int]) -> list[str]:
@@ -79,7 +76,7 @@ def _doubts(report: CheckReport, listed: Sequence[Doubt]) -> list[str]:
         f"{len(report.doubts):,}{first}"
     ]
     lines += [
-        f"  labelled {_CLASSES[doubt.label]}, P({_CLASSES[not doubt.label]}) {doubt.contrary:.2f}"
+        f"  labelled {CLASSES[doubt.label]}, P({CLASSES[not doubt.label]}) {doubt.contrary:.2f}"
         f"  {doubt.sha256[:12]}  {doubt.key}"
         for doubt in listed
     ]

@@ -16,8 +16,9 @@ from streetvision.base.disk import sentences, write_atomically
 from streetvision.base.log_text import one_line
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
-from streetvision.miner.model_choice import check_model, choose_checkpoint, open_registry
+from streetvision.miner.model_choice import check_model, choose_checkpoint
 from streetvision.models.versions import is_version
+from streetvision.registry.registry import open_registry
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import typer
 
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
 from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, sigterm_as_ctrl_c
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
 from streetvision.mining.schema import HARD_VIEW
@@ -232,14 +231,12 @@ async def _rescore(mine: Mine, runner: Runner, limit: int | None, progress: Call
 
 @contextmanager
 def _until_stopped() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does, and both are a good end."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        _tell("stopped")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    """Ctrl-C and SIGTERM are both a good end."""
+    with sigterm_as_ctrl_c():
+        try:
+            yield
+        except KeyboardInterrupt:
+            _tell("stopped")
 
 
 @contextmanager

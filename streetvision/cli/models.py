@@ -15,9 +15,8 @@ from streetvision.cli.models_table import VersionRoles, version_fields, version_
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import Registry, open_registry
 from streetvision.rollout.blocklist import BLOCKLIST_FILE, Blocklist
-from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.registry.model_import import ImportProgress
@@ -135,11 +134,6 @@ def verify(
             sys.stdout.write("\n".join(lines) + "\n")
     if not sound:
         raise typer.Exit(1)
-
-
-def open_registry(settings: Settings) -> Registry:
-    """The registry in the miner's state folder."""
-    return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
 def standing_in(registry: Registry) -> VersionRoles:

@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from streetvision.cli.models import app, open_registry, progress_shown, standing_in
+from streetvision.cli.models import app, progress_shown, standing_in
 from streetvision.cli.models_table import version_fields
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
 from streetvision.models.views import PLAIN_TEXT
+from streetvision.registry.registry import open_registry
 
 
 @app.command()

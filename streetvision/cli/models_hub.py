@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streetvision.base.paths import expanded
-from streetvision.cli.models import app, open_registry
+from streetvision.cli.models import app
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
+from streetvision.registry.registry import open_registry
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import typer
 from streetvision.cli.models import app
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.control.client import SOCKET_NAME, call
-from streetvision.errors import ConfigError
+from streetvision.errors import EXIT_STOPPED, ConfigError
 
 ProgressFields = Mapping[str, Any]
 
@@ -161,8 +161,6 @@ def _age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-INTERRUPTED = 130
-
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `models list` prints it.")]
 
 Force = Annotated[bool, typer.Option("--force", help="Even if its gates or its health took this version off before.")]
@@ -261,7 +259,7 @@ def _carry_out(op: str, arguments: Mapping[str, Any], as_json: bool, state_dir: 
             result = call(_socket(state_dir), op, arguments, show)
     except KeyboardInterrupt:
         sys.stderr.write("the miner goes on with it: see `streetvision models status`\n")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_STOPPED) from None
     if as_json:
         print_json(result)
     else:

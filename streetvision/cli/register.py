@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streetvision.errors import EXIT_UNCLEAN, ConfigError
+from streetvision.errors import EXIT_STOPPED, EXIT_UNCLEAN, ConfigError
 from streetvision.settings.flags import build_parser
 
 if TYPE_CHECKING:
     from streetvision.chain.registration import Registration
     from streetvision.settings.settings import Settings
 
-STOPPED = 130
 _USAGE = "Takes the miner's flags; `--json` prints the result as JSON. The coldkey must be on this machine."
 
 
@@ -34,7 +33,7 @@ def register(context: typer.Context) -> None:
     from streetvision.miner.process import leave, run_operation  # torch and the SDK take seconds to import
 
     code = run_operation(arguments, partial(_register, as_json))
-    if code == STOPPED:
+    if code == EXIT_STOPPED:
         leave(code)
     raise typer.Exit(code)
 
@@ -56,7 +55,7 @@ async def _register(as_json: bool, settings: Settings) -> int:
     finally:
         clean = await close_in_time(miner)
     if not finished:
-        return STOPPED
+        return EXIT_STOPPED
     _show(done[0], settings.netuid, as_json)
     return 0 if clean else EXIT_UNCLEAN
 

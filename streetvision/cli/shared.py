@@ -1,10 +1,11 @@
-"""What several commands share: the state folder, progress on a terminal, JSON lines."""
+"""What several commands share: the state folder, progress on a terminal, JSON lines, how they are stopped."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,16 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends the work within as Ctrl-C does, by KeyboardInterrupt."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

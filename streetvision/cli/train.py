@@ -174,11 +174,12 @@ def _resumed(name: str, settings: Settings, *, finish: bool) -> tuple[RunFolder,
 
 
 def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool) -> RunFolder:
+    from streetvision.registry.registry import open_registry
     from streetvision.training.beginning import begin
     from streetvision.training.finishing import require_free
     from streetvision.training.starting import Origins, left_behind
 
-    registry = _registry(settings)
+    registry = open_registry(settings)
     require_free(registry, wish.version)
     with shown(as_json) as view:
         origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
@@ -209,12 +210,13 @@ def _train(
     version: str,
     as_json: bool,
 ) -> None:
+    from streetvision.registry.registry import open_registry
     from streetvision.training.keeping import Stopped
     from streetvision.training.running import Surroundings, train
 
     typer.echo(f"run {folder.name}", err=True)
     with shown(as_json) as view, _stopping() as stop:
-        around = Surroundings(_registry(settings), view.tell, _now, stop, device, progress=view.importing)
+        around = Surroundings(open_registry(settings), view.tell, _now, stop, device, progress=view.importing)
         try:
             added = train(folder, pictures, around, version=version)
         except Stopped as stopped:
@@ -251,12 +253,6 @@ def _stopping() -> Iterator[Callable[[], bool]]:
     finally:
         for one, handler in zip(ENDING, before, strict=True):
             signal.signal(one, handler)
-
-
-def _registry(settings: Settings) -> Registry:
-    from streetvision.registry.registry import REGISTRY_FOLDER, Registry
-
-    return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
 def _now() -> str:

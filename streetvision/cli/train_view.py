@@ -1,8 +1,9 @@
-"""What `streetvision train` shows: progress on a terminal, lines of JSON for programs, tables of runs."""
+"""What `streetvision train` shows: bars on a terminal, a line now and then elsewhere, JSON for programs, tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
     from streetvision.training.run_folder import RunFolder
 
 Event = Mapping[str, Any]
+LINE_EVERY_S = 30.0
+"""Where there is no terminal for a bar, a line says so often how far a long step is."""
 HEADS = ("run", "recipe", "state", "step", "best AUC", "best MCC", "version")
 
 
 class View:
     """Hears of a run's events and shows them."""
 
-    def __init__(self, bar: Progress | None, *, as_json: bool) -> None:
-        self._bar, self._as_json = bar, as_json
+    def __init__(self, bar: Progress | None, *, as_json: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bar, self._as_json, self._clock = bar, as_json, clock
+        self._last_line = clock()
         self._tasks: dict[str, TaskID] = {}
 
     def tell(self, event: Event) -> None:
@@ -54,15 +58,24 @@ class View:
 
     def _advance(self, label: str, done: int, total: int, note: str) -> None:
         if self._bar is None:
+            self._line(label, done, total, note)
             return
         if label not in self._tasks:
             self._tasks[label] = self._bar.add_task(label, total=total or None, note=note)
         self._bar.update(self._tasks[label], completed=done, total=total or None, note=note)
 
+    def _line(self, label: str, done: int, total: int, note: str) -> None:
+        now = self._clock()
+        if now - self._last_line < LINE_EVERY_S:
+            return
+        self._last_line = now
+        of = f" of {total:,}" if total else ""
+        typer.echo(f"{label}: {done:,}{of}  {note}".rstrip(), err=True)
+
 
 @contextmanager
 def shown(as_json: bool) -> Iterator[View]:
-    """A view with bars on stderr where that is a terminal."""
+    """A view with bars on stderr where that is a terminal, and lines where it is not."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streetvision.errors import EXIT_FAILED, EXIT_STOPPED
 from streetvision.subnet import SUBNET, matthews
 
 MIN_ANSWERED_SHARE = 0.98
@@ -69,9 +70,9 @@ class Display:
         """The miner never became ready."""
         if stopped:
             self._console.print("stopped before the miner was ready")
-            return 130
+            return EXIT_STOPPED
         self._console.print(f"[red]the miner did not become ready (exit code {code}); its last words are above[/red]")
-        return 1
+        return EXIT_FAILED
 
     def summarize(self, *, miner_exit: int) -> int:
         """Print the summary; 0 when the miner answered (nearly) everything and drained cleanly."""

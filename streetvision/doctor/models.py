@@ -10,9 +10,9 @@ from streetvision.errors import OperatorError
 from streetvision.hub.client import Hub
 from streetvision.hub.files import HUB
 from streetvision.hub.public_view import published
-from streetvision.miner.model_choice import named_model, open_registry
+from streetvision.miner.model_choice import named_model
 from streetvision.models.versions import BUNDLED, ModelVersion
-from streetvision.registry.registry import Registry
+from streetvision.registry.registry import Registry, open_registry
 from streetvision.settings.settings import Settings
 
 CHOOSE = "Choose one that exists: streetvision models list, then --model VERSION (docs/models.md)."

@@ -29,6 +29,8 @@ from streetvision.evaluation.reward import Assumptions, mean_rewards
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "undecided"]
 COMPARED = ("accuracy", "mcc", "auc", "reward")
+DIRECTIONS: Mapping[Verdict, float] = {"better": 1.0, "worse": -1.0}
+"""On which side of zero the differences lie."""
 DECISIVE = ("accuracy", "mcc")
 """Whose intervals must both leave zero out; MCC only where both classes are there."""
 SIGNIFICANT = 0.05
@@ -106,16 +108,12 @@ def _verdict(found: Mapping[str, Estimate], p_value: float, *, enough: bool) -> 
     if not enough:
         return "undecided", f"there are fewer than {MIN_GROUPS} groups of pictures, so nobody can tell luck from skill"
     told = [found[name] for name in DECISIVE if found[name].value is not None]
-    for verdict, sign in (("better", 1.0), ("worse", -1.0)):
+    for verdict, sign in DIRECTIONS.items():
         if told and all(_beyond_zero(one, sign) for one in told) and p_value < SIGNIFICANT:
-            return _as_verdict(verdict), "the intervals leave zero out, and McNemar's test agrees"
+            return verdict, "the intervals leave zero out, and McNemar's test agrees"
     if p_value >= SIGNIFICANT:
         return "undecided", "so few pictures tell the models apart that it may be luck"
     return "undecided", "the difference depends on which groups are looked at"
-
-
-def _as_verdict(word: str) -> Verdict:
-    return "better" if word == "better" else "worse"
 
 
 def _beyond_zero(one: Estimate, sign: float) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from streetvision.scenes.augment import LEVELS, ORDER, SIZE, augment, distort
+from streetvision.scenes.photographic import encode_jpeg
 
 Pixels = NDArray[np.uint8]
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -107,6 +108,4 @@ def arrivals(data: bytes, seed: int, conditions: tuple[Condition, ...] = CONDITI
     image = upright(data)
     for place, condition in enumerate(conditions):
         changed = condition.change(image, np.random.default_rng((41, seed, place)))
-        buffer = BytesIO()
-        changed.save(buffer, "JPEG", quality=condition.quality)
-        yield Arrived(condition, buffer.getvalue())
+        yield Arrived(condition, encode_jpeg(changed, condition.quality))

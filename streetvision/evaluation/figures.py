@@ -8,7 +8,7 @@ expanded percentile interval; T. C. Hesterberg, What Teachers Should Know About 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -69,8 +69,8 @@ class Sample:
         """How a validator reads each answer [N]."""
         return self.probabilities > SUBNET.threshold
 
-    def part(self, chosen: Bools) -> Sample:
-        """The pictures where `chosen` [N] is true."""
+    def part(self, chosen: Bools | NDArray[np.int64]) -> Sample:
+        """The pictures where `chosen` [N] is true, or those at the places `chosen`, in their order."""
         return Sample(self.logits[chosen], self.labels[chosen], self.groups[chosen])
 
 
@@ -109,8 +109,17 @@ def resampled_figures(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> d
 
 def estimates(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Estimate]:
     """Each of NAMES with its interval; no intervals from fewer than MIN_GROUPS groups."""
+    return estimates_from(sample, interval_draws(sample, draws=draws, seed=seed))
+
+
+def interval_draws(sample: Sample, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Floats]:
+    """The resampled figures that intervals are made of; none from fewer than MIN_GROUPS groups."""
+    return resampled_figures(sample, draws=draws, seed=seed) if has_intervals(sample) else {}
+
+
+def estimates_from(sample: Sample, drawn: Mapping[str, Floats]) -> dict[str, Estimate]:
+    """Each of NAMES, with its interval where there are draws of it."""
     values = weighted_figures(sample, np.ones((1, len(sample))))
-    drawn = resampled_figures(sample, draws=draws, seed=seed) if has_intervals(sample) else {}
     return {name: estimate(float(values[name][0]), drawn.get(name), sample.group_count) for name in NAMES}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from streetvision.evaluation.comparison import Comparison, compare
 from streetvision.evaluation.figures import (
     DRAWS,
     Estimate,
+    Floats,
     Sample,
     estimate,
-    estimates,
-    has_intervals,
-    resampled_figures,
+    estimates_from,
+    interval_draws,
 )
 from streetvision.evaluation.predictions import Answers, Progress, Serving, answer_examples, serving
 from streetvision.evaluation.reward import Assumptions, mean_rewards
@@ -97,25 +97,23 @@ def judge_answers(
 ) -> Judged:
     """The figures of answers that are there."""
     sample = told.sample
+    drawn = interval_draws(sample)
     return Judged(
         shown,
         told,
-        estimates(sample),
-        expected_reward(sample, assumed),
+        estimates_from(sample, drawn),
+        expected_reward(sample, drawn, assumed),
         slices(told.examples, sample),
         hardships,
         None if other is None else compare(*common(told, other), assumed),
     )
 
 
-def expected_reward(sample: Sample, assumed: Assumptions, *, draws: int = DRAWS, seed: int = 0) -> Estimate:
-    """The mean over draws of challenges; its interval holds both luck and how few groups were seen."""
+def expected_reward(sample: Sample, drawn: Mapping[str, Floats], assumed: Assumptions) -> Estimate:
+    """The mean over draws of challenges; its interval holds both luck and how few groups were seen: `drawn`."""
     recall, false_alarms = rates(sample)
-    value = mean_rewards(np.full(draws, recall), np.full(draws, false_alarms), assumed, seed=seed).mean()
-    if not has_intervals(sample):
-        return estimate(float(value), None, sample.group_count)
-    drawn = resampled_figures(sample, draws=draws, seed=seed)
-    rewards = mean_rewards(drawn["recall"], drawn["false_alarms"], assumed, seed=seed)
+    value = mean_rewards(np.full(DRAWS, recall), np.full(DRAWS, false_alarms), assumed).mean()
+    rewards = mean_rewards(drawn["recall"], drawn["false_alarms"], assumed) if drawn else None
     return estimate(float(value), rewards, sample.group_count)
 
 
@@ -133,8 +131,7 @@ def common(first: Answers, second: Answers) -> tuple[Sample, Sample]:
     places = {example.path: place for place, example in enumerate(second.examples)}
     mine = np.array([example.path in places for example in first.examples], np.bool_)
     theirs = np.array([places[one.path] for one in first.examples if one.path in places], np.int64)
-    sample = second.sample
-    return first.sample.part(mine), Sample(sample.logits[theirs], sample.labels[theirs], sample.groups[theirs])
+    return first.sample.part(mine), second.sample.part(theirs)
 
 
 async def _hardships(engine: Engine, told: Answers, most: int, progress: Progress) -> list[Hardship]:
@@ -142,5 +139,5 @@ async def _hardships(engine: Engine, told: Answers, most: int, progress: Progres
     if not places:
         return []
     examples = [told.examples[place] for place in places]
-    wanted = np.isin(np.arange(len(told.examples)), places)
-    return await robustness(engine, examples, told.sample.part(wanted), progress=progress)
+    plain = told.sample.part(np.array(places, np.int64))
+    return await robustness(engine, examples, plain, progress=progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -15,9 +14,9 @@ from typing import TypeVar
 import numpy as np
 
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import DeviceLost, EngineError, Prediction, RunnerFailure
+from streetvision.engine.offline import predict_offline
+from streetvision.engine.types import EngineError, Prediction, RunnerFailure
 from streetvision.errors import OperatorError, reason
 from streetvision.evaluation.figures import Sample
 from streetvision.runner.opening import open_runner
@@ -28,8 +27,6 @@ Load = Callable[[], bytes]
 Progress = Callable[[int], None]
 """Hears how many pictures more are done."""
 
-PATIENCE_S = 600.0
-"""No caller waits, so no picture is refused for want of time."""
 AHEAD = 32
 """Pictures that are read, decoded or queued meanwhile; fewer than an engine's queue holds."""
 
@@ -133,9 +130,6 @@ def sample_of(examples: Iterable[Example], logits: Iterable[float]) -> Sample:
 
 async def _answer(engine: Engine, load: Load) -> Prediction | Unanswered:
     try:
-        data = await asyncio.to_thread(load)
-        return await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
-    except DeviceLost as error:
-        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
+        return await predict_offline(engine, await asyncio.to_thread(load))
     except (OSError, EngineError) as error:
         return Unanswered(reason(error))

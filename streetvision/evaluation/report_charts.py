@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from streetvision.base.document import chart, empty_chart
 from streetvision.base.html import Html, el, join
 from streetvision.evaluation.calibration import reliability
 from streetvision.evaluation.figures import Estimate, Sample
@@ -13,7 +14,7 @@ from streetvision.evaluation.ranking import roc_curve
 from streetvision.evaluation.robustness import Hardship
 from streetvision.evaluation.wording import NOTHING, interval, number
 
-WIDTH, HEIGHT = 320.0, 300.0
+SIZE = WIDTH, HEIGHT = 320.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 10.0, 40.0
 """Margins of the plot."""
 ACROSS, UP = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -39,9 +40,10 @@ def reliability_chart(sample: Sample) -> Html:
         for one in found
     ]
     line = _path([(one.mean, one.share) for one in found])
-    return _figure(
+    return chart(
         "Reliability",
         "on the diagonal, probabilities are true",
+        SIZE,
         _axes("stated P(roadwork)", "share with roadwork"),
         _diagonal(),
         line,
@@ -53,12 +55,12 @@ def roc_chart(sample: Sample, operating: tuple[float, float]) -> Html:
     """The ROC curve; `operating` is the point (false alarms, recall) at which the model answers."""
     curve = roc_curve(sample.logits, sample.labels)
     if curve is None:
-        return empty_chart("ROC curve", "it takes pictures of both classes")
+        return empty_chart("ROC curve", "Nothing to show: it takes pictures of both classes.")
     points = _thinned(list(zip(curve.false_alarms.tolist(), curve.recall.tolist(), strict=True)))
     x, y = operating
     here = el("circle", el("title", f"recall {y:.3f}, false alarms {x:.3f}"), cx=_x(x), cy=_y(y), r=5.0, class_="dot")
     words = f"the dot is where it answers: recall {y:.2f}, false alarms {x:.2f}"
-    return _figure("ROC curve", words, _axes("false alarms", "recall"), _diagonal(), _path(points), here)
+    return chart("ROC curve", words, SIZE, _axes("false alarms", "recall"), _diagonal(), _path(points), here)
 
 
 def answers_chart(sample: Sample) -> Html:
@@ -77,7 +79,7 @@ def answers_chart(sample: Sample) -> Html:
         el("text", "with roadwork", x=_x(0.5) - 6, y=TOP + 12, text_anchor="end"),
         el("text", "without", x=_x(0.5) + 6, y=HEIGHT - BOTTOM - 6),
     ]
-    return _figure("Answers", f"at most {most:,} in a bar", _below("P(roadwork)"), middle, *bars, border, *words)
+    return chart("Answers", f"at most {most:,} in a bar", SIZE, _below("P(roadwork)"), middle, *bars, border, *words)
 
 
 def _half_bar(low: float, high: float, size: float, *, up: bool, kind: str, count: int) -> Html | None:
@@ -116,7 +118,6 @@ def _step(one: Hardship, x: float, width: float, y: Callable[[float], float]) ->
     if found.value is None:
         return join(name, el("text", NOTHING, x=x, y=y(0.1), text_anchor="middle"))
     words = el("title", f"{one.kind} {one.step}: {number(found.value)} ({interval(found) or 'no interval'})")
-    kind = "bad" if one.fall.low is not None and one.fall.low > 0.0 else "ok"
     bar = el(
         "rect",
         words,
@@ -124,23 +125,13 @@ def _step(one: Hardship, x: float, width: float, y: Callable[[float], float]) ->
         y=y(found.value),
         width=width,
         height=y(0.0) - y(found.value),
-        class_=f"bar {kind}",
+        class_=f"bar {'bad' if one.worse else 'ok'}",
     )
     spread = None
     if found.low is not None and found.high is not None:
         spread = el("line", x1=x, x2=x, y1=y(found.high), y2=y(found.low), class_="spread")
     value = el("text", f"{found.value:.2f}", x=x, y=14.0, text_anchor="middle", class_="strong")
     return join(bar, spread, name, value)
-
-
-def empty_chart(title: str, why: str) -> Html:
-    """In place of a chart that has no data."""
-    return el(
-        "figure",
-        el("figcaption", el("b", title)),
-        el("p", f"Nothing to show: {why}.", class_="none"),
-        class_="card chart",
-    )
 
 
 def _x(value: float) -> float:
@@ -177,8 +168,3 @@ def _thinned(points: list[Point], most: int = 400) -> list[Point]:
     """A curve of tens of thousands of points looks the same with a few hundred."""
     every = max(1, len(points) // most)
     return [*points[::every], points[-1]]
-
-
-def _figure(title: str, summary: str, *drawn: Html | None) -> Html:
-    picture = el("svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=f"{title}: {summary}")
-    return el("figure", el("figcaption", el("b", title), " ", el("span", summary)), picture, class_="card chart")

@@ -5,9 +5,7 @@ Names of models, datasets, files and tags come from outside: all of them are esc
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
+from streetvision.base.document import document, source_hash, theme_choices
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
 from streetvision.base.wording import moment
@@ -32,42 +30,21 @@ section+section{margin-top:12px}h2.dataset{font-size:19px;border-top:1px solid v
 .faults li,.faults img{width:150px}.faults img{height:112px}}
 """
 STYLES = STYLE + OWN_STYLE
-POLICY = (
-    "default-src 'none'; style-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(STYLES.encode()).digest()).decode()
-    + "'; img-src data:; base-uri 'none'; form-action 'none'"
-)
+POLICY = f"default-src 'none'; style-src {source_hash(STYLES)}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def render_report(report: Report, now: float) -> str:
     """The document; `now` is when it was made, in seconds since the epoch."""
     title = f"{report.model} against {report.rival}" if report.rival else report.model
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{title} · evaluation · streetvision"),
-        el("style", Html(STYLES)),
-    )
     made = f"Made on {moment(now)} by `streetvision evaluate`; nothing is loaded from elsewhere."
-    body = el(
-        "body",
-        el("a", "Skip to the figures", href="#main", class_="skip"),
-        el("header", el("h1", f"Evaluation of {title}"), _themes()),
+    return document(
+        f"{title} · evaluation · streetvision",
+        el("header", el("h1", f"Evaluation of {title}"), theme_choices()),
         el("main", *(_dataset(report, one) for one in report.judged), id="main"),
         el("footer", prose(made)),
+        style=STYLES,
+        policy=POLICY,
     )
-    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
-
-
-def _themes() -> Html:
-    choices = [
-        el("label", el("input", type="radio", name="theme", id=f"theme-{name}", checked=name == "auto"), name)
-        for name in ("auto", "light", "dark")
-    ]
-    return el("fieldset", el("legend", "Colours"), *choices)
 
 
 def _dataset(report: Report, one: Judged) -> Html:

@@ -17,7 +17,7 @@ from streetvision.evaluation.mistakes import Mistake, mistakes
 from streetvision.evaluation.predictions import Answers
 from streetvision.evaluation.report_charts import answers_chart, hardship_chart, reliability_chart, roc_chart
 from streetvision.evaluation.reward import Assumptions, mean_rewards
-from streetvision.evaluation.robustness import AS_SENT, Hardship
+from streetvision.evaluation.robustness import Hardship
 from streetvision.evaluation.slices import Slice
 from streetvision.evaluation.wording import (
     LABELS,
@@ -114,7 +114,7 @@ def parts(found: Sequence[Slice]) -> Html | None:
 
 def hardships(found: Sequence[Hardship]) -> Html | None:
     """A small chart for each kind of distortion."""
-    plain = next((one for one in found if (one.kind, one.step) == AS_SENT), None)
+    plain = next((one for one in found if one.plain), None)
     if plain is None or plain.figures["accuracy"].value is None:
         return None
     kinds: dict[str, list[Hardship]] = {}

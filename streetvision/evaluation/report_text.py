@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from streetvision.base.log_text import joined
 from streetvision.evaluation.figures import NAMES, Estimate
 from streetvision.evaluation.judging import Judged, Report
-from streetvision.evaluation.robustness import AS_SENT, Hardship
+from streetvision.evaluation.robustness import Hardship
 from streetvision.evaluation.slices import Slice
 from streetvision.evaluation.wording import (
     LABELS,
@@ -64,8 +64,7 @@ def _hardships(found: list[Hardship]) -> Iterator[str]:
     yield f"  {'accuracy when pictures come':<{WIDTH}}by degree (* worse, and not by luck)"
     kinds: dict[str, list[str]] = {}
     for one in found:
-        step = "" if (one.kind, one.step) == AS_SENT else f"{one.step}: "
-        mark = "*" if one.fall.low is not None and one.fall.low > 0.0 else ""
+        step, mark = "" if one.plain else f"{one.step}: ", "*" if one.worse else ""
         kinds.setdefault(one.kind, []).append(f"{step}{number(one.figures['accuracy'].value)}{mark}")
     for kind, cells in kinds.items():
         yield f"  {_cut(kind):<{WIDTH}}{'  '.join(cells)}"

@@ -31,6 +31,16 @@ class Hardship:
     fall: Estimate
     """Of the accuracy below that of the same pictures as they are; negative where it rises."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether these are the pictures as they are."""
+        return (self.kind, self.step) == AS_SENT
+
+    @property
+    def worse(self) -> bool:
+        """Whether accuracy falls, and not by luck: the fall's interval leaves zero out."""
+        return self.fall.low is not None and self.fall.low > 0.0
+
 
 async def robustness(
     engine: Engine,
@@ -79,8 +89,7 @@ async def _prepared(
 
 
 def _hardship(kind: str, step: str, told: Mapping[int, float], plain: Sample) -> Hardship:
-    places = np.array(list(told), np.int64)
-    before = Sample(plain.logits[places], plain.labels[places], plain.groups[places])
+    before = plain.part(np.array(list(told), np.int64))
     now = Sample(np.array(list(told.values()), np.float64), before.labels, before.groups)
     lost = (before.said == before.labels).astype(np.float64) - (now.said == now.labels)
     fall = mean_estimate(lost, before.groups, draws=DRAWS)

@@ -15,7 +15,7 @@ from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.registry.model_import import describe
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import Registry, open_registry
 from streetvision.rollout.deployment import unregistered
 from streetvision.rollout.journal import JOURNAL_FILE, Journal
 from streetvision.settings.parsing import is_repo
@@ -74,11 +74,6 @@ def check_model(settings: Settings) -> None:
         folder = expanded(name)
         if all(version.folder != folder.resolve() for version in registry.versions()):
             _described(folder)
-
-
-def open_registry(settings: Settings) -> Registry:
-    """The registry in the state folder."""
-    return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
 def choose_checkpoint(settings: Settings) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.sources.dataset import Example
+from streetvision.sources.labels import CLASSES
 
 DOUBTS = "doubts"
 """The saved view of doubtful labels."""
@@ -28,7 +29,7 @@ def load_examples(fo: FiftyOne, name: str, examples: Sequence[Example], doubts: 
 def _sample(fo: FiftyOne, one: Example, doubt: float | None) -> object:
     return fo.Sample(
         filepath=str(one.path.absolute()),
-        label=fo.Classification(label="roadwork" if one.label else "none"),
+        label=fo.Classification(label=CLASSES[one.label]),
         split=one.split,
         group=one.group,
         source=one.source,

@@ -16,7 +16,6 @@ from streetvision.mining import brain
 from streetvision.mining.candidates import Candidate, gather, near_pairs
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import place_of
-from streetvision.mining.hard import DISTANCE
 from streetvision.mining.inspection import SAME_PICTURE
 from streetvision.mining.labels import read_labels
 from streetvision.mining.schema import SPLIT
@@ -34,6 +33,7 @@ from streetvision.mining.training_set import (
     version_folder,
     write_lists,
 )
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE
 
 VAL_SHARE = 0.2
 
@@ -45,7 +45,7 @@ class ExportOptions:
     """How to split, and what counts as the same picture."""
 
     val_share: float = VAL_SHARE
-    distance: float = DISTANCE
+    distance: float = EMBEDDING_DISTANCE
     seed: int = 0
 
 

@@ -31,12 +31,8 @@ from streetvision.mining.scores import (
 from streetvision.mining.selection import Pick, explain, select_balanced
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
-from streetvision.sources.neighbours import Mask, Vectors, near_any
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE, Mask, Vectors, near_any
 
-DISTANCE = 0.005
-"""Cosine distance up to which two embeddings count as the same picture. With the bundled model a picture that was
-compressed again, resampled or brightened stays within 0.004 nine times in ten; the nearest other scene of 120 lay
-beyond 0.006."""
 SUSPICIOUS = 0.9
 """Mistakenness from which a label is worth a second look: the model contradicts it with a confidence of 0.98."""
 POOL = 10_000
@@ -51,7 +47,7 @@ class HardOptions:
 
     k: int = 100
     view: str = HARD_VIEW
-    distance: float = DISTANCE
+    distance: float = EMBEDDING_DISTANCE
     pool: int = POOL
     """At most so many pictures are considered, the newest: the nearest neighbours of all take time and memory that
     grow with the square."""

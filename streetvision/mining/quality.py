@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
-from streetvision.mining.hard import DISTANCE, SUSPICIOUS
+from streetvision.mining.hard import SUSPICIOUS
 from streetvision.mining.inspection import SAME_PICTURE, outliers
 from streetvision.mining.labels import ResolvedLabel, read_labels
 from streetvision.mining.measuring import Measures, PicturesDone, measure, read_measures
@@ -20,7 +20,7 @@ from streetvision.mining.schema import FACTS, GROUP
 from streetvision.mining.scores import MISTAKENNESS
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
-from streetvision.sources.neighbours import Mask, close_pairs, group
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE, Mask, close_pairs, group
 
 DARK, BRIGHT = 35.0, 220.0
 """Mean luminance beyond which a picture is badly exposed, whatever the others are."""
@@ -70,7 +70,7 @@ def report_quality(
     fo: FiftyOne,
     dataset: Dataset,
     *,
-    distance: float = DISTANCE,
+    distance: float = EMBEDDING_DISTANCE,
     pool: int = POOL,
     progress: PicturesDone = lambda _, __: None,
     step: StepName = lambda _: None,

@@ -7,22 +7,18 @@ comparable again. What the miner served stays in the field `prediction`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import DeviceLost, EngineError, Prediction
-from streetvision.errors import OperatorError
+from streetvision.engine.offline import predict_offline
+from streetvision.engine.types import EngineError, Prediction
 from streetvision.mining.database import Dataset, FiftyOne, Sample
 from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS, classification
 
-PATIENCE_S = 600.0
-"""No caller waits, so no picture is refused for want of time."""
 _TOGETHER = 32
 NOBODY = 0
 """In place of the request that an answer was for."""
@@ -73,14 +69,11 @@ async def _answer(engine: Engine, path: Path) -> Prediction | str:
     """An answer, or why there is none."""
     try:
         data = await asyncio.to_thread(path.read_bytes)
-        answer: Prediction = await engine.predict(data, deadline=time.monotonic() + PATIENCE_S, priority=0.0)
+        return await predict_offline(engine, data)
     except FileNotFoundError:
         return "gone"
-    except DeviceLost as error:
-        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
     except EngineError as error:
         return error.reason
-    return answer
 
 
 def _store(fo: FiftyOne, samples: Sequence[Sample], answers: Sequence[Prediction | str], report: RescoreReport) -> None:

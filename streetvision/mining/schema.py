@@ -9,12 +9,11 @@ import numpy as np
 
 from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel
 from streetvision.mining.scores import SHARES
+from streetvision.sources.labels import CLASSES
 
 Label = Literal["roadwork", "none", "unsure"]
 """What a person says of a picture in the App, by a sample tag or in the field LABEL_FIELD."""
 LABELS: tuple[Label, ...] = get_args(Label)
-CLASSES = ("none", "roadwork")
-"""Order of a prediction's logits: a picture's logit is that of `roadwork`, against 0 for `none`."""
 
 LABEL_FIELD = "ground_truth"
 RESOLVED = "label"
@@ -93,7 +92,7 @@ def declare(fo: FiftyOne, dataset: Dataset) -> None:
 
 
 def classification(fo: FiftyOne, probability: float, logit: float, *, model: str, request: int) -> FiftyOneLabel:
-    """A model's answer: its logits, in the order of CLASSES, have the sigmoid of `logit` as their softmax."""
+    """A model's answer; by the softmax of its logits, 0 and `logit`, roadwork has the sigmoid of `logit`."""
     return fo.Classification(
         label=CLASSES[probability > 0.5],
         confidence=max(probability, 1.0 - probability),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil, floor, log10
 
+from streetvision.base.document import chart, empty_chart
 from streetvision.base.html import Html, el, join
 from streetvision.base.wording import moment
 from streetvision.monitor.thresholds import DAY, HOUR
@@ -61,10 +62,12 @@ def number(value: float) -> str:
     return f"{value:.3g}" if size >= 0.001 else f"{value:.1e}"
 
 
-WIDTH, HEIGHT = 560.0, 200.0
+SIZE = WIDTH, HEIGHT = 560.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 28.0
 """Margins of the plot."""
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+NOTHING_YET = "Nothing to show yet."
 
 Words = Callable[[float], str]
 
@@ -105,15 +108,16 @@ def line_chart(series: StandingSeries, measure: Measure, latest: float | None) -
     track: Track = series[measure.key]  # type: ignore[literal-required]  # one of the tracks
     known = [v for column in (track["low"], track["high"]) for v in column if v is not None]
     if not known:
-        return empty_chart(measure.title)
+        return empty_chart(measure.title, NOTHING_YET)
     shown = known if latest is None else [*known, latest]
     low, high = bounds(shown, from_zero=measure.from_zero, least=measure.least)
     frame = _Frame(max(low, 1.0) if measure.best_is_low and low < 1 else low, high, measure.best_is_low)
     count = len(track["mean"])
     until = series["since"] + count * series["step"]
-    return _figure(
+    return chart(
         measure.title,
         _summary(track, measure, latest),
+        SIZE,
         _grid(frame, measure, series["since"], until),
         _band(track, frame, count),
         *_line(track["mean"], frame, latest),
@@ -231,7 +235,7 @@ def requests_chart(series: RequestSeries) -> Html:
     each = known.get(series["step"], f"{series['step'] / 3600:g} hours")
     words = f"{sum(series['answered']):,} answered, {sum(series['failed']):,} failed; each bar is {each}"
     grid = _grid(frame, Measure(title, "", whole=True), series["since"], until)
-    return _figure(title, words, grid, *bars)
+    return chart(title, words, SIZE, grid, *bars)
 
 
 def _column(place: int, count: int, frame: _Frame, ends: tuple[float, float], kind: str) -> Html:
@@ -247,7 +251,7 @@ def histogram(
 ) -> Html:
     """Bars of counts. `labels` stand under places (0 to len(counts)); `each` says what a bar is."""
     if not sum(counts):
-        return empty_chart(title)
+        return empty_chart(title, NOTHING_YET)
     _, high = bounds(counts, from_zero=True, least=4.0)
     frame, count, total = _Frame(0.0, high), len(counts), sum(counts)
     grid = [el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=frame.y(t), y2=frame.y(t), class_="grid") for t in ticks(0, high)]
@@ -255,7 +259,7 @@ def histogram(
     under = [el("text", text, x=_x(place, count), y=HEIGHT - 8, text_anchor="middle") for place, text in labels]
     bars = [_column(i, count, frame, (0, n), "ok") for i, n in enumerate(counts) if n]
     hits = [_hit(i, count, f"{each(i)}: {n:,} ({n / total:.1%})") for i, n in enumerate(counts)]
-    return _figure(title, summary, *grid, *words, *under, *bars, *hits)
+    return chart(title, summary, SIZE, *grid, *words, *under, *bars, *hits)
 
 
 def edges_within(counts: Sequence[int]) -> tuple[int, int]:
@@ -270,15 +274,3 @@ def sampled(labels: Sequence[str], most: int = 8) -> list[tuple[float, str]]:
     """Every n-th of the labels between bins, so that none overlap."""
     every = -(-len(labels) // most)
     return [(place + 1.0, text) for place, text in enumerate(labels) if place % every == 0]
-
-
-def _figure(title: str, summary: str, *drawn: Html) -> Html:
-    picture = el("svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=f"{title}: {summary}")
-    return el("figure", el("figcaption", el("b", title), " ", el("span", summary)), picture, class_="card chart")
-
-
-def empty_chart(title: str) -> Html:
-    """In place of a chart that has no data."""
-    return el(
-        "figure", el("figcaption", el("b", title)), el("p", "Nothing to show yet.", class_="none"), class_="card chart"
-    )

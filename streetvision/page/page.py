@@ -6,10 +6,9 @@ was saved as a file is under it too.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 
+from streetvision.base.document import document, source_hash, theme_choices
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
 from streetvision.base.wording import duration, moment
@@ -28,13 +27,9 @@ MOST_BYTES = 300_000
 """Pictures are left out from the end until the page is below."""
 
 
-def _hash(text: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-
 POLICY = (
-    f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; img-src data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'"
+    f"default-src 'none'; style-src {source_hash(STYLE)}; script-src {source_hash(SCRIPT)}; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 SERVED_POLICY = f"{POLICY}; frame-ancestors 'none'"
 """For the header: a document cannot say itself who may frame it."""
@@ -53,25 +48,16 @@ def render_page(status: Status, pictures: Sequence[Picture] = (), trouble: str =
 def _document(status: Status, pictures: Sequence[Picture], trouble: str, report: bool) -> str:
     uid = None if status["standing"] is None else status["standing"]["uid"]
     title = f"{'no UID' if uid is None else f'UID {uid}'} · {status['miner']['state']} · streetvision"
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="referrer", content="no-referrer"),
-        None if report else el("noscript", el("meta", http_equiv="refresh", content="60")),
-        el("title", title),
-        el("style", Html(STYLE)),
-    )
-    body = el(
-        "body",
-        el("a", "Skip to the figures", href="#main", class_="skip"),
+    return document(
+        title,
         el("header", _heading(status, uid), _controls(report)),
         _main(status, pictures, trouble),
         _footer(report),
         el("script", Html(SCRIPT)),
+        style=STYLE,
+        policy=POLICY,
+        head=None if report else el("noscript", el("meta", http_equiv="refresh", content="60")),
     )
-    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
 
 def _heading(status: Status, uid: int | None) -> Html:
@@ -81,16 +67,14 @@ def _heading(status: Status, uid: int | None) -> Html:
 
 
 def _controls(report: bool) -> Html:
-    themes = [
-        el("label", el("input", type="radio", name="theme", id=f"theme-{name}", checked=name == "auto"), name)
-        for name in ("auto", "light", "dark")
-    ]
+    if report:
+        return theme_choices()
     refresh = el(
         "label",
         el("input", type="checkbox", id="refresh", checked=True, disabled=True, data_seconds=REFRESH_S),
         "refresh",
     )
-    return el("fieldset", el("legend", "Colours"), *themes, None if report else refresh)
+    return theme_choices(refresh)
 
 
 def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from math import isinf
 from typing import Any
 
+from streetvision.base.document import empty_chart
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.wording import duration, moment, share
 from streetvision.monitor.traffic import SCORE_BINS, quantile
 from streetvision.page.charts import (
+    NOTHING_YET,
     Measure,
     edges_within,
-    empty_chart,
     histogram,
     line_chart,
     number,
@@ -156,7 +157,7 @@ def work_charts(status: Status) -> Html:
     """Requests over time, and how answers were spread over the counted days."""
     requests, counted = status["requests"], status["counted"]
     drawn = [
-        empty_chart("Requests") if requests is None else requests_chart(requests),
+        empty_chart("Requests", NOTHING_YET) if requests is None else requests_chart(requests),
         _scores(counted["scores"], counted["positive"], counted["answered"]),
         _latency(counted["latency"]),
         _headroom(counted["headroom"]),

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from streetvision.engine.decode import DecodeLimits
-from streetvision.engine.device_health import RUN_AGAIN
 from streetvision.engine.engine import Engine
-from streetvision.engine.types import DeviceLost, EngineError, Prediction, Runner, RunnerFailure
+from streetvision.engine.offline import predict_offline
+from streetvision.engine.types import EngineError, Runner, RunnerFailure
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import RowsDone, chunks
@@ -27,8 +27,6 @@ from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter, LogRow
 from streetvision.runner.opening import open_runner
 
-PATIENCE_S = 600.0
-"""No caller waits, so no image is refused for want of time."""
 AHEAD = 4
 """Images decoded meanwhile, at the least."""
 
@@ -188,9 +186,7 @@ async def _predict(engine: Engine, path: Path | None, sha256: str, clock: Callab
     if problem:
         return _NoReply(problem, by_engine=False)
     try:
-        answer: Prediction = await engine.predict(data, deadline=clock() + PATIENCE_S, priority=0.0)
-    except DeviceLost as error:
-        raise OperatorError(f"{error}: {RUN_AGAIN}") from error
+        answer = await predict_offline(engine, data, clock=clock)
     except EngineError as error:
         return _NoReply(error.reason, by_engine=True)
     return _Reply(answer.probability, answer.model_version, answer.views)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streetvision.base.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.errors import OperatorError
@@ -43,6 +44,9 @@ from streetvision.registry.model_import import (
     rename_version,
 )
 from streetvision.registry.pointer import PointerStep, last_good, read_steps, write_steps
+
+if TYPE_CHECKING:
+    from streetvision.settings.settings import Settings
 
 REGISTRY_FOLDER = "models"
 """Name of the registry in the state folder."""
@@ -267,6 +271,11 @@ class Registry:
         target.rename(home)
         sync_folder(self._versions)
         return entry.at(home)
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry in the miner's state folder."""
+    return Registry(settings.state_dir / REGISTRY_FOLDER)
 
 
 @contextmanager

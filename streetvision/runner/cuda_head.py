@@ -26,11 +26,8 @@ class FusedHead:
     def __init__(self, net: StreetVisionNet, device: torch.device, *, most: int, pdl: bool) -> None:
         """`most` images a batch; `pdl` launches it while its predecessor ends. The head must be one of `KERNELS`."""
         head: Any = net.head
-        vectors = [head.norm.weight, head.norm.bias, head.fc.weight[0], head.fc.bias]
-        if isinstance(head, AttentionHead):
-            vectors.insert(0, head.score.weight[0])
         self._kernel = KERNELS[type(head)]
-        self._vectors = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
+        self._vectors = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in head.vectors()]
         self._arrived = torch.zeros(most, dtype=torch.int32, device=device)
         self._options = {"eps": head.norm.eps, "scale": net.scale, "shift": net.shift, "pdl": pdl}
 

@@ -13,8 +13,6 @@ from streetvision.scenes import noise
 from streetvision.scenes.pen import shade
 from streetvision.scenes.street import Light
 
-Rgb = tuple[float, float, float]
-
 
 def photograph(canvas: Image.Image, light: Light, rng: Random) -> Image.Image:
     """The picture as a camera would have taken it; same size."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from streetvision.base.sqlite import transaction
-from streetvision.sources.embeddings import EMBEDDING_DISTANCE, read_embeddings
+from streetvision.sources.embeddings import read_embeddings
 from streetvision.sources.near_duplicates import near_fingerprints
-from streetvision.sources.neighbours import close_pairs, group
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE, close_pairs, group
 from streetvision.sources.splitting import Placed, Shares, place
 from streetvision.sources.store import DatasetStore, store_sentences
 from streetvision.sources.stored import CONTRARY

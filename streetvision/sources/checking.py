@@ -12,10 +12,10 @@ import numpy as np
 
 from streetvision.errors import reason
 from streetvision.sources.dataset import Example
-from streetvision.sources.embeddings import EMBEDDING_DISTANCE, Vectors, embeddings_of
+from streetvision.sources.embeddings import embeddings_of
 from streetvision.sources.label_noise import cross_validated
 from streetvision.sources.near_duplicates import near_fingerprints
-from streetvision.sources.neighbours import close_pairs, group
+from streetvision.sources.neighbours import EMBEDDING_DISTANCE, Vectors, close_pairs, group
 from streetvision.sources.stored import StoredDataset, reading
 
 _THREADS = 4
@@ -55,10 +55,10 @@ class CheckReport:
 
 
 def check_dataset(
-    folder: Path, model: str, *, folds: int = 5, progress: Callable[[int], None] = lambda _: None
+    dataset: StoredDataset, model: str, *, folds: int = 5, progress: Callable[[int], None] = lambda _: None
 ) -> CheckReport:
     """Hash every file, and compare by fingerprints and this model's embeddings; raises SourceError."""
-    examples = StoredDataset(folder).examples()
+    folder, examples = dataset.folder, dataset.examples()
     problems = tuple(_problems(examples, progress))
     vectors = _vectors(folder, model, examples)
     near = _near(folder, examples, vectors)
@@ -122,12 +122,12 @@ def _doubts(
     keys: Mapping[str, str],
     folds: int,
 ) -> tuple[float | None, tuple[Doubt, ...]]:
+    if not vectors.shape[1]:
+        return None, ()
     first: dict[str, int] = {}
     grouped = [(first.setdefault(example.group, i), i) for i, example in enumerate(examples)]
     units = group(len(examples), [*near, *((i, j) for i, j in grouped if i != j)])
     labels = np.array([example.label for example in examples], np.bool_)
-    if not vectors.shape[1]:
-        return None, ()
     chances = cross_validated(vectors, labels, [int(unit) for unit in units], folds)
     contrary = np.where(labels, 1.0 - chances, chances)
     known = np.isfinite(contrary)

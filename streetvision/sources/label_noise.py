@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.sources.embeddings import Vectors
+from streetvision.sources.neighbours import Vectors
 
 Probabilities = NDArray[np.float64]
 Labels = NDArray[np.bool_]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+CLASSES = ("none", "roadwork")
+"""Names of the classes, by label."""
+
 POSITIVE = frozenset({"1", "1.0", "true", "yes", "roadwork", "roadworks", "positive", "pos", "works", "construction"})
 NEGATIVE = frozenset(
     {"0", "0.0", "false", "no", "none", "negative", "neg", "no_roadwork", "no-roadwork", "noroadwork", "background"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streetvision.sources.files import read_picture
 from streetvision.sources.labels import USUAL
-from streetvision.sources.records import Record, read_records, text
+from streetvision.sources.records import Record, records_after, text
 from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, SourceError, SourcePicture, Unusable
 
 RECORDS = "made.jsonl"
@@ -41,11 +41,10 @@ class MadePictures:
             yield self._picture(record)
 
     def _records(self, after: str | None) -> list[Record]:
-        every = sorted(read_records(self._folder / RECORDS), key=_name)
-        return [record for record in every if after is None or _name(record) > after]
+        return records_after(self._folder / RECORDS, "file", after)
 
     def _picture(self, record: Record) -> Item:
-        name = _name(record)
+        name = text(record.get("file"))
         label, trust = USUAL.read(record.get("label")), record.get("trust", DEFAULT_TRUST)
         maker, tags = text(record.get("made_by")), record.get("tags") or {}
         if label is None:
@@ -68,10 +67,6 @@ class MadePictures:
             trust=float(trust),
             tags={"made_by": maker, **_texts(tags)},
         )
-
-
-def _name(record: Record) -> str:
-    return text(record.get("file"))
 
 
 def _texts(tags: object) -> dict[str, str]:

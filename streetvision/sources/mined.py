@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streetvision.sources.files import read_picture
-from streetvision.sources.records import Record, read_records, text
+from streetvision.sources.records import Record, records_after, text
 from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
 
 LICENCE = "own challenges"
@@ -34,11 +34,10 @@ class MinedSet:
             yield self._picture(record)
 
     def _records(self, after: str | None) -> list[Record]:
-        every = sorted(read_records(self._folder / LABELS), key=_key)
-        return [record for record in every if after is None or _key(record) > after]
+        return records_after(self._folder / LABELS, "image", after)
 
     def _picture(self, record: Record) -> Item:
-        name, label = _key(record), _LABEL.get(str(record.get("label")))
+        name, label = text(record.get("image")), _LABEL.get(str(record.get("label")))
         if label is None:
             return Unusable(name, f"its label {record.get('label')!r:.40} is no class")
         data = read_picture(self._folder, name)
@@ -65,7 +64,3 @@ def _version(path: Path) -> Path:
     if not found:
         raise SourceError(f"{path} holds no training set: write one with `streetvision mine export`.")
     return max(found, key=lambda one: int(one.name[1:]))
-
-
-def _key(record: Record) -> str:
-    return text(record.get("image"))

@@ -40,6 +40,12 @@ def read_records(file: Path) -> list[Record]:
     return [_record(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
+def records_after(file: Path, key: str, after: str | None) -> list[Record]:
+    """The records in the order of their text under `key`, or those that follow the text `after`."""
+    ordered = sorted(read_records(file), key=lambda record: text(record.get(key)))
+    return [record for record in ordered if after is None or text(record.get(key)) > after]
+
+
 def _record(file: Path, number: int, line: str) -> Record:
     try:
         record = json.loads(line)

@@ -17,9 +17,10 @@ from streetvision.sources.store import store_sentences
 
 CONTRARY = "the same bytes have contrary labels"
 
-_UNARRANGED = """
+UNARRANGED = """
 SELECT count(DISTINCT sha256) FROM pictures JOIN occurrences USING (sha256) WHERE split IS NULL AND left_out IS NULL
 """
+"""Pictures that were added and have no split yet."""
 _EXAMPLES = """
 SELECT sha256, file, cluster, split, label, picture_group, trust, sources.name, licence, labelled_by, tags,
     count(*) OVER (PARTITION BY cluster, label) AS alike
@@ -38,7 +39,7 @@ class StoredDataset:
         self.name = folder.name
         self.folder = folder
         with reading(folder) as db:
-            (waiting,) = db.execute(_UNARRANGED).fetchone()
+            (waiting,) = db.execute(UNARRANGED).fetchone()
             if waiting:
                 raise SourceError(
                     f"{waiting:,} pictures of {self.name} wait for their split: let the `streetvision data add` that "

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.sources.labels import CLASSES
 from streetvision.sources.source import UNKNOWN_LICENCE
-from streetvision.sources.stored import reading
+from streetvision.sources.splitting import SPLITS
+from streetvision.sources.stored import UNARRANGED, reading
 
 Counts = Mapping[str, int]
-CLASSES = ("none", "roadwork")
 _FIRST = (
     "(SELECT sha256, min(label) AS label, max(label) AS most, licence, labelled_by FROM occurrences GROUP BY sha256)"
 )
@@ -93,7 +94,7 @@ class Summary:
 def summarize(folder: Path) -> Summary:
     """Read a dataset's numbers; raises SourceError."""
     with reading(folder) as db:
-        splits: dict[str, dict[str, int]] = {"train": {}, "val": {}, "test": {}}
+        splits: dict[str, dict[str, int]] = {split: {} for split in SPLITS}
         for split, label, count in db.execute(
             f"SELECT split, label, count(*) FROM pictures JOIN {_FIRST} USING (sha256) "  # noqa: S608 - our own text
             "WHERE split IS NOT NULL GROUP BY 1, 2"
@@ -104,11 +105,7 @@ def summarize(folder: Path) -> Summary:
             pictures=sum(sum(counts.values()) for counts in splits.values()),
             bytes=_one(db, "SELECT coalesce(sum(size_bytes), 0) FROM pictures WHERE split IS NOT NULL"),
             splits=splits,
-            waiting=_one(
-                db,
-                "SELECT count(DISTINCT sha256) FROM pictures JOIN occurrences USING (sha256) "
-                "WHERE split IS NULL AND left_out IS NULL",
-            ),
+            waiting=_one(db, UNARRANGED),
             near_duplicates=_one(
                 db,
                 "SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM pictures WHERE split IS NOT NULL "

@@ -21,7 +21,7 @@ from streetvision.errors import OperatorError
 from streetvision.training.averaging import MovingAverage
 from streetvision.training.feeding import Feed, Ingredients, Place, make_feed, tell_unreadable
 from streetvision.training.keeping import BestKeeper, LastKeeper, Tell
-from streetvision.training.memory import batch_advice
+from streetvision.training.memory import out_of_memory
 from streetvision.training.module import TrainingModule
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
@@ -90,7 +90,7 @@ def _fit(trainer: L.Trainer, module: TrainingModule, feed: Feed, run: RunFolder,
         if best.judged_at != trainer.global_step:
             trainer.validate(module, feed.val, verbose=False)
     except torch.cuda.OutOfMemoryError as error:
-        raise OperatorError(batch_advice(module, feed.augment, module.recipe.run.batch)) from error
+        raise out_of_memory(error, module, feed.augment, trainer.strategy.root_device) from error
     except SystemExit as ended:  # so Lightning ends what Ctrl-C interrupts
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise ended.__context__ from None

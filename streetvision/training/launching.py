@@ -28,8 +28,9 @@ _ERROR = re.compile(r"\b[\w.]+(?:Error|Exception): .*")
 
 def launch(run: RunFolder, count: int, tell: Tell, stop: Callable[[], bool]) -> None:
     """Train in `count` processes; raises OperatorError with the sentence of the one that failed, or Stopped."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    command += ["-m", WORKER, str(run.path)]
+    # The address: a machine need not be able to resolve its own name.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    command += [f"--nproc_per_node={count}", "-m", WORKER, str(run.path)]
     with subprocess.Popen(  # noqa: S603  # our own command
         command,
         stdout=subprocess.PIPE,

@@ -150,12 +150,13 @@ class Loader:
         return picture.jpeg
 
     def _write(self, raw: RawBatch, row: int, picture: Picture) -> None:
+        """Through numpy: many threads wait for Python's lock while torch finds its way to one number."""
         if picture.pixels is not None:
             raw.images.numpy()[row] = picture.pixels
-        raw.sizes[row] = torch.tensor((picture.width, picture.height))
-        raw.labels[row] = float(self.examples[picture.index].label)
-        raw.weights[row] = self.examples[picture.index].weight
-        raw.indices[row] = picture.index
+        raw.sizes.numpy()[row] = (picture.width, picture.height)
+        raw.labels.numpy()[row] = self.examples[picture.index].label
+        raw.weights.numpy()[row] = self.examples[picture.index].weight
+        raw.indices.numpy()[row] = picture.index
 
     def _finished(self, pending: _Pending) -> HostBatch:
         found = enumerate(task.result() for task in pending.tasks)

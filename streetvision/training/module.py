@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
+from torch.optim import Optimizer
 
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.augmenting import plain_batch, step_generator
@@ -118,6 +119,10 @@ class TrainingModule(L.LightningModule):
             self._graphs = GraphedForward(self.net.tokens, weights, pixels)
         return self._graphs(pixels) if self._graphs.fits(pixels) else self.net.tokens(pixels)
 
+    def stop_replaying(self) -> None:
+        """Let go of the graphs and of the memory that they hold."""
+        self.replays, self._graphs = False, None
+
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [N, T, D] -> raw logits [N], float32 under autocast too."""
         with torch.autocast(tokens.device.type, enabled=False):
@@ -208,6 +213,17 @@ class TrainingModule(L.LightningModule):
         optimiser = make_optimiser(groups, names_of(self), optimiser_recipe)
         schedule = make_schedule(optimiser, optimiser_recipe, self.total_steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By norm; Lightning itself refuses to where the optimiser is fused, though bfloat16 scales no gradients."""
+        if gradient_clip_val:
+            weights = [value for group in optimizer.param_groups for value in group["params"]]
+            nn.utils.clip_grad_norm_(weights, gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the weights that learn, and how far the drawing has come."""

@@ -161,7 +161,7 @@ def test_float8_serves_the_bundled_model_only_if_its_gate_allows() -> None:
     assert "over 1024 pictures" in chosen.precision.reason
     exact = choose_fast(net, DEVICE, "bf16")
     assert exact.precision.name == "bf16"
-    pictures = torch.from_numpy(calibration_images(224)).cuda()
+    pictures = torch.from_numpy(calibration_images(net.input_size)).cuda()
     ours, reference = (
         torch.sigmoid(torch.cat([forward(pictures[i : i + 64])[0] for i in range(0, 1024, 64)]))
         for forward in (chosen.forward, exact.forward)
@@ -182,18 +182,19 @@ def test_a_model_that_float8_breaks_stays_in_bfloat16() -> None:
 
 
 def test_two_runners_live_side_by_side_and_one_warms_up_while_the_other_serves() -> None:
-    given = images(8).cpu().numpy()
     first = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1, 8), precision="bf16")
     first.warmup()
-    expected = first.run(given).logits
+    shown = images(8, side=first.input_size).cpu().numpy()
+    expected = first.run(shown).logits
     second = TorchRunner(LoadedModel(network("small"), described("small")), device="cuda", buckets=(1, 4, 8))
     with ThreadPoolExecutor(1) as pool:
         warm = pool.submit(second.warmup)
         while not warm.done():
-            np.testing.assert_array_equal(first.run(given).logits, expected)
+            np.testing.assert_array_equal(first.run(shown).logits, expected)
         assert sorted(warm.result()) == [1, 4, 8]
+    given = images(8).cpu().numpy()
     ours = second.run(given).logits
-    np.testing.assert_array_equal(first.run(given).logits, expected)
+    np.testing.assert_array_equal(first.run(shown).logits, expected)
     np.testing.assert_array_equal(second.run(given).logits, ours)
 
 
@@ -206,7 +207,7 @@ def test_the_runner_says_what_serves() -> None:
     slow = TorchRunner(bundled_checkpoint(), device="cuda", buckets=(1,), fast=False, compile=False)
     slow.warmup()
     assert not slow.fast and slow.precision.name == "bfloat16"
-    given = images(1).cpu().numpy()
+    given = images(1, side=runner.input_size).cpu().numpy()
     np.testing.assert_allclose(runner.run(given).logits, slow.run(given).logits, atol=0.1)
 
 

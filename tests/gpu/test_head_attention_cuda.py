@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +12,8 @@ from streetvision_kernels.head_attention_oracle import attention_head_oracle
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_forward import FastForward
+
+from ..kernels.case_rows import cuda_rows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -49,12 +47,7 @@ def assert_right(got: tuple[torch.Tensor, torch.Tensor], given: dict[str, Any]) 
 
 
 def test_every_shape_and_dtype_matches_the_float64_oracle() -> None:
-    script = Path(__file__).parents[1] / "kernels" / "head_attention_cases.py"
-    result = subprocess.run(
-        [sys.executable, str(script), "cuda"], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    rows = {row.pop("case"): row for row in map(json.loads, result.stdout.splitlines())}
+    rows = {row.pop("case"): row for row in cuda_rows("head_attention_cases.py")}
     assert len(rows) >= 50
     assert rows.pop("lost") == {"finite": False}
     wrong = {k: r for k, r in rows.items() if not (r["logit"] <= LOGIT_TOLERANCE and r["pooled"] <= POOLED_TOLERANCE)}

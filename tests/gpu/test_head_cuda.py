@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from streetvision_kernels.head_oracle import head_oracle
+
+from ..kernels.case_rows import cuda_rows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,12 +41,7 @@ def assert_right(got: tuple[torch.Tensor, torch.Tensor], given: dict[str, Any]) 
 
 
 def test_every_shape_and_dtype_matches_the_float64_oracle() -> None:
-    script = Path(__file__).parents[1] / "kernels" / "head_cases.py"
-    result = subprocess.run(
-        [sys.executable, str(script), "cuda"], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    rows = cuda_rows("head_cases.py")
     assert len(rows) >= 40
     wrong = [r for r in rows if not (r["logit"] <= LOGIT_TOLERANCE and r["pooled"] <= POOLED_TOLERANCE)]
     assert wrong == []

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from streetvision.engine.decode import DecodeLimits, decode
-from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.folder import bundled_checkpoint, read_config
 from streetvision.prediction_log.comparison import TOLERANCE
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import challenge
@@ -22,8 +22,9 @@ COUNT = 64
 
 @pytest.fixture(scope="module")
 def images() -> NDArray[np.uint8]:
+    side = read_config(bundled_checkpoint()).input_size
     jpegs = (challenge(seed, native=False).jpeg for seed in range(COUNT))
-    return np.stack([decode(jpeg, size=224, limits=DecodeLimits(), resize="squash").array for jpeg in jpegs])
+    return np.stack([decode(jpeg, size=side, limits=DecodeLimits(), resize="squash").array for jpeg in jpegs])
 
 
 def probabilities(runner: TorchRunner, images: NDArray[np.uint8], batch: int) -> NDArray[np.float64]:

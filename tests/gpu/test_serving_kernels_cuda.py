@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from streetvision_kernels.cublaslt import CublasLt, Scales
@@ -15,6 +10,8 @@ from streetvision_kernels.float8 import float8_oracle
 from streetvision_kernels.layer_norm import layer_norm
 
 from streetvision.runner.cuda_forward import has_float8
+
+from ..kernels.case_rows import cuda_rows
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,12 +39,7 @@ def bound(case: str) -> float:
 
 
 def test_every_kernel_matches_its_float64_oracle() -> None:
-    script = Path(__file__).parents[1] / "kernels" / "serving_cases.py"
-    result = subprocess.run(
-        [sys.executable, str(script), "cuda"], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    rows = {row["case"]: row["error"] for row in map(json.loads, result.stdout.splitlines())}
+    rows = {row["case"]: row["error"] for row in cuda_rows("serving_cases.py")}
     assert len(rows) == 62
     wrong = {case: error for case, error in rows.items() if not error <= bound(case)}
     assert wrong == {}

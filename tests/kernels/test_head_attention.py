@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from .case_rows import interpreted_rows
 
 # Sums are float32 over a few hundred values of size 1 to 5, and a softmax of scores of that size.
 LOGIT_TOLERANCE = 5e-6
@@ -19,17 +16,7 @@ POOLED_TOLERANCE = 4e-6
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, dict[str, Any]]:
-    script = Path(__file__).with_name("head_attention_cases.py")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(script), "cpu"],
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return {row.pop("case"): row for row in map(json.loads, result.stdout.splitlines())}
+    return {row.pop("case"): row for row in interpreted_rows("head_attention_cases.py")}
 
 
 def test_the_interpreted_kernel_matches_the_float64_oracle(cases: dict[str, dict[str, Any]]) -> None:

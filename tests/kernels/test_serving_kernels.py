@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,23 +10,15 @@ from streetvision_kernels.patchify import columns_for
 from streetvision_kernels.patchify_oracle import patch_matrix, patchify_oracle
 from torch.nn import functional as F
 
+from .case_rows import interpreted_rows
+
 # Rounding to float16 keeps 11 bits (2e-4 as a norm); the interpreter cuts off instead of rounding.
 BOUNDS = {"float32": 2e-6, "float16": 1e-3}
 
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, float]:
-    script = Path(__file__).with_name("serving_cases.py")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(script), "cpu"],
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return {row["case"]: row["error"] for row in map(json.loads, result.stdout.splitlines())}
+    return {row["case"]: row["error"] for row in interpreted_rows("serving_cases.py")}
 
 
 def test_every_interpreted_kernel_matches_its_float64_oracle(cases: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from streetvision.cli.mine import parse_interval, repeat
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining import database
 from streetvision.mining.database import URI_VARIABLE, open_fiftyone
+from streetvision.mining.sync import BATCH
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.scenes.challenges import challenge
@@ -281,27 +282,43 @@ def test_the_page_names_every_command_and_option() -> None:
             assert any(option in page for option in parameter.opts), parameter.opts
 
 
+DYING = """
+import os, signal
+from streetvision.cli.main import main
+from streetvision.mining.database import open_fiftyone
+
+dataset = open_fiftyone().Dataset
+add_samples, batches = dataset.add_samples, []
+
+def add_half_of_the_second(self, samples, **options):
+    batches.append(samples)
+    if len(batches) == 1:
+        return add_samples(self, samples, **options)
+    add_samples(self, samples[: len(samples) // 2], **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+dataset.add_samples = add_half_of_the_second
+main()
+"""
+"""`streetvision`, killed in the middle of its second batch: watched from outside, it may end first."""
+
+
 @pytest.mark.usefixtures("clean")
 def test_a_killed_sync_is_finished_by_the_next(run: Run, log: LogWriter, fo: Any, mongod: str, state: Path) -> None:
-    count = 2400
+    count = BATCH + 400
     log.write(*(log.refused(number.to_bytes(4, "big")) for number in range(count)))
     environ = {**os.environ, URI_VARIABLE: mongod, "STREETVISION_STATE_DIR": str(state)}
-    with subprocess.Popen(
-        [*COMMAND, "mine", "sync", "--dataset", NAME], env=environ, stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            while process.poll() is None and not _imported(fo):
-                time.sleep(0.01)
-        finally:
-            process.kill()
-    begun = _imported(fo)
-    assert 0 < begun < count
-    said = lines(run("sync", "--dataset", NAME, "--json")[1])[0]
+    killed = subprocess.run(
+        [sys.executable, "-c", DYING, "mine", "sync", "--dataset", NAME],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     dataset = fo.load_dataset(NAME)
+    assert len(dataset) == BATCH + 200
+    said = lines(run("sync", "--dataset", NAME, "--json")[1])[0]
+    assert (said["rows"], said["added"], said["updated"]) == (400, 200, 200)
     assert said["samples"] == len(dataset) == len(dataset.distinct("sha256")) == count
     assert set(dataset.values("asked")) == {1}
-
-
-def _imported(fo: Any) -> int:
-    """Samples in the dataset that another process fills."""
-    return len(fo.load_dataset(NAME)) if NAME in fo.list_datasets() else 0

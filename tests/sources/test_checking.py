@@ -14,11 +14,12 @@ from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.checking import check_dataset
-from streetvision.sources.embedding import embed, waiting
+from streetvision.sources.embeddings import embed, waiting
 from streetvision.sources.label_noise import cross_validated, fold_of
 from streetvision.sources.source import Item
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
+from streetvision.sources.stored import StoredDataset
 from streetvision.sources.summary import summarize
 
 from .pictures import ListSource, encoded, jpeg, picture, pixels
@@ -55,7 +56,7 @@ def test_planted_wrong_labels_are_doubted_first(tmp_path: Path) -> None:
         picture(n, (n % 2 == 0) != (n in wrong), data=tinted(n, n % 2 == 0), group=f"g{n // 2}") for n in range(60)
     ]
     folder = dataset(tmp_path / "d", items, MeanColours())
-    report = check_dataset(folder, "colours")
+    report = check_dataset(StoredDataset(folder), "colours")
     assert {doubt.key.split()[-1] for doubt in report.doubts[:3]} == {f"{n:04d}" for n in wrong}
     assert report.agreement is not None
     assert report.agreement > 0.85
@@ -70,7 +71,7 @@ def test_files_that_changed_or_went_are_named(tmp_path: Path) -> None:
     with writing(folder) as store:
         embed(store, MeanColours())  # type: ignore[arg-type]
         assert len(waiting(store, "colours")) == 2
-    report = check_dataset(folder, "colours")
+    report = check_dataset(StoredDataset(folder), "colours")
     assert sorted(report.problems) == [
         f"{first}: its content has changed",
         f"{second}: no such file or directory",
@@ -81,7 +82,7 @@ def test_files_that_changed_or_went_are_named(tmp_path: Path) -> None:
 def test_near_duplicates_with_contrary_labels_are_reported_and_kept(tmp_path: Path) -> None:
     items: list[Item] = [picture(n, n % 2 == 0) for n in range(8)]
     items.append(picture(0, False, key="again", data=jpeg(0, 60)))
-    report = check_dataset(dataset(tmp_path / "d", items), "colours")
+    report = check_dataset(StoredDataset(dataset(tmp_path / "d", items)), "colours")
     assert (len(report.contrary), report.pictures) == (1, 9)
 
 
@@ -89,7 +90,7 @@ def test_embeddings_join_what_fingerprints_do_not(tmp_path: Path) -> None:
     flipped = [picture(n, n % 2 == 0, key=f"{n:04d}{turn}", data=_turned(n, turn)) for n in range(20) for turn in "ab"]
     folder = dataset(tmp_path / "d", flipped, Uprights())
     assert summarize(folder).near_duplicates == 40
-    assert check_dataset(folder, "uprights").leaks == ()
+    assert check_dataset(StoredDataset(folder), "uprights").leaks == ()
 
 
 class Uprights(MeanColours):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
 from streetvision.models.dinov3 import load
 from streetvision.registry.registry import Registry
+from streetvision.training.batch import Batch
+from streetvision.training.feeding import Place
+from streetvision.training.fit import make_trainer
+from streetvision.training.module import TrainingModule
 from streetvision.training.pictures import gather
 from streetvision.training.recipe import Recipe
-from streetvision.training.run_folder import DONE
+from streetvision.training.run_folder import DONE, RunFolder
 from streetvision.training.running import Surroundings, train
 
-from .nets import SIZE, recipe
+from .nets import SIZE, batch, recipe, small_net
 from .pictures import drawn_set, small_run
 
 MODEL = {"weights": "active", "input_size": SIZE, "name": "small"}
@@ -70,3 +76,27 @@ def test_curves_are_kept_beside_the_run(tmp_path: Path, log: str, kept: str, cap
     train(run, pictures, around(tmp_path))
     assert list(run.logs.glob(kept))
     assert capfd.readouterr() == ("", "")
+
+
+class One(IterableDataset[Batch]):
+    """A single batch."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield batch()
+
+
+class Fused(TrainingModule):
+    """With the optimiser as it is on a GPU."""
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), fused=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_are_clipped_for_a_gpus_optimiser_too(tmp_path: Path) -> None:
+    how = quick(optimiser={"clip": 1e-3}, run={"precision": "bf16", "log": "none"})
+    module = Fused(small_net(), how, total_steps=1)
+    batches: DataLoader[Batch] = DataLoader(One(), batch_size=None)
+    make_trainer(how, Place(0, 1, torch.device("cpu")), RunFolder(tmp_path), 1, []).fit(module, batches)
+    gradients = [value.grad for value in module.parameters() if value.grad is not None]
+    assert torch.nn.utils.get_total_norm(gradients).item() == pytest.approx(1e-3, rel=0.02)

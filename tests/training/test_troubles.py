@@ -263,15 +263,34 @@ def test_lines_of_metrics_that_are_none_are_passed_over(tmp_path: Path) -> None:
     assert run.metrics() == [good]
 
 
-def test_the_batch_that_fits_is_told_from_two_small_ones() -> None:
+@pytest.mark.parametrize(
+    ("free", "wanted", "fits"),
+    [(16, 128, 50), (1, 128, 0), (1000, 8, 7), (2.25, 128, 1), (2.4, 128, 1), (16, 51, 50), (16, 40, 39), (100, 1, 0)],
+)
+def test_the_batch_that_fits_is_found_by_doubling(free: float, wanted: int, fits: int) -> None:
     gib = 1 << 30
-    asked: list[int] = []
 
     def peak(count: int) -> int:
-        asked.append(count)
         return 2 * gib + count * gib // 4
 
-    assert fitting_batch(peak, free=16 * gib, wanted=128) == 49
-    assert asked == [1, 4]
-    assert fitting_batch(peak, free=gib, wanted=128) == 0
-    assert fitting_batch(peak, free=1000 * gib, wanted=8) == 7
+    found = fitting_batch(peak, free=int(free * gib), wanted=wanted)
+    assert found == fits
+    assert found == 0 or peak(found) <= free * gib
+
+
+def test_a_few_pictures_do_not_vouch_for_many() -> None:
+    def peak(count: int) -> int | None:
+        """Up to eight pictures the gradients are the highest point, beyond them the activations."""
+        needed = max(1000 + count, 900 + 25 * count)
+        return needed if needed <= 3000 else None
+
+    asked: list[int] = []
+
+    def told(count: int) -> int | None:
+        asked.append(count)
+        return peak(count)
+
+    fits = fitting_batch(told, free=3000, wanted=4096)
+    assert asked == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert (peak(fits) or 9999) <= 3000 - (3000 - 1001) // 10
+    assert (peak(fits + 1) or 9999) > 3000 - 3000 // 10

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from streetvision_kernels.head_attention_oracle import attention_head_oracle
+from streetvision_kernels.head_oracle import widened
 from torch import nn
 
 from streetvision.models.checks import check
@@ -32,14 +33,17 @@ class AttentionHead(nn.Module):
             nn.init.trunc_normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
 
+    def vectors(self) -> tuple[torch.Tensor, ...]:
+        """As `attention_head_oracle` and the kernels take them after the tokens; the scores' bias is not among them."""
+        return self.score.weight[0], self.norm.weight, self.norm.bias, self.fc.weight[0], self.fc.bias
+
     def scores(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [N, T, D] -> raw scores of the patches [N, P], row by row of the picture, float32.
 
         For training that is told which patches show works. The bias b has a part in it alone: the softmax cancels it.
         """
-        patches = tokens[:, self.prefix :]
         with torch.autocast(tokens.device.type, enabled=False):
-            scores: torch.Tensor = self.score(patches if patches.dtype == torch.float64 else patches.float())
+            scores: torch.Tensor = self.score(widened(tokens[:, self.prefix :]))
         return scores[..., 0]
 
     def forward(
@@ -51,18 +55,7 @@ class AttentionHead(nn.Module):
         """
         head: Head = _triton_head() if fused and tokens.is_cuda else attention_head_oracle
         with torch.autocast(tokens.device.type, enabled=False):  # a softmax of scores in bfloat16 is another one
-            return head(
-                tokens,
-                self.score.weight[0],
-                self.norm.weight,
-                self.norm.bias,
-                self.fc.weight[0],
-                self.fc.bias,
-                prefix=self.prefix,
-                eps=self.norm.eps,
-                scale=scale,
-                shift=shift,
-            )
+            return head(tokens, *self.vectors(), prefix=self.prefix, eps=self.norm.eps, scale=scale, shift=shift)
 
 
 def embedding_dim(width: int) -> int:

@@ -25,6 +25,10 @@ class PooledHead(nn.Module):
         nn.init.trunc_normal_(self.fc.weight, std=0.02)
         nn.init.zeros_(self.fc.bias)
 
+    def vectors(self) -> tuple[torch.Tensor, ...]:
+        """As `head_oracle` and the kernels take them after the tokens."""
+        return self.norm.weight, self.norm.bias, self.fc.weight[0], self.fc.bias
+
     def forward(
         self, tokens: torch.Tensor, *, scale: float = 1.0, shift: float = 0.0, fused: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,17 +37,7 @@ class PooledHead(nn.Module):
         `fused` takes the Triton kernel for tokens on CUDA; it has no backward.
         """
         head: Head = _triton_head() if fused and tokens.is_cuda else head_oracle
-        return head(
-            tokens,
-            self.norm.weight,
-            self.norm.bias,
-            self.fc.weight[0],
-            self.fc.bias,
-            prefix=self.prefix,
-            eps=self.norm.eps,
-            scale=scale,
-            shift=shift,
-        )
+        return head(tokens, *self.vectors(), prefix=self.prefix, eps=self.norm.eps, scale=scale, shift=shift)
 
 
 def embedding_dim(width: int) -> int:
