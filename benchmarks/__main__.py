@@ -24,6 +24,8 @@ CPU = (
     ["monitoring_cost.py"],
     ["sprites.py"],
     ["verdicts.py"],
+    ["retrain_gates.py"],
+    ["retrain_serving.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

@@ -118,7 +118,8 @@ def test_variables_are_read_by_somebody() -> None:
 
 
 def test_service_names_are_the_files_own() -> None:
-    assert 'STREETVISION_NAME || "streetvision"' in (ROOT / "scripts" / "ecosystem.config.js").read_text()
+    for file in ("ecosystem.config.js", "retrain.config.js"):
+        assert 'STREETVISION_NAME || "streetvision"' in (ROOT / "scripts" / file).read_text()
     for words in calls("systemctl"):
         if words[-1] not in ("daemon-reload",):
-            assert words[-1] == "streetvision"
+            assert (ROOT / "scripts" / f"{words[-1]}.service").is_file()

@@ -25,13 +25,13 @@ THIRD_PARTY_NEEDS = frozenset({"httpx", "requests", "pydantic"})
 """timm and transformers need these themselves; nothing of ours may reach for them there."""
 FLOORS: tuple[str, ...] = (
     "cli",
-    "doctor demo",
+    "doctor demo retrain",
     "miner",
     "page challenge",
     "status",
     "control alerts",
     "monitor mining",
-    "prediction_log",
+    "prediction_log retrain_log",
     "axon",
     "training",
     "evaluation",

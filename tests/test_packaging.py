@@ -21,7 +21,7 @@ def test_every_direct_dependency_is_pinned() -> None:
         for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
     groups = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
-    for requirement in (item for group in groups for item in group):
+    for requirement in (item for group in groups for item in group if not item.startswith("streetvision[")):
         name = requirement.split(">")[0].split("=")[0].split("[")[0].split("<")[0].strip().lower().replace("_", "-")
         assert name in pinned, f"{requirement} is not in constraints.txt"
 

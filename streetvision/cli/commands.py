@@ -95,6 +95,9 @@ COMMANDS: Mapping[str, Entry] = {
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),
+    "retrain": Entry(
+        "Retrain the model on new labels, by night or now: gates decide whether it serves.", ("retrain",), "app"
+    ),
     "models": Entry(
         "Model versions: keep, check, swap, try, publish.",
         ("models", "models_combine", "models_hub", "models_live"),

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
-from streetvision.cli.mine_session import DATASET, Mine, opened, sync_once
+from streetvision.cli.mine_session import Mine, opened, sync_once
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, sigterm_as_ctrl_c
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
 from streetvision.mining.schema import HARD_VIEW
+from streetvision.mining.sync_state import DATASET
 from streetvision.models.versions import BUNDLED
 
 if TYPE_CHECKING:

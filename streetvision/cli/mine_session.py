@@ -14,14 +14,11 @@ from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, FiftyOne, database_sentences, open_fiftyone
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.sync import SyncReport
+from streetvision.mining.sync_state import FOLDER, SYNCED
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision.prediction_log.reader import LogReader
-
-FOLDER = "mining"
-"""In the state folder: pictures for FiftyOne, and training sets."""
-DATASET = "streetvision"
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def _import(settings: Settings, name: str, reader: LogReader) -> SyncReport:
 
 
 def _sync_state_file(settings: Settings) -> Path:
-    return settings.state_dir / FOLDER / "synced.json"
+    return settings.state_dir / FOLDER / SYNCED
 
 
 @contextmanager

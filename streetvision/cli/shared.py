@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
@@ -27,6 +28,7 @@ StateDir = Annotated[
         help="The miner's state folder. Default: STREETVISION_STATE_DIR, or ~/.streetvision.",
     ),
 ]
+ENDING = (signal.SIGINT, signal.SIGTERM)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
@@ -78,3 +80,22 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def stopping(first: str) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C or SIGTERM says `first` and asks the work to stop; a second one ends it. Yields whether it was asked."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        for one in ENDING:
+            signal.signal(one, signal.default_int_handler)
+        typer.echo(f"{first}; Ctrl-C again ends it at once", err=True)
+
+    before = [signal.signal(one, ask) for one in ENDING]
+    try:
+        yield asked.is_set
+    finally:
+        for one, handler in zip(ENDING, before, strict=True):
+            signal.signal(one, handler)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +14,7 @@ from typer.core import TyperGroup
 
 from streetvision.base.log_text import one_line
 from streetvision.base.paths import expanded
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, stopping
 from streetvision.cli.train_view import run_fields, run_page, run_table, shown
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.settings import Settings
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from streetvision.training.pictures import Pictures
     from streetvision.training.run_folder import RunFolder
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
 EXTRA = ("lightning", "peft")
 """What the extra `train` brings and every run needs."""
 HERE = "`--set model.weights=` a version, bundled, or a safetensors file of the backbone"
@@ -215,7 +211,7 @@ def _train(
     from streetvision.training.running import Surroundings, train
 
     typer.echo(f"run {folder.name}", err=True)
-    with shown(as_json) as view, _stopping() as stop:
+    with shown(as_json) as view, stopping("stopping after this step") as stop:
         around = Surroundings(open_registry(settings), view.tell, _now, stop, device, progress=view.importing)
         try:
             added = train(folder, pictures, around, version=version)
@@ -234,25 +230,6 @@ def _show_added(added: ModelVersion, folder: RunFolder, as_json: bool) -> None:
     sys.stdout.write(f"{added.version}  {added.name}  {said}\n")
     follow = f"let it serve: streetvision models swap {added.version}"
     typer.echo(follow if added.servable else f"it may not serve: {added.why_not}", err=True)
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C or SIGTERM asks the run to stop after its present step; a second one ends it at once."""
-    asked = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        asked.set()
-        for one in ENDING:
-            signal.signal(one, signal.default_int_handler)
-        typer.echo("stopping after this step; Ctrl-C again ends it at once", err=True)
-
-    before = [signal.signal(one, ask) for one in ENDING]
-    try:
-        yield asked.is_set
-    finally:
-        for one, handler in zip(ENDING, before, strict=True):
-            signal.signal(one, handler)
 
 
 def _now() -> str:

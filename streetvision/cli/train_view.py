@@ -40,11 +40,11 @@ class View:
         kind = event["event"]
         if kind == "progress":
             loss = "" if event["loss"] is None else f"loss {event['loss']:.4f}"
-            self._advance(
+            self.advance(
                 "training", event["step"], event["total_steps"], f"{loss} {event['pictures_per_second']:.0f}/s"
             )
         elif kind == "features":
-            self._advance(f"features of {event['part']}", event["done"], event["total"], "")
+            self.advance(f"features of {event['part']}", event["done"], event["total"], "")
         elif kind == "validation":
             typer.echo(validation_line(event), err=True)
         elif kind == "unreadable":
@@ -54,9 +54,10 @@ class View:
     def importing(self, stage: str, done: int, total: int) -> None:
         """Show how far fetching weights or adding a model is."""
         if not self._as_json:
-            self._advance(stage, done, total, "")
+            self.advance(stage, done, total, "")
 
-    def _advance(self, label: str, done: int, total: int, note: str) -> None:
+    def advance(self, label: str, done: int, total: int, note: str = "") -> None:
+        """Move the bar of that label, where there are bars; `total` 0: unknown."""
         if self._bar is None:
             self._line(label, done, total, note)
             return

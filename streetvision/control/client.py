@@ -36,6 +36,10 @@ class MinerStarting(OperatorError):
         self.starting = starting
 
 
+class NotRunning(OperatorError):
+    """No miner answers in the state folder: none was started, or it is stopping."""
+
+
 def call(
     path: Path,
     op: str,
@@ -46,8 +50,9 @@ def call(
 ) -> dict[str, Any]:
     """Carry out `op` in the miner that listens at `path`; returns its result.
 
-    Raises OperatorError with one sentence: no miner runs, it is starting (MinerStarting), it belongs to another user,
-    it is stuck or ended meanwhile, or why it refused or failed. A call that is interrupted does not stop the operation.
+    Raises OperatorError with one sentence: no miner runs (NotRunning), it is starting (MinerStarting), it belongs to
+    another user, it is stuck or ended meanwhile, or why it refused or failed. A call that is interrupted does not stop
+    the operation.
     """
     with _connection(path, silence_s) as connection:
         for message in _conversation(connection, path, {"op": op, "args": dict(args or {})}):
@@ -90,8 +95,8 @@ def _nobody(folder: Path) -> OperatorError:
     if (starting := starting_in(folder)) is not None:
         return MinerStarting(folder, starting)
     if (holder := lock_holder(folder / f"{WORK}.lock")) is not None:
-        return OperatorError(f"the miner in {folder} (process {holder}) is stopping: wait until it has ended")
-    return OperatorError(f"no miner runs with the state folder {folder}: start it, or name its folder with --state_dir")
+        return NotRunning(f"the miner in {folder} (process {holder}) is stopping: wait until it has ended")
+    return NotRunning(f"no miner runs with the state folder {folder}: start it, or name its folder with --state_dir")
 
 
 def _conversation(connection: socket.socket, path: Path, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

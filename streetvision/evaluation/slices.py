@@ -31,21 +31,23 @@ class Slice:
 
 def slices(examples: Sequence[Example], sample: Sample, *, seed: int = 0) -> list[Slice]:
     """Every part of a dataset that its tags tell apart, tag by tag; `sample` [N] belongs to `examples` [N]."""
+    parts = ((tag, value, sample.part(chosen)) for tag, value, chosen in divisions(examples))
     return [
         Slice(tag, value, len(part), int(part.labels.sum()), estimates(part, draws=DRAWS, seed=seed))
-        for tag, value, part in _parts(examples, sample)
+        for tag, value, part in parts
     ]
 
 
-def _parts(examples: Sequence[Example], sample: Sample) -> Iterator[tuple[str, str, Sample]]:
+def divisions(examples: Sequence[Example]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Tag, value and which of the pictures [N] have it, of every part that is large enough to tell something."""
     seen = set[tuple[int, ...]]()
     for tag, values in tags_of(examples).items():
         names, places = np.unique(np.array(values, np.str_), return_inverse=True)
         division = _division(places)
         if 2 <= len(names) <= MOST_VALUES and division not in seen:
             seen.add(division)
-            parts = ((str(name), sample.part(places == place)) for place, name in enumerate(names))
-            yield from ((tag, name, part) for name, part in parts if len(part) >= FEWEST)
+            parts = ((str(name), places == place) for place, name in enumerate(names))
+            yield from ((tag, name, chosen) for name, chosen in parts if chosen.sum() >= FEWEST)
 
 
 def _division(places: NDArray[np.int64]) -> tuple[int, ...]:

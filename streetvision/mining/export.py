@@ -37,6 +37,11 @@ from streetvision.sources.neighbours import EMBEDDING_DISTANCE
 
 VAL_SHARE = 0.2
 
+
+class NothingLabelled(OperatorError):
+    """There is no label to export yet."""
+
+
 PicturesDone = Callable[[int, int], None]
 
 
@@ -74,7 +79,7 @@ def export_labels(
     now: float,
     progress: PicturesDone = lambda _, __: None,
 ) -> ExportReport:
-    """Write the next version below `target`, unless nothing changed; raises OperatorError when nothing is labelled."""
+    """Write the next version below `target`, unless nothing changed; raises NothingLabelled, or OperatorError."""
     with only_one(target, "export"):
         partial = fresh_folder(target)
         try:
@@ -103,7 +108,7 @@ def _export(
     number, previous = latest_version(target)
     candidates = gather(table, verdicts, _sides(table, previous), partial / IMAGES, progress)
     if not any(candidate.verdict.sources for candidate in candidates):
-        raise OperatorError(
+        raise NothingLabelled(
             "nothing is labelled: tag pictures `roadwork`, `none` or `unsure` in `streetvision mine app` first"
         )
     divided = _divide(table, candidates, options)

@@ -15,6 +15,11 @@ from streetvision.base.disk import write_atomically
 from streetvision.mining.pictures import PictureFolder
 from streetvision.prediction_log.reader import LogReader
 
+FOLDER = "mining"
+"""In the state folder: pictures for FiftyOne, and training sets."""
+DATASET = "streetvision"
+"""Name of the FiftyOne dataset unless an operator says another."""
+SYNCED = "synced.json"
 _DATABASE = ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME", "FIFTYONE_DATABASE_DIR")
 
 

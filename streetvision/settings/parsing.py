@@ -127,6 +127,50 @@ def parse_repo(text: str) -> str:
     return text
 
 
+def parse_names(text: str) -> str:
+    """Names of datasets or paths of folders, separated by commas."""
+    if not text.isprintable() or not all(part.strip() for part in text.split(",")):
+        raise ValueError(f"{text!r} is no list of names separated by commas")
+    return text
+
+
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_WORDS = {
+    3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+}
+
+
+def parse_cron(text: str) -> str:
+    """Five fields of cron: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday)."""
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        raise ValueError(f"{text!r} is not five fields of cron such as 0 2 * * *")
+    for place, field_text in enumerate(fields):
+        if not all(_is_cron(part, place) for part in field_text.lower().split(",")):
+            raise ValueError(f"{field_text!r} in {text!r} is no field of cron")
+    if "*" not in (fields[2], fields[4]):
+        raise ValueError(f"{text!r} names days of the month and of the week: name one of them")
+    return " ".join(fields).lower()
+
+
+def _is_cron(part: str, place: int) -> bool:
+    """Whether it is `*`, a value or a range, with a step or without."""
+    span, slash, step = part.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and int(step) > 0 and (span == "*" or "-" in span)):
+        return False
+    if span == "*":
+        return True
+    low, high = _CRON[place]
+    words = _CRON_WORDS.get(place, ())
+    ends = [low + words.index(end) if end in words else _digits(end) for end in span.split("-")]
+    return len(ends) <= 2 and all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
+def _digits(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 3 else -1
+
+
 def declare(
     default: Any,  # noqa: ANN401 - a dataclass default is of its field's type
     help: str,

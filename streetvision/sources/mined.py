@@ -21,7 +21,7 @@ class MinedSet:
     grows = False
 
     def __init__(self, path: Path) -> None:
-        self._folder = _version(path)
+        self._folder = version_in(path)
         self.name = f"mined:{self._folder}"
 
     def amount(self, after: str | None = None) -> Amount:
@@ -56,8 +56,8 @@ class MinedSet:
         )
 
 
-def _version(path: Path) -> Path:
-    """The folder of a version: named itself, or the newest one below."""
+def version_in(path: Path) -> Path:
+    """The folder of a version: named itself, or the newest one below; SourceError where there is none."""
     if (path / LABELS).is_file():
         return path
     found = [one for one in path.glob("v[0-9]*") if one.name[1:].isdigit() and (one / LABELS).is_file()]

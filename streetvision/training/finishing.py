@@ -19,15 +19,28 @@ from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
 from streetvision.training.judging import calibrated, calibration_of, figures_of
 from streetvision.training.keeping import read_best
+from streetvision.training.pictures import set_name
 from streetvision.training.recipe import ModelRecipe, Recipe
 from streetvision.training.recipe_file import to_toml
 from streetvision.training.run_folder import DONE, RunFolder, RunRecord
 from streetvision.training.starting import goes_on, load_start
 from streetvision.training.tuning import choose_weights, merge_lora
 
+CANDIDATE = "0.0.0-candidate"
+"""Version of a model that is not in the registry yet."""
+
 
 def finish(run: RunFolder, registry: Registry, *, created: str, progress: ImportProgress = no_progress) -> ModelVersion:
     """Add the best weights of a run to the registry as a version; raises OperatorError and then adds nothing."""
+    version = run.record().version or next_version(known.version for known in registry.versions())
+    model = write_model(run, version, created=created)
+    added = registry.add_folder(model, source=source_of(run), version=version, progress=progress)
+    run.update(state=DONE, version=added.version, problem="")
+    return added
+
+
+def write_model(run: RunFolder, version: str, *, created: str) -> Path:
+    """The best weights until now as a checkpoint in the run's folder, merged, calibrated, described; OperatorError."""
     recipe, record = run.recipe(), run.record()
     weights, judged = read_best(run.best)
     net, config = load_start(run.start)
@@ -36,7 +49,6 @@ def finish(run: RunFolder, registry: Registry, *, created: str, progress: Import
     merge_lora(net)
     temperature, threshold = calibration_of(judged)
     figures = figures_of(calibrated(judged, temperature, threshold))
-    version = record.version or next_version(known.version for known in registry.versions())
     described = replace(
         config,
         version=version,
@@ -46,9 +58,7 @@ def finish(run: RunFolder, registry: Registry, *, created: str, progress: Import
         card=card_of(run, record, config, figures),
     )
     save_checkpoint(run.model, described, net.state_dict(), overwrite=True)
-    added = registry.add_folder(run.model, source=source_of(run), version=version, progress=progress)
-    run.update(state=DONE, version=added.version, problem="")
-    return added
+    return run.model
 
 
 def added_before(run: RunFolder, registry: Registry) -> ModelVersion | None:
@@ -72,10 +82,10 @@ def require_free(registry: Registry, version: str) -> None:
 
 def card_of(run: RunFolder, record: RunRecord, config: ModelConfig, figures: dict[str, float]) -> dict[str, Any]:
     """What the version says of itself: figures, data, recipe, where its weights came from."""
-    recipe = published(run.recipe())
-    sets = ", ".join(record.sets)
+    recipe, named = published(run.recipe()), Path(record.recipe).name
+    sets = ", ".join(map(set_name, record.sets))
     return {
-        "what": f"{config.architecture} at {config.input_size} pixels, trained on {sets}; recipe {record.recipe}.",
+        "what": f"{config.architecture} at {config.input_size} pixels, trained on {sets}; recipe {named}.",
         "metrics": figures | {"judged_on": f"val of {sets}"},
         "calibration": {"on": "val", "pictures": record.data["val"]["pictures"]},
         "data": dict(record.data),
@@ -93,9 +103,10 @@ def card_of(run: RunFolder, record: RunRecord, config: ModelConfig, figures: dic
 
 
 def published(recipe: Recipe) -> Recipe:
-    """The recipe as a card may show it: of a file with weights only the name."""
-    weights = recipe.model.weights
-    return replace(recipe, model=replace(recipe.model, weights=Path(weights).name or weights))
+    """The recipe as a card may show it: of files on this machine only the names."""
+    weights, sets = recipe.model.weights, tuple(map(set_name, recipe.data.sets))
+    model, data = replace(recipe.model, weights=Path(weights).name or weights), replace(recipe.data, sets=sets)
+    return replace(recipe, model=model, data=data)
 
 
 def backbone_of(recipe: ModelRecipe, architecture: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -66,6 +66,7 @@ def learn(
         average = [MovingAverage(recipe.optimiser.ema)] if recipe.optimiser.ema else []
         reporter = Reporter(tell, total, pictures_a_step, clock=clock)
         trainer = make_trainer(recipe, place, run, total, [OwnSignals(), watch, best, *average, last, reporter])
+        _tell_where(trainer.loggers, tell)
         _fit(trainer, module, feed, run, best)
         watch.look()
         if place.rank == 0:
@@ -170,9 +171,15 @@ def _wandb(run: RunFolder) -> Logger:
     offline = os.environ.get("WANDB_MODE", "offline") != "online"
     quiet = wandb.Settings(silent=True, console="off", mode="offline" if offline else "online")
     wandb.setup(quiet)
-    return WandbLogger(
-        name=run.name, project="streetvision", save_dir=run.logs, offline=offline, id=run.name, settings=quiet
-    )
+    project = os.environ.get("WANDB_PROJECT", "streetvision")
+    return WandbLogger(name=run.name, project=project, save_dir=run.logs, offline=offline, id=run.name, settings=quiet)
+
+
+def _tell_where(loggers: Iterable[Logger], tell: Tell) -> None:
+    """The address of the curves at W&B, where they go there."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and (url := logger.experiment.url):
+            tell({"event": "tracking", "url": url})
 
 
 @contextlib.contextmanager

@@ -28,12 +28,17 @@ class Pictures:
         """What a model's card says of its data; cards are published, so of a folder here only the name."""
         sources = sorted({_without_path(example.source) for example in (*self.train, *self.val) if example.source})
         return {
-            "sets": list(self.sets),
+            "sets": [set_name(name) for name in self.sets],
             "fingerprint": self.fingerprint,
             "train": _counts(self.train),
             "val": _counts(self.val),
             "sources": sources,
         }
+
+
+def set_name(name: str) -> str:
+    """A set's name as a card shows it: of a list of pictures on this machine not where it lies."""
+    return Path(name).stem if "/" in name else name
 
 
 def gather(datasets: Sequence[Dataset]) -> Pictures:

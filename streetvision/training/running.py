@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -13,7 +15,7 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import ImportProgress, no_progress
 from streetvision.registry.registry import Registry
-from streetvision.training.finishing import added_before, finish, require_free
+from streetvision.training.finishing import CANDIDATE, added_before, finish, require_free, write_model
 from streetvision.training.fit import learn
 from streetvision.training.keeping import Stopped, Tell
 from streetvision.training.launching import launch
@@ -43,15 +45,7 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
     Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
     wished.
     """
-    record = run.record()
-    if record.state == DONE:
-        raise OperatorError(f"the run {run.name} is done: it became version {record.version}")
-    if pictures is not None and record.fingerprint != pictures.fingerprint:
-        raise OperatorError(
-            f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew, or keep its "
-            "best weights with --finish"
-        )
-    with only_one(run.path, WORK, remedy="let it finish, or stop it with Ctrl-C"):
+    with _working(run, pictures):
         added = added_before(run, around.registry)
         if added is not None:
             return added
@@ -61,6 +55,28 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
         if pictures is not None:
             _learn(run, pictures, around)
         return finish(run, around.registry, created=around.created(), progress=around.progress)
+
+
+def train_candidate(run: RunFolder, pictures: Pictures, around: Surroundings) -> Path:
+    """Learn to the end and write the model into the run's folder, to be judged before `finish` adds it; as `train`."""
+    with _working(run, pictures):
+        _learn(run, pictures, around)
+        return write_model(run, CANDIDATE, created=around.created())
+
+
+@contextmanager
+def _working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
+    """Keep others out of a run that can go on, over the pictures that it began with."""
+    record = run.record()
+    if record.state == DONE:
+        raise OperatorError(f"the run {run.name} is done: it became version {record.version}")
+    if pictures is not None and record.fingerprint != pictures.fingerprint:
+        raise OperatorError(
+            f"the pictures of {', '.join(record.sets)} have changed since {run.name} began: train anew, or keep its "
+            "best weights with --finish"
+        )
+    with only_one(run.path, WORK, remedy="let it finish, or stop it with Ctrl-C"):
+        yield
 
 
 def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:

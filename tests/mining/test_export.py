@@ -15,6 +15,7 @@ from streetvision.errors import OperatorError
 from streetvision.mining import export as export_room
 from streetvision.mining.export import ExportOptions, ExportReport, export_labels
 from streetvision.mining.training_set import LABELS, LEFT_OUT, MANIFEST, read_lines
+from streetvision.retrain.jobs.mine import run
 
 from .conftest import Mine
 
@@ -156,6 +157,15 @@ def test_nothing_labelled_is_a_sentence_and_leaves_nothing(mine: Mine, jpeg: Jpe
     with pytest.raises(OperatorError, match="nothing is labelled"):
         export(mine)
     assert [path.name for path in (mine.state / "training").iterdir()] == ["export.lock"]
+
+
+def test_retraining_exports_what_was_labelled(mine: Mine, jpeg: Jpeg) -> None:
+    import_pictures(mine, map(jpeg, range(6)))
+    request = {"dataset": mine.dataset.name, "target": str(mine.state / "training")}
+    assert run(request, lambda _: None, lambda: False) == {"version": 0, "changed": False, "labels": 0}
+    tag(mine, roadwork=range(3), none=range(3, 6))
+    assert run(request, lambda _: None, lambda: False) == {"version": 1, "changed": True, "labels": 6}
+    assert not run(request, lambda _: None, lambda: False)["changed"]
 
 
 def test_a_killed_export_is_done_again_the_same(mine: Mine, jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from ..retrain.fakes import needs_schedule
+
 ROOT = Path(__file__).parents[2]
 ECOSYSTEM = ROOT / "scripts" / "ecosystem.config.js"
+RETRAIN_ECOSYSTEM = ROOT / "scripts" / "retrain.config.js"
 INSTALLED = ROOT / ".envs" / "pm2" / "node_modules" / ".bin" / "pm2"
 PATIENCE_S = 90.0
 
@@ -52,8 +55,8 @@ class Pm2:
         (found,) = json.loads(out[out.index("[") :])
         return dict(found)
 
-    def log(self) -> str:
-        file = self._folder / "logs" / "streetvision.log"
+    def log(self, name: str = "streetvision") -> str:
+        file = self._folder / "logs" / f"{name}.log"
         return file.read_text() if file.exists() else ""
 
     def wait_for(self, start: str, times: int = 1) -> None:
@@ -109,3 +112,22 @@ def test_starts_restarts_and_stops(pm2: Pm2, port: int, caller: Any, jpeg: bytes
     assert _ended(miner["pid"])
     assert json.loads(pm2.log().splitlines()[-1])["message"] == "stopped"
     assert not (pm2._folder / "state" / "mock.sock").exists()
+
+
+@needs_schedule
+def test_keeps_the_schedule_of_retraining(pm2: Pm2) -> None:
+    def starts() -> int:
+        return pm2.log("streetvision-retrain").count("next run at")
+
+    def wait_for(count: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while starts() < count:
+            assert time.monotonic() < deadline, pm2.log("streetvision-retrain")
+            time.sleep(0.1)
+
+    pm2("start", str(RETRAIN_ECOSYSTEM))
+    wait_for(1)
+    os.kill(pm2.miner()["pid"], signal.SIGKILL)
+    wait_for(2)
+    pm2("stop", "streetvision-retrain")
+    assert pm2.miner()["pm2_env"]["exit_code"] == 0

@@ -13,12 +13,16 @@ import yaml
 
 from streetvision import __version__
 from streetvision.miner.process import ABANDON_SECONDS, CLOSE_SECONDS
+from streetvision.retrain.schedule import STOP_S
 from streetvision.settings.fields import SETTINGS
 from streetvision.settings.upkeep import METRICS_PORT
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 UNIT = SCRIPTS / "streetvision.service"
+RETRAIN_UNIT = SCRIPTS / "streetvision-retrain.service"
+ECOSYSTEM = SCRIPTS / "ecosystem.config.js"
+RETRAIN_ECOSYSTEM = SCRIPTS / "retrain.config.js"
 ENDS_WITHIN_S = CLOSE_SECONDS + ABANDON_SECONDS
 NAMES = {name for item in SETTINGS for name in item.env}
 
@@ -34,10 +38,13 @@ def needs(program: str) -> str:
     return path
 
 
-def unit() -> dict[str, list[str]]:
-    """The unit's directives in force, each with all its values."""
+units = pytest.mark.parametrize("file", [UNIT, RETRAIN_UNIT], ids=lambda file: file.name)
+
+
+def unit(file: Path = UNIT) -> dict[str, list[str]]:
+    """A unit's directives in force, each with all its values."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in file.read_text().splitlines():
         name, separator, value = line.partition("=")
         if separator and not line.startswith("#"):
             found.setdefault(name, []).append(value)
@@ -48,41 +55,56 @@ def compose() -> Any:
     return yaml.safe_load((SCRIPTS / "docker-compose.yml").read_text())
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@units
+def test_systemd_takes_the_unit(file: Path, tmp_path: Path) -> None:
     analyze = needs("systemd-analyze")
     home = tmp_path / "streetvision"
     (home / ".venv" / "bin").mkdir(parents=True)
-    (home / ".venv" / "bin" / "python").symlink_to(shutil.which("true") or "/bin/true")
-    file = tmp_path / UNIT.name
-    file.write_text(UNIT.read_text().replace("/opt/streetvision", str(home)))
-    done = run(analyze, "verify", str(file))
+    for program in ("python", "streetvision"):
+        (home / ".venv" / "bin" / program).symlink_to(shutil.which("true") or "/bin/true")
+    placed = tmp_path / file.name
+    placed.write_text(file.read_text().replace("/opt/streetvision", str(home)))
+    done = run(analyze, "verify", str(placed))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_the_unit_gives_the_drain_its_time() -> None:
     (seconds,) = unit()["TimeoutStopSec"]
     assert float(seconds) > ENDS_WITHIN_S
+    (seconds,) = unit(RETRAIN_UNIT)["TimeoutStopSec"]
+    assert float(seconds) > STOP_S
+
+
+def test_retraining_gives_way_to_the_miner_and_outlives_a_training_that_took_too_much_memory() -> None:
+    directives = unit(RETRAIN_UNIT)
+    for name, value in {"Nice": "19", "IOSchedulingClass": "idle", "CPUWeight": "1", "OOMPolicy": "continue"}.items():
+        assert directives[name] == [value]
+    assert "Requires" not in directives
+    assert directives["ExecStart"][0].endswith("/bin/streetvision retrain serve")
 
 
 def test_every_manager_starts_it_again_whatever_the_exit_code_and_never_gives_up() -> None:
-    directives = unit()
-    assert directives["Restart"] == ["always"]
-    assert directives["StartLimitIntervalSec"] == ["0"]
-    assert not {"RestartPreventExitStatus", "SuccessExitStatus"} & directives.keys()
+    for file in (UNIT, RETRAIN_UNIT):
+        directives = unit(file)
+        assert directives["Restart"] == ["always"]
+        assert directives["StartLimitIntervalSec"] == ["0"]
+        assert not {"RestartPreventExitStatus", "SuccessExitStatus"} & directives.keys()
     assert compose()["services"]["miner"]["restart"] == "unless-stopped"
-    text = (SCRIPTS / "ecosystem.config.js").read_text()
-    assert "autorestart: true" in text
-    assert "stop_exit_codes" not in text
-    assert int(text.partition("max_restarts: ")[2].partition(",")[0]) >= 1_000_000
+    for file in (ECOSYSTEM, RETRAIN_ECOSYSTEM):
+        text = file.read_text()
+        assert "autorestart: true" in text
+        assert "stop_exit_codes" not in text
+        assert int(text.partition("max_restarts: ")[2].partition(",")[0]) >= 1_000_000
 
 
-def test_the_unit_is_hardened_but_not_against_cuda() -> None:
-    directives = unit()
+@units
+def test_the_unit_is_hardened_but_not_against_cuda(file: Path) -> None:
+    directives = unit(file)
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "ProtectKernelModules", "RestrictSUIDSGID"):
         assert directives[name] == ["yes"], name
     assert directives["ProtectSystem"] == ["strict"]
     assert directives["CapabilityBoundingSet"] == [""]
-    text = UNIT.read_text()
+    text = file.read_text()
     breaks_cuda = ("MemoryDenyWriteExecute", "PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock",
                    "ProcSubset", "PrivateUsers", "SystemCallFilter", "NoExecPaths")  # fmt: skip
     for name in breaks_cuda:
@@ -90,8 +112,9 @@ def test_the_unit_is_hardened_but_not_against_cuda() -> None:
         assert f"{name}=" in text, f"the unit does not say why it leaves {name} out"
 
 
-def test_the_unit_writes_in_its_own_folders_alone() -> None:
-    directives = unit()
+@units
+def test_the_unit_writes_in_its_own_folders_alone(file: Path) -> None:
+    directives = unit(file)
     environment = dict(line.split("=", 1) for line in directives["Environment"])
     (writable,) = directives["ReadWritePaths"]
     for name in ("STREETVISION_STATE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HOME"):
@@ -101,15 +124,19 @@ def test_the_unit_writes_in_its_own_folders_alone() -> None:
     assert {"WALLET_PATH", "STREETVISION_STATE_DIR"} <= NAMES
 
 
-def test_node_takes_the_ecosystem_file() -> None:
+@pytest.mark.parametrize(
+    ("file", "ends_within_s"),
+    [(ECOSYSTEM, ENDS_WITHIN_S), (RETRAIN_ECOSYSTEM, STOP_S)],
+    ids=["miner", "retrain"],
+)
+def test_node_takes_the_ecosystem_file(file: Path, ends_within_s: float) -> None:
     node = needs("node")
-    file = SCRIPTS / "ecosystem.config.js"
     assert run(node, "--check", str(file)).returncode == 0
     done = run(node, "-p", f"JSON.stringify(require({json.dumps(str(file))}))")
     (app,) = json.loads(done.stdout)["apps"]
     assert app["cwd"] == str(ROOT)
-    assert (ROOT / app["script"]).is_file()
-    assert app["kill_timeout"] / 1000 > ENDS_WITHIN_S
+    assert (ROOT / app["script"]).exists()
+    assert app["kill_timeout"] / 1000 > ends_within_s
     assert app["watch"] is False
     assert app["autorestart"] is True
     assert (app["exec_mode"], app["instances"]) == ("fork", 1)

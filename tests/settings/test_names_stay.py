@@ -78,6 +78,31 @@ NAMES = """
     --alerts.digest ALERTS_DIGEST
     --alerts.time_zone ALERTS_TIME_ZONE
     --alerts.reminder_hours ALERTS_REMINDER_HOURS
+    --retrain.schedule RETRAIN_SCHEDULE
+    --retrain.jitter_minutes RETRAIN_JITTER_MINUTES
+    --retrain.datasets RETRAIN_DATASETS
+    --retrain.frozen RETRAIN_FROZEN
+    --retrain.mine RETRAIN_MINE
+    --retrain.min_labels RETRAIN_MIN_LABELS
+    --retrain.recipe RETRAIN_RECIPE
+    --retrain.device RETRAIN_DEVICE
+    --retrain.gpu_share RETRAIN_GPU_SHARE
+    --retrain.memory_gib RETRAIN_MEMORY_GIB
+    --retrain.nice RETRAIN_NICE
+    --retrain.max_hours RETRAIN_MAX_HOURS
+    --retrain.gpu_hours RETRAIN_GPU_HOURS
+    --retrain.gpu_price RETRAIN_GPU_PRICE
+    --retrain.budget RETRAIN_BUDGET
+    --retrain.accept RETRAIN_ACCEPT
+    --retrain.min_agreement RETRAIN_MIN_AGREEMENT
+    --retrain.max_loss RETRAIN_MAX_LOSS
+    --retrain.max_doubt RETRAIN_MAX_DOUBT
+    --retrain.deploy RETRAIN_DEPLOY
+    --retrain.shadow_minutes RETRAIN_SHADOW_MINUTES
+    --retrain.canary_share RETRAIN_CANARY_SHARE
+    --retrain.canary_minutes RETRAIN_CANARY_MINUTES
+    --retrain.publish RETRAIN_PUBLISH
+    --retrain.tracking RETRAIN_TRACKING
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

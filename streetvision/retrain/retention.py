@@ -1,0 +1,54 @@
+"""What runs leave on the disk: their trainings. Those of the last few stay, older ones go, or nights would fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from streetvision.base.disk import sentences, staging
+from streetvision.errors import OperatorError
+from streetvision.retrain_log.reader import RetrainReader
+from streetvision.retrain_log.records import StepName, StepRecord
+
+KEPT = 3
+"""Runs whose trainings stay, to look at their curves or to go on with."""
+TRAINING = "training"
+"""Key of the train step's output: the name of the training, whose folder is in TRAININGS."""
+TRAININGS = "training"
+"""Folder of all trainings in the state folder; those that no run made are not touched."""
+_MOST = 1000
+
+
+def tidy(state: Path, log: RetrainReader) -> tuple[str, ...]:
+    """Remove the trainings of all but the last KEPT runs that trained; their names. Raises OperatorError."""
+    removed = []
+    for name in _trainings(log)[KEPT:]:
+        folder = state / TRAININGS / name
+        if Path(name).name != name or not folder.is_dir():
+            continue
+        with sentences(f"Removing the training {name}"), staging(folder.parent) as place:
+            folder.rename(place / name)
+        removed.append(name)
+    return tuple(removed)
+
+
+def training_of(steps: Sequence[StepRecord]) -> str:
+    """The name of a run's training; empty where it did not train."""
+    outputs = (step.output for step in steps if step.name is StepName.TRAIN)
+    return next((str(output.get(TRAINING, "")) for output in outputs if output is not None), "")
+
+
+def validations_of(state: Path, training: str) -> list[dict[str, Any]]:
+    """What each validation of a training found, in order of steps; empty where it was removed."""
+    from streetvision.training.run_folder import find_run
+
+    try:
+        return find_run(state, training).metrics()
+    except OperatorError:
+        return []
+
+
+def _trainings(log: RetrainReader) -> list[str]:
+    """Names of trainings, those of the newest runs first."""
+    return [name for run in log.runs(_MOST) if (name := training_of(log.steps(run.id)))]

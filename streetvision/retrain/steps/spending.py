@@ -1,0 +1,53 @@
+"""What a training costs while it goes on: counted every minute, so that a killed run has lost at most one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streetvision.retrain.step import Context
+
+EVERY_S = 60.0
+HOUR_S = 3600.0
+
+
+class Meter:
+    """Counts GPU hours and money into the log, and says when a bound is reached.
+
+    `hear` may be called by another thread than `end`, never at the same time.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._clock = context, context.clock.monotonic
+        self._begun = self._counted = self._clock()
+        self.gpus = 0
+        """That the training takes; its first event says so."""
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """An event of the training."""
+        self.gpus = int(event.get("gpus", self.gpus))
+        if self._clock() - self._counted >= EVERY_S:
+            self.count()
+
+    def count(self) -> None:
+        """Write down what was spent since the last time."""
+        now = self._clock()
+        hours = self.gpus * (now - self._counted) / HOUR_S
+        self._counted = now
+        if hours:
+            self._context.spend(hours, hours * self._context.settings.retrain.gpu_price)
+
+    def exceeded(self) -> str:
+        """Which bound is reached, as a sentence with a remedy; empty while none is."""
+        wanted = self._context.settings.retrain
+        hours = (self._clock() - self._begun) / HOUR_S
+        if hours > wanted.max_hours:
+            return f"training took more than {wanted.max_hours:g} hours: raise --retrain.max_hours or train less"
+        spent = self._context.store.spent(self._context.clock.now()[:7])
+        if wanted.gpu_hours is not None and spent.gpu_hours > wanted.gpu_hours:
+            return (
+                f"{spent.gpu_hours:.1f} GPU hours are spent this month: wait for the next, or raise --retrain.gpu_hours"
+            )
+        if wanted.budget is not None and spent.money > wanted.budget:
+            return f"{spent.money:.2f} are spent this month: wait for the next, or raise --retrain.budget"
+        return ""
