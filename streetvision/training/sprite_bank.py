@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streetvision.scenes.sprites.sprite import atlas
+from streetvision.training.sign_sprites import sign_sprites
 
 SIDE = 128
+"""Texels of a sprite, across and down, where nothing else is said."""
+CLOSE_SIDE = 192
+"""The same for what close-ups show."""
+SIGNS, CLOSE_SIGNS = 0.06, 0.5
+"""Ordinary signs from faces beside each made sprite: in streets and in close-ups, where half of all are look-alikes."""
 LEVELS = 5
 GAP = 4
 """Empty texels between copies: bilinear lookups must not reach the neighbour."""
@@ -25,7 +32,7 @@ CHANNELS = 5
 
 @dataclass(frozen=True)
 class SpriteBank:
-    """N sprites: texels uint8 [N, 5, SIDE, SIDE * 3 / 2 + gaps], and arrays of length N on the same device."""
+    """N sprites of side S: texels uint8 [N, 5, S + gaps, S * 3 / 2 + gaps], and arrays of length N beside them."""
 
     texels: torch.Tensor
     works: torch.Tensor
@@ -38,6 +45,11 @@ class SpriteBank:
     """left, top, right, bottom of what it shows, as shares of the side [N, 4]."""
     cover: torch.Tensor
     """Share of the square that it covers."""
+
+    @property
+    def side(self) -> int:
+        """Texels of the largest copy, across and down."""
+        return self.texels.shape[2] - LEVELS * GAP
 
     @property
     def tall(self) -> torch.Tensor:
@@ -61,64 +73,103 @@ class SpriteBank:
         return {label: torch.nonzero(self.works == label)[:, 0] for label in (True, False)}
 
 
-def level_origin(level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def level_origin(level: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Left and top texel of the copy of each level: level 0 at the left, the smaller ones below each other."""
-    left = torch.where(level > 0, SIDE + GAP, 0)
-    top = torch.where(level > 0, SIDE - SIDE * 0.5 ** (level - 1).float() + GAP * (level - 1), 0.0)
+    left = torch.where(level > 0, side + GAP, 0)
+    top = torch.where(level > 0, side - side * 0.5 ** (level - 1).float() + GAP * (level - 1), 0.0)
     return left, top
 
 
 def pack(pixels: NDArray[np.uint8], shadows: NDArray[np.uint8]) -> torch.Tensor:
-    """RGBA [N, SIDE, SIDE, 4] of straight alpha and shadows [N, SIDE, SIDE] -> texels with their smaller copies."""
-    rgba = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    """RGBA [N, S, S, 4] of straight alpha and shadows [N, S, S] -> texels with their smaller copies; 16 divides S."""
+    rgba, across = torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), pixels.shape[1]
     alpha = rgba[:, 3:] / 255.0
     whole = torch.cat([rgba[:, :3] * alpha, rgba[:, 3:], torch.from_numpy(shadows)[:, None].float()], dim=1)
-    texels = torch.zeros(len(whole), CHANNELS, SIDE + LEVELS * GAP, SIDE + GAP + SIDE // 2 + GAP, dtype=torch.uint8)
+    texels = torch.zeros(len(whole), CHANNELS, across + LEVELS * GAP, across + across // 2 + 2 * GAP, dtype=torch.uint8)
     for level in range(LEVELS):
-        side = SIDE >> level
-        left, top = (int(value) for value in level_origin(torch.tensor(level)))
+        side = across >> level
+        left, top = (int(value) for value in level_origin(torch.tensor(level), across))
         small = F.interpolate(whole, size=(side, side), mode="area") if level else whole
         texels[:, :, top : top + side, left : left + side] = small.round().to(torch.uint8)
     return texels
 
 
+@dataclass(frozen=True)
+class Cutouts:
+    """PNG files with transparency: things that are no works, and faces of ordinary signs and of signs of works."""
+
+    things: Sequence[Path] = ()
+    signs: Sequence[Path] = ()
+    works_signs: Sequence[Path] = ()
+
+
 def sprite_bank(
-    count: int, first_seed: int, device: torch.device, *, workers: int = 1, cutouts: Sequence[Path] = ()
+    count: int,
+    first_seed: int,
+    device: torch.device,
+    *,
+    workers: int = 1,
+    cutouts: Cutouts | None = None,
+    side: int = SIDE,
+    signs: float = SIGNS,
 ) -> SpriteBank:
-    """`count` made sprites and every cut-out photograph (look-alikes, a few times each) on the device."""
-    made = atlas(count, first_seed, SIDE, workers)
-    pixels, shadows, works = [made.pixels], [made.shadows], [made.labels.astype(bool)]
-    metres, ground = [made.metres], [made.ground]
-    if cutouts:
-        squares = np.stack([_square(file) for file in cutouts])
-        pixels.append(squares)
-        shadows.append(np.zeros(squares.shape[:3], np.uint8))
-        works.append(np.zeros(len(squares), bool))
-        metres.append(np.random.default_rng(0).uniform(0.5, 2.5, len(squares)).astype(np.float32))
-        ground.append(np.ones(len(squares), np.float32))
-    everything = np.concatenate(pixels)
-    packed = [
-        pack(everything[at : at + 512], np.concatenate(shadows)[at : at + 512]) for at in range(0, len(everything), 512)
-    ]
-    cover = (everything[..., 3].mean(axis=(1, 2)) / 255.0).astype(np.float32)
-    arrays = (np.concatenate(works), np.concatenate(metres), np.concatenate(ground), _boxes(everything[..., 3]), cover)
+    """`count` made sprites, each cut-out thing, and signs on the device.
+
+    Ordinary signs come as this share of `count`, signs of works as a quarter of it, both only where there are faces.
+    """
+    made = atlas(count, first_seed, side, workers)
+    parts = [_Part(made.pixels, made.shadows, made.labels.astype(bool), made.metres, made.ground)]
+    given, rng = cutouts or Cutouts(), np.random.default_rng(first_seed)
+    if given.things:
+        squares = np.stack([_square(file, side) for file in given.things])
+        parts.append(_part(squares, False, rng.uniform(0.5, 2.5, len(squares)).astype(np.float32)))
+    for faces, share, works in ((given.signs, signs, False), (given.works_signs, signs / 4, True)):
+        wanted = round(count * share)
+        if faces and wanted:
+            pixels, metres = zip(*sign_sprites(faces, wanted, side, first_seed, workers), strict=True)
+            parts.append(_part(np.stack(pixels), works, np.array(metres, np.float32)))
+    return _bank(parts, device)
+
+
+class _Part(NamedTuple):
+    """Sprites of one origin, as an atlas has them."""
+
+    pixels: NDArray[np.uint8]
+    shadows: NDArray[np.uint8]
+    works: NDArray[np.bool_]
+    metres: NDArray[np.float32]
+    ground: NDArray[np.float32]
+
+
+def _part(pixels: NDArray[np.uint8], works: bool, metres: NDArray[np.float32]) -> _Part:
+    """Sprites that cast no shadow and stand on the square's lower edge."""
+    shadows, labels = np.zeros(pixels.shape[:3], np.uint8), np.full(len(pixels), works)
+    return _Part(pixels, shadows, labels, metres, np.ones(len(pixels), np.float32))
+
+
+def _bank(parts: Sequence[_Part], device: torch.device) -> SpriteBank:
+    pixels, shadows, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
+    packed = [pack(pixels[at : at + 512], shadows[at : at + 512]) for at in range(0, len(pixels), 512)]
+    cover = (pixels[..., 3].mean(axis=(1, 2)) / 255.0).astype(np.float32)
+    arrays = (*rest, _boxes(pixels[..., 3]), cover)
     return SpriteBank(torch.cat(packed).to(device), *(torch.from_numpy(one).to(device) for one in arrays))
 
 
-def _square(file: Path) -> NDArray[np.uint8]:
+def _square(file: Path, side: int) -> NDArray[np.uint8]:
     """A cut-out photograph with its lower edge on the square's."""
     with Image.open(file) as opened:
         image = opened.convert("RGBA")
-    image.thumbnail((SIDE - 4, SIDE - 4))
-    square = Image.new("RGBA", (SIDE, SIDE))
-    square.paste(image, ((SIDE - image.width) // 2, SIDE - image.height))
+    image.thumbnail((side - 4, side - 4))
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, side - image.height))
     return np.asarray(square)
 
 
 def _boxes(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
+    side = alpha.shape[1]
     rows, columns = (np.asarray((alpha > 100).any(axis=axis)) for axis in (2, 1))
     left, top = columns.argmax(axis=1), rows.argmax(axis=1)
-    right, bottom = (SIDE - shown[:, ::-1].argmax(axis=1) for shown in (columns, rows))
+    right, bottom = (side - shown[:, ::-1].argmax(axis=1) for shown in (columns, rows))
     box = np.stack([left, top, np.maximum(right, left + 1), np.maximum(bottom, top + 1)], axis=1)
-    result: NDArray[np.float32] = (box / SIDE).astype(np.float32)
+    result: NDArray[np.float32] = (box / side).astype(np.float32)
     return result
