@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streetvision.base.sqlite import check_version, version_of
+from streetvision.base.sqlite import migrate, version_of
 from streetvision.base.sqlite_trouble import cause_of
 from streetvision.base.state_folder import lock_holder
 from streetvision.errors import OperatorError, reason
@@ -144,13 +144,15 @@ class RetrainReader:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
-        """Not read-only: whoever comes first after a crash rolls back what was half written."""
+        """Not read-only: whoever comes first after a crash or an update mends or lifts the file."""
         if not self.file.is_file():
             yield None
             return
         with log_sentences(self.file), contextlib.closing(connect(self.file, "rw")) as db:
-            check_version(db, RETRAIN_SCHEMA)
-            yield db if version_of(db) else None
+            begun = version_of(db) > 0
+            if begun:
+                migrate(db, RETRAIN_SCHEMA)
+            yield db if begun else None
 
 
 def connect(file: Path, mode: str) -> sqlite3.Connection:

@@ -71,16 +71,19 @@ CREATE TABLE pause (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     since TEXT NOT NULL,
     reason TEXT NOT NULL
-);
+)
+"""
+"""`runs.stop_asked` is the time at which the operator asked the run to stop. `steps.output` and `verdicts.evidence` are
+JSON."""
+_SCHEDULE = """
 CREATE TABLE schedule (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     next TEXT NOT NULL
 )
 """
-"""`runs.stop_asked` is the time at which the operator asked the run to stop. `steps.output` and `verdicts.evidence` are
-JSON. `schedule.next` is when the service begins the next run; it says nothing once the service has ended."""
+"""When the service begins the next run; it says nothing once the service has ended."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SCHEDULE)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 RETRAIN_SCHEMA = Schema("the log of retraining", MIGRATIONS, "move that file away to start a new one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_the_next_run_is_known_while_the_service_runs(store: RetrainStore) -> No
     with only_one(store.folder, SCHEDULE_LOCK):
         assert RetrainReader(store.folder).next_run() == LATER
     assert RetrainReader(store.folder).next_run() == ""
+
+
+def test_a_log_of_before_an_update_is_lifted_by_whoever_reads_it(tmp_path: Path) -> None:
+    store = RetrainStore(tmp_path)
+    store.add(RUN)
+    with contextlib.closing(sqlite3.connect(store.file, isolation_level=None)) as db:
+        db.execute("DROP TABLE schedule")
+        db.execute("PRAGMA user_version = 1")
+    with only_one(tmp_path, SCHEDULE_LOCK):
+        assert (RetrainReader(tmp_path).next_run(), RetrainReader(tmp_path).latest()) == ("", RUN)
 
 
 def test_the_order_of_runs_does_not_hang_on_the_clock(store: RetrainStore) -> None:
