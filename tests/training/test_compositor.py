@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from streetvision.training.compositor import Compositor, Style, objects_table, paste
+from streetvision.training.compositor import Compositor, Style, objects_table
 from streetvision.training.layouts import SLOTS, along_street
+from streetvision.training.pasting import paste
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import in_view
 from streetvision.training.sources import CLOSE_UPS, STREETS
