@@ -13,14 +13,14 @@ Result = TypeVar("Result")
 
 
 def compiled_on_cuda(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Compiled for each shape where the first argument is a tensor on CUDA; as it is elsewhere.
+    """Compiled where the first argument is a tensor on CUDA, once more for shapes that vary; as it is elsewhere.
 
     The function draws no random numbers: they come as arguments.
     """
 
     @lru_cache(maxsize=1)
     def compiled() -> Callable[Given, Result]:
-        made: Callable[Given, Result] = torch.compile(function, dynamic=False)
+        made: Callable[Given, Result] = torch.compile(function)
         return made
 
     @wraps(function)

@@ -66,7 +66,7 @@ def paste(
     """Lay sprites over the canvas [N, 3, H, W], nearest first; returns it and the pixels seen of each [N, SLOTS]."""
     free = torch.ones_like(canvas[:, :1])
     laid, seen = Laid(torch.zeros_like(canvas), free, free), []
-    for piece in _pieces(bank, layout, canvas, horizon, gen):
+    for piece in pieces_of(bank, layout, canvas, horizon, gen):
         laid, shown = lay(*laid, piece)
         seen.append(shown)
     return laid.colour + laid.free * canvas * laid.light, torch.stack(seen, dim=1)
@@ -86,7 +86,7 @@ def lay(colour: torch.Tensor, free: torch.Tensor, light: torch.Tensor, piece: Pi
     return Laid(colour + share * rgb, free * (1.0 - alpha), light * (1.0 - dark)), share.sum(dim=(1, 2, 3))
 
 
-def _pieces(
+def pieces_of(
     bank: SpriteBank, layout: Layout, canvas: torch.Tensor, horizon: torch.Tensor, gen: torch.Generator
 ) -> list[Piece]:
     """One for each slot of the layout, with its chance."""
