@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from streetvision.training.camera_look import lose_detail
-from streetvision.training.layouts import Layout
+from streetvision.training.layouts import Backdrop, Layout
 from streetvision.training.pasting import paste
 from streetvision.training.photographs import KINDS, Photographs
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS
@@ -34,7 +34,9 @@ class Composites:
     objects: torch.Tensor
 
 
-Arrange = Callable[[SpriteBank, torch.Tensor, torch.Tensor, tuple[int, int], torch.Generator], Layout]
+Arrange = Callable[[SpriteBank, torch.Tensor, Backdrop, tuple[int, int], torch.Generator], Layout]
+WITHOUT_GROUND = ("wall", "sky")
+"""Backgrounds before which nothing stands."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Style:
     """How pictures of one sort are made."""
 
     arrange: Arrange
-    """Works where the label [N] says so, by the vanishing points [N, 2] as shares of width and height, and the size."""
+    """Works where the label [N] says so, on backgrounds of that sort and size."""
     backgrounds: Mapping[str, float]
     """Shares of KINDS, "textured" and "drawn"; those that are not there leave theirs to the others."""
     out_of_focus: bool = False
@@ -62,8 +64,9 @@ class Compositor:
         """One picture for each label bool [N]; `scenes` uint8 [M, H, W, 3] are drawn streets without works."""
         count = len(labels)
         horizon, vanishing = uniform((count,), 0.15, 0.65, gen), uniform((count,), 0.15, 0.85, gen)
-        canvas, horizon = self._backgrounds(horizon, vanishing, scenes, gen)
-        layout = self.style.arrange(self.bank, labels, torch.stack([vanishing, horizon], dim=1), self.size, gen)
+        canvas, horizon, ground = self._backgrounds(horizon, vanishing, scenes, gen)
+        backdrop = Backdrop(torch.stack([vanishing, horizon], dim=1), ground)
+        layout = self.style.arrange(self.bank, labels, backdrop, self.size, gen)
         pixels, seen = paste(self.bank, layout, canvas, horizon, gen)
         objects = objects_table(self.bank, layout, seen, self.size)
         images = pixels.clamp_(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1)
@@ -71,9 +74,9 @@ class Compositor:
 
     def _backgrounds(
         self, horizon: torch.Tensor, vanishing: torch.Tensor, scenes: torch.Tensor | None, gen: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures float32 [N, 3, H, W] and their horizons; the kinds are mixed by what there is."""
-        pieces = []
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Pictures float32 [N, 3, H, W] of the kinds there are, their horizons, and whether they show ground."""
+        pieces, ground = [], torch.ones_like(horizon, dtype=torch.bool)
         for name, rows in self._shared_out(len(horizon), scenes is not None):
             if name == "textured":
                 piece = textured_streets(self.photographs, horizon[rows], vanishing[rows], self.size, gen)
@@ -82,8 +85,9 @@ class Compositor:
                 piece, line = crops(source, rows.stop - rows.start, self.size, gen)
                 known = uniform((rows.stop - rows.start,), 0.0, 1.0, gen) < 0.7
                 horizon[rows] = torch.where(known, line, horizon[rows])
+            ground[rows] = name not in WITHOUT_GROUND
             pieces.append(_blurred(piece) if self.style.out_of_focus else piece)
-        return torch.cat(pieces), horizon
+        return torch.cat(pieces), horizon, ground
 
     def _shared_out(self, count: int, drawn: bool) -> list[tuple[str, slice]]:
         """The kinds of background there are and which of `count` pictures get each."""

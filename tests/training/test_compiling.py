@@ -5,7 +5,7 @@ import torch
 from streetvision.training import camera_look, pasting
 from streetvision.training.compiling import compiled_on_cuda
 from streetvision.training.jitter import draw_mood, varied
-from streetvision.training.layouts import along_street
+from streetvision.training.layouts import Backdrop, along_street
 from streetvision.training.sprite_bank import sprite_bank
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def test_the_camera_is_one_graph_for_each_of_its_steps() -> None:
 def test_laying_a_sprite_is_one_graph() -> None:
     bank = sprite_bank(4, 7, CPU, side=32)
     labels, canvas = torch.ones(2, dtype=torch.bool), 255.0 * noise(2, 3, 24, 32)
-    layout = along_street(bank, labels, torch.full((2, 2), 0.4), (32, 24), gen())
+    layout = along_street(bank, labels, Backdrop(torch.full((2, 2), 0.4), labels), (32, 24), gen())
     pieces = pasting.pieces_of(bank, layout, canvas, torch.full((2,), 0.4), gen())
     compiled = torch.compile(pasting.lay.__wrapped__, backend="aot_eager", fullgraph=True)  # type: ignore[attr-defined]
     laid = (torch.zeros_like(canvas), torch.ones_like(canvas[:, :1]), torch.ones_like(canvas[:, :1]))
