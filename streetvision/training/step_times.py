@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 import torch
 
@@ -12,7 +13,7 @@ import torch
 class Moment(Protocol):
     """A point in the device's work."""
 
-    def elapsed_time(self, later: Moment, /) -> float:
+    def elapsed_time(self, later: Any, /) -> float:  # noqa: ANN401  # a moment of the same sort
         """Milliseconds from here to there; both must have passed."""
 
 
@@ -32,7 +33,7 @@ class StepTimes:
 
     def __init__(self, device: torch.device, now: Callable[[], Moment] | None = None) -> None:
         self._device = device
-        self._now = now or (_recorded if device.type == "cuda" else HostMoment)
+        self._now: Callable[[], Moment] = now or (_recorded if device.type == "cuda" else HostMoment)
         self._moments: list[tuple[str, Moment]] = []
 
     def end(self, part: str) -> None:
@@ -44,13 +45,14 @@ class StepTimes:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         spent: dict[str, float] = {}
-        for (_, earlier), (part, later) in zip(self._moments, self._moments[1:], strict=False):
+        for (_, earlier), (part, later) in pairwise(self._moments):
             spent[part] = spent.get(part, 0.0) + earlier.elapsed_time(later)
         self._moments = self._moments[-1:]
         return ", ".join(f"{part} {total / steps:.1f}" for part, total in spent.items())
 
 
-def _recorded() -> torch.cuda.Event:
-    event = torch.cuda.Event(enable_timing=True)
+def _recorded() -> Moment:
+    event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
-    return event
+    made: Moment = event
+    return made
