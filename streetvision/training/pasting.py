@@ -64,8 +64,9 @@ def paste(
     bank: SpriteBank, layout: Layout, canvas: torch.Tensor, horizon: torch.Tensor, gen: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Lay sprites over the canvas [N, 3, H, W], nearest first; returns it and the pixels seen of each [N, SLOTS]."""
-    free = torch.ones_like(canvas[:, :1])
-    laid, seen = Laid(torch.zeros_like(canvas), free, free), []
+    # Two tensors of ones: one in two places would be compiled by itself.
+    free, light = torch.ones_like(canvas[:, :1]), torch.ones_like(canvas[:, :1])
+    laid, seen = Laid(torch.zeros_like(canvas), free, light), []
     for piece in pieces_of(bank, layout, canvas, horizon, gen):
         laid, shown = lay(*laid, piece)
         seen.append(shown)
