@@ -1,9 +1,9 @@
 """Training a ViT-L at 224 pixels from JPEGs on disk, against timm's own training on the same files in the same run.
 
 `--part speed`: images/s of the whole loop, head alone (from kept features), LoRA and every weight, eager and compiled;
-the rival also with a batch that is on the GPU already, so that its loader is out of the account. `--part pipeline`:
-loading and augmenting alone. `--part steps`: timm's step alone. `--part memory`: LoRA at batch 32. A LoRA run of a
-minute says how busy the GPU is.
+the rival also with a batch that is on the GPU already, so that its loader is out of the account; a LoRA run of a minute
+says how busy the GPU is. `--part pipeline`: loading and augmenting alone. `--part steps`: timm's step alone.
+`--part host`: where our host's time goes. `--part memory`: LoRA at batch 32.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ EPOCHS = 6
 """Of the recipe `lora`."""
 REPEATS = 16
 """Times that a small set comes in an epoch of either loop, so that epochs are as long as a real one's."""
+SMALLEST_SHARE = 0.02
+"""Of the host's time that is worth a row."""
 HEAD = 1024
 """Pictures whose features are kept for the head; making them is not timed."""
 
@@ -83,7 +85,7 @@ def speed(bench: Bench, ways: Sequence[str], minute: float) -> list[Row]:
             "ours": partial(bench.ours, method, compiled=compiled),
         }
         if way == WAYS[0]:
-            runs["ours, a minute"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
+            runs[f"ours, {minute:g} s"] = partial(bench.ours, method, compiled=compiled, seconds=minute)
         table += _rows(runs, method, compiled)
     return table
 
@@ -200,6 +202,20 @@ def memory(bench: Bench) -> list[Row]:
     return table
 
 
+def host(bench: Bench, ways: Sequence[str]) -> list[Row]:
+    """Where the host is in our training: a GPU that is not busy waits for one of these."""
+    table: list[Row] = []
+    for way in ways:
+        method, _, blocks = way.partition("-")
+        for decoder in ("gpu", "cpu"):
+            timed = _tried(partial(bench.ours, method, compiled=blocks == "compiled", decoder=decoder))
+            if timed is None:
+                continue
+            about: Row = {"training": way, "decoder": decoder, "images/s": timed.images_per_s, "GPU busy": timed.busy}
+            table += [about | place for place in timed.places if float(place["share"] or 0) >= SMALLEST_SHARE]
+    return table
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", nargs="+", default=["pipeline", "steps", "memory", "speed"])
@@ -220,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "pipeline": ("Feeding a training: images/s (goal of augmenting: 20,000)", lambda: pipeline(bench)),
             "steps": ("A step of timm's ViT-L at 224 pixels, its batch ready", lambda: steps(bench, given.ways)),
             "memory": ("LoRA of a ViT-L at 224 pixels", lambda: memory(bench)),
+            "host": ("Where the host's time goes in our training", lambda: host(bench, given.ways)),
             "speed": (
                 "Training a ViT-L at 224 pixels (goal: 1.2 times timm's)",
                 lambda: speed(bench, given.ways, given.minute),

@@ -12,7 +12,9 @@ from typing import Any
 
 import lightning as L
 import torch
+from harness import Row
 from safetensors.torch import save_file
+from training_host import HostSampler
 
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
@@ -42,6 +44,8 @@ class Timed:
     losses: list[float] = field(default_factory=list)
     host: float = float("nan")
     """Share of the time that the host took to launch the steps."""
+    places: list[Row] = field(default_factory=list)
+    """Where the host was meanwhile; see `HostSampler`."""
 
 
 class Utilisation:
@@ -72,7 +76,7 @@ class Stopwatch(L.Callback):
 
     def __init__(self, pictures_a_step: int, seconds: float, device: torch.device) -> None:
         self._pictures, self._seconds, self._device = pictures_a_step, seconds, device
-        self._utilisation = Utilisation(device)
+        self._utilisation, self._host = Utilisation(device), HostSampler()
         self._losses: list[torch.Tensor] = []
         self._started = 0.0
         self.timed: Timed | None = None
@@ -84,6 +88,7 @@ class Stopwatch(L.Callback):
             wait(self._device)
             self._started = time.monotonic()
             self._utilisation.start()
+            self._host.start()
         elif trainer.global_step > WARM and self.timed is None and self._is_over(trainer):
             self._stop(trainer)
 
@@ -95,8 +100,9 @@ class Stopwatch(L.Callback):
         wait(self._device)
         seconds, busy = time.monotonic() - self._started, self._utilisation.stop()
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else 0
-        rate = (trainer.global_step - WARM) * self._pictures / seconds
-        self.timed = Timed(rate, busy, peak / 2**30, [float(loss) for loss in self._losses])
+        steps = trainer.global_step - WARM
+        losses, places = [float(loss) for loss in self._losses], self._host.stop(seconds / steps)
+        self.timed = Timed(steps * self._pictures / seconds, busy, peak / 2**30, losses, places=places)
         trainer.should_stop = True
 
 

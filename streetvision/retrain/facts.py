@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.errors import OperatorError
-from streetvision.retrain.planning import Facts, learns, unfinished
+from streetvision.retrain.planning import Facts, unfinished
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 
@@ -37,7 +37,7 @@ def gather(settings: Settings, log: RetrainReader, *, now: str, alone: bool) -> 
 
 def with_labels(facts: Facts, settings: Settings, log: RetrainReader, count_labels: CountLabels) -> Facts:
     """The facts with the new labels counted, where there is anything to learn from."""
-    if not learns(settings.retrain):
+    if not settings.retrain.learns:
         return facts
     try:
         return replace(facts, labels=count_labels(settings, log))

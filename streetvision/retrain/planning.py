@@ -136,18 +136,13 @@ def _gives_up(facts: Facts, *, fresh: bool) -> str:
 
 
 def _configured(wanted: RetrainSettings) -> Condition:
-    lacking = [*(() if learns(wanted) else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
+    lacking = [*(() if wanted.learns else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
     if lacking:
         text = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
     sets = [*wanted.dataset_names, *(("what you labelled with `streetvision mine`",) if wanted.mine else ())]
     judged = ", ".join(wanted.frozen_names)
     return Condition("configured", True, f"it learns from {', '.join(sets)} and is judged on {judged}")
-
-
-def learns(wanted: RetrainSettings) -> bool:
-    """Whether the settings name anything to learn from."""
-    return wanted.mine or bool(wanted.dataset_names)
 
 
 def _installed(facts: Facts) -> Condition:

@@ -3,8 +3,8 @@
 A validator degrades a photograph at one of four levels before it asks: 0 only crops the centre; 1 rotates by up to 20
 degrees, crops a random square of 0.2 to 1.0 of the area and flips; 2 adds mild saturation, contrast and resampling;
 3 adds stronger ones, coloured noise and blur. STRESS goes on to the strongest severities known of every distortion,
-grey blocks included. `augment_torch` applies the same recipes to batches on a GPU. Source: the image transforms of the
-subnet's public validator; both flips are drawn at one half, as it declares them.
+grey blocks included. `training.views` and `training.distortions` do the same to batches on a GPU. Source: the image
+transforms of the subnet's public validator; both flips are drawn at one half, as it declares them.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
-"""The validators' augmentations on batches of tensors, and what a crop leaves in view. Recipes come from `augment`."""
+"""The geometry of augmentations on batches of tensors, and what a crop leaves in view; `views` draws it."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from streetvision.scenes.augment import ORDER, Recipes
-from streetvision.training import distortions
-
 
 def warp(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 [N, H, W, 3] through matrices [N, 2, 3] (see Recipes.matrices) -> float32 [N, 3, size, size] in [0, 255].
+    """uint8 [N, H, W, 3] through matrices [N, 2, 3] (see `views`) -> float32 [N, 3, size, size] in [0, 255].
 
     One bilinear lookup does rotation, crop, scaling and flips; outside the picture it is black.
     """
@@ -20,13 +16,6 @@ def warp(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tenso
     grid = F.affine_grid(theta, [len(images), 3, size, size], align_corners=False)
     planes = images.permute(0, 3, 1, 2).to(grid.dtype)
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-
-def distort(pixels: torch.Tensor, recipes: Recipes, generator: torch.Generator) -> torch.Tensor:
-    """Apply the recipes' distortions to float pixels [N, 3, H, W] in [0, 255], in the validators' order."""
-    severity = np.stack([recipes.severity[name] for name in ORDER], axis=1)
-    drawn = [name for name, column in zip(ORDER, severity.T, strict=True) if column.any()]
-    return distortions.distort(pixels, torch.from_numpy(severity).to(pixels.device), generator, drawn)
 
 
 def kept_share(boxes: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

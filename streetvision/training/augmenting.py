@@ -71,8 +71,8 @@ class GpuAugment:
     def _degraded(self, images: torch.Tensor, sizes: torch.Tensor, dice: Dice) -> torch.Tensor:
         levels = self.augmentation.levels
         chosen = views.draw_levels(len(images), levels, dice)
-        plain = chosen == (list(levels).index(0) if 0 in levels else -1)
-        fine = warp(images, views.draw_cuts(sizes, plain, dice).matrices(), 2 * SIZE)
+        cuts = views.draw_cuts(sizes, views.is_plain(chosen, levels), dice)
+        fine = warp(images, cuts.matrices(), 2 * SIZE)
         cut = F.avg_pool2d(fine, 2)
         # What lies outside the picture is black whatever the camera.
         pixels = jitter(cut, dice.generator, self.augmentation.camera) * cut.any(dim=1, keepdim=True)

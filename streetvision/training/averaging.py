@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from streetvision.training.optimisers import follow
 from streetvision.training.tuning import learning
 
 
@@ -14,7 +15,7 @@ class MovingAverage(L.Callback):
     """Averages after each step, stands in for the weights while they are judged and when training has ended.
 
     Lightning's own averages copy the frozen weights too, into memory and into every checkpoint, which LoRA and
-    training a head cannot afford. Early on the decay is smaller, so that the random start is soon forgotten.
+    training a head cannot afford.
     """
 
     def __init__(self, decay: float) -> None:
@@ -35,9 +36,7 @@ class MovingAverage(L.Callback):
         if trainer.global_step <= self.steps:
             return
         self.steps = trainer.global_step
-        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            torch._foreach_lerp_(*self._pairs(pl_module), 1.0 - keep)
+        follow(*self._pairs(pl_module), self.decay, self.steps)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let the average be judged."""

@@ -17,6 +17,7 @@ from streetvision.evaluation.calibration import best_threshold, fit_temperature,
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
+from streetvision.models.folder import read_config
 from streetvision.models.logits import sigmoids
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.evaluation import (
@@ -31,7 +32,7 @@ from streetvision.training.evaluation import (
     scene_views,
     score,
 )
-from streetvision.training.held_out import COMPOSITE_VIEW, composite_views, street_views
+from streetvision.training.held_out import CLOSE_VIEW, COMPOSITE_VIEW, composite_views, street_views
 from streetvision.training.train import Log, Material, TrainingResult, train
 
 NAME, VERSION = "streetvision-bundled", "0.2.0"
@@ -77,12 +78,16 @@ def train_bundle(
 ) -> TrainingResult:
     """Train and write a checkpoint folder that is not calibrated yet; its card says how it was trained."""
     config = bundled_config(depth)
-    outcome = train(config, settings, device, log, material)
-    figures = {"training": _training_figures(settings, outcome, device)}
-    save_checkpoint(
-        folder, replace(config, card=figures), outcome.net.state_dict(), dtype=torch.float16, overwrite=True
-    )
-    log(f"trained {outcome.steps} steps, {outcome.samples} pictures; wrote {folder}")
+    start = None if material is None or material.start is None else read_config(material.start).sha256
+
+    def save(outcome: TrainingResult) -> None:
+        figures = {"training": _training_figures(settings, outcome, device) | {"start": start}}
+        described = replace(config, card=figures)
+        save_checkpoint(folder, described, outcome.net.state_dict(), dtype=torch.float16, overwrite=True)
+        log(f"wrote {folder} after {outcome.steps} steps, {outcome.samples} pictures")
+
+    outcome = train(config, settings, device, log=log, material=material, save=save)
+    save(outcome)
     return outcome
 
 
@@ -96,8 +101,8 @@ def measure_bundle(
 ) -> dict[str, Any]:
     """Calibrate and measure the stored weights on fresh pictures and write the card; returns the figures.
 
-    With `photos` (see `photographs`) composites and held-out street photographs calibrate too: every other one does,
-    and the rest judge.
+    With `photos` (see `photographs`) composites, close-ups and held-out street photographs calibrate too: every other
+    one does, and the rest judge.
     """
     loaded = load(folder, device=device)
     net, card_before = loaded.net, loaded.config.card
@@ -108,14 +113,14 @@ def measure_bundle(
     config = calibrated(net, replace(loaded.config, temperature=1.0, threshold=0.5), measure, halves, log)
     figures = measured(net, config, measure, log)
     if nearer:
-        composites = score(net, nearer[COMPOSITE_VIEW][1::2])
-        figures["views"][COMPOSITE_VIEW] = _figures(composites, config)
+        for name in (COMPOSITE_VIEW, CLOSE_VIEW):
+            figures["views"][name] = _figures(score(net, nearer[name][1::2]), config)
+            log(f"{name}: {json.dumps(figures['views'][name])}")
         figures["photographs"] = {
             "count": len(nearer["photographs"][1::2]),
             "false_positive_rate": _positive_share(net, config, nearer["photographs"][1::2]),
             "false_positive_rate_augmented": _positive_share(net, config, nearer["crops"][1::2]),
         }
-        log(f"{COMPOSITE_VIEW}: {json.dumps(figures['views'][COMPOSITE_VIEW])}")
         log(f"photographs: {json.dumps(figures['photographs'])}")
     figures["training"] = training
     config = replace(config, created=datetime.now(UTC).isoformat(timespec="seconds"), card=card(figures))
@@ -128,10 +133,13 @@ def measure_bundle(
 def nearer_to_photographs(
     photos: Sequence[Path], measure: MeasureSettings, size: int, device: torch.device
 ) -> dict[str, list[EvaluationPicture]]:
-    """Composites, held-out street photographs and crops of them."""
+    """Composites, close-ups, held-out street photographs and crops of them."""
     whole, cut = street_views(photos, size)
-    composites = composite_views(photos, measure.composites, size, device, measure.workers)
-    return {COMPOSITE_VIEW: composites, "photographs": whole, "crops": cut}
+    composites, close = (
+        composite_views(photos, measure.composites, size, device, measure.workers, close=close)
+        for close in (False, True)
+    )
+    return {COMPOSITE_VIEW: composites, CLOSE_VIEW: close, "photographs": whole, "crops": cut}
 
 
 def calibrated(
@@ -251,8 +259,8 @@ def readme(figures: Mapping[str, Any]) -> str:
         *rows,
         "",
         "`level_0` to `level_3` are the validators' augmentation levels, `stress` goes beyond them, `native` are "
-        "pictures of 1024x640 to 4032x3024 pixels reduced to the model's input, `composites` new sprites over "
-        "photographs that never trained, labelled by what they show.",
+        "pictures of 1024x640 to 4032x3024 pixels reduced to the model's input, `composites` and "
+        "`close-ups` new sprites and signs over photographs that never trained, labelled by what they show.",
         *_photograph_lines(figures),
         "",
         "Made by `python scripts/train_bundled.py`; `model.json` holds the settings and all figures.",

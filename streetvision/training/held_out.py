@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,15 @@ from PIL import Image
 
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.scenes.augment import LEVELS, augment
+from streetvision.training.batch import Batch
 from streetvision.training.compositor import Compositor
 from streetvision.training.evaluation import EvaluationPicture, squash
-from streetvision.training.photographs import held_out, load_photographs, photograph_files
+from streetvision.training.photographs import cutouts_in, held_out, load_photographs, photograph_files
 from streetvision.training.pool import ScenePool
-from streetvision.training.sources import COMPOSITE_MIXTURE, SourceSettings, camera
-from streetvision.training.sprite_bank import sprite_bank
+from streetvision.training.sources import CLOSE_MIXTURE, CLOSE_UPS, STREET_MIXTURE, STREETS, SourceSettings, camera
+from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SIDE, SIGNS, sprite_bank
 
-COMPOSITE_VIEW = "composites"
+COMPOSITE_VIEW, CLOSE_VIEW = "composites", "close-ups"
 SPRITE_SEEDS = 600_000_000
 """First seed of the sprites that judge; training starts at 1,000,000,000."""
 AT_ONCE = 64
@@ -26,26 +28,30 @@ CROPS_PER_LEVEL = 4
 
 
 def composite_views(
-    photos: Sequence[Path], count: int, size: int, device: torch.device, workers: int
+    photos: Sequence[Path], count: int, size: int, device: torch.device, workers: int, *, close: bool = False
 ) -> list[EvaluationPicture]:
-    """About `count` pictures, half of them with works, without those in which works are hardly to be seen.
+    """About `count` composites or close-ups, half of them with works, those left out in which works hardly show.
 
     Their label is what they show, since no validator ever saw more of them.
     """
-    bank = sprite_bank(2 * count, SPRITE_SEEDS, device, workers=workers)
-    compositor = Compositor(bank, load_photographs(photos, device, judging=True), SourceSettings().size)
-    pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=COMPOSITE_MIXTURE)
-    generator, rng = torch.Generator(device).manual_seed(19), np.random.default_rng(19)
-    labels = torch.arange(AT_ONCE, device=device) % 2 == 0
+    cutouts = replace(cutouts_in(photos, judging=True), things=())
+    side, signs = (CLOSE_SIDE, CLOSE_SIGNS) if close else (SIDE, SIGNS)
+    bank = sprite_bank(count, SPRITE_SEEDS, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
+    style, mixture = (CLOSE_UPS, CLOSE_MIXTURE) if close else (STREETS, STREET_MIXTURE)
+    compositor = Compositor(bank, load_photographs(photos, device, judging=True), SourceSettings().size, style)
+    pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=mixture)
+    generator = torch.Generator(device).manual_seed(19)
     views: list[EvaluationPicture] = []
     for _ in range(0, count, AT_ONCE):
-        pool.add(compositor.compose(labels, generator))
-        batch = pool.batch(AT_ONCE, size, PATCH, rng, generator)
-        pixels = batch.pixels.clamp(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        for picture, target, weight in zip(pixels, batch.targets.tolist(), batch.weights.tolist(), strict=True):
-            if weight > 0:
-                views.append(EvaluationPicture(picture, target > 0.5, target > 0.5))
+        pool.add(compositor.compose(torch.arange(AT_ONCE, device=device) % 2 == 0, generator))
+        views += _clear_ones(pool.batch(AT_ONCE, size, PATCH, generator))
     return views
+
+
+def _clear_ones(batch: Batch) -> list[EvaluationPicture]:
+    pixels = batch.pixels.clamp(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    labelled = zip(pixels, (batch.targets > 0.5).tolist(), batch.weights.tolist(), strict=True)
+    return [EvaluationPicture(picture, label, label) for picture, label, weight in labelled if weight > 0]
 
 
 def street_views(photos: Sequence[Path], size: int) -> tuple[list[EvaluationPicture], list[EvaluationPicture]]:

@@ -1,35 +1,50 @@
-"""The bundled network as it learns: its coarse twin, the average of its weights, its optimisers."""
+"""The bundled network as it learns: its coarse twin, the average of its weights, its optimiser."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.training.bundled_settings import TrainSettings
+from streetvision.training.optimisers import make_optimiser
+from streetvision.training.recipe import TuneRecipe
+from streetvision.training.tuning import parameter_groups
+
+
+class Answers(NamedTuple):
+    """What the network says of N pictures of P patches."""
+
+    logits: torch.Tensor
+    """Raw, [N]."""
+    patches: torch.Tensor
+    """Raw, whether a patch shows works [N, P]."""
+    tokens: torch.Tensor
+    """The patches' features [N, P, C]."""
 
 
 class TrainingNet(nn.Module):
-    """The network, its coarse twin, and what asks its tokens for a teacher's features; the latter is thrown away."""
+    """The network and its coarse twin."""
 
-    def __init__(self, net: StreetVisionNet, coarse: StreetVisionNet | None = None, features: int = 0) -> None:
+    def __init__(self, net: StreetVisionNet, coarse: StreetVisionNet | None = None) -> None:
         super().__init__()
         self.net = net
         self.coarse = coarse
-        self.project = nn.Linear(net.backbone.num_features, features) if features else None
 
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Pixels float [N, 3, S, S] in [0, 255] -> raw logits [N], patch logits [N, P], features [N, P, C] if asked."""
+    def forward(self, pixels: torch.Tensor) -> Answers:
+        """Of pixels float [N, 3, S, S] in [0, 255]."""
         whole = self.coarse is None or pixels.shape[-1] == self.net.input_size
         net = self.net if whole or self.coarse is None else self.coarse
         mean, std = (value.view(1, 3, 1, 1) for value in (net.mean, net.std))
         tokens = net.tokens((pixels - mean) / std)
         logits, _ = net.head(tokens)
-        features = None if self.project is None else self.project(tokens[:, net.head.prefix :])
-        return logits, net.head.scores(tokens), features
+        return Answers(logits, net.head.scores(tokens), tokens[:, net.head.prefix :])
 
 
 def tied(net: StreetVisionNet, config: ModelConfig, size: int) -> StreetVisionNet:
@@ -42,15 +57,23 @@ def tied(net: StreetVisionNet, config: ModelConfig, size: int) -> StreetVisionNe
     return other.to(next(net.parameters()).device)
 
 
-def make_learner(config: ModelConfig, settings: TrainSettings, device: torch.device, features: int = 0) -> TrainingNet:
-    """A fresh network on the device with its coarse twin, blocks compiled where wanted."""
-    net = build(config).to(device)
+def make_learner(
+    config: ModelConfig,
+    settings: TrainSettings,
+    device: torch.device,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> TrainingNet:
+    """A network on the device with its coarse twin, blocks compiled where wanted; fresh unless it has a start."""
+    net = build(config)
+    if start is not None:
+        net.load_state_dict({name: value.float() for name, value in start.items()})
+    net = net.to(device)
     coarse = None if settings.coarse_size is None else tied(net, config, settings.coarse_size)
     if settings.compile:
         for each in (net, coarse):
             for block in each.backbone.blocks if each is not None else ():
                 block.compile(dynamic=False)
-    return TrainingNet(net, coarse, features).to(device)
+    return TrainingNet(net, coarse).to(device)
 
 
 def fresh_copy(net: StreetVisionNet, config: ModelConfig) -> StreetVisionNet:
@@ -60,19 +83,9 @@ def fresh_copy(net: StreetVisionNet, config: ModelConfig) -> StreetVisionNet:
     return copy.to(next(net.parameters()).device).requires_grad_(False).eval()
 
 
-def make_optimizers(learner: TrainingNet, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """Matrices decay, vectors do not."""
-    named = list(learner.named_parameters())
-    matrices = [value for name, value in named if settings.muon and "blocks" in name and value.ndim == 2]
-    taken = {id(value) for value in matrices}
-    rest = [value for _, value in named if id(value) not in taken]
-    groups = [
-        {"params": [value for value in rest if value.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [value for value in rest if value.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate, fused = settings.learning_rate, next(learner.parameters()).is_cuda
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=fused)]
-    if matrices:
-        decay = settings.weight_decay
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return optimizers
+def make_optimizer(learner: TrainingNet, settings: TrainSettings, beside: nn.Module | None = None) -> Optimizer:
+    """Of all weights and of those that learn `beside` the network, each as fast as any other."""
+    recipe, depth = settings.optimiser, len(learner.net.backbone.blocks)
+    named = [*learner.named_parameters(), *(beside.named_parameters() if beside is not None else ())]
+    groups = parameter_groups(named, depth, TuneRecipe("full", layer_decay=1.0), recipe)
+    return make_optimiser(groups, {id(value): name for name, value in named}, recipe)

@@ -1,4 +1,4 @@
-"""The optimiser and its schedule."""
+"""The optimiser, its schedule, and how a moving average follows the weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -79,6 +80,16 @@ def rate_factor(recipe: OptimiserRecipe, progress: float) -> float:
     turn = min(1.0, (progress - recipe.warmup) / (1.0 - recipe.warmup))
     falling = {"cosine": 0.5 * (1.0 + math.cos(math.pi * turn)), "linear": 1.0 - turn, "constant": 1.0}
     return LOWEST + (1.0 - LOWEST) * falling[recipe.schedule]
+
+
+def follow(average: list[torch.Tensor], weights: list[torch.Tensor], decay: float, steps: int) -> None:
+    """Move an average of the weights towards them after `steps` steps, in place.
+
+    Early on the decay is smaller, so that the random start is soon forgotten.
+    """
+    keep = min(decay, (1 + steps) / (10 + steps))
+    with torch.no_grad():
+        torch._foreach_lerp_(average, weights, 1.0 - keep)
 
 
 def names_of(module: nn.Module) -> dict[int, str]:

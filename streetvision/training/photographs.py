@@ -1,14 +1,17 @@
 """Photographs and photo textures that training uses where an operator has some: they never travel with the package.
 
 A folder holds JPEG files in any of `street` (roads and towns without roadwork), `other` (any photograph), `ground`
-(asphalt, grass, gravel from above), `wall` (facades from the front) and `sky`.
+(asphalt, grass, gravel from above), `wall` (facades from the front) and `sky`; and PNG files with transparency in any
+of `cutout` (things that are no works), `sign` and `works_sign` (faces of ordinary signs and of signs of works).
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +19,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from streetvision.training.sprite_bank import Cutouts
+
 KINDS = ("street", "other", "ground", "wall", "sky")
 PHOTO_SIZE = (1024, 768)
 TEXTURE_SIZE = (256, 256)
 HELD_OUT_EVERY = 3
-"""Of street photographs every third, by a hash of its name, is kept for judging false alarms."""
+"""Of street photographs and of faces of signs every third, by a hash of its name, is kept for judging."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,11 @@ class Photographs:
     wall: torch.Tensor
     sky: torch.Tensor
 
+    def of(self, kind: str) -> torch.Tensor:
+        """Those of one of KINDS."""
+        pictures: torch.Tensor = getattr(self, kind)
+        return pictures
+
     @property
     def has_streets(self) -> bool:
         """Whether streets can be built from textures."""
@@ -40,7 +50,7 @@ class Photographs:
 
 
 def held_out(file: Path) -> bool:
-    """Whether a street photograph judges and so never trains."""
+    """Whether a street photograph or the face of a sign judges and so never trains."""
     return zlib.crc32(file.name.encode()) % HELD_OUT_EVERY == 0
 
 
@@ -59,9 +69,24 @@ def load_photographs(folders: Sequence[Path], device: torch.device, *, judging: 
     return Photographs(**loaded)
 
 
+def cutouts_in(folders: Sequence[Path], *, judging: bool = False) -> Cutouts:
+    """Every kind of cut-out; of the signs those that train, or with `judging` those that are held out."""
+
+    def files(kind: str) -> list[Path]:
+        return [file for folder in folders for file in sorted((folder / kind).glob("*.png"))]
+
+    signs, works = ([one for one in files(kind) if held_out(one) == judging] for kind in ("sign", "works_sign"))
+    return Cutouts(files("cutout"), signs, works)
+
+
 def _read(files: Sequence[Path], size: tuple[int, int]) -> torch.Tensor:
     pixels: NDArray[np.uint8] = np.zeros((len(files), size[1], size[0], 3), np.uint8)
-    for index, file in enumerate(files):
-        with Image.open(file) as image:
-            pixels[index] = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+    with ThreadPoolExecutor() as pool:
+        for index, photograph in enumerate(pool.map(partial(_reduced, size=size), files)):
+            pixels[index] = photograph
     return torch.from_numpy(pixels)
+
+
+def _reduced(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))

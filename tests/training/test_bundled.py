@@ -50,6 +50,7 @@ def test_its_card_claims_what_was_asked_for(model: LoadedModel) -> None:
     for name in ("level_1", "level_2", "level_3"):
         assert views[name]["accuracy"] >= views[name]["ceiling"] - 0.06, name
     assert views["composites"]["accuracy"] >= 0.7
+    assert views["close-ups"]["accuracy"] >= 0.85
 
 
 def test_it_tells_fresh_scenes_apart(model: LoadedModel) -> None:

@@ -16,13 +16,16 @@ from streetvision.models.dinov3 import build, load
 from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
+from streetvision.training.bundled_loss import loss_of
 from streetvision.training.bundled_settings import TrainSettings, learning_rate, scaled_down
 from streetvision.training.jitter import jitter
-from streetvision.training.learner import TrainingNet, make_optimizers, tied
-from streetvision.training.pool import WHOLE, ScenePool, draw_training_recipes, in_view
+from streetvision.training.learner import TrainingNet, make_learner, make_optimizer, tied
+from streetvision.training.optimisers import Together
+from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
 from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
-from streetvision.training.teacher import Teacher, load_teacher, standardised
-from streetvision.training.train import Material, loss_of
+from streetvision.training.teacher import ImageNetFeatures
+from streetvision.training.train import Material
+from streetvision.training.views import Dice
 
 CPU = torch.device("cpu")
 
@@ -47,7 +50,7 @@ def photo_folder(folder: Path) -> Path:
 
 def teacher_file(folder: Path) -> Path:
     """Random weights under the names of a teacher's."""
-    state = Teacher().backbone.state_dict()
+    state = ImageNetFeatures().backbone.state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, folder / "teacher.safetensors")
     return folder / "teacher.safetensors"
 
@@ -67,7 +70,7 @@ def test_the_ring_keeps_the_newest_scenes() -> None:
 
 
 def test_a_batch_is_augmented_and_labelled_by_what_it_shows(pool: ScenePool) -> None:
-    batch = pool.batch(64, 64, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(64, 64, 16, torch.Generator().manual_seed(0))
     assert batch.pixels.shape == (64, 3, 64, 64)
     assert 0.0 <= float(batch.pixels.min()) < float(batch.pixels.max()) <= 255.0
     assert batch.patches is not None
@@ -89,13 +92,27 @@ def test_what_a_crop_cuts_out_is_not_shown() -> None:
     assert not shown[:, 1:].any()
 
 
+def boxes(matrices: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor, ...]:
+    """Sides [N, 2], angle, left and top [N] of what is shown, in pixels of the picture that was turned."""
+    whole = torch.tensor([width, height])
+    scaled = matrices * whole[:, None]
+    side, angle = scaled[:, :, :2].norm(dim=1), torch.atan(scaled[:, 1, 0] / scaled[:, 0, 0])
+    x, y = (scaled[:, :, :2].sum(dim=2) / 2 + scaled[:, :, 2] - whole / 2).unbind(dim=1)
+    centre = torch.stack([angle.cos() * x + angle.sin() * y, angle.cos() * y - angle.sin() * x], dim=1) + whole / 2
+    left, top = (centre - side / 2).unbind(dim=1)
+    return side, angle, left, top
+
+
 def test_whole_pictures_and_levels_are_mixed() -> None:
-    recipes = draw_training_recipes(np.random.default_rng(0), 2000, 128, 96)
-    square = recipes.wide == recipes.high
-    assert 0.55 < square.mean() < 0.75
-    assert ((recipes.left >= 0) & (recipes.left + recipes.wide <= 128.01)).all()
-    assert ((recipes.top >= 0) & (recipes.top + recipes.high <= 96.01)).all()
-    assert (recipes.angle[~square] == 0).all()
+    sizes = torch.tensor([[128, 96]]).expand(2000, 2)
+    matrices, severities = draw_views(sizes, MIXTURE, Dice(torch.Generator().manual_seed(0)))
+    side, angle, left, top = boxes(matrices, 128, 96)
+    square = (side[:, 0] - side[:, 1]).abs() < 1e-3
+    assert 0.55 < square.float().mean() < 0.75
+    assert ((left >= -0.01) & (left + side[:, 0] <= 128.01)).all()
+    assert ((top >= -0.01) & (top + side[:, 1] <= 96.01)).all()
+    assert (angle[~square] == 0).all()
+    assert not severities[~square].any()
     assert WHOLE not in (0, 1, 2, 3)
 
 
@@ -138,17 +155,17 @@ def test_tied_networks_share_every_parameter() -> None:
     learner = TrainingNet(net, coarse)
     assert len(list(learner.parameters())) == len(list(net.parameters()))
     for size, patches in ((96, 36), (64, 16)):
-        logits, local, features = learner(torch.rand(2, 3, size, size) * 255)
-        assert logits.shape == (2,)
-        assert local.shape == (2, patches)
-        assert features is None
+        said = learner(torch.rand(2, 3, size, size) * 255)
+        assert said.logits.shape == (2,)
+        assert said.patches.shape == (2, patches)
+        assert said.tokens.shape == (2, patches, bundle.WIDTH)
 
 
-def test_the_patches_answer_a_teacher_where_there_is_one() -> None:
-    learner = TrainingNet(build(quick_config()), features=7)
-    _, _, features = learner(torch.rand(2, 3, 96, 96) * 255)
-    assert features is not None
-    assert features.shape == (2, 36, 7)
+def test_a_start_is_where_training_begins() -> None:
+    config, settings = quick_config(), replace(scaled_down(TrainSettings()), coarse_size=None)
+    start = {name: value.half() for name, value in build(config).state_dict().items()}
+    learner = make_learner(config, settings, CPU, start)
+    assert all(torch.equal(value, start[name].float()) for name, value in learner.net.state_dict().items())
 
 
 def test_training_lowers_the_loss(pool: ScenePool) -> None:
@@ -156,7 +173,7 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
     settings = TrainSettings()
     learner = TrainingNet(build(quick_config()))
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
-    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(8, 96, 16, torch.Generator().manual_seed(0))
     losses = []
     for _ in range(40):
         logits, patches, _ = learner(batch.pixels)
@@ -171,14 +188,15 @@ def test_training_lowers_the_loss(pool: ScenePool) -> None:
 @pytest.mark.parametrize("muon", [False, True])
 def test_every_weight_has_one_optimizer(muon: bool) -> None:
     learner = TrainingNet(build(quick_config()))
-    optimizers = make_optimizers(learner, TrainSettings(muon=muon))
+    made = make_optimizer(learner, TrainSettings(muon=muon))
+    optimizers = made.parts if isinstance(made, Together) else [made]
     held = [id(p) for one in optimizers for group in one.param_groups for p in group["params"]]
     assert len(optimizers) == 1 + muon
     assert sorted(held) == sorted(id(p) for p in learner.parameters())
 
 
 def test_doubtful_pictures_do_not_count_in_the_loss(pool: ScenePool) -> None:
-    batch = pool.batch(8, 96, 16, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    batch = pool.batch(8, 96, 16, torch.Generator().manual_seed(0))
     batch = replace(batch, weights=torch.tensor([1.0] * 4 + [0.0] * 4))
     logits, patches = torch.zeros(8, requires_grad=True), torch.zeros(8, 36)
     torch.autograd.backward(loss_of(logits, patches, batch, TrainSettings()))
@@ -229,7 +247,7 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(held_out, "CROPS_PER_LEVEL", 1)
     monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
     monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
-    settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, taught=2, first_scenes=16)
+    settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, first_scenes=16, save_every_s=0.0)
     settings = replace(settings, sources=replace(settings.sources, fresh=8, capacity=16))
     lines: list[str] = []
     material = Material((photos,), weights)
@@ -237,28 +255,11 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     assert outcome.teacher is not None
     assert not outcome.teacher.training
     assert any("photographs of streets" in line for line in lines)
+    assert sum(line.startswith("wrote") for line in lines) == 2, "once on the way and once at the end"
     figures = measure_bundle(
         tmp_path / "one", MeasureSettings(4, 2, 1, 1, 8, 1), CPU, photos=(photos,), log=lines.append
     )
     assert figures["views"]["composites"]["count"] >= 2
+    assert figures["views"]["close-ups"]["count"] >= 2
     assert figures["photographs"]["count"] >= 1
     assert "real street photographs" in (tmp_path / "one" / "README.md").read_text("utf-8")
-
-
-def test_a_teacher_without_its_weights_is_refused(tmp_path: Path) -> None:
-    save_file({"conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "part.safetensors")
-    with pytest.raises(ValueError, match="does not hold the weights of tf_efficientnet_lite0"):
-        load_teacher(tmp_path / "part.safetensors")
-
-
-def test_a_teacher_sees_as_finely_as_the_patches_and_keeps_its_statistics(tmp_path: Path) -> None:
-    teacher = load_teacher(teacher_file(tmp_path)).train()
-    before = teacher.backbone.bn1.running_mean.clone()
-    logits, scores, features = teacher(torch.rand(2, 3, 96, 96) * 255)
-    assert logits.shape == (2,)
-    assert scores.shape == (2, 36)
-    assert features.shape == (2, 36, teacher.width)
-    assert torch.equal(teacher.backbone.bn1.running_mean, before)
-    flat = standardised(features.detach()).flatten(0, 1)
-    assert flat.mean(dim=0).abs().max() < 0.5
-    assert flat.abs().max() <= 5.0

@@ -1,0 +1,50 @@
+"""What the bundled network learns from its teachers: features of two of them and the answers of one.
+
+The tuned teacher says of every picture, labelled or not, whether and where it shows works; the one with ImageNet
+weights keeps what photographs teach. Answers weigh more than labels: see Beyer et al., 2022, "Knowledge distillation: A
+good teacher is patient and consistent", where the student sees the very picture that its teacher judges, as here.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from streetvision.training.bundled_settings import TrainSettings
+from streetvision.training.learner import Answers
+from streetvision.training.teacher import ImageNetFeatures, Teacher, standardised
+
+
+class Distillation(nn.Module):
+    """The loss against both teachers; a linear map from the network's patches to each one's features learns too."""
+
+    def __init__(self, tuned: Teacher, imagenet: ImageNetFeatures, width: int, settings: TrainSettings) -> None:
+        super().__init__()
+        self.tuned, self.imagenet, self.settings = tuned, imagenet, settings
+        self.to_tuned = nn.Linear(width, tuned.width)
+        self.to_imagenet = nn.Linear(width, imagenet.width)
+
+    def forward(self, pixels: torch.Tensor, student: Answers) -> torch.Tensor:
+        """Loss of the answers to all pictures and of the features of the first, as many as the settings say."""
+        settings, count = self.settings, len(pixels)
+        some, few = round(count * settings.taught), round(count * settings.shown_imagenet)
+        with torch.no_grad():
+            logits, scores, features = self.tuned(pixels)
+            seen = self.imagenet(pixels[:few])
+        alike = F.smooth_l1_loss(self.to_tuned(student.tokens[:some]).float(), standardised(features[:some]))
+        coarse = self.to_imagenet(halved(student.tokens[:few])).float()
+        natural = F.smooth_l1_loss(coarse, standardised(seen.float()))
+        same = _same_answer(student.logits, logits) + _same_answer(student.patches, scores)
+        return settings.feature_loss * (alike + natural) + settings.answer_loss * same
+
+
+def halved(tokens: torch.Tensor) -> torch.Tensor:
+    """Patches [N, G * G, C] of an even grid averaged two by two: [N, G * G / 4, C]."""
+    side = int(len(tokens[0]) ** 0.5)
+    grid = tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+    return F.avg_pool2d(grid, 2).flatten(2).transpose(1, 2)
+
+
+def _same_answer(mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(mine.float(), theirs.float().sigmoid())

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from streetvision.training.compositor import Compositor
+from streetvision.training.photographs import Photographs
+from streetvision.training.pool import ScenePool
+from streetvision.training.rendering import SceneWorkers, render_chunk
+from streetvision.training.sources import CLOSE_UPS, STREETS, Sources, SourceSettings, plain
+from streetvision.training.sprite_bank import sprite_bank
+
+CPU = torch.device("cpu")
+SETTINGS = SourceSettings(fresh=8, capacity=16, size=(96, 72))
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Photographs:
+    some = torch.randint(60, 180, (2, 48, 64, 3), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
+    return Photographs(some, some[:1], some, some, some)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> ScenePool:
+    ring = ScenePool(16, (128, 96), CPU)
+    ring.add(render_chunk(1_000_000_000, np.zeros((16, 96, 128, 3), np.uint8)))
+    return ring
+
+
+def idle() -> SceneWorkers:
+    """Workers that have nothing new."""
+    return cast(SceneWorkers, SimpleNamespace(poll=lambda *_, **__: False))
+
+
+def gen() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_photographs_come_first_and_have_features_alone(photographs: Photographs, drawn: ScenePool) -> None:
+    bank = sprite_bank(8, 7, CPU, side=32)
+    styles = {"street": STREETS, "close": CLOSE_UPS}
+    compositors = {name: Compositor(bank, photographs, SETTINGS.size, style) for name, style in styles.items()}
+    batch = Sources(drawn, idle(), compositors, photographs, SETTINGS).batch(50, 64, gen())
+    assert batch.patches is not None
+    assert batch.pixels.shape == (50, 3, 64, 64)
+    assert not batch.weights[:6].any()
+    assert not batch.patches[:6].any()
+    assert batch.weights[6:].mean() > 0.5
+
+
+def test_without_photographs_and_sprites_everything_is_drawn(drawn: ScenePool) -> None:
+    sources = Sources(drawn, idle(), {}, None, SETTINGS)
+    sources.fill(8, gen())
+    batch = sources.batch(12, 64, gen())
+    assert len(batch.pixels) == 12
+    assert batch.weights.any()
+
+
+def test_every_kind_of_photograph_is_shown(photographs: Photographs) -> None:
+    flat = {kind: torch.full((1, 8, 8, 3), 20 + 50 * at, dtype=torch.uint8) for at, kind in enumerate(
+        ("street", "other", "ground", "wall", "sky"))}  # fmt: skip
+    batch = plain(Photographs(**flat), 100, 32, gen())
+    assert len(batch.pixels) == 100
+    assert torch.isfinite(batch.pixels).all()
+    assert batch.pixels.mean(dim=(1, 2, 3)).std() > 20.0
+    only_streets = Photographs(flat["street"], *(flat["street"][:0] for _ in range(4)))
+    assert len(plain(only_streets, 7, 32, gen()).pixels) == 7
