@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from streetvision.rehearsal.report import Report
 
 Fields = Mapping[str, Any]
+LONGEST = 80
+"""Characters of a folder with a Unix socket in a folder below, whose whole name may have about 100."""
 
 
 @app.command()
@@ -66,6 +68,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="sv-rehearsal-") as name:
             yield Path(name)
         return
+    if len(str(keep.resolve())) > LONGEST:
+        raise OperatorError(f"{keep} is too long for the sockets in it: name a folder of at most {LONGEST} characters")
     try:
         keep.mkdir(parents=True)
     except OSError as error:

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from streetvision.base.resources import usable_threads
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene
-from streetvision.training.rendering import map_on_cores
 
 FIRST_SCENE = 700_000_000
 """Neither training nor the bundled model's own calibration and tests use scenes from here on."""
@@ -56,10 +54,9 @@ def draw(drawing: Drawing) -> Path:
 
 
 def draw_all(drawings: Sequence[Drawing]) -> None:
-    """Draw them, on all cores where there are many."""
-    workers = usable_threads() if len(drawings) > 100 else 1
-    for _ in map_on_cores(draw, drawings, workers):
-        pass
+    """Draw them one after the other: a minute for a whole rehearsal."""
+    for drawing in drawings:
+        draw(drawing)
 
 
 def wet_night(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
