@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
@@ -38,6 +39,12 @@ def gib(count: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 validator`, `3 validators`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """`one`, `one and two`, `one, two and three`."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def short(hotkey: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from streetvision.base.wording import plural
+from streetvision.base.wording import listed, plural
 from streetvision.retrain_log.records import Pause, RunRecord, RunState, Spending, StepName, StepRecord
 from streetvision.settings.retrain import RetrainSettings
 
@@ -138,11 +138,12 @@ def _gives_up(facts: Facts, *, fresh: bool) -> str:
 def _configured(wanted: RetrainSettings) -> Condition:
     lacking = [*(() if learns(wanted) else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
     if lacking:
-        text = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
+        text = f"{listed(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
     sets = [*wanted.dataset_names, *(("what you labelled with `streetvision mine`",) if wanted.mine else ())]
-    judged = ", ".join(wanted.frozen_names)
-    return Condition("configured", True, f"it learns from {', '.join(sets)} and is judged on {judged}")
+    learnt, judged = listed(sets), listed(wanted.frozen_names)
+    comma = "," if len(sets) > 1 else ""
+    return Condition("configured", True, f"it learns from {learnt}{comma} and is judged on {judged}")
 
 
 def learns(wanted: RetrainSettings) -> bool:

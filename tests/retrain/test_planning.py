@@ -64,6 +64,18 @@ def test_without_data_no_run_begins(wanted: RetrainSettings, lacking: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (WANTED, "streets and what you labelled with `streetvision mine`, and is judged on held"),
+        (RetrainSettings(datasets="a,b", frozen="c,d,e", mine=False), "a and b, and is judged on c, d and e"),
+        (RetrainSettings(datasets="a", frozen="c", mine=False), "a and is judged on c"),
+    ],
+)
+def test_the_sets_are_listed_as_people_do(wanted: RetrainSettings, said: str) -> None:
+    assert make_plan(FINE, wanted).conditions[0].reason == f"it learns from {said}"
+
+
+@pytest.mark.parametrize(
     ("spent", "unmet"),
     [
         (Spending(9.99, 99.9), []),
