@@ -40,6 +40,8 @@ class Facts:
     unfinished: Unfinished | None = None
     missing: str = ""
     """A package that training needs and this environment lacks."""
+    unfit: str = ""
+    """Why a run could not do with what the settings name; empty where it could."""
     labels: int | None = None
     """Labelled pictures that no run has used yet; None where they were not counted."""
     labels_problem: str = ""
@@ -113,6 +115,7 @@ def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> 
     conditions = (
         _configured(wanted),
         _installed(facts),
+        *((_fit(facts),) if configured(wanted) else ()),
         _alone(facts),
         _unpaused(facts),
         _subnet_runs(facts),
@@ -146,6 +149,11 @@ def _configured(wanted: RetrainSettings) -> Condition:
     return Condition("configured", True, f"it learns from {learnt}{comma} and is judged on {judged}")
 
 
+def configured(wanted: RetrainSettings) -> bool:
+    """Whether the settings name what every run needs."""
+    return learns(wanted) and bool(wanted.frozen)
+
+
 def learns(wanted: RetrainSettings) -> bool:
     """Whether the settings name anything to learn from."""
     return wanted.mine or bool(wanted.dataset_names)
@@ -156,6 +164,12 @@ def _installed(facts: Facts) -> Condition:
         text = f"the package {facts.missing} is missing"
         return Condition("installed", False, text, "pip install 'streetvision[retrain]'", fault=True)
     return Condition("installed", True, "all packages are installed")
+
+
+def _fit(facts: Facts) -> Condition:
+    if facts.unfit:
+        return Condition("fit", False, facts.unfit, fault=True)
+    return Condition("fit", True, "recipe, frozen set and serving model can be used")
 
 
 def _alone(facts: Facts) -> Condition:

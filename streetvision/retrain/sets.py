@@ -74,6 +74,26 @@ def frozen_sets(names: Iterable[str], state: Path) -> list[NamedSet]:
     return [_judged(name) if _is_folder(name, state) else _stored(name, state) for name in names]
 
 
+def check_frozen(names: Iterable[str], state: Path) -> None:
+    """Raise SourceError where no model could be judged on these; what is in folders is read by the run alone."""
+    folders = [name for name in names if _is_folder(name, state)]
+    for name in folders:
+        if not expanded(name).exists():
+            raise SourceError(f"There is no {name}, which --retrain.frozen names: correct it.")
+    stored = [_stored(name, state) for name in names if name not in folders]
+    if not folders:
+        require_both_classes([example for one in stored for example in one.examples])
+
+
+def require_both_classes(frozen: Sequence[Example]) -> None:
+    """Raise SourceError for pictures on which a model that gives one answer to all could pass."""
+    found = {example.label for example in frozen}
+    if len(found) < len(_CLASSES):
+        lacks = {frozenset(): "is empty", frozenset({True}): "shows roadwork alone"}
+        said = lacks.get(frozenset(found), "shows no roadwork")
+        raise SourceError(f"The frozen set {said}: give it pictures of both kinds, or name another (--retrain.frozen).")
+
+
 def look(one: NamedSet) -> Looked:
     """What its pictures look like; those that cannot be read, or have changed, are left out."""
     if one.folder is not None:

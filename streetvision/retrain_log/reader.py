@@ -75,9 +75,9 @@ class RetrainReader:
 
     def latest_begun(self) -> RunRecord | None:
         """The last one that began a step or is about to; not those that a schedule noted and never began."""
-        begun = "state <> ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
+        begun = "state = ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
         query = f"{_RUNS} WHERE {begun} ORDER BY rowid DESC LIMIT 1"
-        return next((_run(row) for row in self._all(query, RunState.NOTHING_TO_DO)), None)
+        return next((_run(row) for row in self._all(query, RunState.RUNNING)), None)
 
     def run(self, id: str) -> RunRecord | None:
         """The run of that name."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from streetvision.errors import OperatorError
 from streetvision.retrain.child import JobStopped, Tell
 from streetvision.retrain.combining import LABELS, NEW, combine
 from streetvision.retrain.labels import seen_labels
-from streetvision.retrain.sets import Looked, NamedSet, frozen_sets, learning_sets, look
+from streetvision.retrain.sets import Looked, NamedSet, frozen_sets, learning_sets, look, require_both_classes
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset, write_list
@@ -24,8 +23,7 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     own = _looked(learning_sets(request["sets"], state), tell, stop)
     frozen = _looked(frozen_sets(request["frozen_sets"], state), tell, stop)
     judged = [member.example for one in frozen for member in one.members]
-    if not judged:
-        raise OperatorError("the frozen set has no picture that can be read: name another with --retrain.frozen")
+    require_both_classes(judged)
     seen = seen_labels(RetrainReader(Path(request["log"])))
     found = combine([m for one in own for m in one.members], [m for one in frozen for m in one.members], seen)
     write_list(file, found.examples)
