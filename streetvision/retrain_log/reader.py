@@ -79,6 +79,12 @@ class RetrainReader:
         query = f"{_RUNS} WHERE {begun} ORDER BY rowid DESC LIMIT 1"
         return next((_run(row) for row in self._all(query, RunState.RUNNING)), None)
 
+    def runs_that_did(self, step: StepName, limit: int) -> tuple[RunRecord, ...]:
+        """The newest runs in which this step is done, the last one first."""
+        done = "EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id AND name = ? AND output IS NOT NULL)"
+        query = f"{_RUNS} WHERE {done} ORDER BY rowid DESC LIMIT ?"
+        return tuple(_run(row) for row in self._all(query, step, limit))
+
     def run(self, id: str) -> RunRecord | None:
         """The run of that name."""
         return next((_run(row) for row in self._all(f"{_RUNS} WHERE id = ?", id)), None)

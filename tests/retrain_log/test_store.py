@@ -46,6 +46,19 @@ def test_runs_come_back_newest_first(store: RetrainStore) -> None:
     )
 
 
+def test_the_newest_runs_that_did_a_step_are_found(store: RetrainStore) -> None:
+    names = [f"run {number}" for number in range(3)]
+    for name in names:
+        store.add(replace(RUN, id=name))
+    for name in (RUN.id, *names):
+        store.begin_step(name, StepName.TRAIN, LATER)
+    for name in (RUN.id, *names[:2]):
+        store.finish_step(name, StepName.TRAIN, {}, LATER)
+    assert [run.id for run in store.runs_that_did(StepName.TRAIN, 2)] == ["run 1", "run 0"]
+    assert [run.id for run in store.runs_that_did(StepName.TRAIN, 9)] == ["run 1", "run 0", RUN.id]
+    assert store.runs_that_did(StepName.PUBLISH, 9) == ()
+
+
 def test_the_order_of_runs_does_not_hang_on_the_clock(store: RetrainStore) -> None:
     store.add(replace(RUN, id="20200101-0000", started="2020-01-01T00:00:00+00:00"))
     assert [run.id for run in store.runs()] == ["20200101-0000", RUN.id]
