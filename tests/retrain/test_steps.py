@@ -172,6 +172,20 @@ def test_what_would_fail_hours_later_is_told_before_a_run(tmp_path: Path, wanted
         check(made.settings)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (range(1000, 1020), r"no picture is left to learn from \(20: it resembles a picture of the frozen set\): add"),
+        (range(2000, 2060, 2), "there is no picture without roadwork to learn from"),
+    ],
+)
+def test_a_set_that_cannot_teach_is_told_before_a_model_is_asked(tmp_path: Path, numbers: range, said: str) -> None:
+    made = street(tmp_path, datasets="other")
+    store_set(made.state, "other", draw(tmp_path / "other", numbers))
+    with pytest.raises(OperatorError, match=said):
+        made.do(*COLLECTING)
+
+
 def test_a_frozen_folder_of_one_class_is_told_when_it_is_read(tmp_path: Path) -> None:
     made = street(tmp_path, frozen=str(draw(tmp_path / "quiet", range(2001, 2021, 2))))
     check(made.settings)
