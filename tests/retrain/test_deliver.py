@@ -83,6 +83,9 @@ def test_a_good_version_is_shadowed_tried_and_promoted(night: Street, miner: Run
     assert night.do(StepName.PROMOTE) == {"serving": True, "url": ""}
     assert miner.status()["active"]["version"] == NEW
     assert miner.decisions(NEW) == ["shadow", "shadow_passed", "stopped", "canary", "promote"]
+    compared = [one for one in night.events if one["event"] == "progress"]
+    assert {one["what"] for one in compared} >= {"shadow of 1.1.0, images", "canary of 1.1.0, images"}
+    assert all(one["done"] <= one["total"] for one in compared)
 
 
 def test_a_regression_in_the_shadow_answers_nobody(night: Street, miner: RunningMiner) -> None:

@@ -44,7 +44,7 @@ def shadow(context: Context) -> Output:
         candidate = status["candidate"]
         if candidate["passed"] or context.clock.monotonic() >= until:
             return {SERVING: False, **_found(candidate)}
-        trial.wait()
+        trial.wait(status)
 
 
 def canary(context: Context) -> Output:
@@ -66,7 +66,7 @@ def canary(context: Context) -> Output:
             raise trial.waiting(
                 f"{wanted.canary_minutes:g} minutes brought no verdict ({why})", "wait for more traffic"
             )
-        trial.wait()
+        trial.wait(status)
 
 
 def promote(context: Context, work: Work) -> Output:
