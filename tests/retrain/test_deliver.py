@@ -112,7 +112,7 @@ def test_a_regression_in_the_canary_is_rolled_back_and_marked(night: Street, min
 
 def test_without_traffic_the_version_waits_and_the_trial_ends(night: Street, miner: RunningMiner) -> None:
     miner.add(NEW)
-    with pytest.raises(Waiting, match=r"3 minutes brought no verdict \(0 of 40 different images") as waiting:
+    with pytest.raises(Waiting, match=r"3 min brought no verdict \(0 of 40 different images") as waiting:
         night.do(*DELIVERING)
     assert "models swap 1.1.0" in waiting.value.remedy
     assert miner.status()["candidate"] is None

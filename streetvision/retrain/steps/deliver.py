@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from streetvision.base.wording import duration
 from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output, Refused, RolledBack
@@ -64,7 +65,7 @@ def canary(context: Context) -> Output:
             trial.end()
             why = "; ".join(status["candidate"]["evidence"]) or "nothing was measured"
             raise trial.waiting(
-                f"{wanted.canary_minutes:g} minutes brought no verdict ({why})", "wait for more traffic"
+                f"{duration(wanted.canary_minutes * MINUTE_S)} brought no verdict ({why})", "wait for more traffic"
             )
         trial.wait(status)
 
