@@ -29,7 +29,7 @@ TIMEOUT_S = 10.0
 """Longest wait for another process that writes."""
 _REMEDIES = {
     "disk_full": "the disk is full: free some space",
-    "read_only": "its folder cannot be written: correct its owner or name another state folder with --state_dir",
+    "read_only": "this user may not write it: run the command as the user of the miner, or correct its owner or mount",
     "locked": "another process holds it: let that one finish",
     "corrupt": "it is damaged: move it away to start a new one",
 }
@@ -140,12 +140,13 @@ class RetrainReader:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
         """Not read-only: whoever comes first after a crash rolls back what was half written."""
-        if not self.file.is_file():
-            yield None
-            return
-        with log_sentences(self.file), contextlib.closing(connect(self.file, "rw")) as db:
-            check_version(db, RETRAIN_SCHEMA)
-            yield db if version_of(db) else None
+        with log_sentences(self.file):
+            if not self.file.is_file():
+                yield None
+                return
+            with contextlib.closing(connect(self.file, "rw")) as db:
+                check_version(db, RETRAIN_SCHEMA)
+                yield db if version_of(db) else None
 
 
 def connect(file: Path, mode: str) -> sqlite3.Connection:

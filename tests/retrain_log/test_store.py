@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,20 @@ def test_a_folder_without_a_log_reads_as_an_empty_one(tmp_path: Path) -> None:
     assert (reader.steps("x"), reader.verdicts("x"), reader.refused("f")) == ((), (), None)
     assert reader.spent("2026-11") == Spending()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_log_of_another_user_is_told_with_a_remedy(store: RetrainStore) -> None:
+    nobody, ours = 65534, os.geteuid()
+    store.folder.chmod(0)
+    try:
+        if ours == 0:
+            os.seteuid(nobody)
+        for use in (store.runs, lambda: store.pause(LATER), lambda: RetrainStore(store.folder)):
+            with pytest.raises(OperatorError, match="may not write it: run the command as the user of the miner"):
+                use()
+    finally:
+        os.seteuid(ours)
+        store.folder.chmod(0o700)
 
 
 def test_runs_come_back_newest_first(store: RetrainStore) -> None:
