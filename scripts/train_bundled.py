@@ -25,12 +25,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--metrics", type=Path, help="also write the figures to this JSON file")
     parser.add_argument("--only", choices=("train", "measure"), help="do one part")
     parser.add_argument("--budget-s", type=float, default=850.0, help="time for all of it in seconds")
+    parser.add_argument("--max-steps", type=int, help="stop after so many steps, to see how long they take")
     parser.add_argument("--batch", type=int, default=768, help="pictures per step")
     parser.add_argument("--depth", type=int, default=8, help="transformer blocks")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--adamw", action="store_true", help="AdamW for all weights in place of Muon for matrices")
     parser.add_argument("--workers", type=int, default=12, help="processes that render")
     parser.add_argument("--sprites", type=int, default=6000, help="works and look-alikes to lay into pictures")
+    parser.add_argument("--close-sprites", type=int, default=2400, help="the same for close-ups")
     parser.add_argument("--test", type=int, default=4000, help="scenes to measure on")
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
     parser.add_argument("--composites", type=int, default=768, help="composites, and close-ups, to measure on")
@@ -39,6 +41,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tuned", type=Path, metavar="FILE", help="the teacher that --keep-teacher wrote before")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
     parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which the teacher learns the task")
+    parser.add_argument("--answer-loss", type=float, default=3.0, help="weight of the teacher's answers; labels have 1")
     parser.add_argument("--keep-teacher", type=Path, metavar="FILE", help="where to write the tuned teacher")
     parser.add_argument("--device", default="cuda", help="torch device")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
@@ -68,7 +71,10 @@ def main() -> None:
         muon=not arguments.adamw,
         workers=arguments.workers,
         sprites=arguments.sprites,
+        close_sprites=arguments.close_sprites,
+        answer_loss=arguments.answer_loss,
         seed=arguments.seed,
+        max_steps=arguments.max_steps,
     )
     if arguments.start is not None:
         settings = replace(settings, coarse_size=None)

@@ -10,8 +10,10 @@ from simulation.world import GIB, World
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import CrashView, DeviceView, RolloutView, StoreView
+from streetvision.monitor.retraining import RetrainView, RunView
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
+from streetvision.retrain_log.records import RunState
 
 Turn = Callable[[World], None]
 STEP = 5
@@ -151,6 +153,21 @@ def _crashes(world: World) -> None:
     world.crashes = tuple(CrashView(world.now - ago, "killed by signal 9") for ago in (90.0, 60.0, 30.0))
 
 
+def _retrained(state: RunState, step: str = "") -> Turn:
+    """The last run has just ended so."""
+
+    def turn(world: World) -> None:
+        run = RunView("20261101-0200", state, world.now - 3600.0, world.now, step, "Three nights ago.", version="1.5.0")
+        world.retrain = RetrainView(last=run, decided_at=world.now)
+        world.model = replace(world.model, version="1.5.0" if state is RunState.PROMOTED else "1.4.0")
+
+    return turn
+
+
+def _never_retrained(world: World) -> None:
+    world.retrain = RetrainView(decided_at=world.now - 20 * DAY)
+
+
 def _burned(world: World) -> bool:
     last = world.history.points[-1]
     return last.burn_share >= 0.99
@@ -262,6 +279,18 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("old model", _old_model, "model_old", Cause.EARNING),
     Scenario("foreign model card", _foreign_card, "card_foreign", Cause.EARNING),
     Scenario("canary rolled back", _rolled_back, "model_rolled_back", Cause.EARNING),
+    Scenario("no retraining for long", _never_retrained, "retrain_idle", Cause.EARNING),
+    Scenario("retraining fails", _retrained(RunState.FAILED, "train"), "retrain_failed", Cause.EARNING),
+    Scenario("retrained and rolled back", _retrained(RunState.ROLLED_BACK), "retrain_rolled_back", Cause.EARNING),
+    Scenario("labels refused", _retrained(RunState.REFUSED, "train"), "retrain_refused", Cause.EARNING),
+    Scenario("retrained and not put on", _retrained(RunState.WAITING), "retrain_waiting", Cause.EARNING),
+    Scenario("retrained and put on", _retrained(RunState.PROMOTED), "retrain_promoted", Cause.EARNING),
+    Scenario(
+        "log of retraining unreadable",
+        _set(retrain=RetrainView(problem="the disk is full")),
+        "retrain_log_unread",
+        Cause.EARNING,
+    ),
     Scenario("disk nearly full", _machine(disk_free=GIB // 8), "disk_low", Cause.EARNING),
     Scenario("memory nearly full", _machine(memory_available=GIB), "memory_low", Cause.EARNING),
     Scenario("GPU memory taken", _machine(gpu_free=GIB), "gpu_pressure", Cause.EARNING),

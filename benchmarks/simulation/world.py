@@ -26,6 +26,7 @@ from streetvision.monitor.observation import (
     StoreView,
     ValidatorView,
 )
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.thresholds import DAY, HOUR, SECONDS_PER_BLOCK
 from streetvision.monitor.traffic_counter import TrafficCounter
 
@@ -75,6 +76,7 @@ class World:
         self.crashes: tuple[CrashView, ...] = ()
         self.model = ModelView("street-b", "1.4.0", self.subnet.time - 2 * DAY, OWN, "model_card.json")
         self.rollout = RolloutView("idle")
+        self.retrain: RetrainView | None = None
         self.log = StoreView(None, 0)
         self.history_store = StoreView(None, 0)
         self.probe_reaches = True
@@ -195,6 +197,7 @@ class World:
             offsets={} if refused else {v.hotkey: clamped + 0.1 for v in subnet.validators},
             model=self.model,
             rollout=self.rollout,
+            retrain=self.retrain,
             machine=self.machine,
             device=self.device,
             crashes=self.crashes,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from streetvision.alerts.alert import AlertItem, Change
 from streetvision.alerts.state import AlertState
-from streetvision.base.wording import duration, plural, share
+from streetvision.base.wording import duration, moment, plural, share
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.retraining import run_words
 from streetvision.monitor.thresholds import DAY
 from streetvision.monitor.traffic import HEADROOM_EDGES, LATENCY_EDGES, TrafficBucket, quantile
 
@@ -18,7 +21,7 @@ MOST = 10
 def digest(seen: Observation, state: AlertState) -> tuple[Figures, tuple[AlertItem, ...]]:
     """The day in figures, and the events that came and went in it."""
     day = seen.traffic.total(seen.now - DAY, seen.now + 1)
-    figures = [*_standing(seen), *_requests(day), *_model(seen), ("wrong now", _wrong(state))]
+    figures = [*_standing(seen), *_requests(day), *_model(seen), *_retraining(seen), ("wrong now", _wrong(state))]
     over = [event for event in state.events if event.change in (Change.RECOVERED, Change.PASSED)]
     return tuple(figures), tuple(over[-MOST:])
 
@@ -81,6 +84,20 @@ def _model(seen: Observation) -> list[tuple[str, str]]:
     age = "" if seen.model.created is None else f", {duration(max(0.0, seen.now - seen.model.created))} old"
     trial = "" if seen.rollout is None or seen.rollout.state == "idle" else f"; {seen.rollout.state.replace('_', ' ')}"
     return [("model", f"{seen.model.name} {seen.model.version}{age}{trial}")]
+
+
+def _retraining(seen: Observation) -> list[tuple[str, str]]:
+    """What came of the last night, and why; nothing where retraining is not configured."""
+    view = seen.retrain
+    if view is None or not view.configured or view.problem:
+        return []
+    if view.paused_since is not None:
+        return [("retraining", f"paused since {moment(view.paused_since)}")]
+    run = view.skipped or view.last
+    if run is None:
+        return [("retraining", "no run yet")]
+    why = f": {run.reason}" if run.reason else ""
+    return [("retraining", f"{run_words(asdict(run), seen.now)}{why}")]
 
 
 def _wrong(state: AlertState) -> str:

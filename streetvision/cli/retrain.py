@@ -27,7 +27,7 @@ from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError, reason
 from streetvision.retrain.step import Clock
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import RunRecord, RunState
-from streetvision.retrain_log.schema import FOLDER
+from streetvision.retrain_log.schema import FOLDER, SCHEDULE_LOCK
 from streetvision.retrain_log.store import RetrainStore
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def serve(state_dir: StateDir = None) -> None:
     command = [sys.executable, "-m", "streetvision.cli", "retrain", "run", "--scheduled"]
     if state_dir is not None:
         command += ["--state_dir", str(settings.state_dir)]
-    folder = RetrainStore(settings.state_dir / FOLDER).folder
-    with only_one(folder, "schedule", remedy="one is enough: stop it first, or leave it"):
-        schedule.serve(wanted.schedule, wanted.jitter_minutes * 60, command, _say)
+    store = RetrainStore(settings.state_dir / FOLDER)
+    with only_one(store.folder, SCHEDULE_LOCK, remedy="one is enough: stop it first, or leave it"):
+        schedule.serve(wanted.schedule, wanted.jitter_minutes * 60, command, _say, lambda time: _note_next(store, time))
 
 
 @app.command()
@@ -229,6 +229,14 @@ def _next_run(settings: Settings) -> dict[str, Any]:
     except OperatorError as error:
         return {"next": None, "next_problem": str(error)}
     return {"next": due, "next_problem": ""}
+
+
+def _note_next(store: RetrainStore, time: str) -> None:
+    """For status and page, which the schedule can do without."""
+    try:
+        store.note_next(time)
+    except OperatorError as error:
+        _say(str(error))
 
 
 def _waited(over: Callable[[], bool], monotonic: Callable[[], float], sleep: Callable[[float], None]) -> bool:

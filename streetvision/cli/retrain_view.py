@@ -17,7 +17,7 @@ from streetvision.cli.shared import print_json
 from streetvision.cli.train_view import shown, validation_line
 from streetvision.retrain.step import Tell
 from streetvision.retrain_log.reader import RetrainReader
-from streetvision.retrain_log.records import RunRecord, RunState
+from streetvision.retrain_log.records import INTERRUPTED, RunRecord, RunState
 from streetvision.retrain_log.store import OF_THE_RUN
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Fields = Mapping[str, Any]
 HEADS = ("run", "state", "began", "took", "GPU hours", "version", "why")
-INTERRUPTED = "interrupted"
-"""Shown of a run that stands as running while no process works on it."""
 PROGRESS_S = 1.0
 """Seconds between two words of progress to a program."""
 _LONGEST = 80

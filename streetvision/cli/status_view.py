@@ -18,15 +18,20 @@ from streetvision.status.wording import (
     chain_words,
     decision_words,
     emission_words,
+    end_words,
     headroom_words,
     log_words,
     machine_words,
     milliseconds,
+    model_age_words,
     model_words,
     not_judged_words,
     place_words,
     rank_words,
     refusal_words,
+    retrain_words,
+    skipped_words,
+    spending_words,
     stake_words,
     subnet_words,
     traffic_words,
@@ -187,11 +192,24 @@ def _models(status: Status, width: int, everything: bool) -> Iterator[Text]:
         yield _line("trial", (trial, "magenta"))
     if decision_words(status) and (everything or (roomy and not trial)):
         yield _line("decided", decision_words(status))
+    if roomy or not trial:
+        yield from _retraining(status, everything)
     log = status["log"]
     if roomy or (log is not None and log["degraded"] is not None):
         yield _line("log", log_words(status))
     if everything:
         yield _line("machine", machine_words(status))
+
+
+def _retraining(status: Status, everything: bool) -> Iterator[Text]:
+    """The last run and the next; with room, why it ended so and what the month cost."""
+    if status.get("retrain") is None:
+        return
+    yield _line("retrain", retrain_words(status))
+    age = model_age_words(status)
+    for more in (end_words(status), skipped_words(status), spending_words(status), age and f"the model is {age}"):
+        if more and everything:
+            yield _line("", (more, "dim"))
 
 
 def _bars(counts: dict[str, int], width: int) -> list[str | tuple[str, str]]:

@@ -39,6 +39,7 @@ from streetvision.monitor.observation import Observation, Probe
 from streetvision.monitor.offline import observe_offline
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS
 from streetvision.monitor.unjudged import Unjudged
@@ -193,11 +194,12 @@ def _why_unread(wallet: MinerWallet | None) -> str:
 def _observation(settings: Settings, wallet: MinerWallet, snapshot: MetagraphSnapshot, now: float) -> Observation:
     folder = settings.state_dir / MONITOR_FOLDER
     command = command_for(wallet, settings, snapshot.registration_price or 0.0)
+    retrain = read_retraining(settings.state_dir, settings.retrain, now)
 
     def observe(folder: Path) -> Observation:
         return observe_offline(
             folder, wallet.ss58_address, settings.netuid, now, snapshot,
-            register_command=command, synchronised=kernel_synchronised(),
+            retrain=retrain, register_command=command, synchronised=kernel_synchronised(),
         )  # fmt: skip
 
     try:

@@ -23,6 +23,7 @@ from streetvision.chain.wallets import MinerWallet
 from streetvision.chain.watcher import MetagraphWatcher
 from streetvision.control.collectors import MonitorCollector
 from streetvision.control.monitor_operations import monitor_operations
+from streetvision.control.retrain_collector import RetrainCollector
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint_publisher import EndpointPublisher
@@ -33,6 +34,7 @@ from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
 from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog
@@ -83,7 +85,7 @@ class Monitoring:
             settings.state_dir / FOLDER,
             wallet.ss58_address,
             settings.netuid,
-            _sources(settings, wallet, watched, self._card),
+            _sources(settings, wallet, watched, self._card, clock),
             watched.traffic_counter,
             clocked=not settings.is_mock,
             now=clock,
@@ -92,6 +94,7 @@ class Monitoring:
         self.standing: Standing | None = None
         collector = MonitorCollector(metrics, lambda: next(reversed(self.monitor.history.points), None))
         self.monitor.add_listener(collector.look)
+        self.monitor.add_listener(RetrainCollector(metrics).look)
         self.monitor.add_listener(self.alerts.on_pass)
         watched.watcher.add_listener(self.monitor.on_snapshot)
         watched.watcher.add_listener(self._log_standing)
@@ -139,7 +142,7 @@ def _alerting(settings: Settings, hotkey: str, metrics: CollectorRegistry, clock
     )
 
 
-def _sources(settings: Settings, wallet: MinerWallet, watched: Watched, card: CardWatch) -> Sources:
+def _sources(settings: Settings, wallet: MinerWallet, watched: Watched, card: CardWatch, now: Clock) -> Sources:
     watcher, models, publisher, log = watched.watcher, watched.models, watched.publisher, watched.log
     return Sources(
         snapshot_age=watcher.age,
@@ -155,6 +158,7 @@ def _sources(settings: Settings, wallet: MinerWallet, watched: Watched, card: Ca
         device=lambda: _device_view(models.lost),
         crashes=watched.crashes,
         gpu=_gpu_reader(settings.device, models),
+        retrain=lambda: read_retraining(settings.state_dir, settings.retrain, now()),
         register_command=lambda: command_again(wallet, settings, watcher.current),
     )
 

@@ -29,6 +29,7 @@ from streetvision.monitor.observation import (
     ValidatorView,
 )
 from streetvision.monitor.probe import probe_endpoint
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.rule_pass import RulePass, rule_pass
 from streetvision.monitor.thresholds import THRESHOLDS, Thresholds
 from streetvision.monitor.traffic_counter import TrafficCounter
@@ -67,6 +68,8 @@ class Sources:
     device: Callable[[], DeviceView | None] = lambda: None
     crashes: tuple[CrashView, ...] = ()
     gpu: GpuReader | None = None
+    """Asked in a thread, as it may be slow to answer; `retrain` too, which reads a file."""
+    retrain: Callable[[], RetrainView | None] = lambda: None
     register_command: Callable[[], str] = lambda: Observation.register_command
 
 
@@ -131,8 +134,14 @@ class Monitor:
             if n.validator_permit and n.stake > 0
         )
 
-    def observe(self, machine: MachineView | None = None) -> Observation:
-        """Everything that is known now; on the loop. Reads a few small files, unless `machine` was read already."""
+    async def observe_aside(self) -> Observation:
+        """Everything that is known now, without waiting on the loop for a disk or GPU that is slow to answer."""
+        return self._observe(*await asyncio.to_thread(self._read_aside))
+
+    def _read_aside(self) -> tuple[MachineView, RetrainView | None]:
+        return read_machine(self._folder, self._sources.gpu), self._sources.retrain()
+
+    def _observe(self, machine: MachineView, retrain: RetrainView | None) -> Observation:
         sources, heard = self._sources, self._heard
         log = sources.log()
         offsets = {v.hotkey: sources.offset(v.hotkey) for v in heard.validators}
@@ -152,18 +161,14 @@ class Monitor:
             offsets={hotkey: offset for hotkey, offset in offsets.items() if offset is not None},
             model=sources.model(),
             rollout=sources.rollout(),
+            retrain=retrain,
             device=sources.device(),
             crashes=sources.crashes,
-            machine=read_machine(self._folder, sources.gpu) if machine is None else machine,
+            machine=machine,
             log=None if log is None else StoreView(log.degraded, sum(log.rows_dropped.values())),
             history=self.history.health(),
             register_command=sources.register_command(),
         )
-
-    async def observe_aside(self) -> Observation:
-        """Observe without waiting on the loop for a disk or GPU that is slow to answer."""
-        machine = await asyncio.to_thread(read_machine, self._folder, self._sources.gpu)
-        return self.observe(machine)
 
     async def look(self) -> RulePass:
         """One pass: close what is over, write, try the endpoint when due, judge, and tell the listeners."""

@@ -6,6 +6,7 @@ from streetvision.monitor.derived import recent
 from streetvision.monitor.observation import Observation
 from streetvision.monitor.rule import Absence, Need
 from streetvision.monitor.thresholds import HOUR
+from streetvision.retrain_log.records import RunState
 
 METAGRAPH = Need("the metagraph was never read", lambda seen, _: seen.latest is not None)
 MINER = Need("no running miner", lambda seen, _: seen.traffic.listening_since is not None)
@@ -35,6 +36,12 @@ def proves_after_requests(seen: Observation) -> bool:
 def proves_after(seconds: float) -> Absence:
     """Once the miner has listened for so long."""
     return lambda seen: listened_s(seen) >= seconds
+
+
+def proves_with_retraining(seen: Observation) -> bool:
+    """Once the log of retraining was read, where there is one, and no run is going, which may end as the last did."""
+    view = seen.retrain
+    return view is None or not (view.problem or (view.last is not None and view.last.state == RunState.RUNNING))
 
 
 def proves_after_card(seen: Observation) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.traffic import Traffic
 from streetvision.subnet import PAY_WINDOW, PayWindow
 
@@ -171,6 +172,8 @@ class Observation:
     """The validators' timeout."""
     model: ModelView | None = None
     rollout: RolloutView | None = None
+    retrain: RetrainView | None = None
+    """None where retraining is not used."""
     device: DeviceView | None = None
     """The device that was lost; None while the model runs where it should."""
     crashes: tuple[CrashView, ...] = ()

@@ -9,6 +9,7 @@ from streetvision.monitor.history import joined, read_history
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.observation import ModelView, Observation, Probe, ValidatorView
 from streetvision.monitor.point import point_of
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.traffic import Traffic
 
 
@@ -23,6 +24,7 @@ def observe_offline(
     endpoint: str | None = None,
     probe: Probe | None = None,
     model: ModelView | None = None,
+    retrain: RetrainView | None = None,
     register_command: str = Observation.register_command,
     synchronised: bool | None = None,
 ) -> Observation:
@@ -51,6 +53,7 @@ def observe_offline(
         endpoint=endpoint,
         probe=probe,
         model=model,
+        retrain=retrain,
         machine=read_machine(folder),
         register_command=register_command,
     )

@@ -159,5 +159,11 @@ class Thresholds:
     gpu_celsius: float = 87.0
     """Data-centre GPUs slow down from here on."""
 
+    # -- retraining ----------------------------------------------------------------------------------------------------
+    decision_days: float = 7.0
+    """For so long the end of the last run is told: an operator looks at least once a week."""
+    promotion_days: float = 1.0
+    """A promotion asks for nothing: it is in one day's digest and on one day's page."""
+
 
 THRESHOLDS = Thresholds()

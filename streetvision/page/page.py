@@ -88,6 +88,8 @@ def _main(status: Status, pictures: Sequence[Picture], trouble: str) -> Html:
         ("Most uncertain recent images", sections.pictures(pictures, trouble)),
         ("Model, log and machine", sections.model_and_log(status)),
     ]
+    if status["retrain"] is not None:
+        parts.insert(-1, ("Retraining", sections.retraining(status)))
     made = [el("section", el("h2", title), content) for title, content in parts]
     return el("main", _about(status), sections.tiles(status), *made, id="main")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isinf
 from typing import Any
 
 from streetvision.base.document import empty_chart
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.wording import duration, moment, share
+from streetvision.monitor.retraining import run_words
 from streetvision.monitor.traffic import SCORE_BINS, quantile
 from streetvision.page.charts import (
     NOTHING_YET,
@@ -27,12 +28,17 @@ from streetvision.status.wording import (
     ago,
     candidate_words,
     decision_words,
+    end_words,
     log_words,
     machine_words,
     milliseconds,
+    model_age_words,
     model_words,
+    next_run_words,
     not_judged_words,
+    skipped_words,
     span_words,
+    spending_words,
     subnet_words,
 )
 
@@ -213,7 +219,35 @@ def model_and_log(status: Status) -> Html:
         ("Prediction log", log_words(status)),
         ("Machine", machine_words(status)),
     ]
-    told = (part for name, text in facts if text for part in (el("dt", name), el("dd", text)))
+    return _facts(facts)
+
+
+def retraining(status: Status) -> Html:
+    """The last run with its reason, the next one, and what the month cost; empty where it is not used."""
+    retrain = status["retrain"]
+    if retrain is None:
+        return join()
+    last = retrain["last"] or {}
+    facts = [
+        ("Last run", f"{last['id']} {run_words(last, status['taken_at'])}" if last else "none yet"),
+        ("Why", end_words(status)),
+        ("Last night", skipped_words(status)),
+        ("Schedule", next_run_words(status)),
+        ("Cost", spending_words(status)),
+        ("Runs so far", _counted_runs(retrain["counts"])),
+        ("Serving model", model_age_words(status)),
+        ("Curves", str(last.get("curves", ""))),
+        ("Trouble", retrain["problem"]),
+    ]
+    return _facts(facts)
+
+
+def _counted_runs(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items() if count)
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Html:
+    told = (part for name, text in facts if text for part in (el("dt", name), el("dd", prose(text))))
     return el("div", el("dl", *told, class_="facts"), class_="card")
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from streetvision.base.steady_clock import kernel_synchronised
 from streetvision.errors import OperatorError
-from streetvision.retrain.planning import Facts, configured, learns, unfinished
+from streetvision.retrain.planning import Facts, unfinished
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 
@@ -39,7 +39,7 @@ def gather(settings: Settings, log: RetrainReader, check: Check, *, now: str, al
 
 
 def _unfit(settings: Settings, check: Check) -> str:
-    if not configured(settings.retrain):
+    if not settings.retrain.is_configured:
         return ""
     try:
         check(settings)
@@ -50,7 +50,7 @@ def _unfit(settings: Settings, check: Check) -> str:
 
 def with_labels(facts: Facts, settings: Settings, log: RetrainReader, count_labels: CountLabels) -> Facts:
     """The facts with the new labels counted, where there is anything to learn from."""
-    if not learns(settings.retrain):
+    if not settings.retrain.learns:
         return facts
     try:
         return replace(facts, labels=count_labels(settings, log))

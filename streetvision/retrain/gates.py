@@ -22,6 +22,7 @@ from streetvision.evaluation.judging import common
 from streetvision.evaluation.predictions import Answers
 from streetvision.evaluation.reward import Assumptions
 from streetvision.evaluation.slices import divisions
+from streetvision.retrain_log.records import TRAFFIC
 from streetvision.rollout.gates import MIN_COMPARED, SHIFT_Z, standard_error
 from streetvision.rollout.stats import surely_above
 from streetvision.sources.dataset import Example
@@ -30,9 +31,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 BETTER, NOT_WORSE = "better", "not_worse"
-FROZEN, LATEST, TRAFFIC, NEW_LABELS = "frozen_set", "latest_labels", "traffic", "new_labels"
+FROZEN, LATEST, NEW_LABELS = "frozen_set", "latest_labels", "new_labels"
 ANSWERED = "answered_requests"
-"""Names of the gates."""
+"""Names of the gates, beside TRAFFIC."""
 MIN_LABELS = 20
 """New labels of which a share can be told; fewer teach little, and the frozen set judges what they taught."""
 LABEL_RISK = 0.01

@@ -115,7 +115,7 @@ def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> 
     conditions = (
         _configured(wanted),
         _installed(facts),
-        *((_fit(facts),) if configured(wanted) else ()),
+        *((_fit(facts),) if wanted.is_configured else ()),
         _alone(facts),
         _unpaused(facts),
         _subnet_runs(facts),
@@ -139,7 +139,7 @@ def _gives_up(facts: Facts, *, fresh: bool) -> str:
 
 
 def _configured(wanted: RetrainSettings) -> Condition:
-    lacking = [*(() if learns(wanted) else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
+    lacking = [*(() if wanted.learns else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
     if lacking:
         text = f"{listed(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
@@ -147,16 +147,6 @@ def _configured(wanted: RetrainSettings) -> Condition:
     learnt, judged = listed(sets), listed(wanted.frozen_names)
     comma = "," if len(sets) > 1 else ""
     return Condition("configured", True, f"it learns from {learnt}{comma} and is judged on {judged}")
-
-
-def configured(wanted: RetrainSettings) -> bool:
-    """Whether the settings name what every run needs."""
-    return learns(wanted) and bool(wanted.frozen)
-
-
-def learns(wanted: RetrainSettings) -> bool:
-    """Whether the settings name anything to learn from."""
-    return wanted.mine or bool(wanted.dataset_names)
 
 
 def _installed(facts: Facts) -> Condition:

@@ -64,12 +64,19 @@ def next_time(cron: str, now: datetime) -> datetime:
     return found
 
 
-def serve(cron: str, jitter_s: float, command: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Run `command` whenever it is due, one at a time, until SIGTERM or SIGINT, which stop a run that is going."""
+def serve(
+    cron: str, jitter_s: float, command: Sequence[str], tell: Callable[[str], None], note: Callable[[str], None]
+) -> None:
+    """Run `command` whenever it is due, one at a time, until SIGTERM or SIGINT, which stop a run that is going.
+
+    `note` is given the time of the next run, ISO 8601 in UTC, whenever it changes.
+    """
     ending = threading.Event()
     with _signals(ending), _due(cron, jitter_s) as due:
         while not ending.is_set():
-            tell(_next_words(cron, jitter_s))
+            due_at = next_time(cron, datetime.now(UTC))
+            note(due_at.isoformat(timespec="seconds"))
+            tell(_next_words(due_at, jitter_s))
             while not (due.wait(LOOK_S) or ending.is_set()):
                 pass
             if not ending.is_set():
@@ -77,9 +84,9 @@ def serve(cron: str, jitter_s: float, command: Sequence[str], tell: Callable[[st
                 due.clear()  # what fell due meanwhile is done by this run
 
 
-def _next_words(cron: str, jitter_s: float) -> str:
+def _next_words(due_at: datetime, jitter_s: float) -> str:
     later = f", or up to {jitter_s / 60:g} min later" if jitter_s else ""
-    return f"next run at {next_time(cron, datetime.now(UTC)):%Y-%m-%d %H:%M} UTC{later}"
+    return f"next run at {due_at:%Y-%m-%d %H:%M} UTC{later}"
 
 
 class Due(threading.Event):

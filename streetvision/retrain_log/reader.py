@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streetvision.base.sqlite import check_version, version_of
+from streetvision.base.sqlite import migrate, version_of
 from streetvision.base.sqlite_trouble import cause_of
 from streetvision.base.state_folder import lock_holder
 from streetvision.errors import OperatorError, reason
@@ -23,7 +23,7 @@ from streetvision.retrain_log.records import (
     StepName,
     StepRecord,
 )
-from streetvision.retrain_log.schema import DATABASE, LOCK, RETRAIN_SCHEMA, RUN_COLUMNS
+from streetvision.retrain_log.schema import DATABASE, LOCK, RETRAIN_SCHEMA, RUN_COLUMNS, SCHEDULE_LOCK
 
 TIMEOUT_S = 10.0
 """Longest wait for another process that writes."""
@@ -95,6 +95,11 @@ class RetrainReader:
         query = f"{_RUNS} WHERE state IN ({marks}) ORDER BY rowid DESC LIMIT 1"
         return next((_run(row) for row in self._all(query, *states)), None)
 
+    def counts(self) -> dict[RunState, int]:
+        """How many runs stand or ended in each state; all states are there."""
+        rows = self._all("SELECT state, count(*) FROM runs GROUP BY state")
+        return dict.fromkeys(RunState, 0) | {RunState(state): count for state, count in rows}
+
     def steps(self, run: str) -> tuple[StepRecord, ...]:
         """The steps that a run began, in their order."""
         query = "SELECT run, name, started, ended, attempts, output, problem FROM steps WHERE run = ?"
@@ -133,20 +138,28 @@ class RetrainReader:
         """The process that works on a run now; without one, a run that stands as running was interrupted."""
         return lock_holder(self.folder / f"{LOCK}.lock")
 
+    def next_run(self) -> str:
+        """When the service begins the next run, before jitter; empty where no service runs."""
+        if lock_holder(self.folder / f"{SCHEDULE_LOCK}.lock") is None:
+            return ""
+        return next((str(time) for (time,) in self._all("SELECT next FROM schedule")), "")
+
     def _all(self, query: str, *values: object) -> list[Row]:
         with self._open() as db:
             return [] if db is None else db.execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
-        """Not read-only: whoever comes first after a crash rolls back what was half written."""
+        """Not read-only: whoever comes first after a crash or an update mends or lifts the file."""
         with log_sentences(self.file):
             if not self.file.is_file():
                 yield None
                 return
             with contextlib.closing(connect(self.file, "rw")) as db:
-                check_version(db, RETRAIN_SCHEMA)
-                yield db if version_of(db) else None
+                begun = version_of(db) > 0
+                if begun:
+                    migrate(db, RETRAIN_SCHEMA)
+                yield db if begun else None
 
 
 def connect(file: Path, mode: str) -> sqlite3.Connection:

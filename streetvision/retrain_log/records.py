@@ -30,6 +30,12 @@ class RunState(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
 
 
+INTERRUPTED = "interrupted"
+"""Shown of a run that stands as running while no process works on it."""
+TRAFFIC = "traffic"
+"""Name of the gate that compares a new model with the serving one on requests, whose labels nobody knows."""
+
+
 class StepName(StrEnum):
     """The steps of a run, in order."""
 

@@ -9,6 +9,8 @@ FOLDER = "retrain"
 DATABASE = "retrain.sqlite"
 LOCK = "retraining"
 """Name of the lock that a run holds while a process works on it."""
+SCHEDULE_LOCK = "schedule"
+"""Name of the lock that the service holds which begins runs."""
 RUN_COLUMNS = (
     *("id", "started", "trigger", "state", "ended", "reason", "remedy", "baseline", "fingerprint", "version"),
     "tracking_url",
@@ -73,8 +75,15 @@ CREATE TABLE pause (
 """
 """`runs.stop_asked` is the time at which the operator asked the run to stop. `steps.output` and `verdicts.evidence` are
 JSON."""
+_SCHEDULE = """
+CREATE TABLE schedule (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    next TEXT NOT NULL
+)
+"""
+"""When the service begins the next run; it says nothing once the service has ended."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SCHEDULE)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 RETRAIN_SCHEMA = Schema("the log of retraining", MIGRATIONS, "move that file away to start a new one")

@@ -109,6 +109,11 @@ class RetrainStore(RetrainReader):
         with self._transaction() as db:
             db.execute("DELETE FROM pause")
 
+    def note_next(self, time: str) -> None:
+        """When the service begins the next run."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO schedule VALUES (1, ?)", [time])
+
     def ask_to_stop(self, run: str, now: str) -> None:
         """The run sees it within a second or two."""
         with self._transaction() as db:

@@ -103,12 +103,25 @@ class RetrainSettings:
     canary_minutes: float = declare(60.0, "Most minutes to wait for the canary's verdict.", number(0.1, 10_080.0))
     publish: bool = declare(False, "Upload each promoted model to --model.repo, with tag and card.", parse_bool)
     tracking: bool = declare(False, "Send the curves of each run to W&B (WANDB_MODE, WANDB_PROJECT).", parse_bool)
+    max_idle_days: float = declare(
+        14.0, "Warn when no run has come to a decision for so many days; 0: never.", number(0.0, 3650.0)
+    )
 
     def __post_init__(self) -> None:
         if both := set(self.dataset_names) & set(self.frozen_names):
             raise ConfigError(f"{min(both)} stands in --retrain.frozen, which is never learnt from: take it out of one")
         if self.budget is not None and self.gpu_price == 0:
             raise ConfigError("--retrain.budget needs the price of a GPU hour: set --retrain.gpu_price")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the operator named what a run needs."""
+        return bool(self.frozen) and self.learns
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to learn from."""
+        return self.mine or bool(self.dataset_names)
 
     @property
     def dataset_names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from streetvision.base.sqlite import check_version
 from streetvision.errors import OperatorError
 from streetvision.monitor.history_database import DATABASE, FOLDER, HISTORY_SCHEMA
 from streetvision.monitor.offline import observe_offline
+from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.rule_pass import rule_pass
 from streetvision.monitor.thresholds import DAY
 from streetvision.prediction_log.schema import LOG_FOLDER
@@ -32,7 +33,8 @@ def status_from_files(settings: Settings, now: float, span: Span) -> Status:
             f"nothing is remembered of netuid {settings.netuid} in {settings.state_dir}: start the miner first, "
             "or name its folder with --state_dir"
         )
-    seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock)
+    retrain = read_retraining(settings.state_dir, settings.retrain, now)
+    seen = observe_offline(folder, hotkey, settings.netuid, now, clocked=not settings.is_mock, retrain=retrain)
     facts = Facts(__version__, settings.netuid, "", running=False)
     samples = remembered(settings.state_dir / LOG_FOLDER, now - span.counted_days * DAY, MOST_LOGGED)
     return status_of(facts, seen, rule_pass(seen), samples, span)

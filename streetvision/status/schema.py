@@ -237,6 +237,27 @@ class ModelsPart(TypedDict):
     """The latest."""
 
 
+class RetrainPart(TypedDict):
+    """As RetrainView of the monitor."""
+
+    configured: bool
+    last: dict[str, Any] | None
+    """The run that began last, as RunView."""
+    skipped: dict[str, Any] | None
+    """The last night, where none began in it."""
+    decided_at: float | None
+    paused_since: float | None
+    pause_reason: str
+    next_run: float | None
+    month_gpu_hours: float
+    month_money: float
+    counts: dict[str, int]
+    problem: str
+    """Why the log cannot be read; empty while it can."""
+    model_created: float | None
+    """When the serving model was submitted, or made."""
+
+
 class LogPart(TypedDict):
     """Health of the prediction log."""
 
@@ -267,6 +288,8 @@ class Status(TypedDict):
     validators: list[ValidatorRow]
     """The largest stake first."""
     models: ModelsPart | None
+    retrain: RetrainPart | None
+    """None where retraining is not used."""
     findings: list[dict[str, Any]]
     """As Finding.as_dict, the gravest first."""
     unjudged: list[dict[str, Any]]

@@ -8,8 +8,9 @@ from math import isfinite
 from typing import Any
 
 from streetvision.monitor.finding import Finding
-from streetvision.monitor.observation import Observation, RefusalView
+from streetvision.monitor.observation import ModelView, Observation, RefusalView
 from streetvision.monitor.point import HistoryPoint
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.rule_pass import RulePass, is_grave
 from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample
@@ -21,6 +22,7 @@ from streetvision.status.schema import (
     MinerState,
     ModelsPart,
     RefusalRow,
+    RetrainPart,
     Span,
     StandingPart,
     Status,
@@ -69,6 +71,7 @@ def status_of(
         "refusals": None if seen.refusals is None else [_refusal(refusal) for refusal in seen.refusals],
         "validators": validator_rows(samples, seen, span.counted_days),
         "models": None if facts.models is None else _models(facts.models),
+        "retrain": None if seen.retrain is None else _retrain(seen.retrain, seen.model),
         "findings": [finding.as_dict() for finding in passed.findings],
         "unjudged": [asdict(rule) for rule in passed.unjudged],
         "diagnosis": passed.diagnosis.as_dict(),
@@ -168,6 +171,23 @@ def _models(status: Mapping[str, Any]) -> ModelsPart:
         "operation": status["operation"],
         "stuck": status["stuck"],
         "decision": dict(decisions[-1]) if decisions else None,
+    }
+
+
+def _retrain(view: RetrainView, model: ModelView | None) -> RetrainPart:
+    return {
+        "configured": view.configured,
+        "last": None if view.last is None else asdict(view.last),
+        "skipped": None if view.skipped is None else asdict(view.skipped),
+        "decided_at": view.decided_at,
+        "paused_since": view.paused_since,
+        "pause_reason": view.pause_reason,
+        "next_run": view.next_run,
+        "month_gpu_hours": view.month_gpu_hours,
+        "month_money": view.month_money,
+        "counts": dict(view.counts),
+        "problem": view.problem,
+        "model_created": None if model is None else model.created,
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streetvision.base.wording import duration, share
+from streetvision.base.wording import duration, moment, share
+from streetvision.monitor.retraining import run_words
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.unjudged import read_unjudged, unjudged_words
 from streetvision.status.schema import StandingPart, Status
@@ -142,6 +143,66 @@ def decision_words(status: Status) -> str:
     if not decision:
         return ""
     return f"{str(decision['at'])[:16].replace('T', ' ')} {decision['event']} {decision['version']}: {decision['why']}"
+
+
+def retrain_words(status: Status) -> str:
+    """The last run and the next: `promoted 1.6.0 2 h ago; next 2026-12-01 02:00 UTC`; empty where nothing is used."""
+    retrain = status.get("retrain")
+    if retrain is None:
+        return ""
+    if retrain["problem"]:
+        return retrain["problem"]
+    last = retrain["last"]
+    told = "no run yet" if last is None else run_words(last, status["taken_at"])
+    return f"{told}; {next_run_words(status)}"
+
+
+def end_words(status: Status) -> str:
+    """Why the last retraining ended so and what to do, where no finding says that already."""
+    retrain = status.get("retrain")
+    last = (retrain and retrain["last"]) or {}
+    if any(finding["subject"] == last.get("id") for finding in status["findings"]):
+        return ""
+    return "; ".join(filter(None, (last.get("reason"), last.get("remedy"))))
+
+
+def next_run_words(status: Status) -> str:
+    """When the next retraining begins, or why none will; empty where nothing is known."""
+    retrain = status.get("retrain")
+    if retrain is None or retrain["problem"]:
+        return ""
+    if retrain["paused_since"] is not None:
+        reason = f" ({retrain['pause_reason']})" if retrain["pause_reason"] else ""
+        return f"paused since {moment(retrain['paused_since'])}{reason}"
+    if not retrain["configured"]:
+        return "not configured any more"
+    due = retrain["next_run"]
+    if due is None:
+        return "no `streetvision retrain serve` runs"
+    return f"next {moment(due)}" if due >= status["taken_at"] else "the next is due now"
+
+
+def skipped_words(status: Status) -> str:
+    """Why no run began last night; empty where one did."""
+    retrain = status.get("retrain")
+    skipped = None if retrain is None else retrain["skipped"]
+    return "" if skipped is None else f"no run began {ago(skipped['began'], status['taken_at'])}: {skipped['reason']}"
+
+
+def spending_words(status: Status) -> str:
+    """`3.2 GPU hours, 6.40 of money this month`; empty where retraining is not used."""
+    retrain = status.get("retrain")
+    if retrain is None or retrain["problem"]:
+        return ""
+    money = f", {retrain['month_money']:.2f} of money" if retrain["month_money"] else ""
+    return f"{retrain['month_gpu_hours']:.1f} GPU hours{money} this month"
+
+
+def model_age_words(status: Status) -> str:
+    """`12.0 days old`; empty where nobody knows, or retraining is not used."""
+    retrain = status.get("retrain")
+    created = None if retrain is None else retrain["model_created"]
+    return "" if created is None else f"{duration(max(0.0, status['taken_at'] - created))} old"
 
 
 def log_words(status: Status) -> str:

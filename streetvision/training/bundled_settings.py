@@ -38,11 +38,11 @@ class TrainSettings:
     """Wall time in which the teacher, if there is one, learns the task first."""
     feature_loss: float = 1.0
     """Weight of the loss that asks the patches for the teachers' features."""
-    answer_loss: float = 1.0
-    """Weight of the loss that asks for the tuned teacher's answers, of pictures and of patches."""
+    answer_loss: float = 3.0
+    """Weight of the loss that asks for the tuned teacher's answers, of pictures and of patches; that of labels is 1."""
     taught: float = 0.7
-    """Share of a batch, drawn scenes last, that the tuned teacher looks at too."""
-    shown_imagenet: float = 0.5
+    """Share of a batch, drawn scenes last, whose features are asked for as the tuned teacher has them."""
+    shown_imagenet: float = 0.25
     """Share of a batch, drawn scenes last, whose ImageNet features are asked for."""
     learning_rate: float = 3e-3
     warmup: float = 0.04

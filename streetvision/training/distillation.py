@@ -1,7 +1,8 @@
 """What the bundled network learns from its teachers: features of two of them and the answers of one.
 
-The tuned teacher says what works are; the one with ImageNet weights keeps what photographs teach. Both look at pictures
-that have no label too.
+The tuned teacher says of every picture, labelled or not, whether and where it shows works; the one with ImageNet
+weights keeps what photographs teach. Answers weigh more than labels: see Beyer et al., 2022, "Knowledge distillation: A
+good teacher is patient and consistent", where the student sees the very picture that its teacher judges, as here.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ class Distillation(nn.Module):
         self.to_imagenet = nn.Linear(width, imagenet.width)
 
     def forward(self, pixels: torch.Tensor, student: Answers) -> torch.Tensor:
-        """Loss of the batch's first pictures, as many as the settings have each teacher look at."""
+        """Loss of the answers to all pictures and of the features of the first, as many as the settings say."""
         settings, count = self.settings, len(pixels)
         some, few = round(count * settings.taught), round(count * settings.shown_imagenet)
         with torch.no_grad():
-            logits, scores, features = self.tuned(pixels[:some])
+            logits, scores, features = self.tuned(pixels)
             seen = self.imagenet(pixels[:few])
-        alike = F.smooth_l1_loss(self.to_tuned(student.tokens[:some]).float(), standardised(features))
+        alike = F.smooth_l1_loss(self.to_tuned(student.tokens[:some]).float(), standardised(features[:some]))
         coarse = self.to_imagenet(halved(student.tokens[:few])).float()
         natural = F.smooth_l1_loss(coarse, standardised(seen.float()))
-        same = _same_answer(student.logits[:some], logits) + _same_answer(student.patches[:some], scores)
+        same = _same_answer(student.logits, logits) + _same_answer(student.patches, scores)
         return settings.feature_loss * (alike + natural) + settings.answer_loss * same
 
 

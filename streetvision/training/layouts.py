@@ -19,6 +19,18 @@ CLOSEST, CLOSE = 0.85, 0.14
 """The same of what a close-up shows."""
 COMPANIONS = 4
 """Things in a close-up at most, the main one among them."""
+LOWER = 0.62
+"""Row below which what stands has its foot in a close-up that shows ground, as a share of the height."""
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """Of the backgrounds of N pictures: what a layout has to know."""
+
+    vanishing: torch.Tensor
+    """Where the lanes meet on the horizon, as shares of width and height [N, 2]."""
+    ground: torch.Tensor
+    """Whether there is ground to stand on, bool [N]: not before a wall or a sky."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +54,20 @@ class Layout:
 def along_street(
     bank: SpriteBank,
     labels: torch.Tensor,
-    vanishing: torch.Tensor,
+    backdrop: Backdrop,
     size: tuple[int, int],
     gen: torch.Generator,
 ) -> Layout:
     """Place works where the label [N] says so and look-alikes everywhere, by perspective on one ground plane.
 
-    `vanishing` [N, 2]: where the lanes meet on the horizon, as shares of width and height.
+    One in ten is astray, above or below its place, if it is something that does not stand.
     """
-    (width, height), count = size, len(labels)
+    (width, height), count, vanishing = size, len(labels), backdrop.vanishing
     shape = (count, SLOTS)
     slots = torch.arange(SLOTS, device=gen.device).expand(shape)
     first = torch.randint(1, 6, (count, 1), generator=gen, device=gen.device)
     works = labels[:, None] & (slots < first)
-    sprite = bank.choose(works, gen)
+    sprite = bank.choose(works, backdrop.ground[:, None].expand(shape), gen)
     present = (slots < first) | (uniform(shape, 0.0, 1.0, gen) < uniform((count, 1), 0.0, 0.8, gen))
     present &= labels[:, None] | (uniform((count, 1), 0.0, 1.0, gen) < 0.9)
     row = (slots < first) & (uniform((count, 1), 0.0, 1.0, gen) < 0.5)
@@ -72,7 +84,7 @@ def along_street(
     below = side / bank.metres[sprite] * eye
     fits = below.clamp(min=0.1 * height - line, max=(1.05 * height - line).clamp(min=8.0)) / below
     y, side = line + below * fits, (side * fits).clamp(max=1.2 * width)
-    astray = (uniform(shape, 0.0, 1.0, gen) < 0.1) & ~row
+    astray = (uniform(shape, 0.0, 1.0, gen) < 0.1) & ~row & ~bank.stands[sprite]
     y = torch.where(astray, uniform(shape, 0.2, 1.0, gen) * height, y)
     lean = uniform(shape, -0.08, 0.08, gen) * torch.where(uniform(shape, 0.0, 1.0, gen) < 0.05, 12.0, 1.0)
     flip = torch.where(uniform(shape, 0.0, 1.0, gen) < 0.25, -1.0, 1.0)
@@ -84,27 +96,29 @@ def along_street(
 def close_up(
     bank: SpriteBank,
     labels: torch.Tensor,
-    vanishing: torch.Tensor,
+    backdrop: Backdrop,
     size: tuple[int, int],
     gen: torch.Generator,
 ) -> Layout:
-    """One large thing anywhere, works where the label [N] says so, and up to three others about as near.
+    """One large thing, works where the label [N] says so, and up to three others about as near.
 
-    Size and place are drawn alike for works and look-alikes, so that neither tells them apart; perspective is not asked
-    for, since signs hang and lenses zoom. `vanishing` has no part in it.
+    What stands has its foot in the lower part of a picture that shows ground; signs and lights are anywhere. Size and
+    place are drawn alike for works and look-alikes, so that neither tells them apart; perspective is not asked for,
+    since lenses zoom.
     """
     (width, height), count = size, len(labels)
     shape = (count, SLOTS)
     slots = torch.arange(SLOTS, device=gen.device).expand(shape)
     works = labels[:, None] & ((slots == 0) | (uniform(shape, 0.0, 1.0, gen) < 0.4))
-    sprite = bank.choose(works, gen)
+    sprite = bank.choose(works, backdrop.ground[:, None].expand(shape), gen)
     others = uniform((count, 1), 0.0, 1.0, gen) ** 1.5 * COMPANIONS
     present = (slots < others.ceil().clamp(min=1.0)) & (labels[:, None] | (uniform((count, 1), 0.0, 1.0, gen) < 0.95))
     main = CLOSE * (CLOSEST / CLOSE) ** uniform((count, 1), 0.0, 1.0, gen).sqrt()
     tall = height * main * torch.where(slots == 0, 1.0, uniform(shape, 0.35, 1.1, gen))
     side = (tall / bank.tall[sprite]).clamp(max=1.1 * width)
     tall = side * bank.tall[sprite]
-    bottom = tall + (1.1 * height - tall) * uniform(shape, -0.08, 1.0, gen)
+    highest = torch.where(bank.stands[sprite], tall.clamp(min=LOWER * height), tall)
+    bottom = highest + (1.1 * height - highest) * uniform(shape, -0.08, 1.0, gen)
     y = bottom - (bank.box[sprite][..., 3] - bank.ground[sprite]) * side
     x = uniform(shape, 0.12, 0.88, gen) * width
     lean = uniform(shape, -0.06, 0.06, gen) * torch.where(uniform(shape, 0.0, 1.0, gen) < 0.04, 10.0, 1.0)

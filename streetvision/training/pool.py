@@ -8,9 +8,9 @@ import torch
 
 from streetvision.training import augment_torch, views
 from streetvision.training.batch import Batch
+from streetvision.training.camera_look import moody
 from streetvision.training.compositor import Composites
 from streetvision.training.distortions import distort
-from streetvision.training.jitter import jitter
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS, Chunk
 from streetvision.training.views import Dice
 
@@ -34,7 +34,7 @@ class ScenePool:
         size: tuple[int, int],
         device: torch.device,
         *,
-        look: Look = jitter,
+        look: Look = moody,
         mixture: Mapping[int, float] = MIXTURE,
     ) -> None:
         self.look, self.mixture = look, mixture

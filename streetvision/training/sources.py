@@ -10,9 +10,8 @@ import torch
 
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.training.batch import Batch
-from streetvision.training.camera_look import photograph
+from streetvision.training.camera_look import moody, photograph
 from streetvision.training.compositor import Compositor, Style, crops
-from streetvision.training.jitter import jitter
 from streetvision.training.layouts import along_street, close_up
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import WHOLE, ScenePool
@@ -144,4 +143,4 @@ def plain(photographs: Photographs, count: int, size: int, generator: torch.Gene
 
 def camera(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Exposure and colour as for drawn scenes, then lens, sensor and file as for photographs."""
-    return photograph(jitter(pixels, generator), generator)
+    return photograph(moody(pixels, generator), generator)

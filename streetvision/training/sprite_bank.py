@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from streetvision.scenes.sprites.ordinary_signs import ORDINARY_SIGNS
+from streetvision.scenes.sprites.signs import SIGNS as SIGNS_OF_WORKS
 from streetvision.scenes.sprites.sprite import atlas
 from streetvision.training.sign_sprites import sign_sprites
 
@@ -26,6 +28,9 @@ SIGNS, CLOSE_SIGNS = 0.06, 0.5
 LEVELS = 5
 GAP = 4
 """Empty texels between copies: bilinear lookups must not reach the neighbour."""
+ANYWHERE = {kind.name for kind in (*SIGNS_OF_WORKS, *ORDINARY_SIGNS)} - {"a_frame_sign", "drum_sign"}
+ANYWHERE |= {"lamp_post", "banner", "balloons", "glare"}
+"""Kinds of sprites that are seen against the sky or a wall as well; all others stand or lie on the ground."""
 CHANNELS = 5
 """Red, green and blue times alpha, alpha, and the share of light that the shadow takes: all in [0, 1] as uint8."""
 
@@ -45,6 +50,8 @@ class SpriteBank:
     """left, top, right, bottom of what it shows, as shares of the side [N, 4]."""
     cover: torch.Tensor
     """Share of the square that it covers."""
+    stands: torch.Tensor
+    """Whether it stands or lies on the ground, bool; signs and lights are anywhere."""
 
     @property
     def side(self) -> int:
@@ -59,18 +66,27 @@ class SpriteBank:
     def __len__(self) -> int:
         return len(self.works)
 
-    def choose(self, works: torch.Tensor, gen: torch.Generator) -> torch.Tensor:
-        """Indices of sprites, of works where `works` [...] is true and of look-alikes elsewhere."""
+    def choose(self, works: torch.Tensor, ground: torch.Tensor, gen: torch.Generator) -> torch.Tensor:
+        """Indices of sprites, of works where `works` [...] is true and of look-alikes elsewhere.
+
+        Where there is no `ground` [...] nothing that stands on it is chosen, if the label has anything else.
+        """
         draws = torch.rand(works.shape, generator=gen, device=works.device)
         chosen = torch.zeros(works.shape, dtype=torch.long, device=works.device)
-        for label, pool in self.by_label.items():
-            chosen = torch.where(works == label, pool[(draws * len(pool)).long()], chosen)
+        for (label, anywhere), pool in self.pools.items():
+            here = (works == label) & (ground != anywhere)
+            chosen = torch.where(here, pool[(draws * len(pool)).long()], chosen)
         return chosen
 
     @cached_property
-    def by_label(self) -> dict[bool, torch.Tensor]:
-        """Indices of works and of look-alikes; found once, since it waits for the device."""
-        return {label: torch.nonzero(self.works == label)[:, 0] for label in (True, False)}
+    def pools(self) -> dict[tuple[bool, bool], torch.Tensor]:
+        """Indices by whether they are works and whether they must not stand; found once, as it waits for the device."""
+        found = {}
+        for label in (True, False):
+            found[label, False] = torch.nonzero(self.works == label)[:, 0]
+            hanging = torch.nonzero((self.works == label) & ~self.stands)[:, 0]
+            found[label, True] = hanging if len(hanging) else found[label, False]
+        return found
 
 
 def level_origin(level: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,7 +134,8 @@ def sprite_bank(
     Ordinary signs come as this share of `count`, signs of works as a quarter of it, both only where there are faces.
     """
     made = atlas(count, first_seed, side, workers)
-    parts = [_Part(made.pixels, made.shadows, made.labels.astype(bool), made.metres, made.ground)]
+    stands = ~np.isin(made.kinds, sorted(ANYWHERE))
+    parts = [_Part(made.pixels, made.shadows, made.labels.astype(bool), made.metres, made.ground, stands)]
     given, rng = cutouts or Cutouts(), np.random.default_rng(first_seed)
     if given.things:
         squares = np.stack([_square(file, side) for file in given.things])
@@ -139,19 +156,20 @@ class _Part(NamedTuple):
     works: NDArray[np.bool_]
     metres: NDArray[np.float32]
     ground: NDArray[np.float32]
+    stands: NDArray[np.bool_]
 
 
 def _part(pixels: NDArray[np.uint8], works: bool, metres: NDArray[np.float32]) -> _Part:
-    """Sprites that cast no shadow and stand on the square's lower edge."""
+    """Sprites that cast no shadow, have their foot on the square's lower edge and may be anywhere."""
     shadows, labels = np.zeros(pixels.shape[:3], np.uint8), np.full(len(pixels), works)
-    return _Part(pixels, shadows, labels, metres, np.ones(len(pixels), np.float32))
+    return _Part(pixels, shadows, labels, metres, np.ones(len(pixels), np.float32), np.zeros(len(pixels), np.bool_))
 
 
 def _bank(parts: Sequence[_Part], device: torch.device) -> SpriteBank:
-    pixels, shadows, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
+    pixels, shadows, *rest, stands = (np.concatenate(column) for column in zip(*parts, strict=True))
     packed = [pack(pixels[at : at + 512], shadows[at : at + 512]) for at in range(0, len(pixels), 512)]
     cover = (pixels[..., 3].mean(axis=(1, 2)) / 255.0).astype(np.float32)
-    arrays = (*rest, _boxes(pixels[..., 3]), cover)
+    arrays = (*rest, _boxes(pixels[..., 3]), cover, stands)
     return SpriteBank(torch.cat(packed).to(device), *(torch.from_numpy(one).to(device) for one in arrays))
 
 

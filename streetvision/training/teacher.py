@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from streetvision.models.heads.cls_mean_attention import AttentionHead
+from streetvision.training.compiling import compiled_on_cuda
 
 NAME = "tf_efficientnet_lite0"
 STAGES = (3, 4)
@@ -109,6 +110,7 @@ def _load(module: nn.Module, weights: Path) -> None:
         raise ValueError(f"{weights} does not hold the weights of {NAME}: {lacking[0]} is missing.")
 
 
+@compiled_on_cuda
 def standardised(features: torch.Tensor) -> torch.Tensor:
     """Each channel of [N, P, C] with mean 0 and variance 1 over the batch, large values clipped."""
     flat = features.flatten(0, 1)

@@ -25,6 +25,7 @@ from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
 from streetvision.training.sources import CLOSE_UPS, STREETS, Sources
 from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SpriteBank, sprite_bank
+from streetvision.training.step_times import StepTimes
 from streetvision.training.teacher import Teacher, load_imagenet, load_teacher, load_tuned
 from streetvision.training.teaching import tune
 
@@ -131,12 +132,16 @@ class _Loop:
         self.average = fresh_copy(learner.net, config)
         self.distillation: Distillation | None = None
         self.generator = torch.Generator(self.device).manual_seed(self.settings.seed)
+        self.times = StepTimes(self.device)
 
     def learn_from(self, weights: Path, tuned: Path | None, log: Log) -> None:
         """Keep a teacher of these weights as it is, and another that is `tuned`, or learns the task now."""
         teacher = load_tuned(tuned) if tuned is not None else self._tuned(weights, log)
-        width = self.learner.net.backbone.num_features
-        self.distillation = Distillation(teacher, load_imagenet(weights), width, self.settings).to(self.device)
+        width, imagenet = self.learner.net.backbone.num_features, load_imagenet(weights)
+        if self.settings.compile:
+            teacher.compile(dynamic=False)
+            imagenet.compile(dynamic=False)
+        self.distillation = Distillation(teacher, imagenet, width, self.settings).to(self.device)
 
     def _tuned(self, weights: Path, log: Log) -> Teacher:
         settings = self.settings
@@ -148,6 +153,7 @@ class _Loop:
         self.optimizer = make_optimizer(self.learner, settings, self.distillation)
         for progress in (0.0, 1.0):
             self._step(progress)
+        self.times.report(2)
         started = saved = time.monotonic()
         budget = self.deadline - started
         log(f"ready, training for {budget:.0f} s")
@@ -157,11 +163,13 @@ class _Loop:
             loss, right = self._step((now - started) / budget)
             follow(list(self.average.parameters()), list(self.learner.net.parameters()), settings.ema, step)
             step += 1
+            self.times.end("average")
             if step % 100 == 0:
                 log(
                     f"{now - started:6.1f} s  step {step:6d}  loss {loss.item():.4f}  accuracy {right.item():.4f}  "
                     f"{step * settings.batch / (now - started):.0f} pictures/s  {self.sources.drawn.rendered} scenes"
                 )
+                log(f"  ms a step: {self.times.report(100)}")
             if save is not None and now - saved > settings.save_every_s:
                 saved = now
                 save(self._result(step, started))
@@ -181,12 +189,21 @@ class _Loop:
         coarse = self.settings.coarse_size
         size = coarse if coarse is not None and progress < self.settings.coarse_share else self.size
         batch = self._batch(self.settings.batch, size)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            said = self.learner(batch.pixels)
-            taught = self.distillation(batch.pixels, said) if self.distillation is not None else 0.0
-        loss = loss_of(said.logits, said.patches, batch, self.settings) + taught
+        self.times.end("pictures")
+        loss, logits = self._loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self.times.end("backward")
         nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         self.optimizer.step()
-        return loss.detach(), share_right(said.logits, batch).detach()
+        self.times.end("update")
+        return loss.detach(), share_right(logits, batch).detach()
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a batch, and the network's logits."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            said = self.learner(batch.pixels)
+            self.times.end("network")
+            taught = self.distillation(batch.pixels, said) if self.distillation is not None else 0.0
+            self.times.end("teachers")
+        return loss_of(said.logits, said.patches, batch, self.settings) + taught, said.logits

@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.cells import cell_len
@@ -19,11 +20,12 @@ from streetvision.cli.status_view import GAP, bar, spark_width, sparkline, view
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import Handler
 from streetvision.monitor.observation import RefusalView
+from streetvision.monitor.retraining import RetrainView, RunView
 from streetvision.status.live import span_of
 from streetvision.status.schema import OPERATION, Status
-from streetvision.status.wording import printable
+from streetvision.status.wording import end_words, printable, retrain_words
 
-from ..status.worlds import HOSTILE, fresh, hostile, status
+from ..status.worlds import FACTS, HOSTILE, MODELS, fresh, hostile, observed, retraining, status
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -220,8 +222,14 @@ def test_watching_goes_on_while_the_miner_restarts(
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (120, 40), (200, 60)])
 @pytest.mark.parametrize(
     "found",
-    [status, fresh, lambda: printable(hostile()), lambda: status(refusals=REFUSED)],
-    ids=["usual", "fresh", "hostile", "refusing"],
+    [
+        status,
+        fresh,
+        lambda: printable(hostile()),
+        lambda: status(refusals=REFUSED),
+        lambda: status(retrain=retraining(state="failed", step="train")),
+    ],
+    ids=["usual", "fresh", "hostile", "refusing", "retraining"],
 )
 def test_a_watched_screen_fits(found: Callable[[], Status], width: int, height: int) -> None:
     lines = drawn(found(), width, height)
@@ -236,6 +244,50 @@ def test_refusals_by_reason() -> None:
     assert status(refusals=REFUSED)["refusals"][0] == {  # type: ignore[index]  # a miner runs
         "reason": "headers_dropped", "words": "headers_dropped", "total": 120, "recent": 120, "last": 5.0,
     }  # fmt: skip
+
+
+def test_the_last_retraining_and_the_next() -> None:
+    line = "retrain   promoted 1.4.0 60 min ago; next 2026-11-21 21:06 UTC"
+    calm = status(replace(FACTS, models=MODELS | {"candidate": None}), retrain=retraining())
+    assert line in [each.rstrip() for each in drawn(calm, 80, 24)]
+    tried = status(retrain=retraining())
+    assert [any(each.rstrip() == line for each in drawn(tried, width, 24)) for width in (80, 120)] == [False, True]
+    failed = retraining(state="failed", step="train", reason="the disk is full", remedy="free some")
+    text = "\n".join(line.strip() for line in drawn(status(retrain=failed), 120))
+    assert "failed 1.4.0 60 min ago, step train" in text
+    assert text.count("he disk is full") == 1, "the finding gives the reason"
+    assert "3.2 GPU hours, 6.50 of money this month\nthe model is 5.0 days old" in text
+    assert "retrain" not in "\n".join(drawn(status(), 120))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"last": None}, "no run yet; no `streetvision retrain serve` runs"),
+        ({"last": None, "paused_since": 0.0, "pause_reason": "cards"}, "paused since 1970-01-01 00:00 UTC (cards)"),
+        ({"last": None, "configured": False}, "no run yet; not configured any more"),
+        ({"last": None, "next_run": 0.0}, "no run yet; the next is due now"),
+        ({"problem": "the log of retraining x: it is damaged"}, "the log of retraining x: it is damaged"),
+    ],
+)
+def test_how_retraining_stands_in_words(changes: dict[str, Any], words: str) -> None:
+    assert retrain_words(status(retrain=RetrainView(**changes))).endswith(words)
+
+
+def test_a_run_that_no_finding_tells_of_says_why_here() -> None:
+    view = retraining(state="interrupted", ended=None, step="train", reason="", remedy="")
+    skipped = replace(view, skipped=RunView("n", "nothing_to_do", observed().now - 60.0, reason="20 new labels"))
+    text = "\n".join(line.strip() for line in drawn(status(retrain=skipped), 120))
+    assert "interrupted 1.4.0 2 h ago, step train" in text
+    assert "no run began 60 s ago: 20 new labels" in text
+    stopped = status(retrain=retraining(state="stopped", reason="you stopped it", remedy="the next run goes on"))
+    assert end_words(stopped) == "you stopped it; the next run goes on"
+
+
+def test_a_miner_of_before_retraining_is_shown_too() -> None:
+    found = dict(status())
+    del found["retrain"]
+    assert "retrain" not in "\n".join(drawn(cast(Status, found), 120))
 
 
 def test_eighty_columns_show_all_that_matters() -> None:

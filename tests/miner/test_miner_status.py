@@ -10,6 +10,8 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,13 @@ from streetvision.engine.types import Runner
 from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.page.page import SERVED_POLICY
+from streetvision.retrain_log.records import RunRecord, RunState, StepName
+from streetvision.retrain_log.schema import FOLDER
+from streetvision.retrain_log.store import RetrainStore
 from streetvision.runner.opening import open_runner
 from streetvision.settings.model import ModelSettings
 from streetvision.settings.network import AxonSettings, SubtensorSettings
+from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import MetricsSettings, MockSettings
 from streetvision.status.files import status_from_files
@@ -106,6 +112,31 @@ async def test_a_running_miner_tells_everything_and_its_files_go_on(miner: Miner
     assert (left["miner"]["state"], left["miner"]["hotkey"]) == ("stopped", hotkey)
     assert left["counted"]["answered"] == 3
     assert next(row for row in left["validators"] if row["hotkey"] == bob["hotkey"])["requests"] == 3
+
+
+async def test_what_retraining_did_is_told_everywhere(tmp_path: Path, checkpoint: Path) -> None:
+    port = free_port()
+    settings = replace(settings_for(tmp_path, checkpoint, port), retrain=RetrainSettings(frozen="held"))
+    log, now = RetrainStore(settings.state_dir / FOLDER), datetime.now(UTC).isoformat(timespec="seconds")
+    log.add(run := RunRecord("20261130-0200", now, "schedule"))
+    log.begin_step(run.id, StepName.TRAIN, now)
+    log.end(replace(run, state=RunState.FAILED, ended=now, reason="the disk is full: free some space"), StepName.TRAIN)
+    miner = Miner(settings)
+    await miner.start()
+    try:
+        assert "retrain_failed" in {finding.code for finding in (await miner.monitoring.monitor.look()).findings}
+        found = await asyncio.to_thread(ask, settings.state_dir, Span())
+        assert found["retrain"] is not None
+        assert found["retrain"]["last"] is not None
+        assert (found["retrain"]["last"]["state"], found["retrain"]["last"]["step"]) == ("failed", "train")
+        assert "retraining failed in its step train" in (await miner.status.page.page()).decode().lower()
+        metrics = (await asyncio.to_thread(fetch, port, "/metrics"))[2].decode()
+        assert 'streetvision_retrain_runs{state="failed"} 1.0' in metrics
+    finally:
+        await miner.close()
+    left = status_from_files(settings, time.time(), Span())
+    assert left["retrain"] == found["retrain"] | {"model_created": None}
+    assert "retrain_failed" in {finding["code"] for finding in left["findings"]}
 
 
 def fetch(port: int, path: str) -> tuple[int, dict[str, str], bytes]:

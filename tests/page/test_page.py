@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
 from streetvision.monitor.observation import RefusalView
+from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.thresholds import DAY
 from streetvision.page.assets import SCRIPT
 from streetvision.page.charts import LEFT, PLOT_WIDTH, RIGHT, WIDTH, bounds, line_chart, number, ticks, time_ticks
@@ -25,7 +26,7 @@ from streetvision.page.sections import MEASURES
 from streetvision.status.redaction import shared
 from streetvision.status.schema import Span
 
-from ..status.worlds import HOSTILE, fresh, hostile, status
+from ..status.worlds import HOSTILE, fresh, hostile, retraining, status
 
 VOID = frozenset({"meta", "link", "img", "input", "br"})
 PICTURE = Picture("/9j/4AAQ", 1.795e9, 0.51, 3, 4032, 3024)
@@ -83,6 +84,19 @@ def test_refused_requests_by_reason() -> None:
     text = Tree(render_page(status(refusals=rows))).text
     assert "validators' headers dropped by a proxy (headers_dropped)" in text
     assert "Counted by a running miner alone" in Tree(render_page(status(refusals=None))).text
+
+
+def test_retraining_has_a_section_where_it_is_used() -> None:
+    text = Tree(render_page(status(retrain=retraining(curves="https://wandb.ai/x")))).text
+    for words in (
+        "20261121-0200 promoted 1.4.0 60 min ago", "3.2 GPU hours, 6.50 of money this month", "5.0 days old",
+        "3 promoted, 1 rolled back", "next 2026-11-21 21:06 UTC", "https://wandb.ai/x",
+        "Retraining put version 1.4.0 on",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "GPU hours" not in Tree(render_page(status())).text
+    waiting = Tree(render_page(status(retrain=RetrainView(problem="it is damaged")))).text
+    assert "it is damaged" in waiting
 
 
 @pytest.mark.parametrize("report", [False, True])

@@ -16,7 +16,7 @@ from streetvision.page.pictures import Picture
 from streetvision.status.redaction import shared
 
 from ..mining.browser import Page, find_browser, open_page
-from ..status.worlds import fresh, hostile, status
+from ..status.worlds import fresh, hostile, retraining, status
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="there is no Chromium here")
 ONE_PIXEL = (
@@ -122,7 +122,7 @@ def _refreshes(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("found", [status, fresh, hostile])
+@pytest.mark.parametrize("found", [status, fresh, hostile, lambda: status(retrain=retraining())])
 def test_a_report_as_a_file(tmp_path: Path, found: Any, width: int) -> None:
     file = tmp_path / "report.html"
     file.write_text(render_page(shared(found()), report=True))

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from streetvision.retrain_log.reader import RetrainReader
+from streetvision.retrain_log.schema import FOLDER
+
 from ..retrain.fakes import needs_schedule
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +97,7 @@ def test_the_service_tells_its_next_run_keeps_a_second_one_out_and_ends_in_order
     with running("-m", "streetvision.cli", "retrain", "serve", state=tmp_path) as service:
         assert service.stderr is not None
         assert "next run at" in service.stderr.readline()
+        assert RetrainReader(tmp_path / FOLDER).next_run().endswith("02:00:00+00:00")
         second = retrain(tmp_path, "serve")
         assert (second.returncode, "one is enough" in second.stderr) == (1, True)
         service.send_signal(ending)

@@ -108,14 +108,15 @@ def ending_when(there: Callable[[], bool]) -> threading.Thread:
 
 @pytest.mark.usefixtures("due_now")
 def test_the_service_begins_runs_one_after_the_other_until_it_is_ended(tmp_path: Path) -> None:
-    file, told = tmp_path / "notes", list[str]()
+    file, told, noted = tmp_path / "notes", list[str](), list[str]()
     before = signal.getsignal(signal.SIGTERM)
     watching = ending_when(lambda: file.exists() and file.read_text().count("done") >= 2)
-    serve("0 2 * * *", 0.0, noting(file), told.append)
+    serve("0 2 * * *", 0.0, noting(file), told.append, noted.append)
     watching.join()
     lines = file.read_text().split()
     assert lines == ["begun", "done"] * (len(lines) // 2), "two runs never overlap"
     due = "next run at 2026-11-30 12:00 UTC"
+    assert noted[:2] == ["2026-11-30T12:00:00+00:00"] * 2, "before each run, and after it"
     assert told[:4] == [due, "a run begins", "the run ended with exit code 0", due]
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -124,7 +125,7 @@ def test_the_service_begins_runs_one_after_the_other_until_it_is_ended(tmp_path:
 def test_a_service_that_is_ended_stops_its_run(tmp_path: Path) -> None:
     file = tmp_path / "notes"
     watching = ending_when(lambda: file.exists() and "begun" in file.read_text())
-    serve("0 2 * * *", 0.0, noting(file, seconds=600), lambda _: None)
+    serve("0 2 * * *", 0.0, noting(file, seconds=600), lambda _: None, lambda _: None)
     watching.join()
     assert file.read_text().split() == ["begun", "stopped"]
 

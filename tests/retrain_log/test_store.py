@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import replace
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import GateVerdict, RunRecord, RunState, Spending, StepName, StepRecord
-from streetvision.retrain_log.schema import DATABASE
+from streetvision.retrain_log.schema import DATABASE, SCHEDULE_LOCK
 from streetvision.retrain_log.store import RetrainStore
 
 RUN = RunRecord("20261130-0200", "2026-11-30T02:00:00+00:00", "schedule", baseline="1.0.0")
@@ -72,6 +74,32 @@ def test_the_newest_runs_that_did_a_step_are_found(store: RetrainStore) -> None:
     assert [run.id for run in store.runs_that_did(StepName.TRAIN, 2)] == ["run 1", "run 0"]
     assert [run.id for run in store.runs_that_did(StepName.TRAIN, 9)] == ["run 1", "run 0", RUN.id]
     assert store.runs_that_did(StepName.PUBLISH, 9) == ()
+
+
+def test_runs_are_counted_by_how_they_stand(store: RetrainStore) -> None:
+    for number, state in enumerate((RunState.PROMOTED, RunState.PROMOTED, RunState.FAILED)):
+        store.add(replace(RUN, id=str(number), state=state))
+    counts = RetrainReader(store.folder).counts()
+    assert {state: count for state, count in counts.items() if count} == {"running": 1, "promoted": 2, "failed": 1}
+    assert set(counts) == set(RunState)
+
+
+def test_the_next_run_is_known_while_the_service_runs(store: RetrainStore) -> None:
+    store.note_next(RUN.started)
+    store.note_next(LATER)
+    with only_one(store.folder, SCHEDULE_LOCK):
+        assert RetrainReader(store.folder).next_run() == LATER
+    assert RetrainReader(store.folder).next_run() == ""
+
+
+def test_a_log_of_before_an_update_is_lifted_by_whoever_reads_it(tmp_path: Path) -> None:
+    store = RetrainStore(tmp_path)
+    store.add(RUN)
+    with contextlib.closing(sqlite3.connect(store.file, isolation_level=None)) as db:
+        db.execute("DROP TABLE schedule")
+        db.execute("PRAGMA user_version = 1")
+    with only_one(tmp_path, SCHEDULE_LOCK):
+        assert (RetrainReader(tmp_path).next_run(), RetrainReader(tmp_path).latest()) == ("", RUN)
 
 
 def test_the_order_of_runs_does_not_hang_on_the_clock(store: RetrainStore) -> None:

@@ -103,6 +103,7 @@ NAMES = """
     --retrain.canary_minutes RETRAIN_CANARY_MINUTES
     --retrain.publish RETRAIN_PUBLISH
     --retrain.tracking RETRAIN_TRACKING
+    --retrain.max_idle_days RETRAIN_MAX_IDLE_DAYS
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

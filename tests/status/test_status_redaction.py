@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streetvision.status.redaction import HIDDEN, hidden, shared
 
-from .worlds import hostile, status
+from .worlds import hostile, retraining, status
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,8 @@ def test_a_snapshot_loses_what_names_the_machine() -> None:
     assert shared(found)["miner"]["hotkey"] == found["miner"]["hotkey"]
     assert shared(status(endpoint="8.8.8.8:8091"))["miner"]["endpoint"] == "8.8.8.8:8091"
     assert shared(found)["series"] == found["series"]
+    trained = shared(status(retrain=retraining(reason="/srv/runs is full", curves="https://wandb.ai/joe/x/runs/1")))
+    assert not any(secret in json.dumps(trained["retrain"]) for secret in ("/srv", "joe"))
     json.dumps(shared(hostile()))
 
 

@@ -12,6 +12,7 @@ from streetvision.axon.records import RequestRecord
 from streetvision.monitor.diagnosis import diagnose
 from streetvision.monitor.finding import Finding, Severity
 from streetvision.monitor.observation import Observation
+from streetvision.monitor.retraining import RetrainView, RunView
 from streetvision.monitor.rule_pass import RulePass, rule_pass
 from streetvision.monitor.unjudged import Unjudged
 from streetvision.prediction_log.write_health import LogHealth
@@ -65,6 +66,20 @@ def status(facts: Facts = FACTS, span: Span = Span(), **changes: Any) -> Status:
     return status_of(facts, seen, rule_pass(seen), samples(), span)
 
 
+def retraining(**changes: Any) -> RetrainView:
+    """A model that was put on a moment before the snapshot; changes are the run's."""
+    now = observed().now
+    run = RunView("20261121-0200", "promoted", now - 7200.0, now - 3600.0, reason="version 1.4.0 serves")
+    return RetrainView(
+        last=replace(run, version="1.4.0", **changes),
+        decided_at=now - 3600.0,
+        next_run=now + 10 * 3600.0,
+        month_gpu_hours=3.25,
+        month_money=6.5,
+        counts={"promoted": 3, "rolled_back": 1, "failed": 0},
+    )
+
+
 def fresh() -> Status:
     """A miner that has seen nothing yet."""
     seen = Observation(now=1.795e9, hotkey="5Own")
@@ -81,7 +96,9 @@ def hostile() -> Status:
         "decisions": [{"at": text, "event": text, "version": text, "why": text, "by": text}],
     }
     facts = replace(FACTS, network=text, models=models, version=text, log=replace(HEALTH, degraded=text))
-    seen = replace(observed(), hotkey=text, endpoint=text)
+    run = RunView(text, text, 1.0, 2.0, text, text, text, text, text, curves=text)
+    retrain = RetrainView(last=run, skipped=run, paused_since=1.0, pause_reason=text, counts={text: 1}, problem="")
+    seen = replace(observed(), hotkey=text, endpoint=text, retrain=retrain)
     said = [sample._replace(hotkey=text, reason=text) for sample in samples()[-50:]]
     failed = [sample._replace(probability=None) for sample in said[:9]]
     passed = RulePass(seen, (finding,), (Unjudged(text, text),), diagnose(seen, (finding,)))

@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from streetvision.scenes.scenes import render_scene
-from streetvision.training.camera_look import jpeg_like, photograph
+from streetvision.training.camera_look import jpeg_like, photograph, tables
+
+CPU = torch.device("cpu")
 
 
 def picture() -> torch.Tensor:
@@ -24,14 +26,16 @@ def test_jpeg_like_comes_close_to_a_jpeg_of_that_quality() -> None:
         image.save(stored, "JPEG", quality=quality, subsampling=0)
         with Image.open(stored) as opened:
             real = torch.from_numpy(np.asarray(opened).copy()).permute(2, 0, 1).float()
-        made = jpeg_like(pixels, torch.tensor([float(quality)]))[0]
+        made = jpeg_like(pixels, torch.tensor([float(quality)]), tables(CPU))[0]
         loss = (real - pixels[0]).abs().mean()
         assert (made - real).abs().mean() < 0.7 * loss + 1.0, quality
 
 
 def test_a_lower_quality_loses_more() -> None:
     pixels = picture()
-    lost = [float((jpeg_like(pixels, torch.tensor([q])) - pixels).abs().mean()) for q in (20.0, 60.0, 95.0)]
+    lost = [
+        float((jpeg_like(pixels, torch.tensor([q]), tables(CPU)) - pixels).abs().mean()) for q in (20.0, 60.0, 95.0)
+    ]
     assert lost[0] > lost[1] > lost[2] > 0.0
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from streetvision.training.compositor import Compositor, Style, objects_table, paste
-from streetvision.training.layouts import SLOTS, along_street
+from streetvision.training.compositor import Compositor, Style, objects_table
+from streetvision.training.layouts import SLOTS, Backdrop, Layout, along_street, close_up
+from streetvision.training.pasting import paste
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import in_view
 from streetvision.training.sources import CLOSE_UPS, STREETS
@@ -30,6 +32,10 @@ def photographs() -> Photographs:
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def on_ground(count: int, horizon: float) -> Backdrop:
+    return Backdrop(torch.tensor([[0.5, horizon]]).repeat(count, 1), torch.ones(count, dtype=torch.bool))
 
 
 def test_the_same_seed_makes_the_same_pictures(bank: SpriteBank, photographs: Photographs) -> None:
@@ -63,7 +69,7 @@ def test_both_classes_lie_on_the_same_backgrounds(bank: SpriteBank, photographs:
 def test_a_picture_differs_from_its_background_only_where_sprites_lie(bank: SpriteBank) -> None:
     labels, gen = torch.ones(6, dtype=torch.bool), generator(2)
     horizon = torch.full((6,), 0.4)
-    layout = along_street(bank, labels, torch.tensor([[0.5, 0.4]]).repeat(6, 1), SIZE, gen)
+    layout = along_street(bank, labels, on_ground(6, 0.4), SIZE, gen)
     layout = replace(layout, lean=torch.zeros_like(layout.lean))
     canvas = torch.full((6, 3, 72, 96), 120.0)
     unlit = replace(bank, texels=bank.texels * torch.tensor([1, 1, 1, 1, 0], dtype=torch.uint8).view(1, 5, 1, 1))
@@ -81,9 +87,9 @@ def test_a_picture_differs_from_its_background_only_where_sprites_lie(bank: Spri
 
 
 def test_the_box_of_a_clear_object_holds_what_was_laid_there(bank: SpriteBank) -> None:
-    index = int(bank.by_label[True][0])
+    index = int(bank.pools[True, False][0])
     labels, gen = torch.ones(1, dtype=torch.bool), generator(4)
-    layout = along_street(bank, labels, torch.tensor([[0.5, 0.3]]), (320, 240), gen)
+    layout = along_street(bank, labels, on_ground(1, 0.3), (320, 240), gen)
     only = torch.arange(SLOTS) == 0
     layout = replace(
         layout,
@@ -110,9 +116,9 @@ def test_the_box_of_a_clear_object_holds_what_was_laid_there(bank: SpriteBank) -
 
 def test_a_thing_in_front_hides_what_is_behind(bank: SpriteBank) -> None:
     labels, gen = torch.ones(1, dtype=torch.bool), generator(4)
-    layout = along_street(bank, labels, torch.tensor([[0.5, 0.3]]), (160, 120), gen)
+    layout = along_street(bank, labels, on_ground(1, 0.3), (160, 120), gen)
     same = {name: torch.full((1, SLOTS), value) for name, value in (("x", 80.0), ("y", 100.0), ("side", 60.0))}
-    sprite = torch.full((1, SLOTS), int(bank.by_label[True][0]))
+    sprite = torch.full((1, SLOTS), int(bank.pools[True, False][0]))
     present = (torch.arange(SLOTS) < 2)[None]
     layout = replace(
         layout, sprite=sprite, present=present, lean=torch.zeros(1, SLOTS), flip=torch.ones(1, SLOTS), **same
@@ -123,7 +129,7 @@ def test_a_thing_in_front_hides_what_is_behind(bank: SpriteBank) -> None:
 
 def test_sprites_of_a_label_are_chosen_by_it(bank: SpriteBank) -> None:
     wanted = torch.tensor([[True, False], [False, True]]).repeat(20, 1)
-    assert torch.equal(bank.works[bank.choose(wanted, generator())], wanted)
+    assert torch.equal(bank.works[bank.choose(wanted, torch.ones_like(wanted), generator())], wanted)
     assert bank.texels.shape[1] == 5
     assert bank.texels.shape[2] >= SIDE
 
@@ -146,3 +152,21 @@ def test_kinds_of_background_that_are_not_there_leave_their_share_to_the_others(
     made = Compositor(unseen, only, SIZE, CLOSE_UPS).compose(torch.zeros(7, dtype=torch.bool), generator())
     assert made.images.shape == (7, 72, 96, 3)
     assert (made.images >= 199).all()
+
+
+def test_nothing_stands_before_a_wall_or_a_sky(bank: SpriteBank) -> None:
+    nothing = torch.zeros(0, 8, 8, 3, dtype=torch.uint8)
+    flat = {kind: torch.full((1, 8, 8, 3), shade, dtype=torch.uint8) for kind, shade in (("wall", 90), ("street", 160))}
+    photographs = Photographs(flat["street"], nothing, nothing, flat["wall"], nothing)
+    asked: list[Backdrop] = []
+
+    def noted(bank: SpriteBank, labels: torch.Tensor, backdrop: Backdrop, *rest: Any) -> Layout:
+        asked.append(backdrop)
+        return close_up(bank, labels, backdrop, *rest)
+
+    style = replace(CLOSE_UPS, arrange=noted)
+    unseen = replace(bank, texels=torch.zeros_like(bank.texels))
+    made = Compositor(unseen, photographs, SIZE, style).compose(torch.ones(40, dtype=torch.bool), generator())
+    street = made.images.float().mean(dim=(1, 2, 3)) > 120
+    assert 0 < int(street.sum()) < 40
+    assert torch.equal(asked[0].ground, street)

@@ -103,7 +103,7 @@ def test_pictures_without_a_label_teach_features_and_answers(weights: Path) -> N
     assert block.grad.abs().sum() > 0
 
 
-def test_what_the_teachers_do_not_see_teaches_nothing(weights: Path) -> None:
+def test_every_picture_teaches_answers_and_the_first_teach_features(weights: Path) -> None:
     learner, batch = student(), unlabelled()
     settings = TrainSettings(taught=0.5, shown_imagenet=0.25)
     distillation = Distillation(load_teacher(weights), load_imagenet(weights), 256, settings)
@@ -111,10 +111,26 @@ def test_what_the_teachers_do_not_see_teaches_nothing(weights: Path) -> None:
     for one in said:
         one.retain_grad()
     torch.autograd.backward(distillation(batch.pixels, said))
-    for one in said:
+    tokens = said.tokens.grad
+    assert tokens is not None
+    assert tokens[:2].abs().sum() > 0
+    assert not tokens[2:].any()
+    for one in (said.logits, said.patches):
         assert one.grad is not None
-        assert one.grad[:2].abs().sum() > 0
-        assert not one.grad[2:].any()
+        assert one.grad.view(len(batch.pixels), -1).abs().sum(dim=1).all()
+
+
+def test_answers_weigh_as_the_settings_say(weights: Path) -> None:
+    learner, batch = student(), unlabelled()
+    teachers = load_teacher(weights).eval(), load_imagenet(weights)
+    with torch.no_grad():
+        said = learner(batch.pixels)
+        losses = []
+        for weight in (0.0, 1.0, 3.0):
+            settings = TrainSettings(feature_loss=0.0, answer_loss=weight)
+            losses.append(float(Distillation(*teachers, 256, settings)(batch.pixels, said)))
+    assert losses[0] == 0.0
+    assert losses[2] == pytest.approx(3 * losses[1], rel=1e-5)
 
 
 def test_only_the_maps_learn_beside_the_network(weights: Path) -> None:

@@ -10,6 +10,13 @@ from streetvision.monitor.rule import Fault, Need, Rule
 from streetvision.monitor.thresholds import DAY, Thresholds
 from streetvision.subnet import AgeStage
 
+_BY_HAND = "Train or choose a newer model and submit it: streetvision models publish (docs/hub.md)."
+_NIGHTLY = (
+    "`streetvision retrain history` says what came of the last nights. Submit what they made: streetvision models "
+    "publish, or --retrain.publish from now on; where only the age counts, --retrain.accept not_worse "
+    "(docs/retraining.md)."
+)
+
 
 def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
     """The model nears the end of its reward window."""
@@ -30,7 +37,7 @@ def model_old(seen: Observation, limits: Thresholds) -> list[Finding]:
                 f"Models are announced to earn in full for {window.full_days:g} days (--model.full_pay_days), then "
                 f"less, and from {window.max_days:g} days on nothing (--model.max_age_days).",
             ),
-            remedy="Train or choose a newer model and submit it: streetvision models publish (docs/hub.md).",
+            remedy=_NIGHTLY if seen.retrain is not None and seen.retrain.configured else _BY_HAND,
             since=model.created + window.ending_days * DAY,
             data={
                 "days": round(days, 1),
