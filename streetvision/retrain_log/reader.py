@@ -33,6 +33,8 @@ _REMEDIES = {
     "locked": "another process holds it: let that one finish",
     "corrupt": "it is damaged: move it away to start a new one",
 }
+NOTED = (RunState.NOTHING_TO_DO, RunState.FAILED)
+"""States in which a schedule notes a run that it did not begin."""
 _RUNS = f"SELECT {', '.join(RUN_COLUMNS)} FROM runs"  # noqa: S608 - our own names
 _ORDER = {name: place for place, name in enumerate(StepName)}
 
@@ -75,9 +77,9 @@ class RetrainReader:
 
     def latest_begun(self) -> RunRecord | None:
         """The last one that began a step or is about to; not those that a schedule noted and never began."""
-        begun = "state = ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
+        begun = "state NOT IN (?, ?) OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
         query = f"{_RUNS} WHERE {begun} ORDER BY rowid DESC LIMIT 1"
-        return next((_run(row) for row in self._all(query, RunState.RUNNING)), None)
+        return next((_run(row) for row in self._all(query, *NOTED)), None)
 
     def runs_that_did(self, step: StepName, limit: int) -> tuple[RunRecord, ...]:
         """The newest runs in which this step is done, the last one first."""
