@@ -111,6 +111,20 @@ def test_a_regression_is_refused(tmp_path: Path, good_model: Path) -> None:
         made.do(StepName.EVALUATE)
 
 
+def test_a_frozen_set_that_went_fails_the_step_and_refuses_nothing(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path, good_model)
+    with_candidate(made, good_model)
+    pictures = made.state / "datasets" / "held" / "pictures"
+    pictures.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        OperatorError, match=r"80 of 80 pictures of the frozen set cannot be read \(.+\): bring them back"
+    ):
+        made.do(StepName.EVALUATE)
+    (tmp_path / "elsewhere").rename(pictures)
+    made.want(accept="not_worse")
+    assert made.do(StepName.EVALUATE)["against"] == "1.0.0"
+
+
 def test_an_equal_model_is_put_on_only_where_that_is_enough(tmp_path: Path, good_model: Path) -> None:
     made = street(tmp_path, good_model)
     with_candidate(made, good_model)
