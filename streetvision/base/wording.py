@@ -18,6 +18,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
+def took(started: str, ended: str, unknown: str = "-") -> str:
+    """The time between two of ISO 8601; `unknown` while the second is empty. A clock that was set back: `0 s`."""
+    if not ended:
+        return unknown
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    return duration(max(0.0, seconds))
+
+
 def moment(time: float) -> str:
     """`2026-11-22 20:50 UTC`."""
     return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC"
