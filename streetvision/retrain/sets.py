@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision.base.paths import expanded
+from streetvision.base.wording import plural
 from streetvision.engine.types import BadImage
+from streetvision.evaluation.figures import MIN_GROUPS
 from streetvision.mining.training_set import MANIFEST
 from streetvision.retrain.combining import Member
 from streetvision.settings.settings import Settings
@@ -82,16 +84,22 @@ def check_frozen(names: Iterable[str], state: Path) -> None:
             raise SourceError(f"There is no {name}, which --retrain.frozen names: correct it.")
     stored = [_stored(name, state) for name in names if name not in folders]
     if not folders:
-        require_both_classes([example for one in stored for example in one.examples])
+        require_judges([example for one in stored for example in one.examples])
 
 
-def require_both_classes(frozen: Sequence[Example]) -> None:
-    """Raise SourceError for pictures on which a model that gives one answer to all could pass."""
+def require_judges(frozen: Sequence[Example]) -> None:
+    """Raise SourceError for pictures on which one answer to all could pass, or that cannot tell luck from skill."""
     found = {example.label for example in frozen}
     if len(found) < len(_CLASSES):
         lacks = {frozenset(): "is empty", frozenset({True}): "shows roadwork alone"}
         said = lacks.get(frozenset(found), "shows no roadwork")
         raise SourceError(f"The frozen set {said}: give it pictures of both kinds, or name another (--retrain.frozen).")
+    groups = {example.group or str(example.path) for example in frozen}
+    if len(groups) < MIN_GROUPS:
+        raise SourceError(
+            f"The frozen set has {plural(len(groups), 'group')} of pictures, and fewer than {MIN_GROUPS} cannot tell "
+            "luck from skill: give it pictures of more places, or name another (--retrain.frozen)."
+        )
 
 
 def look(one: NamedSet) -> Looked:

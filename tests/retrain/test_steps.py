@@ -174,6 +174,7 @@ def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
         ({"publish": True}, r"name it with --model\.repo"),
         ({"frozen": "hold"}, "did you mean held"),
         ({"frozen": "/no/where"}, "There is no /no/where, which --retrain.frozen names"),
+        ({"frozen": "few"}, "The frozen set has 4 groups of pictures, and fewer than 5 cannot tell"),
         ({"frozen": "works"}, "The frozen set shows roadwork alone: give it pictures of both kinds"),
     ],
 )
@@ -181,6 +182,7 @@ def test_what_would_fail_hours_later_is_told_before_a_run(tmp_path: Path, wanted
     made = street(tmp_path)
     check(made.settings)
     store_set(made.state, "works", draw(tmp_path / "works", range(2000, 2020, 2)))
+    store_set(made.state, "few", draw(tmp_path / "few", range(2100, 2104)))
     made.want(**wanted)
     with pytest.raises(OperatorError, match=said):
         check(made.settings)

@@ -11,7 +11,7 @@ from streetvision.errors import OperatorError
 from streetvision.retrain.child import JobStopped, Tell
 from streetvision.retrain.combining import LABELS, NEW, combine
 from streetvision.retrain.labels import seen_labels
-from streetvision.retrain.sets import Looked, NamedSet, frozen_sets, learning_sets, look, require_both_classes
+from streetvision.retrain.sets import Looked, NamedSet, frozen_sets, learning_sets, look, require_judges
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset, write_list
@@ -28,7 +28,7 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     own = _looked(learning_sets(request["sets"], state), tell, stop)
     frozen = _looked(frozen_sets(request["frozen_sets"], state), tell, stop)
     judged = [member.example for one in frozen for member in one.members]
-    require_both_classes(judged)
+    require_judges(judged)
     seen = seen_labels(RetrainReader(Path(request["log"])))
     found = combine([m for one in own for m in one.members], [m for one in frozen for m in one.members], seen)
     left_out = Counter(found.left_out) + sum((one.unusable for one in own), Counter[str]())

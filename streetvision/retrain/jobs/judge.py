@@ -21,7 +21,6 @@ from streetvision.registry.model_import import describe
 from streetvision.retrain.child import JobStopped, Tell
 from streetvision.retrain.combining import LABELS, NEW
 from streetvision.retrain.gates import (
-    TRAFFIC,
     Gate,
     Outcome,
     Standards,
@@ -30,6 +29,7 @@ from streetvision.retrain.gates import (
     judge_latest,
     judge_traffic,
 )
+from streetvision.retrain_log.records import TRAFFIC
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset
 
