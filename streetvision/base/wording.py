@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
@@ -15,6 +16,14 @@ def duration(seconds: float) -> str:
         hours, minutes = divmod(round(seconds / 60), 60)
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{seconds / 86400:.1f} days"
+
+
+def took(started: str, ended: str, unknown: str = "-") -> str:
+    """The time between two of ISO 8601; `unknown` while the second is empty. A clock that was set back: `0 s`."""
+    if not ended:
+        return unknown
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    return duration(max(0.0, seconds))
 
 
 def moment(time: float) -> str:
@@ -38,6 +47,12 @@ def gib(count: float) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 validator`, `3 validators`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """`one`, `one and two`, `one, two and three`."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def short(hotkey: str) -> str:

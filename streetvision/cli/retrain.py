@@ -95,7 +95,9 @@ def plan(as_json: AsJson = False, state_dir: StateDir = None) -> None:
 
     settings = miner_settings(state_dir)
     log, clock = _log(settings), _clock()
-    facts = with_labels(gather(settings, log, now=clock.now(), alone=False), settings, log, parts().count_labels)
+    known = parts()
+    facts = gather(settings, log, known.check, now=clock.now(), alone=False)
+    facts = with_labels(facts, settings, log, known.count_labels)
     fields = plan_fields(make_plan(facts, settings.retrain), settings.retrain) | _next_run(settings)
     _show(fields, plan_page, as_json)
 

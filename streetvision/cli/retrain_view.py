@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streetvision.base.log_text import joined, one_line
-from streetvision.base.wording import duration
+from streetvision.base.wording import took
 from streetvision.cli.shared import print_json
 from streetvision.cli.train_view import shown, validation_line
 from streetvision.retrain.step import Tell
@@ -130,14 +130,8 @@ def _cells(row: Fields) -> tuple[str, ...]:
     reason = one_line(row["reason"])
     shortened = reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
     began = row["started"][:16].replace("T", " ")
-    took = _took(row["started"], row["ended"])
-    return row["id"], row["state"], began, took, f"{row['gpu_hours']:.2f}", row["version"] or "-", shortened
-
-
-def _took(started: str, ended: str) -> str:
-    if not ended:
-        return "-"
-    return duration((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
+    lasted = took(row["started"], row["ended"])
+    return row["id"], row["state"], began, lasted, f"{row['gpu_hours']:.2f}", row["version"] or "-", shortened
 
 
 def run_page(fields: Fields) -> str:
@@ -145,7 +139,7 @@ def run_page(fields: Fields) -> str:
     money = f", {fields['money']:.2f} of money" if fields["money"] else ""
     lines = [
         *run_line(fields).splitlines(),
-        f"  began {fields['started']} by {fields['trigger']}, took {_took(fields['started'], fields['ended'])}",
+        f"  began {fields['started']} by {fields['trigger']}, took {took(fields['started'], fields['ended'])}",
         f"  {fields['gpu_hours']:.2f} GPU hours{money}",
         *(f"  {said} {fields[name]}" for name, said in _KNOWN.items() if fields[name]),
         "",
@@ -173,7 +167,7 @@ def _step_lines(step: Fields) -> list[str]:
     """How it went, and of its output what fits on a line; `--json` has the rest."""
     again = f", attempt {step['attempts']}" if step["attempts"] > 1 else ""
     state = "done" if step["done"] else "not done"
-    lines = [f"{step['name']:<10}  {state}, {_took(step['started'], step['ended'])}{again}"]
+    lines = [f"{step['name']:<10}  {state}, {took(step['started'], step['ended'])}{again}"]
     lines += [f"  {step['problem']}"] if step["problem"] else []
     plain = {name: value for name, value in (step["output"] or {}).items() if name not in OF_THE_RUN}
     return lines + [f"  {name}: {text}" for name, value in plain.items() if (text := _plain(value))]

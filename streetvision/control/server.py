@@ -118,7 +118,10 @@ class ControlServer:
         request = parsed(line)
         op, arguments = request.get("op"), request.get("args", {})
         if not isinstance(op, str) or op not in self._handlers:
-            raise NotAnObject(f"unknown operation; known are {', '.join(sorted(self._handlers))}")
+            known = ", ".join(sorted(self._handlers))
+            raise NotAnObject(
+                f"unknown operation; known are {known}: restart the miner if the command is newer than it"
+            )
         if not isinstance(arguments, dict):
             raise NotAnObject("`args` must be an object")
         return op, arguments

@@ -44,7 +44,9 @@ def read_retraining(state_dir: Path, wanted: RetrainSettings, now: float) -> Ret
 
 def _view(log: RetrainReader, wanted: RetrainSettings, now: float) -> RetrainView:
     working = log.process()
-    last, newest, decided, pause = log.latest_begun(), log.latest(), log.last_in(*DECIDED), log.paused()
+    newest, decided, pause = log.latest(), log.last_in(*DECIDED), log.paused()
+    failed = newest is not None and newest.state is RunState.FAILED  # though perhaps it never began
+    last = newest if failed else log.latest_begun()
     going = (working or log.process()) is not None  # one that began between both looks is no interrupted one
     spent = log.spent(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
     return RetrainView(

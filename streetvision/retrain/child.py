@@ -165,9 +165,14 @@ def _result(job: str, code: int, ends: list[Event], errors: deque[str]) -> dict[
         if event["event"] == STOPPED:
             raise JobStopped
         raise OperatorError(str(event["why"]))
-    killed = f"signal {-code}" if code < 0 else f"code {code}"
+    if code == -signal.SIGKILL:
+        raise OperatorError(
+            f"the job `{job}` was killed, as the system does when memory runs out (`dmesg` tells): free some, or lower "
+            "run.batch in a recipe of your own"
+        )
+    ended = f"signal {-code}" if code < 0 else f"code {code}"
     said = next((line.strip() for line in reversed(errors) if line.strip()), "no reason given")
-    raise OperatorError(f"the job `{job}` ended with {killed} ({said:.300}): the next run goes on with it")
+    raise OperatorError(f"the job `{job}` ended with {ended} ({said:.300})")
 
 
 def session_memory(leader: int, proc: Path = Path("/proc")) -> int:

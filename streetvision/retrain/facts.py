@@ -17,11 +17,13 @@ NEEDED: tuple[str, ...] = ("lightning", "peft")
 """What the extra `retrain` brings and every run needs."""
 TOLD_WITHIN_S = 6 * 3600.0
 """Age up to which the monitor's last look at the subnet counts."""
+Check = Callable[[Settings], None]
+"""Raises OperatorError for what would end every run: a recipe, a frozen set or a serving model that cannot be used."""
 CountLabels = Callable[[Settings, RetrainReader], int]
 """Labelled pictures that no run has used yet; raises OperatorError where the datasets cannot be read."""
 
 
-def gather(settings: Settings, log: RetrainReader, *, now: str, alone: bool) -> Facts:
+def gather(settings: Settings, log: RetrainReader, check: Check, *, now: str, alone: bool) -> Facts:
     """All but the labels; raises OperatorError when the log cannot be read. `alone`: we hold the lock of runs."""
     latest = log.latest_begun()
     return Facts(
@@ -30,9 +32,20 @@ def gather(settings: Settings, log: RetrainReader, *, now: str, alone: bool) -> 
         pause=log.paused(),
         unfinished=unfinished(latest, log.steps(latest.id)) if latest else None,
         missing=next((name for name in NEEDED if find_spec(name) is None), ""),
+        unfit=_unfit(settings, check),
         halt=halt_told(settings, datetime.fromisoformat(now).timestamp()),
         spent=log.spent(now[:7]),
     )
+
+
+def _unfit(settings: Settings, check: Check) -> str:
+    if not settings.retrain.is_configured:
+        return ""
+    try:
+        check(settings)
+    except OperatorError as error:
+        return str(error)
+    return ""
 
 
 def with_labels(facts: Facts, settings: Settings, log: RetrainReader, count_labels: CountLabels) -> Facts:

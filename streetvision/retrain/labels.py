@@ -28,10 +28,9 @@ def seen_labels(log: RetrainReader) -> frozenset[Label]:
 
     A run whose labels were refused trained on nothing: they stay new, so that they are looked at again.
     """
-    for run in log.runs():
+    for run in log.runs_that_did(StepName.TRAIN, 1):
         outputs = {step.name: step.output for step in log.steps(run.id) if step.output is not None}
-        if StepName.TRAIN in outputs and StepName.DATASET in outputs:
-            return _listed(Path(str(outputs[StepName.DATASET].get(PICTURES, ""))))
+        return _listed(Path(str(outputs.get(StepName.DATASET, {}).get(PICTURES, ""))))
     return frozenset()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from streetvision.base.wording import plural
+from streetvision.base.wording import listed, plural
 from streetvision.retrain_log.records import Pause, RunRecord, RunState, Spending, StepName, StepRecord
 from streetvision.settings.retrain import RetrainSettings
 
@@ -40,6 +40,8 @@ class Facts:
     unfinished: Unfinished | None = None
     missing: str = ""
     """A package that training needs and this environment lacks."""
+    unfit: str = ""
+    """Why a run could not do with what the settings name; empty where it could."""
     labels: int | None = None
     """Labelled pictures that no run has used yet; None where they were not counted."""
     labels_problem: str = ""
@@ -113,6 +115,7 @@ def make_plan(facts: Facts, wanted: RetrainSettings, *, fresh: bool = False) -> 
     conditions = (
         _configured(wanted),
         _installed(facts),
+        *((_fit(facts),) if wanted.is_configured else ()),
         _alone(facts),
         _unpaused(facts),
         _subnet_runs(facts),
@@ -138,11 +141,12 @@ def _gives_up(facts: Facts, *, fresh: bool) -> str:
 def _configured(wanted: RetrainSettings) -> Condition:
     lacking = [*(() if wanted.learns else ("--retrain.datasets",)), *(() if wanted.frozen else ("--retrain.frozen",))]
     if lacking:
-        text = f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
+        text = f"{listed(lacking)} {'is' if len(lacking) == 1 else 'are'} not set"
         return Condition("configured", False, text, "name your datasets (docs/retraining.md)", fault=True)
     sets = [*wanted.dataset_names, *(("what you labelled with `streetvision mine`",) if wanted.mine else ())]
-    judged = ", ".join(wanted.frozen_names)
-    return Condition("configured", True, f"it learns from {', '.join(sets)} and is judged on {judged}")
+    learnt, judged = listed(sets), listed(wanted.frozen_names)
+    comma = "," if len(sets) > 1 else ""
+    return Condition("configured", True, f"it learns from {learnt}{comma} and is judged on {judged}")
 
 
 def _installed(facts: Facts) -> Condition:
@@ -150,6 +154,12 @@ def _installed(facts: Facts) -> Condition:
         text = f"the package {facts.missing} is missing"
         return Condition("installed", False, text, "pip install 'streetvision[retrain]'", fault=True)
     return Condition("installed", True, "all packages are installed")
+
+
+def _fit(facts: Facts) -> Condition:
+    if facts.unfit:
+        return Condition("fit", False, facts.unfit, fault=True)
+    return Condition("fit", True, "recipe, frozen set and serving model can be used")
 
 
 def _alone(facts: Facts) -> Condition:

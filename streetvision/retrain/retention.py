@@ -51,4 +51,4 @@ def validations_of(state: Path, training: str) -> list[dict[str, Any]]:
 
 def _trainings(log: RetrainReader) -> list[str]:
     """Names of trainings, those of the newest runs first."""
-    return [name for run in log.runs(_MOST) if (name := training_of(log.steps(run.id)))]
+    return [name for run in log.runs_that_did(StepName.TRAIN, _MOST) if (name := training_of(log.steps(run.id)))]

@@ -9,12 +9,11 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
-from streetvision.base.wording import duration, moment
+from streetvision.base.wording import moment, took
 from streetvision.retrain.run_charts import curve
 from streetvision.retrain_log.records import INTERRUPTED, GateVerdict, RunRecord, RunState, Spending, StepRecord
 
@@ -94,7 +93,7 @@ def _decision(story: RunStory) -> Html:
     run = story.run
     known = {
         "Began": f"{run.started} by {run.trigger}",
-        "Took": _took(run.started, run.ended),
+        "Took": took(run.started, run.ended, "–"),
         "Against": run.baseline,
         "Made version": run.version,
         "From pictures": run.fingerprint,
@@ -145,7 +144,7 @@ def _steps(steps: Sequence[StepRecord]) -> Html:
             "tr",
             el("td", str(step.name), class_="left"),
             el("td", "done" if step.done else "not done"),
-            el("td", _took(step.started, step.ended)),
+            el("td", took(step.started, step.ended, "–")),
             el("td", step.attempts),
             el("td", step.problem, class_="problem"),
         )
@@ -188,12 +187,6 @@ def _signed(value: object) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
-
-
-def _took(started: str, ended: str) -> str:
-    if not ended:
-        return "–"
-    return duration((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
 
 
 def _points(validations: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:

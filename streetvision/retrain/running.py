@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
-from streetvision.retrain.facts import CountLabels, gather, with_labels
+from streetvision.retrain.facts import Check, CountLabels, gather, with_labels
 from streetvision.retrain.pipeline import Pipeline
 from streetvision.retrain.planning import Plan, Unfinished, make_plan
 from streetvision.retrain.retention import tidy
-from streetvision.retrain.step import LOOK_S, Clock, Context, Failed, NothingToDo, Step, Tell
+from streetvision.retrain.step import LOOK_S, Clock, Context, Failed, Step, Tell
 from streetvision.retrain_log.reader import RetrainReader
-from streetvision.retrain_log.records import RunRecord, StepName
+from streetvision.retrain_log.records import RunRecord, RunState, StepName
 from streetvision.retrain_log.schema import FOLDER, LOCK
 from streetvision.retrain_log.store import RetrainStore
 from streetvision.settings.settings import Settings
@@ -30,6 +30,7 @@ class Parts:
     """In order."""
     abandon: Callable[[Context], None]
     """Takes back what a run that is given up left in the running miner; raises OperatorError."""
+    check: Check
     count_labels: CountLabels
     baseline: Callable[[Settings], str]
     """The version that serves; empty where none is known."""
@@ -69,7 +70,7 @@ def retrain(asked: Asked, settings: Settings, parts: Parts, around: Surroundings
     """Plan, and do what the plan says; raises OperatorError when another run is going or the log cannot be used."""
     store, clock = RetrainStore(settings.state_dir / FOLDER), around.clock
     with only_one(store.folder, LOCK, remedy=_remedy(store)):
-        facts = gather(settings, store, now=clock.now(), alone=True)
+        facts = gather(settings, store, parts.check, now=clock.now(), alone=True)
         plan = make_plan(facts, settings.retrain, fresh=asked.fresh)
         if plan.goes(force=asked.force) and plan.resumes is None:
             plan = make_plan(
@@ -127,11 +128,10 @@ def _note_refusal(plan: Plan, asked: Asked, store: RetrainStore, now: str) -> No
     """The history tells why a night went by; an operator at a terminal reads it there."""
     if asked.trigger != SCHEDULE:
         return
-    end = NothingToDo(
-        "; ".join(one.reason for one in plan.unmet()), "; ".join(one.change for one in plan.unmet() if one.change)
-    )
-    run = RunRecord(new_id(store, now), now, asked.trigger)
-    store.add(replace(run, state=end.state, ended=now, reason=end.reason, remedy=end.remedy))
+    state = RunState.FAILED if plan.faulty else RunState.NOTHING_TO_DO
+    reason = "; ".join(one.reason for one in plan.unmet())
+    remedy = "; ".join(one.change for one in plan.unmet() if one.change)
+    store.add(RunRecord(new_id(store, now), now, asked.trigger, state, ended=now, reason=reason, remedy=remedy))
 
 
 def _give_up(left: Unfinished, why: str, pipeline: Pipeline, parts: Parts) -> None:

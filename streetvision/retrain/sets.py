@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision.base.paths import expanded
+from streetvision.base.wording import plural
 from streetvision.engine.types import BadImage
+from streetvision.evaluation.figures import MIN_GROUPS
 from streetvision.mining.training_set import MANIFEST
 from streetvision.retrain.combining import Member
 from streetvision.settings.settings import Settings
@@ -72,6 +74,32 @@ def learning_sets(names: Iterable[str], state: Path) -> list[NamedSet]:
 def frozen_sets(names: Iterable[str], state: Path) -> list[NamedSet]:
     """What models are judged on, whatever split it is in: datasets by name, and folders of labelled pictures."""
     return [_judged(name) if _is_folder(name, state) else _stored(name, state) for name in names]
+
+
+def check_frozen(names: Iterable[str], state: Path) -> None:
+    """Raise SourceError where no model could be judged on these; what is in folders is read by the run alone."""
+    folders = [name for name in names if _is_folder(name, state)]
+    for name in folders:
+        if not expanded(name).exists():
+            raise SourceError(f"There is no {name}, which --retrain.frozen names: correct it.")
+    stored = [_stored(name, state) for name in names if name not in folders]
+    if not folders:
+        require_judges([example for one in stored for example in one.examples])
+
+
+def require_judges(frozen: Sequence[Example]) -> None:
+    """Raise SourceError for pictures on which one answer to all could pass, or that cannot tell luck from skill."""
+    found = {example.label for example in frozen}
+    if len(found) < len(_CLASSES):
+        lacks = {frozenset(): "is empty", frozenset({True}): "shows roadwork alone"}
+        said = lacks.get(frozenset(found), "shows no roadwork")
+        raise SourceError(f"The frozen set {said}: give it pictures of both kinds, or name another (--retrain.frozen).")
+    groups = {example.group or str(example.path) for example in frozen}
+    if len(groups) < MIN_GROUPS:
+        raise SourceError(
+            f"The frozen set has {plural(len(groups), 'group')} of pictures, and fewer than {MIN_GROUPS} cannot tell "
+            "luck from skill: give it pictures of more places, or name another (--retrain.frozen)."
+        )
 
 
 def look(one: NamedSet) -> Looked:

@@ -29,10 +29,12 @@ TIMEOUT_S = 10.0
 """Longest wait for another process that writes."""
 _REMEDIES = {
     "disk_full": "the disk is full: free some space",
-    "read_only": "its folder cannot be written: correct its owner or name another state folder with --state_dir",
+    "read_only": "this user may not write it: run the command as the user of the miner, or correct its owner or mount",
     "locked": "another process holds it: let that one finish",
     "corrupt": "it is damaged: move it away to start a new one",
 }
+NOTED = (RunState.NOTHING_TO_DO, RunState.FAILED)
+"""States in which a schedule notes a run that it did not begin."""
 _RUNS = f"SELECT {', '.join(RUN_COLUMNS)} FROM runs"  # noqa: S608 - our own names
 _ORDER = {name: place for place, name in enumerate(StepName)}
 
@@ -75,9 +77,15 @@ class RetrainReader:
 
     def latest_begun(self) -> RunRecord | None:
         """The last one that began a step or is about to; not those that a schedule noted and never began."""
-        begun = "state <> ? OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
+        begun = "state NOT IN (?, ?) OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id)"
         query = f"{_RUNS} WHERE {begun} ORDER BY rowid DESC LIMIT 1"
-        return next((_run(row) for row in self._all(query, RunState.NOTHING_TO_DO)), None)
+        return next((_run(row) for row in self._all(query, *NOTED)), None)
+
+    def runs_that_did(self, step: StepName, limit: int) -> tuple[RunRecord, ...]:
+        """The newest runs in which this step is done, the last one first."""
+        done = "EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.id AND name = ? AND output IS NOT NULL)"
+        query = f"{_RUNS} WHERE {done} ORDER BY rowid DESC LIMIT ?"
+        return tuple(_run(row) for row in self._all(query, step, limit))
 
     def run(self, id: str) -> RunRecord | None:
         """The run of that name."""
@@ -145,14 +153,15 @@ class RetrainReader:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
         """Not read-only: whoever comes first after a crash or an update mends or lifts the file."""
-        if not self.file.is_file():
-            yield None
-            return
-        with log_sentences(self.file), contextlib.closing(connect(self.file, "rw")) as db:
-            begun = version_of(db) > 0
-            if begun:
-                migrate(db, RETRAIN_SCHEMA)
-            yield db if begun else None
+        with log_sentences(self.file):
+            if not self.file.is_file():
+                yield None
+                return
+            with contextlib.closing(connect(self.file, "rw")) as db:
+                begun = version_of(db) > 0
+                if begun:
+                    migrate(db, RETRAIN_SCHEMA)
+                yield db if begun else None
 
 
 def connect(file: Path, mode: str) -> sqlite3.Connection:

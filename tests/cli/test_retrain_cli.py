@@ -37,7 +37,7 @@ class Fake:
         steps = {name: (lambda context: outputs.get(context.name, {})) for name in STEPS}
         steps |= {StepName.EVALUATE: self.evaluate}
         steps |= {StepName.PUBLISH: lambda _: {"version": "1.0.1"}}
-        return Parts(steps, lambda _: None, lambda *_: self.labels, lambda _: "1.0.0")
+        return Parts(steps, lambda _: None, lambda _: None, lambda *_: self.labels, lambda _: "1.0.0")
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def test_a_plan_says_what_the_run_would_do(command: Run, state: Path, fake: Fake
     assert code == 0
     assert "a new run would begin now, train by lora and, where the gates pass, let the miner try the model" in out
     fields = lines(command("retrain", "plan", "--json")[1])[0]
-    assert (fields["goes"], fields["resumes"], len(fields["conditions"])) == (True, None, 6)
+    assert (fields["goes"], fields["resumes"], len(fields["conditions"])) == (True, None, 7)
 
     def evaluate(context: Context) -> Output:
         raise OperatorError("no network")

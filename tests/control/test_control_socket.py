@@ -146,7 +146,7 @@ async def test_a_defect_is_a_sentence_and_the_server_lives(server: ControlServer
         (b'{"op": ' + b"1" * 6_000 + b"}\n", "one line of JSON"),
         (b"[1]\n", "must be a JSON object"),
         (b"{}\n", "unknown operation; known are break_down, echo"),
-        (b'{"op": ["echo"]}\n', "unknown operation"),
+        (b'{"op": ["echo"]}\n', "restart the miner if the command is newer"),
         (b'{"op": "__init__"}\n', "unknown operation"),
         (b'{"op": "echo", "args": [1]}\n', "`args` must be an object"),
         (b"x" * 40_000, "at most 16384 bytes"),

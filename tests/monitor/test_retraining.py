@@ -74,6 +74,16 @@ def test_a_log_is_shown_though_nothing_is_configured_any_more(tmp_path: Path, st
     assert (view.configured, view.last is not None) == (False, True)
 
 
+def test_a_night_that_could_not_begin_is_told_as_the_last_run(tmp_path: Path, store: RetrainStore) -> None:
+    ended(store, RunState.PROMOTED, StepName.PROMOTE)
+    noted = replace(RUN, id="20261201-0200", state=RunState.FAILED, ended=ENDED, reason="There is no dataset 'held'")
+    store.add(noted)
+    assert store.latest_begun() == store.run(RUN.id)
+    view = read(tmp_path)
+    assert view.last is not None
+    assert (view.last.id, view.last.state, view.last.step) == (noted.id, "failed", "")
+
+
 def test_all_that_the_log_says(tmp_path: Path, store: RetrainStore) -> None:
     ended(store, RunState.REFUSED, StepName.EVALUATE, reason="it is worse", remedy="label more")
     store.add_verdict(GateVerdict(RUN.id, StepName.EVALUATE, "latest_labels", True, "up", ENDED, {"improved": True}))

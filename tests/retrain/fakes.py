@@ -74,6 +74,7 @@ class World:
     time: FakeTime = field(default_factory=FakeTime)
     steps: dict[StepName, Step] = field(default_factory=lambda: {name: marking(name) for name in StepName})
     labels: Callable[[], int] = lambda: 99
+    check: Callable[[Settings], None] = lambda _: None
     events: list[Mapping[str, Any]] = field(default_factory=list)
     abandoned: list[Context] = field(default_factory=list)
     tell: Callable[[Mapping[str, Any]], None] | None = None
@@ -86,7 +87,7 @@ class World:
         return RetrainStore(self.state / FOLDER)
 
     def run(self, asked: Asked | None = None) -> Result:
-        parts = Parts(self.steps, self.abandoned.append, lambda *_: self.labels(), lambda _: "1.0.0")
+        parts = Parts(self.steps, self.abandoned.append, self.check, lambda *_: self.labels(), lambda _: "1.0.0")
         settings = settings_in(self.state, self.wanted)
         around = Surroundings(self.time.clock, self.tell or self.events.append, self.signalled)
         return retrain(asked or Asked(), settings, parts, around)

@@ -111,7 +111,8 @@ def test_a_jobs_sentence_comes_through(made_up: Callable[..., dict[str, Any]]) -
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("    import os\n    os.kill(os.getpid(), 9)", "ended with signal 9"),
+        ("    import os\n    os.kill(os.getpid(), 9)", "was killed, as the system does when memory runs out"),
+        ("    import os\n    os.kill(os.getpid(), 11)", r"ended with signal 11 \(no reason given\)$"),
         ("    raise ZeroDivisionError('by nothing')", r"ended with code 1 \(ZeroDivisionError: by nothing\)"),
     ],
 )

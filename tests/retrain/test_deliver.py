@@ -83,6 +83,9 @@ def test_a_good_version_is_shadowed_tried_and_promoted(night: Street, miner: Run
     assert night.do(StepName.PROMOTE) == {"serving": True, "url": ""}
     assert miner.status()["active"]["version"] == NEW
     assert miner.decisions(NEW) == ["shadow", "shadow_passed", "stopped", "canary", "promote"]
+    compared = [one for one in night.events if one["event"] == "progress"]
+    assert {one["what"] for one in compared} >= {"shadow of 1.1.0, images", "canary of 1.1.0, images"}
+    assert all(one["done"] <= one["total"] for one in compared)
 
 
 def test_a_regression_in_the_shadow_answers_nobody(night: Street, miner: RunningMiner) -> None:
@@ -109,7 +112,7 @@ def test_a_regression_in_the_canary_is_rolled_back_and_marked(night: Street, min
 
 def test_without_traffic_the_version_waits_and_the_trial_ends(night: Street, miner: RunningMiner) -> None:
     miner.add(NEW)
-    with pytest.raises(Waiting, match=r"3 minutes brought no verdict \(0 of 40 different images") as waiting:
+    with pytest.raises(Waiting, match=r"3 min brought no verdict \(0 of 40 different images") as waiting:
         night.do(*DELIVERING)
     assert "models swap 1.1.0" in waiting.value.remedy
     assert miner.status()["candidate"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from streetvision.retrain.facts import gather, halt_told, with_labels
 from streetvision.retrain.planning import Facts
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.retrain import RetrainSettings
+from streetvision.settings.settings import Settings
 
 from ..monitor.conftest import NOW, make_point
 from .fakes import WANTED, settings_in
@@ -57,8 +59,20 @@ def test_a_damaged_history_is_told(tmp_path: Path) -> None:
         halt_told(settings_in(tmp_path), NOW)
 
 
-def gathered(state: Path, wanted: RetrainSettings = WANTED) -> Facts:
-    return gather(settings_in(state, wanted), RetrainReader(state), now="2026-11-30T02:00:00+00:00", alone=True)
+def gathered(
+    state: Path, wanted: RetrainSettings = WANTED, check: Callable[[Settings], None] = lambda _: None
+) -> Facts:
+    settings = settings_in(state, wanted)
+    return gather(settings, RetrainReader(state), check, now="2026-11-30T02:00:00+00:00", alone=True)
+
+
+def test_what_no_run_could_use_is_told_once_the_settings_name_it(tmp_path: Path) -> None:
+    def check(settings: Settings) -> None:
+        raise OperatorError("there is no recipe")
+
+    assert gathered(tmp_path, check=check).unfit == "there is no recipe"
+    assert gathered(tmp_path, RetrainSettings(), check).unfit == "", "nothing is configured yet, which is told alone"
+    assert gathered(tmp_path).unfit == ""
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

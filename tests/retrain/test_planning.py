@@ -20,7 +20,9 @@ def test_a_run_begins_where_all_conditions_are_met() -> None:
     plan = make_plan(FINE, WANTED)
     assert plan.goes()
     assert (plan.unmet(), plan.resumes, plan.gives_up) == ((), None, "")
-    assert [one.name for one in plan.conditions] == ["configured", "installed", "alone", "unpaused", "subnet", "labels"]
+    assert [one.name for one in plan.conditions] == [
+        *("configured", "installed", "fit", "alone", "unpaused", "subnet", "labels")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ def test_a_run_begins_where_all_conditions_are_met() -> None:
         (replace(FINE, halt="100 % is burned"), "subnet", "halted: 100 % is burned", "wait", True),
         (replace(FINE, pause=Pause("2026-11-20T00:00:00+00:00", "holidays")), "unpaused", "holidays", "resume", True),
         (replace(FINE, running=42), "alone", "process 42", "retrain stop", False),
+        (replace(FINE, unfit="there is no recipe x: choose"), "fit", "no recipe x", "", False),
         (replace(FINE, missing="lightning"), "installed", "lightning is missing", "pip install", False),
     ],
 )
@@ -61,6 +64,18 @@ def test_without_data_no_run_begins(wanted: RetrainSettings, lacking: str) -> No
     assert plan.unmet()[0].reason == lacking
     assert plan.faulty
     assert not plan.goes(force=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (WANTED, "streets and what you labelled with `streetvision mine`, and is judged on held"),
+        (RetrainSettings(datasets="a,b", frozen="c,d,e", mine=False), "a and b, and is judged on c, d and e"),
+        (RetrainSettings(datasets="a", frozen="c", mine=False), "a and is judged on c"),
+    ],
+)
+def test_the_sets_are_listed_as_people_do(wanted: RetrainSettings, said: str) -> None:
+    assert make_plan(FINE, wanted).conditions[0].reason == f"it learns from {said}"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from streetvision.retrain.running import SCHEDULE, Asked
 from streetvision.retrain.step import Context, Output
 from streetvision.retrain_log.records import RunState, StepName
 from streetvision.retrain_log.schema import LOCK
+from streetvision.settings.settings import Settings
 
 from .fakes import FakeTime, World
 
@@ -41,6 +42,19 @@ def test_a_night_without_a_run_stands_in_the_history(world: World) -> None:
     assert world.run(Asked(SCHEDULE)).run is None
     assert "3 new labels" in world.store.runs()[0].reason
     assert world.store.latest_begun() is None
+
+
+def test_a_fault_is_a_failure_in_the_history_and_nothing_to_go_on_with(world: World) -> None:
+    def no_recipe(settings: Settings) -> None:
+        raise OperatorError("there is no recipe x: choose quick")
+
+    world.check = no_recipe
+    assert world.run(Asked(SCHEDULE, force=True)).run is None
+    (noted,) = world.store.runs()
+    assert (noted.state, noted.reason) == (RunState.FAILED, "there is no recipe x: choose quick")
+    world.check = lambda _: None
+    world.labels = lambda: 3
+    assert world.run().run is None, "what never began is not resumed past the labels"
 
 
 def test_labels_are_counted_only_where_they_decide(world: World) -> None:

@@ -13,7 +13,7 @@ from streetvision.retrain.combining import Label
 from streetvision.retrain.labels import count_labels, seen_labels
 from streetvision.retrain.sets import MINED, frozen_sets, learning_sets, look, mined_set, set_names
 from streetvision.retrain.steps.collect import collect, mines
-from streetvision.retrain_log.records import StepName
+from streetvision.retrain_log.records import RunState, StepName
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 from streetvision.sources.listed import ListedDataset
@@ -135,6 +135,9 @@ def test_only_a_run_that_trained_makes_labels_known(tmp_path: Path) -> None:
     made.store.begin_step(made.run.id, StepName.TRAIN, made.time.now())
     made.store.finish_step(made.run.id, StepName.TRAIN, {}, made.time.now())
     assert count_labels(made.settings, made.store) == 0
+    for number in range(120):
+        made.store.add(replace(made.run, id=f"night {number}", state=RunState.NOTHING_TO_DO))
+    assert count_labels(made.settings, made.store) == 0, "however many nights passed without a run"
     mined(made.state / MINED, 15, number=2, first=500)
     assert count_labels(made.settings, made.store) == 3
     Path(str(made.outputs()[StepName.DATASET]["pictures"])).unlink()

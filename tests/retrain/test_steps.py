@@ -17,11 +17,11 @@ from streetvision.retrain.gates import Standards
 from streetvision.retrain.jobs import answered
 from streetvision.retrain.labels import count_labels, seen_labels
 from streetvision.retrain.step import NothingToDo, Refused, Stopped
+from streetvision.retrain.steps.collect import check
 from streetvision.retrain.steps.table import baseline
 from streetvision.retrain.steps.work import standards
 from streetvision.retrain_log.records import RunState, StepName
 from streetvision.settings.model import ModelSettings
-from streetvision.settings.settings import Settings
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset
 from streetvision.training.run_folder import all_runs
@@ -111,6 +111,20 @@ def test_a_regression_is_refused(tmp_path: Path, good_model: Path) -> None:
         made.do(StepName.EVALUATE)
 
 
+def test_a_frozen_set_that_went_fails_the_step_and_refuses_nothing(tmp_path: Path, good_model: Path) -> None:
+    made = street(tmp_path, good_model)
+    with_candidate(made, good_model)
+    pictures = made.state / "datasets" / "held" / "pictures"
+    pictures.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        OperatorError, match=r"80 of 80 pictures of the frozen set cannot be read \(.+\): bring them back"
+    ):
+        made.do(StepName.EVALUATE)
+    (tmp_path / "elsewhere").rename(pictures)
+    made.want(accept="not_worse")
+    assert made.do(StepName.EVALUATE)["against"] == "1.0.0"
+
+
 def test_an_equal_model_is_put_on_only_where_that_is_enough(tmp_path: Path, good_model: Path) -> None:
     made = street(tmp_path, good_model)
     with_candidate(made, good_model)
@@ -151,9 +165,6 @@ def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
     made = street(tmp_path, datasets="strets")
     with pytest.raises(OperatorError, match="did you mean streets"):
         made.do(StepName.COLLECT)
-    made.want(datasets="streets", frozen="")
-    with pytest.raises(OperatorError, match=r"--retrain\.frozen"):
-        made.do(StepName.COLLECT)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +172,41 @@ def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
     [
         ({"recipe": "larger"}, "the recipe larger cannot be read"),
         ({"publish": True}, r"name it with --model\.repo"),
+        ({"frozen": "hold"}, "did you mean held"),
+        ({"frozen": "/no/where"}, "There is no /no/where, which --retrain.frozen names"),
+        ({"frozen": "few"}, "The frozen set has 4 groups of pictures, and fewer than 5 cannot tell"),
+        ({"frozen": "works"}, "The frozen set shows roadwork alone: give it pictures of both kinds"),
     ],
 )
-def test_what_would_fail_hours_later_is_told_at_once(tmp_path: Path, wanted: dict[str, Any], said: str) -> None:
-    made = street(tmp_path, **wanted)
+def test_what_would_fail_hours_later_is_told_before_a_run(tmp_path: Path, wanted: dict[str, Any], said: str) -> None:
+    made = street(tmp_path)
+    check(made.settings)
+    store_set(made.state, "works", draw(tmp_path / "works", range(2000, 2020, 2)))
+    store_set(made.state, "few", draw(tmp_path / "few", range(2100, 2104)))
+    made.want(**wanted)
     with pytest.raises(OperatorError, match=said):
-        made.do(StepName.COLLECT)
+        check(made.settings)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (range(1000, 1020), r"no picture is left to learn from \(20: it resembles a picture of the frozen set\): add"),
+        (range(2000, 2060, 2), "there is no picture without roadwork to learn from"),
+    ],
+)
+def test_a_set_that_cannot_teach_is_told_before_a_model_is_asked(tmp_path: Path, numbers: range, said: str) -> None:
+    made = street(tmp_path, datasets="other")
+    store_set(made.state, "other", draw(tmp_path / "other", numbers))
+    with pytest.raises(OperatorError, match=said):
+        made.do(*COLLECTING)
+
+
+def test_a_frozen_folder_of_one_class_is_told_when_it_is_read(tmp_path: Path) -> None:
+    made = street(tmp_path, frozen=str(draw(tmp_path / "quiet", range(2001, 2021, 2))))
+    check(made.settings)
+    with pytest.raises(OperatorError, match="shows no roadwork"):
+        made.do(*COLLECTING)
 
 
 def test_a_model_outside_the_registry_is_not_gone_on_from(tmp_path: Path, good_model: Path) -> None:
@@ -175,16 +215,7 @@ def test_a_model_outside_the_registry_is_not_gone_on_from(tmp_path: Path, good_m
     settings = made.settings
     outside = replace(settings, model=replace(settings.model, choice=str(good_model)))
     with pytest.raises(OperatorError, match="streetvision models add"):
-        replace_settings(made, outside).do(StepName.COLLECT)
-
-
-def replace_settings(made: Street, settings: Settings) -> Street:
-    class Other(Street):
-        @property
-        def settings(self) -> Settings:
-            return settings
-
-    return Other(made.state, made.wanted)
+        check(outside)
 
 
 def test_the_gates_know_all_that_is_asked(tmp_path: Path) -> None:

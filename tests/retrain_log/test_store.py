@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,20 @@ def test_a_folder_without_a_log_reads_as_an_empty_one(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_log_of_another_user_is_told_with_a_remedy(store: RetrainStore) -> None:
+    nobody, ours = 65534, os.geteuid()
+    store.folder.chmod(0)
+    try:
+        if ours == 0:
+            os.seteuid(nobody)
+        for use in (store.runs, lambda: store.pause(LATER), lambda: RetrainStore(store.folder)):
+            with pytest.raises(OperatorError, match="may not write it: run the command as the user of the miner"):
+                use()
+    finally:
+        os.seteuid(ours)
+        store.folder.chmod(0o700)
+
+
 def test_runs_come_back_newest_first(store: RetrainStore) -> None:
     second = replace(RUN, id="20261201-0200", started="2026-12-01T02:00:00+00:00", trigger="command")
     store.add(second)
@@ -46,6 +61,19 @@ def test_runs_come_back_newest_first(store: RetrainStore) -> None:
     assert reader.last_in(RunState.PROMOTED, RunState.WAITING) == replace(
         RUN, state=RunState.PROMOTED, ended=LATER, reason="better"
     )
+
+
+def test_the_newest_runs_that_did_a_step_are_found(store: RetrainStore) -> None:
+    names = [f"run {number}" for number in range(3)]
+    for name in names:
+        store.add(replace(RUN, id=name))
+    for name in (RUN.id, *names):
+        store.begin_step(name, StepName.TRAIN, LATER)
+    for name in (RUN.id, *names[:2]):
+        store.finish_step(name, StepName.TRAIN, {}, LATER)
+    assert [run.id for run in store.runs_that_did(StepName.TRAIN, 2)] == ["run 1", "run 0"]
+    assert [run.id for run in store.runs_that_did(StepName.TRAIN, 9)] == ["run 1", "run 0", RUN.id]
+    assert store.runs_that_did(StepName.PUBLISH, 9) == ()
 
 
 def test_runs_are_counted_by_how_they_stand(store: RetrainStore) -> None:

@@ -19,7 +19,7 @@ _LOWER = (
 
 
 def retrain_failed(seen: Observation, limits: Thresholds) -> list[Finding]:
-    """A step could not be done; until the next run begins."""
+    """A step could not be done, or none was begun for a fault of the settings; until the next run begins."""
     run = _last(seen, RunState.FAILED)
     if run is None:
         return []
@@ -133,8 +133,8 @@ RULES = (
         order=1040,
         severity=Severity.WARNING,
         fault=Fault.OURS,
-        meaning="The last retraining could not do one of its steps, which the finding names",
-        remedy="The finding's; the next run goes on at that step",
+        meaning="The last retraining could not do one of its steps, or could not begin with what the settings name",
+        remedy="The finding's; the next run goes on there",
         judge=retrain_failed,
         absence=proves_with_retraining,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from streetvision.errors import OperatorError
 from streetvision.evaluation.figures import MIN_GROUPS
 from streetvision.evaluation.predictions import Answers, Serving, answer_examples, serving
 from streetvision.prediction_log.reader import LogReader
@@ -19,7 +21,6 @@ from streetvision.registry.model_import import describe
 from streetvision.retrain.child import JobStopped, Tell
 from streetvision.retrain.combining import LABELS, NEW
 from streetvision.retrain.gates import (
-    TRAFFIC,
     Gate,
     Outcome,
     Standards,
@@ -28,26 +29,41 @@ from streetvision.retrain.gates import (
     judge_latest,
     judge_traffic,
 )
+from streetvision.retrain_log.records import TRAFFIC
 from streetvision.sources.dataset import Example
 from streetvision.sources.listed import ListedDataset
 
+MOST_LOST = 0.05
+"""Share of the frozen set that may be unreadable."""
 REPLAYED = 2000
 """Requests of the traffic that are answered again, the newest."""
 
 
 def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dict[str, Any]:
-    """All gates and what they come to together."""
+    """All gates and what they come to together; raises OperatorError where the frozen set can no longer be read."""
     standards, how = Standards(**request["standards"]), Serving(request["device"])
     folders = [Path(request["candidate"]), Path(request["serving"])]
     sets = [ListedDataset(Path(request["frozen"])).examples(), latest(ListedDataset(Path(request["pictures"])))]
     progress = progress_of("judging", 2 * sum(map(len, sets)), tell, stop)
     ours, theirs = (asyncio.run(answers_of(folder, sets, how, progress)) for folder in folders)
+    _require_answered(theirs[0])
     gates = [
         judge_frozen(ours[0], theirs[0], standards),
         judge_latest(ours[1], theirs[1]),
         _traffic(request, folders, standards, progress),
     ]
     return {"gates": [asdict(gate) for gate in gates], **asdict(judge(gates, standards))}
+
+
+def _require_answered(frozen: Answers) -> None:
+    """A disk that went must not count against the new model: so the serving one is asked."""
+    lost, count = len(frozen.unanswered), len(frozen.unanswered) + len(frozen.examples)
+    if lost > MOST_LOST * count:
+        reasons = Counter(why for _, why in frozen.unanswered)
+        raise OperatorError(
+            f"{lost:,} of {count:,} pictures of the frozen set cannot be read ({reasons.most_common(1)[0][0]:.200}): "
+            "bring them back, or name another set with --retrain.frozen"
+        )
 
 
 def latest(pictures: ListedDataset) -> list[Example]:

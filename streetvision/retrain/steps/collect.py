@@ -15,7 +15,7 @@ from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.retrain.child import run_job
 from streetvision.retrain.combining import Label, labels_of
 from streetvision.retrain.labels import count_labels, seen_labels
-from streetvision.retrain.sets import MINED, NamedSet, frozen_sets, learning_sets, set_names
+from streetvision.retrain.sets import MINED, NamedSet, check_frozen, frozen_sets, learning_sets, set_names
 from streetvision.retrain.step import Context, Output
 from streetvision.retrain.steps.work import FOLDER, Work, bounds_of, done, serving_model
 from streetvision.retrain_log.reader import RetrainReader
@@ -26,12 +26,9 @@ from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe
 def collect(context: Context, work: Work) -> Output:
     """How many labels there are, and how many no run has learned from yet."""
     settings = context.settings
-    check(settings)
     exported = done(work, context, "mine", mine_request(settings)) if mines(settings) else None
     frozen = frozen_sets(settings.retrain.frozen_names, settings.state_dir)
     names = set_names(settings)
-    if not frozen:
-        raise OperatorError("no set is frozen: name one with --retrain.frozen, which every new model is judged on")
     if not names:
         raise OperatorError("there is nothing to learn from: name datasets with --retrain.datasets")
     sets = learning_sets(names, settings.state_dir)
@@ -46,7 +43,7 @@ def collect(context: Context, work: Work) -> Output:
 
 
 def check(settings: Settings) -> None:
-    """Refuse at once what would end the run hours later; raises OperatorError."""
+    """Refuse before a run begins what would end it, perhaps hours later; raises OperatorError."""
     wanted = settings.retrain
     if wanted.recipe in NAMED:
         named_recipe(wanted.recipe)
@@ -55,6 +52,7 @@ def check(settings: Settings) -> None:
     if wanted.publish and not settings.model.repo:
         raise OperatorError("--retrain.publish uploads to your repository: name it with --model.repo")
     require_trainable(serving_model(settings))
+    check_frozen(wanted.frozen_names, settings.state_dir)
 
 
 def require_trainable(serving: ModelVersion) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from streetvision.base.wording import duration
 from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output, Refused, RolledBack
@@ -44,7 +45,7 @@ def shadow(context: Context) -> Output:
         candidate = status["candidate"]
         if candidate["passed"] or context.clock.monotonic() >= until:
             return {SERVING: False, **_found(candidate)}
-        trial.wait()
+        trial.wait(status)
 
 
 def canary(context: Context) -> Output:
@@ -64,9 +65,9 @@ def canary(context: Context) -> Output:
             trial.end()
             why = "; ".join(status["candidate"]["evidence"]) or "nothing was measured"
             raise trial.waiting(
-                f"{wanted.canary_minutes:g} minutes brought no verdict ({why})", "wait for more traffic"
+                f"{duration(wanted.canary_minutes * MINUTE_S)} brought no verdict ({why})", "wait for more traffic"
             )
-        trial.wait()
+        trial.wait(status)
 
 
 def promote(context: Context, work: Work) -> Output:

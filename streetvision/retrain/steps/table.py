@@ -8,7 +8,7 @@ from functools import partial
 from streetvision.errors import OperatorError
 from streetvision.retrain.running import Parts
 from streetvision.retrain.step import Step
-from streetvision.retrain.steps.collect import collect, count_all
+from streetvision.retrain.steps.collect import check, collect, count_all
 from streetvision.retrain.steps.dataset import make_dataset
 from streetvision.retrain.steps.deliver import abandon, canary, promote, shadow
 from streetvision.retrain.steps.evaluate import evaluate
@@ -40,7 +40,7 @@ def steps(
 
 def parts() -> Parts:
     """As the operator's runs have them."""
-    return Parts(steps(), abandon, count_all, baseline)
+    return Parts(steps(), abandon, check, count_all, baseline)
 
 
 def baseline(settings: Settings) -> str:

@@ -80,13 +80,19 @@ class Trial:
             if any(self.tried_as(status, role) for role in (SHADOW, CANARY)):
                 call(self._socket, "stop_shadow")
 
-    def wait(self) -> None:
-        """Until it is time to look again; when the operator stops the run, the trial ends with it."""
+    def wait(self, status: Fields) -> None:
+        """Tell how far the trial is and wait until it is time to look again; a stopped run ends the trial with it."""
+        self._tell_samples(status["candidate"])
         try:
             self._context.wait(POLL_S)
         except Stopped:
             self.end()
             raise
+
+    def _tell_samples(self, candidate: Fields) -> None:
+        done, total = candidate["report"]["samples"], self._context.settings.rollout.min_samples
+        what = f"{candidate['role']} of {self.version}, images"
+        self._context.tell({"event": "progress", "what": what, "done": done, "total": max(total, done)})
 
     def _tell(self, progress: Fields) -> None:
         if progress:
