@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 2
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu lint format bench docs pictures train-bundled interop pm2 clean
+.PHONY: help setup demo test test-gpu test-kills lint format bench docs pictures train-bundled interop pm2 clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ pm2:  ## Install pm2 from npm, for the test of it
 
 test-gpu: $(TOOLS)  ## Run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu
+
+test-kills: $(TOOLS)  ## Kill a retraining twenty times beside a loaded miner
+	EVERY_KILL=1 $(BIN)/python -m pytest tests/process/test_retrain_kills.py
 
 lint: $(TOOLS)  ## ruff and mypy --strict
 	$(BIN)/ruff check $(CODE)

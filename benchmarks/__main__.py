@@ -26,6 +26,7 @@ CPU = (
     ["verdicts.py"],
     ["retrain_gates.py"],
     ["retrain_serving.py"],
+    ["retraining.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

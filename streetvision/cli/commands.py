@@ -96,7 +96,9 @@ COMMANDS: Mapping[str, Entry] = {
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),
     "retrain": Entry(
-        "Retrain the model on new labels, by night or now: gates decide whether it serves.", ("retrain",), "app"
+        "Retrain the model on new labels, by night or now: gates decide whether it serves.",
+        ("retrain", "retrain_rehearse"),
+        "app",
     ),
     "models": Entry(
         "Model versions: keep, check, swap, try, publish.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import sys
@@ -66,6 +67,14 @@ def questions(seed: int, photos: list[Path]) -> Iterator[Challenge]:
         yield Challenge(made.jpeg, made.label, f"scene {made.size[0]}x{made.size[1]}{distorted}")
 
 
+def labelled(folder: Path, seed: int) -> Iterator[Challenge]:
+    """The pictures in `folder/roadwork` and `folder/none`, again and again, shuffled once."""
+    pictures = sorted(folder.glob("*/*"))
+    random.Random(seed).shuffle(pictures)
+    for path in itertools.cycle(pictures):
+        yield Challenge(path.read_bytes(), path.parent.name == "roadwork", f"picture {path.stem}")
+
+
 async def find_miner(bridge: MockBridgeClient, hotkey: str) -> tuple[str, int]:
     """Wait until the chain shows the miner's endpoint."""
     while True:
@@ -76,9 +85,8 @@ async def find_miner(bridge: MockBridgeClient, hotkey: str) -> tuple[str, int]:
         await asyncio.sleep(0.2)
 
 
-async def challenge_for_ever(socket: Path, hotkey: str, period: float, seed: int, photos: list[Path]) -> None:
+async def challenge_for_ever(socket: Path, hotkey: str, period: float, stream: Iterator[Challenge]) -> None:
     """Ask, score, report, for ever."""
-    stream = questions(seed, photos)
     validators = [SimulatedValidator(name, Keypair.create_from_uri(f"//{name}")) for name in VALIDATORS]
     async with MockBridgeClient(socket) as bridge:
         host, port = await find_miner(bridge, hotkey)
@@ -134,10 +142,13 @@ def main() -> int:
     parser.add_argument("--period", type=float, default=0.5, help="seconds between challenges")
     parser.add_argument("--seed", type=int, default=72)
     parser.add_argument("--photos", type=Path, default=None, help="folder of photos without roadwork")
+    parser.add_argument("--pictures", type=Path, default=None, help="ask these alone: folders `roadwork` and `none`")
     arguments = parser.parse_args()
     photos = pictures_in([arguments.photos]) if arguments.photos else []
+    own = arguments.pictures
+    stream = labelled(own, arguments.seed) if own else questions(arguments.seed, photos)
     try:
-        asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, arguments.seed, photos))
+        asyncio.run(challenge_for_ever(arguments.socket, arguments.miner, arguments.period, stream))
     except (OSError, BridgeError) as error:
         sys.stderr.write(f"validator: {reason(error)}\n")
     return 0
