@@ -12,9 +12,9 @@ import torch
 
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
+from streetvision.training.bundled_loss import loss_of
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.learner import TrainingNet
-from streetvision.training.train import loss_of
 
 BATCH = 32
 SETTINGS = TrainSettings(muon=False)
