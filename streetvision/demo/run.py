@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -18,16 +17,12 @@ from typing import Any
 
 from rich.console import Console
 
-from streetvision.base.state_folder import MOCK_SOCKET
 from streetvision.challenge.target import pictures_in
 from streetvision.demo.display import Display
+from streetvision.demo.programs import STARTUP_PATIENCE_S, STOP_PATIENCE_S, miner_command, validator_command
 from streetvision.errors import OperatorError
 
 CHALLENGE_PERIOD_S = 0.4
-BLOCK_TIME_S = 0.25
-TEMPO_BLOCKS = 20
-STARTUP_PATIENCE_S = 300.0
-STOP_PATIENCE_S = 16.0
 
 
 def run_demo(seconds: float, photos: Path | None) -> int:
@@ -48,7 +43,7 @@ async def _run(seconds: float, photos: Path | None, display: Display) -> int:
     with tempfile.TemporaryDirectory(prefix="sv-demo-") as folder:
         state = Path(folder)
         display.introduce(seconds, photos)
-        async with _process(*_miner_command(state), stdout=DEVNULL, stderr=PIPE) as miner:
+        async with _process(*miner_command(state), stdout=DEVNULL, stderr=PIPE) as miner:
             told = asyncio.create_task(_tell_miner(miner, display))
             if not await _until(display.ready, stop, miner, STARTUP_PATIENCE_S):
                 told.cancel()
@@ -62,34 +57,8 @@ async def _run(seconds: float, photos: Path | None, display: Display) -> int:
     return display.summarize(miner_exit=code)
 
 
-def _miner_command(state: Path) -> list[str]:
-    script = Path(__file__).parents[2] / "neurons" / "miner.py"
-    start = [str(script)] if script.is_file() else ["-m", "streetvision"]
-    settings = {
-        "--netuid": "72",
-        "--subtensor.network": "mock",
-        "--mock.registered": "false",
-        "--mock.block_time": str(BLOCK_TIME_S),
-        "--mock.tempo": str(TEMPO_BLOCKS),
-        "--register": "burn",
-        "--register.max_burn": "1",
-        "--axon.ip": "127.0.0.1",
-        "--axon.port": str(_free_port()),
-        "--state_dir": str(state),
-        "--logging.json": "true",
-    }
-    return [*start, *(word for pair in settings.items() for word in pair)]
-
-
 def _validator_command(state: Path, photos: Path | None) -> list[str]:
-    command = ["-m", "streetvision.demo.validator", str(state / MOCK_SOCKET), "--period", str(CHALLENGE_PERIOD_S)]
-    return [*command, "--photos", str(photos)] if photos else command
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return validator_command(state, CHALLENGE_PERIOD_S, *(["--photos", str(photos)] if photos else []))
 
 
 @contextlib.asynccontextmanager

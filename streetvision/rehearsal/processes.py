@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,19 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from streetvision.base.state_folder import MOCK_SOCKET
+from streetvision.demo.programs import STARTUP_PATIENCE_S, STOP_PATIENCE_S, miner_command, validator_command
 from streetvision.errors import OperatorError
 from streetvision.settings.fields import variables
 
 Event = Mapping[str, Any]
 Hear = Callable[[Event], None]
 
-STARTUP_PATIENCE_S = 300.0
-STOP_PATIENCE_S = 16.0
-BLOCK_TIME_S = 0.25
-TEMPO_BLOCKS = 20
 KEPT_LINES = 20
-ENTRY = Path(__file__).parents[2] / "neurons" / "miner.py"
 
 
 class Program:
@@ -113,22 +107,7 @@ def miner(state: Path, model: str, environment: Mapping[str, str]) -> Iterator[P
         if str(line.get("message", "")).startswith("ready"):
             ready.set()
 
-    flags = {
-        "--netuid": "72",
-        "--subtensor.network": "mock",
-        "--mock.registered": "false",
-        "--mock.block_time": str(BLOCK_TIME_S),
-        "--mock.tempo": str(TEMPO_BLOCKS),
-        "--register": "burn",
-        "--register.max_burn": "1",
-        "--axon.ip": "127.0.0.1",
-        "--axon.port": str(_free_port()),
-        "--model": model,
-        "--state_dir": str(state),
-        "--logging.json": "true",
-    }
-    start = [str(ENTRY)] if ENTRY.is_file() else ["-m", "streetvision"]
-    command = [*start, *(word for pair in flags.items() for word in pair)]
+    command = miner_command(state, "--model", model)
     with program(command, environment, state.parent, hear) as running:
         until = time.monotonic() + STARTUP_PATIENCE_S
         while not ready.wait(0.2):
@@ -142,8 +121,7 @@ def validator(
     state: Path, pictures: Path, period_s: float, environment: Mapping[str, str], hear: Hear
 ) -> Iterator[Program]:
     """The simulated validator, which asks these pictures again and again."""
-    command = ["-m", "streetvision.demo.validator", str(state / MOCK_SOCKET)]
-    command += ["--period", str(period_s), "--pictures", str(pictures)]
+    command = validator_command(state, period_s, "--pictures", str(pictures))
     with program(command, environment, state.parent, hear) as running:
         yield running
 
@@ -152,9 +130,3 @@ def environment_of(own: Mapping[str, str]) -> dict[str, str]:
     """This process's, without its settings of a miner: those of the rehearsal take their place."""
     theirs = set(variables())
     return {name: text for name, text in os.environ.items() if name not in theirs} | dict(own)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
