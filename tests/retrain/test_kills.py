@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,20 +32,6 @@ def test_a_run_that_is_killed_everywhere_is_one_run_and_ends_as_any_other(tmp_pa
     marks = Counter((store.folder / "runs" / run.id / "marks").read_text().split())
     assert marks == dict.fromkeys(map(str, StepName), 2), "a step that is done is not done again"
     assert store.process() is None
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Two MiB of memory as a file system of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk takes root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False, capture_output=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(small_disk: Path) -> None:
