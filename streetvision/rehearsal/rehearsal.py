@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
-from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.versions import BUNDLED
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rehearsal import report
 from streetvision.rehearsal.processes import Program, environment_of, miner, program, validator
 from streetvision.rehearsal.report import Ending, Report
@@ -179,8 +177,6 @@ class Rehearsal:
 
     def _serving(self) -> Path:
         """The folder of the model that serves now."""
-        if self.model == BUNDLED and not Registry(self.state / REGISTRY_FOLDER).steps():
-            return bundled_checkpoint()
         return serving_model(self._settings()).folder
 
     def _report(self, miner_exit: int | None, first: Path, last: Path) -> Report:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import open_registry
 from streetvision.retrain.running import Parts
 from streetvision.retrain.step import Context, Output
 from streetvision.retrain.steps.evaluate import AGAINST, AGAINST_FOLDER
@@ -51,6 +51,6 @@ def _evaluate(context: Context) -> Output:
 
 
 def _publish(context: Context) -> Output:
-    registry = Registry(context.settings.state_dir / REGISTRY_FOLDER)
+    registry = open_registry(context.settings)
     added = registry.add_folder(Path(context.outputs[StepName.TRAIN]["candidate"]), source="a rehearsal")
     return {"version": added.version}

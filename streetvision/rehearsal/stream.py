@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from streetvision.rollout.stats import quantile
 from streetvision.subnet import SUBNET
 
 
@@ -64,15 +65,9 @@ class Stream:
             answered=len(answered),
             accuracy=fmean(one.right for one in answered) if answered else None,
             reward=fmean(one.reward for one in some) if some else None,
-            p50_ms=_quantile(times, 0.5),
-            p99_ms=_quantile(times, 0.99),
+            p50_ms=quantile(times, 0.5),
+            p99_ms=quantile(times, 0.99),
         )
 
     def _of(self, parts: tuple[str, ...]) -> list[Heard]:
         return [one for one in list(self._heard) if one.part in parts]
-
-
-def _quantile(ascending: list[float], share: float) -> float | None:
-    if not ascending:
-        return None
-    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
