@@ -11,7 +11,7 @@ import torch
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.training.batch import Batch
 from streetvision.training.camera_look import moody, photograph
-from streetvision.training.compositor import Compositor, Style, crops
+from streetvision.training.compositor import Compositor, Style, crops, shared_out
 from streetvision.training.layouts import along_street, close_up
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import WHOLE, ScenePool
@@ -129,13 +129,11 @@ class Sources:
 
 def plain(photographs: Photographs, count: int, size: int, generator: torch.Generator) -> Batch:
     """Cuts of photographs of every kind as a camera sees them: no works on any patch, and no label."""
-    kinds = {kind: share for kind, share in PHOTO_SHARES.items() if len(photographs.of(kind))}
-    total, pieces, left = sum(kinds.values()), [], count
-    for kind, share in kinds.items():
-        some = min(left, round(count * share / total)) if kind != list(kinds)[-1] else left
-        if some:
-            pieces.append(crops(photographs.of(kind), some, (size, size), generator, SMALLEST_CROP)[0])
-        left -= some
+    there = {kind: share for kind, share in PHOTO_SHARES.items() if len(photographs.of(kind))}
+    pieces = [
+        crops(photographs.of(kind), rows.stop - rows.start, (size, size), generator, SMALLEST_CROP)[0]
+        for kind, rows in shared_out(count, there)
+    ]
     pixels = camera(torch.cat(pieces), generator)
     nothing = torch.zeros(count, device=pixels.device)
     return Batch(pixels, nothing, nothing, nothing[:, None].expand(count, (size // PATCH) ** 2))
