@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from streetvision.base.resources import usable_cpus
-from streetvision.evaluation.calibration import best_threshold, fit_temperature, judge
+from streetvision.evaluation.calibration import WORTHWHILE, best_threshold, fit_temperature, judge, threshold_gain
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
@@ -43,8 +43,6 @@ NATIVE_CALIBRATION_SEEDS = 400_000_000
 NATIVE_TEST_SEEDS = 500_000_000
 """First seeds of the ranges that measure; training starts at 1,000,000,000 and challenges end at 100,000,000."""
 CALIBRATED_ON = ("clean", "level_0", "level_1", "level_2", "level_3", NATIVE_VIEW)
-WORTHWHILE = 0.002
-"""Gain in accuracy on the calibration set below which the threshold stays at 0.5."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def calibrated(
     temperature = fit_temperature(scored.logits, scored.labels)
     probabilities = sigmoids(scored.logits / temperature)
     threshold = best_threshold(probabilities, scored.labels)
-    gain = ((probabilities > threshold) == scored.labels).mean() - ((probabilities > 0.5) == scored.labels).mean()
+    gain = threshold_gain(probabilities, scored.labels, threshold)
     log(
         f"temperature {temperature:.3f}, best threshold {threshold:.3f} (+{gain:.4f}), "
         f"{time.monotonic() - started:.0f} s"
