@@ -33,6 +33,7 @@ from streetvision.training.evaluation import (
     score,
 )
 from streetvision.training.held_out import CLOSE_VIEW, COMPOSITE_VIEW, composite_views, street_views
+from streetvision.training.sources import CLOSE_UPS, STREETS
 from streetvision.training.train import Log, Material, TrainingResult, train
 
 NAME, VERSION = "streetvision-bundled", "0.2.0"
@@ -134,8 +135,8 @@ def nearer_to_photographs(
     """Composites, close-ups, held-out street photographs and crops of them."""
     whole, cut = street_views(photos, size)
     composites, close = (
-        composite_views(photos, measure.composites, size, device, measure.workers, close=close)
-        for close in (False, True)
+        composite_views(photos, measure.composites, size, device, workers=measure.workers, style=style)
+        for style in (STREETS, CLOSE_UPS)
     )
     return {COMPOSITE_VIEW: composites, CLOSE_VIEW: close, "photographs": whole, "crops": cut}
 

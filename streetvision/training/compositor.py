@@ -18,7 +18,7 @@ from streetvision.training.layouts import Backdrop, Layout
 from streetvision.training.pasting import paste
 from streetvision.training.photographs import KINDS, Photographs
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS
-from streetvision.training.sprite_bank import SpriteBank
+from streetvision.training.sprite_bank import SIDE, SIGNS, SpriteBank
 from streetvision.training.textured_streets import textured_streets, uniform
 
 CLEAR = 2.5
@@ -47,6 +47,12 @@ class Style:
     """Works where the label [N] says so, on backgrounds of that sort and size."""
     backgrounds: Mapping[str, float]
     """Shares of KINDS, "textured" and "drawn"; those that are not there leave theirs to the others."""
+    mixture: Mapping[int, float]
+    """Shares of the validators' levels and of whole pictures in which they are shown."""
+    side: int = SIDE
+    """Texels of their sprites."""
+    signs: float = SIGNS
+    """Ordinary signs beside each made sprite."""
     out_of_focus: bool = False
     """Whether half of the backgrounds are blurred."""
 

@@ -16,14 +16,22 @@ from streetvision.training.layouts import along_street, close_up
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import WHOLE, ScenePool
 from streetvision.training.rendering import SceneWorkers
+from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS
 
-STREETS = Style(along_street, {"street": 0.4, "other": 0.1, "textured": 0.35, "drawn": 0.15})
-CLOSE_UPS = Style(
-    close_up, {"street": 0.35, "other": 0.2, "sky": 0.18, "wall": 0.12, "textured": 0.1, "drawn": 0.05}, True
+STREETS = Style(
+    along_street,
+    {"street": 0.4, "other": 0.1, "textured": 0.35, "drawn": 0.15},
+    {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35},
 )
-STREET_MIXTURE = {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35}
-"""Squares as often as whole pictures: validators' challenges and crops of frames are squares."""
-CLOSE_MIXTURE = {0: 0.2, 1: 0.12, 2: 0.06, 3: 0.1, WHOLE: 0.52}
+"""Shown as squares as often as whole: validators' challenges and crops of frames are squares."""
+CLOSE_UPS = Style(
+    close_up,
+    {"street": 0.35, "other": 0.2, "sky": 0.18, "wall": 0.12, "textured": 0.1, "drawn": 0.05},
+    {0: 0.2, 1: 0.12, 2: 0.06, 3: 0.1, WHOLE: 0.52},
+    side=CLOSE_SIDE,
+    signs=CLOSE_SIGNS,
+    out_of_focus=True,
+)
 PHOTO_SHARES = {"street": 0.5, "other": 0.32, "wall": 0.1, "sky": 0.05, "ground": 0.03}
 """Of the photographs shown as they are, by kind; those that are not there leave theirs to the others."""
 SMALLEST_CROP = 0.15
@@ -79,18 +87,18 @@ class Sources:
         self.drawn, self.workers, self.photographs, self.settings = drawn, workers, photographs, settings
         self.batches = 0
         parts = (
-            ("close", CLOSE_MIXTURE, settings.close_share, settings.close_positive),
-            ("street", STREET_MIXTURE, settings.street_share, settings.positive),
+            ("close", settings.close_share, settings.close_positive),
+            ("street", settings.street_share, settings.positive),
         )
         self.laid = [
-            (share, Laid(compositors[name], self._ring(compositors[name], mixture), positive))
-            for name, mixture, share, positive in parts
+            (share, Laid(compositors[name], self._ring(compositors[name]), positive))
+            for name, share, positive in parts
             if name in compositors
         ]
 
-    def _ring(self, compositor: Compositor, mixture: Mapping[int, float]) -> ScenePool:
-        device = self.drawn.images.device
-        return ScenePool(self.settings.capacity, compositor.size, device, look=camera, mixture=mixture)
+    def _ring(self, compositor: Compositor) -> ScenePool:
+        capacity, device = self.settings.capacity, self.drawn.images.device
+        return ScenePool(capacity, compositor.size, device, look=camera, mixture=compositor.style.mixture)
 
     def wait(self, scenes: int, log: Callable[[str], None]) -> None:
         """Until so many scenes are drawn."""
