@@ -65,12 +65,15 @@ class SourceSettings:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """One sort of composites: what makes them, where they are kept, and how many have works."""
+class CompositeSource:
+    """One sort of composites: what makes them and where they are kept."""
 
     compositor: Compositor
     pool: ScenePool
+    share: float
+    """Of a batch."""
     positive: float
+    """Share of them in which works are laid."""
 
 
 class Sources:
@@ -90,8 +93,8 @@ class Sources:
             ("close", settings.close_share, settings.close_positive),
             ("street", settings.street_share, settings.positive),
         )
-        self.laid = [
-            (share, Laid(compositors[name], self._ring(compositors[name]), positive))
+        self.composites = [
+            CompositeSource(compositors[name], self._ring(compositors[name]), share, positive)
             for name, share, positive in parts
             if name in compositors
         ]
@@ -111,7 +114,7 @@ class Sources:
     def fill(self, count: int, generator: torch.Generator) -> None:
         """Make `count` composites and as many close-ups; nothing where there is nothing to make them of."""
         for _ in range(0, count, self.settings.fresh):
-            for _, part in self.laid:
+            for part in self.composites:
                 draws = torch.rand(self.settings.fresh, generator=generator, device=generator.device)
                 scenes = self.drawn.without_works(DRAWN_AT_ONCE, generator)
                 part.pool.add(part.compositor.compose(draws < part.positive, generator, scenes))
@@ -127,8 +130,8 @@ class Sources:
         parts = []
         if self.photographs is not None and (shown := round(count * self.settings.photo_share)):
             parts.append(plain(self.photographs, shown, size, generator))
-        for share, part in self.laid:
-            if some := round(count * share):
+        for part in self.composites:
+            if some := round(count * part.share):
                 parts.append(part.pool.batch(some, size, PATCH, generator))
         drawn = count - sum(len(part.pixels) for part in parts)
         parts.append(self.drawn.batch(drawn, size, PATCH, generator))
