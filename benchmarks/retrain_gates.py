@@ -64,10 +64,8 @@ def _answers(examples: list[Example], right: np.ndarray) -> Answers:
 def models(nights: int) -> Iterator[Row]:
     for frozen in (300, 1000):
         for change in CHANGES:
-            rng, accepted = (
-                np.random.default_rng((frozen, round(1000 * change) + 100)),
-                dict.fromkeys((BETTER, NOT_WORSE), 0),
-            )
+            rng = np.random.default_rng((frozen, round(1000 * change) + 100))
+            accepted = dict.fromkeys((BETTER, NOT_WORSE), 0)
             for _ in range(nights):
                 gates = [
                     judge_frozen(*night(frozen, change, rng), Standards(), SHORT),

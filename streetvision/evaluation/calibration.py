@@ -16,6 +16,8 @@ Weights = NDArray[np.float64]
 
 LOW, HIGH = 0.05, 20.0
 """Temperatures outside this range mean a broken model rather than a miscalibrated one."""
+WORTHWHILE = 0.002
+"""Gain in accuracy below which a threshold stays at 0.5: less is chance."""
 BINS = 15
 """Of probabilities, in the calibration error and the reliability plot."""
 
@@ -52,6 +54,12 @@ def best_threshold(probabilities: Logits, labels: Labels, *, weights: Weights | 
     grid = np.linspace(0.05, 0.95, 181)
     right = np.array([np.average((probabilities > at) == labels, weights=weights) for at in grid])
     return float(np.median(grid[right >= right.max() - 1e-12]))
+
+
+def threshold_gain(probabilities: Logits, labels: Labels, threshold: float, *, weights: Weights | None = None) -> float:
+    """How much more accurate it is to decide at `threshold` than at 0.5, as a share of all pictures."""
+    at_threshold, at_half = (np.average((probabilities > at) == labels, weights=weights) for at in (threshold, 0.5))
+    return float(at_threshold - at_half)
 
 
 def bin_of(probabilities: Logits, bins: int) -> NDArray[np.int64]:

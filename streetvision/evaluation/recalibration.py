@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.errors import OperatorError
-from streetvision.evaluation.calibration import best_threshold, fit_temperature
+from streetvision.evaluation.calibration import WORTHWHILE, best_threshold, fit_temperature, threshold_gain
 from streetvision.evaluation.figures import Sample
 from streetvision.evaluation.judging import Plan, Shown
 from streetvision.evaluation.predictions import Progress, answer_examples, serving
@@ -27,8 +27,6 @@ from streetvision.registry.registry import Registry
 
 FEWEST = 50
 """Pictures of each class below which a fit follows chance."""
-WORTHWHILE = 0.002
-"""Gain in accuracy below which the threshold stays in the middle: less is chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,8 @@ def fit_calibration(config: ModelConfig, sample: Sample, *, positive_share: floa
     temperature = fit_temperature(raw, sample.labels, weights=weights)
     probabilities = sigmoids(raw / temperature)
     threshold = round(best_threshold(probabilities, sample.labels, weights=weights), 3)
-    at = [np.average((probabilities > place) == sample.labels, weights=weights) for place in (threshold, 0.5)]
-    return Fit(config, temperature, threshold if at[0] - at[1] >= WORTHWHILE else 0.5)
+    gain = threshold_gain(probabilities, sample.labels, threshold, weights=weights)
+    return Fit(config, temperature, threshold if gain >= WORTHWHILE else 0.5)
 
 
 def _require_enough(labels: Sequence[bool]) -> None:

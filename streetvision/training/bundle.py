@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from streetvision.base.resources import usable_cpus
-from streetvision.evaluation.calibration import best_threshold, fit_temperature, judge
+from streetvision.evaluation.calibration import WORTHWHILE, best_threshold, fit_temperature, judge, threshold_gain
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
@@ -33,6 +33,7 @@ from streetvision.training.evaluation import (
     score,
 )
 from streetvision.training.held_out import CLOSE_VIEW, COMPOSITE_VIEW, composite_views, street_views
+from streetvision.training.sources import CLOSE_UPS, STREETS
 from streetvision.training.train import Log, Material, TrainingResult, train
 
 NAME, VERSION = "streetvision-bundled", "0.2.0"
@@ -43,8 +44,6 @@ NATIVE_CALIBRATION_SEEDS = 400_000_000
 NATIVE_TEST_SEEDS = 500_000_000
 """First seeds of the ranges that measure; training starts at 1,000,000,000 and challenges end at 100,000,000."""
 CALIBRATED_ON = ("clean", "level_0", "level_1", "level_2", "level_3", NATIVE_VIEW)
-WORTHWHILE = 0.002
-"""Gain in accuracy on the calibration set below which the threshold stays at 0.5."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ def nearer_to_photographs(
     """Composites, close-ups, held-out street photographs and crops of them."""
     whole, cut = street_views(photos, size)
     composites, close = (
-        composite_views(photos, measure.composites, size, device, measure.workers, close=close)
-        for close in (False, True)
+        composite_views(photos, measure.composites, size, device, workers=measure.workers, style=style)
+        for style in (STREETS, CLOSE_UPS)
     )
     return {COMPOSITE_VIEW: composites, CLOSE_VIEW: close, "photographs": whole, "crops": cut}
 
@@ -158,7 +157,7 @@ def calibrated(
     temperature = fit_temperature(scored.logits, scored.labels)
     probabilities = sigmoids(scored.logits / temperature)
     threshold = best_threshold(probabilities, scored.labels)
-    gain = ((probabilities > threshold) == scored.labels).mean() - ((probabilities > 0.5) == scored.labels).mean()
+    gain = threshold_gain(probabilities, scored.labels, threshold)
     log(
         f"temperature {temperature:.3f}, best threshold {threshold:.3f} (+{gain:.4f}), "
         f"{time.monotonic() - started:.0f} s"

@@ -18,7 +18,7 @@ from streetvision.training.layouts import Backdrop, Layout
 from streetvision.training.pasting import paste
 from streetvision.training.photographs import KINDS, Photographs
 from streetvision.training.rendering import MAX_OBJECTS, OBJECT_FIELDS
-from streetvision.training.sprite_bank import SpriteBank
+from streetvision.training.sprite_bank import SIDE, SIGNS, SpriteBank
 from streetvision.training.textured_streets import textured_streets, uniform
 
 CLEAR = 2.5
@@ -47,6 +47,12 @@ class Style:
     """Works where the label [N] says so, on backgrounds of that sort and size."""
     backgrounds: Mapping[str, float]
     """Shares of KINDS, "textured" and "drawn"; those that are not there leave theirs to the others."""
+    mixture: Mapping[int, float]
+    """Shares of the validators' levels and of whole pictures in which they are shown."""
+    side: int = SIDE
+    """Texels of their sprites."""
+    signs: float = SIGNS
+    """Ordinary signs beside each made sprite."""
     out_of_focus: bool = False
     """Whether half of the backgrounds are blurred."""
 
@@ -77,7 +83,7 @@ class Compositor:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Pictures float32 [N, 3, H, W] of the kinds there are, their horizons, and whether they show ground."""
         pieces, ground = [], torch.ones_like(horizon, dtype=torch.bool)
-        for name, rows in self._shared_out(len(horizon), scenes is not None):
+        for name, rows in self._by_kind(len(horizon), scenes is not None):
             if name == "textured":
                 piece = textured_streets(self.photographs, horizon[rows], vanishing[rows], self.size, gen)
             else:
@@ -89,15 +95,19 @@ class Compositor:
             pieces.append(_blurred(piece) if self.style.out_of_focus else piece)
         return torch.cat(pieces), horizon, ground
 
-    def _shared_out(self, count: int, drawn: bool) -> list[tuple[str, slice]]:
+    def _by_kind(self, count: int, drawn: bool) -> list[tuple[str, slice]]:
         """The kinds of background there are and which of `count` pictures get each."""
         there = {name: len(self.photographs.of(name)) > 0 for name in KINDS}
         there |= {"textured": self.photographs.has_streets, "drawn": drawn}
-        kinds = [(name, share) for name, share in self.style.backgrounds.items() if there[name]]
-        total = sum(share for _, share in kinds)
-        edges = [0, *accumulate(round(count * share / total) for _, share in kinds[:-1]), count]
-        spans = [slice(start, stop) for start, stop in pairwise(min(edge, count) for edge in edges)]
-        return [(name, span) for (name, _), span in zip(kinds, spans, strict=True) if span.stop > span.start]
+        return shared_out(count, {name: share for name, share in self.style.backgrounds.items() if there[name]})
+
+
+def shared_out(count: int, shares: Mapping[str, float]) -> list[tuple[str, slice]]:
+    """Which of `count` pictures each kind gets by its share, the last the rest; kinds that get none are left out."""
+    total = sum(shares.values())
+    edges = [0, *accumulate(round(count * share / total) for share in list(shares.values())[:-1]), count]
+    spans = [slice(start, stop) for start, stop in pairwise(min(edge, count) for edge in edges)]
+    return [(name, span) for name, span in zip(shares, spans, strict=True) if span.stop > span.start]
 
 
 def _blurred(pixels: torch.Tensor) -> torch.Tensor:

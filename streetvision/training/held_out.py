@@ -13,12 +13,12 @@ from PIL import Image
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.scenes.augment import LEVELS, augment
 from streetvision.training.batch import Batch
-from streetvision.training.compositor import Compositor
+from streetvision.training.compositor import Compositor, Style
 from streetvision.training.evaluation import EvaluationPicture, squash
 from streetvision.training.photographs import cutouts_in, held_out, load_photographs, photograph_files
 from streetvision.training.pool import ScenePool
-from streetvision.training.sources import CLOSE_MIXTURE, CLOSE_UPS, STREET_MIXTURE, STREETS, SourceSettings, camera
-from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SIDE, SIGNS, sprite_bank
+from streetvision.training.sources import SourceSettings, camera
+from streetvision.training.sprite_bank import sprite_bank
 
 COMPOSITE_VIEW, CLOSE_VIEW = "composites", "close-ups"
 SPRITE_SEEDS = 600_000_000
@@ -28,18 +28,18 @@ CROPS_PER_LEVEL = 4
 
 
 def composite_views(
-    photos: Sequence[Path], count: int, size: int, device: torch.device, workers: int, *, close: bool = False
+    photos: Sequence[Path], count: int, size: int, device: torch.device, *, workers: int, style: Style
 ) -> list[EvaluationPicture]:
-    """About `count` composites or close-ups, half of them with works, those left out in which works hardly show.
+    """About `count` composites of that style, half of them with works, those left out in which works hardly show.
 
     Their label is what they show, since no validator ever saw more of them.
     """
     cutouts = replace(cutouts_in(photos, judging=True), things=())
-    side, signs = (CLOSE_SIDE, CLOSE_SIGNS) if close else (SIDE, SIGNS)
-    bank = sprite_bank(count, SPRITE_SEEDS, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
-    style, mixture = (CLOSE_UPS, CLOSE_MIXTURE) if close else (STREETS, STREET_MIXTURE)
+    bank = sprite_bank(
+        count, SPRITE_SEEDS, device, workers=workers, cutouts=cutouts, side=style.side, signs=style.signs
+    )
     compositor = Compositor(bank, load_photographs(photos, device, judging=True), SourceSettings().size, style)
-    pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=mixture)
+    pool = ScenePool(AT_ONCE, compositor.size, device, look=camera, mixture=style.mixture)
     generator = torch.Generator(device).manual_seed(19)
     views: list[EvaluationPicture] = []
     for _ in range(0, count, AT_ONCE):

@@ -7,13 +7,17 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.evaluation.calibration import best_threshold, fit_temperature, judge, negative_log_likelihood
+from streetvision.evaluation.calibration import (
+    WORTHWHILE,
+    best_threshold,
+    fit_temperature,
+    judge,
+    negative_log_likelihood,
+    threshold_gain,
+)
 from streetvision.evaluation.ranking import areas
 from streetvision.models.logits import sigmoids
 from streetvision.training.module import Judged
-
-WORTHWHILE = 0.002
-"""Gain in accuracy below which the threshold stays at 0.5: less is noise."""
 
 
 def figures_of(judged: Judged) -> dict[str, float]:
@@ -31,7 +35,7 @@ def calibration_of(judged: Judged) -> tuple[float, float]:
     temperature = fit_temperature(logits, labels)
     probabilities = sigmoids(logits / temperature)
     threshold = best_threshold(probabilities, labels)
-    gain = float(((probabilities > threshold) == labels).mean() - ((probabilities > 0.5) == labels).mean())
+    gain = threshold_gain(probabilities, labels, threshold)
     return temperature, threshold if gain >= WORTHWHILE else 0.5
 
 

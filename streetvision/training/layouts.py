@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -88,9 +88,7 @@ def along_street(
     y = torch.where(astray, uniform(shape, 0.2, 1.0, gen) * height, y)
     lean = uniform(shape, -0.08, 0.08, gen) * torch.where(uniform(shape, 0.0, 1.0, gen) < 0.05, 12.0, 1.0)
     flip = torch.where(uniform(shape, 0.0, 1.0, gen) < 0.25, -1.0, 1.0)
-    order = torch.where(present, y, -1e9).argsort(dim=1, descending=True)
-    fields = (sprite, present, x, y, side, lean, flip)
-    return Layout(*(field.gather(1, order) for field in fields))
+    return _ordered(Layout(sprite, present, x, y, side, lean, flip), y)
 
 
 def close_up(
@@ -123,6 +121,10 @@ def close_up(
     x = uniform(shape, 0.12, 0.88, gen) * width
     lean = uniform(shape, -0.06, 0.06, gen) * torch.where(uniform(shape, 0.0, 1.0, gen) < 0.04, 10.0, 1.0)
     flip = torch.where(uniform(shape, 0.0, 1.0, gen) < 0.1, -1.0, 1.0)
-    order = torch.where(present, side, -math.inf).argsort(dim=1, descending=True)
-    fields = (sprite, present, x, y, side, lean, flip)
-    return Layout(*(field.gather(1, order) for field in fields))
+    return _ordered(Layout(sprite, present, x, y, side, lean, flip), side)
+
+
+def _ordered(layout: Layout, nearness: torch.Tensor) -> Layout:
+    """The same with its slots by `nearness` [N, SLOTS], the greatest first and empty ones last."""
+    order = torch.where(layout.present, nearness, -math.inf).argsort(dim=1, descending=True)
+    return Layout(**{one.name: getattr(layout, one.name).gather(1, order) for one in fields(Layout)})

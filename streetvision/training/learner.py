@@ -39,8 +39,7 @@ class TrainingNet(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> Answers:
         """Of pixels float [N, 3, S, S] in [0, 255]."""
-        whole = self.coarse is None or pixels.shape[-1] == self.net.input_size
-        net = self.net if whole or self.coarse is None else self.coarse
+        net = self.net if self.coarse is None or pixels.shape[-1] == self.net.input_size else self.coarse
         mean, std = (value.view(1, 3, 1, 1) for value in (net.mean, net.std))
         tokens = net.tokens((pixels - mean) / std)
         logits, _ = net.head(tokens)

@@ -56,7 +56,7 @@ def held_out(file: Path) -> bool:
 
 def photograph_files(folders: Sequence[Path], kind: str) -> list[Path]:
     """The JPEG files of one of KINDS in all folders, in order."""
-    return [file for folder in folders for file in sorted((folder / kind).glob("*.jpg"))]
+    return _files(folders, kind, "*.jpg")
 
 
 def load_photographs(folders: Sequence[Path], device: torch.device, *, judging: bool = False) -> Photographs:
@@ -71,12 +71,13 @@ def load_photographs(folders: Sequence[Path], device: torch.device, *, judging: 
 
 def cutouts_in(folders: Sequence[Path], *, judging: bool = False) -> Cutouts:
     """Every kind of cut-out; of the signs those that train, or with `judging` those that are held out."""
+    things, signs, works = (_files(folders, kind, "*.png") for kind in ("cutout", "sign", "works_sign"))
+    signs, works = ([face for face in faces if held_out(face) == judging] for faces in (signs, works))
+    return Cutouts(things, signs, works)
 
-    def files(kind: str) -> list[Path]:
-        return [file for folder in folders for file in sorted((folder / kind).glob("*.png"))]
 
-    signs, works = ([one for one in files(kind) if held_out(one) == judging] for kind in ("sign", "works_sign"))
-    return Cutouts(files("cutout"), signs, works)
+def _files(folders: Sequence[Path], kind: str, pattern: str) -> list[Path]:
+    return [file for folder in folders for file in sorted((folder / kind).glob(pattern))]
 
 
 def _read(files: Sequence[Path], size: tuple[int, int]) -> torch.Tensor:

@@ -11,19 +11,27 @@ import torch
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.training.batch import Batch
 from streetvision.training.camera_look import moody, photograph
-from streetvision.training.compositor import Compositor, Style, crops
+from streetvision.training.compositor import Compositor, Style, crops, shared_out
 from streetvision.training.layouts import along_street, close_up
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import WHOLE, ScenePool
 from streetvision.training.rendering import SceneWorkers
+from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS
 
-STREETS = Style(along_street, {"street": 0.4, "other": 0.1, "textured": 0.35, "drawn": 0.15})
-CLOSE_UPS = Style(
-    close_up, {"street": 0.35, "other": 0.2, "sky": 0.18, "wall": 0.12, "textured": 0.1, "drawn": 0.05}, True
+STREETS = Style(
+    along_street,
+    {"street": 0.4, "other": 0.1, "textured": 0.35, "drawn": 0.15},
+    {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35},
 )
-STREET_MIXTURE = {0: 0.3, 1: 0.15, 2: 0.08, 3: 0.12, WHOLE: 0.35}
-"""Squares as often as whole pictures: validators' challenges and crops of frames are squares."""
-CLOSE_MIXTURE = {0: 0.2, 1: 0.12, 2: 0.06, 3: 0.1, WHOLE: 0.52}
+"""Shown as squares as often as whole: validators' challenges and crops of frames are squares."""
+CLOSE_UPS = Style(
+    close_up,
+    {"street": 0.35, "other": 0.2, "sky": 0.18, "wall": 0.12, "textured": 0.1, "drawn": 0.05},
+    {0: 0.2, 1: 0.12, 2: 0.06, 3: 0.1, WHOLE: 0.52},
+    side=CLOSE_SIDE,
+    signs=CLOSE_SIGNS,
+    out_of_focus=True,
+)
 PHOTO_SHARES = {"street": 0.5, "other": 0.32, "wall": 0.1, "sky": 0.05, "ground": 0.03}
 """Of the photographs shown as they are, by kind; those that are not there leave theirs to the others."""
 SMALLEST_CROP = 0.15
@@ -57,12 +65,15 @@ class SourceSettings:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """One sort of composites: what makes them, where they are kept, and how many have works."""
+class CompositeSource:
+    """One sort of composites: what makes them and where they are kept."""
 
     compositor: Compositor
     pool: ScenePool
+    share: float
+    """Of a batch."""
     positive: float
+    """Share of them in which works are laid."""
 
 
 class Sources:
@@ -79,18 +90,18 @@ class Sources:
         self.drawn, self.workers, self.photographs, self.settings = drawn, workers, photographs, settings
         self.batches = 0
         parts = (
-            ("close", CLOSE_MIXTURE, settings.close_share, settings.close_positive),
-            ("street", STREET_MIXTURE, settings.street_share, settings.positive),
+            ("close", settings.close_share, settings.close_positive),
+            ("street", settings.street_share, settings.positive),
         )
-        self.laid = [
-            (share, Laid(compositors[name], self._ring(compositors[name], mixture), positive))
-            for name, mixture, share, positive in parts
+        self.composites = [
+            CompositeSource(compositors[name], self._ring(compositors[name]), share, positive)
+            for name, share, positive in parts
             if name in compositors
         ]
 
-    def _ring(self, compositor: Compositor, mixture: Mapping[int, float]) -> ScenePool:
-        device = self.drawn.images.device
-        return ScenePool(self.settings.capacity, compositor.size, device, look=camera, mixture=mixture)
+    def _ring(self, compositor: Compositor) -> ScenePool:
+        capacity, device = self.settings.capacity, self.drawn.images.device
+        return ScenePool(capacity, compositor.size, device, look=camera, mixture=compositor.style.mixture)
 
     def wait(self, scenes: int, log: Callable[[str], None]) -> None:
         """Until so many scenes are drawn."""
@@ -103,7 +114,7 @@ class Sources:
     def fill(self, count: int, generator: torch.Generator) -> None:
         """Make `count` composites and as many close-ups; nothing where there is nothing to make them of."""
         for _ in range(0, count, self.settings.fresh):
-            for _, part in self.laid:
+            for part in self.composites:
                 draws = torch.rand(self.settings.fresh, generator=generator, device=generator.device)
                 scenes = self.drawn.without_works(DRAWN_AT_ONCE, generator)
                 part.pool.add(part.compositor.compose(draws < part.positive, generator, scenes))
@@ -119,8 +130,8 @@ class Sources:
         parts = []
         if self.photographs is not None and (shown := round(count * self.settings.photo_share)):
             parts.append(plain(self.photographs, shown, size, generator))
-        for share, part in self.laid:
-            if some := round(count * share):
+        for part in self.composites:
+            if some := round(count * part.share):
                 parts.append(part.pool.batch(some, size, PATCH, generator))
         drawn = count - sum(len(part.pixels) for part in parts)
         parts.append(self.drawn.batch(drawn, size, PATCH, generator))
@@ -129,13 +140,11 @@ class Sources:
 
 def plain(photographs: Photographs, count: int, size: int, generator: torch.Generator) -> Batch:
     """Cuts of photographs of every kind as a camera sees them: no works on any patch, and no label."""
-    kinds = {kind: share for kind, share in PHOTO_SHARES.items() if len(photographs.of(kind))}
-    total, pieces, left = sum(kinds.values()), [], count
-    for kind, share in kinds.items():
-        some = min(left, round(count * share / total)) if kind != list(kinds)[-1] else left
-        if some:
-            pieces.append(crops(photographs.of(kind), some, (size, size), generator, SMALLEST_CROP)[0])
-        left -= some
+    there = {kind: share for kind, share in PHOTO_SHARES.items() if len(photographs.of(kind))}
+    pieces = [
+        crops(photographs.of(kind), rows.stop - rows.start, (size, size), generator, SMALLEST_CROP)[0]
+        for kind, rows in shared_out(count, there)
+    ]
     pixels = camera(torch.cat(pieces), generator)
     nothing = torch.zeros(count, device=pixels.device)
     return Batch(pixels, nothing, nothing, nothing[:, None].expand(count, (size // PATCH) ** 2))

@@ -16,7 +16,7 @@ from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.batch import Batch
 from streetvision.training.bundled_loss import loss_of, share_right
 from streetvision.training.bundled_settings import TrainSettings, learning_rate
-from streetvision.training.compositor import Compositor
+from streetvision.training.compositor import Compositor, Style
 from streetvision.training.distillation import Distillation
 from streetvision.training.learner import TrainingNet, fresh_copy, make_learner, make_optimizer
 from streetvision.training.optimisers import follow
@@ -24,7 +24,7 @@ from streetvision.training.photographs import Photographs, cutouts_in, load_phot
 from streetvision.training.pool import ScenePool
 from streetvision.training.rendering import SceneWorkers
 from streetvision.training.sources import CLOSE_UPS, STREETS, Sources
-from streetvision.training.sprite_bank import CLOSE_SIDE, CLOSE_SIGNS, SpriteBank, sprite_bank
+from streetvision.training.sprite_bank import SpriteBank, sprite_bank
 from streetvision.training.step_times import StepTimes
 from streetvision.training.teacher import Teacher, load_imagenet, load_teacher, load_tuned
 from streetvision.training.teaching import tune
@@ -102,23 +102,21 @@ def make_compositors(
     if settings.sprites == 0:
         return {}
     started, size = time.monotonic(), settings.sources.size
-    far, near = (make_bank(settings, given, photographs.street.device, close=close) for close in (False, True))
+    device, workers, cutouts = photographs.street.device, settings.workers, cutouts_in(given.photos)
+
+    def bank(style: Style, count: int, first_seed: int) -> SpriteBank:
+        return sprite_bank(
+            count, first_seed, device, workers=workers, cutouts=cutouts, side=style.side, signs=style.signs
+        )
+
+    far = bank(STREETS, settings.sprites, TRAINING_SEEDS)
+    near = bank(CLOSE_UPS, settings.close_sprites, TRAINING_SEEDS + settings.sprites)
     streets = len(photograph_files(given.photos, "street"))
     log(f"{len(far)} and {len(near)} sprites, {streets} photographs of streets, {time.monotonic() - started:.1f} s")
     return {
         "street": Compositor(far, photographs, size, STREETS),
         "close": Compositor(near, photographs, size, CLOSE_UPS),
     }
-
-
-def make_bank(settings: TrainSettings, given: Material, device: torch.device, *, close: bool) -> SpriteBank:
-    """Sprites of seeds that train; those of close-ups have more detail, and many ordinary signs among them."""
-    cutouts, workers = cutouts_in(given.photos), settings.workers
-    if not close:
-        return sprite_bank(settings.sprites, TRAINING_SEEDS, device, workers=workers, cutouts=cutouts)
-    seed = TRAINING_SEEDS + settings.sprites
-    count, side, signs = settings.close_sprites, CLOSE_SIDE, CLOSE_SIGNS
-    return sprite_bank(count, seed, device, workers=workers, cutouts=cutouts, side=side, signs=signs)
 
 
 class _Loop:
