@@ -183,10 +183,9 @@ def _write_report(settings: Settings, log: RetrainReader, found: RunRecord, repo
     from streetvision.retrain.retention import training_of, validations_of
     from streetvision.retrain.run_page import RunStory, render_run
 
-    steps = log.steps(found.id)
-    validations = validations_of(settings.state_dir, training_of(steps))
+    validations = validations_of(settings.state_dir, training_of(log, found.id))
     going = log.process() is not None
-    story = RunStory(found, steps, log.verdicts(found.id), log.spent(run=found.id), validations, going)
+    story = RunStory(found, log.steps(found.id), log.verdicts(found.id), log.spent(run=found.id), validations, going)
     try:
         write_atomically(report, render_run(story, time.time()))
     except OSError as error:

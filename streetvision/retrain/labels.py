@@ -29,8 +29,7 @@ def seen_labels(log: RetrainReader) -> frozenset[Label]:
     A run whose labels were refused trained on nothing: they stay new, so that they are looked at again.
     """
     for run in log.runs_that_did(StepName.TRAIN, 1):
-        outputs = {step.name: step.output for step in log.steps(run.id) if step.output is not None}
-        return _listed(Path(str(outputs.get(StepName.DATASET, {}).get(PICTURES, ""))))
+        return _listed(Path(str(log.outputs(run.id).get(StepName.DATASET, {}).get(PICTURES, ""))))
     return frozenset()
 
 
