@@ -17,7 +17,7 @@ from streetvision.cli.shared import print_json
 from streetvision.cli.train_view import shown, validation_line
 from streetvision.retrain.step import Tell
 from streetvision.retrain_log.reader import RetrainReader
-from streetvision.retrain_log.records import INTERRUPTED, RunRecord, RunState
+from streetvision.retrain_log.records import RunRecord
 from streetvision.retrain_log.store import OF_THE_RUN
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ _LINES: Mapping[str, Callable[[Fields], str]] = {
 
 def record_fields(run: RunRecord, *, going: bool) -> dict[str, Any]:
     """A run; `going`: whether a process works on it."""
-    interrupted = run.state is RunState.RUNNING and not going
-    return asdict(run) | ({"state": INTERRUPTED} if interrupted else {})
+    return asdict(run) | {"state": run.shown_state(going=going)}
 
 
 def run_fields(log: RetrainReader, run: RunRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
 from streetvision.base.wording import moment, took
 from streetvision.retrain.run_charts import curve
-from streetvision.retrain_log.records import INTERRUPTED, GateVerdict, RunRecord, RunState, Spending, StepRecord
+from streetvision.retrain_log.records import GateVerdict, RunRecord, RunState, Spending, StepRecord
 
 OWN_STYLE = """
 .promoted{color:var(--good)}.refused,.rolled_back,.failed{color:var(--grave)}.waiting,.running{color:var(--line)}
@@ -46,8 +46,7 @@ class RunStory:
     @property
     def state(self) -> str:
         """In a word or two."""
-        interrupted = self.run.state is RunState.RUNNING and not self.going
-        return INTERRUPTED if interrupted else str(self.run.state).replace("_", " ")
+        return self.run.shown_state(going=self.going).replace("_", " ")
 
 
 def render_run(story: RunStory, now: float) -> str:
