@@ -14,7 +14,7 @@ import typer
 from streetvision.base.log_text import joined, one_line
 from streetvision.base.wording import took
 from streetvision.cli.shared import print_json
-from streetvision.cli.train_view import shown, validation_line
+from streetvision.cli.train_view import in_columns, shown, validation_line
 from streetvision.retrain.step import Tell
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import RunRecord
@@ -118,11 +118,7 @@ def runs_table(rows: Sequence[Fields]) -> str:
     """One line a run."""
     if not rows:
         return "no run yet: `streetvision retrain plan` says whether one would begin"
-    cells = [HEADS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
-    return joined(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return in_columns([HEADS, *(_cells(row) for row in rows)])
 
 
 def _cells(row: Fields) -> tuple[str, ...]:
