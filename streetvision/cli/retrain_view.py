@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streetvision.base.log_text import joined, one_line
-from streetvision.base.wording import took
+from streetvision.base.wording import clipped, took
 from streetvision.cli.shared import print_json
 from streetvision.cli.train_view import in_columns, shown, validation_line
 from streetvision.retrain.step import Tell
@@ -122,11 +122,10 @@ def runs_table(rows: Sequence[Fields]) -> str:
 
 
 def _cells(row: Fields) -> tuple[str, ...]:
-    reason = one_line(row["reason"])
-    shortened = reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
+    why = clipped(one_line(row["reason"]), _LONGEST)
     began = row["started"][:16].replace("T", " ")
     lasted = took(row["started"], row["ended"])
-    return row["id"], row["state"], began, lasted, f"{row['gpu_hours']:.2f}", row["version"] or "-", shortened
+    return row["id"], row["state"], began, lasted, f"{row['gpu_hours']:.2f}", row["version"] or "-", why
 
 
 def run_page(fields: Fields) -> str:
@@ -172,8 +171,7 @@ def _plain(value: object) -> str:
     """A number or a text, shortened; empty for all else."""
     if isinstance(value, float):
         return f"{value:g}"
-    text = str(value) if isinstance(value, str | int) else ""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return clipped(str(value), _LONGEST) if isinstance(value, str | int) else ""
 
 
 def plan_fields(plan: Plan, wanted: RetrainSettings) -> dict[str, Any]:

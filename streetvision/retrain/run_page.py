@@ -12,7 +12,7 @@ from typing import Any
 from streetvision.base.document import document, source_hash, theme_choices
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
-from streetvision.base.wording import moment, took
+from streetvision.base.wording import clipped, moment, took
 from streetvision.retrain.run_charts import curve
 from streetvision.retrain_log.records import GateVerdict, RunRecord, RunState, Spending, StepRecord
 
@@ -168,7 +168,7 @@ def _text(value: object) -> str:
         text = f"{value:.4g}"
     else:
         text = "" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return clipped(text, _LONGEST)
 
 
 def _signed(value: object) -> str:
