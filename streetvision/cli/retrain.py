@@ -149,7 +149,7 @@ def stop(as_json: AsJson = False, state_dir: StateDir = None) -> None:
         raise OperatorError(f"process {process} is still counting labels: try again in a moment")
     RetrainStore(log.folder).ask_to_stop(going.id, _clock().now())
     typer.echo(f"asked {going.id} to stop; it saves what it has learned", err=True)
-    if not _waited(lambda: log.process() is None, time.monotonic, time.sleep):
+    if not _waited(lambda: log.process() is None):
         raise OperatorError(
             f"{going.id} goes on after {PATIENCE_S:.0f} s: it will stop, or end process {log.process()}"
         )
@@ -238,12 +238,12 @@ def _note_next(store: RetrainStore, time: str) -> None:
         _say(str(error))
 
 
-def _waited(over: Callable[[], bool], monotonic: Callable[[], float], sleep: Callable[[float], None]) -> bool:
-    until = monotonic() + PATIENCE_S
+def _waited(over: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE_S
     while not over():
-        if monotonic() > until:
+        if time.monotonic() > until:
             return False
-        sleep(0.2)
+        time.sleep(0.2)
     return True
 
 
