@@ -55,6 +55,11 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def clipped(text: str, longest: int) -> str:
+    """At most so many characters of it; an ellipsis in place of the rest."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def short(hotkey: str) -> str:
     """The first characters of an address, enough to tell it from others."""
     return f"{hotkey[:8]}…" if len(hotkey) > 12 else hotkey

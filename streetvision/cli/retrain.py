@@ -149,7 +149,7 @@ def stop(as_json: AsJson = False, state_dir: StateDir = None) -> None:
         raise OperatorError(f"process {process} is still counting labels: try again in a moment")
     RetrainStore(log.folder).ask_to_stop(going.id, _clock().now())
     typer.echo(f"asked {going.id} to stop; it saves what it has learned", err=True)
-    if not _waited(lambda: log.process() is None, time.monotonic, time.sleep):
+    if not _waited(lambda: log.process() is None):
         raise OperatorError(
             f"{going.id} goes on after {PATIENCE_S:.0f} s: it will stop, or end process {log.process()}"
         )
@@ -183,10 +183,9 @@ def _write_report(settings: Settings, log: RetrainReader, found: RunRecord, repo
     from streetvision.retrain.retention import training_of, validations_of
     from streetvision.retrain.run_page import RunStory, render_run
 
-    steps = log.steps(found.id)
-    validations = validations_of(settings.state_dir, training_of(steps))
+    validations = validations_of(settings.state_dir, training_of(log, found.id))
     going = log.process() is not None
-    story = RunStory(found, steps, log.verdicts(found.id), log.spent(run=found.id), validations, going)
+    story = RunStory(found, log.steps(found.id), log.verdicts(found.id), log.spent(run=found.id), validations, going)
     try:
         write_atomically(report, render_run(story, time.time()))
     except OSError as error:
@@ -239,12 +238,12 @@ def _note_next(store: RetrainStore, time: str) -> None:
         _say(str(error))
 
 
-def _waited(over: Callable[[], bool], monotonic: Callable[[], float], sleep: Callable[[float], None]) -> bool:
-    until = monotonic() + PATIENCE_S
+def _waited(over: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE_S
     while not over():
-        if monotonic() > until:
+        if time.monotonic() > until:
             return False
-        sleep(0.2)
+        time.sleep(0.2)
     return True
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streetvision.base.log_text import joined, one_line
-from streetvision.base.wording import took
+from streetvision.base.wording import clipped, took
 from streetvision.cli.shared import print_json
-from streetvision.cli.train_view import shown, validation_line
+from streetvision.cli.train_view import in_columns, shown, validation_line
 from streetvision.retrain.step import Tell
 from streetvision.retrain_log.reader import RetrainReader
-from streetvision.retrain_log.records import INTERRUPTED, RunRecord, RunState
+from streetvision.retrain_log.records import RunRecord
 from streetvision.retrain_log.store import OF_THE_RUN
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ _LINES: Mapping[str, Callable[[Fields], str]] = {
 
 def record_fields(run: RunRecord, *, going: bool) -> dict[str, Any]:
     """A run; `going`: whether a process works on it."""
-    interrupted = run.state is RunState.RUNNING and not going
-    return asdict(run) | ({"state": INTERRUPTED} if interrupted else {})
+    return asdict(run) | {"state": run.shown_state(going=going)}
 
 
 def run_fields(log: RetrainReader, run: RunRecord) -> dict[str, Any]:
@@ -119,19 +118,14 @@ def runs_table(rows: Sequence[Fields]) -> str:
     """One line a run."""
     if not rows:
         return "no run yet: `streetvision retrain plan` says whether one would begin"
-    cells = [HEADS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
-    return joined(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return in_columns([HEADS, *(_cells(row) for row in rows)])
 
 
 def _cells(row: Fields) -> tuple[str, ...]:
-    reason = one_line(row["reason"])
-    shortened = reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…"
+    why = clipped(one_line(row["reason"]), _LONGEST)
     began = row["started"][:16].replace("T", " ")
     lasted = took(row["started"], row["ended"])
-    return row["id"], row["state"], began, lasted, f"{row['gpu_hours']:.2f}", row["version"] or "-", shortened
+    return row["id"], row["state"], began, lasted, f"{row['gpu_hours']:.2f}", row["version"] or "-", why
 
 
 def run_page(fields: Fields) -> str:
@@ -177,8 +171,7 @@ def _plain(value: object) -> str:
     """A number or a text, shortened; empty for all else."""
     if isinstance(value, float):
         return f"{value:g}"
-    text = str(value) if isinstance(value, str | int) else ""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return clipped(str(value), _LONGEST) if isinstance(value, str | int) else ""
 
 
 def plan_fields(plan: Plan, wanted: RetrainSettings) -> dict[str, Any]:

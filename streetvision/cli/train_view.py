@@ -129,10 +129,14 @@ def run_table(rows: Sequence[Event]) -> str:
     """One line a run."""
     if not rows:
         return "no run yet: streetvision train --recipe quick --data NAME"
-    cells = [HEADS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
+    return in_columns([HEADS, *(_cells(row) for row in rows)])
+
+
+def in_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of as many cells each, columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return joined(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 

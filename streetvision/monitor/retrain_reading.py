@@ -11,7 +11,6 @@ from streetvision.errors import OperatorError
 from streetvision.monitor.retraining import RetrainView, RunView
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import (
-    INTERRUPTED,
     TRAFFIC,
     GateVerdict,
     RunRecord,
@@ -65,10 +64,9 @@ def _view(log: RetrainReader, wanted: RetrainSettings, now: float) -> RetrainVie
 
 
 def _run(run: RunRecord, steps: Sequence[StepRecord], verdicts: Sequence[GateVerdict], *, going: bool) -> RunView:
-    interrupted = run.state is RunState.RUNNING and not going
     return RunView(
         id=run.id,
-        state=INTERRUPTED if interrupted else str(run.state),
+        state=run.shown_state(going=going),
         began=datetime.fromisoformat(run.started).timestamp(),
         ended=_unix(run.ended),
         step=next((str(step.name) for step in steps if not step.done), ""),

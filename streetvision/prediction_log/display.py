@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from streetvision.base.wording import clipped
 from streetvision.prediction_log.comparison import DECISION
 from streetvision.prediction_log.row import LogRow
 
@@ -32,8 +33,8 @@ def row_line(row: LogRow) -> str:
         row.id,
         local_time(row.time),
         caller(row.uid, row.validator),
-        _clip(row.model_version or "-", 8),
-        _clip(answer(row), 16),
+        clipped(row.model_version or "-", 8),
+        clipped(answer(row), 16),
         pixels,
         f"{total_seconds(row) * 1e3:.0f}",
         left,
@@ -103,7 +104,3 @@ def _image(row: LogRow, path: Path | None) -> str:
     if row.image == "stored":
         return "gone: the log says stored, but the file is not there" if path is None else str(path)
     return IMAGE_WORDS[row.image]
-
-
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -25,6 +25,8 @@ from typing import Any
 from streetvision.errors import OperatorError
 
 WORKER = "streetvision.retrain.worker"
+FOLDER = "folder"
+"""Key of every request: the run's folder, in which one job works at a time."""
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
 """Events that end a job."""
 LOOK_S = 0.5

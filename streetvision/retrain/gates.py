@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.evaluation.comparison import SIGNIFICANT, Comparison, Verdict, compare
+from streetvision.evaluation.comparison import SIGNIFICANT, Comparison, compare
 from streetvision.evaluation.figures import MIN_GROUPS, Sample
 from streetvision.evaluation.judging import common
 from streetvision.evaluation.predictions import Answers
@@ -215,12 +215,12 @@ def _worse_parts(examples: Sequence[Example], ours: Sample, theirs: Sample) -> l
     return [
         f"{tag} is {value or 'not said'}"
         for tag, value, chosen in parts
-        if _surely("worse", compare(ours.part(chosen), theirs.part(chosen), draws=_SLICE_DRAWS), len(parts))
+        if _surely_worse(compare(ours.part(chosen), theirs.part(chosen), draws=_SLICE_DRAWS), len(parts))
     ]
 
 
-def _surely(verdict: Verdict, found: Comparison, tests: int) -> bool:
-    return found.verdict == verdict and found.p_value < SIGNIFICANT / tests
+def _surely_worse(found: Comparison, tests: int) -> bool:
+    return found.verdict == "worse" and found.p_value < SIGNIFICANT / tests
 
 
 def _said(found: Comparison) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from streetvision.errors import OperatorError
 from streetvision.retrain.combining import Label, labels_of
-from streetvision.retrain.sets import learning_sets, set_names
+from streetvision.retrain.sets import NamedSet, learning_sets, set_names
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import StepName
 from streetvision.settings.settings import Settings
@@ -18,9 +19,12 @@ PICTURES = "pictures"
 
 def count_labels(settings: Settings, log: RetrainReader) -> int:
     """Labelled pictures that no run has learned from; raises OperatorError where a set cannot be read."""
-    sets = learning_sets(set_names(settings), settings.state_dir)
-    every = frozenset[Label]().union(*(labels_of(one.examples) for one in sets))
-    return len(every - seen_labels(log))
+    return len(labels_in(learning_sets(set_names(settings), settings.state_dir)) - seen_labels(log))
+
+
+def labels_in(sets: Iterable[NamedSet]) -> frozenset[Label]:
+    """Each label once, in however many sets it stands."""
+    return labels_of(example for one in sets for example in one.examples)
 
 
 def seen_labels(log: RetrainReader) -> frozenset[Label]:
@@ -29,8 +33,7 @@ def seen_labels(log: RetrainReader) -> frozenset[Label]:
     A run whose labels were refused trained on nothing: they stay new, so that they are looked at again.
     """
     for run in log.runs_that_did(StepName.TRAIN, 1):
-        outputs = {step.name: step.output for step in log.steps(run.id) if step.output is not None}
-        return _listed(Path(str(outputs.get(StepName.DATASET, {}).get(PICTURES, ""))))
+        return _listed(Path(str(log.outputs(run.id).get(StepName.DATASET, {}).get(PICTURES, ""))))
     return frozenset()
 
 

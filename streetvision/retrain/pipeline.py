@@ -34,7 +34,7 @@ class Pipeline:
         Raises OperatorError when its end cannot be written: it then counts as interrupted, and the next run goes on
         with it. A defect of a step ends it as failed, and is raised.
         """
-        outputs = self._outputs(run)
+        outputs = self.store.outputs(run.id)
         name = next(iter(self.steps))
         try:
             for name, step in self.steps.items():
@@ -84,9 +84,6 @@ class Pipeline:
         )
         self.store.end(ended, step)
         return ended
-
-    def _outputs(self, run: RunRecord) -> dict[StepName, Output]:
-        return {step.name: step.output for step in self.store.steps(run.id) if step.output is not None}
 
     def _current(self, run: RunRecord) -> RunRecord:
         """The run with what its steps added to it."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from streetvision.base.disk import sentences, staging
 from streetvision.errors import OperatorError
 from streetvision.retrain_log.reader import RetrainReader
-from streetvision.retrain_log.records import StepName, StepRecord
+from streetvision.retrain_log.records import StepName
 
 KEPT = 3
 """Runs whose trainings stay, to look at their curves or to go on with."""
@@ -33,10 +32,9 @@ def tidy(state: Path, log: RetrainReader) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def training_of(steps: Sequence[StepRecord]) -> str:
+def training_of(log: RetrainReader, run: str) -> str:
     """The name of a run's training; empty where it did not train."""
-    outputs = (step.output for step in steps if step.name is StepName.TRAIN)
-    return next((str(output.get(TRAINING, "")) for output in outputs if output is not None), "")
+    return str(log.outputs(run).get(StepName.TRAIN, {}).get(TRAINING, ""))
 
 
 def validations_of(state: Path, training: str) -> list[dict[str, Any]]:
@@ -51,4 +49,4 @@ def validations_of(state: Path, training: str) -> list[dict[str, Any]]:
 
 def _trainings(log: RetrainReader) -> list[str]:
     """Names of trainings, those of the newest runs first."""
-    return [name for run in log.runs_that_did(StepName.TRAIN, _MOST) if (name := training_of(log.steps(run.id)))]
+    return [name for run in log.runs_that_did(StepName.TRAIN, _MOST) if (name := training_of(log, run.id))]

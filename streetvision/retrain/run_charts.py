@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+from streetvision.base.document import chart, empty_chart
 from streetvision.base.html import Html, el
 
-WIDTH, HEIGHT = 460.0, 190.0
+SIZE = WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 10.0, 34.0
 """Margins of the plot."""
 LINES = 4
@@ -20,8 +21,7 @@ def curve(title: str, points: Sequence[Point]) -> Html:
     """(step, figure) in order of steps; what is not finite is left out."""
     sound = [point for point in points if isfinite(point[1])]
     if len(sound) < 2:
-        nothing = el("p", "Nothing to show: too few validations.", class_="none")
-        return el("figure", el("figcaption", el("b", title)), nothing, class_="card chart")
+        return empty_chart(title, "Nothing to show: too few validations.")
     steps, values = [x for x, _ in sound], [y for _, y in sound]
     low, high = _bounds(values)
     placed = [
@@ -38,9 +38,7 @@ def curve(title: str, points: Sequence[Point]) -> Html:
         class_="dot",
     )
     words = f"{values[0]:.3f} at first, {values[-1]:.3f} at last"
-    drawn = (*_grid(low, high), *_below(steps[0], steps[-1]), line, last)
-    picture = el("svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=f"{title}: {words}")
-    return el("figure", el("figcaption", el("b", title), el("span", words)), picture, class_="card chart")
+    return chart(title, words, SIZE, *_grid(low, high), *_below(steps[0], steps[-1]), line, last)
 
 
 def _bounds(values: Sequence[float]) -> Point:

@@ -5,17 +5,16 @@ Names of datasets, files and models come from outside: all of them are escaped (
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streetvision.base.document import document, source_hash, theme_choices
 from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
-from streetvision.base.wording import moment, took
+from streetvision.base.wording import clipped, moment, took
 from streetvision.retrain.run_charts import curve
-from streetvision.retrain_log.records import INTERRUPTED, GateVerdict, RunRecord, RunState, Spending, StepRecord
+from streetvision.retrain_log.records import GateVerdict, RunRecord, RunState, Spending, StepRecord
 
 OWN_STYLE = """
 .promoted{color:var(--good)}.refused,.rolled_back,.failed{color:var(--grave)}.waiting,.running{color:var(--line)}
@@ -24,11 +23,7 @@ OWN_STYLE = """
 .problem{white-space:normal;text-align:left;width:100%}
 """
 STYLES = STYLE + OWN_STYLE
-POLICY = (
-    "default-src 'none'; style-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(STYLES.encode()).digest()).decode()
-    + "'; base-uri 'none'; form-action 'none'"
-)
+POLICY = f"default-src 'none'; style-src {source_hash(STYLES)}; base-uri 'none'; form-action 'none'"
 CURVES = {"auc": "AUC on val", "mcc": "MCC on val", "accuracy": "Accuracy on val", "calibrated_nll": "Log-loss on val"}
 _NAMES = {"mcc": "MCC", "auc": "AUC"}
 _LONGEST = 160
@@ -51,29 +46,24 @@ class RunStory:
     @property
     def state(self) -> str:
         """In a word or two."""
-        interrupted = self.run.state is RunState.RUNNING and not self.going
-        return INTERRUPTED if interrupted else str(self.run.state).replace("_", " ")
+        return self.run.shown_state(going=self.going).replace("_", " ")
 
 
 def render_run(story: RunStory, now: float) -> str:
     """The document; `now` is when it was made, in seconds since the epoch."""
     run = story.run
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{run.id} · retraining · streetvision"),
-        el("style", Html(STYLES)),
-    )
-    body = el(
-        "body",
-        el("header", el("h1", f"Retraining {run.id}", el("span", story.state, class_=f"state {run.state}")), _themes()),
-        el("main", *_sections(story)),
+    return document(
+        f"{run.id} · retraining · streetvision",
+        el(
+            "header",
+            el("h1", f"Retraining {run.id}", el("span", story.state, class_=f"state {run.state}")),
+            theme_choices(),
+        ),
+        el("main", *_sections(story), id="main"),
         el("footer", prose(f"Made on {moment(now)} by `streetvision retrain show`; nothing is loaded from elsewhere.")),
+        style=STYLES,
+        policy=POLICY,
     )
-    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
 
 def _sections(story: RunStory) -> Iterator[Html]:
@@ -178,7 +168,7 @@ def _text(value: object) -> str:
         text = f"{value:.4g}"
     else:
         text = "" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return clipped(text, _LONGEST)
 
 
 def _signed(value: object) -> str:
@@ -191,11 +181,3 @@ def _capital(text: str) -> str:
 
 def _points(validations: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
     return [(float(one["step"]), float(one[name])) for one in validations if isinstance(one.get(name), int | float)]
-
-
-def _themes() -> Html:
-    choices = [
-        el("label", el("input", type="radio", name="theme", id=f"theme-{name}", checked=name == "auto"), name)
-        for name in ("auto", "light", "dark")
-    ]
-    return el("fieldset", el("legend", "Colours"), *choices)

@@ -135,8 +135,7 @@ def _note_refusal(plan: Plan, asked: Asked, store: RetrainStore, now: str) -> No
 
 
 def _give_up(left: Unfinished, why: str, pipeline: Pipeline, parts: Parts) -> None:
-    outputs = {step.name: step.output for step in pipeline.store.steps(left.run.id) if step.output is not None}
-    parts.abandon(pipeline.context(left.run, left.step, outputs))
+    parts.abandon(pipeline.context(left.run, left.step, pipeline.store.outputs(left.run.id)))
     end = Failed(f"it was given up: {why}")
     ended = replace(left.run, state=end.state, ended=pipeline.clock.now(), reason=end.reason, remedy="")
     pipeline.store.end(ended)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,8 @@ from streetvision.mining.training_set import MANIFEST
 from streetvision.retrain.combining import Member
 from streetvision.settings.settings import Settings
 from streetvision.sources.dataset import Example
-from streetvision.sources.files import read_picture
 from streetvision.sources.folder_dataset import FolderDataset
-from streetvision.sources.mined import LABELS, version_in
+from streetvision.sources.mined import CLASSES, LABELS, read_labelled, version_in
 from streetvision.sources.picture import check_picture
 from streetvision.sources.place import dataset_names, existing_folder
 from streetvision.sources.records import Record, read_records, text
@@ -30,7 +28,6 @@ MINED = "training"
 """Where `streetvision mine export` writes, in the state folder."""
 SIDES = {"train": "train", "val": "test"}
 """What mining holds out is judged on: a set from the miner's own traffic tells best what it will be asked."""
-_CLASSES = {"roadwork": True, "none": False}
 _THREADS = 4
 
 
@@ -90,7 +87,7 @@ def check_frozen(names: Iterable[str], state: Path) -> None:
 def require_judges(frozen: Sequence[Example]) -> None:
     """Raise SourceError for pictures on which one answer to all could pass, or that cannot tell luck from skill."""
     found = {example.label for example in frozen}
-    if len(found) < len(_CLASSES):
+    if len(found) < len(CLASSES):
         lacks = {frozenset(): "is empty", frozenset({True}): "shows roadwork alone"}
         said = lacks.get(frozenset(found), "shows no roadwork")
         raise SourceError(f"The frozen set {said}: give it pictures of both kinds, or name another (--retrain.frozen).")
@@ -138,7 +135,7 @@ def mined_set(path: Path) -> NamedSet:
 
 def _mined(folder: Path, records: Sequence[Record]) -> Iterator[Example]:
     for record in records:
-        name, label = text(record.get("image")), _CLASSES.get(str(record.get("label")))
+        name, label = text(record.get("image")), CLASSES.get(str(record.get("label")))
         split = SIDES.get(str(record.get("split")))
         inside = (folder / name).resolve().is_relative_to(folder.resolve())
         if not name or not inside or label is None or split is None:
@@ -158,11 +155,9 @@ def _known(one: NamedSet, folder: Path) -> Looked:
 
 
 def _looked(example: Example) -> int | Unusable:
-    data = read_picture(example.path.parent, example.path.name)
+    data = read_labelled(example.path.parent, example.path.name, example.sha256)
     if isinstance(data, Unusable):
         return data
-    if hashlib.sha256(data).hexdigest() != example.sha256:
-        return Unusable(example.path.name, "the file is not the picture that was labelled")
     try:
         return check_picture(data).fingerprint
     except BadImage as error:

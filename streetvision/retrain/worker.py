@@ -13,22 +13,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
-from streetvision.retrain.child import DONE, FAILED, GRACE_S, STOPPED, JobStopped
+from streetvision.retrain.child import DONE, FAILED, FOLDER, GRACE_S, STOPPED, JobStopped, Tell
 
 JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "answered", "upload")
 """Each the function `run` of a file in jobs/."""
-FOLDER = "folder"
-"""Key of every request: the run's folder, in which one job works at a time."""
 ORPHAN_S = GRACE_S + 30.0
 """Longest wait for a job whose parent was killed: it is saving what it has learned."""
-
-Events = Callable[[Mapping[str, Any]], None]
 
 
 def main(job: str, nice: int, source: TextIO = sys.stdin) -> int:
@@ -58,7 +54,7 @@ def main(job: str, nice: int, source: TextIO = sys.stdin) -> int:
     return 0
 
 
-def do(job: str, request: Mapping[str, Any], tell: Events, stop: Callable[[], bool]) -> Mapping[str, Any]:
+def do(job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> Mapping[str, Any]:
     """Carry out a job in this process; raises OperatorError or JobStopped."""
     if job not in JOBS:
         raise OperatorError(f"there is no job {job!r:.40}: this is a defect, please report it")
@@ -87,7 +83,7 @@ def _heed(source: TextIO, stopping: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Any:  # noqa: ANN401 - a context manager
+def _alone(folder: Path) -> Iterator[None]:
     """Wait for a job that a killed parent left behind, then keep others out of the run's folder."""
     until = time.monotonic() + ORPHAN_S
     while True:

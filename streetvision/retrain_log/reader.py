@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,10 @@ class RetrainReader:
         """The steps that a run began, in their order."""
         query = "SELECT run, name, started, ended, attempts, output, problem FROM steps WHERE run = ?"
         return tuple(sorted((_step(row) for row in self._all(query, run)), key=lambda step: _ORDER[step.name]))
+
+    def outputs(self, run: str) -> dict[StepName, Mapping[str, Any]]:
+        """What those steps of a run gave that are done, in their order."""
+        return {step.name: step.output for step in self.steps(run) if step.output is not None}
 
     def verdicts(self, run: str) -> tuple[GateVerdict, ...]:
         """The decisions of a run's gates, in the order in which they fell."""

@@ -75,6 +75,11 @@ class RunRecord:
     tracking_url: str = ""
     """Of its curves at W&B."""
 
+    def shown_state(self, *, going: bool) -> str:
+        """Its state in a word; `going`: whether a process works on it."""
+        interrupted = self.state is RunState.RUNNING and not going
+        return INTERRUPTED if interrupted else str(self.state)
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:

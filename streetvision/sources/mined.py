@@ -12,7 +12,8 @@ from streetvision.sources.source import Amount, Item, SourceError, SourcePicture
 
 LICENCE = "own challenges"
 LABELS = "labels.jsonl"
-_LABEL = {"roadwork": True, "none": False}
+CLASSES = {"roadwork": True, "none": False}
+"""Labels as the list says them."""
 
 
 class MinedSet:
@@ -37,14 +38,12 @@ class MinedSet:
         return records_after(self._folder / LABELS, "image", after)
 
     def _picture(self, record: Record) -> Item:
-        name, label = text(record.get("image")), _LABEL.get(str(record.get("label")))
+        name, label = text(record.get("image")), CLASSES.get(str(record.get("label")))
         if label is None:
             return Unusable(name, f"its label {record.get('label')!r:.40} is no class")
-        data = read_picture(self._folder, name)
+        data = read_labelled(self._folder, name, record.get("sha256"))
         if isinstance(data, Unusable):
             return data
-        if hashlib.sha256(data).hexdigest() != record.get("sha256"):
-            return Unusable(name, "the file is not the picture that was labelled")
         tags = {"mined_split": text(record.get("split")), "first_seen": text(record.get("first_seen"))}
         return SourcePicture(
             key=name,
@@ -54,6 +53,14 @@ class MinedSet:
             licence=LICENCE,
             tags={name: value for name, value in tags.items() if value},
         )
+
+
+def read_labelled(folder: Path, name: str, digest: object) -> bytes | Unusable:
+    """The picture's bytes; unusable where they are no longer those of that SHA-256."""
+    data = read_picture(folder, name)
+    if isinstance(data, Unusable) or hashlib.sha256(data).hexdigest() == digest:
+        return data
+    return Unusable(name, "the file is not the picture that was labelled")
 
 
 def version_in(path: Path) -> Path:

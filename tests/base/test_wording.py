@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streetvision.base.wording import listed, took
+from streetvision.base.wording import clipped, listed, took
 
 TWO, FOUR = "2026-11-30T02:00:00+00:00", "2026-11-30T04:05:00+00:00"
 
@@ -19,3 +19,8 @@ def test_things_are_listed_as_people_do(items: tuple[str, ...], said: str) -> No
 )
 def test_a_clock_that_was_set_back_makes_no_negative_time(started: str, ended: str, said: str) -> None:
     assert took(started, ended) == said
+
+
+@pytest.mark.parametrize(("text", "said"), [("", ""), ("four", "four"), ("fives", "fiv…")])
+def test_a_text_is_clipped_to_its_room_with_the_ellipsis(text: str, said: str) -> None:
+    assert clipped(text, 4) == said

@@ -116,7 +116,7 @@ class Street:
         self.wanted = replace(self.wanted, **changes)
 
     def outputs(self) -> dict[StepName, Output]:
-        return {step.name: step.output for step in self.store.steps(self.run.id) if step.output is not None}
+        return self.store.outputs(self.run.id)
 
     def context(self, name: StepName) -> Context:
         folder = self.state / FOLDER / "runs" / self.run.id

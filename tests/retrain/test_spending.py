@@ -18,6 +18,7 @@ from streetvision.settings.retrain import RetrainSettings
 from .streets import LEARNING, Street, street
 
 MINUTE, HOUR = 60.0, 3600.0
+DOUBT = {"name": "new_labels", "outcome": "passed", "why": "", "improved": False, "figures": {}}
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def training(made: Street, *, minutes: float, gpus: int = 2, dies: Exception | N
         context: Context, job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]
     ) -> dict[str, Any]:
         if job == "doubt":
-            return {"name": "new_labels", "outcome": "passed", "why": "", "improved": False, "figures": {}}
+            return dict(DOUBT)
         tell({"event": "training", "training": "t", "gpus": gpus})
         tell({"event": "tracking", "url": "https://wandb/t"})
         for step in range(int(2 * minutes)):
@@ -81,6 +82,27 @@ def test_a_bound_ends_the_training(made: Street, wanted: dict[str, float], said:
     with pytest.raises(OperatorError, match=said):
         made.do(StepName.TRAIN, work=training(made, minutes=600))
     assert made.store.spent().gpu_hours == pytest.approx(spent, abs=2 * 2 * MINUTE / HOUR)
+
+
+def test_a_log_that_fails_ends_the_training_and_not_the_thread_that_listens(made: Street) -> None:
+    heard: list[str] = []
+
+    def work(
+        context: Context, job: str, request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]
+    ) -> dict[str, Any]:
+        if job == "doubt":
+            return dict(DOUBT)
+        tell({"event": "training", "training": "t", "gpus": 2})
+        made.time.seconds += 2 * MINUTE
+        made.store.file.write_bytes(b"no database" * 999)
+        tell({"event": "progress", "step": 1})
+        heard.append("progress")
+        stop()
+        return {"training": "t", "candidate": "c"}
+
+    with pytest.raises(OperatorError, match="it is damaged"):
+        made.do(StepName.TRAIN, work=work)
+    assert heard == ["progress"]
 
 
 def test_the_operators_wish_to_stop_is_no_failure(made: Street) -> None:

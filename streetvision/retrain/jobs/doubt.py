@@ -16,9 +16,10 @@ import numpy as np
 
 from streetvision.engine.types import Prediction
 from streetvision.evaluation.predictions import Serving, answers, serving
-from streetvision.retrain.child import JobStopped, Tell
+from streetvision.retrain.child import Tell
 from streetvision.retrain.combining import LABELS, NEW
 from streetvision.retrain.gates import NEW_LABELS, Gate, Outcome, Standards, judge_labels
+from streetvision.retrain.jobs.judge import progress_of
 from streetvision.sources.dataset import Example
 from streetvision.sources.label_noise import cross_validated
 from streetvision.sources.listed import ListedDataset
@@ -37,7 +38,8 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     if not new:
         return asdict(Gate(NEW_LABELS, Outcome.UNJUDGED, "there are none"))
     chosen = [*_drawn(new), *_drawn(known)]
-    told = asyncio.run(_told(Path(request["serving"]), chosen, Serving(request["device"]), tell, stop))
+    progress = progress_of("checking labels", len(chosen), tell, stop)
+    told = asyncio.run(_told(Path(request["serving"]), chosen, Serving(request["device"]), progress))
     return asdict(doubt_labels(told, Standards(**request["standards"])))
 
 
@@ -66,14 +68,12 @@ def _drawn(examples: Sequence[Example]) -> list[Example]:
 
 
 async def _told(
-    folder: Path, examples: Sequence[Example], how: Serving, tell: Tell, stop: Callable[[], bool]
+    folder: Path, examples: Sequence[Example], how: Serving, progress: Callable[[int], None]
 ) -> list[tuple[Example, Prediction]]:
     told = []
     async with serving(folder, how) as engine:
         async for example, answer in answers(engine, ((one, one.path.read_bytes) for one in examples)):
-            if stop():
-                raise JobStopped
             if isinstance(answer, Prediction):
                 told.append((example, answer))
-            tell({"event": "progress", "what": "checking labels", "done": len(told), "total": len(examples)})
+            progress(1)
     return told

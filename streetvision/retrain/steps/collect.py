@@ -12,12 +12,11 @@ from streetvision.mining.sync_state import DATASET, SYNCED
 from streetvision.mining.sync_state import FOLDER as MINING
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.versions import BUNDLED, ModelVersion
-from streetvision.retrain.child import run_job
-from streetvision.retrain.combining import Label, labels_of
-from streetvision.retrain.labels import count_labels, seen_labels
+from streetvision.retrain.child import FOLDER, run_job
+from streetvision.retrain.labels import count_labels, labels_in, seen_labels
 from streetvision.retrain.sets import MINED, NamedSet, check_frozen, frozen_sets, learning_sets, set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.work import FOLDER, Work, bounds_of, done, serving_model
+from streetvision.retrain.steps.work import Work, bounds_of, done, serving_model
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe
@@ -32,7 +31,7 @@ def collect(context: Context, work: Work) -> Output:
     if not names:
         raise OperatorError("there is nothing to learn from: name datasets with --retrain.datasets")
     sets = learning_sets(names, settings.state_dir)
-    labels = frozenset[Label]().union(*(labels_of(one.examples) for one in sets))
+    labels = labels_in(sets)
     return {
         "mined": exported,
         "sets": _described(sets),

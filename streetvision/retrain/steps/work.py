@@ -8,12 +8,9 @@ from typing import Any, Protocol
 
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import open_registry
-from streetvision.retrain.child import Bounds, JobStopped, Tell, run_job
+from streetvision.retrain.child import FOLDER, Bounds, JobStopped, Tell, run_job
 from streetvision.retrain.step import Context, Stopped
 from streetvision.settings.settings import Settings
-
-FOLDER = "folder"
-"""Key of every request: the run's folder, in which one job works at a time."""
 
 
 class Work(Protocol):
