@@ -13,8 +13,11 @@ def source_hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def document(title: str, *body: Child, style: str, policy: str, head: Child = None) -> str:
-    """The text of the page; `head` is added to its head. A keyboard can skip to the element with the id `main`."""
+def document(title: str, *body: Child, style: str, policy: str, head: Child = None, skips: bool = True) -> str:
+    """The text of the page; `head` is added to its head. A keyboard can skip to the element with the id `main`.
+
+    `skips=False` is for a page so short that there is nothing to skip.
+    """
     heads = el(
         "head",
         el("meta", charset="utf-8"),
@@ -25,7 +28,7 @@ def document(title: str, *body: Child, style: str, policy: str, head: Child = No
         el("title", title),
         el("style", Html(style)),
     )
-    skip = el("a", "Skip to the figures", href="#main", class_="skip")
+    skip = el("a", "Skip to the figures", href="#main", class_="skip") if skips else None
     return "<!doctype html>\n" + el("html", heads, el("body", skip, *body), lang="en") + "\n"
 
 

@@ -59,10 +59,11 @@ def render_run(story: RunStory, now: float) -> str:
             el("h1", f"Retraining {run.id}", el("span", story.state, class_=f"state {run.state}")),
             theme_choices(),
         ),
-        el("main", *_sections(story), id="main"),
+        el("main", *_sections(story)),
         el("footer", prose(f"Made on {moment(now)} by `streetvision retrain show`; nothing is loaded from elsewhere.")),
         style=STYLES,
         policy=POLICY,
+        skips=False,
     )
 
 

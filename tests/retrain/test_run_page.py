@@ -52,7 +52,7 @@ def test_the_page_tells_the_decision_the_gates_what_went_in_and_the_cost() -> No
 def test_the_page_needs_nothing_else_and_says_so_to_the_browser() -> None:
     written = render_run(STORY, NOW)
     page = Reader(written)
-    assert page.loads == ["#main"], "a place in the page itself"
+    assert page.loads == []
     assert "script" not in page.tags
     assert POLICY in written.replace("&#x27;", "'")
     assert written.count("<style>") == 1
