@@ -53,11 +53,9 @@ def rehearse(
 
 
 def _require_packages() -> None:
-    from importlib.util import find_spec
+    from streetvision.retrain.facts import missing_package
 
-    from streetvision.retrain.facts import NEEDED
-
-    if missing := next((name for name in NEEDED if find_spec(name) is None), ""):
+    if missing := missing_package():
         raise OperatorError(f"the package {missing} is missing: pip install 'streetvision[retrain]'")
 
 

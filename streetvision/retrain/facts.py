@@ -31,11 +31,16 @@ def gather(settings: Settings, log: RetrainReader, check: Check, *, now: str, al
         running=None if alone else log.process(),
         pause=log.paused(),
         unfinished=unfinished(latest, log.steps(latest.id)) if latest else None,
-        missing=next((name for name in NEEDED if find_spec(name) is None), ""),
+        missing=missing_package(),
         unfit=_unfit(settings, check),
         halt=halt_told(settings, datetime.fromisoformat(now).timestamp()),
         spent=log.spent(now[:7]),
     )
+
+
+def missing_package() -> str:
+    """A package that training needs and this environment lacks; empty where all are there."""
+    return next((name for name in NEEDED if find_spec(name) is None), "")
 
 
 def _unfit(settings: Settings, check: Check) -> str:
