@@ -83,7 +83,7 @@ def evaluate(
     if calibrate is not None:
         from streetvision.cli.evaluate_calibration import calibrate_model
 
-        calibrate_model(open_registry(settings), folder, shown[0], plan, calibrate, as_json=as_json)
+        calibrate_model(open_registry(settings.state_dir), folder, shown[0], plan, calibrate, as_json=as_json)
     else:
         judged = _judged(folder, rivals[0] if rivals else None, shown, plan)
         _show(Report(model, against, judged, plan.assumed), report, as_json=as_json)
@@ -106,14 +106,14 @@ def _check_calibrate(settings: Settings, version: str, data: Sequence[str], *, o
         raise OperatorError("--calibrate fits to one dataset: name one.")
     if not is_version(version):
         raise OperatorError(f"{version!r} is no semantic version such as 1.0.0: name the new version so.")
-    if version in [there.version for there in open_registry(settings).versions()]:
+    if version in [there.version for there in open_registry(settings.state_dir).versions()]:
         raise OperatorError(f"Model version {version} exists already: name another one with --calibrate.")
 
 
 def _named(settings: Settings, name: str) -> Settings:
     """The settings under which `name` is the chosen model."""
     if name == ACTIVE:
-        version = open_registry(settings).active()
+        version = open_registry(settings.state_dir).active()
         if version is None:
             raise OperatorError("No version is marked as active: name one, as `streetvision models list` prints it.")
         name = version

@@ -10,7 +10,7 @@ from pathlib import Path
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.miner.endpoint import own_addresses
 from streetvision.models.versions import BUNDLED
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import open_registry
 from streetvision.settings.env_file import Answers, parsed, settings_of
 from streetvision.settings.fields import setting
 from streetvision.settings.parsing import MOCK_NETWORK
@@ -103,7 +103,7 @@ def _address(_: Answers) -> Suggestion:
 
 def _model(answers: Answers) -> Suggestion:
     folder = parsed("state_dir", answers.get("state_dir") or setting("state_dir").default_text)
-    registry = Registry(folder / REGISTRY_FOLDER)
+    registry = open_registry(folder)
     try:
         versions = [found.version for found in registry.versions() if found.servable and found.version != BUNDLED]
         active = registry.active()

@@ -33,7 +33,7 @@ Version = Annotated[str, typer.Argument(metavar="VERSION", help="A version as `m
 def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print every version: what it is, where it came from, whether it may serve and which one is active."""
     settings = miner_settings(state_dir)
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     versions, standing = registry.versions(), standing_in(registry)
     if as_json:
         for item in versions:
@@ -49,7 +49,7 @@ def list_versions(as_json: AsJson = False, state_dir: StateDir = None) -> None:
 @app.command()
 def show(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print all that is known of a version: hashes, network, metrics, card."""
-    registry = open_registry(miner_settings(state_dir))
+    registry = open_registry(miner_settings(state_dir).state_dir)
     item = registry.get(version)
     fields = version_fields(item, standing_in(registry))
     if as_json:
@@ -84,7 +84,7 @@ def add(
     from streetvision.hub.importers import Wishes, add_model
 
     settings = miner_settings(state_dir)
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     _stand_back()
     with progress_shown(f"adding {source}") as progress:
         wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn, window=settings.model.pay_window)
@@ -100,7 +100,7 @@ def add(
 def rm(version: Version, as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Delete a version; the active one, the last good one and members of ensembles stay."""
     settings = miner_settings(state_dir)
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     if version and settings.model.choice == version:
         raise OperatorError(f"Model version {version} is what --model names: choose another one before you remove it.")
     registry.remove(version)
@@ -119,7 +119,7 @@ def verify(
     state_dir: StateDir = None,
 ) -> None:
     """Hash the files again, load the model and try it; exit code 1 when anything is wrong."""
-    registry = open_registry(miner_settings(state_dir))
+    registry = open_registry(miner_settings(state_dir).state_dir)
     found = [registry.get(version) for version in versions] if versions else list(registry.versions())
     sound = True
     _stand_back()

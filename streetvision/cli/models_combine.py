@@ -44,7 +44,7 @@ def combine(
     state_dir: StateDir = None,
 ) -> None:
     """Make an ensemble of versions that are here, with test-time views; one version alone may have views too."""
-    registry = open_registry(miner_settings(state_dir))
+    registry = open_registry(miner_settings(state_dir).state_dir)
     folders = [registry.get(text.partition(":")[0]).folder for text in members]
     config = EnsembleConfig(
         name,

@@ -58,7 +58,7 @@ def publish(
     from streetvision.hub.publish import publish as publish_version
 
     settings = miner_settings(state_dir)
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     found = registry.servable(version)
     address = hotkey or _hotkey(settings, wallet_name, wallet_hotkey, wallet_path)
     with _transfer("publishing") as progress:
@@ -111,7 +111,7 @@ def pull(
         found = pull_version(
             ref.repo,
             ref.revision,
-            open_registry(settings),
+            open_registry(settings.state_dir),
             version=version,
             positive=positive or (),
             hotkey=hotkey or _own_hotkey(settings, warn),

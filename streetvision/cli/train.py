@@ -175,7 +175,7 @@ def _begun(wish: Wish, pictures: Pictures, settings: Settings, *, as_json: bool)
     from streetvision.training.finishing import require_free
     from streetvision.training.starting import Origins, left_behind
 
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     require_free(registry, wish.version)
     with shown(as_json) as view:
         origins = Origins(lambda repo: _fetched(repo, registry, view.importing), registry.get, registry.active())
@@ -212,7 +212,7 @@ def _train(
 
     typer.echo(f"run {folder.name}", err=True)
     with shown(as_json) as view, stopping("stopping after this step") as stop:
-        around = Surroundings(open_registry(settings), view.tell, _now, stop, device, progress=view.importing)
+        around = Surroundings(open_registry(settings.state_dir), view.tell, _now, stop, device, progress=view.importing)
         try:
             added = train(folder, pictures, around, version=version)
         except Stopped as stopped:

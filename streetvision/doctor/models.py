@@ -23,7 +23,7 @@ def check_model(settings: Settings) -> tuple[Check, ModelVersion | None]:
 
     OperatorError when it cannot serve.
     """
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     pointed = _pointed(settings, registry)
     if pointed is None and not settings.model.choice and not settings.is_mock:
         return failure("model", "no model is chosen", f"{CHOOSE} To get one: streetvision models pull or add."), None

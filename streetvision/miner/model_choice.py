@@ -47,7 +47,7 @@ def choose_model(settings: Settings) -> ModelChoice:
     The registry's pointer wins while --model is what it was when the pointer was set, or is empty. A version that is
     damaged or gone is named in the log, and the last good one or what --model names serves instead.
     """
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     pointed = _pointed(settings, registry)
     if pointed is not None:
         return ModelChoice(registry, pointed, _named_if_here(settings, registry))
@@ -61,7 +61,7 @@ def check_model(settings: Settings) -> None:
 
     `choose_model` has the last word: what it would fetch, or serve in place of what --model names, is left to it.
     """
-    registry, name = open_registry(settings), settings.model.choice
+    registry, name = open_registry(settings.state_dir), settings.model.choice
     steps = registry.steps()
     swapped = bool(steps) and steps[-1].version is not None and name in ("", steps[-1].over)
     if swapped or name == BUNDLED or name.startswith(HUB):
@@ -78,7 +78,7 @@ def check_model(settings: Settings) -> None:
 
 def choose_checkpoint(settings: Settings) -> Path:
     """The folder of the model that --model names, for commands beside the miner; OperatorError with one sentence."""
-    return named_model(settings, open_registry(settings)).folder
+    return named_model(settings, open_registry(settings.state_dir)).folder
 
 
 def named_model(settings: Settings, registry: Registry) -> ModelVersion:

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from streetvision.base.disk import discard, exclusive, sentences, staging, sync_folder, sync_tree
 from streetvision.errors import OperatorError
@@ -44,9 +43,6 @@ from streetvision.registry.model_import import (
     rename_version,
 )
 from streetvision.registry.pointer import PointerStep, last_good, read_steps, write_steps
-
-if TYPE_CHECKING:
-    from streetvision.settings.settings import Settings
 
 REGISTRY_FOLDER = "models"
 """Name of the registry in the state folder."""
@@ -273,9 +269,9 @@ class Registry:
         return entry.at(home)
 
 
-def open_registry(settings: Settings) -> Registry:
+def open_registry(state: Path) -> Registry:
     """The registry in the miner's state folder."""
-    return Registry(settings.state_dir / REGISTRY_FOLDER)
+    return Registry(state / REGISTRY_FOLDER)
 
 
 @contextmanager

@@ -51,6 +51,6 @@ def _evaluate(context: Context) -> Output:
 
 
 def _publish(context: Context) -> Output:
-    registry = open_registry(context.settings)
+    registry = open_registry(context.settings.state_dir)
     added = registry.add_folder(Path(context.outputs[StepName.TRAIN]["candidate"]), source="a rehearsal")
     return {"version": added.version}

@@ -13,7 +13,7 @@ import torch
 from streetvision.base.paths import expanded
 from streetvision.errors import OperatorError
 from streetvision.models.folder import read_config
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import Registry, open_registry
 from streetvision.retrain.child import JobStopped, Tell
 from streetvision.sources.listed import ListedDataset
 from streetvision.training.beginning import begin
@@ -32,7 +32,7 @@ TRACKED = "wandb"
 def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dict[str, Any]:
     """The training by its name, and the folder of the candidate."""
     state, file = Path(request["state_dir"]), Path(request["pictures"])
-    registry = Registry(state / REGISTRY_FOLDER)
+    registry = open_registry(state)
     pictures = gather([ListedDataset(file)])
     training = begun_before(state, file) or _begun(request, registry, pictures)
     device = request["device"]

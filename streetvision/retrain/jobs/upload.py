@@ -10,7 +10,7 @@ from streetvision.hub.client import Hub
 from streetvision.hub.files import RepoRef
 from streetvision.hub.publish import publish
 from streetvision.miner.from_settings import open_wallet
-from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.registry.registry import open_registry
 from streetvision.retrain.child import Tell
 from streetvision.settings.network import SubtensorSettings, WalletSettings
 from streetvision.settings.settings import Settings
@@ -19,7 +19,7 @@ from streetvision.subnet import PayWindow
 
 def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dict[str, Any]:
     """Where the version is now; one that was uploaded before is left as it is."""
-    registry = Registry(Path(request["state_dir"]) / REGISTRY_FOLDER)
+    registry = open_registry(Path(request["state_dir"]))
     version = registry.servable(request["version"])
     hub, tag = Hub(), f"v{version.version}"
     if hub.find(RepoRef(request["repo"], tag)) is not None:

@@ -48,7 +48,7 @@ def done(work: Work, context: Context, job: str, request: Mapping[str, Any]) -> 
 
 def serving_model(settings: Settings) -> ModelVersion:
     """The model that serves, or would serve when the miner starts; raises OperatorError."""
-    registry = open_registry(settings)
+    registry = open_registry(settings.state_dir)
     steps = registry.steps()
     if steps and steps[-1].version is not None and settings.model.choice in ("", steps[-1].over):
         return registry.servable(steps[-1].version)
