@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from streetvision.labelling.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
 from streetvision.mining.labels import ResolvedLabel, read_labels
-from streetvision.mining.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.schema import HARD_VIEW, OPINION, PICK, RANK
 from streetvision.mining.scores import (
