@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streetvision.cli.log_options import Since, log_folder
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, stopping
+from streetvision.cli.oracle_session import confirm, with_oracle
+from streetvision.cli.shared import AsJson, StateDir, print_json, progress_bar, stopping
 from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run(
     state_dir: StateDir = None,
 ) -> None:
     """Have pictures labelled: says what it will cost, asks, and goes on where it stopped. Ctrl-C ends it in order."""
-    settings = _configured(state_dir)
+    settings = with_oracle(state_dir)
     from streetvision.labelling.asking import ask_all
     from streetvision.labelling.shots import make_prompt
     from streetvision.labelling.store import asking_store
@@ -64,13 +65,6 @@ def run(
         with stopping("stopping; questions under way are awaited") as stop, _bar(len(pictures)) as progress:
             report = ask_all(settings.oracle, prompt, store, pictures, stop=stop, progress=progress)
     _end(report, as_json)
-
-
-def _configured(state_dir: Path | None) -> Settings:
-    settings = miner_settings(state_dir)
-    if not settings.oracle.is_configured:
-        raise OperatorError("no oracle is configured: set --oracle.url and --oracle.model (docs/labelling.md)")
-    return settings
 
 
 def _pictures(names: Sequence[str], settings: Settings, since: str | None, limit: int | None) -> list[Picture]:
@@ -116,16 +110,6 @@ def _agree(
         confirm(yes=yes)
 
 
-def confirm(*, yes: bool) -> None:
-    """OperatorError unless the operator agrees."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorError("nobody is here to agree to the cost: say --yes")
-    if not typer.confirm("Go on?", err=True):
-        raise OperatorError("nothing was asked")
-
-
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[AskReport], None]]:
     before = 0
@@ -164,7 +148,7 @@ def review(
     state_dir: StateDir = None,
 ) -> None:
     """List where oracle, miner and people disagree, what you should look at first on top; --dataset saves a view."""
-    settings = _configured(state_dir)
+    settings = with_oracle(state_dir)
     from streetvision.cli.label_reports import review_report
     from streetvision.labelling.reading import read_verdicts
     from streetvision.labelling.review import rank
@@ -207,7 +191,7 @@ def _row(item: ReviewItem) -> dict[str, object]:
 @app.command()
 def stats(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     """Print what the oracle said, what it cost, and how often it is wrong by your labels."""
-    settings = _configured(state_dir)
+    settings = with_oracle(state_dir)
     from streetvision.cli.label_reports import stats_report
     from streetvision.labelling.stats import read_stats
 
@@ -227,7 +211,7 @@ def export(
     state_dir: StateDir = None,
 ) -> None:
     """Put the oracle's labels into a dataset to learn from, each with its measured trust; never those of people."""
-    settings = _configured(state_dir)
+    settings = with_oracle(state_dir)
     from streetvision.labelling.labelled import OracleLabels
     from streetvision.labelling.reading import read_verdicts
     from streetvision.sources.adding import add

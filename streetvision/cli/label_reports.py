@@ -25,11 +25,16 @@ def estimate_line(found: Estimate, settings: OracleSettings, asker: str) -> str:
     head = f"{found.pictures:,} pictures{known}: {found.questions:,} questions to {asker}"
     if not found.questions:
         return head
-    likely, most = found.likely.tokens, found.most.tokens
-    about = f"about {likely:,} tokens, at most {most:,}" if likely != most else f"at most about {most:,} tokens"
+    most = "" if found.likely == found.most else f", at most {found.most.tokens:,}"
+    return f"{head}, {cost_words(found.likely, settings)}{most}"
+
+
+def cost_words(cost: Cost, settings: OracleSettings) -> str:
+    """An estimate in tokens, and in money where prices are set."""
+    tokens = f"about {cost.tokens:,} tokens"
     if not settings.is_priced:
-        return f"{head}, {about}; no price is set"
-    return f"{head}, {about}; {found.likely.money:,.2f} of money by the prices of {settings.price_date}"
+        return f"{tokens} (no price is set)"
+    return f"{tokens}, {cost.money:,.2f} of money by the prices of {settings.price_date}"
 
 
 def run_report(fields: Fields) -> str:

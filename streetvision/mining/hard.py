@@ -121,6 +121,7 @@ def mine_hard(
     found = _keep(table, selection.picks, pictures, considered)
     step("saving the view")
     _save(dataset, found, options.view)
+    step("asking the oracle")
     _ask(fo, dataset, found, oracle or NoOracle())
     left_out = {reason: count for reason, count in sorted(pool.left_out.items()) if count}
     return HardReport(tuple(found), considered, left_out, split_leaks, options.view, pool.model)

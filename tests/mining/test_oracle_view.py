@@ -27,6 +27,7 @@ from streetvision.settings.oracle import OracleSettings
 from .conftest import Mine
 
 Jpeg = Callable[[int], bytes]
+Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -95,3 +96,21 @@ def test_what_an_oracle_said_before_counts_as_another_answer(mine: Mine, jpeg: J
     mine_hard(mine.fo, mine.dataset, mine.pictures, HardOptions(k=1, shares={DISAGREEMENT: 1.0}), judged=judged)
     (sha256,) = mine.dataset.load_saved_view("hard").values("sha256")
     assert sha256 == pictures[1].sha256
+
+
+def test_mine_hard_asks_where_it_is_told_to_and_the_cost_was_agreed_to(
+    mine: Mine, jpeg: Jpeg, server: FakeOracle, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged(mine, jpeg, [0.5, -0.5, 3.0])
+    for name, value in {"URL": server.url, "MODEL": MODEL, "CROPS": "1"}.items():
+        monkeypatch.setenv(f"ORACLE_{name}", value)
+    words = ("mine", "hard", "-k", "1", "--dataset", mine.dataset.name, "--state_dir", str(mine.state))
+    assert command(*words)[0] == 0
+    assert not server.charged
+    code, _, err = command(*words, "--oracle")
+    assert (code, "at most 2 questions to fake-vl@" in err, "say --yes" in err) == (1, True, True)
+    assert command(*words, "--oracle", "--yes")[0] == 0
+    assert server.charged.total() == 2
+    monkeypatch.delenv("ORACLE_URL")
+    monkeypatch.delenv("ORACLE_MODEL")
+    assert "no oracle is configured" in command(*words, "--oracle", "--yes")[2]
