@@ -57,9 +57,11 @@ def agreed_oracle(settings: Settings, pictures: int, *, yes: bool) -> LabelOracl
 
 def known_opinions(settings: Settings) -> Mapping[str, float]:
     """P(roadwork) by digest, as the oracle said it before; empty where none is configured."""
+    from streetvision.labelling.schema import DATABASE, FOLDER
+
+    if not settings.oracle.is_configured or not (settings.state_dir / FOLDER / DATABASE).is_file():
+        return {}
     from streetvision.labelling.reading import read_verdicts
 
-    if not settings.oracle.is_configured:
-        return {}
     verdicts = read_verdicts(settings.oracle, settings.state_dir)
     return {one.picture.sha256: one.probability for one in verdicts.pictures}
