@@ -31,7 +31,7 @@ from .test_judging import asked
 def test_a_dataset_gives_labels_of_people_alone(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    records = [
+    records: list[dict[str, object]] = [
         {"file": "a.jpg", "label": "roadwork", "made_by": "people", "labelled_by": "human", "trust": 1.0, "group": "g"},
         {"file": "b.jpg", "label": "roadwork", "made_by": "a painter", "group": "g"},
     ]
