@@ -264,7 +264,7 @@ def reservation(settings: OracleSettings, prompt: Prompt) -> Cost:
 
 def missing_views(store: LabellingStore, asker: str, picture: Picture, settings: OracleSettings) -> list[int]:
     """Views that were never asked about."""
-    (asked,) = store.asked(asker, [picture.sha256]).values()
+    asked = store.asked(asker, picture.sha256)
     return [view for view in range(1 + settings.crops) if view not in asked]
 
 

@@ -88,11 +88,11 @@ class LabellingStore:
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
-    def asked(self, asker: str, pictures: Sequence[str]) -> dict[str, set[int]]:
-        """The views of each picture (by digest) that need not, or must not, be asked about again."""
+    def asked(self, asker: str, picture: str) -> set[int]:
+        """The views of a picture (by digest) that need not, or must not, be asked about again."""
         query = "SELECT view FROM questions WHERE asker = ? AND picture = ? AND superseded = 0"
         with self._sentences():
-            return {one: {view for (view,) in self._db.execute(query, [asker, one])} for one in pictures}
+            return {view for (view,) in self._db.execute(query, [asker, picture])}
 
     def open(self, asker: str, picture: str, view: int, reserved: Cost, now: str) -> int:
         """Write down that a question goes out now; returns its number. A question that was asked before is a defect."""
