@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -97,15 +97,15 @@ def killed(folder: Path, kills: int) -> list[Row]:
         env, done = environment(oracle, folder / "state"), 0
         for number in range(kills):
             goal = KILLED_PICTURES * (number + 1) // (kills + 1)
-            done += kill_at(command(folder / "pictures"), env, lambda goal=goal: oracle.charged.total() >= goal, rng)
+            done += kill_at(command(folder / "pictures"), env, oracle, goal, rng)
         subprocess.run(command(folder / "pictures"), env=env, check=True, stdout=subprocess.DEVNULL)
         return [_row(oracle, folder / "state", done)]
 
 
-def kill_at(line: list[str], env: Mapping[str, str], reached: Callable[[], bool], rng: random.Random) -> bool:
+def kill_at(line: list[str], env: Mapping[str, str], oracle: FakeOracle, goal: int, rng: random.Random) -> bool:
     """Start the command and kill it when the server has charged that much; whether it still ran."""
     process = subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not reached():
+    while process.poll() is None and oracle.charged.total() < goal:
         time.sleep(0.001)
     time.sleep(rng.uniform(0.0, 0.05))
     running = process.poll() is None
