@@ -154,7 +154,7 @@ def review(
     from streetvision.labelling.review import rank
 
     verdicts = read_verdicts(settings.oracle, settings.state_dir)
-    items = rank(verdicts.pictures, k)
+    items = rank((one for one in verdicts.pictures if one.picture.path.is_file()), k)
     shown = None if dataset is None else _save_view(verdicts.asker, items, dataset, state_dir)
     rows = [_row(item) for item in items]
     if as_json:
