@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
@@ -87,6 +87,15 @@ class LabellingStore:
         self._db.close()
 
     # -- questions -----------------------------------------------------------------------------------------------------
+
+    def answers(self, asker: str, picture: str) -> tuple[Answer, ...]:
+        """What an oracle said of a picture's views, in their order."""
+        query = (
+            "SELECT roadwork, certainty, objects, remark FROM questions "
+            "WHERE asker = ? AND picture = ? AND state = ? AND superseded = 0 ORDER BY view"
+        )
+        with self._sentences():
+            return tuple(_answer(row) for row in self._db.execute(query, [asker, picture, State.ANSWERED]))
 
     def asked(self, asker: str, picture: str) -> set[int]:
         """The views of a picture (by digest) that need not, or must not, be asked about again."""
@@ -193,7 +202,7 @@ class LabellingStore:
         with self._sentences():
             for row in self._db.execute(query, [asker, State.ANSWERED]):
                 _, answers = found.setdefault(row[0], (_picture(row[:6]), []))
-                answers.append(Answer(bool(row[6]), row[7], tuple(json.loads(row[8])), row[9]))
+                answers.append(_answer(row[6:]))
         return [Asked(picture, tuple(answers)) for picture, answers in found.values()]
 
     # -- within --------------------------------------------------------------------------------------------------------
@@ -255,6 +264,11 @@ def asking_store(state_dir: Path) -> Iterator[LabellingStore]:
     with only_one(state_dir / FOLDER, WORK), LabellingStore(state_dir) as store:
         store.lose_open()
         yield store
+
+
+def _answer(row: Sequence[Any]) -> Answer:
+    roadwork, certainty, objects, remark = row
+    return Answer(bool(roadwork), certainty, tuple(json.loads(objects)), remark)
 
 
 def _picture(row: Sequence[object]) -> Picture:
