@@ -11,6 +11,7 @@ from fake_oracle import (
     Behaviour,
     Refusing,
     completion,
+    drip,
     flood,
     hang_up,
     saying,
@@ -84,7 +85,7 @@ async def test_a_paid_answer_that_is_none_is_paid_once(
 
 
 @pytest.mark.parametrize(
-    "behaviour", [hang_up, silence, sending("500 Internal Server Error"), sending("502 Bad Gateway")]
+    "behaviour", [hang_up, silence, drip, sending("500 Internal Server Error"), sending("502 Bad Gateway")]
 )
 async def test_a_question_whose_fate_is_unknown_counts_as_spent_and_is_not_repeated(
     asker: Asker, tmp_path: Path, behaviour: Behaviour
