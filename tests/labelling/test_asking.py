@@ -159,6 +159,8 @@ async def test_a_server_that_answers_nothing_useful_is_left_after_a_dozen(asker:
     with serving(*[saying("yes")] * 50) as oracle, pytest.raises(OperatorError, match="12 questions in a row"):
         await asker.ask(settings(oracle), some)
     assert oracle.charged.total() == FRUITLESS
+    with asker.store() as store:
+        assert store.spent(MONTH).month.tokens == FRUITLESS * PAID.tokens
 
 
 async def test_a_server_without_structured_answers_is_asked_in_words(asker: Asker, tmp_path: Path) -> None:

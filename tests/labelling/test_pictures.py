@@ -87,6 +87,7 @@ def test_the_seam_answers_once_and_for_all(tmp_path: Path) -> None:
     with serving(saying("no idea")) as server:
         oracle: LabelOracle = ChatOracle(settings(server), tmp_path / "state")
         first, second = oracle.judge(questions), oracle.judge(questions)
+        assert oracle.judge(questions * 2) == [*first, *first]
     assert first == second
     assert first[0] is None
     assert [one and (one.label, one.remark) for one in first[1:]] == [("roadwork", "cones close a lane")] * 2
