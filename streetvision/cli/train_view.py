@@ -47,6 +47,10 @@ class View:
             self.advance(f"features of {event['part']}", event["done"], event["total"], "")
         elif kind == "validation":
             typer.echo(validation_line(event), err=True)
+        elif kind == "kept":
+            typer.echo(kept_line(event), err=True)
+        elif kind == "warning":
+            typer.echo(f"warning: {one_line(event['why'])}", err=True)
         elif kind == "unreadable":
             lines = [f"warning: {event['count']:,} pictures cannot be read and were left out", *event["pictures"]]
             typer.echo("\n  ".join(map(one_line, lines)), err=True)
@@ -94,6 +98,13 @@ def shown(as_json: bool) -> Iterator[View]:
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield View(bar, as_json=False)
+
+
+def kept_line(event: Event) -> str:
+    """One line of where decoded pictures stay, so that later epochs need not decode them."""
+    pictures, total = event["pictures"], event["total"]
+    which = f"all {total:,}" if pictures == total else f"{pictures:,} of {total:,}"
+    return f"decoded pictures are kept {event['where']}: {which}, {event['gib']:.1f} GiB (run.cache, run.cache_gib)"
 
 
 def validation_line(event: Event) -> str:
