@@ -43,6 +43,8 @@ REPEATS = 12
 """Times that a small set comes in an epoch of either loop, so that the first epoch is long enough to be timed."""
 SMALLEST_SHARE = 0.02
 """Of the host's time that is worth a row."""
+FIRST_EPOCH_S = 8.0
+"""Of the first epoch that are looked at for how busy the GPU is."""
 HEAD = 1024
 """Pictures whose features are kept for the head; making them is not timed."""
 Found = TypeVar("Found")
@@ -128,7 +130,8 @@ def busy(bench: Bench, ways: Sequence[str], minute: float) -> Tables:
     """How busy the GPU is in LoRA over a minute of later epochs and a part of the first, and where the host is."""
     method, compiled = _parts(ways[0])
     recipe = bench.recipe(method, compiled=compiled)
-    plan, table, places = Plan(1, 1, bench.seconds, 1.0, places=True), list[Row](), list[Row]()
+    plan = Plan(1, 1, min(FIRST_EPOCH_S, minute), 1.0, places=True)
+    table, places = list[Row](), list[Row]()
     watched = Windows(plan, bench.batch, bench.device, later_seconds=minute)
     for window in _tried(partial(bench.in_windows, recipe, watched)) or []:
         timed, epoch = window.ours, window.epoch
@@ -224,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", default="large", choices=("large", "base", "small", "tiny"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=2.5, help="of a window")
-    parser.add_argument("--settle", type=float, default=1.0, help="before a window, when the clock stands still")
-    parser.add_argument("--windows", type=int, nargs=2, default=(3, 5), help="in the first epoch, and in later ones")
+    parser.add_argument("--settle", type=float, default=0.8, help="before a window, when the clock stands still")
+    parser.add_argument("--windows", type=int, nargs=2, default=(3, 4), help="in the first epoch, and in later ones")
     parser.add_argument("--minute", type=float, default=60.0)
     parser.add_argument("--pictures", type=int, default=1024)
     parser.add_argument("--workers", type=int, default=-1, help="run.workers of ours")
