@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -229,20 +230,27 @@ def share_of(count: int, place: Place) -> list[int]:
 
 def _token_loaders(of: Ingredients, augment: GpuAugment) -> list[TokenLoader]:
     """For training with several views of each picture, for judging with the plain one."""
-    folder, weights = of.start.parent.parent / FEATURES, hash_file(require_weights(of.start))
+    pool = _pool(of, of.loading(shuffle=False))
     parts = (("train", of.pictures.train, of.recipe.augment.copies), ("val", of.pictures.val, 1))
     loaders = []
-    for part, examples, count in parts:
-        views = Views(count, augment, of.recipe.run.seed)
-        store = FeatureStore(folder, weights=weights, net=of.net, kind=of.recipe.model.head, views=views)
-        progress = _told(of.tell, part)
-        unreadable = compute(
-            of.net, store, examples, batch=of.recipe.run.batch, device=of.place.device, progress=progress
-        )
-        tell_unreadable(unreadable, of.tell)
-        _require_readable(unreadable, examples)
-        loaders.append(TokenLoader(store, examples, of.loading(shuffle=part == "train")))
+    with nullcontext() if pool is None else closing(pool):
+        for part, examples, count in parts:
+            store = _features(of, part, examples, Views(count, augment, of.recipe.run.seed), pool)
+            loaders.append(TokenLoader(store, examples, of.loading(shuffle=part == "train")))
     return loaders
+
+
+def _features(
+    of: Ingredients, part: str, examples: tuple[Example, ...], views: Views, pool: DecodePool | None
+) -> FeatureStore:
+    """What the frozen backbone says of one part of the pictures, once what is missing was computed."""
+    folder, weights = of.start.parent.parent / FEATURES, hash_file(require_weights(of.start))
+    store = FeatureStore(folder, weights=weights, net=of.net, kind=of.recipe.model.head, views=views)
+    progress, batch = _told(of.tell, part), of.recipe.run.batch
+    unreadable = compute(of.net, store, examples, batch=batch, device=of.place.device, progress=progress, pool=pool)
+    tell_unreadable(unreadable, of.tell)
+    _require_readable(unreadable, examples)
+    return store
 
 
 def tell_unreadable(found: Mapping[Path, str], tell: Tell) -> None:
