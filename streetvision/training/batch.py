@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import torch
 
@@ -22,22 +21,14 @@ class RawBatch:
     """float32 [N], of the loss."""
     indices: torch.Tensor
     """int64 [N]: which of the loader's examples each one is."""
-    arrival: torch.cuda.Event | None = None
-    """When they have arrived on a GPU; None where they are there."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device) -> RawBatch:
         """The same on `device`; from pinned memory the copy does not hold up the caller."""
-        moved: Any = {name: value.to(device, non_blocking=True) for name, value in tensors_of(self).items()}
+        moved = {one.name: getattr(self, one.name).to(device, non_blocking=True) for one in fields(self)}
         return replace(self, **moved)
-
-
-def tensors_of(batch: RawBatch | Batch) -> dict[str, torch.Tensor]:
-    """All tensors of a batch by name."""
-    values = {one.name: getattr(batch, one.name) for one in fields(batch)}
-    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
 @dataclass(frozen=True)

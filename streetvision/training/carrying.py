@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import torch
 
 from streetvision.training.background import in_background
-from streetvision.training.batch import RawBatch, tensors_of
+from streetvision.training.batch import RawBatch
 from streetvision.training.gpu_decoding import GROUP, decode_into
 
 AHEAD = 2
@@ -45,9 +45,9 @@ def carried(batches: Iterator[HostBatch], device: torch.device) -> Iterator[RawB
     for raw, arrival in in_background(_sent(batches, gpu), AHEAD):
         present = torch.cuda.current_stream(gpu)
         present.wait_event(arrival)
-        for tensor in tensors_of(raw).values():
-            tensor.record_stream(present)
-        yield replace(raw, arrival=arrival)
+        for one in fields(raw):
+            getattr(raw, one.name).record_stream(present)
+        yield raw
 
 
 def _sent(

@@ -20,15 +20,9 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 class GraphedForward:
     """A differentiable function of a tensor of one shape and of weights that are only ever changed in place."""
 
-    def __init__(
-        self, forward: Forward, weights: Sequence[torch.Tensor], sample: torch.Tensor, *, lends: bool = False
-    ) -> None:
-        """Capture on the shape of `sample`, under the autocast that is on now; `weights` are those that learn.
-
-        One that `lends` puts its own memory in place of the weights' gradients, which spares copying them. It is for
-        steps that each begin without gradients and read them before the next one, in one process.
-        """
-        self._weights, self._lends = tuple(weights), lends
+    def __init__(self, forward: Forward, weights: Sequence[torch.Tensor], sample: torch.Tensor) -> None:
+        """Capture on the shape of `sample`, under the autocast that is on now; `weights` are those that learn."""
+        self._weights = tuple(weights)
         self._input = sample.detach().clone()
         context = torch.autocast(
             "cuda",
@@ -62,12 +56,10 @@ class GraphedForward:
         self._forward.replay()
         return self._output.detach()
 
-    def replay_backward(self, slope: torch.Tensor) -> Sequence[torch.Tensor | None]:
+    def replay_backward(self, slope: torch.Tensor) -> list[torch.Tensor | None]:
         """Gradients of the weights, copied: autograd may keep them, and the next replay writes them anew."""
         self._slope.copy_(slope)
         self._backward.replay()
-        if self._lends:
-            return lent(self._weights, self._gradients)
         return [None if one is None else one.clone() for one in self._gradients]
 
     def _warm_up(self, forward: Forward) -> None:
@@ -79,22 +71,6 @@ class GraphedForward:
                 output = forward(self._input)
                 torch.autograd.grad(output, self._weights, torch.zeros_like(output), allow_unused=True)
         torch.cuda.current_stream().wait_stream(stream)
-
-
-def lent(weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
-    """Put gradients in place of their weights' own; what is left to copy: an optimiser wants them to lie as weights do.
-
-    Raises RuntimeError where a weight has a gradient already, which would be lost.
-    """
-    left: list[torch.Tensor | None] = []
-    for weight, gradient in zip(weights, gradients, strict=True):
-        lies_alike = gradient is not None and gradient.stride() == weight.stride()
-        if lies_alike and weight.grad is not None:
-            raise RuntimeError("a weight has a gradient already: set gradients to None before each step")
-        if lies_alike:
-            weight.grad = gradient
-        left.append(None if lies_alike or gradient is None else gradient.clone())
-    return left
 
 
 class _Replay(torch.autograd.Function):

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.training.augmenting import plain_batch, step_generator
 from streetvision.training.batch import Batch, RawBatch
-from streetvision.training.beside import SideStream
 from streetvision.training.dividing import divide
 from streetvision.training.graphs import GraphedForward
 from streetvision.training.mixing import mixed
@@ -97,7 +96,6 @@ class TrainingModule(L.LightningModule):
         self.replays = recipe.run.graphs and not recipe.run.checkpointing and recipe.run.strategy != "fsdp"
         """Whether a GPU replays the backbone's steps as CUDA graphs."""
         self._graphs: GraphedForward | None = None
-        self._side: SideStream | None = None
         self._drawn = 0
         self._mixing = torch.Generator()
         self._answers: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
@@ -118,9 +116,7 @@ class TrainingModule(L.LightningModule):
         if not (self.replays and weights and pixels.is_cuda and self.training and torch.is_grad_enabled()):
             return self.net.tokens(pixels)
         if self._graphs is None:
-            alone = self._trainer is not None and self.trainer.world_size == 1
-            lends = alone and self.recipe.run.accumulate == 1
-            self._graphs = GraphedForward(self.net.tokens, weights, pixels, lends=lends)
+            self._graphs = GraphedForward(self.net.tokens, weights, pixels)
         return self._graphs(pixels) if self._graphs.fits(pixels) else self.net.tokens(pixels)
 
     def stop_replaying(self) -> None:
@@ -189,17 +185,9 @@ class TrainingModule(L.LightningModule):
             return batch
         if generator is None:
             return plain_batch(batch, self.net.input_size)
-        return self._augmented(batch, generator)
-
-    def _augmented(self, batch: RawBatch, generator: torch.Generator) -> Batch:
-        """Varied, beside the step before where that is replayed: launched one by one, steps leave the GPU time."""
-        augment = self.augment
-        if augment is None:
+        if self.augment is None:
             raise ValueError("loaded pictures need `augment`")
-        if not (self.replays and batch.images.is_cuda):
-            return augment(batch, generator)
-        self._side = self._side or SideStream(batch.images.device)
-        return self._side.run(lambda: augment(batch, generator), batch)
+        return self.augment(batch, generator)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Lightning refuses frozen dataclasses."""

@@ -47,22 +47,6 @@ def test_answers_and_gradients_are_those_of_the_plain_step(half: bool) -> None:
         torch.testing.assert_close(mine, other, rtol=2e-2 if half else 1e-3, atol=2e-2 if half else 1e-3)
 
 
-def test_a_training_on_lent_gradients_ends_where_a_plain_one_does() -> None:
-    net, plain = network(), network()
-    graphed = GraphedForward(net.tokens, weights_of(net), torch.randn(4, 3, 64, 64, device=DEVICE), lends=True)
-    for forward, learner in ((graphed, net), (plain.tokens, plain)):
-        optimiser = torch.optim.AdamW(weights_of(learner), lr=1e-2, eps=1e-2, fused=True)
-        generator = torch.Generator(DEVICE).manual_seed(1)
-        for _ in range(5):
-            optimiser.zero_grad()
-            tokens = forward(torch.randn(4, 3, 64, 64, device=DEVICE, generator=generator))
-            torch.autograd.backward((tokens.float() ** 2).mean())
-            torch.nn.utils.clip_grad_norm_(weights_of(learner), 1.0)
-            optimiser.step()
-    for mine, other in zip(weights_of(net), weights_of(plain), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
-
-
 def test_weights_that_change_in_place_are_followed() -> None:
     net = network()
     pixels = torch.randn(2, 3, 64, 64, device=DEVICE)

@@ -13,7 +13,6 @@ from streetvision.sources.dataset import Example
 from streetvision.training import distortions
 from streetvision.training.arriving import Arriving
 from streetvision.training.augmenting import Augmentation, GpuAugment, plain_batch
-from streetvision.training.beside import SideStream
 from streetvision.training.canvas_memory import CanvasMemory
 from streetvision.training.decode_pool import DecodePool
 from streetvision.training.gpu_decoding import can_decode
@@ -70,9 +69,9 @@ def test_what_either_decodes_is_kept_for_the_next_epoch(tmp_path: Path, decoder:
     for one in known:
         one.path.unlink()
     loader.position = (0, 0)
-    for before, again in zip(first, loader, strict=True):
-        assert torch.equal(before.images, again.images)
-        assert torch.equal(before.sizes, again.sizes)
+    for one, other in zip(first, loader, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.sizes, other.sizes)
     assert not loader.unreadable
 
 
@@ -85,19 +84,6 @@ def test_processes_feed_a_gpu_as_threads_do(tmp_path: Path) -> None:
             assert torch.equal(ours.indices.cpu(), theirs.indices)
     finally:
         pool.close()
-
-
-def test_augmenting_beside_a_step_gives_the_same(tmp_path: Path) -> None:
-    augment, side = GpuAugment(Augmentation(size=96)), SideStream(DEVICE)
-    work = torch.randn(4096, 4096, device=DEVICE)
-    for step, raw in enumerate(Loader(examples(tmp_path), Loading(batch=5, canvas=192), device=DEVICE)):
-        assert raw.arrival is not None
-        for _ in range(20):
-            work = (work @ work).clamp(-1, 1)
-        beside = side.run(lambda: augment(raw, torch.Generator(DEVICE).manual_seed(step)), raw)  # noqa: B023
-        expected = augment(raw, torch.Generator(DEVICE).manual_seed(step))
-        assert torch.equal(beside.pixels, expected.pixels)
-        assert torch.equal(beside.targets, expected.targets)
 
 
 def test_a_loss_is_fetched_without_a_wait() -> None:
