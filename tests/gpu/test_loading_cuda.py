@@ -69,9 +69,9 @@ def test_what_either_decodes_is_kept_for_the_next_epoch(tmp_path: Path, decoder:
     for one in known:
         one.path.unlink()
     loader.position = (0, 0)
-    for one, other in zip(first, loader, strict=True):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.sizes, other.sizes)
+    for before, again in zip(first, loader, strict=True):
+        assert torch.equal(before.images, again.images)
+        assert torch.equal(before.sizes, again.sizes)
     assert not loader.unreadable
 
 
