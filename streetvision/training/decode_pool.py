@@ -11,13 +11,16 @@ import mmap
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import reduction
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from queue import SimpleQueue
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,9 +40,7 @@ FEWEST = 3
 """Processes below which threads do as well."""
 CHUNK = 4
 """Pictures that a process is given at a time."""
-CONTEXT = "forkserver"
-"""A process that has started CUDA cannot be forked; the server has imported torch once for all of them."""
-PRELOADED = ["__main__", "streetvision.training.decode_pool"]
+PRELOADED = ["streetvision.training.decode_pool"]
 Told = tuple[int, int] | str
 """Width and height of a picture whose canvas was written, or why it cannot be read."""
 
@@ -49,6 +50,28 @@ class Slot(NamedTuple):
 
     number: int
     path: Path
+
+
+class _Process(ForkServerProcess):
+    """Leaves the program's main module alone, which multiprocessing would run once more in each process.
+
+    A program that does not guard its main part would begin a second training there.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: ANN401, N802  # multiprocessing's own
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return ForkServerProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    """A process that has started CUDA cannot be forked; a server that has imported torch once is, for all of them."""
+
+    Process = _Process
 
 
 class DecodePool:
@@ -66,7 +89,7 @@ class DecodePool:
         self._free: SimpleQueue[int] = SimpleQueue()
         for area in range(areas):
             self._free.put(area)
-        context = multiprocessing.get_context(CONTEXT)
+        context = _Context()
         context.set_forkserver_preload(PRELOADED)
         arguments = (self._memory, side)
         self._processes = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=arguments)

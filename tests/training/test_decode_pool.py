@@ -27,12 +27,13 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from streetvision.training.decode_pool import DecodePool
-if __name__ == "__main__":
-    pool = DecodePool(1, 2, 16, areas=1, tell=print)
-    pool.decode(pool.take(), [(0, Path(sys.argv[1]))])[0].result()
-    print(*pool._processes._processes, flush=True)
-    time.sleep(600)
+print("main", flush=True)
+pool = DecodePool(1, 2, 16, areas=1, tell=print)
+pool.decode(pool.take(), [(0, Path(sys.argv[1]))])[0].result()
+print(*pool._processes._processes, flush=True)
+time.sleep(600)
 """
+"""Without a guard: whoever ran it once more would begin anew."""
 
 
 @contextmanager
@@ -100,7 +101,12 @@ def test_nobody_is_left_when_the_training_is_killed(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     with subprocess.Popen([sys.executable, script, picture.path], stdout=subprocess.PIPE, text=True) as training:
         assert training.stdout is not None
+        assert training.stdout.readline() == "main\n"
         workers = [int(number) for number in training.stdout.readline().split()]
+        for worker in workers:
+            os.kill(worker, signal.SIGINT)
+        time.sleep(0.2)
+        assert all(Path(f"/proc/{worker}").exists() for worker in workers), "Ctrl-C is the training's to heed"
         training.kill()
     assert workers
     deadline = time.monotonic() + 20
