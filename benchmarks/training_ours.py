@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from harness import Row
 from safetensors.torch import save_file
-from training_host import HostSampler
+from training_timed import WARM, Timed, Utilisation, wait
+from training_windows import peak_gib
 
 from streetvision.models.config import HeadConfig
 from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
@@ -28,55 +28,13 @@ from streetvision.training.recipe import AugmentRecipe, OptimiserRecipe, Recipe,
 from streetvision.training.run_folder import RunFolder
 from streetvision.training.watching import LossWatch
 
-WARM = 12
-"""Steps before the clock starts: compiling, capturing."""
-SAMPLE_S = 0.2
-
-
-@dataclass(frozen=True)
-class Timed:
-    """How fast a training went."""
-
-    images_per_s: float
-    busy: float
-    """Share of the time in which the GPU computed, by NVML's samples."""
-    peak_gib: float
-    losses: list[float] = field(default_factory=list)
-    host: float = float("nan")
-    """Share of the time that the host took to launch the steps."""
-    places: list[Row] = field(default_factory=list)
-    """Where the host was meanwhile; see `HostSampler`."""
-
-
-class Utilisation:
-    """Samples how busy a GPU is, in a thread, from `start` to `stop`."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._ended = device, threading.Event()
-        self._samples: list[int] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> float:
-        """Mean share of time, 0 to 1; NaN where there is no GPU."""
-        self._ended.set()
-        self._thread.join()
-        return sum(self._samples) / (100 * len(self._samples)) if self._samples else float("nan")
-
-    def _run(self) -> None:
-        while self._device.type == "cuda" and not self._ended.wait(SAMPLE_S):
-            self._samples.append(torch.cuda.utilization(self._device))
-
 
 class Stopwatch(L.Callback):
     """Ends the training `seconds` after the first steps."""
 
     def __init__(self, pictures_a_step: int, seconds: float, device: torch.device) -> None:
         self._pictures, self._seconds, self._device = pictures_a_step, seconds, device
-        self._utilisation, self._host = Utilisation(device), HostSampler()
+        self._utilisation = Utilisation(device)
         self._losses: list[torch.Tensor] = []
         self._started = 0.0
         self.timed: Timed | None = None
@@ -88,7 +46,6 @@ class Stopwatch(L.Callback):
             wait(self._device)
             self._started = time.monotonic()
             self._utilisation.start()
-            self._host.start()
         elif trainer.global_step > WARM and self.timed is None and self._is_over(trainer):
             self._stop(trainer)
 
@@ -99,17 +56,9 @@ class Stopwatch(L.Callback):
     def _stop(self, trainer: L.Trainer) -> None:
         wait(self._device)
         seconds, busy = time.monotonic() - self._started, self._utilisation.stop()
-        peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else 0
-        steps = trainer.global_step - WARM
-        losses, places = [float(loss) for loss in self._losses], self._host.stop(seconds / steps)
-        self.timed = Timed(steps * self._pictures / seconds, busy, peak / 2**30, losses, places=places)
+        steps, losses = trainer.global_step - WARM, [float(loss) for loss in self._losses]
+        self.timed = Timed(steps * self._pictures / seconds, busy, peak_gib(self._device), losses)
         trainer.should_stop = True
-
-
-def wait(device: torch.device) -> None:
-    """Until the GPU has done all that it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def recipe_for(method: str, batch: int, **run: Any) -> Recipe:  # noqa: ANN401  # RunRecipe's fields
@@ -139,23 +88,28 @@ def network(size: str, device: torch.device) -> StreetVisionNet:
 def time_ours(recipe: Recipe, size: str, examples: Sequence[Example], seconds: float) -> Timed:
     """Train for that long."""
     place = Place.here("auto")
+    stopwatch = Stopwatch(recipe.run.batch * place.world, seconds, place.device)
+    train_ours(recipe, size, examples, stopwatch)
+    if stopwatch.timed is None:
+        raise SystemExit("the training ended before it was timed")
+    return stopwatch.timed
+
+
+def train_ours(recipe: Recipe, size: str, examples: Sequence[Example], watched: L.Callback) -> None:
+    """Train until a callback ends it, which stands last among them."""
+    place = Place.here("auto")
     net = network(size, place.device)
     pictures = Pictures(tuple(examples), tuple(examples[:2]), ("drawn",), "")
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "training" / "run")
         run.start.mkdir(parents=True)
         save_file({"drawn": torch.zeros(1)}, run.start / WEIGHTS_FILE)  # whose digest names what is kept for the head
-        feed = make_feed(Ingredients(recipe, pictures, net, run.start, place, lambda _: None))
-        module = TrainingModule(net, recipe, total_steps=recipe.optimiser.steps, augment=feed.augment)
-        if recipe.run.compile:
-            for block in net.backbone.blocks:
-                block.compile(dynamic=False)
-        stopwatch = Stopwatch(recipe.run.batch * place.world, seconds, place.device)
-        watch = LossWatch(feed.examples, every=10)
-        if place.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(place.device)
-        trainer = make_trainer(recipe, place, run, recipe.optimiser.steps, [watch, stopwatch])
-        trainer.fit(module, feed.train)
-    if stopwatch.timed is None:
-        raise SystemExit("the training ended before it was timed")
-    return stopwatch.timed
+        with closing(make_feed(Ingredients(recipe, pictures, net, run.start, place, print))) as feed:
+            module = TrainingModule(net, recipe, total_steps=recipe.optimiser.steps, augment=feed.augment)
+            if recipe.run.compile:
+                for block in net.backbone.blocks:
+                    block.compile(dynamic=False)
+            watch = LossWatch(feed.examples, every=10)
+            if place.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(place.device)
+            make_trainer(recipe, place, run, recipe.optimiser.steps, [watch, watched]).fit(module, feed.train)

@@ -29,6 +29,12 @@ def make_pictures(folder: Path, count: int, workers: int, per_scene: int = 32) -
     return [example for group in made for example in group][:count]
 
 
+def known_pictures(folder: Path) -> list[Example]:
+    """Those that `make_pictures` made there before, in the same order for each process."""
+    paths = sorted(folder.glob("*/*.jpg"), key=lambda path: path.name)
+    return [Example(path, path.parent.name == "roadwork", path.stem, "train") for path in paths]
+
+
 def _pictures(seed: int, folder: Path, count: int) -> list[Example]:
     rng = np.random.default_rng((23, seed))
     label = seed % 2 == 0

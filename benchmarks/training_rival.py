@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from training_ours import WARM, Timed, Utilisation, wait
+from training_timed import WARM, Timed, Utilisation, wait
+from training_windows import peak_gib
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Step = Callable[[torch.Tensor, torch.Tensor], None]
@@ -104,29 +105,37 @@ def _step_of(model: nn.Module, device: torch.device) -> Step:
     return step
 
 
-def time_rival(model: nn.Module, loader: Any, batch: int, seconds: float, device: torch.device) -> Timed:  # noqa: ANN401
-    """Train for that long on what the loader gives."""
-    step, batches, utilisation = _step_of(model, device), _endless(loader), Utilisation(device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+class Rival:
+    """A training of timm's that goes on for a while whenever it is asked to."""
 
-    def one() -> None:
-        pictures, labels = next(batches)
-        step(pictures.to(device), labels.to(device).float())
+    def __init__(self, model: nn.Module, loader: Any, batch: int, device: torch.device) -> None:  # noqa: ANN401
+        """Trains until it is compiled and its workers have begun."""
+        self._step, self._batches = _step_of(model, device), _endless(loader)
+        self._batch, self._device = batch, device
+        for _ in range(WARM):
+            self.step()
 
-    for _ in range(WARM):
-        one()
-    wait(device)
-    utilisation.start()
-    begun, count = time.monotonic(), 0
-    while time.monotonic() - begun < seconds:
-        one()
-        count += 1
-    launched = time.monotonic() - begun
-    wait(device)
-    passed, busy = time.monotonic() - begun, utilisation.stop()
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return Timed(count * batch / passed, busy, peak / 2**30, host=launched / passed)
+    def step(self) -> None:
+        """Train on the loader's next batch."""
+        pictures, labels = next(self._batches)
+        self._step(pictures.to(self._device), labels.to(self._device).float())
+
+    def window(self, seconds: float, settle: float = 0.0) -> Timed:
+        """Train for that long, of which `settle` come before the clock starts."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < settle:
+            self.step()
+        wait(self._device)
+        utilisation = Utilisation(self._device)
+        utilisation.start()
+        begun, count = time.monotonic(), 0
+        while time.monotonic() - begun < seconds:
+            self.step()
+            count += 1
+        launched = time.monotonic() - begun
+        wait(self._device)
+        passed, busy = time.monotonic() - begun, utilisation.stop()
+        return Timed(count * self._batch / passed, busy, peak_gib(self._device), host=launched / passed)
 
 
 def ready_batches(size: str, batch: int, device: torch.device) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from harness import RESULTS, Row, machine, report
-from training_ours import WARM, recipe_for, time_ours
-from training_pictures import make_pictures
+from training_ours import recipe_for, time_ours
+from training_pictures import known_pictures, make_pictures
+from training_timed import WARM
 
 from streetvision.base.resources import usable_threads
-from streetvision.sources.dataset import Example
 
 Plan = tuple[str, int, str, int]
 """Name, batch on each GPU, GPUs, seed."""
@@ -31,18 +31,12 @@ Found = dict[str, Any]
 ALONE, CURVE = "one", "one, twice the batch"
 
 
-def known(folder: Path) -> list[Example]:
-    """The pictures of a folder, in the same order for each process."""
-    paths = sorted(folder.glob("*/*.jpg"), key=lambda path: path.name)
-    return [Example(path, path.parent.name == "roadwork", path.stem, "train") for path in paths]
-
-
 def work(given: argparse.Namespace) -> None:
     """One process of a training."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     options = {"devices": world, "strategy": "ddp" if world > 1 else "auto", "seed": given.seed}
     recipe = recipe_for(given.method, given.batch, compile=not given.eager, **options)
-    timed = time_ours(recipe, given.size, known(given.folder) * 16, given.seconds)
+    timed = time_ours(recipe, given.size, known_pictures(given.folder) * 16, given.seconds)
     if os.environ.get("RANK", "0") == "0":
         found = {"images_per_s": timed.images_per_s, "busy": timed.busy, "losses": timed.losses}
         given.result.write_text(json.dumps(found))

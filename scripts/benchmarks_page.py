@@ -41,16 +41,15 @@ NOT_REACHED = """
 - **A swap on two cores** raises the p99 beyond twice in some runs (goal 2): Python's lock, and the new model's passes
   on the cores that serve. Preparing a ViT-L took two minutes on the H100, because serving never paused.
 - **A ViT-L's start** misses 15 s. Importing torch and timm takes most of it there; from then to ready it is 7 s.
-- **Training against timm's own loop** (goal 1.2). LoRA's 1.37 times rests on a slow run of timm's, every weight stays
-  behind, and the GPU is busy for 72 % of a minute (goal 90 %). With JPEGs decoded by the GPU, LoRA and every weight
-  both come to about 690 pictures a second, where timm's steps alone do 692 and 846, and loading by itself does 847:
-  the feed is the likely limit, which is not proven. What `run.graphs` gains was not measured by itself. With JPEGs
-  decoded by the processor, on 16 cores, both were slower still. Another program ran on the machine each time.
-- **Decoding by the processor alone** has no figure. With what it decodes kept on the disk it came to 174 pictures a
-  second, while trainings that keep nothing reached 485 to 603 on the same machine. Each picture kept is 0.6 MB to
-  write, so the disk or the other program held it back; which, is not known.
+- **Training every weight against timm's own loop** (goal 1.2) stayed behind, at 0.72 and 0.89 times, when threads or
+  the GPU decoded pictures in every epoch. It has no figure since processes decode and decoded pictures stay in memory:
+  the run that shows LoRA ahead was cut off before. Nor has loading by itself, and the GPU was watched in windows of
+  2.5 s (goal: over a minute).
+- **LoRA's single windows** lie further apart than the median says, from 1.0 to 3.3 times timm's: other programs worked
+  on other cores of the same machine.
 - **Two GPUs** are 1.2 to 1.6 times one (goal 1.8), blocks not compiled, and busy for 64 to 74 % of the time; one GPU
-  alone, with decoding by the processor, for 95 %. So the feed is the likely limit here, too.
+  alone, with decoding by the processor, for 95 %. So the feed is the likely limit. Since it was mended they have no
+  figure: of a new run only the part on one GPU came to its end.
 - **Mining** did not beat plain uncertainty by more than noise. From 80 labels on it did not beat random picks by more
   than noise either, and few labels did little for a small head on frozen embeddings (0.853 before, 0.842 to 0.855
   after).

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from streetvision.cli.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from streetvision.sources.adding import AddReport
@@ -13,21 +16,37 @@ if TYPE_CHECKING:
 
 @contextmanager
 def add_progress(label: str, amount: Amount) -> Iterator[Callable[[AddReport], None]]:
-    """A bar on stderr where that is a terminal, nothing elsewhere; yields what to call with each batch's report."""
+    """A bar on stderr where that is a terminal, lines now and then elsewhere; yields what hears each batch's report."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _in_lines(label, amount)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rates]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=amount.count, rates="")
 
         def heard(report: AddReport) -> None:
-            done = report.read if amount.unit == "pictures" else report.bytes
             elapsed = bar.tasks[0].elapsed or 0.0
-            bar.update(task, completed=done, rates=rates(report, elapsed))
+            bar.update(task, completed=_done(report, amount), rates=rates(report, elapsed))
 
         yield heard
+
+
+def _in_lines(label: str, amount: Amount) -> Callable[[AddReport], None]:
+    lines, begun = ProgressLines(), time.monotonic()
+
+    def heard(report: AddReport) -> None:
+        note = rates(report, time.monotonic() - begun)
+        lines.show(f"{label}, {amount.unit}", _done(report, amount), amount.count, note)
+
+    return heard
+
+
+def _done(report: AddReport, amount: Amount) -> int:
+    return report.read if amount.unit == "pictures" else report.bytes
 
 
 def rates(report: AddReport, seconds: float) -> str:

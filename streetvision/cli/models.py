@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streetvision.cli.models_table import VersionRoles, version_fields, version_page, version_table
+from streetvision.cli.progress_lines import ProgressLines
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, terminal_width
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
@@ -149,13 +150,17 @@ def standing_in(registry: Registry) -> VersionRoles:
 
 @contextmanager
 def progress_shown(label: str) -> Iterator[ImportProgress]:
-    """A bar on stderr where that is a terminal, nothing elsewhere."""
+    """A bar on stderr where that is a terminal, lines now and then elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        lines = ProgressLines()
+        yield lambda stage, done, total: lines.show(f"{label}: {stage}", done, total)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=None)
 
         def step(stage: str, done: int, total: int) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from streetvision.base.paths import expanded
 from streetvision.cli.models import app
+from streetvision.cli.progress_lines import ProgressLines
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import OperatorError
 from streetvision.registry.registry import open_registry
@@ -154,7 +155,7 @@ def _own_hotkey(settings: Settings, warn: Callable[[str], None]) -> str | None:
 
 @contextmanager
 def _transfer(label: str) -> Iterator[ImportProgress]:
-    """A bar on stderr where that is a terminal; huggingface_hub's own bars and log lines only there too."""
+    """A bar on stderr where that is a terminal, with huggingface_hub's own bars; lines now and then elsewhere."""
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # its __all__ is computed
     from rich.console import Console
     from rich.progress import (
@@ -170,7 +171,8 @@ def _transfer(label: str) -> Iterator[ImportProgress]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of what is said in a sentence here
     if not console.is_terminal:
         disable_progress_bars()
-        yield lambda stage, done, total: None
+        lines = ProgressLines()
+        yield lambda stage, done, total: lines.show(f"{label}: {stage}", done, total)
         return
     columns = (
         TextColumn("{task.description}"),

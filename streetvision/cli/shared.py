@@ -18,6 +18,7 @@ import typer
 
 from streetvision.base.paths import current_folder
 from streetvision.base.state_folder import require_folder
+from streetvision.cli.progress_lines import ProgressLines
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
 
@@ -71,13 +72,16 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr where that is a terminal, nothing elsewhere; yields what to call with each step."""
+    """A bar on stderr where that is a terminal, lines now and then elsewhere; yields what to call with each step."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield ProgressLines().counting(label, total)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda steps: bar.advance(task, steps)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streetvision.base.log_text import joined, one_line
+from streetvision.cli.progress_lines import ProgressLines
 from streetvision.cli.shared import print_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from streetvision.training.run_folder import RunFolder
 
 Event = Mapping[str, Any]
-LINE_EVERY_S = 30.0
-"""Where there is no terminal for a bar, a line says so often how far a long step is."""
 HEADS = ("run", "recipe", "state", "step", "best AUC", "best MCC", "version")
 
 
@@ -28,8 +27,8 @@ class View:
     """Hears of a run's events and shows them."""
 
     def __init__(self, bar: Progress | None, *, as_json: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bar, self._as_json, self._clock = bar, as_json, clock
-        self._last_line = clock()
+        self._bar, self._as_json = bar, as_json
+        self._lines = ProgressLines(clock=clock)
         self._tasks: dict[str, TaskID] = {}
 
     def tell(self, event: Event) -> None:
@@ -47,6 +46,10 @@ class View:
             self.advance(f"features of {event['part']}", event["done"], event["total"], "")
         elif kind == "validation":
             typer.echo(validation_line(event), err=True)
+        elif kind == "kept":
+            typer.echo(kept_line(event), err=True)
+        elif kind == "warning":
+            typer.echo(f"warning: {one_line(event['why'])}", err=True)
         elif kind == "unreadable":
             lines = [f"warning: {event['count']:,} pictures cannot be read and were left out", *event["pictures"]]
             typer.echo("\n  ".join(map(one_line, lines)), err=True)
@@ -59,19 +62,11 @@ class View:
     def advance(self, label: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of that label, where there are bars; `total` 0: unknown."""
         if self._bar is None:
-            self._line(label, done, total, note)
+            self._lines.show(label, done, total, note)
             return
         if label not in self._tasks:
             self._tasks[label] = self._bar.add_task(label, total=total or None, note=note)
         self._bar.update(self._tasks[label], completed=done, total=total or None, note=note)
-
-    def _line(self, label: str, done: int, total: int, note: str) -> None:
-        now = self._clock()
-        if now - self._last_line < LINE_EVERY_S:
-            return
-        self._last_line = now
-        of = f" of {total:,}" if total else ""
-        typer.echo(f"{label}: {done:,}{of}  {note}".rstrip(), err=True)
 
 
 @contextmanager
@@ -94,6 +89,13 @@ def shown(as_json: bool) -> Iterator[View]:
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield View(bar, as_json=False)
+
+
+def kept_line(event: Event) -> str:
+    """One line of where decoded pictures stay, so that later epochs need not decode them."""
+    pictures, total = event["pictures"], event["total"]
+    which = f"all {total:,}" if pictures == total else f"{pictures:,} of {total:,}"
+    return f"decoded pictures are kept {event['where']}: {which}, {event['gib']:.1f} GiB (run.cache, run.cache_gib)"
 
 
 def validation_line(event: Event) -> str:

@@ -62,6 +62,27 @@ def threshold_gain(probabilities: Logits, labels: Labels, threshold: float, *, w
     return float(at_threshold - at_half)
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What fits a model's answers best."""
+
+    temperature: float
+    threshold: float
+    """Of the probability at that temperature; 0.5 where another one gains less than WORTHWHILE."""
+
+
+def fit_calibration(logits: Logits, labels: Labels, *, weights: Weights | None = None) -> Calibration:
+    """Temperature and threshold of raw logits [N]; the threshold to three places, as a description says it.
+
+    Raises ValueError unless both classes are present.
+    """
+    temperature = fit_temperature(logits, labels, weights=weights)
+    probabilities = sigmoids(np.asarray(logits, np.float64) / temperature)
+    threshold = round(best_threshold(probabilities, labels, weights=weights), 3)
+    gain = threshold_gain(probabilities, labels, threshold, weights=weights)
+    return Calibration(temperature, threshold if gain >= WORTHWHILE else 0.5)
+
+
 def bin_of(probabilities: Logits, bins: int) -> NDArray[np.int64]:
     """Which of equal-width bins each probability [N] falls into; 1 itself into the last."""
     return np.minimum((np.asarray(probabilities) * bins).astype(np.int64), bins - 1)

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.errors import OperatorError
-from streetvision.evaluation.calibration import WORTHWHILE, best_threshold, fit_temperature, threshold_gain
+from streetvision.evaluation.calibration import fit_calibration
 from streetvision.evaluation.figures import Sample
 from streetvision.evaluation.judging import Plan, Shown
 from streetvision.evaluation.predictions import Progress, answer_examples, serving
 from streetvision.models.config import ModelConfig
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, read_config
-from streetvision.models.logits import sigmoids
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import ImportProgress, copy_model, no_progress
 from streetvision.registry.registry import Registry
@@ -57,19 +56,15 @@ def described_checkpoint(folder: Path) -> ModelConfig:
     return read_config(folder)
 
 
-def fit_calibration(config: ModelConfig, sample: Sample, *, positive_share: float = 0.5) -> Fit:
+def recalibrate(config: ModelConfig, sample: Sample, *, positive_share: float = 0.5) -> Fit:
     """Fit to what a model of this description answered, as if that share of the pictures showed roadwork.
 
     Raises OperatorError with fewer than FEWEST pictures of a class.
     """
     _require_enough(sample.labels.tolist())
     raw = (sample.logits + config.logit_shift) * config.temperature
-    weights = class_weights(sample.labels, positive_share)
-    temperature = fit_temperature(raw, sample.labels, weights=weights)
-    probabilities = sigmoids(raw / temperature)
-    threshold = round(best_threshold(probabilities, sample.labels, weights=weights), 3)
-    gain = threshold_gain(probabilities, sample.labels, threshold, weights=weights)
-    return Fit(config, temperature, threshold if gain >= WORTHWHILE else 0.5)
+    found = fit_calibration(raw, sample.labels, weights=class_weights(sample.labels, positive_share))
+    return Fit(config, found.temperature, found.threshold)
 
 
 def _require_enough(labels: Sequence[bool]) -> None:
@@ -110,7 +105,7 @@ async def calibrated(folder: Path, shown: Shown, plan: Plan, *, progress: Progre
         told = await answer_examples(engine, examples, progress=progress)
     in_val = np.array([example.split == "val" for example in told.examples], np.bool_)
     seen = told.sample.part(in_val)
-    fit = fit_calibration(config, seen, positive_share=plan.assumed.positive_share)
+    fit = recalibrate(config, seen, positive_share=plan.assumed.positive_share)
     facts = {
         "dataset": shown.name,
         "fingerprint": shown.fingerprint,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from streetvision.base.resources import usable_cpus
-from streetvision.evaluation.calibration import WORTHWHILE, best_threshold, fit_temperature, judge, threshold_gain
+from streetvision.evaluation.calibration import fit_calibration, judge
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
@@ -154,15 +154,10 @@ def calibrated(
     native = _seeds(NATIVE_CALIBRATION_SEEDS, measure.native_calibration)
     sets |= collect(native_view, native, size, measure.workers)
     scored = score(net, balanced([*pool_views(sets, CALIBRATED_ON), *further]))
-    temperature = fit_temperature(scored.logits, scored.labels)
-    probabilities = sigmoids(scored.logits / temperature)
-    threshold = best_threshold(probabilities, scored.labels)
-    gain = threshold_gain(probabilities, scored.labels, threshold)
-    log(
-        f"temperature {temperature:.3f}, best threshold {threshold:.3f} (+{gain:.4f}), "
-        f"{time.monotonic() - started:.0f} s"
-    )
-    return replace(config, temperature=temperature, threshold=round(threshold, 3) if gain >= WORTHWHILE else 0.5)
+    found = fit_calibration(scored.logits, scored.labels)
+    seconds = time.monotonic() - started
+    log(f"temperature {found.temperature:.3f}, threshold {found.threshold:.3f}, {seconds:.0f} s")
+    return replace(config, temperature=found.temperature, threshold=found.threshold)
 
 
 def balanced(views: Sequence[EvaluationPicture]) -> list[EvaluationPicture]:

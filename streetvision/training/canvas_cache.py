@@ -31,6 +31,8 @@ FREE_SHARE = 0.5
 class CanvasCache:
     """Canvases of `side` for some examples, by their position; those beyond `max_bytes` are not kept."""
 
+    instant = False
+
     def __init__(self, folder: Path, examples: Sequence[Example], side: int, *, max_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._side = side
@@ -51,6 +53,11 @@ class CanvasCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def has(self, index: int) -> bool:
+        """Whether a canvas of that example was begun to be kept."""
+        head = os.pread(self._file, _HEAD.size, index * self._length) if index < self.capacity else b""
+        return len(head) == _HEAD.size and _HEAD.unpack(head)[4] == self._identities[index]
 
     def get(self, index: int) -> Canvas | None:
         """The canvas of that example, None where it is absent or damaged."""

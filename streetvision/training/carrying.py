@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import torch
 
@@ -15,6 +16,19 @@ AHEAD = 2
 """Batches that lie on the GPU before they are needed."""
 
 
+class Rows(Protocol):
+    """Rows of a batch in host memory whose JPEGs were left to the GPU."""
+
+    keeps: bool
+    """Whether what the GPU makes of them is wanted back."""
+
+    def read_again(self, row: int) -> None:
+        """Fill a row by the processor alone, for a JPEG that the GPU refuses."""
+
+    def keep(self, row: int) -> None:
+        """Keep what the GPU decoded and the row now holds."""
+
+
 @dataclass(frozen=True)
 class HostBatch:
     """A batch in host memory, some of whose pictures may still be encoded."""
@@ -22,8 +36,7 @@ class HostBatch:
     raw: RawBatch
     jpegs: Mapping[int, bytes]
     """By row: pictures whose canvases are still to be made."""
-    read_again: Callable[[int], None]
-    """Fills a row by the processor alone, for a JPEG that the GPU refuses."""
+    rows: Rows
 
 
 def carried(batches: Iterator[HostBatch], device: torch.device) -> Iterator[RawBatch]:
@@ -53,15 +66,29 @@ def _on_device(batch: HostBatch, device: torch.device) -> RawBatch:
     host = batch.raw.images
     encoded_alone = len(batch.jpegs) == len(host)
     images = torch.empty_like(host, device=device) if encoded_alone else host.to(device, non_blocking=True)
+    decoded: list[int] = []
     for rows in _groups(list(batch.jpegs)):
         try:
             decode_into(images, rows, [batch.jpegs[row] for row in rows])
         except RuntimeError:
             for row in rows:
-                batch.read_again(row)
+                batch.rows.read_again(row)
                 images[row].copy_(host[row], non_blocking=True)
+        else:
+            decoded += rows
+    if batch.rows.keeps:
+        _bring_back(batch, images, decoded)
     rest = replace(batch.raw, images=batch.raw.labels).to(device)
     return replace(rest, images=images)
+
+
+def _bring_back(batch: HostBatch, images: torch.Tensor, rows: Sequence[int]) -> None:
+    """So that the next epoch need not decode again."""
+    for row in rows:
+        batch.raw.images[row].copy_(images[row], non_blocking=True)
+    torch.cuda.current_stream(images.device).synchronize()
+    for row in rows:
+        batch.rows.keep(row)
 
 
 def _groups(rows: list[int]) -> list[list[int]]:

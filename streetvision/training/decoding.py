@@ -9,6 +9,7 @@ pictures under Python's lock, which keeps many threads at the rate of a few (ben
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,17 @@ class Canvas(NamedTuple):
     width: int
     height: int
     """True size in pixels, upright."""
+
+
+def read_canvas(path: Path, side: int) -> Canvas:
+    """Decode a file; as `decode_canvas`, and OSError."""
+    return decode_canvas(read_picture(path), side)
+
+
+def read_picture(path: Path) -> bytes:
+    """The file's bytes, one more than the limit at most: the decoder then refuses them."""
+    with path.open("rb") as file:
+        return file.read(LIMITS.max_bytes + 1)
 
 
 def decode_canvas(data: bytes, side: int) -> Canvas:

@@ -25,6 +25,7 @@ from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.sources.dataset import Example
 from streetvision.training.augmenting import GpuAugment, plain_batch
 from streetvision.training.batch import RawBatch
+from streetvision.training.decode_pool import DecodePool
 from streetvision.training.loading import CANVAS_SCALE, Loader, Loading
 from streetvision.training.module import TokenBatch
 from streetvision.training.order import Indices, epoch_order, shard
@@ -117,6 +118,7 @@ def compute(
     batch: int,
     device: torch.device,
     progress: Callable[[int, int], None],
+    pool: DecodePool | None = None,
 ) -> dict[Path, str]:
     """Keep what is missing; returns the pictures that could not be read, with the reasons.
 
@@ -129,7 +131,8 @@ def compute(
     store.require_room(len(wanted))
     if not wanted:
         return {}
-    loader = Loader(wanted, Loading(batch, CANVAS_SCALE * net.input_size, shuffle=False), device=device)
+    how = Loading(batch, CANVAS_SCALE * net.input_size, shuffle=False)
+    loader = Loader(wanted, how, device=device, pool=pool)
     net = net.to(device).eval()
     for chunk, raw in zip(lacking, loader, strict=True):
         views = torch.stack([_view(net, store, chunk, raw, copy) for copy in range(store.views.count)], dim=1)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
+from streetvision.base.resources import usable_memory
+from streetvision.errors import reason
 from streetvision.models.checkpoint import require_weights
 from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.versions import hash_file
@@ -18,10 +22,13 @@ from streetvision.sources.source import SourceError
 from streetvision.training.augmenting import Augmentation, GpuAugment
 from streetvision.training.batch import RawBatch
 from streetvision.training.canvas_cache import CanvasCache
+from streetvision.training.canvas_memory import CanvasMemory, canvas_bytes, local_processes, memory_room
+from streetvision.training.decode_pool import DecodePool, pool_workers
 from streetvision.training.features import FeatureStore, TokenLoader, Views, compute
 from streetvision.training.keeping import Tell
 from streetvision.training.loading import CANVAS_SCALE, Loader, Loading
 from streetvision.training.pictures import Pictures
+from streetvision.training.reading import Canvases
 from streetvision.training.recipe import Recipe
 
 FEATURES, CANVASES = "features", "canvases"
@@ -49,6 +56,13 @@ class Place:
         return cls(rank, world, device)
 
 
+class Closing(Protocol):
+    """Something that is held open."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 @dataclass(frozen=True)
 class Feed:
     """Loaders of one process."""
@@ -58,12 +72,13 @@ class Feed:
     examples: list[Example]
     """Those that the training loader's indices mean."""
     augment: GpuAugment
-    cache: CanvasCache | None = None
+    held: Sequence[Closing] = ()
+    """What is let go of when the training is over."""
 
     def close(self) -> None:
-        """Let go of what was kept open."""
-        if self.cache is not None:
-            self.cache.close()
+        """Let go of it."""
+        for one in self.held:
+            one.close()
 
     def total_steps(self, recipe: Recipe) -> int:
         """Steps of the optimiser in the whole run."""
@@ -78,13 +93,19 @@ class Feed:
 class Share:
     """One process's part of what is judged: as many batches as all others get, under the pictures' own numbers."""
 
-    def __init__(self, examples: list[Example], loading: Loading, place: Place) -> None:
-        self._count, self._place = len(examples), place
-        each = -(-len(examples) // place.world)
-        self._numbers = [(place.rank + place.world * row) % len(examples) for row in range(each)]
-        self._loader = Loader(
-            [examples[number] for number in self._numbers], replace(loading, rank=0, world=1), device=place.device
-        )
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        loading: Loading,
+        place: Place,
+        *,
+        cache: Canvases | None = None,
+        pool: DecodePool | None = None,
+    ) -> None:
+        self._place = place
+        self._numbers = share_of(len(examples), place)
+        mine, alone = [examples[number] for number in self._numbers], replace(loading, rank=0, world=1)
+        self._loader = Loader(mine, alone, device=place.device, cache=cache, pool=pool)
 
     @property
     def unreadable(self) -> dict[Path, str]:
@@ -143,31 +164,93 @@ def make_feed(of: Ingredients) -> Feed:
     if of.recipe.tune.method == "head":
         train, val = _token_loaders(of, augment)
         return Feed(train, val, train.examples, augment)
-    how, cache = of.loading(shuffle=True), None
-    if of.recipe.run.cache_gib:
-        folder, most = of.start.parent.parent / CANVASES, int(of.recipe.run.cache_gib * 2**30)
-        cache = CanvasCache(folder, of.pictures.train, how.canvas, max_bytes=most)
-    loader = Loader(of.pictures.train, how, device=of.place.device, cache=cache)
-    val_share = Share(list(of.pictures.val), of.loading(shuffle=False), of.place)
-    return Feed(loader, val_share, loader.examples, augment, cache)
+    return _picture_feed(of, augment)
+
+
+def _picture_feed(of: Ingredients, augment: GpuAugment) -> Feed:
+    how, judging = of.loading(shuffle=True), of.loading(shuffle=False)
+    cache, val_cache = caches(of, how.canvas)
+    pool = _pool(of, how)
+    held = [one for one in (cache, val_cache, pool) if one is not None]
+    try:
+        train = Loader(of.pictures.train, how, device=of.place.device, cache=cache, pool=pool)
+        val = Share(of.pictures.val, judging, of.place, cache=val_cache, pool=pool)
+        return Feed(train, val, train.examples, augment, held)
+    except BaseException:
+        for one in held:
+            one.close()
+        raise
+
+
+def caches(of: Ingredients, side: int) -> tuple[Canvases | None, Canvases | None]:
+    """Where decoded pictures are kept, those to learn from and those to judge on, in this order of need."""
+    run, train = of.recipe.run, of.pictures.train
+    if run.cache == "none":
+        return None, None
+    if run.cache == "disk":
+        most = int(run.cache_gib * 2**30) or 1 << 62
+        kept = CanvasCache(of.start.parent.parent / CANVASES, train, side, max_bytes=most)
+        _tell_kept(of, "on disk", kept.capacity, len(train), side)
+        return kept, None
+    room = memory_room(run.cache_gib, usable_memory(), local_processes())
+    first = CanvasMemory(len(train), side, max_bytes=room)
+    left, judged = room - first.capacity * canvas_bytes(side), len(share_of(len(of.pictures.val), of.place))
+    second = CanvasMemory(judged, side, max_bytes=left)
+    _tell_kept(of, "in memory", first.capacity + second.capacity, len(train) + judged, side)
+    return first, second
+
+
+def _tell_kept(of: Ingredients, where: str, kept: int, total: int, side: int) -> None:
+    gib = round(kept * canvas_bytes(side) / 2**30, 2)
+    of.tell({"event": "kept", "where": where, "pictures": kept, "total": total, "gib": gib})
+
+
+def _pool(of: Ingredients, how: Loading) -> DecodePool | None:
+    """Processes that decode, where they pay."""
+    wanted = 0 if how.decoder == "gpu" else pool_workers(of.recipe.run.workers, of.place.device)
+    if not wanted:
+        return None
+
+    def tell(problem: str) -> None:
+        of.tell({"event": "warning", "why": problem})
+
+    areas = 2 * (how.ahead + 1)  # while one loader is judged with, the other one may have begun already
+    try:
+        return DecodePool(wanted, how.batch, how.canvas, areas=areas, tell=tell)
+    except OSError as error:
+        tell(f"the system lets no processes decode ({reason(error)}), so threads do")
+        return None
+
+
+def share_of(count: int, place: Place) -> list[int]:
+    """Which of `count` pictures a process judges: as many as any other, some twice where they do not come out even."""
+    each = -(-count // place.world)
+    return [(place.rank + place.world * row) % count for row in range(each)]
 
 
 def _token_loaders(of: Ingredients, augment: GpuAugment) -> list[TokenLoader]:
     """For training with several views of each picture, for judging with the plain one."""
-    folder, weights = of.start.parent.parent / FEATURES, hash_file(require_weights(of.start))
+    pool = _pool(of, of.loading(shuffle=False))
     parts = (("train", of.pictures.train, of.recipe.augment.copies), ("val", of.pictures.val, 1))
     loaders = []
-    for part, examples, count in parts:
-        views = Views(count, augment, of.recipe.run.seed)
-        store = FeatureStore(folder, weights=weights, net=of.net, kind=of.recipe.model.head, views=views)
-        progress = _told(of.tell, part)
-        unreadable = compute(
-            of.net, store, examples, batch=of.recipe.run.batch, device=of.place.device, progress=progress
-        )
-        tell_unreadable(unreadable, of.tell)
-        _require_readable(unreadable, examples)
-        loaders.append(TokenLoader(store, examples, of.loading(shuffle=part == "train")))
+    with nullcontext() if pool is None else closing(pool):
+        for part, examples, count in parts:
+            store = _features(of, part, examples, Views(count, augment, of.recipe.run.seed), pool)
+            loaders.append(TokenLoader(store, examples, of.loading(shuffle=part == "train")))
     return loaders
+
+
+def _features(
+    of: Ingredients, part: str, examples: tuple[Example, ...], views: Views, pool: DecodePool | None
+) -> FeatureStore:
+    """What the frozen backbone says of one part of the pictures, once what is missing was computed."""
+    folder, weights = of.start.parent.parent / FEATURES, hash_file(require_weights(of.start))
+    store = FeatureStore(folder, weights=weights, net=of.net, kind=of.recipe.model.head, views=views)
+    progress, batch = _told(of.tell, part), of.recipe.run.batch
+    unreadable = compute(of.net, store, examples, batch=batch, device=of.place.device, progress=progress, pool=pool)
+    tell_unreadable(unreadable, of.tell)
+    _require_readable(unreadable, examples)
+    return store
 
 
 def tell_unreadable(found: Mapping[Path, str], tell: Tell) -> None:

@@ -47,14 +47,14 @@ def write_model(run: RunFolder, version: str, *, created: str) -> Path:
     choose_weights(net, recipe.tune)
     net.load_state_dict(weights, strict=False)
     merge_lora(net)
-    temperature, threshold = calibration_of(judged)
-    figures = figures_of(calibrated(judged, temperature, threshold))
+    calibration = calibration_of(judged)
+    figures = figures_of(calibrated(judged, calibration))
     described = replace(
         config,
         version=version,
         created=created,
-        temperature=temperature,
-        threshold=round(threshold, 4),
+        temperature=calibration.temperature,
+        threshold=calibration.threshold,
         card=card_of(run, record, config, figures),
     )
     save_checkpoint(run.model, described, net.state_dict(), overwrite=True)

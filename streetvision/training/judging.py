@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.evaluation.calibration import (
-    WORTHWHILE,
-    best_threshold,
+    Calibration,
+    fit_calibration,
     fit_temperature,
     judge,
     negative_log_likelihood,
-    threshold_gain,
 )
 from streetvision.evaluation.ranking import areas
-from streetvision.models.logits import sigmoids
 from streetvision.training.module import Judged
 
 
@@ -29,20 +27,15 @@ def figures_of(judged: Judged) -> dict[str, float]:
     return {name: round(value, 5) for name, value in figures.items()}
 
 
-def calibration_of(judged: Judged) -> tuple[float, float]:
-    """Temperature and threshold that fit these answers best."""
-    logits, labels = _arrays(judged)
-    temperature = fit_temperature(logits, labels)
-    probabilities = sigmoids(logits / temperature)
-    threshold = best_threshold(probabilities, labels)
-    gain = threshold_gain(probabilities, labels, threshold)
-    return temperature, threshold if gain >= WORTHWHILE else 0.5
+def calibration_of(judged: Judged) -> Calibration:
+    """What fits these answers best."""
+    return fit_calibration(*_arrays(judged))
 
 
-def calibrated(judged: Judged, temperature: float, threshold: float) -> Judged:
+def calibrated(judged: Judged, how: Calibration) -> Judged:
     """The answers as they are served: 0 decides."""
-    shift = float(np.log(threshold / (1.0 - threshold)))
-    return Judged(judged.indices, judged.logits / temperature - shift, judged.labels)
+    shift = float(np.log(how.threshold / (1.0 - how.threshold)))
+    return Judged(judged.indices, judged.logits / how.temperature - shift, judged.labels)
 
 
 def _arrays(judged: Judged) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

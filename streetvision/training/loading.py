@@ -1,10 +1,10 @@
-"""Loads pictures ahead of the training: threads read and decode, or leave that to a GPU."""
+"""Loads pictures ahead of the training: threads or processes read and decode, or leave that to a GPU."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +16,13 @@ from streetvision.base.resources import usable_threads
 from streetvision.sources.dataset import Example
 from streetvision.sources.source import SourceError
 from streetvision.training.batch import RawBatch
-from streetvision.training.canvas_cache import CanvasCache
 from streetvision.training.carrying import HostBatch, carried
+from streetvision.training.decode_pool import DecodePool
+from streetvision.training.decoding import Canvas
+from streetvision.training.filling import AtOnce, ByProcesses, ByThreads, Filling, RowWriter, Unfilled
 from streetvision.training.gpu_decoding import can_decode
 from streetvision.training.order import Indices, epoch_order, shard
-from streetvision.training.reading import Picture, PictureReader, Place
+from streetvision.training.reading import Canvases, PictureReader, Place
 
 CANVAS_SCALE = 2
 """Sides of the model's input that a canvas is long: a validator's smallest crop shows 0.45 of the picture's side."""
@@ -46,16 +48,31 @@ class Loading:
     ahead: int = 3
     """Batches that are read in advance."""
     decoder: str = "cpu"
-    """`gpu` lets a GPU decode plain JPEGs where it can and no cache is given."""
+    """`gpu` lets a GPU decode plain JPEGs where it can."""
 
 
 class _Pending(NamedTuple):
-    """A batch that threads are filling; each tells the JPEG that it leaves to the GPU."""
+    """A batch that is being filled."""
 
-    raw: RawBatch
-    indices: Indices
-    places: list[Place]
-    tasks: list[Future[bytes | None]]
+    batch: Unfilled
+    fillings: list[Filling]
+
+
+class _Rows:
+    """What becomes of the rows that were left to a GPU."""
+
+    def __init__(self, batch: Unfilled, writer: RowWriter, keeps: bool) -> None:
+        self._batch, self._writer, self.keeps = batch, writer, keeps
+
+    def read_again(self, row: int) -> None:
+        """Fill a row by the processor alone, for a JPEG that the GPU refuses."""
+        self._writer.fill(self._batch, row)
+
+    def keep(self, row: int) -> None:
+        """Keep what the GPU decoded and the row now holds."""
+        raw = self._batch.raw
+        width, height = raw.sizes[row].tolist()
+        self._writer.reader.decoded(int(raw.indices[row]), Canvas(raw.images.numpy()[row], width, height))
 
 
 class Loader:
@@ -71,9 +88,13 @@ class Loader:
         loading: Loading,
         *,
         device: torch.device | str = "cpu",
-        cache: CanvasCache | None = None,
+        cache: Canvases | None = None,
+        pool: DecodePool | None = None,
     ) -> None:
-        """A `cache` keeps what was decoded, so that only the first epoch decodes."""
+        """A `cache` keeps what was decoded, so that only the first epoch decodes; a `pool` decodes in place of threads.
+
+        A batch of the pool's is as large as the loader's at least.
+        """
         if not examples:
             raise SourceError("there is no picture to load: see `streetvision data list`")
         self.examples, self.loading, self.device = list(examples), loading, torch.device(device)
@@ -82,7 +103,11 @@ class Loader:
         self._labels = np.array([example.label for example in self.examples])
         seed = (loading.seed, 3, loading.rank)
         self._reader = PictureReader(self.examples, loading.canvas, seed=seed, cache=cache)
-        self._for_gpu = loading.decoder == "gpu" and cache is None and can_decode(self.device)
+        self._writer = RowWriter(self.examples, self._reader)
+        self._cache, self._pool = cache, pool
+        # What lies on the disk is the processor's, which other runs go on with.
+        for_gpu = loading.decoder == "gpu" and (cache is None or cache.instant)
+        self._for_gpu = for_gpu and can_decode(self.device)
 
     @property
     def unreadable(self) -> dict[Path, str]:
@@ -125,46 +150,46 @@ class Loader:
 
     def _loaded(self, epoch: int, start: int, batches: Sequence[Indices]) -> Iterator[HostBatch]:
         """Batches in host memory from number `start` on, some read ahead."""
-        pool = ThreadPoolExecutor(self.loading.threads or usable_threads(), thread_name_prefix="decode")
+        threads = ThreadPoolExecutor(self.loading.threads or usable_threads(), thread_name_prefix="decode")
         waiting: deque[_Pending] = deque()
         try:
             for step in range(start, len(batches)):
-                waiting.append(self._submit(pool, epoch, step, batches[step]))
+                waiting.append(self._begin(threads, epoch, step, batches[step]))
                 if len(waiting) > self.loading.ahead:
                     yield self._finished(waiting.popleft())
             while waiting:
                 yield self._finished(waiting.popleft())
         finally:
-            pool.shutdown(cancel_futures=True)
+            for pending in waiting:
+                for filling in pending.fillings:
+                    filling.abandon()
+            threads.shutdown(cancel_futures=True)
 
-    def _submit(self, pool: ThreadPoolExecutor, epoch: int, step: int, indices: Indices) -> _Pending:
+    def _begin(self, threads: ThreadPoolExecutor, epoch: int, step: int, indices: Indices) -> _Pending:
         raw = _empty(len(indices), self.loading.canvas, pinned=self.device.type == "cuda")
-        places = [Place(epoch, step, row) for row in range(len(indices))]
-        work = zip(indices.tolist(), places, strict=True)
-        return _Pending(raw, indices, places, [pool.submit(self._fill, raw, *one, self._for_gpu) for one in work])
+        batch = Unfilled(raw, indices, [Place(epoch, step, row) for row in range(len(indices))])
+        there = {row for row, index in enumerate(indices.tolist()) if self._is_there(index)}
+        pooled = {} if self._pool is None or self._for_gpu else self._to_decode(batch, there)
+        rest = [row for row in range(len(indices)) if row not in there and row not in pooled]
+        fillings: list[Filling] = [ByThreads(batch, rest, self._writer, threads, for_gpu=self._for_gpu)]
+        if self._pool is not None and pooled:
+            fillings.append(ByProcesses(batch, pooled, self._writer, self._pool))
+        return _Pending(batch, [*fillings, AtOnce(batch, sorted(there), self._writer)])
 
-    def _fill(self, raw: RawBatch, index: int, place: Place, for_gpu: bool) -> bytes | None:
-        """Read one example, or what replaces it, into its row; the JPEG where the GPU is to decode it."""
-        picture = self._reader.read(index, place, for_gpu=for_gpu)
-        self._write(raw, place.row, picture)
-        return picture.jpeg
+    def _is_there(self, index: int) -> bool:
+        return self._cache is not None and self._cache.instant and self._cache.has(index)
 
-    def _write(self, raw: RawBatch, row: int, picture: Picture) -> None:
-        """Through numpy: many threads wait for Python's lock while torch finds its way to one number."""
-        if picture.pixels is not None:
-            raw.images.numpy()[row] = picture.pixels
-        raw.sizes.numpy()[row] = (picture.width, picture.height)
-        raw.labels.numpy()[row] = self.examples[picture.index].label
-        raw.weights.numpy()[row] = self.examples[picture.index].weight
-        raw.indices.numpy()[row] = picture.index
+    def _to_decode(self, batch: Unfilled, there: Container[int]) -> dict[int, Path]:
+        """Files by row that a pool shall decode."""
+        absent = ((row, index) for row, index in enumerate(batch.indices.tolist()) if row not in there)
+        found = ((row, self._reader.to_decode(index)) for row, index in absent)
+        return {row: path for row, path in found if path is not None}
 
     def _finished(self, pending: _Pending) -> HostBatch:
-        found = enumerate(task.result() for task in pending.tasks)
-
-        def read_again(row: int) -> None:
-            self._fill(pending.raw, int(pending.indices[row]), pending.places[row], False)
-
-        return HostBatch(pending.raw, {row: jpeg for row, jpeg in found if jpeg is not None}, read_again)
+        jpegs: dict[int, bytes] = {}
+        for filling in pending.fillings:
+            jpegs |= filling.finish()
+        return HostBatch(pending.batch.raw, jpegs, _Rows(pending.batch, self._writer, self._cache is not None))
 
 
 def _empty(count: int, side: int, *, pinned: bool) -> RawBatch:

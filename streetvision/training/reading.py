@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,30 @@ from streetvision.engine.types import BadImage
 from streetvision.errors import reason
 from streetvision.sources.dataset import Example
 from streetvision.sources.source import SourceError
-from streetvision.training.canvas_cache import CanvasCache
-from streetvision.training.decoding import LIMITS, decode_canvas
+from streetvision.training.decoding import Canvas, decode_canvas, read_picture
 from streetvision.training.gpu_decoding import suits
 
 TRIES = 50
 """Replacements for a picture that cannot be read, before the whole set counts as unreadable."""
+
+
+class Canvases(Protocol):
+    """Where decoded pictures are kept, by the position of their examples. Threads may use it at the same time."""
+
+    instant: bool
+    """Whether a canvas is there without a wait."""
+
+    def has(self, index: int) -> bool:
+        """Whether the canvas of that example was kept; it may be damaged."""
+
+    def get(self, index: int) -> Canvas | None:
+        """It, to be read only; None where it is absent or damaged."""
+
+    def put(self, index: int, canvas: Canvas) -> None:
+        """Keep it where there is room."""
+
+    def close(self) -> None:
+        """Let go of what is held open."""
 
 
 class Place(NamedTuple):
@@ -49,7 +67,7 @@ class PictureReader:
     """Threads may read at the same time. `unreadable` tells which pictures were left out and why."""
 
     def __init__(
-        self, examples: Sequence[Example], canvas: int, *, seed: tuple[int, ...], cache: CanvasCache | None = None
+        self, examples: Sequence[Example], canvas: int, *, seed: tuple[int, ...], cache: Canvases | None = None
     ) -> None:
         self.unreadable: dict[Path, str] = {}
         self._examples, self._canvas, self._seed, self._cache = examples, canvas, seed, cache
@@ -67,6 +85,21 @@ class PictureReader:
             "check the set with `streetvision data check`"
         )
 
+    def to_decode(self, index: int) -> Path | None:
+        """The file of an example that is not kept and was not found unreadable; None for the others."""
+        path = self._examples[index].path
+        return None if path in self.unreadable or (self._cache and self._cache.has(index)) else path
+
+    def decoded(self, index: int, canvas: Canvas) -> Picture:
+        """An example that was decoded elsewhere, kept where there is room."""
+        if self._cache:
+            self._cache.put(index, canvas)
+        return Picture(index, canvas.width, canvas.height, canvas.pixels)
+
+    def leave_out(self, index: int, why: str) -> None:
+        """Note that an example cannot be read."""
+        self.unreadable[self._examples[index].path] = why
+
     def _candidates(self, index: int, place: Place) -> Iterable[int]:
         """The example itself, then others of its label, the same ones at each repetition of the run."""
         yield index
@@ -81,21 +114,10 @@ class PictureReader:
         if kept is not None:
             return Picture(index, kept.width, kept.height, kept.pixels)
         try:
-            return self._decoded(index, _bytes_of(path), for_gpu=for_gpu)
+            data = read_picture(path)
+            if for_gpu and suits(header := read_header(data)):
+                return Picture(index, header.width, header.height, None, header.stream)
+            return self.decoded(index, decode_canvas(data, self._canvas))
         except (BadImage, OSError) as error:
-            self.unreadable[path] = reason(error)
+            self.leave_out(index, reason(error))
             return None
-
-    def _decoded(self, index: int, data: bytes, *, for_gpu: bool) -> Picture:
-        if for_gpu and suits(header := read_header(data)):
-            return Picture(index, header.width, header.height, None, header.stream)
-        canvas = decode_canvas(data, self._canvas)
-        if self._cache:
-            self._cache.put(index, canvas)
-        return Picture(index, canvas.width, canvas.height, canvas.pixels)
-
-
-def _bytes_of(path: Path) -> bytes:
-    """The file's bytes, one more than the limit at most: the decoder then refuses them."""
-    with path.open("rb") as file:
-        return file.read(LIMITS.max_bytes + 1)

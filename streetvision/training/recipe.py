@@ -190,8 +190,12 @@ class RunRecipe:
     """Replay each step as CUDA graphs, on a GPU without `checkpointing` and `fsdp`: launching kernels takes longer."""
     decoder: str = "cpu"
     """What decodes JPEGs: `cpu`, or `gpu`, which is faster where a processor cannot keep up."""
+    workers: int = -1
+    """Processes that decode; -1: as many as pay, none without a GPU. 0: threads decode."""
+    cache: str = "memory"
+    """Where decoded pictures are kept, so that only the first epoch decodes them: `memory`, `disk` or `none`."""
     cache_gib: float = 0.0
-    """Disk for decoded pictures, so that only the first epoch decodes them: 0.6 GiB for a thousand at 224 pixels."""
+    """What they may take, 0.6 GiB for a thousand at 224 pixels; 0: half of what is free. The rest is decoded anew."""
     devices: int = 1
     """GPUs; 0: all that there are."""
     strategy: str = "auto"
@@ -208,6 +212,8 @@ class RunRecipe:
         one_of("run.precision", self.precision, ("auto", "bf16", "fp32"))
         within("run.cache_gib", self.cache_gib, 0.0, 1e6)
         within("run.devices", self.devices, 0, 1024)
+        within("run.workers", self.workers, -1, 1024)
+        one_of("run.cache", self.cache, ("memory", "disk", "none"))
         one_of("run.decoder", self.decoder, ("cpu", "gpu"))
         one_of("run.strategy", self.strategy, ("auto", "ddp", "fsdp"))
         within("run.seed", self.seed, 0, MAX_SEED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.base.allocator import keep_freed_pages
 from streetvision.scenes.scenes import Scene, render_scene
 
 MAX_OBJECTS = 8
@@ -113,7 +113,7 @@ def _as_slots(memory: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa
 
 
 def _render_for_ever(memory: Any, shape: tuple[int, ...], free: Any, ready: Any, counter: Any) -> None:  # noqa: ANN401
-    _keep_memory()
+    keep_freed_pages()
     slots = _as_slots(memory, shape)
     while True:
         slot = free.get()
@@ -124,18 +124,10 @@ def _render_for_ever(memory: Any, shape: tuple[int, ...], free: Any, ready: Any,
         ready.put((slot, chunk.labels, chunk.objects))
 
 
-def _keep_memory() -> None:
-    """Let glibc keep freed pages: scenes allocate the same megabytes again and again, and new pages cost faults."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-3, 1 << 28)  # M_MMAP_THRESHOLD
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
-
-
 def map_on_cores(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
     """Results of `work` in the tasks' order, from `workers` processes; with one worker in this process."""
     if workers <= 1:
         yield from map(work, tasks)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=_keep_memory) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=keep_freed_pages) as pool:
         yield from pool.imap(work, tasks, chunksize=4)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import lightning as L
 
+from streetvision.training.arriving import Arriving
 from streetvision.training.keeping import Tell
 
 EVERY_S = 0.5
@@ -23,6 +24,7 @@ class Reporter(L.Callback):
     ) -> None:
         self._tell, self._total, self._pictures, self._clock = tell, total_steps, pictures_a_step, clock
         self._marks: deque[tuple[float, int]] = deque(maxlen=WINDOW)
+        self._loss: Arriving | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The clock runs from here."""
@@ -36,15 +38,24 @@ class Reporter(L.Callback):
         self._marks.append((now, step))
         seconds, steps = now - self._marks[0][0], step - self._marks[0][1]
         rate = steps / seconds if seconds > 0 else 0.0
-        loss = trainer.callback_metrics.get("loss")
+        loss = self._loss_of(trainer, last=step >= self._total)
         self._tell(
             {
                 "event": "progress",
                 "step": step,
                 "total_steps": self._total,
                 "epoch": trainer.current_epoch,
-                "loss": None if loss is None else round(float(loss), 5),
+                "loss": None if loss is None else round(loss, 5),
                 "pictures_per_second": round(rate * self._pictures, 1),
                 "seconds_left": round((self._total - step) / rate) if rate > 0 else None,
             }
         )
+
+    def _loss_of(self, trainer: L.Trainer, *, last: bool) -> float | None:
+        """Of this step; on a GPU that of the telling before, which nobody needs to wait for."""
+        loss = trainer.callback_metrics.get("loss")
+        if loss is None:
+            return None
+        before, self._loss = self._loss, Arriving(loss)
+        told = self._loss if before is None or last or not loss.is_cuda else before
+        return told.values()[0]

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from streetvision.cli.train_view import LINE_EVERY_S, View
+from streetvision.cli.progress_lines import EVERY_S
+from streetvision.cli.train_view import View
 
 
 def features(done: int) -> dict[str, object]:
@@ -17,13 +18,13 @@ def test_away_from_a_terminal_a_line_now_and_then_says_how_far_it_is(capsys: pyt
     now = 0.0
     view = View(None, as_json=False, clock=lambda: now)
     view.tell(features(32))
-    now = LINE_EVERY_S
+    now = EVERY_S
     view.tell(features(1056))
     view.tell(features(1088))
-    now += LINE_EVERY_S
+    now += EVERY_S
     step = {"event": "progress", "step": 3, "total_steps": 90, "loss": 0.5, "pictures_per_second": 81.2}
     view.tell(step)
-    now += LINE_EVERY_S
+    now += EVERY_S
     view.importing("fetching", 12, 0)
     out, err = capsys.readouterr()
     assert out == ""
@@ -34,7 +35,7 @@ def test_a_program_hears_every_event_and_no_line(capsys: pytest.CaptureFixture[s
     now = 0.0
     view = View(None, as_json=True, clock=lambda: now)
     for done in (32, 64):
-        now += LINE_EVERY_S
+        now += EVERY_S
         view.tell(features(done))
         view.importing("fetching", done, 0)
     out, err = capsys.readouterr()

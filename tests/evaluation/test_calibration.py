@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streetvision.evaluation.calibration import (
     best_threshold,
     expected_calibration_error,
+    fit_calibration,
     fit_temperature,
     judge,
     negative_log_likelihood,
@@ -60,6 +61,16 @@ def test_the_threshold_follows_the_best_split() -> None:
     probabilities = np.array([0.1, 0.2, 0.55, 0.6, 0.8, 0.9])
     labels = np.array([False, False, False, False, True, True])
     assert 0.6 <= best_threshold(probabilities, labels) < 0.8
+
+
+def test_a_threshold_moves_where_that_pays_and_stays_where_it_does_not() -> None:
+    logits, labels = overconfident(2.0)
+    assert fit_calibration(logits, labels).threshold == 0.5
+    moved = fit_calibration(logits + 3.0, labels)
+    assert moved.threshold > 0.6
+    assert moved.threshold == round(moved.threshold, 3)
+    weighed = fit_calibration(logits, labels, weights=np.where(labels, 9.0, 1.0))
+    assert weighed.threshold < 0.4
 
 
 @given(st.lists(st.tuples(st.floats(-8, 8), st.booleans()), min_size=1, max_size=60), st.floats(0.1, 0.9))

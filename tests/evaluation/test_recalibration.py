@@ -12,7 +12,7 @@ from streetvision.evaluation.calibration import negative_log_likelihood
 from streetvision.evaluation.figures import Sample, weighted_figures
 from streetvision.evaluation.judging import Plan, Shown
 from streetvision.evaluation.predictions import Serving, answer_examples, serving
-from streetvision.evaluation.recalibration import calibrated, class_weights, described_checkpoint, fit_calibration, keep
+from streetvision.evaluation.recalibration import calibrated, class_weights, described_checkpoint, keep, recalibrate
 from streetvision.models.dinov3 import tiny_config
 from streetvision.models.folder import ENSEMBLE_FILE, read_config
 from streetvision.registry.registry import Registry
@@ -32,7 +32,7 @@ def overconfident(count: int = 4000, *, shift: float = 1.5, scale: float = 3.0, 
 
 def test_the_fit_finds_temperature_and_shift() -> None:
     sample = overconfident()
-    fit = fit_calibration(tiny_config(), sample)
+    fit = recalibrate(tiny_config(), sample)
     after = fit.shifted(sample)
     one = np.ones((1, len(sample)))
     before, improved = weighted_figures(sample, one), weighted_figures(after, one)
@@ -44,15 +44,15 @@ def test_the_fit_finds_temperature_and_shift() -> None:
 def test_a_fit_of_what_was_calibrated_before_starts_from_the_raw_logits() -> None:
     sample = overconfident()
     plain = tiny_config()
-    first = fit_calibration(plain, sample)
-    again = fit_calibration(first.after, first.shifted(sample))
+    first = recalibrate(plain, sample)
+    again = recalibrate(first.after, first.shifted(sample))
     assert again.temperature == pytest.approx(first.temperature, rel=1e-3)
     assert again.threshold == first.threshold
     assert again.shifted(first.shifted(sample)).logits == pytest.approx(first.shifted(sample).logits, abs=0.01)
 
 
 def test_a_threshold_that_gains_nothing_stays_in_the_middle() -> None:
-    assert fit_calibration(tiny_config(), overconfident(shift=0.0)).threshold == 0.5
+    assert recalibrate(tiny_config(), overconfident(shift=0.0)).threshold == 0.5
 
 
 def test_a_rare_class_weighs_as_much_as_validators_show_it() -> None:
@@ -60,7 +60,7 @@ def test_a_rare_class_weighs_as_much_as_validators_show_it() -> None:
     weights = class_weights(labels, 0.5)
     assert weights[labels].sum() == pytest.approx(0.5) == pytest.approx(weights[~labels].sum())
     rare = overconfident(shift=0.0, positives=0.1)
-    balanced, as_it_is = (fit_calibration(tiny_config(), rare, positive_share=share) for share in (0.5, 0.1))
+    balanced, as_it_is = (recalibrate(tiny_config(), rare, positive_share=share) for share in (0.5, 0.1))
     assert balanced.threshold < as_it_is.threshold, "rare works are worth answering no more often than not"
 
 
@@ -74,7 +74,7 @@ def test_weights_are_so_many_pictures() -> None:
 def test_too_few_pictures_are_refused_with_the_reason(positives: int, negatives: int, words: str) -> None:
     labels = np.array([True] * positives + [False] * negatives)
     with pytest.raises(OperatorError, match=words):
-        fit_calibration(tiny_config(), Sample(np.ones(len(labels)), labels, labels.astype(str)))
+        recalibrate(tiny_config(), Sample(np.ones(len(labels)), labels, labels.astype(str)))
 
 
 async def test_too_few_are_told_before_the_model_runs(pictures: Pictures, tmp_path: Path, small_model: Path) -> None:

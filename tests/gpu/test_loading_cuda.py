@@ -11,7 +11,10 @@ from PIL import Image
 from streetvision.scenes.scenes import render_scene
 from streetvision.sources.dataset import Example
 from streetvision.training import distortions
+from streetvision.training.arriving import Arriving
 from streetvision.training.augmenting import Augmentation, GpuAugment, plain_batch
+from streetvision.training.canvas_memory import CanvasMemory
+from streetvision.training.decode_pool import DecodePool
 from streetvision.training.gpu_decoding import can_decode
 from streetvision.training.loading import Loader, Loading
 
@@ -55,6 +58,43 @@ def test_what_the_gpu_refuses_goes_to_the_processor(tmp_path: Path) -> None:
     (ours,) = Loader(known, how, device=DEVICE)
     assert 6 not in ours.indices.tolist()
     assert ours.images.shape == (8, 96, 96, 3)
+
+
+@pytest.mark.parametrize("decoder", ["cpu", "gpu"])
+def test_what_either_decodes_is_kept_for_the_next_epoch(tmp_path: Path, decoder: str) -> None:
+    known, how = examples(tmp_path), Loading(batch=4, canvas=96, shuffle=False, decoder=decoder)
+    kept = CanvasMemory(len(known), 96, max_bytes=2**30)
+    loader = Loader(known, how, device=DEVICE, cache=kept)
+    first = list(loader)
+    for one in known:
+        one.path.unlink()
+    loader.position = (0, 0)
+    for before, again in zip(first, loader, strict=True):
+        assert torch.equal(before.images, again.images)
+        assert torch.equal(before.sizes, again.sizes)
+    assert not loader.unreadable
+
+
+def test_processes_feed_a_gpu_as_threads_do(tmp_path: Path) -> None:
+    known, how = examples(tmp_path), Loading(batch=4, canvas=96, shuffle=False)
+    pool = DecodePool(2, 4, 96, areas=8, tell=print)
+    try:
+        for ours, theirs in zip(Loader(known, how, device=DEVICE, pool=pool), Loader(known, how), strict=True):
+            assert torch.equal(ours.images.cpu(), theirs.images)
+            assert torch.equal(ours.indices.cpu(), theirs.indices)
+    finally:
+        pool.close()
+
+
+def test_a_loss_is_fetched_without_a_wait() -> None:
+    loss = torch.arange(3.0, device=DEVICE)
+    Arriving(loss)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        arriving = Arriving(loss * 2)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert arriving.values() == [0.0, 2.0, 4.0]
 
 
 def test_augmenting_never_waits_for_the_device(tmp_path: Path) -> None:

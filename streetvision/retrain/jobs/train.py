@@ -52,7 +52,10 @@ def begun_before(state: Path, file: Path) -> RunFolder | None:
 
 
 def recipe_of(request: Mapping[str, Any], serving: Path) -> Recipe:
-    """The recipe that the operator named, going on from the model in `serving` with its head and size."""
+    """The recipe that the operator named, going on from the model in `serving` with its head and size.
+
+    It keeps no pictures in memory and decodes in threads: a job has a bound of memory, and serving needs processors.
+    """
     name, config = request["recipe"], read_config(serving)
     recipe = named_recipe(name) if name in NAMED else read_recipe(expanded(name))
     model = replace(
@@ -64,7 +67,8 @@ def recipe_of(request: Mapping[str, Any], serving: Path) -> Recipe:
     )
     log = TRACKED if request["tracking"] else recipe.run.log
     data = replace(recipe.data, sets=(request["pictures"],))
-    return replace(recipe, model=model, data=data, run=replace(recipe.run, log=log))
+    run = replace(recipe.run, log=log, workers=0, cache="none" if recipe.run.cache == "memory" else recipe.run.cache)
+    return replace(recipe, model=model, data=data, run=run)
 
 
 def gpus(recipe: Recipe, device: str) -> int:
