@@ -108,12 +108,12 @@ class Sight:
         rules: list[ResizeRule] = [resize_rule(member.resize) for member in members]
         weights = runner.weights if isinstance(runner, EnsembleRunner) else (1.0,)
         self.views: tuple[View, ...] = runner.views if isinstance(runner, EnsembleRunner) else (PLAIN,)
+        self._mixture = runner.config.mixture if isinstance(runner, EnsembleRunner) and runner.router else None
         self.eyes = tuple(
             Eye(member.input_size, rule, weight, resample=_filter(member))
             for member, rule, weight in zip(members, rules, weights, strict=True)
         )
 
-        self._mixture = runner.config.mixture if router_of(runner) is not None else None
         self.single = len(self.eyes) == 1 and self.views == (PLAIN,)
         """Whether there is never more than one pass."""
 

@@ -23,6 +23,9 @@ from streetvision.models.router import MAX_ROUTER_BYTES, ROUTER_FILE, RouterConf
 SHRINKAGE = 0.1
 """Share of the mean variance that is added to the variance in every direction."""
 
+LEAST_VARIANCE = 1e-12
+"""Taken where all embeddings are the same."""
+
 Floats = NDArray[np.float32]
 
 
@@ -52,7 +55,7 @@ def known_embeddings(embeddings: NDArray[np.floating], shrinkage: float = SHRINK
     wide = embeddings.astype(np.float64)
     mean = wide.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(wide.T).reshape(len(mean), len(mean)))
-    added = shrinkage * max(float(variances.mean()), np.finfo(np.float32).tiny)
+    added = shrinkage * max(float(variances.mean()), LEAST_VARIANCE)
     whitening = directions / np.sqrt(np.maximum(variances, 0.0) + added)
     return KnownEmbeddings(mean.astype(np.float32), np.ascontiguousarray(whitening, np.float32))
 

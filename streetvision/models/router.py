@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from math import exp
+from typing import Any, Literal, get_args
 
 from streetvision.models.checks import SHA256, check, exact_keys, matches, number
 
+Rule = Literal["unsure", "far", "both"]
+"""When the second member is asked: where the first is unsure, where the picture is far, where either holds."""
+RULES: tuple[Rule, ...] = get_args(Rule)
 ROUTER_FILE = "router.safetensors"
 """Beside `ensemble.json`: what the first member's embeddings are measured against (`models/embedding_distance.py`)."""
 MAX_ROUTER_BYTES = 64 << 20
@@ -71,9 +75,21 @@ class RouterConfig:
             check(self.sha256 == "", "the router's sha256 belongs to a distance")
 
     @property
-    def rule(self) -> str:
-        """`unsure`, `far` or `both`, as `streetvision models combine` calls them."""
+    def rule(self) -> Rule:
+        """As `streetvision models combine --route` calls it."""
         return "far" if self.band is None else "unsure" if self.distance is None else "both"
+
+    @property
+    def words(self) -> str:
+        """When it asks the second member, and how both answers are put together."""
+        rules = []
+        if self.band is not None:
+            edge = 1 / (1 + exp(-self.band))
+            rules.append(f"the first's probability is from {1 - edge:.3f} to {edge:.3f}")
+        if self.distance is not None:
+            rules.append(f"its embedding is {self.distance:.3g} or more from those it knows")
+        together = "stacked" if self.stack is not None else "averaged"
+        return f"the second member is asked where {' or '.join(rules)}; then both are {together}"
 
     def to_fields(self) -> dict[str, Any]:
         """As `ensemble.json` holds it."""
