@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -45,8 +44,8 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Feeds one model from its batcher. A failed batch is run again one by one, so that only its culprit fails.
 
-    Where nobody waits, the requests that have their first answer get their further views; with a router those alone for
-    which it asks.
+    Where nobody waits, the requests that have their first answer get their further views; where there is a router, only
+    those for which it asks.
     """
 
     def __init__(
@@ -159,9 +158,9 @@ class Dispatcher:
         for ticket, logit, embedding, outcome in rows:
             waiting = ticket.item
             if not waiting.future.done():
-                answer = Answer(float(logit), _kept(embedding), self._version, len(batch), done.seconds, router=outcome)
-                if waiting.passes:
-                    answer = replace(answer, members=(answer.logit,))
+                members = (float(logit),) if waiting.passes else ()
+                told = (self._version, len(batch), done.seconds, 1, members, outcome)
+                answer = Answer(float(logit), _kept(embedding), *told)
                 if len(waiting.passes) > 1 and outcome is not RouterOutcome.SURE and self._closed is None:
                     self._improver.take(waiting, answer, ticket.deadline, now)
                 else:

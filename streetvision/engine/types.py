@@ -182,7 +182,7 @@ class Prediction:
     decoded: float | None = None
     """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
     members: tuple[float, ...] = ()
-    """Of an ensemble: the logit of each member that answered, the mean over its views; the first member's is first."""
+    """Of an ensemble or a model with views: the logit of each member that answered, the mean over its views."""
     router: RouterOutcome | None = None
     """Of an ensemble with a router: why its second member answered, or why not."""
 
