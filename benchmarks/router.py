@@ -30,11 +30,13 @@ from streetvision.engine.views import Eye, plain_look
 from streetvision.evaluation.figures import Bools, Floats, Sample, weighted_figures
 from streetvision.evaluation.router_fit import PairAnswers, fit_router
 from streetvision.models.embedding_distance import known_embeddings
-from streetvision.models.router import RULES
+from streetvision.models.router import RULES, Rule
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import challenge
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
+STACKED = 0.3
+"""Least share with enough pictures for a stack."""
 FIRST_SEED = 40_000_000
 """Far from the seeds that any test or calibration uses."""
 KNOWN, FITTED = 0.2, 0.3
@@ -153,24 +155,26 @@ def rows_of(answers: Answers, first: str, second: str) -> Iterator[Row]:
     name = f"{first}, then {second}"
     averaged = fit_router("unsure", fit.pair, fit.distances, 0.5)
     both = averaged.both(test.pair)
-    begin: Row = {"models": name, "rule": "first alone", "together": "mean", "cost": 0.0}
-    end: Row = {"models": name, "rule": "always both", "together": "mean", "cost": 1.0}
+    begin: Row = {"models": name, "rule": "first alone", "together": "mean", "share": "", "cost": 0.0}
+    end: Row = {"models": name, "rule": "always both", "together": "mean", "share": "", "cost": 1.0}
     begin |= _judged(test.pair.first, both, test.pair.first)
     end |= _judged(test.pair.first, both, both)
     yield from (begin, end)
     for share in SHARES:
-        for rule, together in (*((rule, "mean") for rule in RULES), ("unsure", "stack")):
+        stack: list[tuple[Rule, str]] = [("unsure", "stack")] if share >= STACKED else []
+        for rule, together in (*((rule, "mean") for rule in RULES), *stack):
             fitted = fit_router(rule, fit.pair, fit.distances, share, stacked=together == "stack")
             asked = fitted.asked(test.pair, test.distances)
-            cells: Row = {"models": name, "rule": rule, "together": together, "cost": round(float(asked.mean()), 3)}
+            cells: Row = {"models": name, "rule": rule, "together": together, "share": f"{share:.0%}"}
+            cells["cost"] = round(float(asked.mean()), 3)
             yield cells | _judged(test.pair.first, both, fitted.answers(test.pair, asked))
-        chance: Row = {"models": name, "rule": "random", "together": "mean", "cost": share}
+        chance: Row = {"models": name, "rule": "random", "together": "mean", "share": f"{share:.0%}", "cost": share}
         yield chance | _random(begin, end, share)
 
 
 def _random(first: Row, both: Row, share: float) -> Row:
     """What asking about pictures at random comes to on average; exact, so without an interval."""
-    cells: Row = dict.fromkeys(name for name in first if name not in ("models", "rule", "together", "cost"))
+    cells: Row = dict.fromkeys(name for name in first if name not in ("models", "rule", "together", "share", "cost"))
     for name in ("accuracy", "nll"):
         start, end = float(first[name] or 0), float(both[name] or 0)
         cells[name] = round(start + share * (end - start), 4)
