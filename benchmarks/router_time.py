@@ -53,7 +53,7 @@ async def rows_of(first: Path, second: Path, jpegs: Sequence[bytes], device: str
     both = EnsembleRunner(opened(), EnsembleConfig("both", "1.0.0", MEMBERS))
     rows = [_row("first alone", alone, spent)]
     rows += [_row(what, *await answered(one, jpegs)) for what, one in (("router", routed), ("always both", both))]
-    return rows + [_rule_time(dim, batch) for dim in (768, 2048) for batch in (1, 32)]
+    return rows
 
 
 def _row(what: str, found: list[Prediction], spent: list[float]) -> Row:
@@ -68,18 +68,22 @@ def _rule_time(dim: int, batch: int) -> Row:
     router = Router(RouterConfig(band=1.0, distance=1.0, sha256="0" * 64), known)
     output = RunnerOutput(np.zeros(batch, np.float32), rng.normal(size=(batch, dim)).astype(np.float32))
     took = median_ms(lambda: router.asks(output), 50)
-    return {"what": f"the rules, {dim} numbers, batch {batch}", "asked": None, "mean ms": None, "median ms": took}
+    return {"numbers of an embedding": dim, "batch": batch, "median ms": took}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", type=Path, help="folder of the first model")
     parser.add_argument("second", type=Path, help="folder of the second one")
-    parser.add_argument("--count", type=int, default=100, help="challenges to answer")
+    parser.add_argument("--count", type=int, default=100, help="challenges to answer; 0: only the rules")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for router_time.json")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the two results")
     arguments = parser.parse_args()
     where = machine()
+    rules = [_rule_time(dim, batch) for dim in (768, 2048) for batch in (1, 32)]
+    report("router_time-rules", "What a router's rules take for a batch", rules, where, arguments.results)
+    if not arguments.count:
+        return
     jpegs = [challenge(FIRST_SEED + seed, native=False).jpeg for seed in range(arguments.count)]
     rows = asyncio.run(rows_of(arguments.first, arguments.second, jpegs, arguments.device))
     report("router_time", "What a router costs an answer", rows, where, arguments.results)

@@ -1,9 +1,9 @@
-"""How far a picture's embedding lies from those that a model has learnt from: the Mahalanobis distance.
+"""How far a picture's embedding lies from those that a model has learnt from: a Mahalanobis distance.
 
 Directions in which the known embeddings hardly differ count for more than those in which they differ much. Source:
 K. Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks, NeurIPS
 2018, with one mean for all pictures; their covariance is shrunk towards a multiple of the identity, since a few hundred
-pictures do not determine it.
+pictures do not determine it, and beyond MAX_RANK directions one variance stands for all.
 """
 
 from __future__ import annotations
@@ -24,28 +24,37 @@ SHRINKAGE = 0.1
 """Share of the mean variance that is added to the variance in every direction."""
 
 LEAST_VARIANCE = 1e-12
-"""Taken where all embeddings are the same."""
+"""Added, for where all embeddings are the same."""
+MAX_RANK = 256
+"""Directions that are told apart: all of them cost a batch of long embeddings tens of milliseconds on a slow
+processor, and give hardly other distances (with 768 numbers they correlate at 1.000)."""
+TENSORS = ("mean", "directions", "variances")
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class KnownEmbeddings:
-    """Embeddings that a model has learnt from, in the two figures that distances from them take."""
+    """Embeddings that a model has learnt from, in the figures that distances from them take."""
 
     mean: Floats
     """[D]."""
-    whitening: Floats
-    """[D, D]: of what it makes of the known embeddings, less their mean, every direction has variance 1."""
+    directions: Floats
+    """[D, R], orthonormal: those in which the known embeddings differ most."""
+    variances: Floats
+    """[R + 1], above 0: in each of them, and in every other direction alike."""
 
     def distances(self, embeddings: Floats) -> Floats:
         """Of embeddings [N, D]: [N], at least 0; about 1 for what resembles the known ones, whatever D is."""
-        spread = (embeddings - self.mean) @ self.whitening
-        return np.asarray(np.sqrt(np.mean(spread * spread, axis=1)), np.float32)
+        apart = embeddings - self.mean
+        along = (apart @ self.directions) ** 2
+        rest = np.maximum(np.sum(apart * apart, axis=1) - along.sum(axis=1), 0.0)
+        total = along @ (1.0 / self.variances[:-1]) + rest / self.variances[-1]
+        return np.asarray(np.sqrt(total / len(self.mean)), np.float32)
 
     def to_bytes(self) -> bytes:
         """As ROUTER_FILE holds it."""
-        return save({"mean": self.mean, "whitening": self.whitening})
+        return save({name: getattr(self, name) for name in TENSORS})
 
 
 def known_embeddings(embeddings: NDArray[np.floating], shrinkage: float = SHRINKAGE) -> KnownEmbeddings:
@@ -54,10 +63,14 @@ def known_embeddings(embeddings: NDArray[np.floating], shrinkage: float = SHRINK
         raise ValueError("the spread of embeddings takes at least two of them")
     wide = embeddings.astype(np.float64)
     mean = wide.mean(axis=0)
-    variances, directions = np.linalg.eigh(np.cov(wide.T).reshape(len(mean), len(mean)))
-    added = shrinkage * max(float(variances.mean()), LEAST_VARIANCE)
-    whitening = directions / np.sqrt(np.maximum(variances, 0.0) + added)
-    return KnownEmbeddings(mean.astype(np.float32), np.ascontiguousarray(whitening, np.float32))
+    ascending, vectors = np.linalg.eigh(np.cov(wide.T).reshape(len(mean), len(mean)))
+    variances = np.maximum(ascending[::-1], 0.0)
+    rank = min(MAX_RANK, len(mean))
+    # Without other directions any variance does: what is left over is then but rounding.
+    rest = float((variances[rank:] if rank < len(mean) else variances).mean())
+    kept = np.append(variances[:rank], rest) + shrinkage * float(variances.mean()) + LEAST_VARIANCE
+    directions = np.ascontiguousarray(vectors[:, ::-1][:, :rank], np.float32)
+    return KnownEmbeddings(mean.astype(np.float32), directions, kept.astype(np.float32))
 
 
 def read_known_embeddings(folder: Path, router: RouterConfig, dim: int) -> KnownEmbeddings | None:
@@ -83,16 +96,19 @@ def read_known_embeddings(folder: Path, router: RouterConfig, dim: int) -> Known
 
 
 def _checked(tensors: dict[str, NDArray[np.generic]], path: Path, dim: int) -> KnownEmbeddings:
-    if set(tensors) != {"mean", "whitening"}:
-        raise CheckpointError(f"{path} must hold the tensors mean and whitening, and no others.")
-    mean, whitening = tensors["mean"], tensors["whitening"]
-    if mean.shape != (dim,) or whitening.shape != (dim, dim):
+    if set(tensors) != set(TENSORS):
+        raise CheckpointError(f"{path} must hold the tensors {', '.join(TENSORS)}, and no others.")
+    mean, directions, variances = (tensors[name] for name in TENSORS)
+    rank = len(variances) - 1 if variances.ndim == 1 else -1
+    if not 1 <= rank <= dim or mean.shape != (dim,) or directions.shape != (dim, rank):
+        shapes = ", ".join(str(list(tensors[name].shape)) for name in TENSORS)
         raise CheckpointError(
-            f"{path} has tensors of shapes {list(mean.shape)} and {list(whitening.shape)}, but its first member's "
-            f"embeddings have {dim} numbers: combine the members anew."
+            f"{path} has tensors of shapes {shapes}, but its first member's embeddings have {dim} numbers: combine the "
+            "members anew."
         )
-    if mean.dtype != np.float32 or whitening.dtype != np.float32:
+    if any(tensor.dtype != np.float32 for tensor in tensors.values()):
         raise CheckpointError(f"{path} must hold float32.")
-    if not (np.isfinite(mean).all() and np.isfinite(whitening).all()):
-        raise CheckpointError(f"{path} holds NaN or infinity.")
-    return KnownEmbeddings(np.asarray(mean, np.float32), np.asarray(whitening, np.float32))
+    known = KnownEmbeddings(*(np.asarray(tensors[name], np.float32) for name in TENSORS))
+    if not all(bool(np.isfinite(getattr(known, name)).all()) for name in TENSORS) or not (known.variances > 0).all():
+        raise CheckpointError(f"{path} holds NaN, infinity or a variance that is not above 0.")
+    return known

@@ -20,7 +20,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 ROUTER_FILE = "router.safetensors"
 """Beside `ensemble.json`: what the first member's embeddings are measured against (`models/embedding_distance.py`)."""
 MAX_ROUTER_BYTES = 64 << 20
-"""Embeddings of 4,096 numbers take that much."""
+"""Embeddings of 60,000 numbers take that much."""
 MAX_LOGIT = 1e3
 MAX_DISTANCE = 1e9
 

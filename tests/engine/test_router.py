@@ -44,7 +44,7 @@ def output(logits: list[float], embeddings: list[list[float]]) -> RunnerOutput:
     return RunnerOutput(np.array(logits, np.float32), np.array(embeddings, np.float32))
 
 
-KNOWN = KnownEmbeddings(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
+KNOWN = KnownEmbeddings(np.zeros(2, np.float32), np.eye(2, dtype=np.float32), np.ones(3, np.float32))
 
 
 def test_each_rule_asks_by_itself_and_both_where_either_does() -> None:

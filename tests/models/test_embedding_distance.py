@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from streetvision.models import embedding_distance
 from streetvision.models.checks import CheckpointError
 from streetvision.models.embedding_distance import known_embeddings, read_known_embeddings
 from streetvision.models.router import ROUTER_FILE, RouterConfig
@@ -38,6 +39,18 @@ def test_shrinkage_keeps_directions_without_spread_from_deciding_alone() -> None
         known_embeddings(flat[:1])
 
 
+def test_directions_beyond_the_rank_share_one_variance(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = RNG.normal(size=(200, 3)).astype(np.float32)
+    monkeypatch.setattr(embedding_distance, "MAX_RANK", 1)
+    known = known_embeddings(STRETCHED, 0.0)
+    assert known.directions.shape == (3, 1)
+    assert known.variances[0] == pytest.approx(100, rel=0.1)
+    assert known.variances[1] == pytest.approx((1.0 + 0.01) / 2, rel=0.1)
+    apart = points - known.mean
+    expected = apart[:, 0] ** 2 / known.variances[0] + (apart[:, 1:] ** 2).sum(axis=1) / known.variances[1]
+    np.testing.assert_allclose(known.distances(points), np.sqrt(expected / 3), rtol=0.02)
+
+
 def test_what_was_kept_measures_as_before(tmp_path: Path) -> None:
     config = kept(tmp_path, KNOWN.to_bytes())
     again = read_known_embeddings(tmp_path, config, 3)
@@ -48,7 +61,8 @@ def test_what_was_kept_measures_as_before(tmp_path: Path) -> None:
 
 
 def tensors(**changes: np.ndarray) -> bytes:
-    return save({"mean": np.zeros(3, np.float32), "whitening": np.eye(3, dtype=np.float32)} | changes)
+    plain = {"mean": np.zeros(3), "directions": np.eye(3)[:, :2], "variances": np.ones(3)}
+    return save({name: np.ascontiguousarray(value, np.float32) for name, value in plain.items()} | changes)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +70,13 @@ def tensors(**changes: np.ndarray) -> bytes:
     [
         (b"\x80\x04pickle", "is not a valid safetensors file"),
         (b"", "is not a valid safetensors file"),
-        (tensors(extra=np.zeros(1, np.float32)), "must hold the tensors mean and whitening, and no others"),
-        (tensors(mean=np.zeros(4, np.float32)), r"shapes \[4\] and \[3, 3\], but its first member's embeddings have 3"),
-        (tensors(whitening=np.eye(3)), "must hold float32"),
-        (tensors(mean=np.array([0, np.nan, 0], np.float32)), "holds NaN or infinity"),
+        (tensors(extra=np.zeros(1, np.float32)), "must hold the tensors mean, directions, variances, and no others"),
+        (tensors(mean=np.zeros(4, np.float32)), r"\[4\], \[3, 2\], \[3\], but its first member's embeddings have 3"),
+        (tensors(variances=np.zeros(4, np.float32)), r"\[3\], \[3, 2\], \[4\], but its first member's"),
+        (tensors(variances=np.zeros((), np.float32)), r"\[3\], \[3, 2\], \[\], but its first member's"),
+        (tensors(directions=np.eye(3)[:, :2].copy()), "must hold float32"),
+        (tensors(variances=np.array([1, 0, 1], np.float32)), "a variance that is not above 0"),
+        (tensors(mean=np.array([0, np.nan, 0], np.float32)), "holds NaN, infinity or"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
