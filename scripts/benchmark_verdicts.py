@@ -184,6 +184,17 @@ def _views(results: Results) -> str:
     )
 
 
+def _router(results: Results) -> str:
+    first, both = (results.row("router", rule=rule) for rule in ("first alone", "always both"))
+    unsure, far = (results.row("router", rule=rule, share="30%", together="mean") for rule in ("unsure", "far"))
+    return (
+        f"Where the second model is slow on your machine and the two are better together. On drawn challenges both "
+        f"gained {100 * (both['accuracy'] - first['accuracy']):.1f} points of accuracy over the bundled model; asking "
+        f"where that one was unsure kept {100 * unsure['kept']:.0f} % of the gain while the second model ran on "
+        f"{100 * unsure['cost']:.0f} % of the pictures, asking about far pictures {100 * far['kept']:.0f} %."
+    )
+
+
 def _mining(results: Results) -> str:
     few, *_, many = results.rows("learning_curve-h200")
     frozen = [100 * row["mined - random"] for row in results.rows("mining_pays")]
@@ -290,5 +301,6 @@ VERDICTS = (
     Verdict("What does a model swap cost?", ("swap", "swap-first", "swap_gpu-h100"), _swap),
     Verdict("How long is a restart?", ("startup-h100", "startup-earlier-h100"), _start),
     Verdict("Should I switch on test-time views?", ("views",), _views),
+    Verdict("Does a router between two models pay?", ("router",), _router),
     Verdict("Is labelling mined pictures worth it?", ("learning_curve-h200", "mining_pays"), _mining),
 )

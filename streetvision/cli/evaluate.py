@@ -58,7 +58,9 @@ def evaluate(
     late: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of answers that come too late, for the reward.")
     ] = 0.0,
-    views: Annotated[bool, typer.Option("--views", help="With the model's test-time views.")] = False,
+    views: Annotated[
+        bool, typer.Option("--views", help="With the model's test-time views and further members.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: the miner's.")] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,

@@ -1,23 +1,30 @@
-"""`streetvision models combine`: an ensemble of versions that are here, or one of them with test-time views."""
+"""`streetvision models combine`: an ensemble of versions that are here, one of them with test-time views, a router."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streetvision.cli.models import app, progress_shown, standing_in
+from streetvision.cli.models_router import RouteOptions, checked_wish, routed, router_text
 from streetvision.cli.models_table import version_fields
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
+from streetvision.models.router import ROUTER_FILE
 from streetvision.models.views import PLAIN_TEXT
 from streetvision.registry.registry import open_registry
+
+if TYPE_CHECKING:
+    from streetvision.evaluation.router_making import MadeRouter
 
 
 @app.command()
@@ -40,11 +47,32 @@ def combine(
     copy: Annotated[
         bool, typer.Option("--copy", help="Copy the members into it, so that it can be published.")
     ] = False,
+    route: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Ask the second of two members only where the first is `unsure`, where a picture is `far` from those "
+            "it knows, or where `both` rules together say so.",
+        ),
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="DATA", help="The dataset that --route is fitted to.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Share of pictures that --route sends to the second member.")
+    ] = 0.3,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="With --route: weigh both answers by a regression, not by their mean.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Of fitting --route: auto, cpu, cuda or cuda:N. Default: the miner's.")
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Make an ensemble of versions that are here, with test-time views; one version alone may have views too."""
-    registry = open_registry(miner_settings(state_dir).state_dir)
+    """Make an ensemble of versions that are here, with test-time views, or with a router between two of them."""
+    settings = miner_settings(state_dir)
+    registry = open_registry(settings.state_dir)
     folders = [registry.get(text.partition(":")[0]).folder for text in members]
     config = EnsembleConfig(
         name,
@@ -53,9 +81,11 @@ def combine(
         (PLAIN_TEXT, *(view or ())),
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    wish = checked_wish(RouteOptions(route, on, share, stack, device), config, registry)
+    made = None if wish is None else routed(wish, config, folders, settings)
     with progress_shown(f"combining {version}") as progress:
         item = registry.add(
-            lambda target: _fill(target, config, folders),
+            lambda target: _fill(target, config, folders, made),
             f"combined from {', '.join(members)}",
             progress=progress,
         )
@@ -64,6 +94,8 @@ def combine(
     else:
         state = "ready to serve" if item.servable else f"may not serve: {item.why_not}"
         sys.stdout.write(f"{item.version}  {item.name}  {state}\n")
+        if made is not None:
+            sys.stdout.write(router_text(made) + "\n")
 
 
 def _member(text: str, folder: Path, *, copy: bool) -> Member:
@@ -78,10 +110,22 @@ def _member(text: str, folder: Path, *, copy: bool) -> Member:
     return Member(sha256, folder=version, weight=share) if copy else Member(sha256, version=version, weight=share)
 
 
-def _fill(target: Path, config: EnsembleConfig, folders: list[Path]) -> None:
+def _fill(target: Path, config: EnsembleConfig, folders: list[Path], made: MadeRouter | None) -> None:
+    if made is not None:
+        config = _with_router(target, config, made)
     (target / ENSEMBLE_FILE).write_text(config.to_json(), encoding="utf-8")
     for member, folder in zip(config.members, folders, strict=True):
         if member.folder:
             (target / member.folder).mkdir()
             for name in (CONFIG_FILE, WEIGHTS_FILE):
                 shutil.copyfile(folder / name, target / member.folder / name)
+
+
+def _with_router(target: Path, config: EnsembleConfig, made: MadeRouter) -> EnsembleConfig:
+    """Write what its distances are measured against; returns the description with the router."""
+    sha256 = ""
+    if made.known is not None:
+        data = made.known.to_bytes()
+        (target / ROUTER_FILE).write_bytes(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+    return replace(config, router=made.fitted.config(sha256), card={**config.card, "router": made.facts})

@@ -79,7 +79,8 @@ def _parts(item: ModelVersion) -> list[str]:
     except CheckpointError:
         return []  # the state says so
     members = [f"{'member':<9} {member}, weight {member.weight:g}" for member in ensemble.members]
-    return [*members, f"{'views':<9} {', '.join(ensemble.views)}"]
+    router = [f"{'router':<9} {ensemble.router.words}"] if ensemble.router is not None else []
+    return [*members, f"{'views':<9} {', '.join(ensemble.views)}", *router]
 
 
 def _network(item: ModelVersion) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.types import Prediction
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import choose_checkpoint
+from streetvision.models.logits import sigmoid
 from streetvision.models.versions import BUNDLED
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _fields(path: Path, found: Prediction | Unanswered) -> dict[str, Any]:
         "model": found.model_version,
         "views": found.views,
         "decoded": found.decoded,
+        "members": [round(sigmoid(logit), 6) for logit in found.members],
+        "router": found.router,
     }
 
 

@@ -62,7 +62,7 @@ class Answering:
         total = self._clock() - request.began
         self._follow_up(request, route, taken, answer, total)
         prediction = _prediction(taken, answer, total)
-        self._metrics.answer(prediction.timings, prediction.views, whole=prediction.decoded is None)
+        self._metrics.answer(prediction)
         return prediction
 
     async def _in_time(self, request: PredictRequest, route: Route) -> tuple[Taken, Answer]:
@@ -142,4 +142,6 @@ def _prediction(taken: Taken, answer: Answer, total: float) -> Prediction:
         height=taken.image.height,
         timings=Timings(decode=taken.seconds, queue=waited, inference=answer.seconds),
         decoded=taken.image.decoded,
+        members=answer.members,
+        router=answer.router,
     )

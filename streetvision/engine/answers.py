@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.engine.views import ViewPass
 from streetvision.models.logits import sigmoid
+from streetvision.models.router import RouterOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Answer:
     seconds: float
     """Of its forward passes."""
     views: int = 1
+    members: tuple[float, ...] = ()
+    """As Prediction has them."""
+    router: RouterOutcome | None = None
 
     @property
     def probability(self) -> float:
@@ -49,3 +53,5 @@ class Pass:
 
     output: RunnerOutput
     seconds: float
+    asked: NDArray[np.bool_] | None = None
+    """[N]: for which rows a router asks the second member; None without a router."""

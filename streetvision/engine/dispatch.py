@@ -16,6 +16,7 @@ from streetvision.engine.batcher import Batcher, Ticket
 from streetvision.engine.decode import DecodedImage
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.planner import Chunk
+from streetvision.engine.router import Router
 from streetvision.engine.types import (
     DeadlineMissed,
     DeviceLost,
@@ -26,6 +27,7 @@ from streetvision.engine.types import (
 )
 from streetvision.engine.view_improver import Held, ViewImprover, images_of
 from streetvision.engine.workers import Workers
+from streetvision.models.router import RouterOutcome
 
 MISSED = "the deadline passed before the image was computed"
 FAILED = "the model failed on this image"
@@ -42,7 +44,8 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Feeds one model from its batcher. A failed batch is run again one by one, so that only its culprit fails.
 
-    Where nobody waits, the requests that have their first answer get their further views.
+    Where nobody waits, the requests that have their first answer get their further views; where there is a router, only
+    those for which it asks.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Dispatcher:
         batcher: Batcher[Waiting],
         improver: ViewImprover,
         *,
+        router: Router | None,
         metrics: EngineMetrics,
         clock: Callable[[], float],
     ) -> None:
@@ -60,6 +64,7 @@ class Dispatcher:
         self._version = version
         self._batcher = batcher
         self._improver = improver
+        self._router = router
         self._metrics = metrics
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
@@ -100,7 +105,7 @@ class Dispatcher:
         batch = self._batcher.next_batch(now)
         if batch:
             images = [ticket.item.image for ticket in batch]
-            self._start(0, images, partial(self._finish, batch))
+            self._start(0, images, partial(self._finish, batch), self._router)
         self._improver.release(now)
         if not self._batcher.busy:
             self._improve(now)
@@ -112,8 +117,14 @@ class Dispatcher:
             self._batcher.occupy(now, chunk.seconds)
             self._start(chunk.member, images_of(chunk), partial(self._finish_chunk, chunk))
 
-    def _start(self, member: int, images: Sequence[ImageArray], finish: Callable[[asyncio.Future[Pass]], None]) -> None:
-        self._thread.submit(partial(forward, partial(self._run, member), images)).add_done_callback(finish)
+    def _start(
+        self,
+        member: int,
+        images: Sequence[ImageArray],
+        finish: Callable[[asyncio.Future[Pass]], None],
+        router: Router | None = None,
+    ) -> None:
+        self._thread.submit(partial(forward, partial(self._run, member), images, router)).add_done_callback(finish)
 
     def _arm(self, moment: float | None, now: float) -> None:
         if self._timer is not None:
@@ -142,14 +153,18 @@ class Dispatcher:
     def _answer(self, batch: Sequence[Ticket[Waiting]], done: Pass) -> None:
         self._metrics.batch(len(batch), done.seconds)
         now = self._clock()
-        rows = zip(batch, done.output.logits, done.output.embeddings, strict=True)
-        for ticket, logit, embedding in rows:
-            if not ticket.item.future.done():
-                answer = Answer(float(logit), _kept(embedding), self._version, len(batch), done.seconds)
-                if len(ticket.item.passes) > 1 and self._closed is None:
-                    self._improver.take(ticket.item, answer, ticket.deadline, now)
+        outcomes = _outcomes(done)
+        rows = zip(batch, done.output.logits, done.output.embeddings, outcomes, strict=True)
+        for ticket, logit, embedding, outcome in rows:
+            waiting = ticket.item
+            if not waiting.future.done():
+                members = (float(logit),) if waiting.passes else ()
+                told = (self._version, len(batch), done.seconds, 1, members, outcome)
+                answer = Answer(float(logit), _kept(embedding), *told)
+                if len(waiting.passes) > 1 and outcome is not RouterOutcome.SURE and self._closed is None:
+                    self._improver.take(waiting, answer, ticket.deadline, now)
                 else:
-                    ticket.item.future.set_result(answer)
+                    waiting.future.set_result(answer)
 
     def _retry(self, batch: Sequence[Ticket[Waiting]]) -> None:
         for ticket in batch:
@@ -160,8 +175,11 @@ class Dispatcher:
                 self._batcher.retry_alone(ticket)
 
 
-def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
-    """On the lane's thread: one pass over images [H, W, 3], checked; raises RunnerFailure and nothing else."""
+def forward(run: Run, images: Sequence[ImageArray], router: Router | None = None) -> Pass:
+    """On the lane's thread: one pass over images [H, W, 3], checked; raises RunnerFailure and nothing else.
+
+    `router` looks at the output too, where it is the first member's.
+    """
     started = time.perf_counter()
     try:
         output = run(np.stack(images))
@@ -177,7 +195,15 @@ def forward(run: Run, images: Sequence[ImageArray]) -> Pass:
     if not (np.isfinite(output.logits).all() and np.isfinite(output.embeddings).all()):
         logger.error("the runner gave an answer that is not finite in a batch of %d", len(images))
         raise RunnerFailure("the model's answer is not finite")
-    return Pass(output, time.perf_counter() - started)
+    asked = None if router is None else router.asks(output)
+    return Pass(output, time.perf_counter() - started, asked)
+
+
+def _outcomes(done: Pass) -> Sequence[RouterOutcome | None]:
+    """What each row's answer is to the router, should no second member answer."""
+    if done.asked is None:
+        return (None,) * len(done.output.logits)
+    return [RouterOutcome.NO_TIME if asked else RouterOutcome.SURE for asked in done.asked.tolist()]
 
 
 def _kept(row: NDArray[np.float32]) -> NDArray[np.float32]:

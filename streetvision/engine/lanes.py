@@ -20,7 +20,7 @@ from streetvision.engine.cost import CostModel
 from streetvision.engine.decode import DecodedImage, DecodeLimits, Hold, decode_looks
 from streetvision.engine.device_health import DeviceHealth, explained
 from streetvision.engine.dispatch import Dispatcher, forward
-from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of
+from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of, router_of
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.types import (
     Closing,
@@ -90,9 +90,22 @@ class Lane:
         self._exclusive = threading.Lock()
         self._clock = clock
         self._view_seconds = view_seconds
-        self._improver = ViewImprover(self._costs, self.batcher, metrics, max_seconds=view_seconds, coming=coming)
+        self._improver = ViewImprover(
+            self._costs,
+            self.batcher,
+            metrics,
+            combine=self._sight.combined,
+            max_seconds=view_seconds,
+            coming=coming,
+        )
         self._dispatcher = Dispatcher(
-            self._run_member, runner.version, self.batcher, self._improver, metrics=metrics, clock=clock
+            self._run_member,
+            runner.version,
+            self.batcher,
+            self._improver,
+            router=router_of(runner),
+            metrics=metrics,
+            clock=clock,
         )
         self._deference = deference
         self._background = background

@@ -16,10 +16,11 @@ from streetvision.engine.types import (
     EngineClosed,
     ImageTooLarge,
     Overloaded,
+    Prediction,
     Role,
     RunnerFailure,
-    Timings,
 )
+from streetvision.models.router import RouterOutcome
 
 _REFUSALS = (BadImage, ImageTooLarge, Overloaded, DeadlineMissed, EngineClosed, RunnerFailure, DeviceLost)
 REASONS = tuple(kind.reason for kind in _REFUSALS)
@@ -63,6 +64,8 @@ class EngineStats:
     """Predictions, by the number of passes that went into them."""
     view_failures: int
     """Forward passes that failed over further views; their requests were answered without them."""
+    router: dict[str, int]
+    """Predictions of a version with a router, by RouterOutcome."""
 
 
 class EngineMetrics:
@@ -78,6 +81,7 @@ class EngineMetrics:
     ) -> None:
         self.answered = self.cancelled = self.retried = self.switches = self.fallbacks = self.view_failures = 0
         self.views: Tally[int] = Tally()
+        self.router: Tally[str] = Tally()
         self.compared: Tally[str] = Tally()
         self.dropped: Tally[str] = Tally()
         self.refusals: Tally[str] = Tally()
@@ -103,6 +107,12 @@ class EngineMetrics:
         self._view_failures = Counter(
             "streetvision_engine_view_failures", "Forward passes over further views that failed", registry=registry
         )
+        self._router = Counter(
+            "streetvision_engine_router",
+            "Predictions of a version with a router: whether its second member answered, and why not",
+            ["outcome"],
+            registry=registry,
+        )
         self._incomplete = Counter(
             "streetvision_engine_incomplete", "Answered images whose file lacked its end", registry=registry
         )
@@ -126,6 +136,8 @@ class EngineMetrics:
         )
         for reason in REASONS:
             self._refused.labels(reason)  # a series that begins at 1 hides its first increase from Prometheus
+        for outcome in RouterOutcome:
+            self._router.labels(outcome)
         self._stages = {stage: self._seconds.labels(stage) for stage in ("decode", "queue", "inference")}
 
     def batch(self, size: int, seconds: float) -> None:
@@ -134,15 +146,18 @@ class EngineMetrics:
         self._batch_size.observe(size)
         self._forward.observe(seconds)
 
-    def answer(self, timings: Timings, views: int, *, whole: bool = True) -> None:
-        """One request got its prediction, the mean of so many passes; `whole` unless its file lacked its end."""
+    def answer(self, prediction: Prediction) -> None:
+        """One request got its prediction."""
         self.answered += 1
-        if not whole:
+        if prediction.decoded is not None:
             self._incomplete.inc()
-        self.views[views] += 1
-        self._views.observe(views)
+        self.views[prediction.views] += 1
+        self._views.observe(prediction.views)
+        if prediction.router is not None:
+            self.router[prediction.router] += 1
+            self._router.labels(prediction.router).inc()
         for stage, histogram in self._stages.items():
-            histogram.observe(getattr(timings, stage))
+            histogram.observe(getattr(prediction.timings, stage))
 
     def refuse(self, reason: str) -> None:
         """One request ended in an EngineError."""
@@ -195,4 +210,5 @@ class EngineMetrics:
             dropped=dict(self.dropped),
             views=dict(self.views),
             view_failures=self.view_failures,
+            router=dict(self.router),
         )

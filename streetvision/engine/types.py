@@ -10,6 +10,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.models.router import RouterOutcome
+
 ImageArray = NDArray[np.uint8]
 
 
@@ -179,6 +181,10 @@ class Prediction:
     timings: Timings
     decoded: float | None = None
     """Share of the pixels that could be decoded of a file without its end; None for a whole file."""
+    members: tuple[float, ...] = ()
+    """Of an ensemble or a model with views: the logit of each member that answered, the mean over its views."""
+    router: RouterOutcome | None = None
+    """Of an ensemble with a router: why its second member answered, or why not."""
 
 
 class EngineError(Exception):

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
-import numpy as np
-
 from streetvision.engine.answers import Answer, Pass, Waiting
 from streetvision.engine.batcher import Batcher
 from streetvision.engine.cost import CostModel
 from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.planner import Chunk, ViewPlanner
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.engine.views import ViewPass
+from streetvision.engine.views import ViewPass, member_means
+from streetvision.models.router import RouterOutcome
 
 MAX_BYTES = 128 * 2**20
 """Pixels of further views that may wait in one lane; beyond it requests are decoded for one view."""
@@ -27,6 +26,10 @@ PIXEL_SECONDS = 1e-8
 """What one more frame costs for each pixel of the picture, at most: another JPEG scale, or a resize of a large PNG."""
 
 
+Combine = Callable[[Sequence[float], Sequence[ViewPass]], float]
+"""What the logits of a picture's first passes come to."""
+
+
 @dataclass(slots=True, eq=False)
 class Held:
     """An answer in hand, and the logits of its passes so far."""
@@ -35,16 +38,28 @@ class Held:
     answer: Answer
     logits: list[float]
     seconds: list[float] = field(default_factory=list)
+    failed: bool = False
+    """Whether a further pass failed."""
 
-    def settle(self) -> None:
-        """Answer the caller with the weighted mean of all passes so far."""
+    def settle(self, combine: Combine) -> None:
+        """Answer the caller with what all passes so far come to."""
         if self.waiting.future.done():
             return
-        weights = [viewed.weight for viewed in self.waiting.passes[: len(self.logits)]]
-        mean = float(np.average(self.logits, weights=weights)) if len(self.logits) > 1 else self.logits[0]
-        seconds = self.answer.seconds + sum(self.seconds)
-        answer = replace(self.answer, logit=mean, views=len(self.logits), seconds=seconds)
+        passes = self.waiting.passes[: len(self.logits)]
+        answer = replace(
+            self.answer,
+            logit=combine(self.logits, passes) if len(passes) > 1 else self.logits[0],
+            views=len(self.logits),
+            seconds=self.answer.seconds + sum(self.seconds),
+            members=member_means(self.logits, passes),
+            router=None if self.answer.router is None else self._outcome(),
+        )
         self.waiting.future.set_result(answer)
+
+    def _outcome(self) -> RouterOutcome:
+        if len(self.logits) > 1:
+            return RouterOutcome.ASKED
+        return RouterOutcome.FAILED if self.failed else RouterOutcome.NO_TIME
 
 
 class ViewImprover:
@@ -56,10 +71,12 @@ class ViewImprover:
         batcher: Batcher[Waiting],
         metrics: EngineMetrics,
         *,
+        combine: Combine,
         max_seconds: float,
         coming: Callable[[], Sequence[float]],
     ) -> None:
         """`costs` has one model a member; `coming` gives the deadlines of what is being decoded, ascending."""
+        self._combine = combine
         self._planner: ViewPlanner[Held] = ViewPlanner(costs, max_seconds=max_seconds)
         self._batcher = batcher
         self._metrics = metrics
@@ -104,7 +121,7 @@ class ViewImprover:
         if len(self._planner):
             self._planner.drop(lambda held: held.waiting.future.done())
             for improving in self._planner.ready(now, self._batcher.work(now, len(self._coming()))):
-                improving.item.settle()
+                improving.item.settle(self._combine)
 
     def next_chunk(self, now: float) -> Chunk[Held] | None:
         """What an idle runner does next, without making what is being decoded late."""
@@ -125,12 +142,14 @@ class ViewImprover:
                 held.seconds.append(result.seconds)
         elif isinstance(error, RunnerFailure):
             self._metrics.fail_views()
+            for improving, _ in chunk.rows:
+                improving.item.failed = True
         self._planner.finished(chunk, now, None if error is not None else done.result().seconds)
 
     def clear(self) -> None:
         """Answer everybody with what is in hand."""
         for improving in self._planner.clear():
-            improving.item.settle()
+            improving.item.settle(self._combine)
 
     def _by(self, now: float) -> float:
         """The latest end of a chunk that leaves time for the first pass of whatever is being decoded."""

@@ -89,6 +89,22 @@ def plan_passes(eyes: Sequence[Eye], views: Sequence[View], width: int, height: 
     return tuple(passes)
 
 
+def weighted_mean(logits: Sequence[float], passes: Sequence[ViewPass]) -> float:
+    """Of the logits of these passes."""
+    return sum(one.weight * logit for one, logit in zip(passes, logits, strict=True)) / sum(
+        one.weight for one in passes
+    )
+
+
+def member_means(logits: Sequence[float], passes: Sequence[ViewPass]) -> tuple[float, ...]:
+    """The weighted mean over the passes of each member, in the order in which members come first."""
+    means = []
+    for member in dict.fromkeys(one.member for one in passes):
+        own = [(logit, one) for logit, one in zip(logits, passes, strict=True) if one.member == member]
+        means.append(weighted_mean([logit for logit, _ in own], [one for _, one in own]))
+    return tuple(means)
+
+
 def looks_of(view: View, width: int, height: int, eye: Eye) -> tuple[Look, ...]:
     """The squares that a view asks for: one, a grid of tiles, or none where the picture is too small for tiles."""
     if view.tiled:

@@ -15,6 +15,7 @@ from streetvision.errors import OperatorError
 from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES
 from streetvision.models.ensemble import MAX_MEMBERS
 from streetvision.models.folder import CONFIG_FILE, CONFIG_LIMIT_BYTES, ENSEMBLE_FILE, PICKLED, WEIGHTS_FILE
+from streetvision.models.router import MAX_ROUTER_BYTES, ROUTER_FILE
 
 HUB = "hf:"
 """Before owner/name@revision, where other sources may be named too."""
@@ -176,7 +177,7 @@ def _belongs(name: str, kind: str) -> bool:
     if kind == CLASSIFIER:
         return name in (TRANSFORMERS_CONFIG, TRANSFORMERS_PREPROCESSOR, WEIGHTS_FILE)
     part, _, file = name.rpartition("/")
-    return name == ENSEMBLE_FILE or (
+    return name in (ENSEMBLE_FILE, ROUTER_FILE) or (
         file in (CONFIG_FILE, WEIGHTS_FILE) and _PART.fullmatch(part) is not None and ".." not in part
     )
 
@@ -184,7 +185,7 @@ def _belongs(name: str, kind: str) -> bool:
 def _check_sizes(files: Iterable[RemoteFile], repo: str, limit_bytes: int) -> None:
     files = tuple(files)
     for file in files:
-        limit = CARD_LIMIT_BYTES if file.name == CARD_FILE else CONFIG_LIMIT_BYTES
+        limit = {CARD_FILE: CARD_LIMIT_BYTES, ROUTER_FILE: MAX_ROUTER_BYTES}.get(file.name, CONFIG_LIMIT_BYTES)
         if not is_weights(file.name) and file.size > limit:
             raise OperatorError(f"{file.name} in {repo} has {size_text(file.size)}, more than a description can have.")
     if sum(is_weights(file.name) for file in files) > MAX_MEMBERS:

@@ -20,6 +20,7 @@ from streetvision.models.ensemble import (
     sibling_versions,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config
+from streetvision.models.router import ROUTER_FILE
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.model_import import ImportProgress, no_progress
 
@@ -71,6 +72,8 @@ def facts(folder: Path, find: Callable[[str], Path] | None = None) -> list[tuple
     for member, path in zip(ensemble.members, folders, strict=True):
         config = read_config(path)
         rows.append((f"member {member}", f"{_network(config)}, weight {member.weight:g}"))
+    if ensemble.router is not None:
+        rows.append(("router", ensemble.router.words))
     return rows
 
 
@@ -100,6 +103,8 @@ def _files(folder: Path, find: Callable[[str], Path] | None, progress: ImportPro
     ensemble = read_ensemble(folder)
     alone = _standing_alone(ensemble)
     yield Upload.of_text(ENSEMBLE_FILE, alone.to_json())
+    if alone.router is not None and alone.router.sha256:
+        yield _from_disk(ROUTER_FILE, folder / ROUTER_FILE, progress)
     for member, path in zip(
         alone.members, member_folders(folder, ensemble, find or sibling_versions(folder)), strict=True
     ):

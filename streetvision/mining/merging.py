@@ -43,6 +43,15 @@ class Answers:
         return {row.model_version: row for row in answered}
 
     @property
+    def compared(self) -> LogRow | None:
+        """The newest row that two members of an ensemble answered."""
+        return max(
+            (row for row in self.rows.values() if row.second_probability is not None),
+            key=lambda row: row.id,
+            default=None,
+        )
+
+    @property
     def embedded(self) -> LogRow | None:
         """The newest row with a finite embedding."""
         usable = (

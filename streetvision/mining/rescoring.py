@@ -17,7 +17,16 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.offline import predict_offline
 from streetvision.engine.types import EngineError, Prediction
 from streetvision.mining.database import Dataset, FiftyOne, Sample
-from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS, classification
+from streetvision.mining.schema import (
+    EMBEDDING,
+    EMBEDDING_MODEL,
+    FIRST,
+    PREDICTION,
+    PREDICTIONS,
+    SECOND,
+    classification,
+)
+from streetvision.models.logits import sigmoid
 
 _TOGETHER = 32
 NOBODY = 0
@@ -96,5 +105,7 @@ def _add(fo: FiftyOne, sample: Sample, answer: Prediction) -> None:
         sample[PREDICTION] = mine.copy()
         sample["probability"], sample["logit"] = answer.probability, answer.logit
         sample["model_version"] = answer.model_version
+    if len(answer.members) > 1:
+        sample[FIRST], sample[SECOND] = (sigmoid(logit) for logit in answer.members[:2])
     sample[EMBEDDING] = answer.embedding.astype(np.float32)
     sample[EMBEDDING_MODEL] = answer.model_version

@@ -19,6 +19,10 @@ PREDICTION = "prediction"
 """The newest answer, a Classification with logits."""
 PREDICTIONS = "predictions"
 """The newest answer of each model version; each Classification names its `model`."""
+FIRST, SECOND = "first_probability", "second_probability"
+"""What the first two members of an ensemble said by themselves, where both answered."""
+ROUTER = "router"
+"""Why the second member of a router answered the newest request, or why not."""
 EMBEDDING = "embedding"
 EMBEDDING_MODEL = "embedding_model"
 SPLIT = "split"
@@ -39,7 +43,7 @@ HARD_VIEW = "hard"
 
 
 _LABELS = (LABEL_FIELD, PREDICTION, PREDICTIONS, RESOLVED, OPINION)
-_WHY = (PICK, RANK, "probability", *SHARES)
+_WHY = (PICK, RANK, "probability", FIRST, SECOND, *SHARES)
 _PICTURE = (*FACTS, READABLE, GROUP, "width", "height", "size_bytes", "image", "sha256")
 _REQUESTS = (
     "validators",
@@ -56,10 +60,11 @@ _REQUESTS = (
     "views",
     "batch_size",
     "dialect",
+    ROUTER,
 )
-_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK)
+_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK, ROUTER)
 _COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK, GROUP)
-_NUMBERS = ("probability", "logit", "headroom_s", "decode_s", "queue_s", "inference_s", *FACTS, *SHARES)
+_NUMBERS = ("probability", "logit", FIRST, SECOND, "headroom_s", "decode_s", "queue_s", "inference_s", *FACTS, *SHARES)
 
 
 def declare(fo: FiftyOne, dataset: Dataset) -> None:
@@ -86,6 +91,13 @@ def declare(fo: FiftyOne, dataset: Dataset) -> None:
     dataset.default_classes = list(CLASSES)
     _show(fo, dataset)
     dataset.save()
+
+
+def declare_members(fo: FiftyOne, dataset: Dataset) -> None:
+    """The fields of an ensemble's members, which datasets of earlier releases lack."""
+    for name, kind in ((FIRST, fo.FloatField), (SECOND, fo.FloatField), (ROUTER, fo.StringField)):
+        if not dataset.has_field(name):
+            dataset.add_sample_field(name, kind)
 
 
 def classification(fo: FiftyOne, probability: float, logit: float, *, model: str, request: int) -> FiftyOneLabel:

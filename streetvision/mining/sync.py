@@ -18,7 +18,16 @@ from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel, Sampl
 from streetvision.mining.dataset import Place, place_of, remember
 from streetvision.mining.merging import Answers, merge
 from streetvision.mining.pictures import PictureFolder
-from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTION, PREDICTIONS, classification
+from streetvision.mining.schema import (
+    EMBEDDING,
+    EMBEDDING_MODEL,
+    FIRST,
+    PREDICTION,
+    PREDICTIONS,
+    ROUTER,
+    SECOND,
+    classification,
+)
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogRow
 
@@ -187,6 +196,9 @@ class _Writer:
         sample["logit"] = float(newest.logits[1])
         sample["probability"] = float(newest["probability"])
         sample["model_version"] = newest["model"]
+        compared = answers.compared
+        if compared is not None:
+            sample[FIRST], sample[SECOND] = compared.first_probability, compared.second_probability
         embedded = answers.embedded
         if embedded is not None and embedded.embedding is not None:
             sample[EMBEDDING] = embedded.embedding.astype(np.float32)
@@ -212,6 +224,7 @@ def _request_facts(row: LogRow) -> dict[str, str | int | float | None]:
         "height": row.height,
         "views": row.views,
         "batch_size": row.batch_size,
+        ROUTER: row.router,
         "headroom_s": row.headroom_s,
         "decode_s": row.decode_s,
         "queue_s": row.queue_s,

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.mining.database import DatasetView
-from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, PREDICTIONS, SPLIT
+from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, FIRST, PREDICTIONS, SECOND, SPLIT
 from streetvision.mining.scores import Scores
 from streetvision.mining.splitting import Side
 from streetvision.sources.neighbours import Mask, Vectors
+
+MEMBERS = (FIRST, SECOND)
+"""Beside the versions' names, which are never words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Table:
     probabilities: Scores
     """NaN where no request was answered."""
     answers: tuple[Mapping[str, float], ...]
-    """Probability by model version."""
+    """Probability by model version, and by MEMBERS where two members of an ensemble answered."""
     embeddings: tuple[NDArray[np.float32] | None, ...]
     embedding_models: tuple[str | None, ...]
     splits: tuple[Side | None, ...]
@@ -69,11 +72,12 @@ def read_table(view: DatasetView) -> Table:
         SPLIT,
         "last_seen",
         "asked",
+        *MEMBERS,
     ]
     nested = [f"{PREDICTIONS}.classifications.{name}" for name in ("model", "probability")]
     columns = view.values([*fields, *nested])
     order = sorted(range(len(columns[0])), key=lambda i: columns[1][i])
-    ids, digests, paths, image, probability, vectors, models, splits, seen, asked, versions, answers = (
+    ids, digests, paths, image, probability, vectors, models, splits, seen, asked, first, second, versions, answers = (
         [column[i] for i in order] for column in columns
     )
     return Table(
@@ -82,10 +86,19 @@ def read_table(view: DatasetView) -> Table:
         paths=tuple(Path(path) for path in paths),
         stored=np.array([state == "stored" for state in image], np.bool_),
         probabilities=np.array([np.nan if p is None else p for p in probability], np.float64),
-        answers=tuple(dict(zip(m or (), p or (), strict=True)) for m, p in zip(versions, answers, strict=True)),
+        answers=tuple(
+            dict(zip(m or (), p or (), strict=True)) | _members(pair)
+            for m, p, *pair in zip(versions, answers, first, second, strict=True)
+        ),
         embeddings=tuple(vectors),
         embedding_models=tuple(models),
         splits=tuple(splits),
         seen=tuple(0.0 if moment is None else moment.timestamp() for moment in seen),
         asked=tuple(asked),
     )
+
+
+def _members(pair: list[float | None]) -> dict[str, float]:
+    """Both members' probabilities, where both answered."""
+    known = {name: value for name, value in zip(MEMBERS, pair, strict=True) if value is not None}
+    return known if len(known) == len(MEMBERS) else {}

@@ -1,4 +1,4 @@
-"""A version of several checkpoints and test-time views: a folder with `ensemble.json`, strictly checked.
+"""A version of several checkpoints, test-time views or a router: a folder with `ensemble.json`, strictly checked.
 
 A member is a checkpoint in a folder inside the ensemble's own, or a version of the registry that holds the ensemble;
 either way the hash of its weights is written down, so that an ensemble means the same weights for ever.
@@ -27,6 +27,7 @@ from streetvision.models.checks import (
 )
 from streetvision.models.config import ModelConfig
 from streetvision.models.folder import ENSEMBLE_FILE, bundled_checkpoint, read_config, read_description
+from streetvision.models.router import RouterConfig
 from streetvision.models.versions import BUNDLED
 from streetvision.models.views import MAX_PASSES, PLAIN_TEXT, View, parse_views
 
@@ -82,6 +83,8 @@ class EnsembleConfig:
     card: Mapping[str, Any] = field(default_factory=dict)
     """For people: what the ensemble is, its metrics and limits."""
     format: int = FORMAT
+    router: RouterConfig | None = None
+    """Which pictures the second of two members is asked about; None: every picture, while time allows."""
 
     def __post_init__(self) -> None:
         common_fields(self.format, self.name, self.version, self.created, self.card)
@@ -91,26 +94,43 @@ class EnsembleConfig:
         check(self.version not in named, f"the ensemble {self.version} cannot be its own member")
         passes = len(self.members) * sum(view.looks for view in parse_views(self.views))
         check(passes <= MAX_PASSES, f"members times views, tiles counted, must be at most {MAX_PASSES}, not {passes}")
+        if self.router is not None:
+            check(len(self.members) == 2, f"a router stands between two members, not {len(self.members)}")
+            check(self.views == (PLAIN_TEXT,), "a router shows its members the plain view alone")
 
     @property
     def looks(self) -> tuple[View, ...]:
         """The views, parsed."""
         return parse_views(self.views)
 
+    @property
+    def mixture(self) -> tuple[tuple[float, ...], float]:
+        """What each member's logit weighs in the answer of all members, and what is added to their sum."""
+        stack = None if self.router is None else self.router.stack
+        if stack is not None:
+            return (stack.first, stack.second), stack.bias
+        total = sum(member.weight for member in self.members)
+        return tuple(member.weight / total for member in self.members), 0.0
+
     def to_json(self) -> str:
         """The description as JSON text; `from_json` reads it back to an equal one."""
         data = asdict(self)
         data["members"] = [{key: value for key, value in member.items() if value != ""} for member in data["members"]]
+        del data["router"]
+        if self.router is not None:
+            data["router"] = self.router.to_fields()
         return to_json_text("The ensemble's description", data)
 
     @classmethod
     def from_json(cls, source: str) -> EnsembleConfig:
         """Parse a saved description; unknown or missing keys, wrong types and bad ranges raise CheckpointError."""
-        values = exact_keys(ENSEMBLE_FILE, load_json(ENSEMBLE_FILE, source), cls)
+        values = exact_keys(ENSEMBLE_FILE, load_json(ENSEMBLE_FILE, source), cls, optional=("router",))
         for name in ("members", "views"):
             check(isinstance(values[name], list), f"{name} must be a list")
         values["members"] = tuple(_member(item) for item in values["members"])
         values["views"] = tuple(values["views"])
+        if "router" in values:
+            values["router"] = RouterConfig.from_fields(values["router"])
         return cls(**values)
 
 

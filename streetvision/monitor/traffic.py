@@ -47,6 +47,8 @@ class TrafficBucket:
     """Proven requests by hotkey."""
     models: Mapping[str, int] = field(default_factory=lambda: _NONE)
     """Answers by model version."""
+    router: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    """Answers of versions with a router, by RouterOutcome."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def merged(buckets: Sequence[TrafficBucket], start: float, span: float) -> Traff
         last=max((b.last for b in buckets), default=0.0),
         validators=_sums(b.validators for b in buckets),
         models=_sums(b.models for b in buckets),
+        router=_sums(b.router for b in buckets),
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 from streetvision.axon.records import RequestRecord
+from streetvision.engine.types import Prediction
 from streetvision.monitor.traffic import BUCKET_S, HEADROOM_EDGES, LATENCY_EDGES, SCORE_BINS, Traffic, TrafficBucket
 from streetvision.subnet import SUBNET
 
@@ -32,6 +33,7 @@ class TrafficCounter:
         self._rejected: Counter[str] = Counter()
         self._validators: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
+        self._router: Counter[str] = Counter()
         self._scores = [0] * SCORE_BINS
         self._headroom = [0] * (len(HEADROOM_EDGES) + 1)
         self._latency = [0] * (len(LATENCY_EDGES) + 1)
@@ -55,15 +57,18 @@ class TrafficCounter:
         if len(self._seen) > MAX_CALLERS:
             self._seen.popitem(last=False)
         if record.status == 200 and record.prediction is not None:
-            self._answer(record, record.prediction.probability, record.prediction.model_version)
+            self._answer(record, record.prediction)
         else:
             self._failed[record.reason] += 1
 
-    def _answer(self, record: RequestRecord, probability: float, model: str) -> None:
+    def _answer(self, record: RequestRecord, answer: Prediction) -> None:
+        probability = answer.probability
         self._answered += 1
         self._positive += probability > SUBNET.threshold
         self._scores[min(SCORE_BINS - 1, int(probability * SCORE_BINS))] += 1
-        self._models[model] += 1
+        self._models[answer.model_version] += 1
+        if answer.router is not None:
+            self._router[str(answer.router)] += 1
         self._latency[bisect_left(LATENCY_EDGES, record.stages.total)] += 1
         if record.headroom is not None:
             self._headroom[bisect_left(HEADROOM_EDGES, record.headroom)] += 1
@@ -98,6 +103,7 @@ class TrafficCounter:
             last=self._newest,
             validators=dict(self._validators),
             models=dict(self._models),
+            router=dict(self._router),
         )
 
     def traffic(self, closed: Iterable[TrafficBucket]) -> Traffic:

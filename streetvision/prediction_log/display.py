@@ -59,6 +59,7 @@ def row_page(row: LogRow, image: Path | None) -> str:
         ("logit", f"{row.logit:.9g}" if row.logit is not None else "-"),
         ("model", row.model_version or "-"),
         ("views", str(row.views)),
+        *_members(row),
         ("batch size", str(row.batch_size)),
         ("embedding", "none" if row.embedding is None else f"{row.embedding.size} numbers (float16)"),
         *((name, f"{seconds * 1e3:.1f} ms") for name, seconds in stages),
@@ -69,6 +70,13 @@ def row_page(row: LogRow, image: Path | None) -> str:
         ("image", _image(row, image)),
     ]
     return "\n".join(f"{name:<12} {value}" for name, value in lines)
+
+
+def _members(row: LogRow) -> list[tuple[str, str]]:
+    """What the members of an ensemble said, and the router's part in it."""
+    alone = [("first", row.first_probability), ("second", row.second_probability)]
+    told = [(name, f"{probability:.9g}") for name, probability in alone if probability is not None]
+    return told if row.router is None else [*told, ("router", row.router)]
 
 
 def answer(row: LogRow) -> str:

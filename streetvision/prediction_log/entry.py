@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streetvision.axon.records import RequestRecord
 from streetvision.engine.types import Prediction
+from streetvision.models.logits import sigmoid
 
 UNKNOWN_CERTAINTY = 0.5
 """Images without an answer are evicted along with the most certain ones."""
@@ -47,7 +48,7 @@ def entry_of(record: RequestRecord, image_bytes: int) -> NewRow:
         *_answer_values(answer, stages.admission, stages.body),
         stages.reply,
         record.headroom,
-        None if answer is None else answer.decoded,
+        *_member_values(answer),
     )
     return NewRow(
         sha256=digest,
@@ -57,6 +58,15 @@ def entry_of(record: RequestRecord, image_bytes: int) -> NewRow:
         values=values,
         embedding=None if answer is None else half(answer.embedding),
     )
+
+
+def _member_values(answer: Prediction | None) -> tuple[ColumnValue, ...]:
+    """From `decoded` to `router`."""
+    if answer is None:
+        return (None, None, None, None)
+    alone = [sigmoid(logit) for logit in answer.members]
+    first, second = (*alone, None, None)[:2]
+    return (answer.decoded, first, second, None if answer.router is None else str(answer.router))
 
 
 def _answer_values(answer: Prediction | None, admission: float, body: float) -> tuple[ColumnValue, ...]:

@@ -44,6 +44,9 @@ PARQUET_TYPES = {
     "reply_s": "float64",
     "headroom_s": "float64",
     "decoded": "float64",
+    "first_probability": "float64",
+    "second_probability": "float64",
+    "router": "string",
     "image": "string",
 }
 """Columns by name; `image_file` and `embedding` follow where they are exported."""

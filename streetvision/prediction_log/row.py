@@ -50,6 +50,12 @@ class LogRow:
     """Seconds between the reply and the deadline (negative: too late)."""
     decoded: float | None
     """Share of the pixels that could be decoded of a file without its end; None for a whole one."""
+    first_probability: float | None
+    """P(roadwork) by the first member of an ensemble alone; None for a model by itself."""
+    second_probability: float | None
+    """P(roadwork) by its second member alone; None where that was not asked."""
+    router: str | None
+    """Why the second member of a router answered or not: a RouterOutcome; None without a router."""
     image: ImageState
     embedding: NDArray[np.float16] | None = None
     """Pooled embedding [D]; None unless asked for, and for requests that were not answered."""

@@ -68,7 +68,13 @@ OPEN, ENDS_KILLED = "open", "ends:killed"
 
 _SECOND = "ALTER TABLE requests ADD COLUMN decoded REAL"
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+ALTER TABLE requests ADD COLUMN first_probability REAL;
+ALTER TABLE requests ADD COLUMN second_probability REAL;
+ALTER TABLE requests ADD COLUMN router TEXT
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 LOG_SCHEMA = Schema("the prediction log", MIGRATIONS, "move the log's folder away to start a new one")

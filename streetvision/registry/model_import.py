@@ -21,6 +21,7 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, read_config, refuse_pickled
+from streetvision.models.router import MAX_ROUTER_BYTES, ROUTER_FILE
 from streetvision.models.versions import GOLDEN_FILE, is_version
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ SMALL_LIMIT_BYTES = 4 << 20
 WEIGHTS_LIMIT_BYTES = 64 << 30
 """A ViT-7B in float32 is 27 GB."""
 EXTRAS = ("model_card.json", "README.md", "LICENSE")
-COPIED = (CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, *EXTRAS)
+COPIED = (CONFIG_FILE, ENSEMBLE_FILE, ROUTER_FILE, WEIGHTS_FILE, *EXTRAS)
+LIMITS_BYTES = {WEIGHTS_FILE: WEIGHTS_LIMIT_BYTES, ROUTER_FILE: MAX_ROUTER_BYTES}
 _CHUNK = 8 << 20
 
 
@@ -121,19 +123,24 @@ def metrics_in(card: Mapping[str, Any]) -> dict[str, Any]:
 def examine(folder: Path, resolve: Resolve, progress: ImportProgress = no_progress) -> Findings:
     """Load a model on the CPU as the miner would and let it answer the golden pictures; raises CheckpointError.
 
-    `resolve` finds the registry versions that an ensemble names. An ensemble answers with its members' weighted mean.
+    `resolve` finds the registry versions that an ensemble names. All members of an ensemble answer, whatever its router
+    would ask.
     """
     import numpy as np  # here and below: `models list` needs none of it
 
     if not is_ensemble(folder):
         return _try_checkpoint(folder, progress)
+    from streetvision.models.embedding_distance import read_known_embeddings
+
     ensemble = read_ensemble(folder)
-    member_configs(folder, ensemble, resolve)
+    first, *_ = member_configs(folder, ensemble, resolve)
+    if ensemble.router is not None:
+        read_known_embeddings(folder, ensemble.router, first.head.embedding_dim)
     folders = member_folders(folder, ensemble, resolve)
-    seen = read_config(folders[0]).input_size
+    seen = first.input_size
     found = [_try_checkpoint(path, progress, seen) for path in folders]
-    weights = [member.weight for member in ensemble.members]
-    answers = np.average([one.logits for one in found], axis=0, weights=weights)
+    weights, bias = ensemble.mixture
+    answers = np.tensordot(weights, [one.logits for one in found], 1) + bias
     why_not = next((one.why_not for one in found if one.why_not is not None), None)
     return Findings(found[0].input_size, tuple(float(x) for x in answers), why_not)
 
@@ -228,7 +235,7 @@ def _files_in(root: Path, folder: Path, names: Iterable[str]) -> Iterator[tuple[
             )
         if not path.is_file():
             raise CheckpointError(f"{path} is not a regular file.")
-        size, limit = path.stat().st_size, WEIGHTS_LIMIT_BYTES if path.name == WEIGHTS_FILE else SMALL_LIMIT_BYTES
+        size, limit = path.stat().st_size, LIMITS_BYTES.get(path.name, SMALL_LIMIT_BYTES)
         if size > limit:
             raise CheckpointError(f"{path} is too large for its part in a model ({size} bytes).")
         yield path, size

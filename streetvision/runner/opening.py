@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streetvision.engine.ensemble import EnsembleRunner
+from streetvision.engine.router import Router
 from streetvision.engine.types import Runner
+from streetvision.models.config import ModelConfig
+from streetvision.models.embedding_distance import read_known_embeddings
 from streetvision.models.ensemble import (
+    EnsembleConfig,
     Resolve,
     is_ensemble,
     member_configs,
@@ -48,6 +52,14 @@ def open_runner(
     if not is_ensemble(folder):
         return load(folder)
     ensemble = read_ensemble(folder)
-    member_configs(folder, ensemble, resolve)
+    first, *_ = member_configs(folder, ensemble, resolve)
+    router = _open_router(folder, ensemble, first)
     folders = member_folders(folder, ensemble, resolve)
-    return EnsembleRunner([load(path) for path in folders], ensemble)
+    return EnsembleRunner([load(path) for path in folders], ensemble, router)
+
+
+def _open_router(folder: Path, ensemble: EnsembleConfig, first: ModelConfig) -> Router | None:
+    """The router of the ensemble in `folder`, None if it has none; raises CheckpointError for a file that is amiss."""
+    if ensemble.router is None:
+        return None
+    return Router(ensemble.router, read_known_embeddings(folder, ensemble.router, first.head.embedding_dim))

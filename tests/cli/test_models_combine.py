@@ -17,6 +17,12 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import read_ensemble
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
+from streetvision.sources.adding import add
+from streetvision.sources.arranging import arrange
+from streetvision.sources.splitting import Shares
+from streetvision.sources.store import writing
+
+from ..sources.pictures import ListSource, picture
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -103,6 +109,14 @@ def test_a_copied_member_is_part_of_the_ensemble(run: Run, tmp_path: Path) -> No
         (("2.0.0", "1.0.0", "--view", "sideways"), "the view 'sideways' does not exist: use plain, hflip"),
         (("two", "1.0.0"), "version must be a semantic version"),
         (("1.1.0", "1.0.0"), "1.1.0"),
+        (("2.0.0", "1.0.0", "1.1.0", "--on", "drives"), "--on and --stack belong to a router"),
+        (("2.0.0", "1.0.0", "1.1.0", "--stack"), "--on and --stack belong to a router"),
+        (("2.0.0", "1.0.0", "1.1.0", "--route", "never", "--on", "drives"), "name one of unsure, far, both"),
+        (("2.0.0", "1.0.0", "1.1.0", "--route", "far"), "name a dataset with --on"),
+        (("2.0.0", "1.0.0", "--route", "far", "--on", "drives"), "between two members, and 1 are named"),
+        (("2.0.0", "1.0.0", "1.1.0", "--route", "far", "--on", "drives", "--view", "hflip"), "leave --view out"),
+        (("1.1.0", "1.0.0", "1.1.0", "--route", "far", "--on", "drives"), "1.1.0"),
+        (("2.0.0", "1.0.0", "1.1.0", "--route", "far", "--on", "drives"), "drives"),
     ],
 )
 def test_what_cannot_be_combined_is_said_in_one_sentence(
@@ -119,3 +133,45 @@ def test_an_ensemble_cannot_be_a_member(run: Run) -> None:
     assert run("models", "combine", "2.0.0", "1.0.0", "--view", "hflip")[0] == 0
     code, _, err = run("models", "combine", "3.0.0", "2.0.0", "1.1.0")
     assert (code, "2.0.0 is an ensemble itself: name its members instead" in err) == (1, True)
+
+
+@pytest.fixture
+def drives(run: Run, tmp_path: Path) -> str:
+    """A dataset in the state folder with pictures in every split."""
+    with writing(tmp_path / "state" / "datasets" / "drives") as store:
+        add(ListSource([picture(seed, seed % 2 == 0) for seed in range(150)]), store)
+        arrange(store, Shares(val=0.45, test=0.1))
+    return "drives"
+
+
+def test_a_router_is_a_version_that_answers_shows_and_verifies(run: Run, drives: str, tmp_path: Path) -> None:
+    options = ("--route", "both", "--on", drives, "--share", "0.2", "--device", "cpu")
+    code, out, err = run("models", "combine", "2.0.0", "1.0.0", "1.1.0", *options)
+    assert (code, out.splitlines()[0]) == (0, "2.0.0  ensemble  ready to serve"), err
+    assert "the second member is asked where the first's probability is from" in out
+    assert "on test" in out
+    config = read_ensemble(ensemble_folder(tmp_path, "2.0.0"))
+    assert config.router is not None
+    assert config.router.rule == "both"
+    assert config.card["router"]["share"] == 0.2
+    assert (ensemble_folder(tmp_path, "2.0.0") / "router.safetensors").is_file()
+    assert run("models", "verify", "2.0.0") == (0, "2.0.0  sound\n", "")
+    assert "router    the second member is asked" in run("models", "show", "2.0.0")[1]
+    photo = next((tmp_path / "state" / "datasets" / "drives").rglob("*.png"), None) or next(
+        (tmp_path / "state" / "datasets" / "drives").rglob("*.jpg")
+    )
+    code, out, err = run("predict", "--json", "--model", str(ensemble_folder(tmp_path, "2.0.0")), str(photo))
+    assert code == 0, err
+    answer = json.loads(out)
+    assert (answer["router"], answer["views"]) in (("sure", 1), ("asked", 2))
+    assert len(answer["members"]) == answer["views"]
+    code, _, err = run("models", "combine", "2.0.0", "1.0.0", "1.1.0", *options)
+    assert (code, "2.0.0 exists already: choose another one" in err) == (1, True)
+
+
+def test_a_router_that_cannot_be_fitted_leaves_nothing(run: Run, drives: str, tmp_path: Path) -> None:
+    options = ("--route", "unsure", "--on", drives, "--share", "0.05", "--stack", "--device", "cpu")
+    code, out, err = run("models", "combine", "2.0.0", "1.0.0", "1.1.0", *options)
+    assert (code, out) == (1, "")
+    assert "A stack takes at least 30 pictures of each class" in err
+    assert not ensemble_folder(tmp_path, "2.0.0").exists()

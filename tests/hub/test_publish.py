@@ -17,6 +17,7 @@ from streetvision.hub.public_view import published
 from streetvision.hub.publish import PublishPlan, publish
 from streetvision.hub.pull import pull
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.router import RouterConfig
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.subnet import PAY_WINDOW, PayWindow
@@ -276,6 +277,14 @@ def test_an_ensemble_takes_its_members_along(
     assert done.tag == "v2.0.0"
     assert "| member 1.0.0 | vit\\_small" in done.readme
     assert "weight 2 |" in done.readme
+    (home / "router.safetensors").write_bytes(b"distances")
+    router = RouterConfig(distance=1.0, sha256=hashlib.sha256(b"distances").hexdigest())
+    (home / "ensemble.json").write_text(replace(ensemble, router=router).to_json())
+    assert (
+        "| router | the second member is asked where its embedding is 1 or more"
+        in go(replace(made, version="2.0.1"), hub).readme
+    )
+    assert server.repos[REPO].files["router.safetensors"] == b"distances"
     members = (replace(members[0], sha256="0" * 64), members[1])
     (home / "ensemble.json").write_text(replace(ensemble, members=members).to_json())
     with pytest.raises(OperatorError, match="is not published"):

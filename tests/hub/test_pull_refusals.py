@@ -150,14 +150,14 @@ def test_an_ensemble_comes_with_the_members_that_it_names(
     member = {path.name: path.read_bytes() for path in model_folder.iterdir()}
     sha256 = hashlib.sha256(member["model.safetensors"]).hexdigest()
     ensemble = EnsembleConfig("two", "2.0.0", (Member(sha256, folder="a"), Member(sha256, folder="members/b")))
-    given = {"ensemble.json": ensemble.to_json().encode()}
+    given = {"ensemble.json": ensemble.to_json().encode(), "router.safetensors": b"x" * 2_000_000}
     for folder in ("a", "members/b", "c"):
         given |= {f"{folder}/{name}": data for name, data in member.items()}
     server.repo(REPO, {**given, "a/evil.py": b"x", "a/b/c/model.json": b"{}"})
     found = fetch(RepoRef(REPO), tmp_path / "place", hub=hub)
     assert found.kind == "ensemble"
     there = {path.relative_to(found.folder).as_posix() for path in found.folder.rglob("*") if path.is_file()}
-    assert {"a/model.safetensors", "members/b/model.safetensors", "ensemble.json"} <= there
+    assert {"a/model.safetensors", "members/b/model.safetensors", "ensemble.json", "router.safetensors"} <= there
     assert not [path for path in there if "evil" in path or path.startswith("a/b") or path == "c/model.safetensors"]
 
 

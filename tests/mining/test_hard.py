@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,18 @@ def test_versions_that_disagree_lead_to_a_pick(mine: Mine, jpeg: Jpeg) -> None:
     first = next(pick for pick in report.picks if pick.lead == DISAGREEMENT)
     assert first.values[DISAGREEMENT] > 0.9
     assert first.sha256 == mine.sample(0)["sha256"]
+
+
+def test_members_of_an_ensemble_that_disagree_lead_to_a_pick(mine: Mine, jpeg: Jpeg) -> None:
+    for place, vector in enumerate(clouds(24)):
+        record = mine.writer.answered(jpeg(place), 5.0, embedding=vector)
+        assert record.prediction is not None
+        members = (5.0, -5.0 if place == 3 else 5.0)
+        mine.writer.write(replace(record, prediction=replace(record.prediction, members=members)))
+    mine.sync()
+    first = next(pick for pick in hard(mine, k=5).picks if pick.lead == DISAGREEMENT)
+    assert first.values[DISAGREEMENT] == pytest.approx(0.9866, abs=1e-3)
+    assert first.sha256 == mine.sample(3)["sha256"]
 
 
 def test_vectors_of_another_version_are_not_compared(mine: Mine, jpeg: Jpeg) -> None:

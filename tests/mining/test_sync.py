@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from streetvision.errors import OperatorError
 from streetvision.mining import sync as sync_room
 from streetvision.mining.dataset import create_dataset, open_dataset, place_of, remember
 from streetvision.mining.merging import merge
+from streetvision.models.router import RouterOutcome
 from streetvision.prediction_log.database import LogDatabase
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits, Upkeep
@@ -267,6 +269,27 @@ def test_a_dataset_left_half_made_is_made_anew(mine: Mine, jpeg: Jpeg) -> None:
         assert place_of(dataset).last_id == 0
     finally:
         dataset.delete()
+
+
+def test_what_two_members_said_is_kept_and_survives_an_answer_of_the_first_alone(mine: Mine, jpeg: Jpeg) -> None:
+    record = mine.writer.answered(jpeg(1))
+    assert record.prediction is not None
+    asked = replace(record.prediction, members=(0.0, 2.0), router=RouterOutcome.ASKED)
+    late = replace(record.prediction, members=(0.0,), router=RouterOutcome.NO_TIME)
+    mine.writer.write(*(replace(record, prediction=one) for one in (asked, late)))
+    mine.sync()
+    sample = mine.sample()
+    assert (sample["first_probability"], sample["router"]) == (0.5, "no_time")
+    assert sample["second_probability"] == pytest.approx(0.8808, abs=1e-4)
+
+
+def test_a_dataset_of_an_earlier_release_gets_the_fields_of_members(mine: Mine, jpeg: Jpeg) -> None:
+    mine.writer.write(mine.writer.answered(jpeg(1)))
+    mine.sync()
+    names = ["first_probability", "second_probability", "router"]
+    mine.dataset.delete_sample_fields(names)
+    opened = open_dataset(mine.fo, mine.dataset.name)
+    assert set(names) <= set(opened.get_field_schema())
 
 
 def test_every_field_is_declared_before_the_first_row(mine: Mine, jpeg: Jpeg) -> None:

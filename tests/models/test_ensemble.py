@@ -24,6 +24,7 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import bundled_checkpoint, read_config
+from streetvision.models.router import RouterConfig, Stack
 
 CONFIG = replace(tiny_config(depth=1, width=64, version="1.0.0"), input_size=32)
 HASH = "ab" * 32
@@ -167,3 +168,47 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "pair", replace(ENSEMBLE, members=(Member(HASH, folder="gone"),)))
     with pytest.raises(CheckpointError, match="gone is not a folder"):
         member_configs(folder, read_ensemble(folder))
+
+
+ROUTED = replace(ENSEMBLE, views=("plain",), router=RouterConfig(band=1.5, stack=Stack(0.4, 0.8, -0.1)))
+
+
+def test_a_router_reads_back_equal_and_stays_out_of_descriptions_without_one() -> None:
+    assert EnsembleConfig.from_json(ROUTED.to_json()) == ROUTED
+    far = replace(ROUTED, router=RouterConfig(band=1.5, distance=2.0, sha256=HASH))
+    assert EnsembleConfig.from_json(far.to_json()) == far
+    assert [one.router.rule for one in (ROUTED, far) if one.router] == ["unsure", "both"]
+    assert "router" not in json.loads(ENSEMBLE.to_json())
+
+
+def test_the_mixture_is_the_weighted_mean_or_the_routers_stack() -> None:
+    assert ENSEMBLE.mixture == (pytest.approx((2 / 3, 1 / 3)), 0.0)
+    assert ROUTED.mixture == ((0.4, 0.8), -0.1)
+
+
+@pytest.mark.parametrize(
+    ("router", "why"),
+    [
+        ({}, "a router needs a band or a distance"),
+        (None, "router must hold a JSON object"),
+        ({"band": -1.0}, "the router's band must be from 0"),
+        ({"band": "wide"}, "the router's band must be a number"),
+        ({"distance": 1.0}, "the router's sha256 must be 64 hexadecimal digits"),
+        ({"band": 1.0, "sha256": HASH}, "the router's sha256 belongs to a distance"),
+        ({"band": 1.0, "code": "x"}, "router has the unknown key 'code'"),
+        ({"band": 1.0, "stack": [1, 2, 3]}, "the router's stack must be an object"),
+        ({"band": 1.0, "stack": {"first": 1, "second": 1}}, r"router\.stack lacks the key 'bias'"),
+        ({"band": 1.0, "stack": {"first": 1, "second": 1, "bias": 1e9}}, "the router's stack, bias, must be from"),
+    ],
+)
+def test_a_wrong_router_is_refused_by_name(router: object, why: str) -> None:
+    data = json.loads(ROUTED.to_json()) | {"router": router}
+    with pytest.raises(CheckpointError, match=why):
+        EnsembleConfig.from_json(json.dumps(data))
+
+
+def test_a_router_stands_between_two_members_with_the_plain_view() -> None:
+    with pytest.raises(CheckpointError, match="between two members, not 1"):
+        replace(ROUTED, members=ROUTED.members[:1])
+    with pytest.raises(CheckpointError, match="the plain view alone"):
+        replace(ROUTED, views=("plain", "hflip"))

@@ -165,6 +165,30 @@ def test_refused_pictures_have_a_name_of_their_own(
         assert diagnose(observed).cause is Cause.REFUSING_IMAGES
 
 
+@pytest.mark.parametrize(
+    ("router", "failing"),
+    [
+        ({}, False),
+        ({"sure": 70, "asked": 30}, False),
+        ({"sure": 70, "asked": 21, "failed": 9}, False),
+        ({"sure": 500, "asked": 95, "failed": 10}, False),
+        ({"sure": 70, "asked": 20, "failed": 10, "no_time": 5}, True),
+        ({"failed": 30}, True),
+    ],
+)
+def test_a_failing_second_model_is_told_although_every_request_is_answered(
+    seen: Make, traffic: Make, bucket: Make, router: dict[str, int], failing: bool
+) -> None:
+    busy = traffic()
+    silent = [bucket(start, 0) for start in starts(busy, 7)]
+    observed = seen(traffic=ended(busy, *silent[:-1], bucket(silent[-1].start, 100, router=router)))
+    finding = found(observed, "second_model_failing")
+    assert (finding is not None) == failing
+    assert found(observed, "requests_failing") is None
+    if finding:
+        assert finding.data["failed"] == router["failed"]
+
+
 def _headroom(tight: int, roomy: int, late: int = 0) -> tuple[int, ...]:
     return (late, 0, 0, 0, tight, *([0] * 8), roomy, 0)
 

@@ -16,9 +16,10 @@ from streetvision.chain.mock.config import MockConfig, dev_hotkey
 from streetvision.chain.mock.steps import pruning_order as chains_order
 from streetvision.chain.mock.substrate import MockSubstrate
 from streetvision.engine.types import Prediction, Timings
+from streetvision.models.router import RouterOutcome
 from streetvision.monitor.point import point_of
 from streetvision.monitor.pruning import place_of, pruning_order
-from streetvision.monitor.traffic import HEADROOM_EDGES, Traffic, quantile
+from streetvision.monitor.traffic import HEADROOM_EDGES, Traffic, merged, quantile
 from streetvision.monitor.traffic_counter import TrafficCounter
 
 MINER = dev_hotkey("Miner").ss58_address
@@ -41,6 +42,17 @@ def record(
 
 
 # -- counter -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_routers_answers_are_counted_by_its_second_members_part() -> None:
+    counter = TrafficCounter(T0)
+    for outcome in (None, RouterOutcome.SURE, RouterOutcome.FAILED, RouterOutcome.FAILED):
+        one = record(T0 + 10)
+        assert one.prediction is not None
+        counter(replace(one, prediction=replace(one.prediction, router=outcome)))
+    (bucket,) = counter.traffic(()).buckets
+    assert bucket.router == {"sure": 1, "failed": 2}
+    assert merged([bucket, bucket], bucket.start, 1200.0).router == {"sure": 2, "failed": 4}
 
 
 def test_requests_are_counted_by_what_became_of_them() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streetvision.axon.wire import Dialect
+from streetvision.models.router import RouterOutcome
 from streetvision.prediction_log.display import row_page
 from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
@@ -35,7 +36,8 @@ def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Rig, make_record
         id=1, time=answered.time, validator="5Alice", uid=7, dialect=str(Dialect.LEGACY), status=200, reason="ok",
         sha256=sha(b"jpeg"), size_bytes=4, width=640, height=480, model_version="1.0.0", probability=0.75, logit=0.25,
         views=2, batch_size=3, admission_s=0.0001, body_s=0.001, decode_s=0.002, queue_s=0.003, inference_s=0.004,
-        reply_s=0.0002, headroom_s=4.5, decoded=None, image="stored", embedding=vector,
+        reply_s=0.0002, headroom_s=4.5, decoded=None, first_probability=None, second_probability=None, router=None,
+        image="stored", embedding=vector,
     )  # fmt: skip
     assert replace(answered, embedding=None) == replace(expected, embedding=None)
     assert (refused.id, refused.status, refused.reason, refused.validator) == (2, 400, "bad_image", "5Bob")
@@ -52,6 +54,23 @@ def test_a_picture_without_its_end_says_so(rig: Rig, make_record: MakeRecord) ->
     assert [row.decoded for row in rig.rows()] == [None, 0.97]
     assert "size         4 bytes, without its end: 97.0% of the pixels decoded" in row_page(rig.rows()[1], None)
     assert "without its end" not in row_page(rig.rows()[0], None)
+
+
+def test_a_routers_answer_keeps_what_each_member_said(rig: Rig, make_record: MakeRecord) -> None:
+    whole = make_record(b"jpeg")
+    assert whole.prediction is not None
+    sure = replace(whole.prediction, members=(2.0,), router=RouterOutcome.SURE)
+    asked = replace(whole.prediction, members=(0.0, -2.0), router=RouterOutcome.ASKED)
+    rig.log(*(replace(whole, prediction=one) for one in (whole.prediction, sure, asked)))
+    rig.tick()
+    plain, *rows = rig.rows()
+    assert (plain.first_probability, plain.second_probability, plain.router) == (None, None, None)
+    assert [row.router for row in rows] == ["sure", "asked"]
+    assert [row.first_probability for row in rows] == pytest.approx([0.8808, 0.5], abs=1e-4)
+    assert [row.second_probability for row in rows] == [None, pytest.approx(0.1192, abs=1e-4)]
+    assert "second       0.119202922" in row_page(rows[1], None)
+    assert "router       asked" in row_page(rows[1], None)
+    assert "router" not in row_page(plain, None)
 
 
 def test_the_same_image_is_stored_once_as_received(rig: Rig, make_record: MakeRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +19,10 @@ from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.embedding_distance import known_embeddings
 from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
 from streetvision.models.folder import read_config
+from streetvision.models.router import RouterConfig, Stack
 from streetvision.models.versions import version_order
 from streetvision.registry.model_import import Findings, ImportProgress, no_progress, read_golden
 from streetvision.registry.registry import Registry
@@ -311,3 +315,38 @@ def test_an_ensemble_holds_its_members(registry: Registry, make: Make, tmp_path:
     registry.remove("1.0.0")
     with pytest.raises(OperatorError, match=r"no model version '1\.0\.0'"):
         full.add_folder(folder, source="x")
+
+
+def test_a_router_is_looked_at_before_it_becomes_a_version(registry: Registry, make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "routed"
+    members = []
+    for seed, name in enumerate(("a", "b")):
+        shutil.copytree(make(f"{seed + 1}.0.0", seed=seed), folder / name)
+        members.append(Member(read_config(folder / name).sha256, folder=name))
+    dim = read_config(folder / "a").head.embedding_dim
+    full = Registry(registry.folder)
+
+    def write(dim: int) -> None:
+        data = known_embeddings(np.random.default_rng(0).normal(size=(9, dim))).to_bytes()
+        (folder / "router.safetensors").write_bytes(data)
+        router = RouterConfig(
+            band=0.5, distance=1.0, sha256=hashlib.sha256(data).hexdigest(), stack=Stack(2.0, 1.0, 0.5)
+        )
+        text = EnsembleConfig("routed", "3.0.0", tuple(members), router=router).to_json()
+        (folder / "ensemble.json").write_text(text)
+
+    write(dim + 1)
+    with pytest.raises(OperatorError, match="combine the members anew"):
+        full.add_folder(folder, source="x")
+    assert leftovers(registry) == []
+    write(dim)
+    added = full.add_folder(folder, source="x")
+    assert (added.folder / "router.safetensors").is_file()
+    assert full.verify("3.0.0") == []
+    ones = [full.add_folder(folder / name, source="x", version=f"{at}.0.0") for at, name in ((4, "a"), (5, "b"))]
+    first, second = (read_golden(one.folder) or () for one in ones)
+    assert read_golden(added.folder) == pytest.approx([2 * a + b + 0.5 for a, b in zip(first, second, strict=True)])
+    whole = (added.folder / "router.safetensors").read_bytes()
+    (added.folder / "router.safetensors").write_bytes(whole[:-4] + b"\0\0\0\1")
+    with pytest.raises(OperatorError, match=r"damaged \(router\.safetensors has changed"):
+        full.servable("3.0.0")

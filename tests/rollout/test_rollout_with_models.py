@@ -21,8 +21,10 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import Prediction, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
-from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.folder import bundled_checkpoint, read_config
 from streetvision.models.golden import golden_images
+from streetvision.models.router import RouterConfig, Stack
 from streetvision.models.versions import BUNDLED, ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.rollout.decision_log import DecisionLog
@@ -106,6 +108,26 @@ async def test_a_twin_is_swapped_in_and_the_bundled_one_comes_back(real: Real, t
     await real.manager.rollback()
     assert real.manager.active == real.registry.active() == BUNDLED
     assert (await real.ask(0)).logit == pytest.approx(before, abs=1e-3)
+
+
+async def test_a_router_is_swapped_in_asks_its_second_member_and_goes_again(real: Real, tmp_path: Path) -> None:
+    real.registry.add_folder(variant(tmp_path / "opposite", "8.0.0", sign=-1.0), source="a test")
+    logits = [(await real.ask(number)).logit for number in range(4)]
+    band = float(np.median(np.abs(logits)))
+    members = [Member(read_config(real.registry.get(name).folder).sha256, version=name) for name in (BUNDLED, "8.0.0")]
+    config = EnsembleConfig("routed", "9.0.0", tuple(members), router=RouterConfig(band, stack=Stack(1.0, 0.5, 0.25)))
+    real.registry.add(lambda folder: (folder / "ensemble.json").write_text(config.to_json()) and None, "a test")
+    await real.manager.swap("9.0.0")
+    answers = [await real.ask(number) for number in range(4)]
+    for answer, alone in zip(answers, logits, strict=True):
+        unsure = abs(alone) <= band
+        assert (answer.model_version, answer.router) == ("9.0.0", "asked" if unsure else "sure")
+        first, *second = answer.members
+        assert first == pytest.approx(alone, abs=1e-3)
+        assert answer.logit == pytest.approx(first + 0.5 * second[0] + 0.25 if unsure else first)
+    assert {answer.router for answer in answers} == {"asked", "sure"}
+    await real.manager.rollback()
+    assert (await real.ask(0)).router is None
 
 
 async def test_the_gates_promote_a_twin_and_end_its_opposite(real: Real, tmp_path: Path) -> None:

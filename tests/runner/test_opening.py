@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision.engine.ensemble import EnsembleRunner, Sight, members_of
-from streetvision.engine.types import ImageArray, Runner
+from streetvision.engine.ensemble import EnsembleRunner, Sight, members_of, router_of
+from streetvision.engine.types import ImageArray, Runner, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, tiny_config
-from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.embedding_distance import known_embeddings
+from streetvision.models.ensemble import EnsembleConfig, Member, read_ensemble, sibling_versions
+from streetvision.models.golden import golden_images
+from streetvision.models.router import RouterConfig, Stack
 from streetvision.models.views import parse_views
+from streetvision.registry.model_import import examine
 from streetvision.runner.opening import open_runner
 from streetvision.runner.torch_runner import TorchRunner
 
@@ -130,3 +135,42 @@ def test_members_must_match_their_description(tmp_path: Path) -> None:
     other = open_runner(tmp_path / "1.1.0", device="cpu", compile=False, buckets=(1,))
     with pytest.raises(ValueError, match="the same buckets"):
         EnsembleRunner([runner.members[0], other], runner.config)
+
+
+def routed(registry: Path, known: bytes) -> Path:
+    """The pair with a router that measures distances from what `known` holds."""
+    folder = pair(registry, views=("plain",))
+    (folder / "router.safetensors").write_bytes(known)
+    router = RouterConfig(0.5, 1.0, hashlib.sha256(known).hexdigest(), Stack(0.7, 0.6, -0.2))
+    config = replace(read_ensemble(folder), router=router)
+    (folder / "ensemble.json").write_text(config.to_json())
+    return folder
+
+
+def embeddings(dim: int) -> bytes:
+    return known_embeddings(np.random.default_rng(0).normal(size=(20, dim))).to_bytes()
+
+
+def test_a_router_opens_with_what_it_measures_against(tmp_path: Path) -> None:
+    runner = opened(routed(tmp_path, embeddings(SMALL.head.embedding_dim)))
+    router = router_of(runner)
+    assert router is not None
+    output = members_of(runner)[0].run(IMAGES)
+    assert router.asks(output).shape == (3,)
+    assert router.asks(RunnerOutput(output.logits * 0, output.embeddings)).all()
+
+
+def test_a_router_answers_the_golden_pictures_as_the_registry_recorded_it(tmp_path: Path) -> None:
+    folder = routed(tmp_path, embeddings(SMALL.head.embedding_dim))
+    recorded = examine(folder, sibling_versions(folder)).logits
+    runner = open_runner(folder, device="cpu", compile=False, threads=1, buckets=(16,))
+    np.testing.assert_allclose(runner.run(golden_images(runner.input_size)).logits, recorded, atol=1e-4)
+
+
+def test_a_router_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = routed(tmp_path, embeddings(7))
+    with pytest.raises(CheckpointError, match="combine the members anew"):
+        opened(folder)
+    (folder / "router.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"has no router\.safetensors"):
+        opened(folder)
