@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from streetvision.errors import OperatorError
 
+PARENT = "parent"
+"""The tag of a synthetic picture: the SHA-256 of the picture that it is a variation of. The two share a split."""
 UNKNOWN_LICENCE = "unknown"
 """Of pictures whose source names none: nobody may pass these on."""
 

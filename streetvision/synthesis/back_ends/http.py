@@ -29,7 +29,7 @@ class Endpoint:
 
     url: str
     """Without a slash at its end."""
-    key: Secret = Secret()
+    key: Secret
 
     def get(self, path: str) -> bytes:
         """What it says of itself, within QUICK_S; raises NotSent."""

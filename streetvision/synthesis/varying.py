@@ -1,0 +1,71 @@
+"""From labelled pictures to variations that are known to pay, or known not to: the hardest first, then made and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from streetvision.sources.dataset import Example
+from streetvision.synthesis.ablation import Ablation, Part, ablate
+from streetvision.synthesis.model_opinion import ModelOpinion, Seen
+from streetvision.synthesis.store import Variation
+
+MOST = 2000
+"""Pictures that the model looks at, real ones and variations each; drawn at random where there are more."""
+Progress = Callable[[int], None]
+
+
+def drawn(examples: Sequence[Example], most: int = MOST, seed: int = 0) -> list[Example]:
+    """At most so many of them, in a random order."""
+    places = np.random.default_rng((43, seed)).permutation(len(examples))
+    return [examples[place] for place in places[:most]]
+
+
+def hardest_first(parents: Sequence[Example], opinion: ModelOpinion, progress: Progress = lambda _: None) -> list[Example]:
+    """Those first to whose label the model gives least; those that it cannot read are left out."""
+    seen = opinion.see([one.path for one in parents], progress)
+    shown = [parents[place] for place in seen.places]
+    labels = np.array([one.label for one in shown], np.bool_)
+    believed = np.where(labels, seen.probabilities, 1.0 - seen.probabilities)
+    return [shown[place] for place in np.argsort(believed, kind="stable")]
+
+
+def judge_variations(
+    real: Sequence[Example], made: Sequence[Variation], opinion: ModelOpinion, progress: Progress = lambda _: None
+) -> Ablation:
+    """What each kind of variation adds to a probe on the model's embeddings of `real`, whose splits it does not heed."""
+    groups = _numbers(real)
+    number_of = {one.sha256: groups[place] for place, one in enumerate(real)}
+    known = [one for one in made if one.parent in number_of]
+    seen = opinion.see([one.path for one in real], progress)
+    also = opinion.see([one.path for one in known], progress)
+    chosen = [known[place] for place in also.places]
+    return ablate(
+        _part(seen, [real[place].label for place in seen.places], [groups[place] for place in seen.places], None),
+        _part(
+            also,
+            [one.label for one in chosen],
+            [number_of[one.parent] for one in chosen],
+            [one.trust for one in chosen],
+        ),
+        [one.kind for one in chosen],
+    )
+
+
+def _numbers(examples: Sequence[Example]) -> list[int]:
+    """Pictures of one group of one source share a number."""
+    first: dict[tuple[str, str], int] = {}
+    return [first.setdefault((one.source, one.group or str(one.path)), place) for place, one in enumerate(examples)]
+
+
+def _part(seen: Seen, labels: Sequence[bool], groups: Sequence[int], trust: Sequence[float] | None) -> Part:
+    weights = np.ones(len(labels)) if trust is None else np.array(trust, np.float64)
+    return Part(seen.vectors, np.array(labels, np.bool_), np.array(groups, np.int64), weights)
+
+
+def fields_of(found: Ablation) -> dict[str, Any]:
+    """As JSON."""
+    return asdict(found) | {"kept": list(found.kept)}
