@@ -162,8 +162,10 @@ class SynthesisStore:
         """All that is in a set, in the order of its files."""
         folder = self.set_folder(made_for)
         rows = self.db.execute(_KEPT, [made_for]).fetchall()
-        return [Variation(folder / file, bool(label), parent, kind, trust)
-                for file, label, _, _, trust, _, parent, _, _, kind in rows]
+        return [
+            Variation(folder / file, bool(label), parent, kind, trust)
+            for file, label, _, _, trust, _, parent, _, _, kind in rows
+        ]
 
     def write_records(self, made_for: str) -> None:
         """Bring the set's `made.jsonl` up to date."""

@@ -24,7 +24,9 @@ def drawn(examples: Sequence[Example], most: int = MOST, seed: int = 0) -> list[
     return [examples[place] for place in places[:most]]
 
 
-def hardest_first(parents: Sequence[Example], opinion: ModelOpinion, progress: Progress = lambda _: None) -> list[Example]:
+def hardest_first(
+    parents: Sequence[Example], opinion: ModelOpinion, progress: Progress = lambda _: None
+) -> list[Example]:
     """Those first to whose label the model gives least; those that it cannot read are left out."""
     seen = opinion.see([one.path for one in parents], progress)
     shown = [parents[place] for place in seen.places]

@@ -78,9 +78,7 @@ def _warm(folder: Path, device: str) -> Runner:
     return runner
 
 
-def _oracle(
-    request: Mapping[str, Any], state: Path, opinion: ModelOpinion, stop: Callable[[], bool]
-) -> LabelOracle:
+def _oracle(request: Mapping[str, Any], state: Path, opinion: ModelOpinion, stop: Callable[[], bool]) -> LabelOracle:
     """A larger model where one is configured, else the serving one."""
     wanted = taken(OracleSettings, request["oracle"])
     return ChatOracle(wanted, state, stop=stop) if wanted.url else opinion

@@ -8,17 +8,19 @@ from typing import Any
 from streetvision.errors import OperatorError
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.more import ALL_TRAIN
 from streetvision.retrain.steps.work import Work, device, done, serving_model
 from streetvision.settings.handing import handed
 from streetvision.sources.adding import AddReport, add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.place import dataset_folder
+from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
 
 SETS = "sets"
 """Key of the output: the datasets that hold the variations to learn from, one a kind; empty where none pays."""
 SYNTHETIC = "retrain-synthetic"
+ALL_TRAIN = Shares(val=0.0, test=0.0)
+"""A made picture teaches; it judges nobody."""
 
 
 def synthesise(context: Context, work: Work) -> Output:
