@@ -92,6 +92,9 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
+    "synthesise": Entry(
+        "Variations of labelled pictures: by night, in rain, with other works or without.", ("synthesise",), "app"
+    ),
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),

@@ -23,8 +23,6 @@ SEEDS = 10
 JUDGED_SHARE = 0.3
 RISK = 0.05
 """Chance that a kind is kept which adds nothing; shared among the kinds that are looked at."""
-DIMENSIONS = 128
-"""Of the embeddings that the probe sees, their principal ones: it is fitted in a second."""
 MIN_GROUPS = 12
 """Groups of each class below which nothing can be told."""
 Bools = NDArray[np.bool_]
@@ -85,7 +83,7 @@ def ablate(real: Part, made: Part, kinds: Sequence[str], *, seeds: int = SEEDS) 
     """Judge the kinds [M] of the variations `made` [M] beside the pictures `real` [N]."""
     if why := _too_few(real):
         return Ablation(0.0, 0, {}, None, why)
-    trial = _Trial(*_projected(real, made), seeds)
+    trial = _Trial(real, made, seeds)
     names = sorted(set(kinds))
     of_kind = {name: np.array([kind == name for kind in kinds], np.bool_) for name in names}
     gains = {name: trial.gain(chosen, RISK / len(names)) for name, chosen in of_kind.items()}
@@ -130,18 +128,6 @@ def _too_few(real: Part) -> str:
         if len(np.unique(real.groups[real.labels == label])) < MIN_GROUPS:
             return f"there are real pictures {called} of fewer than {MIN_GROUPS} groups"
     return ""
-
-
-def _projected(real: Part, made: Part) -> tuple[Part, Part]:
-    """Both on the principal axes of the real ones."""
-    mean = real.vectors.mean(axis=0)
-    if real.vectors.shape[1] <= DIMENSIONS:
-        return real, made
-    covariance = np.cov((real.vectors - mean).T)
-    axes = np.linalg.eigh(covariance)[1][:, -DIMENSIONS:].astype(np.float32)
-    return tuple(  # type: ignore[return-value]  # two for two
-        Part((one.vectors - mean) @ axes, one.labels, one.groups, one.weights) for one in (real, made)
-    )
 
 
 def _division(real: Part, seed: int) -> Bools:

@@ -22,6 +22,8 @@ from streetvision.synthesis.store import Kept, SynthesisStore
 WORKS = "works"
 """The tag that says where the works of a picture are: `left,top,right,bottom` as shares, one after a semicolon."""
 
+STOPPED = "you stopped it"
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -76,7 +78,7 @@ class Maker:
         report = MadeReport()
         try:
             for wish in wishes:
-                report.ended = "you stopped it" if stop() else self._bound()
+                report.ended = STOPPED if stop() else self._bound()
                 if report.ended:
                     break
                 self._one(wish, report)

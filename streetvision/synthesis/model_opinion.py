@@ -31,6 +31,15 @@ class Seen:
     vectors: Vectors
 
 
+def open_opinion(folder: Path, device: str) -> ModelOpinion:
+    """The model in `folder`, warm; raises OperatorError."""
+    from streetvision.runner.opening import open_runner  # torch takes seconds to import
+
+    runner = open_runner(folder, device=device, buckets=(1, 32), compile=False)
+    runner.warmup(runner.buckets)
+    return ModelOpinion(runner)
+
+
 class ModelOpinion:
     """A warm runner as a LabelOracle, the second best where no better one is configured."""
 

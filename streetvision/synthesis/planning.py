@@ -25,7 +25,7 @@ class Wish:
 
 def parents_of(examples: Sequence[Example]) -> list[Example]:
     """What variations may be made of: real pictures that are learned from, each once; nothing that judges."""
-    chosen = (one for one in examples if one.split == "train" and PARENT not in one.tags)
+    chosen = (one for one in examples if one.split == "train" and one.sha256 and PARENT not in one.tags)
     return list({one.sha256: one for one in chosen}.values())
 
 

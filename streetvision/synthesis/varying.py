@@ -1,4 +1,4 @@
-"""From labelled pictures to variations that are known to pay, or known not to: the hardest first, then made and judged."""
+"""From labelled pictures to variations of which one knows whether they pay: planned, the hardest first, then judged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from streetvision.settings.synthetic import SyntheticSettings
 from streetvision.sources.dataset import Example
 from streetvision.synthesis.ablation import Ablation, Part, ablate
+from streetvision.synthesis.back_end import BackEnd
+from streetvision.synthesis.back_ends.opening import offered
 from streetvision.synthesis.model_opinion import ModelOpinion, Seen
-from streetvision.synthesis.store import Variation
+from streetvision.synthesis.planning import Wish, allowed, plan
+from streetvision.synthesis.store import SynthesisStore, Variation
 
 MOST = 2000
 """Pictures that the model looks at, real ones and variations each; drawn at random where there are more."""
@@ -35,10 +39,24 @@ def hardest_first(
     return [shown[place] for place in np.argsort(believed, kind="stable")]
 
 
+def wishes_for(
+    store: SynthesisStore,
+    name: str,
+    wanted: SyntheticSettings,
+    *,
+    back_end: BackEnd,
+    parents: Sequence[Example],
+    seed: int,
+) -> list[Wish]:
+    """At most as many as are wanted, and as the set may hold beside so many parents; none that was tried before."""
+    count = min(wanted.count, allowed(len(parents), len(store.known(name)), wanted.max_share))
+    return plan(parents, offered(wanted, back_end), count, seed, store.tried(name, back_end.name))
+
+
 def judge_variations(
     real: Sequence[Example], made: Sequence[Variation], opinion: ModelOpinion, progress: Progress = lambda _: None
 ) -> Ablation:
-    """What each kind of variation adds to a probe on the model's embeddings of `real`, whose splits it does not heed."""
+    """What each kind of variation adds to a probe on the model's embeddings of `real`; their splits are not heeded."""
     groups = _numbers(real)
     number_of = {one.sha256: groups[place] for place, one in enumerate(real)}
     known = [one for one in made if one.parent in number_of]

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from streetvision.engine.types import Runner
 from streetvision.labelling.chat_oracle import ChatOracle
 from streetvision.labelling.oracle import LabelOracle
 from streetvision.retrain.child import Tell
 from streetvision.retrain.jobs.judge import progress_of
 from streetvision.retrain.sets import learning_sets
-from streetvision.runner.opening import open_runner
 from streetvision.settings.handing import taken
 from streetvision.settings.oracle import OracleSettings
 from streetvision.settings.synthetic import SyntheticSettings
-from streetvision.synthesis.back_ends.opening import offered, open_back_end
-from streetvision.synthesis.making import Bounds, Maker, MadeReport
-from streetvision.synthesis.model_opinion import ModelOpinion
-from streetvision.synthesis.planning import allowed, parents_of, plan
-from streetvision.synthesis.store import SynthesisStore, open_store
-from streetvision.synthesis.varying import drawn, fields_of, hardest_first, judge_variations
+from streetvision.synthesis.back_ends.opening import open_back_end
+from streetvision.synthesis.making import Bounds, Maker
+from streetvision.synthesis.model_opinion import ModelOpinion, open_opinion
+from streetvision.synthesis.planning import parents_of
+from streetvision.synthesis.store import open_store
+from streetvision.synthesis.varying import drawn, fields_of, hardest_first, judge_variations, wishes_for
 
 SET = "retrain"
 """The set of variations that retraining makes and keeps from run to run."""
 
 
 def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dict[str, Any]:
-    """What was made and what it adds; `folder` is where the variations lie."""
-    state = Path(request["state_dir"])
-    wanted = taken(SyntheticSettings, request["synthetic"])
+    """What was made and what it adds; `folder` is where the variations lie. Raises OperatorError or JobStopped."""
+    state, wanted = Path(request["state_dir"]), taken(SyntheticSettings, request["synthetic"])
+    opinion = open_opinion(Path(request["serving"]), request["device"])
     real = [one for some in learning_sets(request["sets"], state) for one in some.examples]
-    opinion = ModelOpinion(_warm(Path(request["serving"]), request["device"]))
-    parents = drawn([one for one in parents_of(real) if one.sha256])
-    with open_store(state) as store:
+    parents = drawn(parents_of(real))
+    with open_store(state) as store, closing(open_back_end(wanted)) as back_end:
         looked = progress_of("looking for hard pictures", len(parents), tell, stop)
-        ordered = hardest_first(parents, opinion, looked)
-        made = _made(store, wanted, ordered, len(parents_of(real)), _oracle(request, state, opinion, stop), tell, stop)
+        parents = hardest_first(parents, opinion, looked)
+        wishes = wishes_for(store, SET, wanted, back_end=back_end, parents=parents, seed=0)
+        bounds = Bounds(wanted.price, wanted.budget, wanted.daily)
+        maker = Maker(store, SET, back_end, _oracle(request, state, opinion, stop), bounds, wanted.trust)
+        made = maker.make(wishes, progress=progress_of("making variations", len(wishes), tell, stop))
         kept = store.kept(SET)
-        judged = progress_of("judging variations", len(ordered) + len(kept), tell, stop)
-        found = fields_of(judge_variations(ordered, kept, opinion, judged))
+        judged = progress_of("judging variations", len(parents) + len(kept), tell, stop)
+        found = fields_of(judge_variations(parents, kept, opinion, judged))
         store.note_ablation(SET, request["now"], found)
         return {
             "folder": str(store.set_folder(SET)),
@@ -50,32 +51,6 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
             "ended": made.ended,
             "ablation": found,
         }
-
-
-def _made(
-    store: SynthesisStore,
-    wanted: SyntheticSettings,
-    parents: list[Any],
-    real: int,
-    oracle: LabelOracle,
-    tell: Tell,
-    stop: Callable[[], bool],
-) -> MadeReport:
-    back_end = open_back_end(wanted)
-    count = min(wanted.count, allowed(real, len(store.known(SET)), wanted.max_share))
-    wishes = plan(parents, offered(wanted, back_end), count, 0, store.tried(SET, back_end.name))
-    bounds = Bounds(wanted.price, wanted.budget, wanted.daily)
-    try:
-        maker = Maker(store, SET, back_end, oracle, bounds, wanted.trust)
-        return maker.make(wishes, progress=progress_of("making variations", len(wishes), tell, stop))
-    finally:
-        back_end.close()
-
-
-def _warm(folder: Path, device: str) -> Runner:
-    runner = open_runner(folder, device=device, buckets=(1, 32), compile=False)
-    runner.warmup(runner.buckets)
-    return runner
 
 
 def _oracle(request: Mapping[str, Any], state: Path, opinion: ModelOpinion, stop: Callable[[], bool]) -> LabelOracle:
