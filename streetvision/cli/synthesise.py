@@ -151,7 +151,7 @@ def _parents(data: list[str], settings: Settings) -> list[Example]:
     parents = parents_of([one for dataset in opened for one in dataset.examples()])
     if not parents:
         raise OperatorError(
-            f"{', '.join(data)} has no picture to learn from, and variations are made of the split `train` alone: add it "
+            f"{', '.join(data)} has no picture to learn from (variations are made of the split `train` alone): add it "
             "with `streetvision data add`, which splits it"
         )
     return parents

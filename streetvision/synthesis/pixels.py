@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streetvision.engine.decode import DecodeLimits, decode
+from streetvision.engine.header import read_header
 from streetvision.engine.types import BadImage
 
 LONGEST = 1024
@@ -23,10 +24,12 @@ def read_pixels(data: bytes, longest: int = LONGEST) -> Pixels:
 
     The decoder gives squares: the picture is squashed to one as long as it is to be, then its short side is put right.
     """
-    decoded = decode(data, size=longest, limits=DecodeLimits(), resize="squash")
+    header = read_header(data)
+    side = max(1, min(longest, max(header.width, header.height)))
+    decoded = decode(data, size=side, limits=DecodeLimits(), resize="squash")
     if decoded.decoded is not None:
         raise BadImage("the image ends too early")
-    scale = min(1.0, longest / max(decoded.width, decoded.height))
+    scale = side / max(decoded.width, decoded.height)
     size = (max(1, round(decoded.width * scale)), max(1, round(decoded.height * scale)))
     image = Image.fromarray(decoded.array).resize(size, Image.Resampling.BICUBIC)
     return np.asarray(image, np.float32) / np.float32(255.0)

@@ -20,7 +20,7 @@ FOCAL = 0.9
 """Focal length over width."""
 USUAL_HORIZON = 0.45
 """Share of the height above it, where no edges say otherwise."""
-_EDGES, _TOLERANCE = 4000, 0.03
+_EDGES, _TOLERANCE = 1000, 0.03
 """Edges that vote for a vanishing point, and the sine of the angle by which they may miss it."""
 _LIKELY = 0.16
 """How far horizons stray from the usual one, as a share of the height."""
