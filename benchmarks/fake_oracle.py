@@ -6,6 +6,7 @@ It charges for a question once the whole of it has arrived, whatever becomes of 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import threading
@@ -38,7 +39,7 @@ def completion(text: str, *, finish: str = "stop", tokens: tuple[int, int] | Non
 
 async def answer(oracle: FakeOracle, body: Body, writer: asyncio.StreamWriter) -> None:
     """As a good server does."""
-    writer.write(reply("200 OK", completion(json.dumps(oracle.says(question_of(body))))))
+    writer.write(reply("200 OK", completion(json.dumps(oracle.says(picture_of(body))))))
 
 
 def saying(text: str, **kwargs: Any) -> Behaviour:  # noqa: ANN401 - of `completion`
@@ -94,12 +95,18 @@ def question_of(body: Body) -> str:
     return hashlib.sha256(f"{words['text']} {picture['image_url']['url']}".encode()).hexdigest()
 
 
+def picture_of(body: Body) -> bytes:
+    """The JPEG that is asked about."""
+    return base64.b64decode(body["messages"][-1]["content"][-1]["image_url"]["url"].partition(",")[2])
+
+
 @dataclass
 class FakeOracle:
     """Behaves as the next of `behaviours` says, and well after the last."""
 
     behaviours: list[Behaviour] = field(default_factory=list)
-    says: Callable[[str], Body] = lambda _: SAYS
+    says: Callable[[bytes], Body] = lambda _: SAYS
+    """What it makes of a picture."""
     delay_s: Callable[[], float] = lambda: 0.0
     models: Sequence[str] = (MODEL,)
     port: int = 0
@@ -130,7 +137,7 @@ class FakeOracle:
             while not self.over.is_set():
                 await self._one(reader, writer)
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

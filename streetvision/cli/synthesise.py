@@ -176,7 +176,7 @@ def _opinion(settings: Settings, model: str, device: str | None) -> ModelOpinion
 
 def _oracle(settings: Settings, opinion: ModelOpinion) -> LabelOracle:
     """A larger model where one is configured, else the one that is here."""
-    if not settings.oracle.url:
+    if not settings.oracle.is_configured:
         return opinion
     from streetvision.labelling.chat_oracle import ChatOracle
 

@@ -74,6 +74,8 @@ class AskReport:
 
 
 Progress = Callable[[AskReport], None]
+Spend = Callable[[Cost], None]
+"""Hears each cost as it arises."""
 
 
 class Asking:
@@ -88,11 +90,12 @@ class Asking:
         *,
         stop: Callable[[], bool] = lambda: False,
         progress: Progress = lambda _: None,
+        spend: Spend = lambda _: None,
         clock: Clock = Clock(),
     ) -> None:
         self._settings, self._prompt, self._store, self._endpoint = settings, prompt, store, endpoint
         self._asker = prompt.asker
-        self._stop, self._progress, self._clock = stop, progress, clock
+        self._stop, self._progress, self._spend, self._clock = stop, progress, spend, clock
         self._pace = Pace(settings.per_minute, self._over, clock=clock.monotonic, sleep=clock.sleep)
         self._structured = True
         self._dearest = reservation(settings, prompt)
@@ -200,12 +203,16 @@ class Asking:
             self._store.answer(number, answer, cost)
             self.report.answered += 1
             self._fruitless = 0
-        self.report.cost += cost or reserved
+        self._count_cost(cost or reserved)
 
     def _lose(self, number: int, why: str, reserved: Cost) -> None:
         self._store.lose(number, why)
         self.report.lost += 1
-        self.report.cost += reserved
+        self._count_cost(reserved)
+
+    def _count_cost(self, cost: Cost) -> None:
+        self.report.cost += cost
+        self._spend(cost)
 
     def _count_fruitless(self, error: Exception) -> None:
         self._fruitless += 1
@@ -216,6 +223,8 @@ class Asking:
 
     def _rest(self, error: NotPaid, attempt: int) -> None:
         """Let the server have its rest; raises Unreachable when patience ends."""
+        if not self._endpoint.reached:
+            raise Unreachable(f"the oracle cannot be asked, {error}: see that it runs, or correct --oracle.url")
         rest = error.after_s
         if rest is None:
             rest = min(LONGEST_REST_S, FIRST_REST_S * 2 ** (attempt - 1))
@@ -234,12 +243,14 @@ def ask_all(
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda _: None,
+    spend: Spend = lambda _: None,
 ) -> AskReport:
     """Ask about all of them, and note them in the database first; raises OperatorError."""
 
     async def run() -> AskReport:
         async with Endpoint(settings.url, settings.key, settings.timeout_s) as endpoint:
-            return await Asking(settings, prompt, store, endpoint, stop=stop, progress=progress).run(pictures)
+            asking = Asking(settings, prompt, store, endpoint, stop=stop, progress=progress, spend=spend)
+            return await asking.run(pictures)
 
     store.note(pictures)
     return asyncio.run(run())

@@ -18,7 +18,8 @@ UNSURE = 0.6
 """Calibrated certainty below which an opinion is none."""
 _CLIP = 0.02
 """A model that says 1 is as sure as one that says 0.98: no number of theirs deserves an infinite logit."""
-_SLOPE_VARIANCE, _OFFSET_VARIANCE = 1.0, 4.0
+_PRIOR_VARIANCE = 0.25
+"""One label that contradicts a sure oracle leaves it on its side, and worth a second look; ten turn it."""
 _Z95 = 1.959964
 
 Floats = NDArray[np.float64]
@@ -121,7 +122,7 @@ def fit(said: Floats, human: NDArray[np.bool_], *, steps: int = 50) -> Calibrati
     """
     z, y = _logits(said), human.astype(np.float64)
     inputs = np.stack([z, np.ones_like(z)], axis=1)
-    prior, precision = np.array([1.0, 0.0]), np.diag([1.0 / _SLOPE_VARIANCE, 1.0 / _OFFSET_VARIANCE])
+    prior, precision = np.array([1.0, 0.0]), np.eye(2) / _PRIOR_VARIANCE
     found = prior.copy()
     for _ in range(steps):
         p = sigmoids(inputs @ found)

@@ -8,9 +8,9 @@ from pathlib import Path
 from streetvision.labelling.asking import ask_all
 from streetvision.labelling.oracle import LabelQuestion, Opinion
 from streetvision.labelling.pictures import ASKED, Picture
+from streetvision.labelling.reading import verdicts_in
 from streetvision.labelling.shots import make_prompt
 from streetvision.labelling.store import asking_store
-from streetvision.labelling.verdicts import judge
 from streetvision.settings.oracle import OracleSettings
 
 
@@ -27,7 +27,6 @@ class ChatOracle:
         pictures = [Picture(one.sha256, one.path, ASKED, probability=one.probability) for one in questions]
         with asking_store(self._state) as store:
             ask_all(self._settings, self._prompt, store, pictures, stop=self._stop)
-            shown = {shot.sha256 for shot in self._prompt.shots}
-            verdicts = judge(self.name, store.answered(self.name), shown)
+            verdicts = verdicts_in(store, self._prompt, self._state)
         found = {one.picture.sha256: one.opinion for one in verdicts.pictures}
         return [found.get(one.sha256) for one in questions]

@@ -85,6 +85,8 @@ class Endpoint:
     def __init__(self, url: str, key: Secret, timeout_s: float) -> None:
         self._url, self._key, self._timeout_s = url, key, timeout_s
         self._client: httpx.AsyncClient | None = None
+        self.reached = False
+        """Whether the server ever answered, in whatever way."""
 
     async def __aenter__(self) -> Self:
         quiet_client_log()
@@ -136,6 +138,7 @@ class Endpoint:
         headers |= {"Content-Type": "application/json"} if content else {}
         headers |= {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
         async with self._client.stream(method, f"{self._url}{path}", content=content, headers=headers) as response:
+            self.reached = True
             data = b""
             async for part in response.aiter_raw():
                 data += part

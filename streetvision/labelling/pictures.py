@@ -15,13 +15,12 @@ from streetvision.sources.mined import CLASSES, LABELS, version_in
 from streetvision.sources.opening import open_dataset
 from streetvision.sources.place import dataset_names
 from streetvision.sources.records import read_records
-from streetvision.sources.source import SourceError, Unusable
+from streetvision.sources.source import HUMAN, SourceError, Unusable
 
 LOG = "log"
 """How the prediction log is named as a source."""
 ASKED = "asked"
 """Source of pictures that somebody asked about through the seam."""
-HUMAN = "human"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from streetvision.engine.types import BadImage
 from streetvision.errors import OperatorError
-from streetvision.labelling.pictures import HUMAN
 from streetvision.labelling.prompt import Prompt, Shot
 from streetvision.labelling.views import make_views, read_checked
 from streetvision.settings.oracle import OracleSettings
 from streetvision.sources.dataset import Example
 from streetvision.sources.opening import open_dataset
+from streetvision.sources.source import HUMAN
 
 SHOT_PIXELS = 512
 """Longest side of a picture that is shown: it is paid with every question."""

@@ -113,6 +113,8 @@ class OracleSettings:
             raise ConfigError("--oracle.url must begin with https:// where a key is sent, but for this machine's own")
         if self.is_priced and not self.price_date:
             raise ConfigError("prices change: say with --oracle.price_date when you looked them up")
+        if self.retrain_pictures and self.is_priced and not self.is_bounded:
+            raise ConfigError("runs by night need a bound where questions cost money: set --oracle.month_money")
         if not self.is_priced and (self.day_money is not None or self.month_money is not None):
             raise ConfigError("a bound in money needs prices: set --oracle.input_price and --oracle.output_price")
 

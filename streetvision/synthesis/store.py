@@ -21,6 +21,7 @@ from streetvision.sources.place import dataset_folder
 from streetvision.synthesis.planning import Wish
 from streetvision.synthesis.schema import DATABASE, FOLDER, KEPT, SYNTHESIS_SCHEMA
 
+_SPENT = "SELECT total(price) FROM attempts WHERE begun LIKE ?"
 _KEPT = """
 SELECT file, label, picture_group, licence, trust, back_end, parent, prompt, seed, kind FROM attempts
 WHERE made_for = ? AND outcome = 'kept' ORDER BY file
@@ -120,8 +121,7 @@ class SynthesisStore:
 
     def spent(self, month: str) -> float:
         """Money in a month such as `2026-11`, what may have been paid included."""
-        (money,) = self.db.execute("SELECT total(price) FROM attempts WHERE begun LIKE ?", [f"{month}%"]).fetchone()
-        return float(money)
+        return float(self.db.execute(_SPENT, [f"{month}%"]).fetchone()[0])
 
     def sent(self, day: str) -> int:
         """Orders to other machines on a day such as `2026-11-30`."""
@@ -207,6 +207,15 @@ def open_store(state: Path) -> Iterator[SynthesisStore]:
         with transaction(db):  # what costs nothing may be asked for once more
             db.execute("DELETE FROM attempts WHERE outcome IS NULL AND price = 0")
         yield SynthesisStore(folder, db)
+
+
+def spent_in(state: Path, month: str) -> float:
+    """Money of a month, read beside whoever holds the record; raises OperatorError."""
+    file = state / FOLDER / DATABASE
+    if not file.is_file():
+        return 0.0
+    with store_sentences(file.parent), closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        return float(db.execute(_SPENT, [f"{month}%"]).fetchone()[0])
 
 
 @contextmanager

@@ -30,6 +30,14 @@ def jpeg(seed: int, size: tuple[int, int] = (64, 48)) -> bytes:
     return out.getvalue()
 
 
+def seen_jpeg(seed: int, *, bright: bool) -> bytes:
+    """A picture whose brightness tells its class; no two resemble each other."""
+    pixels = np.random.default_rng(seed).integers(0, 120, (6, 8, 3), np.uint8) + (135 if bright else 0)
+    out = BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).resize((64, 48)).save(out, "JPEG")
+    return out.getvalue()
+
+
 def draw(folder: Path, count: int, **fields: Any) -> list[Picture]:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
@@ -59,7 +67,7 @@ class Slept:
 def settings(oracle: FakeOracle, **changes: Any) -> OracleSettings:
     plain: dict[str, Any] = {"crops": 0, "concurrency": 1, "timeout_s": 5.0, "key": Secret("sk-secret")}
     priced = {"input_price": 1.0, "output_price": 4.0, "price_date": "2026-11-30"}
-    return OracleSettings(url=oracle.url, model=MODEL, **{**plain, **priced, **changes})
+    return OracleSettings(**{"url": oracle.url, "model": MODEL, **plain, **priced, **changes})
 
 
 def prompt(wanted: OracleSettings) -> Prompt:

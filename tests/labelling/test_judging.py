@@ -118,4 +118,5 @@ def test_what_a_person_should_look_at_comes_first() -> None:
 
 def test_where_nobody_else_spoke_the_oracle_says_where_it_is_unsure() -> None:
     (item,) = rank(judge("one", [asked("unsure", 0.52), asked("sure", 0.98)]).pictures, 10)
-    assert (item.verdict.picture.sha256, item.urgency) == ("unsure", pytest.approx(0.48))
+    assert item.verdict.picture.sha256 == "unsure"
+    assert item.urgency == pytest.approx(0.48)

@@ -18,7 +18,7 @@ from .conftest import jpeg
 
 def encoded(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     out = BytesIO()
-    picture.save(out, kind, **options)  # type: ignore[arg-type]
+    picture.save(out, kind, **options)
     return out.getvalue()
 
 

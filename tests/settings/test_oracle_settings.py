@@ -21,6 +21,7 @@ ASKED: dict[str, Any] = {"url": "https://oracle.example/v1", "model": "qwen"}
         ({"url": "http://oracle.example/v1", "key": Secret("k")}, "must begin with https"),
         ({"input_price": 1.0}, "say with --oracle.price_date"),
         ({"day_money": 5.0}, "needs prices"),
+        ({"retrain_pictures": 9, "input_price": 1.0, "price_date": "2026-11-30"}, "need a bound"),
     ],
 )
 def test_what_contradicts_itself_is_refused(changes: dict[str, Any], why: str) -> None:

@@ -56,4 +56,4 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
 def _oracle(request: Mapping[str, Any], state: Path, opinion: ModelOpinion, stop: Callable[[], bool]) -> LabelOracle:
     """A larger model where one is configured, else the serving one."""
     wanted = taken(OracleSettings, request["oracle"])
-    return ChatOracle(wanted, state, stop=stop) if wanted.url else opinion
+    return ChatOracle(wanted, state, stop=stop) if wanted.is_configured else opinion
