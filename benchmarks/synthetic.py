@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -23,7 +24,8 @@ from PIL import Image
 from streetvision.labelling.oracle import NoOracle
 from streetvision.models.folder import bundled_checkpoint
 from streetvision.scenes.photographic import encode_jpeg
-from streetvision.scenes.scenes import Scene, render_scene
+from streetvision.scenes.scenes import render_scene
+from streetvision.scenes.street import draw_street
 from streetvision.sources.dataset import Example
 from streetvision.sources.folder_dataset import FolderDataset
 from streetvision.sources.label_noise import probe
@@ -35,8 +37,8 @@ from streetvision.synthesis.planning import plan
 from streetvision.synthesis.store import open_store
 
 SEEDS = (0, 1, 2, 3, 4)
-BUDGETS = (30, 60)
-JUDGED = 80
+BUDGETS = (20, 40)
+JUDGED = 40
 """Pictures of each sort that judge."""
 SIZE = (384, 288)
 FIRST_SCENE = 900_000_000
@@ -64,31 +66,22 @@ class Trial:
     judges: dict[str, Known]
 
 
-def by_day(scene: Scene) -> bool:
-    """Light and dry."""
-    _, light, weather = scene.conditions
-    return light != "night" and weather not in ("rain", "fog", "snow")
-
-
-def wet_or_dark(scene: Scene) -> bool:
-    """By night or in rain."""
-    _, light, weather = scene.conditions
-    return light == "night" or weather == "rain"
-
-
-def drawn(folder: Path, first: int, count: int, by_day_alone: bool) -> list[Example]:
-    """So many scenes of that sort from a seed on, half of them with works."""
+def drawn(folder: Path, first: int, count: int, *, wet_or_dark: bool) -> list[Example]:
+    """So many scenes from a seed on, half of them with works: by night or in rain, or else light and clear."""
     found: list[Example] = []
-    seed = first
-    while len(found) < count:
+    for seed in range(first, first + 100_000):
+        light = draw_street(Random(f"{seed}/street")).light
+        dark_or_rain = light.name == "night" or light.weather == "rain"
+        if not (dark_or_rain if wet_or_dark else light.name in ("sunny", "overcast") and light.weather == "clear"):
+            continue
         scene = render_scene(seed, roadwork=len(found) % 2 == 0, size=SIZE)
-        seed += 1
-        if by_day(scene) if by_day_alone else wet_or_dark(scene):
-            data = encode_jpeg(Image.fromarray(scene.image), 90)
-            path = folder / f"{seed}.jpg"
-            path.write_bytes(data)
-            digest = hashlib.sha256(data).hexdigest()
-            found.append(Example(path, scene.roadwork, f"{seed}", "train", sha256=digest))
+        assert scene.conditions[1:] == (light.name, light.weather)
+        data = encode_jpeg(Image.fromarray(scene.image), 90)
+        path = folder / f"{seed}.jpg"
+        path.write_bytes(data)
+        found.append(Example(path, scene.roadwork, f"{seed}", "train", sha256=hashlib.sha256(data).hexdigest()))
+        if len(found) == count:
+            break
     return found
 
 
@@ -102,9 +95,9 @@ def embedded(opinion: ModelOpinion, paths: Sequence[Path], labels: Sequence[bool
 def trial(folder: Path, seed: int, opinion: ModelOpinion, most: int, judged: int) -> Trial:
     """Draw, vary and embed one seed's pictures."""
     first = FIRST_SCENE + seed * 1_000_000
-    parents = drawn(folder, first, most, True)
-    judges = {"by day": drawn(folder, first + 200_000, judged, True)}
-    judges["by night or in rain"] = drawn(folder, first + 400_000, judged, False)
+    parents = drawn(folder, first, most, wet_or_dark=False)
+    judges = {"by day": drawn(folder, first + 200_000, judged, wet_or_dark=False)}
+    judges["by night or in rain"] = drawn(folder, first + 400_000, judged, wet_or_dark=True)
     wishes = plan(parents, kinds_named(MIXES["all kinds"]), most, seed, ())
     with open_store(folder) as store:
         Maker(store, f"seed{seed}", Local(), NoOracle()).make(wishes)

@@ -7,11 +7,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from streetvision.scenes.sprites.kinds import WORKS
+from streetvision.scenes.sprites.sprite import atlas, kind_in_atlas
 from streetvision.synthesis.back_end import Declined, Order
 from streetvision.synthesis.back_ends.local import EFFECTS, Local
 from streetvision.synthesis.effects.fields import blur, follow, luma, smooth_noise
 from streetvision.synthesis.effects.removal import without
 from streetvision.synthesis.effects.street_geometry import look_at, vanishing_point
+from streetvision.synthesis.effects.works import FIRST_SPRITE, UNMISTAKABLE
 from streetvision.synthesis.kinds import KINDS
 from streetvision.synthesis.pixels import Pixels, read_pixels, write_pixels
 
@@ -89,6 +92,12 @@ def test_drawn_works_are_laid_in_where_nobody_could_overlook_them() -> None:
     before = read_pixels(write_pixels(street(3)))
     changed = np.abs(made("works", street(3)) - before).max(axis=2) > 0.1
     assert 0.002 < changed.mean() < 0.6
+
+
+def test_a_kind_is_known_without_drawing_its_sprite() -> None:
+    kinds = atlas(6, FIRST_SPRITE, 16).kinds
+    assert [kind_in_atlas(FIRST_SPRITE + n) for n in range(6)] == kinds.tolist()
+    assert {kind.name for kind in WORKS} >= UNMISTAKABLE
 
 
 def test_what_is_taken_out_leaves_no_trace() -> None:

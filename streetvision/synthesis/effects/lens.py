@@ -26,11 +26,11 @@ def dirt(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Specks, smears of a wiper and drops on a windscreen, all far out of focus."""
     shape = pixels.shape[:2]
     smears = ramp(smooth_noise(shape, 5.0, rng, 5), 0.5, 2.2) * _arcs(shape, rng)
-    veil = np.clip(0.5 * smears + 0.06, 0.0, 0.6) * float(rng.uniform(0.5, 1.1))
+    veil = np.clip(0.7 * smears + 0.10, 0.0, 0.65) * float(rng.uniform(0.7, 1.15))
     tone = np.array([0.66, 0.62, 0.56], np.float32) * float(rng.uniform(0.6, 1.1))
     dusty = mix(pixels, tone, np.asarray(veil, np.float32))
-    specks = _spots(shape, round(rng.uniform(25, 90)), (0.002, 0.011), rng)
-    dusty = mix(dusty, dusty * 0.35, np.clip(blur(specks, shape[1] / 320), 0.0, 1.0) * 0.75)
+    specks = _spots(shape, round(rng.uniform(40, 140)), (0.003, 0.016), rng)
+    dusty = mix(dusty, dusty * 0.35, np.clip(1.4 * blur(specks, shape[1] / 300), 0.0, 1.0) * 0.8)
     return np.clip(_drops(dusty, rng) if rng.random() < 0.6 else dusty, 0.0, 1.0)
 
 

@@ -76,7 +76,7 @@ def _veiled(street: Pixels, geometry: Geometry, sight: float, air: Pixels, uneve
     """Light of the air between the camera and things; at `sight` metres a third of them is left."""
     veil = 1.0 - np.exp(-geometry.metres * uneven / sight)
     soft = mix(street, blur(street, street.shape[1] / 450), np.asarray(0.8 * veil, np.float32))
-    return mix(soft, air * float(0.55 + 0.45 * min(1.0, 2 * luma(street).mean())), np.asarray(veil, np.float32))
+    return mix(soft, air * float(0.35 + 0.65 * min(1.0, 3.5 * luma(street).mean())), np.asarray(veil, np.float32))
 
 
 def _snowed(street: Pixels, pixels: Pixels, geometry: Geometry, rng: np.random.Generator) -> Pixels:

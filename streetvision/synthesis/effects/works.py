@@ -11,14 +11,25 @@ from streetvision.synthesis.effects.fields import Pixels, luma
 from streetvision.synthesis.effects.street_geometry import vanishing_point
 
 if TYPE_CHECKING:
+    import torch
+
     from streetvision.training.sprite_bank import SpriteBank
 
-BANK, BANK_SIDE = 32, 192
+BANK, BANK_SIDE = 16, 192
 """Sprites to choose from for one picture, works and look-alikes in turn, and the texels of their sides."""
-BANKS = 64
+BANKS = 128
 """Different banks: a picture's seed chooses one."""
 CLEAR_HEIGHT, CLEAR_SHARE = 0.05, 0.6
 """Of the picture's height, and of itself, that the works which decide the label must show."""
+UNMISTAKABLE = frozenset(
+    [
+        *("cone", "drum", "grabber_cone", "vertical_panel", "channeliser_row", "cone_bar", "longitudinal_channeliser"),
+        *("long_barricade", "folding_barricade", "plastic_barricade", "barrier_fence", "mesh_fence"),
+        *("diamond_sign", "drum_sign", "detour_sign", "a_frame_sign", "triangle_sign", "arrow_board"),
+        *("worker", "crew", "excavator", "backhoe", "loader", "roller", "paver", "attenuator_truck"),
+    ]
+)
+"""Kinds of sprites that are works wherever they stand, so that they decide a label. Heaps, pallets and vans do not."""
 TRIES = 12
 FIRST_SPRITE = 300_000_000
 """Seeds of sprites that neither the bundled model's training nor its judgement uses."""
@@ -41,7 +52,7 @@ def _laid(pixels: Pixels, rng: np.random.Generator, *, works: bool) -> Pixels | 
     from streetvision.training.pasting import paste
 
     height, width = pixels.shape[:2]
-    bank = _bank(int(rng.integers(BANKS)))
+    bank, decisive = _bank(int(rng.integers(BANKS)))
     column, row = vanishing_point(luma(pixels))
     backdrop = Backdrop(torch.tensor([[column / width, row / height]]), torch.tensor([True]))
     canvas = torch.from_numpy(255.0 * pixels).permute(2, 0, 1)[None]
@@ -51,7 +62,7 @@ def _laid(pixels: Pixels, rng: np.random.Generator, *, works: bool) -> Pixels | 
         if not bool(layout.present.any()):
             continue
         laid, seen = paste(bank, layout, canvas, backdrop.vanishing[:, 1], gen)
-        kept = bank.works[layout.sprite] == works
+        kept = decisive[layout.sprite] if works else ~bank.works[layout.sprite]
         share = seen / (bank.cover[layout.sprite] * layout.side**2).clamp(min=1.0)
         tall = layout.side * bank.tall[layout.sprite] / height
         if bool((kept & layout.present & (share > CLEAR_SHARE) & (tall > CLEAR_HEIGHT)).any()):
@@ -60,9 +71,13 @@ def _laid(pixels: Pixels, rng: np.random.Generator, *, works: bool) -> Pixels | 
 
 
 @lru_cache(maxsize=2)
-def _bank(number: int) -> SpriteBank:
+def _bank(number: int) -> tuple[SpriteBank, torch.Tensor]:
+    """The sprites of a bank, and which of them decide a label, bool [BANK]."""
     import torch
 
+    from streetvision.scenes.sprites.sprite import kind_in_atlas
     from streetvision.training.sprite_bank import sprite_bank
 
-    return sprite_bank(BANK, FIRST_SPRITE + number * BANK, torch.device("cpu"), side=BANK_SIDE)
+    first = FIRST_SPRITE + number * BANK
+    decisive = torch.tensor([kind_in_atlas(seed) in UNMISTAKABLE for seed in range(first, first + BANK)])
+    return sprite_bank(BANK, first, torch.device("cpu"), side=BANK_SIDE), decisive
