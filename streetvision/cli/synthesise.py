@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streetvision.sources.dataset import Example
     from streetvision.synthesis.back_end import BackEnd
     from streetvision.synthesis.making import MadeReport, Maker
-    from streetvision.synthesis.model_opinion import ModelOpinion
+    from streetvision.synthesis.model_opinion import LaterOpinion, ModelOpinion
     from streetvision.synthesis.planning import Wish
     from streetvision.synthesis.store import SynthesisStore
 
@@ -57,13 +57,14 @@ def run(
     parents = _parents(data, settings)
     from streetvision.synthesis.back_ends.opening import open_back_end
     from streetvision.synthesis.making import STOPPED, Bounds, Maker
+    from streetvision.synthesis.model_opinion import LaterOpinion
     from streetvision.synthesis.store import open_store
     from streetvision.synthesis.varying import wishes_for
 
+    opinion = LaterOpinion(lambda: _opinion(settings, model, device))
     with open_store(settings.state_dir) as store, closing(open_back_end(settings.synthetic)) as asked:
         store.set_folder(name)
         typer.echo(f"{asked.name}: {asked.check()}", err=True)
-        opinion = _opinion(settings, model, device)
         parents = _ordered(parents, order, seed, opinion)
         wishes = wishes_for(store, name, settings.synthetic, back_end=asked, parents=parents, seed=seed)
         _confirm(store, settings, asked, len(wishes), yes=yes)
@@ -89,14 +90,16 @@ def pays(
     settings = miner_settings(state_dir)
     parents = _parents(data, settings)
     from streetvision.cli.synthesise_reports import ablation_report
+    from streetvision.synthesis.model_opinion import LaterOpinion
     from streetvision.synthesis.store import open_store
     from streetvision.synthesis.varying import drawn, fields_of, judge_variations
 
+    opinion = LaterOpinion(lambda: _opinion(settings, model, device))
     with open_store(settings.state_dir) as store:
         made = store.kept(_existing(store, name))
         chosen = drawn(parents)
         with progress_bar("embedding", len(chosen) + len(made)) as progress:
-            found = fields_of(judge_variations(chosen, made, _opinion(settings, model, device), progress))
+            found = fields_of(judge_variations(chosen, made, opinion, progress))
         store.note_ablation(name, datetime.now(UTC).isoformat(timespec="seconds"), found)
     if as_json:
         print_json({"kind": "ablation", "set": name, **found})
@@ -157,13 +160,14 @@ def _parents(data: list[str], settings: Settings) -> list[Example]:
     return parents
 
 
-def _ordered(parents: list[Example], order: str, seed: int, opinion: ModelOpinion) -> list[Example]:
+def _ordered(parents: list[Example], order: str, seed: int, opinion: LaterOpinion) -> list[Example]:
     from streetvision.synthesis.varying import drawn, hardest_first
 
     if order == "random":
         return drawn(parents, len(parents), seed)
+    model = opinion.opened
     with progress_bar("looking for hard pictures", len(parents)) as progress:
-        return hardest_first(parents, opinion, progress)
+        return hardest_first(parents, model, progress)
 
 
 def _opinion(settings: Settings, model: str, device: str | None) -> ModelOpinion:
@@ -174,7 +178,7 @@ def _opinion(settings: Settings, model: str, device: str | None) -> ModelOpinion
     return open_opinion(checkpoint, device or settings.device)
 
 
-def _oracle(settings: Settings, opinion: ModelOpinion) -> LabelOracle:
+def _oracle(settings: Settings, opinion: LaterOpinion) -> LabelOracle:
     """A larger model where one is configured, else the one that is here."""
     if not settings.oracle.is_configured:
         return opinion

@@ -81,8 +81,8 @@ class Ablation:
 
 def ablate(real: Part, made: Part, kinds: Sequence[str], *, seeds: int = SEEDS) -> Ablation:
     """Judge the kinds [M] of the variations `made` [M] beside the pictures `real` [N]."""
-    if why := _too_few(real):
-        return Ablation(0.0, 0, {}, None, why)
+    if why := too_few(real.labels, real.groups):
+        return untold(why)
     trial = _Trial(real, made, seeds)
     names = sorted(set(kinds))
     of_kind = {name: np.array([kind == name for kind in kinds], np.bool_) for name in names}
@@ -123,9 +123,15 @@ class _Trial:
         return float(right[truth].mean()), float(right[~truth].mean())
 
 
-def _too_few(real: Part) -> str:
+def untold(why: str) -> Ablation:
+    """Nothing can be told; `why` is a clause."""
+    return Ablation(0.0, 0, {}, None, why)
+
+
+def too_few(labels: Bools, groups: NDArray[np.int64]) -> str:
+    """Why real pictures of these labels and groups [N] can tell nothing, as a clause; empty where they can."""
     for label, called in ((True, "with roadwork"), (False, "without")):
-        if len(np.unique(real.groups[real.labels == label])) < MIN_GROUPS:
+        if len(np.unique(groups[labels == label])) < MIN_GROUPS:
             return f"there are real pictures {called} of fewer than {MIN_GROUPS} groups"
     return ""
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streetvision.errors import OperatorError
+from streetvision.sources.works_tag import Box
 from streetvision.synthesis.kinds import Kind
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom as shares of width and height."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,13 @@ from streetvision.engine.types import BadImage
 from streetvision.errors import reason
 from streetvision.labelling.oracle import LabelOracle
 from streetvision.sources.picture import check_picture
-from streetvision.synthesis.back_end import BackEnd, Box, Declined, NotSent, Order
+from streetvision.sources.works_tag import WORKS, works_in
+from streetvision.synthesis.back_end import BackEnd, Declined, NotSent, Order
 from streetvision.synthesis.checks import disagreement, near_copy
 from streetvision.synthesis.pixels import read_pixels, write_pixels
 from streetvision.synthesis.planning import Wish
 from streetvision.synthesis.schema import DECLINED, DROPPED
 from streetvision.synthesis.store import Kept, SynthesisStore
-
-WORKS = "works"
-"""The tag that says where the works of a picture are: `left,top,right,bottom` as shares, one after a semicolon."""
 
 STOPPED = "you stopped it"
 
@@ -111,7 +109,7 @@ class Maker:
             price=self.bounds.price,
             begun=self.now().isoformat(timespec="seconds"),
         )
-        order = Order(wish.kind, write_pixels(pixels), wish.seed, boxes_in(wish.parent.tags.get(WORKS, "")))
+        order = Order(wish.kind, write_pixels(pixels), wish.seed, works_in(wish.parent.tags.get(WORKS, "")))
         try:
             made = self.back_end.make(order)
         except Declined as error:
@@ -155,13 +153,3 @@ class Maker:
         report.left_out[f"{wish.kind.name}: {why}"] += 1
         if outcome == DECLINED and not free:
             report.spent += self.bounds.price
-
-
-def boxes_in(text: str) -> tuple[Box, ...]:
-    """The boxes that the tag WORKS names; none where it is not of that form."""
-    try:
-        boxes = [tuple(float(edge) for edge in part.split(",")) for part in text.split(";") if part.strip()]
-    except ValueError:
-        return ()
-    sound = all(len(box) == 4 and 0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1 for box in boxes)
-    return tuple((box[0], box[1], box[2], box[3]) for box in boxes) if sound else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from streetvision.engine.types import BadImage, ImageArray, Runner
 from streetvision.labelling.oracle import LabelQuestion, Opinion
 from streetvision.sources.neighbours import Vectors
 
-_THREADS = 4
+_THREADS, BUCKETS = 4, (1, 8)
 SURE = 0.15
 """How far from 0.5 a probability must lie for a model's opinion."""
 
@@ -31,11 +32,32 @@ class Seen:
     vectors: Vectors
 
 
+class LaterOpinion:
+    """A model's opinion that is opened when it is first asked for: what is sure needs none."""
+
+    def __init__(self, opening: Callable[[], ModelOpinion]) -> None:
+        self._opening = opening
+
+    @cached_property
+    def opened(self) -> ModelOpinion:
+        """The model, warm; raises OperatorError."""
+        return self._opening()
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.opened.name
+
+    def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
+        """See LabelOracle."""
+        return self.opened.judge(questions)
+
+
 def open_opinion(folder: Path, device: str) -> ModelOpinion:
     """The model in `folder`, warm; raises OperatorError."""
     from streetvision.runner.opening import open_runner  # torch takes seconds to import
 
-    runner = open_runner(folder, device=device, buckets=(1, 32), compile=False)
+    runner = open_runner(folder, device=device, buckets=BUCKETS, compile=False)
     runner.warmup(runner.buckets)
     return ModelOpinion(runner)
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from streetvision.settings.synthetic import SyntheticSettings
 from streetvision.sources.dataset import Example
-from streetvision.synthesis.ablation import Ablation, Part, ablate
+from streetvision.synthesis.ablation import Ablation, Part, ablate, too_few, untold
 from streetvision.synthesis.back_end import BackEnd
 from streetvision.synthesis.back_ends.opening import offered
-from streetvision.synthesis.model_opinion import ModelOpinion, Seen
+from streetvision.synthesis.model_opinion import LaterOpinion, ModelOpinion, Seen
 from streetvision.synthesis.planning import Wish, allowed, plan
 from streetvision.synthesis.store import SynthesisStore, Variation
 
@@ -54,14 +54,16 @@ def wishes_for(
 
 
 def judge_variations(
-    real: Sequence[Example], made: Sequence[Variation], opinion: ModelOpinion, progress: Progress = lambda _: None
+    real: Sequence[Example], made: Sequence[Variation], opinion: LaterOpinion, progress: Progress = lambda _: None
 ) -> Ablation:
     """What each kind of variation adds to a probe on the model's embeddings of `real`; their splits are not heeded."""
     groups = _numbers(real)
     number_of = {one.sha256: groups[place] for place, one in enumerate(real)}
     known = [one for one in made if one.parent in number_of]
-    seen = opinion.see([one.path for one in real], progress)
-    also = opinion.see([one.path for one in known], progress)
+    if why := too_few(np.array([one.label for one in real], np.bool_), np.array(groups, np.int64)):
+        return untold(why)
+    seen = opinion.opened.see([one.path for one in real], progress)
+    also = opinion.opened.see([one.path for one in known], progress)
     chosen = [known[place] for place in also.places]
     return ablate(
         _part(seen, [real[place].label for place in seen.places], [groups[place] for place in seen.places], None),

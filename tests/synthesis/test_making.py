@@ -18,7 +18,7 @@ from streetvision.sources.source import SourcePicture
 from streetvision.synthesis.back_end import Declined, NotSent, Order
 from streetvision.synthesis.back_ends.local import Local
 from streetvision.synthesis.kinds import KINDS, Kind
-from streetvision.synthesis.making import STOPPED, Bounds, Maker, boxes_in
+from streetvision.synthesis.making import STOPPED, Bounds, Maker
 from streetvision.synthesis.pixels import write_pixels
 from streetvision.synthesis.planning import Wish, plan
 from streetvision.synthesis.schema import DATABASE, FOLDER
@@ -234,17 +234,6 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(small_disk: Path, t
 def test_a_name_cannot_leave_the_folder(store: SynthesisStore) -> None:
     with pytest.raises(OperatorError, match="no name for a dataset"):
         store.set_folder("../other")
-
-
-@pytest.mark.parametrize(
-    ("text", "boxes"),
-    [
-        ("0.1,0.2,0.3,0.4; 0.5,0.5,0.6,0.6", ((0.1, 0.2, 0.3, 0.4), (0.5, 0.5, 0.6, 0.6))),
-        *((text, ()) for text in ("", "a,b,c,d", "0.1,0.2,0.3", "0.3,0.2,0.1,0.4", "0,0,1,nan", "-1,0,1,1")),
-    ],
-)
-def test_boxes_are_read_or_there_are_none(text: str, boxes: tuple[tuple[float, ...], ...]) -> None:
-    assert boxes_in(text) == boxes
 
 
 def test_the_record_is_a_database_that_others_may_read(store: SynthesisStore, tmp_path: Path) -> None:

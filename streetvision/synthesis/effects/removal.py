@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.sources.works_tag import Box
 from streetvision.synthesis.effects.fields import Pixels, blur
 
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom as shares of width and height."""
 LARGEST, LARGEST_ALL = 0.03, 0.06
 """Shares of the picture that one thing, and all together, may cover."""
 MARGIN = 0.12
