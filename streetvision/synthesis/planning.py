@@ -39,7 +39,8 @@ def plan(parents: Sequence[Example], kinds: Sequence[Kind], count: int, seed: in
 
     Every parent has one variation before any has two, so that many scenes are varied rather than few often.
     """
-    seen, wishes = set(tried), []
+    seen = set(tried)
+    wishes: list[Wish] = []
     for wish in _every(parents, kinds, seed):
         if len(wishes) == count:
             break

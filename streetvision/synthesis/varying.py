@@ -25,7 +25,7 @@ Progress = Callable[[int], None]
 def drawn(examples: Sequence[Example], most: int = MOST, seed: int = 0) -> list[Example]:
     """At most so many of them, in a random order."""
     places = np.random.default_rng((43, seed)).permutation(len(examples))
-    return [examples[place] for place in places[:most]]
+    return [examples[place] for place in places[:most].tolist()]
 
 
 def hardest_first(
@@ -33,10 +33,10 @@ def hardest_first(
 ) -> list[Example]:
     """Those first to whose label the model gives least; those that it cannot read are left out."""
     seen = opinion.see([one.path for one in parents], progress)
-    shown = [parents[place] for place in seen.places]
+    shown = [parents[place] for place in seen.places.tolist()]
     labels = np.array([one.label for one in shown], np.bool_)
     believed = np.where(labels, seen.probabilities, 1.0 - seen.probabilities)
-    return [shown[place] for place in np.argsort(believed, kind="stable")]
+    return [shown[place] for place in np.argsort(believed, kind="stable").tolist()]
 
 
 def wishes_for(
@@ -64,9 +64,10 @@ def judge_variations(
         return untold(why)
     seen = opinion.opened.see([one.path for one in real], progress)
     also = opinion.opened.see([one.path for one in known], progress)
-    chosen = [known[place] for place in also.places]
+    chosen = [known[place] for place in also.places.tolist()]
+    shown = seen.places.tolist()
     return ablate(
-        _part(seen, [real[place].label for place in seen.places], [groups[place] for place in seen.places], None),
+        _part(seen, [real[place].label for place in shown], [groups[place] for place in shown], None),
         _part(
             also,
             [one.label for one in chosen],

@@ -107,12 +107,12 @@ def test_money_is_counted_into_the_run(made: Varied) -> None:
 
 
 def test_the_operator_may_stop_it(made: Varied) -> None:
-    def work(*_: Any) -> dict[str, Any]:
+    def work(context: Context, job: str, request: Any, *rest: Any) -> dict[str, Any]:
         raise JobStopped
 
     context: Context = made.context(StepName.SYNTHESISE)
     with pytest.raises(Stopped):
-        synthesise(context, work)
+        synthesise(context, work)  # type: ignore[arg-type]  # it takes whatever else there is
 
 
 def test_the_key_reaches_the_job_and_nobody_else(made: Varied) -> None:

@@ -28,7 +28,8 @@ def street(number: int = 0, *, thing: bool = False, light: float = 1.0) -> Pixel
     if thing:
         left, top, right, bottom = THING
         pixels[int(top * HEIGHT) : int(bottom * HEIGHT), int(left * WIDTH) : int(right * WIDTH)] = (0.95, 0.45, 0.05)
-    return np.clip(light * pixels + rng.normal(0.0, 0.01, pixels.shape).astype(np.float32), 0.0, 1.0)
+    grainy = light * pixels + rng.normal(0.0, 0.01, pixels.shape)
+    return np.asarray(np.clip(grainy, 0.0, 1.0), np.float32)
 
 
 def example(folder: Path, number: int, *, label: bool | None = None, split: str = "train", **tags: str) -> Example:

@@ -31,7 +31,8 @@ def dirt(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     dusty = mix(pixels, tone, np.asarray(veil, np.float32))
     specks = _spots(shape, round(rng.uniform(40, 140)), (0.003, 0.016), rng)
     dusty = mix(dusty, dusty * 0.35, np.clip(1.4 * blur(specks, shape[1] / 300), 0.0, 1.0) * 0.8)
-    return np.clip(_drops(dusty, rng) if rng.random() < 0.6 else dusty, 0.0, 1.0)
+    dusty = _drops(dusty, rng) if rng.random() < 0.6 else dusty
+    return np.asarray(np.clip(dusty, 0.0, 1.0), np.float32)
 
 
 def _line(length: float, lean: float) -> Field:

@@ -45,23 +45,23 @@ class Geometry:
 
     def column(self, across_m: float, metres: float) -> float:
         """Where in pixels from the left something stands that far to the right and away."""
-        return self.middle + FOCAL * self.metres.shape[1] * across_m / metres
+        return float(self.middle + FOCAL * self.metres.shape[1] * across_m / metres)
 
     def row(self, up_m: float, metres: float) -> float:
         """Where in pixels from the top something is that high above the ground and that far away."""
-        return self.horizon + FOCAL * self.metres.shape[1] * (EYE_M - up_m) / metres
+        return float(self.horizon + FOCAL * self.metres.shape[1] * (EYE_M - up_m) / metres)
 
     def below(self) -> Field:
         """How far below the horizon each row is [H, 1]: 0 on it and above, 1 at the picture's lower edge."""
         height = self.metres.shape[0]
         rows = np.arange(height, dtype=np.float32)[:, None] + 0.5
-        return np.clip((rows - self.horizon) / (height - self.horizon), 0.0, 1.0)
+        return np.asarray(np.clip((rows - self.horizon) / (height - self.horizon), 0.0, 1.0), np.float32)
 
     def above(self) -> Field:
         """How far above the horizon each row is [H, 1]: 0 on it and below, 1 a half of the picture's height higher."""
         height = self.metres.shape[0]
         rows = np.arange(height, dtype=np.float32)[:, None] + 0.5
-        return np.clip((self.horizon - rows) / (0.5 * height), 0.0, 1.0)
+        return np.asarray(np.clip((self.horizon - rows) / (0.5 * height), 0.0, 1.0), np.float32)
 
 
 def look_at(pixels: Pixels) -> Geometry:
@@ -127,7 +127,7 @@ def _sky(pixels: Pixels, light: Field, horizon: float) -> Field:
     rows = np.arange(height, dtype=np.float32)[:, None] / height
     place = ramp(rows, horizon / height + 0.03, horizon / height - 0.03)
     sky = follow(light, np.ascontiguousarray(ramp(down, 0.25, 0.7) * place), width / 120, 1e-3)
-    return np.clip(sky * place, 0.0, 1.0)
+    return np.asarray(np.clip(sky * place, 0.0, 1.0), np.float32)
 
 
 def _ground(pixels: Pixels, light: Field, horizon: float, middle: float) -> tuple[Field, Field]:
