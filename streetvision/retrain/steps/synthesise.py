@@ -37,7 +37,8 @@ def synthesise(context: Context, work: Work) -> Output:
     if found["spent"]:
         context.spend(0.0, found["spent"])
     sets = {kind: _added(context, Path(found["folder"]), kind) for kind in found["ablation"]["kept"]}
-    return {SETS: [f"{SYNTHETIC}-{kind}" for kind in sets], "why": _why(found["ablation"]), **found}
+    gains = {f"gain_of_{kind}": _gain(gain) for kind, gain in found["ablation"]["kinds"].items()}
+    return {SETS: [f"{SYNTHETIC}-{kind}" for kind in sets], "why": _why(found["ablation"]), **gains, **found}
 
 
 def request(context: Context) -> dict[str, Any]:
@@ -59,17 +60,18 @@ def _nothing(why: str) -> Output:
 
 
 def _why(ablation: dict[str, Any]) -> str:
-    """Which kinds are learned from, and which class gained."""
+    """Which kinds are learned from."""
     if ablation["why"]:
         return f"none is learned from: {ablation['why']}"
     if not ablation["kept"]:
         return "none is learned from: no kind adds anything beyond noise"
-    parts = [f"{kind} ({_gain(ablation['kinds'][kind])})" for kind in ablation["kept"]]
-    return f"learned from: {', '.join(parts)}"
+    return f"learned from: {', '.join(ablation['kept'])}"
 
 
 def _gain(one: dict[str, Any]) -> str:
-    return f"roadwork found {one['roadwork']:+.1%}, others left alone {one['none']:+.1%}"
+    """What a kind adds, and to which class."""
+    both = f"roadwork found {one['roadwork']:+.1%}, others left alone {one['none']:+.1%}"
+    return f"{one['balanced']:+.1%} in balanced accuracy, at least {one['low']:+.1%}: {both}"
 
 
 def _added(context: Context, folder: Path, kind: str) -> int:
