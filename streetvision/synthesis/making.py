@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -139,11 +140,13 @@ class Maker:
         with sentences("Keeping a variation"):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, data)
-        label = wish.kind.label_of(wish.parent.label)
-        if not self.back_end.sure(wish.kind) and (why := disagreement(label, path, self.oracle)):
-            path.unlink()
-            return why
-        self.store.keep(attempt, wish, Kept(path.name, number, self.trust))
+        with ExitStack() as undone:
+            undone.callback(path.unlink)
+            label = wish.kind.label_of(wish.parent.label)
+            if not self.back_end.sure(wish.kind) and (why := disagreement(label, path, self.oracle)):
+                return why
+            self.store.keep(attempt, wish, Kept(path.name, number, self.trust))
+            undone.pop_all()
         return ""
 
     def _left_out(

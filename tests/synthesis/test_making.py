@@ -104,6 +104,16 @@ def test_what_the_oracle_contradicts_is_dropped_with_its_file(store: SynthesisSt
     assert store.stats("v1")["kinds"] == {"night": {"dropped": 2}}
 
 
+def test_an_oracle_that_cannot_be_asked_leaves_no_picture(store: SynthesisStore, tmp_path: Path) -> None:
+    class Silent(Oracle):
+        def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
+            raise OperatorError("it does not answer: try later")
+
+    with pytest.raises(OperatorError, match="does not answer"):
+        Maker(store, "v1", Generator(), Silent("none")).make(wishes(tmp_path, 1))
+    assert not list(store.set_folder("v1").glob("*.jpg"))
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
