@@ -17,7 +17,7 @@ from typing import Any
 from streetvision.sources.files import read_picture
 from streetvision.sources.records import read_document, text
 from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
-from streetvision.sources.works_tag import WORKS, works_in, works_text
+from streetvision.sources.works_tag import WORKS, Box, works_in, works_text
 
 LICENCE = "ODC-By-1.0"
 PAGE = "https://github.com/anuragxel/roadwork-dataset"
@@ -97,7 +97,7 @@ def read_list(file: Path) -> list[_Annotated]:
     try:
         categories = {one["id"]: str(one["name"]) for one in document["categories"]}
         objects: dict[object, set[str]] = defaultdict(set)
-        boxes: dict[object, list[object]] = defaultdict(list)
+        boxes: dict[object, list[Any]] = defaultdict(list)
         for one in document["annotations"]:
             name = categories[one["category_id"]]
             objects[one["image_id"]].add(name)
@@ -120,16 +120,19 @@ def _annotated(image: Mapping[str, Any], objects: Sequence[str]) -> _Annotated:
     return _Annotated(name, tuple(objects), _drive(name, image), {tag: value for tag, value in said.items() if value})
 
 
-def _boxes(image: Mapping[str, Any], boxes: Sequence[object]) -> str:
+def _boxes(image: Mapping[str, Any], boxes: Sequence[Any]) -> str:
     """COCO's boxes (left, top, width, height in pixels) as the tag has them; nothing where one of them is none."""
     try:
         across, down = float(image["width"]), float(image["height"])
-        corners = [(float(x), float(y), float(wide), float(tall)) for x, y, wide, tall in boxes]  # type: ignore[misc]
-        shares = ((x / across, y / down, (x + wide) / across, (y + tall) / down) for x, y, wide, tall in corners)
-        told = works_text(shares)
+        told = works_text(_shares(box, across, down) for box in boxes)
     except (LookupError, TypeError, ValueError, ZeroDivisionError):
         return ""
     return told if len(works_in(told)) == len(boxes) else ""
+
+
+def _shares(box: Sequence[Any], across: float, down: float) -> Box:
+    left, top, wide, tall = (float(length) for length in box)
+    return left / across, top / down, (left + wide) / across, (top + tall) / down
 
 
 def _drive(name: str, image: Mapping[str, Any]) -> str:

@@ -31,16 +31,16 @@ def dirt(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     dusty = mix(pixels, tone, np.asarray(veil, np.float32))
     specks = _spots(shape, round(rng.uniform(40, 140)), (0.003, 0.016), rng)
     dusty = mix(dusty, dusty * 0.35, np.clip(1.4 * blur(specks, shape[1] / 300), 0.0, 1.0) * 0.8)
-    dusty = _drops(dusty, rng) if rng.random() < 0.6 else dusty
-    return np.asarray(np.clip(dusty, 0.0, 1.0), np.float32)
+    wet = _drops(dusty, rng) if rng.random() < 0.6 else dusty
+    return np.asarray(np.clip(wet, 0.0, 1.0), np.float32)
 
 
 def _line(length: float, lean: float) -> Field:
     reach = max(1, round(length / 2))
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    kernel: Field = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for step in np.linspace(-reach, reach, 6 * reach + 1):
         kernel[round(reach + step * np.sin(lean)), round(reach + step * np.cos(lean))] += 1.0
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _disc(radius: float) -> Field:
