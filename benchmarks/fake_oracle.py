@@ -81,6 +81,15 @@ async def silence(oracle: FakeOracle, _: Body, __: asyncio.StreamWriter) -> None
     await oracle.over.wait()
 
 
+async def drip(oracle: FakeOracle, _: Body, writer: asyncio.StreamWriter) -> None:
+    """An answer that comes a byte at a time, and never whole."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+    while not oracle.over.is_set() and not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
 async def flood(oracle: FakeOracle, _: Body, writer: asyncio.StreamWriter) -> None:
     """A body without an end."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")

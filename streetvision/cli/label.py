@@ -154,7 +154,7 @@ def review(
     from streetvision.labelling.review import rank
 
     verdicts = read_verdicts(settings.oracle, settings.state_dir)
-    items = rank(verdicts.pictures, k)
+    items = rank((one for one in verdicts.pictures if one.picture.path.is_file()), k)
     shown = None if dataset is None else _save_view(verdicts.asker, items, dataset, state_dir)
     rows = [_row(item) for item in items]
     if as_json:
@@ -212,6 +212,7 @@ def export(
 ) -> None:
     """Put the oracle's labels into a dataset to learn from, each with its measured trust; never those of people."""
     settings = with_oracle(state_dir)
+    from streetvision.cli.data_progress import add_progress
     from streetvision.labelling.labelled import OracleLabels
     from streetvision.labelling.reading import read_verdicts
     from streetvision.sources.adding import add
@@ -227,8 +228,11 @@ def export(
             "there is nothing to export: no picture of this source was answered and can be believed; "
             "`streetvision label stats` says why"
         )
-    with writing(dataset_folder(name, settings.state_dir)) as store:
-        report = add(labels, store)
+    with (
+        writing(dataset_folder(name, settings.state_dir)) as store,
+        add_progress(labels.name, labels.amount()) as progress,
+    ):
+        report = add(labels, store, progress=progress)
         arrange(store, Shares(val=0.0, test=0.0))
     if as_json:
         print_json({"dataset": name, "read": report.read, "new": report.new})

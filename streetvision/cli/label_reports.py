@@ -25,8 +25,9 @@ def estimate_line(found: Estimate, settings: OracleSettings, asker: str) -> str:
     head = f"{found.pictures:,} pictures{known}: {found.questions:,} questions to {asker}"
     if not found.questions:
         return head
-    most = "" if found.likely == found.most else f", at most {found.most.tokens:,}"
-    return f"{head}, {cost_words(found.likely, settings)}{most}"
+    if found.likely == found.most:
+        return f"{head}, at most {cost_words(found.most, settings)}"
+    return f"{head}, {cost_words(found.likely, settings)}; at most {found.most.tokens:,} tokens"
 
 
 def cost_words(cost: Cost, settings: OracleSettings) -> str:
@@ -74,6 +75,7 @@ def review_report(rows: Sequence[Fields], shown: int | None) -> str:
 def stats_report(found: LabelStats, settings: OracleSettings) -> str:
     """All of it."""
     lines = [f"oracle {found.asker}", f"  questions: {_counts(found.questions)}", f"  labels: {_counts(found.labels)}"]
+    lines.append(f"  compared with people's labels: {plural(found.compared, 'picture')}")
     lines += [line for name, one in found.errors.items() for line in _error_lines(name, one)]
     fit = found.calibration
     lines.append(f"  calibration: logit times {fit.slope:.2f}, plus {fit.offset:+.2f}")
@@ -88,7 +90,9 @@ def stats_report(found: LabelStats, settings: OracleSettings) -> str:
 
 def _error_lines(name: str, one: ErrorStats) -> list[str]:
     if not one.pictures:
-        return [f"  {name}: not compared with people's labels, so not learned from; label some, and ask about them"]
+        return [
+            f"  {name}: it was surely said of none of these, so it is not learned from; label more, and ask about them"
+        ]
     rate = share(one.wrong / one.pictures)
     line = (
         f"  {name}: {one.wrong:,} of {one.pictures:,} wrong ({rate}, 95 %: {share(one.low)} to {share(one.high)}), "

@@ -50,7 +50,7 @@ def agreed_oracle(settings: Settings, pictures: int, *, yes: bool) -> LabelOracl
     questions = pictures * (1 + settings.oracle.crops)
     most = times(reservation(settings.oracle, make_prompt(settings.oracle, settings.state_dir)), questions)
     words = cost_words(most, settings.oracle)
-    typer.echo(f"at most {questions:,} questions to {oracle.name}, {words}", err=True)
+    typer.echo(f"at most {questions:,} questions to {oracle.name} and {words}", err=True)
     confirm(yes=yes)
     return oracle
 

@@ -20,7 +20,7 @@ from streetvision.labelling.answer import NoAnswer, read_answer
 from streetvision.labelling.budget import cost_of, exceeded
 from streetvision.labelling.endpoint import Declined, Endpoint, Lost, NoSchema, NotPaid, Reply, Unreachable
 from streetvision.labelling.pace import Pace
-from streetvision.labelling.pictures import Picture
+from streetvision.labelling.pictures import Picture, distinct
 from streetvision.labelling.prompt import Prompt
 from streetvision.labelling.store import Cost, LabellingStore
 from streetvision.labelling.views import make_views, read_checked
@@ -191,6 +191,7 @@ class Asking:
         if reply.question_tokens is not None and reply.answer_tokens is not None:
             cost = cost_of(self._settings, reply.question_tokens, reply.answer_tokens)
             self._dearest = Cost(max(cost.tokens, self._dearest.tokens), max(cost.money, self._dearest.money))
+        self._count_cost(cost or reserved)
         try:
             if reply.problem:
                 raise NoAnswer(reply.problem)
@@ -203,7 +204,6 @@ class Asking:
             self._store.answer(number, answer, cost)
             self.report.answered += 1
             self._fruitless = 0
-        self._count_cost(cost or reserved)
 
     def _lose(self, number: int, why: str, reserved: Cost) -> None:
         self._store.lose(number, why)
@@ -245,14 +245,15 @@ def ask_all(
     progress: Progress = lambda _: None,
     spend: Spend = lambda _: None,
 ) -> AskReport:
-    """Ask about all of them, and note them in the database first; raises OperatorError."""
+    """Ask about each once, and note them in the database first; raises OperatorError."""
+    once = distinct(pictures)
 
     async def run() -> AskReport:
         async with Endpoint(settings.url, settings.key, settings.timeout_s) as endpoint:
             asking = Asking(settings, prompt, store, endpoint, stop=stop, progress=progress, spend=spend)
-            return await asking.run(pictures)
+            return await asking.run(once)
 
-    store.note(pictures)
+    store.note(once)
     return asyncio.run(run())
 
 
@@ -264,7 +265,7 @@ def reservation(settings: OracleSettings, prompt: Prompt) -> Cost:
 
 def missing_views(store: LabellingStore, asker: str, picture: Picture, settings: OracleSettings) -> list[int]:
     """Views that were never asked about."""
-    (asked,) = store.asked(asker, [picture.sha256]).values()
+    asked = store.asked(asker, picture.sha256)
     return [view for view in range(1 + settings.crops) if view not in asked]
 
 

@@ -75,6 +75,8 @@ class Measured:
     calibration: Calibration = field(default_factory=Calibration)
     errors: Mapping[bool, ClassError] = field(default_factory=lambda: {True: ClassError(), False: ClassError()})
     """By the oracle's label; each picture was labelled by a calibration that had not seen it."""
+    compared: int = 0
+    """Pictures that both judged, those included of which the oracle is unsure."""
 
     def trust(self, probability: float) -> float:
         """Weight in the loss of a label with this calibrated P(roadwork), in [0, 1]; 0: not to be learned from.
@@ -111,7 +113,8 @@ def measure(judged: Sequence[Judged]) -> Measured:
         held = folds == fold
         found = fit(said[~held], human[~held])
         calibrated[held] = sigmoids(found.slope * _logits(said[held]) + found.offset)
-    return Measured(fit(said, human), {label: _errors(judged, calibrated, label) for label in (True, False)})
+    errors = {label: _errors(judged, calibrated, label) for label in (True, False)}
+    return Measured(fit(said, human), errors, len(judged))
 
 
 def fit(said: Floats, human: NDArray[np.bool_], *, steps: int = 50) -> Calibration:

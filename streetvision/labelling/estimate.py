@@ -28,9 +28,10 @@ class Estimate:
 
 def estimate(settings: OracleSettings, prompt: Prompt, store: LabellingStore, pictures: Sequence[Picture]) -> Estimate:
     """Of all questions that were not asked before; raises OperatorError."""
-    missing = [len(missing_views(store, prompt.asker, one, settings)) for one in pictures]
+    asker = prompt.asker
+    missing = [len(missing_views(store, asker, one, settings)) for one in pictures]
     questions, most = sum(missing), reservation(settings, prompt)
-    likely = store.mean_cost(prompt.asker) or most
+    likely = store.mean_cost(asker) or most
     return Estimate(len(missing), missing.count(0), questions, times(likely, questions), times(most, questions))
 
 

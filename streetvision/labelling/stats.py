@@ -45,8 +45,10 @@ class LabelStats:
     mean_trust: float
     """Of these."""
     calibration: Calibration
+    compared: int
+    """Pictures that people labelled too."""
     errors: Mapping[str, ErrorStats]
-    """By class."""
+    """By the oracle's label; pictures of which it is unsure are in neither."""
     spent: Spent
     mean_cost: Cost | None
     """Of an answered question."""
@@ -66,6 +68,7 @@ def read_stats(settings: OracleSettings, state: Path) -> LabelStats:
             taught=len(trusts),
             mean_trust=fmean(trusts) if trusts else 0.0,
             calibration=measured.calibration,
+            compared=measured.compared,
             errors={CLASSES[label]: _error(measured, label) for label in (True, False)},
             spent=store.spent(utc_now()),
             mean_cost=store.mean_cost(prompt.asker),

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from streetvision.base.sqlite import migrate, transaction
 from streetvision.base.sqlite_trouble import cause_of
@@ -76,7 +76,7 @@ class LabellingStore:
             with contextlib.ExitStack() as undo:
                 undo.callback(self._db.close)
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")  # a power failure must not forget what was sent
+                self._db.execute("PRAGMA synchronous = NORMAL")
                 migrate(self._db, LABELLING_SCHEMA)
                 undo.pop_all()
 
@@ -88,15 +88,24 @@ class LabellingStore:
 
     # -- questions -----------------------------------------------------------------------------------------------------
 
-    def asked(self, asker: str, pictures: Sequence[str]) -> dict[str, set[int]]:
-        """The views of each picture (by digest) that need not, or must not, be asked about again."""
+    def answers(self, asker: str, picture: str) -> tuple[Answer, ...]:
+        """What an oracle said of a picture's views, in their order."""
+        query = (
+            "SELECT roadwork, certainty, objects, remark FROM questions "
+            "WHERE asker = ? AND picture = ? AND state = ? AND superseded = 0 ORDER BY view"
+        )
+        with self._sentences():
+            return tuple(_answer(row) for row in self._db.execute(query, [asker, picture, State.ANSWERED]))
+
+    def asked(self, asker: str, picture: str) -> set[int]:
+        """The views of a picture (by digest) that need not, or must not, be asked about again."""
         query = "SELECT view FROM questions WHERE asker = ? AND picture = ? AND superseded = 0"
         with self._sentences():
-            return {one: {view for (view,) in self._db.execute(query, [asker, one])} for one in pictures}
+            return {view for (view,) in self._db.execute(query, [asker, picture])}
 
     def open(self, asker: str, picture: str, view: int, reserved: Cost, now: str) -> int:
         """Write down that a question goes out now; returns its number. A question that was asked before is a defect."""
-        with self._transaction() as db:
+        with self._on_disk(), self._transaction() as db:
             self._spend(now[:10], reserved)
             row = db.execute(
                 "INSERT INTO questions (picture, asker, view, sent, state, tokens, money) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -193,7 +202,7 @@ class LabellingStore:
         with self._sentences():
             for row in self._db.execute(query, [asker, State.ANSWERED]):
                 _, answers = found.setdefault(row[0], (_picture(row[:6]), []))
-                answers.append(Answer(bool(row[6]), row[7], tuple(json.loads(row[8])), row[9]))
+                answers.append(_answer(row[6:]))
         return [Asked(picture, tuple(answers)) for picture, answers in found.values()]
 
     # -- within --------------------------------------------------------------------------------------------------------
@@ -220,6 +229,18 @@ class LabellingStore:
         )
 
     @contextlib.contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """Wait for the disk: a power failure must not forget what was sent.
+
+        What it may forget is how a question ended, which is then lost as if no answer had come: spent, not repeated.
+        """
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._sentences(), transaction(self._db):
             yield self._db
@@ -243,6 +264,11 @@ def asking_store(state_dir: Path) -> Iterator[LabellingStore]:
     with only_one(state_dir / FOLDER, WORK), LabellingStore(state_dir) as store:
         store.lose_open()
         yield store
+
+
+def _answer(row: Sequence[Any]) -> Answer:
+    roadwork, certainty, objects, remark = row
+    return Answer(bool(roadwork), certainty, tuple(json.loads(objects)), remark)
 
 
 def _picture(row: Sequence[object]) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from streetvision.labelling.answer import Answer
 from streetvision.labelling.calibration import Judged, Measured, label_of, measure
 from streetvision.labelling.oracle import Label, Opinion
 from streetvision.labelling.pictures import Picture
@@ -57,6 +58,11 @@ def judge(asker: str, asked: Sequence[Asked], shown: Collection[str] = ()) -> Ve
     ]
     measured = measure(compared)
     return Verdicts(asker, measured, tuple(_verdict(picture, votes, measured) for picture, votes in told))
+
+
+def opinion_of(picture: Picture, answers: Sequence[Answer], measured: Measured) -> Opinion | None:
+    """Of one picture; None where nothing was answered."""
+    return _verdict(picture, combine(answers), measured).opinion if answers else None
 
 
 def _verdict(picture: Picture, votes: Votes, measured: Measured) -> Verdict:

@@ -11,6 +11,7 @@ from fake_oracle import (
     Behaviour,
     Refusing,
     completion,
+    drip,
     flood,
     hang_up,
     saying,
@@ -84,7 +85,7 @@ async def test_a_paid_answer_that_is_none_is_paid_once(
 
 
 @pytest.mark.parametrize(
-    "behaviour", [hang_up, silence, sending("500 Internal Server Error"), sending("502 Bad Gateway")]
+    "behaviour", [hang_up, silence, drip, sending("500 Internal Server Error"), sending("502 Bad Gateway")]
 )
 async def test_a_question_whose_fate_is_unknown_counts_as_spent_and_is_not_repeated(
     asker: Asker, tmp_path: Path, behaviour: Behaviour
@@ -158,6 +159,8 @@ async def test_a_server_that_answers_nothing_useful_is_left_after_a_dozen(asker:
     with serving(*[saying("yes")] * 50) as oracle, pytest.raises(OperatorError, match="12 questions in a row"):
         await asker.ask(settings(oracle), some)
     assert oracle.charged.total() == FRUITLESS
+    with asker.store() as store:
+        assert store.spent(MONTH).month.tokens == FRUITLESS * PAID.tokens
 
 
 async def test_a_server_without_structured_answers_is_asked_in_words(asker: Asker, tmp_path: Path) -> None:

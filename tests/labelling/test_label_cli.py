@@ -118,7 +118,7 @@ def test_the_oracle_is_measured_by_people_and_its_labels_become_a_dataset(
     assert code == 0, err
     code, _, err = run("export", "--name", "by-oracle", "--source", "new")
     assert (code, "there is nothing to export" in err) == (1, True)
-    assert "not compared with people's labels" in run("stats")[1]
+    assert "compared with people's labels: 0 pictures" in run("stats")[1]
     assert run("run", "known", "--yes")[0] == 0
     code, out, _ = run("stats", "--json")
     (stats,) = lines(out)
@@ -148,6 +148,8 @@ def test_what_people_said_in_the_app_counts_and_stays(run: Run, state: Path, tmp
     assert rows[0]["sha256"] == bright
     assert rows[0]["human"] is False
     assert "a person said none" in run("review")[1]
+    (tmp_path / "new" / "roadwork" / "1.jpg").unlink()
+    assert "agree, or nothing was asked yet" in run("review")[1]
 
 
 def test_lost_questions_are_repeated_when_it_is_wanted(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_oracle import saying, serving, silence
+from loguru import logger
 
 from streetvision.errors import OperatorError
 from streetvision.labelling.chat_oracle import ChatOracle
@@ -86,12 +87,26 @@ def test_the_seam_answers_once_and_for_all(tmp_path: Path) -> None:
     with serving(saying("no idea")) as server:
         oracle: LabelOracle = ChatOracle(settings(server), tmp_path / "state")
         first, second = oracle.judge(questions), oracle.judge(questions)
+        assert oracle.judge(questions * 2) == [*first, *first]
     assert first == second
     assert first[0] is None
     assert [one and (one.label, one.remark) for one in first[1:]] == [("roadwork", "cones close a lane")] * 2
     assert len(server.requests) == 3
     assert oracle.name.startswith("fake-vl@")
     assert NoOracle().judge(questions) == [None] * 3
+
+
+def test_the_seam_keeps_to_the_bounds_and_says_so(tmp_path: Path) -> None:
+    pictures = draw(tmp_path / "new", 2)
+    said: list[str] = []
+    sink = logger.add(said.append, format="{message}")
+    with serving() as server:
+        oracle = ChatOracle(settings(server, day_tokens=2500), tmp_path / "state")
+        opinions = oracle.judge([LabelQuestion(one.sha256, one.path) for one in pictures])
+    logger.remove(sink)
+    assert [one is None for one in opinions] == [False, True]
+    assert "--oracle.day_tokens" in "".join(said)
+    assert server.charged.total() == 1
 
 
 def test_the_seam_says_when_nobody_answers(tmp_path: Path) -> None:

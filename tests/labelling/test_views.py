@@ -44,10 +44,13 @@ def test_parts_show_their_side() -> None:
     assert means == pytest.approx([255 * 40 / 140, 255 * 100 / 140], abs=3)
 
 
-def test_turned_pictures_are_shown_upright() -> None:
+def test_turned_pictures_are_shown_upright_and_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert size_of(make_views(encoded(Image.new("RGB", (80, 40)), exif=exif), [0], 100)[0]) == (40, 80)
+    exif[0x010F] = "whose camera it is"
+    (shown,) = make_views(encoded(Image.new("RGB", (80, 40)), exif=exif), [0], 100)
+    assert size_of(shown) == (40, 80)
+    assert b"whose camera" not in shown
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])

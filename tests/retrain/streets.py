@@ -112,8 +112,8 @@ class Street:
     @property
     def settings(self) -> Settings:
         bundled = ModelSettings(choice=BUNDLED)
-        wanted = {"retrain": self.wanted, "oracle": self.oracle}
-        return replace(Settings(), state_dir=self.state, device="cpu", model=bundled, **wanted)
+        plain = replace(Settings(), state_dir=self.state, device="cpu", model=bundled)
+        return replace(plain, retrain=self.wanted, oracle=self.oracle)
 
     def want(self, **changes: Any) -> None:
         self.wanted = replace(self.wanted, **changes)

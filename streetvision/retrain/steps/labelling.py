@@ -22,8 +22,8 @@ from streetvision.sources.source import Source
 
 WINDOW = timedelta(days=7)
 UNMEASURED = (
-    "nothing is learned from the oracle's labels, as too few were compared with yours: "
-    "`streetvision label run DATASET` asks it about pictures that you labelled"
+    "nothing is learned from the oracle's labels: too few were compared with yours, or too many were wrong; "
+    "`streetvision label stats` says which, and `streetvision label run DATASET` asks about pictures that you labelled"
 )
 
 
