@@ -28,6 +28,7 @@ CPU = (
     ["retrain_gates.py"],
     ["retrain_serving.py"],
     ["retraining.py"],
+    ["synthetic.py"],
 )
 MINING = (["mining.py"], ["mining_pays.py"])
 """These want the extra `mining`."""

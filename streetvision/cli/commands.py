@@ -93,6 +93,9 @@ COMMANDS: Mapping[str, Entry] = {
     "label": Entry("Ask a larger model for labels, and see where it disagrees.", ("label",), "app"),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
+    "synthesise": Entry(
+        "Variations of labelled pictures: by night, in rain, with other works or without.", ("synthesise",), "app"
+    ),
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),

@@ -37,6 +37,7 @@ from streetvision.doctor.stores import (
     check_space,
     check_state,
 )
+from streetvision.doctor.synthetic import check_synthetic
 from streetvision.errors import OperatorError
 from streetvision.hub.client import Hub
 from streetvision.models.versions import ModelVersion
@@ -73,11 +74,12 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), model, oracle, kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, oracle, synthetic, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
         bounded("oracle", QUICK_S, check_oracle(settings, tools.now())),
+        bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, tools.now()))),
         _kept(settings, live, wallet, tools),
     )
     compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
@@ -89,6 +91,7 @@ async def examine(
         *installed,
         *model,
         oracle,
+        synthetic,
         *kept,
         compiler,
     ]

@@ -1,8 +1,8 @@
 """The pictures of all sets as one training set, from which nothing leaks into what judges it. Pure.
 
-Pictures that resemble each other, share their bytes or are of one group form a unit. Where a unit holds a picture of
-the frozen set, nothing else of it is used; where its pictures stand in several splits, those of the strictest stay.
-Where a person labelled a picture, no oracle's label of it counts.
+Pictures that resemble each other, share their bytes or are of one group form a unit, and a synthetic one is in its
+parent's. Where a unit holds a picture of the frozen set, nothing else of it is used; where its pictures stand in
+several splits, those of the strictest stay. Where a person labelled a picture, no oracle's label of it counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from streetvision.sources.dataset import Example
 from streetvision.sources.near_duplicates import near_fingerprints
 from streetvision.sources.neighbours import group
-from streetvision.sources.source import HUMAN
+from streetvision.sources.source import HUMAN, PARENT
 from streetvision.sources.stored import CONTRARY
 
 VAL_SHARE = 0.1
@@ -95,7 +95,9 @@ def _belonging(every: Sequence[Member]) -> Iterator[tuple[int, int]]:
     yield from near_fingerprints(np.array([one.fingerprint for one in every], np.uint64))
     first: dict[tuple[str, str], int] = {}
     for place, one in enumerate(every):
-        for key in (("bytes", one.example.sha256), (one.owner, one.example.group)):
+        parent = one.example.tags.get(PARENT)
+        keys = [("bytes", one.example.sha256), (one.owner, one.example.group)]
+        for key in [*keys, ("bytes", parent)] if parent else keys:
             if first.setdefault(key, place) != place:
                 yield first[key], place
 

@@ -21,7 +21,7 @@ from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError
 from streetvision.retrain.child import DONE, FAILED, FOLDER, GRACE_S, STOPPED, JobStopped, Tell
 
-JOBS = ("mine", "combine", "doubt", "train", "judge", "add", "answered", "upload")
+JOBS = ("mine", "synthesise", "combine", "doubt", "train", "judge", "add", "answered", "upload")
 """Each the function `run` of a file in jobs/."""
 ORPHAN_S = GRACE_S + 30.0
 """Longest wait for a job whose parent was killed: it is saving what it has learned."""

@@ -212,6 +212,22 @@ def parse_address_of_hook(text: str) -> Secret:
     return Secret(text)
 
 
+def parse_http_address(text: str) -> str:
+    """An http:// or https:// address without a query and without a slash at its end; empty for none."""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if text and (not known or parts.query or parts.fragment or "@" in parts.netloc or not _is_plain(text)):
+        raise ValueError(f"{text!r} is no address such as http://10.0.0.5:8000")
+    return text.rstrip("/")
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and " " not in text
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host of an address is this machine, by name or number."""
     try:

@@ -33,7 +33,7 @@ def cross_validated(vectors: Vectors, labels: Labels, units: Sequence[int], fold
     for fold in range(folds):
         train, held = places != fold, places == fold
         if held.any() and len(np.unique(labels[train])) == 2:
-            answers[held] = _probe(vectors[train], labels[train], vectors[held])
+            answers[held] = probe(vectors[train], labels[train], vectors[held])
     return answers
 
 
@@ -48,22 +48,27 @@ def fold_of(units: Sequence[int], folds: int) -> NDArray[np.int64]:
     return np.array([fold[unit] for unit in units], np.int64)
 
 
-def _probe(vectors: Vectors, labels: Labels, asked: Vectors) -> Probabilities:
-    """Class-balanced logistic regression with a squared penalty, fitted by Newton's method."""
+def probe(
+    vectors: Vectors, labels: Labels, asked: Vectors, weights: NDArray[np.float64] | None = None
+) -> Probabilities:
+    """P(roadwork) of `asked` [M, D] by a class-balanced logistic regression on `vectors` [N, D], each with its weight.
+
+    Fitted by Newton's method with a squared penalty; both classes must be among the labels [N].
+    """
     mean, spread = vectors.mean(axis=0), vectors.std(axis=0) + 1e-6
     features = _with_one((vectors - mean) / spread)
-    share = labels.mean()
-    importance = np.where(labels, 0.5 / share, 0.5 / (1.0 - share)) / len(labels)
+    trust = np.ones(len(labels)) if weights is None else weights
+    importance = 0.5 * trust / np.where(labels, trust[labels].sum(), trust[~labels].sum())
     penalty = np.full(features.shape[1], _PENALTY)
     penalty[-1] = 1e-6
-    weights = np.zeros(features.shape[1])
+    slopes = np.zeros(features.shape[1])
     for _ in range(_STEPS):
-        chance = _sigmoid(features @ weights)
-        gradient = features.T @ (importance * (chance - labels)) + penalty * weights
+        chance = _sigmoid(features @ slopes)
+        gradient = features.T @ (importance * (chance - labels)) + penalty * slopes
         curvature = importance * np.maximum(chance * (1.0 - chance), 1e-6)
         hessian = (features * curvature[:, None]).T @ features + np.diag(penalty)
-        weights -= np.linalg.solve(hessian, gradient)
-    return _sigmoid(_with_one((asked - mean) / spread) @ weights)
+        slopes -= np.linalg.solve(hessian, gradient)
+    return _sigmoid(_with_one((asked - mean) / spread) @ slopes)
 
 
 def _with_one(features: NDArray[np.float32]) -> NDArray[np.float64]:

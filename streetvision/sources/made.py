@@ -2,7 +2,9 @@
 
 A folder with `made.jsonl`, one record a line: `file`, `label` and `made_by` (a generator, an oracle or a video
 pipeline, with its version); where known `labelled_by`, `trust` in (0, 1], `group` (the video, or the picture it was
-made from), `licence`, `url`, and `tags`, an object of texts. `trust` is the weight in the loss.
+made from), `licence`, `url`, and `tags`, an object of texts. `trust` is the weight in the loss. Of a variation of
+another picture also `parent`, the SHA-256 of that picture's file, with `prompt`, `seed` and `back_end`: they become
+tags, and what is tagged with a parent is synthetic.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from pathlib import Path
 from streetvision.sources.files import read_picture
 from streetvision.sources.labels import USUAL
 from streetvision.sources.records import Record, records_after, text
-from streetvision.sources.source import UNKNOWN_LICENCE, Amount, Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import PARENT, UNKNOWN_LICENCE, Amount, Item, SourceError, SourcePicture, Unusable
 
 RECORDS = "made.jsonl"
+ORIGIN = (PARENT, "prompt", "seed", "back_end")
+"""Fields of a variation that become tags."""
 DEFAULT_TRUST = 0.5
 """Of a label that nobody looked at, where its maker does not say."""
 
@@ -65,7 +69,11 @@ class MadePictures:
             url=text(record.get("url")),
             labelled_by=text(record.get("labelled_by")) or maker,
             trust=float(trust),
-            tags={"made_by": maker, **_texts(tags)},
+            tags={
+                "made_by": maker,
+                **_texts(tags),
+                **_texts({name: record[name] for name in ORIGIN if name in record}),
+            },
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from streetvision.sources.files import read_picture
 from streetvision.sources.records import read_document, text
 from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.works_tag import WORKS, Box, works_in, works_text
 
 LICENCE = "ODC-By-1.0"
 PAGE = "https://github.com/anuragxel/roadwork-dataset"
@@ -36,6 +37,8 @@ class _Annotated:
     """Names of the categories in view, each once."""
     group: str
     tags: Mapping[str, str]
+    works: str = ""
+    """Where the works are, as the tag WORKS has it; empty where not all of them have a box."""
 
 
 class RoadworkRelease:
@@ -84,6 +87,7 @@ class RoadworkRelease:
             return data
         works = [name for name in one.objects if name.lower() not in NO_WORKS]
         tags = {**one.tags, "objects": ", ".join(works)} if works else dict(one.tags)
+        tags |= {WORKS: one.works} if works and one.works else {}
         return SourcePicture(one.file, data, bool(works), one.group, LICENCE, url=PAGE, tags=tags)
 
 
@@ -93,9 +97,16 @@ def read_list(file: Path) -> list[_Annotated]:
     try:
         categories = {one["id"]: str(one["name"]) for one in document["categories"]}
         objects: dict[object, set[str]] = defaultdict(set)
+        boxes: dict[object, list[Any]] = defaultdict(list)
         for one in document["annotations"]:
-            objects[one["image_id"]].add(categories[one["category_id"]])
-        return [_annotated(image, sorted(objects[image["id"]])) for image in document["images"]]
+            name = categories[one["category_id"]]
+            objects[one["image_id"]].add(name)
+            if name.lower() not in NO_WORKS:
+                boxes[one["image_id"]].append(one.get("bbox"))
+        return [
+            replace(_annotated(image, sorted(objects[image["id"]])), works=_boxes(image, boxes[image["id"]]))
+            for image in document["images"]
+        ]
     except (LookupError, TypeError, AttributeError) as error:
         raise SourceError(
             f"{file} has not COCO's form (images, annotations, categories): unpack annotations.zip anew."
@@ -107,6 +118,21 @@ def _annotated(image: Mapping[str, Any], objects: Sequence[str]) -> _Annotated:
     tags = image.get("scene_level_tags") or {}
     said = {"city": text(image.get("city_name")), **{tag: text(tags.get(field)) for tag, field in _TAGS.items()}}
     return _Annotated(name, tuple(objects), _drive(name, image), {tag: value for tag, value in said.items() if value})
+
+
+def _boxes(image: Mapping[str, Any], boxes: Sequence[Any]) -> str:
+    """COCO's boxes (left, top, width, height in pixels) as the tag has them; nothing where one of them is none."""
+    try:
+        across, down = float(image["width"]), float(image["height"])
+        told = works_text(_shares(box, across, down) for box in boxes)
+    except (LookupError, TypeError, ValueError, ZeroDivisionError):
+        return ""
+    return told if len(works_in(told)) == len(boxes) else ""
+
+
+def _shares(box: Sequence[Any], across: float, down: float) -> Box:
+    left, top, wide, tall = (float(length) for length in box)
+    return left / across, top / down, (left + wide) / across, (top + tall) / down
 
 
 def _drive(name: str, image: Mapping[str, Any]) -> str:

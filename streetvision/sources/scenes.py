@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from random import Random
+from typing import TYPE_CHECKING
 
 from streetvision.sources.source import Amount, Item, SourceError, SourcePicture
+from streetvision.sources.works_tag import WORKS, works_text
+
+if TYPE_CHECKING:
+    from streetvision.scenes.scenes import Scene
 
 LICENCE = "MIT"
 TRAINING_SEEDS = 100_000_000
@@ -57,5 +62,9 @@ def draw(number: int) -> SourcePicture:
         group=f"scene/{number}",
         licence=LICENCE,
         labelled_by="scenes",
-        tags={"street": kind, "light": light, "weather": weather},
+        tags={"street": kind, "light": light, "weather": weather} | _works(scene),
     )
+
+
+def _works(scene: Scene) -> dict[str, str]:
+    return {WORKS: works_text(one.box for one in scene.objects)} if scene.objects else {}

@@ -10,6 +10,8 @@ from streetvision.errors import OperatorError
 
 HUMAN = "human"
 """`labelled_by` of a label that a person gave: no other label of the same picture stands beside it."""
+PARENT = "parent"
+"""The tag of a synthetic picture: the SHA-256 of the picture that it is a variation of. The two share a split."""
 UNKNOWN_LICENCE = "unknown"
 """Of pictures whose source names none: nobody may pass these on."""
 

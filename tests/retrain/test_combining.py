@@ -19,6 +19,7 @@ from streetvision.retrain.combining import (
     labels_of,
 )
 from streetvision.sources.dataset import Example
+from streetvision.sources.source import PARENT
 from streetvision.sources.stored import CONTRARY
 
 
@@ -50,6 +51,19 @@ def test_sets_are_joined_as_they_are_split() -> None:
     found = combine([member(1), member(2, "val"), member(3, "test", owner="b")], [], frozenset())
     assert splits(found) == {"1.jpg": "train", "2.jpg": "val", "3.jpg": "test"}
     assert found.left_out == {}
+
+
+def variation(number: int, parent: Member, owner: str = "made") -> Member:
+    one = member(number, owner=owner)
+    return replace(one, example=replace(one.example, tags={PARENT: parent.example.sha256}))
+
+
+def test_a_variation_goes_where_its_parent_goes() -> None:
+    kept, held, frozen = member(1), member(2, "test"), member(3)
+    every = [kept, held, frozen, *(variation(10 + n, one) for n, one in enumerate((kept, held, frozen)))]
+    found = combine(every, [member(3, "test", owner="f")], frozenset())
+    assert splits(found) == {"1.jpg": "train", "10.jpg": "train", "2.jpg": "test"}
+    assert found.left_out == {LIKE_HELD_OUT: 1, LIKE_FROZEN: 2}
 
 
 def test_the_frozen_set_is_never_used_nor_what_resembles_it() -> None:

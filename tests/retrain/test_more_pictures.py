@@ -48,7 +48,6 @@ def made(tmp_path: Path) -> Street:
 def test_nobody_is_configured_and_that_is_said(made: Street) -> None:
     made.do(StepName.COLLECT)
     assert made.do(StepName.LABEL) == {"set": "", "pictures": 0, "why": "no oracle is configured"}
-    assert made.do(StepName.SYNTHESISE)["why"] == "no source of synthetic pictures is configured"
 
 
 def test_what_an_oracle_labels_is_learned_from_alone(made: Street, tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ NAMES = """
     --oracle.day_money ORACLE_DAY_MONEY
     --oracle.month_money ORACLE_MONTH_MONEY
     --oracle.retrain_pictures ORACLE_RETRAIN_PICTURES
+    --synthetic.back_end SYNTHETIC_BACK_END
+    --synthetic.kinds SYNTHETIC_KINDS
+    --synthetic.count SYNTHETIC_COUNT
+    --synthetic.max_share SYNTHETIC_MAX_SHARE
+    --synthetic.trust SYNTHETIC_TRUST
+    --synthetic.url SYNTHETIC_URL
+    --synthetic.key SYNTHETIC_KEY
+    --synthetic.model SYNTHETIC_MODEL
+    --synthetic.region SYNTHETIC_REGION
+    --synthetic.price SYNTHETIC_PRICE
+    --synthetic.budget SYNTHETIC_BUDGET
+    --synthetic.daily SYNTHETIC_DAILY
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

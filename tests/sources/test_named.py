@@ -76,6 +76,14 @@ def test_made_pictures_say_what_made_them_and_how_far_to_trust_them(tmp_path: Pa
     assert only.tags == {"made_by": "painter 2", "night": "True"}
 
 
+def test_a_variation_is_tagged_with_what_it_is_made_of(tmp_path: Path) -> None:
+    origin = {"parent": "ab12", "prompt": "by night", "seed": 7, "back_end": "local 1"}
+    record = {"file": "a.jpg", "label": 1, "made_by": "local 1", "tags": {"parent": "not this"}, **origin}
+    (only,) = items(f"made:{made(tmp_path / 'm', record)}")
+    assert isinstance(only, SourcePicture)
+    assert only.tags == {"made_by": "local 1", **origin, "seed": "7"}
+
+
 def test_signs_that_end_lines_elsewhere_may_stand_in_a_record(tmp_path: Path) -> None:
     made(tmp_path / "m", {"file": "a.jpg"})
     record = {"file": "a.jpg", "label": 1, "made_by": "painter\u2028two\x85", "tags": {"\ud800": "x"}}

@@ -33,6 +33,20 @@ def release(folder: Path, images: list[dict[str, Any]], objects: list[tuple[int,
     return folder
 
 
+@pytest.mark.parametrize("box", [None, [1, 2, 3], ["a", 2, 3, 4], [1, 2, -3, 4], [70, 2, 3, 4]])
+def test_where_the_works_are_is_said_only_where_all_have_a_box(tmp_path: Path, box: object) -> None:
+    release(tmp_path, [image(1, "a.jpg")], [(1, 3), (1, 15)])
+    file = tmp_path / "scene" / "annotations" / "instances_train_gps_split.json"
+    document = json.loads(file.read_text())
+    document["annotations"][1]["bbox"] = box
+    file.write_text(json.dumps(document))
+    (tmp_path / "scene" / "images" / "a.jpg").write_bytes(jpeg(1))
+    (only,) = RoadworkRelease(tmp_path).pictures()
+    assert isinstance(only, SourcePicture)
+    assert only.label
+    assert "works" not in only.tags
+
+
 def test_any_part_of_a_work_zone_is_roadwork_and_drives_are_groups(tmp_path: Path) -> None:
     tags = {"weather": ["Sunny"], "daytime": "Light", "scene_environment": "Urban", "travel_alteration": ["None"]}
     names = [f"boston_{VIDEO}_000004_04050.jpg", "pgh01_0458.jpg", "pgh01_0460.jpg", "x.jpg"]
@@ -59,6 +73,7 @@ def test_any_part_of_a_work_zone_is_roadwork_and_drives_are_groups(tmp_path: Pat
         "weather": "Sunny",
         "environment": "Urban",
         "objects": "Cone, Worker",
+        "works": ";".join(["0.0156,0.0312,0.0625,0.0938"] * 3),
     }
     assert {one.licence for one in got} == {"ODC-By-1.0"}
     assert [item.key for item in source.pictures(names[1])] == names[2:]

@@ -23,6 +23,7 @@ from streetvision.retrain.jobs.judge import progress_of
 from streetvision.sources.dataset import Example
 from streetvision.sources.label_noise import cross_validated
 from streetvision.sources.listed import ListedDataset
+from streetvision.sources.source import PARENT
 
 MOST = 2000
 """New labels that are looked at, and known ones beside them; drawn at random where there are more."""
@@ -32,7 +33,8 @@ Answered = Sequence[tuple[Example, Prediction]]
 
 def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dict[str, Any]:
     """The gate on the labels that are new in the list `pictures`, by the model in `serving`."""
-    examples = ListedDataset(Path(request["pictures"])).examples()
+    listed = ListedDataset(Path(request["pictures"])).examples()
+    examples = [example for example in listed if PARENT not in example.tags]  # of variations nobody gave a label
     new = [example for example in examples if example.tags.get(LABELS) == NEW]
     known = [example for example in examples if example.tags.get(LABELS) != NEW]
     if not new:

@@ -6,6 +6,7 @@ from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, NothingToDo, Output
 from streetvision.retrain.steps.more import SET
+from streetvision.retrain.steps.synthesise import SETS
 from streetvision.retrain.steps.work import Work, done, list_file
 from streetvision.retrain_log.records import StepName
 
@@ -16,7 +17,7 @@ def make_dataset(context: Context, work: Work) -> Output:
     """Nothing in it leaks into what it is judged on; raises NothingToDo for pictures that led nowhere before."""
     settings = context.settings
     lists = {PICTURES: str(list_file(context)), FROZEN: str(context.folder / "frozen.jsonl")}
-    given = [context.outputs[step].get(SET) for step in (StepName.LABEL, StepName.SYNTHESISE)]
+    given = [context.outputs[StepName.LABEL].get(SET), *context.outputs[StepName.SYNTHESISE].get(SETS, ())]
     request = {
         **lists,
         "state_dir": str(settings.state_dir),

@@ -1,6 +1,6 @@
-"""Label and synthesise: further pictures, where somebody is configured who gives them.
+"""Label: further pictures, where somebody is configured who gives them.
 
-Both give a Source, as every picture with a label does: who says so (`labelled_by`) and how far it is believed (`trust`)
+It gives a Source, as every picture with a label does: who says so (`labelled_by`) and how far it is believed (`trust`)
 stand in each of them. What a source gives is kept in a dataset of its own, which the run learns from beside the others.
 """
 
@@ -19,13 +19,13 @@ from streetvision.sources.stored import StoredDataset
 
 SET = "set"
 """Key of the output: the dataset that holds the pictures; empty where there is none."""
-LABELLED, SYNTHETIC = "retrain-labelled", "retrain-synthetic"
+LABELLED = "retrain-labelled"
 _ALL_TRAIN = Shares(val=0.0, test=0.0)
-"""An oracle's word and a made picture teach; they judge nobody."""
+"""An oracle's word teaches; it judges nobody."""
 
 
 class PictureGiver(Protocol):
-    """Labels what nobody labelled, or makes pictures: an oracle, a generator."""
+    """Labels what nobody labelled, such as an oracle."""
 
     @property
     def name(self) -> str:
@@ -40,11 +40,6 @@ class PictureGiver(Protocol):
 def label(context: Context, oracle: PictureGiver | None) -> Output:
     """Have the week's stream labelled where nobody did."""
     return _taken(context, oracle, LABELLED, "no oracle is configured")
-
-
-def synthesise(context: Context, generator: PictureGiver | None) -> Output:
-    """Add variations of what is rare."""
-    return _taken(context, generator, SYNTHETIC, "no source of synthetic pictures is configured")
 
 
 def _taken(context: Context, giver: PictureGiver | None, name: str, nobody: str) -> Output:

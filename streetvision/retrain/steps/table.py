@@ -12,22 +12,21 @@ from streetvision.retrain.steps.collect import check, collect, count_all
 from streetvision.retrain.steps.dataset import make_dataset
 from streetvision.retrain.steps.deliver import abandon, canary, promote, shadow
 from streetvision.retrain.steps.evaluate import evaluate
-from streetvision.retrain.steps.more import PictureGiver, label, synthesise
+from streetvision.retrain.steps.more import PictureGiver, label
 from streetvision.retrain.steps.publish import publish
+from streetvision.retrain.steps.synthesise import synthesise
 from streetvision.retrain.steps.train import train
 from streetvision.retrain.steps.work import Work, in_child, serving_model
 from streetvision.retrain_log.records import StepName
 from streetvision.settings.settings import Settings
 
 
-def steps(
-    work: Work = in_child, *, oracle: PictureGiver | None = None, generator: PictureGiver | None = None
-) -> Mapping[StepName, Step]:
+def steps(work: Work = in_child, *, oracle: PictureGiver | None = None) -> Mapping[StepName, Step]:
     """All of them, in order; where no oracle is given, that of the settings."""
     return {
         StepName.COLLECT: partial(collect, work=work),
         StepName.LABEL: lambda context: label(context, oracle or oracle_of(context.settings)),
-        StepName.SYNTHESISE: partial(synthesise, generator=generator),
+        StepName.SYNTHESISE: partial(synthesise, work=work),
         StepName.DATASET: partial(make_dataset, work=work),
         StepName.TRAIN: partial(train, work=work),
         StepName.EVALUATE: partial(evaluate, work=work),

@@ -63,6 +63,12 @@ def _sprite(
     return Sprite(kind.name, works, picture.pixels, picture.shadow, frame.metres, frame.standing, view.distance)
 
 
+def kind_in_atlas(seed: int) -> str:
+    """The kind of the sprite of this seed in an atlas, without drawing it."""
+    works = bool(seed % 2)
+    return _drawn(WORKS if works else LOOK_ALIKES, Random(f"{seed} {works}")).name
+
+
 def _drawn(table: Sequence[Kind], rng: Random) -> Kind:
     return rng.choices(table, [kind.share for kind in table])[0]
 

@@ -1,0 +1,1 @@
+"""Who makes variations; one file each, behind synthesis/back_end.py."""
