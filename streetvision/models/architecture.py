@@ -64,6 +64,10 @@ class Architecture(ABC):
         It gives tokens by `forward_features` and has `blocks`, `num_features` and `num_prefix_tokens`.
         """
 
+    def at_size(self, state: dict[str, torch.Tensor], name: str, *, input_size: int) -> dict[str, torch.Tensor]:
+        """A backbone's weights for an input of that many pixels; as they are where no weight belongs to a size."""
+        return state
+
     def describe(self, name: str, model: nn.Module) -> tuple[str, Kwargs] | None:
         """Name and changes under which timm's `model` of that name would be described; None if it is another kind."""
         return None

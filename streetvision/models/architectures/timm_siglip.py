@@ -1,7 +1,7 @@
 """The image towers of SigLIP and SigLIP 2 under timm's names, such as vit_base_patch16_siglip_224.
 
-Positions are learned for one grid of patches, so a tower keeps the size that it was trained at. Towers without
-attention pooling (timm's `gap`) are another architecture.
+Positions are learned for one grid of patches: a tower serves at the size that it was trained at, and trains at another
+with its positions resampled. Towers without attention pooling (timm's `gap`) are another architecture.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ class TimmSiglip(Architecture):
         if not _pools_by_attention(model):
             raise CheckpointError(f"timm builds {name!r} as {type(model).__name__}, not as the expected SigLIP tower.")
         return SiglipTower(model)
+
+    def at_size(self, state: dict[str, torch.Tensor], name: str, *, input_size: int) -> dict[str, torch.Tensor]:
+        """With the positions resampled to that grid of patches (bicubic, antialiased)."""
+        from timm.layers.pos_embed import resample_abs_pos_embed
+
+        positions, side = state.get("pos_embed"), input_size // self.patch_size(name, {})
+        if positions is None or positions.ndim != 3 or positions.shape[1] == side**2:
+            return state
+        resampled = resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=0)
+        return {**state, "pos_embed": resampled}
 
     def describe(self, name: str, model: nn.Module) -> tuple[str, Kwargs] | None:
         """By its name, as timm has it."""
