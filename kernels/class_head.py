@@ -61,7 +61,10 @@ def _class_head_kernel(  # noqa: PLR0917  # the launcher passes by position
         w = tl.load(weight + columns, mask=inside, other=0.0)
         raw = tl.sum(x * w, axis=0) + tl.load(bias)
     else:
-        top_for, sum_for, top_against, sum_against = -1e30, 0.0, -1e30, 0.0
+        top_for = -1e30
+        sum_for = 0.0
+        top_against = -1e30
+        sum_against = 0.0
         for start in range(0, CLASSES, BLOCK_C):
             some = start + tl.arange(0, BLOCK_C)
             known = some < CLASSES
