@@ -18,7 +18,7 @@ from functools import partial
 import torch
 import triton
 import triton.language as tl
-from streetvision_kernels.attention_shapes import KEYS, SHAPES, Shape, ranked
+from streetvision_kernels.attention_shapes import KEYS, SHAPES, STILL_KEYS, STILL_SHAPES, Shape, ranked
 from streetvision_kernels.chip import chip_of
 from streetvision_kernels.float8 import to_float8
 from streetvision_kernels.multiprocessors import assigned
@@ -207,7 +207,7 @@ def attention(
     tokens: int,
     inverse8: float = 1.0,
     shape: Shape | None = None,
-    keys: int = KEYS,
+    keys: int | None = None,
     apart: bool | None = None,
     pdl: bool = False,
 ) -> None:
@@ -216,13 +216,14 @@ def attention(
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
     `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head; without them nothing is rotated.
     `out` is of qkv's dtype, or float8_e4m3fn (times `inverse8`, saturating). Keys are met in blocks of `keys`, the last
-    of which may be shorter. `apart` rotates in a pass before; None does so from `APART_FROM` tokens on. See
-    `attention_oracle`. Raises ValueError on other shapes or dtypes.
+    of which may be shorter; None leaves their number to the way. `apart` rotates in a pass before; None does so from
+    `APART_FROM` tokens on. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
 
     Without a `shape` of the programs, the first call of a size tries those that the model of the chip ranks first and
     keeps the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
     """
     _check(qkv, cos, sin, out, tokens)
+    keys = keys or (STILL_KEYS if cos is None else KEYS)
     turned = None
     if cos is not None and sin is not None and (tokens >= APART_FROM if apart is None else apart):
         turned = rotate(qkv, cos, sin, tokens=tokens, factor=FACTOR, pdl=pdl)
@@ -250,9 +251,8 @@ def _shape_for(
     known = _chosen.get(question)
     if known is not None:
         return known
-    shapes = (
-        ranked(chip_of(qkv.device), places=qkv.shape[0] // tokens * (out.shape[1] // HEAD), tokens=tokens) or SHAPES
-    )
+    places = qkv.shape[0] // tokens * (out.shape[1] // HEAD)
+    shapes = STILL_SHAPES if still else ranked(chip_of(qkv.device), places=places, tokens=tokens) or SHAPES
     if torch.cuda.is_current_stream_capturing():
         return shapes[0]
     with _choosing:

@@ -14,12 +14,15 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from streetvision_kernels.multiprocessors import available
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 HEAD = 64
 """Channels of a head's value."""
-ROWS = 4
-"""Tokens of a program that scores: one for each of its warps."""
+ROWS = 2
+"""Tokens that a program scores at once: one warp holds whole rows, so that no sum crosses warps."""
+PROGRAMS = 16
+"""Of a multiprocessor that score, as in `layer_norm.py`."""
 LEAST = 16
 """Fewest rows that tensor cores multiply."""
 BLOCK = 64
@@ -41,27 +44,29 @@ def _score_kernel(  # noqa: PLR0917  # the launcher passes by position
     D: tl.constexpr,  # channels
     HEADS: tl.constexpr,
     BLOCK_D: tl.constexpr,  # D, rounded up to a power of two
-    ROWS: tl.constexpr,  # a program
+    ROWS: tl.constexpr,  # a step
+    UNROLL: tl.constexpr,  # heads whose queries are read ahead
     PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK_D)
     inside = columns < D
-    mask = (row < rows)[:, None] & inside[None, :]
-    x = tl.load(tokens + row[:, None] * D + columns[None, :], mask=mask, other=0.0).to(tl.float32)
-    mean = tl.sum(x, axis=1) / D
-    apart = tl.where(mask, x - mean[:, None], 0.0)
-    rstd = tl.rsqrt(tl.sum(apart * apart, axis=1) / D + eps)
-    normed = apart * rstd[:, None]
-    tl.store(moments + row * 2, mean, mask=row < rows)
-    tl.store(moments + row * 2 + 1, rstd, mask=row < rows)
-    place = scores + row // T * (HEADS * T) + row % T
-    for head in range(HEADS):
-        query = tl.load(queries + head * D + columns, mask=inside, other=0.0)
-        tl.store(place + head * T, tl.sum(normed * query[None, :], axis=1), mask=row < rows)
+    for start in range(tl.program_id(0).to(tl.int64) * ROWS, rows, tl.num_programs(0) * ROWS):
+        row = start + tl.arange(0, ROWS)
+        mask = (row < rows)[:, None] & inside[None, :]
+        x = tl.load(tokens + row[:, None] * D + columns[None, :], mask=mask, other=0.0).to(tl.float32)
+        mean = tl.sum(x, axis=1) / D
+        apart = tl.where(mask, x - mean[:, None], 0.0)
+        rstd = tl.rsqrt(tl.sum(apart * apart, axis=1) / D + eps)
+        normed = apart * rstd[:, None]
+        tl.store(moments + row * 2, mean, mask=row < rows)
+        tl.store(moments + row * 2 + 1, rstd, mask=row < rows)
+        place = scores + row // T * (HEADS * T) + row % T
+        for head in tl.range(0, HEADS, loop_unroll_factor=UNROLL):
+            query = tl.load(queries + head * D + columns, mask=inside, other=0.0)
+            tl.store(place + head * T, tl.sum(normed * query[None, :], axis=1), mask=row < rows)
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
@@ -173,7 +178,7 @@ def latent_pool(
     options: dict[str, Any] = {"D": width, "HEADS": heads, "PDL": pdl, **({"launch_pdl": True} if pdl else {})}
     scores = torch.empty((images, heads, rows // images), dtype=torch.float32, device=tokens.device)
     moments = torch.empty((rows, 2), dtype=torch.float32, device=tokens.device)
-    _score_kernel[(triton.cdiv(rows, ROWS),)](
+    _score_kernel[(min(triton.cdiv(rows, ROWS), PROGRAMS * available(tokens.device)),)](
         tokens,
         queries,
         scores,
@@ -183,7 +188,8 @@ def latent_pool(
         T=rows // images,
         BLOCK_D=triton.next_power_of_2(width),
         ROWS=ROWS,
-        num_warps=ROWS,
+        UNROLL=2,
+        num_warps=1,
         **options,
     )
     pooled = torch.empty((images, heads * width), dtype=tokens.dtype, device=tokens.device)
@@ -203,6 +209,6 @@ def latent_pool(
     blocks = triton.cdiv(images, BLOCK)
     out = torch.empty((blocks * BLOCK, width), dtype=tokens.dtype, device=tokens.device)
     _value_kernel[(blocks * heads,)](
-        pooled, values, out, images, BLOCK_N=BLOCK, BLOCK_K=HEAD, num_warps=4, num_stages=4, **options
+        pooled, values, out, images, BLOCK_N=BLOCK, BLOCK_K=HEAD, num_warps=4, num_stages=5, **options
     )
     return out

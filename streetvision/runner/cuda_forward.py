@@ -89,11 +89,10 @@ class FastForward:
         if not 1 <= count <= MAX_BATCH or (images.shape[1] // PATCH) ** 2 + weights.prefix != tokens:
             raise ValueError(f"images must be [1..{MAX_BATCH}, S, S, 3] of {tokens} tokens, not {tuple(images.shape)}")
         rows = self._new(count * tokens, weights.patches.shape[1])
-        patchify(images, rows, prefix=weights.prefix, pdl=self._hopper)
-        x = self._new(count * tokens, weights.width)
-        if weights.positions is not None:
-            x.view(count, tokens, -1).copy_(weights.positions)
-        self._products.matmul(rows, weights.patches, x, add=weights.positions is not None)
+        x, added = self._new(count * tokens, weights.width), weights.positions
+        places = {} if added is None else {"positions": added, "stream": x}
+        patchify(images, rows, prefix=weights.prefix, pdl=self._hopper, **places)
+        self._products.matmul(rows, weights.patches, x, add=added is not None)
         for index, block in enumerate(weights.blocks):
             self._block(x, block, index)
         return self._judge(x, count)

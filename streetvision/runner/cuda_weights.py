@@ -132,7 +132,9 @@ def pack(net: StreetVisionNet, device: torch.device, peaks: Peaks | None = None)
         dtype=torch.bfloat16,
     )
     sin, cos = (None, None) if parts.rotation is None else (t.half().to(device).contiguous() for t in parts.rotation)
-    positions = None if parts.positions is None else parts.positions.to(device=device, dtype=torch.bfloat16)
+    positions = (
+        None if parts.positions is None else parts.positions.to(device=device, dtype=torch.bfloat16).contiguous()
+    )
     return FastWeights(
         patches=patches.to(device),
         positions=positions,

@@ -19,6 +19,7 @@ from streetvision_kernels.class_head import class_head
 from streetvision_kernels.class_head_oracle import class_head_oracle
 from streetvision_kernels.latent_pool import latent_pool
 from streetvision_kernels.latent_pool_oracle import latent_pool_oracle
+from streetvision_kernels.patchify import columns_for, patchify
 
 Case = dict[str, Any]
 
@@ -74,6 +75,18 @@ def pool_case(device: str, images: int, tokens: int, heads: int, dtype: torch.dt
     return {"case": name("pool", dtype, images, tokens, heads), "error": error}
 
 
+def positions_case(device: str, images: int, side: int, width: int, dtype: torch.dtype) -> Case:
+    """Exact copies."""
+    tokens = (side // 16) ** 2
+    pixels = torch.zeros(images, side, side, 3, dtype=torch.uint8, device=device)
+    positions = normal(device, dtype, tokens, width, seed=side)
+    rows = torch.empty(images * tokens, columns_for(0), device=device, dtype=dtype)
+    stream = torch.full((images * tokens, width), float("nan"), device=device).to(dtype)
+    patchify(pixels, rows, prefix=0, positions=positions, stream=stream)
+    wrong = (stream != positions.repeat(images, 1)).sum().item()
+    return {"case": name("positions", dtype, images, side, width), "error": float(wrong)}
+
+
 def head_case(device: str, images: int, width: int, classes: int, unit: bool, dtype: torch.dtype) -> Case:
     x = normal(device, dtype, images, width, seed=width)
     weight = normal(device, torch.float32, classes, width, seed=classes) * (20 if unit else width**-0.5)
@@ -93,6 +106,7 @@ def cpu_cases() -> Iterator[Case]:
         yield attention_case("cpu", *shape, dtype, dtype, (16, 32))
     for shape, dtype in itertools.product(((2, 41, 3), (1, 64, 1), (3, 70, 2), (1, 16, 12)), kinds):
         yield pool_case("cpu", *shape, dtype)
+    yield positions_case("cpu", 3, 48, 192, torch.float32)
     for unit in (False, True):
         for sizes in ((2, 192, 1), (1, 64, 2), (3, 128, 8), (2, 192, 21)):
             yield head_case("cpu", *sizes, unit, torch.float32)
@@ -107,6 +121,7 @@ def cuda_cases() -> Iterator[Case]:
     for shape in ((1, 196, 12), (3, 196, 12), (130, 196, 12), (17, 256, 16), (2, 1024, 12), (1, 16, 1)):
         yield pool_case("cuda", *shape, bf16)
     yield pool_case("cuda", 3, 196, 6, fp16)
+    yield positions_case("cuda", 5, 224, 768, bf16)
     for unit in (False, True):
         for sizes in ((1, 768, 1), (130, 768, 40), (3, 1024, 2), (5, 192, 1000)):
             yield head_case("cuda", *sizes, unit, bf16)
