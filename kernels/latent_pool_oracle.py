@@ -25,5 +25,5 @@ def latent_pool_oracle(
     normed = layer_norm_oracle(tokens, gain, offset, eps=eps).view(images, -1, tokens.shape[1])
     plain = layer_norm_oracle(tokens, torch.ones_like(gain), torch.zeros_like(offset), eps=eps).view_as(normed)
     shares = (plain @ queries.T).softmax(dim=1)
-    content = (normed @ values.T).unflatten(2, (-1, HEAD))
+    content = (normed @ values.T).view(*normed.shape[:2], -1, HEAD)
     return torch.einsum("nth,nthc->nhc", shares, content).flatten(1)

@@ -82,7 +82,7 @@ def parse_prompts(text: str, where: str) -> Prompts:
     reduction = tables.get("reduction", "best")
     if reduction not in REDUCTIONS:
         raise OperatorError(f"{where}: reduction must be {' or '.join(REDUCTIONS)}, not {reduction!r:.100}.")
-    prompts = Prompts(*(_side(tables, side, where) for side in SIDES), reduction)
+    prompts = Prompts(_side(tables, "for", where), _side(tables, "against", where), reduction)
     _check_together(prompts, where)
     return prompts
 

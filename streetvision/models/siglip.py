@@ -43,7 +43,7 @@ class SiglipTower(nn.Module):
         """Normalised [N, 3, S, S] -> tokens [N, 1 + P, D]: pooled, then the patches after the last norm."""
         x = self.patch_embed(pixels) + self.pos_embed
         if self._checkpointing and self.training:
-            x = checkpoint_sequential(self.blocks, len(self.blocks), x, use_reentrant=False)
+            x = checkpoint_sequential(self.blocks, len(self.blocks), x, use_reentrant=False)  # type: ignore[no-untyped-call]  # torch
         else:
             x = self.blocks(x)
         patches = self.norm(x)

@@ -56,7 +56,8 @@ def head_weights(
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Rows [C, D] and biases [C] of the head, and how many of them, the first, stand for roadwork."""
     sides = [prompts.texts(side) for side in SIDES]
-    parts = list(embed_texts(files, [text for texts in sides for text in texts]).split([len(texts) for texts in sides]))
+    embedded = embed_texts(files, [text for texts in sides for text in texts])
+    parts = [embedded[: len(sides[0])], embedded[len(sides[0]) :]]
     if prompts.reduction == "mean":
         parts = [F.normalize(part.mean(dim=0, keepdim=True), dim=-1) for part in parts]
     offsets = [torch.full((len(part),), bias - log(len(part))) for part in parts]

@@ -38,7 +38,7 @@ def embed_texts(files: OpenClipFiles, texts: Sequence[str]) -> torch.Tensor:
     tokens = _tokenised(files, texts)
     tower = _tower(files)
     with torch.inference_mode():
-        embedded = torch.cat([tower(part) for part in tokens.split(BATCH)])
+        embedded = torch.cat([tower(part) for part in torch.split(tokens, BATCH)])
     if not bool(torch.isfinite(embedded).all()):
         raise CheckpointError(f"The text tower in {files.folder} answers NaN or infinity; fetch the model again.")
     return F.normalize(embedded.float(), dim=-1)

@@ -163,8 +163,8 @@ class FastForward:
         """Self-attention for `product`, rotated where positions are, [N * T, 3 D] -> [N * T, D]."""
         weights = self._weights
         out = self._new(len(qkv), weights.width, like=product)
-        options = {"tokens": weights.tokens, "inverse8": product.inverse8, "pdl": self._hopper}
-        attention(qkv, weights.cos, weights.sin, out, **options)
+        turns, scale = (weights.cos, weights.sin), product.inverse8
+        attention(qkv, *turns, out, tokens=weights.tokens, inverse8=scale, pdl=self._hopper)
         return out
 
     def _new(self, rows: int, columns: int, like: Product | None = None) -> torch.Tensor:

@@ -57,10 +57,9 @@ class VectorHead:
         vectors = (head.fc.weight, head.fc.bias, positive)
         self._vectors = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
         self._unit = isinstance(head, CosineHead)
-        self._calibration = {"scale": net.scale, "shift": net.shift}
-        self._pdl = pdl
+        self._options: dict[str, Any] = {"scale": net.scale, "shift": net.shift, "pdl": pdl}
 
     def __call__(self, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pooled vectors [N, D] -> calibrated logits [N] and the vectors themselves [N, D], float32."""
-        logits, embedding = class_head(pooled, *self._vectors, unit=self._unit, pdl=self._pdl, **self._calibration)
+        logits, embedding = class_head(pooled, *self._vectors, unit=self._unit, **self._options)
         return logits, embedding

@@ -58,7 +58,8 @@ def by_open_clip(model: Any, folder: Path, prompts: Prompts, images: torch.Tenso
     assert tokens.shape == (5, 64)
     pixels = ((images.float() / 255 - 0.5) / 0.5).permute(0, 3, 1, 2)
     pictures, texts = model.encode_image(pixels, normalize=True), model.encode_text(tokens, normalize=True)
-    return model.logit_scale.exp() * pictures @ texts.T + model.logit_bias
+    logits: torch.Tensor = model.logit_scale.exp() * pictures @ texts.T + model.logit_bias
+    return logits
 
 
 @torch.inference_mode()

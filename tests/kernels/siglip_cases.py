@@ -52,7 +52,7 @@ def attention_case(
     qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
     got = torch.full((images * tokens, 64 * heads), float("nan"), device=device).to(out)
     small = out == torch.float8_e4m3fn
-    wish = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
+    wish: dict[str, Any] = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
     attention(qkv, None, None, got, tokens=tokens, inverse8=64.0 if small else 1.0, **wish)
     expected = attention_oracle(qkv.double(), None, None, tokens=tokens)
     return {
@@ -92,7 +92,7 @@ def head_case(device: str, images: int, width: int, classes: int, unit: bool, dt
     weight = normal(device, torch.float32, classes, width, seed=classes) * (20 if unit else width**-0.5)
     bias = normal(device, torch.float32, classes, seed=5)
     positive = (torch.arange(classes, device=device) % 3 == 0).float()
-    scalars = {"scale": 0.7, "shift": -0.4}
+    scalars: dict[str, Any] = {"scale": 0.7, "shift": -0.4}
     logits, embedding = class_head(x, weight, bias, positive, unit=unit, **scalars)
     wide = [value.double() for value in (x, weight, bias, positive)]
     expected = class_head_oracle(*wide, unit=unit, **scalars)

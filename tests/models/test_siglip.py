@@ -32,7 +32,8 @@ def described(**changes: Any) -> ModelConfig:
 def test_its_tokens_are_timms_patches_behind_what_timm_pools_of_them() -> None:
     torch.manual_seed(0)
     net = build(described()).eval()
-    theirs = timm.create_model(NAME, num_classes=0, img_size=64, **SIZES).eval()
+    sizes: Any = SIZES
+    theirs: Any = timm.create_model(NAME, num_classes=0, img_size=64, **sizes).eval()
     theirs.load_state_dict(net.backbone.state_dict())
     pixels = torch.randn(2, 3, 64, 64)
     tokens = net.tokens(pixels)

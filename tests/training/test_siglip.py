@@ -54,7 +54,7 @@ def test_pretrained_positions_are_resampled_to_the_size_that_is_trained(tmp_path
 def test_each_method_lets_its_weights_learn(method: str, learns: set[str], head: str) -> None:
     net = small_net(name=NAME, kind=head)
     module = TrainingModule(net, recipe(tune={"method": method, "blocks": 1, "rank": 2}), total_steps=4)
-    module.loss_of(batch(patches=True)).backward()
+    module.loss_of(batch(patches=True)).backward()  # type: ignore[no-untyped-call]  # torch
     moved = [name for name, value in net.backbone.named_parameters() if value.grad is not None]
     assert learns <= {".".join(name.split(".")[:2]) if "blocks" in name else name.split(".")[0] for name in moved}
     assert bool(learns) == bool(moved)
@@ -74,7 +74,7 @@ def test_a_step_lowers_the_loss() -> None:
     for _ in range(15):
         optimiser.zero_grad()
         loss = module.loss_of(batch(8))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.85 * losses[0]

@@ -47,7 +47,7 @@ class TimmSiglip(Architecture):
 
         sizes: dict[str, Any] = {"img_size": input_size, **kwargs}
         try:
-            model = timm.create_model(name, pretrained=False, num_classes=0, **sizes)
+            model: Any = timm.create_model(name, pretrained=False, num_classes=0, **sizes)
         except RuntimeError as error:
             if "Unknown model" not in str(error):
                 raise
