@@ -40,6 +40,18 @@ class PromptWishes:
     """Is given the folder of the checkpoint before it enters the registry, and may rewrite its description."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be added, under which name and version, and where."""
+
+    source: str
+    name: str
+    version: str
+    wishes: PromptWishes
+    registry: Registry
+    progress: ImportProgress
+
+
 def add_siglip(
     source: str,
     registry: Registry,
@@ -51,7 +63,7 @@ def add_siglip(
 ) -> ModelVersion:
     """Add `siglip2:TAG` or `siglip2:FOLDER`; raises OperatorError with one sentence.
 
-    What was fetched stays until the version is there, so that other prompts cost no second download.
+    What was fetched stays until the version is there, so that a prompt that is too long costs no second download.
     """
     named = source.removeprefix(SIGLIP2)
     folder = expanded(named)
@@ -60,16 +72,13 @@ def add_siglip(
         raise OperatorError(
             f"{source!r:.120} names no SigLIP 2: write {EXAMPLE}, say, or a folder with open_clip's files of one."
         )
-    called = folder.resolve().name if local else named
-    wanted = version or default_version(called)
-    if not is_version(wanted):
-        raise OperatorError(f"{wanted!r:.100} is no semantic version such as 1.0.0.")
+    called = folder.resolve().name[:200] if local else named
+    order = _Order(source, called, version or default_version(called), wishes, registry, progress)
+    _check_version(order)
     from streetvision.models.text_tower import require_extra
 
     require_extra()
-    if local:
-        return _add(folder, called, source, registry, wishes, wanted, progress)
-    return _add_fetched(named, source, registry, wishes, wanted, progress, hub)
+    return _add(folder, order) if local else _add_fetched(order, hub)
 
 
 def default_version(name: str) -> str:
@@ -77,41 +86,35 @@ def default_version(name: str) -> str:
     return f"{FIRST_VERSION}-{_ODD.sub('-', name).strip('-')[:60] or 'siglip2'}"
 
 
-def _add_fetched(  # noqa: PLR0917  # as _add, and the hub
-    tag: str,
-    source: str,
-    registry: Registry,
-    wishes: PromptWishes,
-    version: str,
-    progress: ImportProgress,
-    hub: Hub | None,
-) -> ModelVersion:
+def _check_version(order: _Order) -> None:
+    """Tell of a version that cannot be before anything large is fetched."""
+    if not is_version(order.version):
+        raise OperatorError(f"{order.version!r:.100} is no semantic version such as 1.0.0.")
+    if order.version in [there.version for there in order.registry.versions()]:
+        raise OperatorError(f"Model version {order.version} exists already: name another one with --version.")
+
+
+def _add_fetched(order: _Order, hub: Hub | None) -> ModelVersion:
     from streetvision.hub.pull import PULLS_FOLDER, fetch
 
-    place = registry.folder / PULLS_FOLDER / f"{_OWNER}--{tag}"
+    place = order.registry.folder / PULLS_FOLDER / f"{_OWNER}--{order.name}"
     with exclusive(place, patience_s=0.0):
-        fetched = fetch(RepoRef(f"{_OWNER}/{tag}"), place, progress=progress, hub=hub, open_clip=True)
-        added = _add(fetched.folder, tag, source, registry, wishes, version, progress)
+        ref = RepoRef(f"{_OWNER}/{order.name}")
+        fetched = fetch(ref, place, progress=order.progress, hub=hub, open_clip=True)
+        added = _add(fetched.folder, order)
         shutil.rmtree(fetched.folder, ignore_errors=True)
     return added
 
 
-def _add(  # noqa: PLR0917  # a model's files, and all that is wished of them
-    folder: Path,
-    name: str,
-    source: str,
-    registry: Registry,
-    wishes: PromptWishes,
-    version: str,
-    progress: ImportProgress,
-) -> ModelVersion:
+def _add(folder: Path, order: _Order) -> ModelVersion:
     from streetvision.models.siglip_prompts import write_prompted
 
     files = read_open_clip(folder)
 
     def fill(target: Path) -> None:
-        progress("embedding prompts", 0, 0)
-        write_prompted(files, wishes.prompts, target, name=name[:200], version=version, made_from=name[:200])
-        wishes.calibrate(target)
+        order.progress("embedding prompts", 0, 0)
+        prompts, name = order.wishes.prompts, order.name
+        write_prompted(files, prompts, target, name=name, version=order.version, made_from=name)
+        order.wishes.calibrate(target)
 
-    return registry.add(fill, source, version=version, progress=progress)
+    return order.registry.add(fill, order.source, version=order.version, progress=order.progress)

@@ -13,12 +13,17 @@ from safetensors.torch import load_file, save_file
 
 pytest.importorskip("open_clip", reason="needs the extra siglip")
 
+import open_clip
+
 from streetvision.errors import OperatorError
 from streetvision.hub.client import Hub
 from streetvision.hub.importers import Wishes, add_model
+from streetvision.hub.siglip import _TAG as TAG_PATTERN
 from streetvision.hub.siglip import PromptWishes
 from streetvision.models import text_tower
+from streetvision.models.architectures import architecture_of
 from streetvision.models.dinov3 import load
+from streetvision.models.open_clip_files import read_open_clip
 from streetvision.models.prompts import Prompts
 from streetvision.registry.registry import Registry
 from streetvision.runner.torch_runner import TorchRunner
@@ -141,6 +146,27 @@ def test_a_plain_pull_of_two_towers_names_the_way(server: FakeHub, hub: Hub, reg
         add_model("hf:timm/nano", registry, Wishes(hub=hub))
 
 
+KNOWN = [name for name in open_clip.list_models() if "SigLIP2" in name]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_siglip_2_that_open_clip_knows_is_understood(name: str, tmp_path: Path) -> None:
+    """By its name, its description and the shapes of both towers; weights of such sizes are not made."""
+    assert TAG_PATTERN.fullmatch(name)
+    told = {"model_cfg": open_clip.get_model_config(name), "preprocess_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(told))
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / file).write_text("{}")
+    scalars = {"logit_scale": torch.zeros(()), "logit_bias": torch.zeros(())}
+    save_file(scalars, tmp_path / "open_clip_model.safetensors")
+    files = read_open_clip(tmp_path)
+    with torch.device("meta"):
+        tower: Any = architecture_of(files.image_tower).create(files.image_tower, {}, input_size=files.input_size)
+        text: Any = text_tower._built(files)
+    assert tower.num_features == files.width == text.text_projection.out_features
+    assert files.input_size == tower.patch_embed.img_size[0]
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
@@ -188,6 +214,8 @@ def test_a_calibration_rewrites_what_enters_the_registry_or_nothing_enters(
 
     added = add_model(f"siglip2:{made[0]}", registry, Wishes(prompted=PromptWishes(PROMPTS, warmer)))
     assert load(added.folder).config.temperature == 2.5
+    with pytest.raises(OperatorError, match="-nano exists already: name another one with --version"):
+        add_model(f"siglip2:{made[0]}", registry, wishes())
 
 
 def spoiled(folder: Path, change: Any) -> Path:
