@@ -20,6 +20,7 @@ CPU = (
     ["memory.py"],
     ["prediction_log.py"],
     ["data.py"],
+    ["labelling.py"],
     ["monitor.py"],
     ["metrics.py"],
     ["monitoring_cost.py"],

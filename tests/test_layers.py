@@ -32,6 +32,7 @@ FLOORS: tuple[str, ...] = (
     "status",
     "control alerts",
     "monitor mining",
+    "labelling",
     "prediction_log retrain_log",
     "axon",
     "training",

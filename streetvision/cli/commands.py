@@ -90,6 +90,7 @@ COMMANDS: Mapping[str, Entry] = {
     "data": Entry(
         "Labelled pictures for training and judging: add, check, count and remove datasets.", ("data",), "app"
     ),
+    "label": Entry("Ask a larger model for labels, and see where it disagrees.", ("label",), "app"),
     "log": Entry("Show and export the prediction log.", ("log",), "app"),
     "mine": Entry("Find, label and export the pictures worth learning from.", ("mine",), "app"),
     "train": Entry(

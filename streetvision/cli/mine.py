@@ -17,6 +17,7 @@ import typer
 
 from streetvision.cli.mine_reports import export_report, hard_report, quality_report, rescore_report, sync_report
 from streetvision.cli.mine_session import Mine, opened, sync_once
+from streetvision.cli.oracle_session import agreed_oracle, known_opinions, with_oracle
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, sigterm_as_ctrl_c
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.mining.app import ADDRESS, PORT, AppOptions, open_app
@@ -105,6 +106,10 @@ def hard(
     view: Annotated[str, typer.Option(help="Name of the saved view; an earlier one of this name goes.")] = HARD_VIEW,
     distance: Distance = None,
     pool: Annotated[int | None, typer.Option(min=1, help="Consider only the newest so many pictures.")] = None,
+    ask_oracle: Annotated[
+        bool, typer.Option("--oracle", help="Ask the oracle about the picks: it costs (docs/labelling.md).")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the oracle's cost is right.")] = False,
     dataset: Name = DATASET,
     as_json: AsJson = False,
     state_dir: StateDir = None,
@@ -112,9 +117,12 @@ def hard(
     """Pick the pictures most worth a label, say why, and save them as a view. Run `mine sync` first."""
     from streetvision.mining.hard import HardOptions, mine_hard
 
-    with opened(state_dir, dataset) as mine, _spinner() as step:
+    with opened(state_dir, dataset) as mine:
+        oracle = agreed_oracle(with_oracle(state_dir), k, yes=yes) if ask_oracle else None
         options = HardOptions(k=k, view=view, **_given(distance=distance, pool=pool))
-        report = mine_hard(mine.fo, mine.dataset, mine.pictures, options, step=step)
+        judged = known_opinions(mine.settings)
+        with _spinner() as step:
+            report = mine_hard(mine.fo, mine.dataset, mine.pictures, options, oracle=oracle, judged=judged, step=step)
     fields = asdict(report)
     if as_json:
         for pick in fields.pop("picks"):

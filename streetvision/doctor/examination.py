@@ -26,6 +26,7 @@ from streetvision.doctor.live import Live, ask, check_miner, holds_folder
 from streetvision.doctor.models import check_card, check_model
 from streetvision.doctor.network import OpenChain, Try, open_chain
 from streetvision.doctor.operator_port import check_metrics
+from streetvision.doctor.oracle import check_oracle
 from streetvision.doctor.standing import StandingReport, standing_live, standing_offline
 from streetvision.doctor.stores import (
     MONITOR_FOLDER,
@@ -72,16 +73,25 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), model, kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, oracle, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
+        bounded("oracle", QUICK_S, check_oracle(settings, tools.now())),
         _kept(settings, live, wallet, tools),
     )
     compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
-    known += [check_miner(settings.state_dir, live, error), *standing.checks, *installed, *model, *kept, compiler]
+    known += [
+        check_miner(settings.state_dir, live, error),
+        *standing.checks,
+        *installed,
+        *model,
+        oracle,
+        *kept,
+        compiler,
+    ]
     unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)
     return Report(arranged(known, standing.findings), standing.diagnosis, unjudged)
 

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
+from streetvision.labelling.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining import brain
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import save_view
 from streetvision.mining.labels import ResolvedLabel, read_labels
-from streetvision.mining.oracle import LabelOracle, LabelQuestion, NoOracle
 from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.schema import HARD_VIEW, OPINION, PICK, RANK
 from streetvision.mining.scores import (
@@ -90,15 +91,20 @@ def mine_hard(
     options: HardOptions,
     *,
     oracle: LabelOracle | None = None,
+    judged: Mapping[str, float] = MappingProxyType({}),
     step: StepName = lambda _: None,
 ) -> HardReport:
-    """Pick `options.k` pictures, keep their files from eviction, and save them as a view in the order of picking."""
+    """Pick `options.k` pictures, keep their files from eviction, and save them as a view in the order of picking.
+
+    `oracle` is asked about the picks. `judged` is P(roadwork) by digest as an oracle gave it before: it counts as one
+    more answer where answers disagree.
+    """
     step("reading the dataset")
     mark_evicted(dataset)
     verdicts = read_labels(fo, dataset)
     table = read_table(dataset)
     pool = _Pool(table, verdicts, options)
-    scores = _scores(dataset, pool, step)
+    scores = _scores(dataset, pool, judged, step)
     step("dropping near duplicates and leaks")
     split_leaks = _drop_repeats(dataset, pool, options.distance)
     step("choosing")
@@ -115,6 +121,7 @@ def mine_hard(
     found = _keep(table, selection.picks, pictures, considered)
     step("saving the view")
     _save(dataset, found, options.view)
+    step("asking the oracle")
     _ask(fo, dataset, found, oracle or NoOracle())
     left_out = {reason: count for reason, count in sorted(pool.left_out.items()) if count}
     return HardReport(tuple(found), considered, left_out, split_leaks, options.view, pool.model)
@@ -179,7 +186,7 @@ class _Pool:
         }
 
 
-def _scores(dataset: Dataset, pool: _Pool, step: StepName) -> dict[str, Scores]:
+def _scores(dataset: Dataset, pool: _Pool, judged: Mapping[str, float], step: StepName) -> dict[str, Scores]:
     """All scores [N], NaN where one does not apply."""
     table = pool.table
     dataset.clear_sample_fields(list(SHARES))
@@ -198,12 +205,20 @@ def _scores(dataset: Dataset, pool: _Pool, step: StepName) -> dict[str, Scores]:
         name: np.array([found.get(name, {}).get(one, np.nan) for one in table.ids], np.float64)
         for name in (HARDNESS, UNIQUENESS, REPRESENTATIVENESS, MISTAKENNESS)
     }
-    own = {UNCERTAINTY: uncertainty(table.probabilities), DISAGREEMENT: disagreement(table.answers)}
+    own = {UNCERTAINTY: uncertainty(table.probabilities), DISAGREEMENT: disagreement(_answers(table, judged))}
     for name, values in own.items():
         kept = {one: float(value) for one, value in zip(table.ids, values, strict=True) if np.isfinite(value)}
         dataset.set_values(name, kept, key_field="id", progress=False)
     scores |= own
     return {name: values.round(6) for name, values in scores.items()}
+
+
+def _answers(table: Table, judged: Mapping[str, float]) -> list[Mapping[str, float]]:
+    """Of model versions, and of an oracle where it spoke."""
+    return [
+        {**given, OPINION: judged[sha256]} if sha256 in judged else given
+        for given, sha256 in zip(table.answers, table.sha256, strict=True)
+    ]
 
 
 def _drop_repeats(dataset: Dataset, pool: _Pool, distance: float) -> int:

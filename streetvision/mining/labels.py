@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streetvision.labelling.oracle import LABELS, Label
 from streetvision.mining.database import Dataset, FiftyOne
-from streetvision.mining.schema import LABEL_FIELD, LABELS, RESOLVED, Label
+from streetvision.mining.schema import LABEL_FIELD, RESOLVED
 
 
 @dataclass(frozen=True, slots=True)

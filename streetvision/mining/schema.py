@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, get_args
 
 import numpy as np
 
+from streetvision.labelling.oracle import LABELS
 from streetvision.mining.database import Dataset, FiftyOne, FiftyOneLabel
 from streetvision.mining.scores import SHARES
 from streetvision.sources.labels import CLASSES
 
-Label = Literal["roadwork", "none", "unsure"]
-"""What a person says of a picture in the App, by a sample tag or in the field LABEL_FIELD."""
-LABELS: tuple[Label, ...] = get_args(Label)
-
 LABEL_FIELD = "ground_truth"
+"""What a person says of a picture in the App, one of LABELS; a sample tag of that name says the same."""
 RESOLVED = "label"
 """What tags and LABEL_FIELD together come to; kept by us, for filters and for mistakenness."""
 PREDICTION = "prediction"

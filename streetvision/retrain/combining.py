@@ -2,6 +2,7 @@
 
 Pictures that resemble each other, share their bytes or are of one group form a unit. Where a unit holds a picture of
 the frozen set, nothing else of it is used; where its pictures stand in several splits, those of the strictest stay.
+Where a person labelled a picture, no oracle's label of it counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from streetvision.sources.dataset import Example
 from streetvision.sources.near_duplicates import near_fingerprints
 from streetvision.sources.neighbours import group
+from streetvision.sources.source import HUMAN
 from streetvision.sources.stored import CONTRARY
 
 VAL_SHARE = 0.1
@@ -103,7 +105,8 @@ def _of_unit(unit: _Unit, left_out: Counter[str], val_share: float) -> Iterator[
         left_out[LIKE_FROZEN] += len({one.example.sha256 for one in unit.members})
         return
     strictest = max((one.example.split for one in unit.members), key=STRICTNESS.index)
-    for same in _by_bytes(unit.members):
+    for every in _by_bytes(unit.members):
+        same = [one for one in every if one.example.tags.get("labelled_by", HUMAN) == HUMAN] or every
         if len({one.example.label for one in same}) > 1:
             left_out[CONTRARY] += 1
         elif all(one.example.split != strictest for one in same):

@@ -20,7 +20,7 @@ def render_env_example() -> str:
     lines = [
         "# Settings of the miner. Copy to miner.env and uncomment what you change.",
         "# Flags beat the environment, the environment beats this file.",
-        "# The only secrets are those of alerts: keep this file to yourself (chmod 600), or each of them in its own.",
+        "# Its only secrets are those of alerts and of the oracle: keep it to yourself (chmod 600), or each in a file.",
     ]
     for item in SETTINGS:
         lines += ["", f"# {item.help}", f"# Flag: {item.flag}"]

@@ -13,16 +13,17 @@ from streetvision.base.sqlite import transaction
 from streetvision.sources.embeddings import read_embeddings
 from streetvision.sources.near_duplicates import near_fingerprints
 from streetvision.sources.neighbours import EMBEDDING_DISTANCE, close_pairs, group
+from streetvision.sources.schema import BELIEVED
 from streetvision.sources.splitting import Placed, Shares, place
 from streetvision.sources.store import DatasetStore, store_sentences
 from streetvision.sources.stored import CONTRARY
 
 STRADDLING = "it resembles pictures of two splits"
 
-_ROWS = """
+_ROWS = f"""
 SELECT sha256, fingerprint, split, min(label), max(label), group_concat(DISTINCT hex(picture_group))
-FROM pictures JOIN occurrences USING (sha256) GROUP BY sha256 ORDER BY sha256
-"""
+FROM pictures JOIN {BELIEVED} USING (sha256) GROUP BY sha256 ORDER BY sha256
+"""  # noqa: S608 - our own words
 Pairs = Iterable[tuple[int, int]]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from streetvision.errors import reason
 from streetvision.sources.files import read_picture
 from streetvision.sources.labels import LabelWords
-from streetvision.sources.source import Amount, Item, SourceError, SourcePicture, Unusable
+from streetvision.sources.source import HUMAN, Amount, Item, SourceError, SourcePicture, Unusable
 
 MANIFEST = "manifest.csv"
 LARGEST_BYTES = 256 << 20
@@ -67,7 +67,7 @@ class ManifestSource:
             group=row.get("group") or name,
             licence=row.get("licence") or self._licence,
             url=row.get("url", ""),
-            labelled_by=row.get("labelled_by") or "human",
+            labelled_by=row.get("labelled_by") or HUMAN,
             trust=trust,
             tags={column: value for column, value in row.items() if column not in _OWN and value},
         )

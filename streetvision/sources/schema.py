@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 from streetvision.base.sqlite import Schema
+from streetvision.sources.source import HUMAN
 
 DATABASE = "dataset.sqlite"
 PICTURES = "pictures"
+
+BELIEVED = f"""
+(SELECT * FROM occurrences AS every WHERE labelled_by = '{HUMAN}' OR NOT EXISTS
+    (SELECT 1 FROM occurrences WHERE sha256 = every.sha256 AND labelled_by = '{HUMAN}'))
+"""  # noqa: S608 - our own word
+"""What counts of what sources say: people's labels, and those of oracles and generators where no person spoke."""
 
 DATASET_SCHEMA = Schema(
     name="the dataset",

@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from streetvision.errors import OperatorError
 
+HUMAN = "human"
+"""`labelled_by` of a label that a person gave: no other label of the same picture stands beside it."""
 UNKNOWN_LICENCE = "unknown"
 """Of pictures whose source names none: nobody may pass these on."""
 
@@ -30,7 +32,7 @@ class SourcePicture:
     """Pictures of one group, such as a drive or a place, never stand on both sides of a split."""
     licence: str
     url: str = ""
-    labelled_by: str = "human"
+    labelled_by: str = HUMAN
     """`human`, or the name of the oracle or generator whose word the label is."""
     trust: float = 1.0
     """Weight in the loss, in (0, 1]."""

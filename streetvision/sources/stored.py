@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streetvision.base.sqlite import check_version
 from streetvision.sources.dataset import Example
-from streetvision.sources.schema import DATABASE, DATASET_SCHEMA
+from streetvision.sources.schema import BELIEVED, DATABASE, DATASET_SCHEMA
 from streetvision.sources.source import SourceError
 from streetvision.sources.store import store_sentences
 
@@ -21,15 +21,15 @@ UNARRANGED = """
 SELECT count(DISTINCT sha256) FROM pictures JOIN occurrences USING (sha256) WHERE split IS NULL AND left_out IS NULL
 """
 """Pictures that were added and have no split yet."""
-_EXAMPLES = """
+_EXAMPLES = f"""
 SELECT sha256, file, cluster, split, label, picture_group, trust, sources.name, licence, labelled_by, tags,
     count(*) OVER (PARTITION BY cluster, label) AS alike
 FROM pictures
-JOIN (SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY source, key) AS rank FROM occurrences)
+JOIN (SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY source, key) AS rank FROM {BELIEVED})
     AS occurrence USING (sha256)
 JOIN sources ON sources.id = occurrence.source
 WHERE rank = 1 AND split IS NOT NULL ORDER BY sha256
-"""
+"""  # noqa: S608 - our own words
 
 
 class StoredDataset:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision.sources.labels import CLASSES
+from streetvision.sources.schema import BELIEVED
 from streetvision.sources.source import UNKNOWN_LICENCE
 from streetvision.sources.splitting import SPLITS
 from streetvision.sources.stored import UNARRANGED, reading
 
 Counts = Mapping[str, int]
-_FIRST = (
-    "(SELECT sha256, min(label) AS label, max(label) AS most, licence, labelled_by FROM occurrences GROUP BY sha256)"
-)
+_FIRST = f"""
+(SELECT sha256, min(label) AS label, max(label) AS most, licence, labelled_by FROM {BELIEVED} GROUP BY sha256)
+"""  # noqa: S608 - our own words
 
 
 @dataclass(frozen=True, slots=True)

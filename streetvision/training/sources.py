@@ -10,6 +10,7 @@ import torch
 
 from streetvision.models.architectures.timm_dinov3 import PATCH
 from streetvision.training.batch import Batch
+from streetvision.training.blending import blended
 from streetvision.training.camera_look import moody, photograph
 from streetvision.training.compositor import Compositor, Style, crops, shared_out
 from streetvision.training.layouts import along_street, close_up
@@ -44,12 +45,14 @@ DRAWN_AT_ONCE = 128
 class SourceSettings:
     """How much of each source there is."""
 
-    street_share: float = 0.34
+    street_share: float = 0.3
     """Share of composites of streets in a batch; drawn scenes are the rest."""
-    close_share: float = 0.24
+    close_share: float = 0.22
     """Share of close-ups."""
-    photo_share: float = 0.12
+    photo_share: float = 0.18
     """Share of photographs as they are: nobody says that they are streets, so they have no label, only features."""
+    blended_share: float = 0.16
+    """Share of pictures that another one is laid over where there are photographs, half of those among them."""
     fresh: int = 256
     """Composites, and close-ups, made at a time, over the oldest ones."""
     every: int = 3
@@ -135,7 +138,10 @@ class Sources:
                 parts.append(part.pool.batch(some, size, PATCH, generator))
         drawn = count - sum(len(part.pixels) for part in parts)
         parts.append(self.drawn.batch(drawn, size, PATCH, generator))
-        return Batch(**{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Batch)})
+        whole = Batch(**{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Batch)})
+        if self.photographs is None:
+            return whole
+        return blended(whole, round(count * self.settings.blended_share), generator)
 
 
 def plain(photographs: Photographs, count: int, size: int, generator: torch.Generator) -> Batch:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streetvision.labelling.oracle import LabelQuestion, Opinion
 from streetvision.mining import brain
 from streetvision.mining.hard import HardOptions, HardReport, mine_hard
 from streetvision.mining.labels import read_labels, resolve
-from streetvision.mining.oracle import LabelQuestion, Opinion
 from streetvision.mining.scores import DISAGREEMENT, MISTAKENNESS, REPRESENTATIVENESS, UNCERTAINTY, UNIQUENESS
 from streetvision.mining.table import read_table
 

@@ -25,6 +25,7 @@ from streetvision.retrain_log.records import RunRecord, StepName
 from streetvision.retrain_log.schema import FOLDER
 from streetvision.retrain_log.store import RetrainStore
 from streetvision.settings.model import ModelSettings
+from streetvision.settings.oracle import OracleSettings
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 from streetvision.sources.adding import add
@@ -101,6 +102,7 @@ class Street:
     time: FakeTime = field(default_factory=FakeTime)
     events: list[Mapping[str, Any]] = field(default_factory=list)
     stop: Callable[[], bool] = lambda: False
+    oracle: OracleSettings = field(default_factory=OracleSettings)
     run: RunRecord = field(default_factory=lambda: RunRecord("20261130-0200", "2026-11-30T02:00:00+00:00", "command"))
 
     def __post_init__(self) -> None:
@@ -110,7 +112,8 @@ class Street:
     @property
     def settings(self) -> Settings:
         bundled = ModelSettings(choice=BUNDLED)
-        return replace(Settings(), state_dir=self.state, retrain=self.wanted, device="cpu", model=bundled)
+        plain = replace(Settings(), state_dir=self.state, device="cpu", model=bundled)
+        return replace(plain, retrain=self.wanted, oracle=self.oracle)
 
     def want(self, **changes: Any) -> None:
         self.wanted = replace(self.wanted, **changes)

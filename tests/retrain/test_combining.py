@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -75,6 +76,15 @@ def test_the_same_bytes_count_once_and_contrary_labels_not_at_all() -> None:
     )
     assert splits(found) == {"1.jpg": "test"}
     assert found.left_out == {CONTRARY: 1}
+
+
+def test_where_a_person_spoke_no_oracle_does() -> None:
+    person, oracle = member(1, label=False), member(1, owner="b", label=True)
+    tagged = replace(oracle, example=replace(oracle.example, tags={"labelled_by": "oracle:one"}))
+    found = combine([tagged, person], [], frozenset())
+    assert [one.label for one in found.examples] == [False]
+    assert found.left_out == {}
+    assert [one.label for one in combine([tagged], [], frozenset()).examples] == [True]
 
 
 def test_groups_of_two_sets_that_share_a_name_are_two() -> None:

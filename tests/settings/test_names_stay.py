@@ -104,6 +104,25 @@ NAMES = """
     --retrain.publish RETRAIN_PUBLISH
     --retrain.tracking RETRAIN_TRACKING
     --retrain.max_idle_days RETRAIN_MAX_IDLE_DAYS
+    --oracle.url ORACLE_URL
+    --oracle.key ORACLE_KEY
+    --oracle.model ORACLE_MODEL
+    --oracle.crops ORACLE_CROPS
+    --oracle.pixels ORACLE_PIXELS
+    --oracle.examples ORACLE_EXAMPLES
+    --oracle.shots ORACLE_SHOTS
+    --oracle.answer_tokens ORACLE_ANSWER_TOKENS
+    --oracle.timeout_s ORACLE_TIMEOUT_S
+    --oracle.concurrency ORACLE_CONCURRENCY
+    --oracle.per_minute ORACLE_PER_MINUTE
+    --oracle.input_price ORACLE_INPUT_PRICE
+    --oracle.output_price ORACLE_OUTPUT_PRICE
+    --oracle.price_date ORACLE_PRICE_DATE
+    --oracle.day_tokens ORACLE_DAY_TOKENS
+    --oracle.month_tokens ORACLE_MONTH_TOKENS
+    --oracle.day_money ORACLE_DAY_MONEY
+    --oracle.month_money ORACLE_MONTH_MONEY
+    --oracle.retrain_pictures ORACLE_RETRAIN_PICTURES
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

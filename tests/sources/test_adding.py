@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,19 @@ def test_broken_pictures_are_counted_by_reason_and_leave_when_they_break(tmp_pat
 def test_the_same_bytes_with_contrary_labels_are_left_out(tmp_path: Path) -> None:
     added(tmp_path, ListSource(many(6), "one"), ListSource([picture(3, True), picture(4, True)], "two"))
     assert len(opened(tmp_path).examples()) == 5
+
+
+def test_where_a_person_spoke_no_oracle_does(tmp_path: Path) -> None:
+    said = [replace(picture(seed, True), labelled_by="oracle:one", trust=0.5) for seed in range(4)]
+    added(tmp_path, ListSource(said, "an oracle"))
+    assert {one.weight for one in opened(tmp_path).examples()} == {0.5}
+    added(tmp_path, ListSource([picture(0, False), picture(1, True)], "a person"))
+    found = by_key(tmp_path)
+    by_person = [one for one in found.values() if one.tags["labelled_by"] == "human"]
+    assert sorted(one.label for one in by_person) == [False, True]
+    assert {one.weight for one in by_person} == {1.0}
+    assert len(found) == 4
+    assert summarize(tmp_path / "datasets" / "d").left_out == {}
 
 
 def test_a_label_that_its_source_corrects_is_corrected(tmp_path: Path) -> None:

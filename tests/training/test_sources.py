@@ -47,9 +47,10 @@ def test_photographs_come_first_and_have_features_alone(photographs: Photographs
     batch = Sources(drawn, idle(), compositors, photographs, SETTINGS).batch(50, 64, gen())
     assert batch.patches is not None
     assert batch.pixels.shape == (50, 3, 64, 64)
-    assert not batch.weights[:6].any()
-    assert not batch.patches[:6].any()
-    assert batch.weights[6:].mean() > 0.5
+    assert not batch.weights[:9].any()
+    assert not batch.patches[1:9:2].any()
+    assert not batch.weights[:16:2].any()
+    assert batch.weights[17:].mean() > 0.5
 
 
 def test_without_photographs_and_sprites_everything_is_drawn(drawn: ScenePool) -> None:

@@ -1,4 +1,4 @@
-"""Label and synthesise: further pictures, where somebody is configured who gives them. Nobody is built in yet.
+"""Label and synthesise: further pictures, where somebody is configured who gives them.
 
 Both give a Source, as every picture with a label does: who says so (`labelled_by`) and how far it is believed (`trust`)
 stand in each of them. What a source gives is kept in a dataset of its own, which the run learns from beside the others.
@@ -15,6 +15,7 @@ from streetvision.sources.place import dataset_folder
 from streetvision.sources.source import Source
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
+from streetvision.sources.stored import StoredDataset
 
 SET = "set"
 """Key of the output: the dataset that holds the pictures; empty where there is none."""
@@ -55,9 +56,12 @@ def _taken(context: Context, giver: PictureGiver | None, name: str, nobody: str)
         context.check_stop()
         context.tell({"event": "progress", "what": giver.name, "done": report.read, "total": 0})
 
-    with writing(dataset_folder(name, context.settings.state_dir)) as store:
+    folder = dataset_folder(name, context.settings.state_dir)
+    with writing(folder) as store:
         try:
             report = add(source, store, progress=tell)
         finally:
             arrange(store, _ALL_TRAIN)
+    if not StoredDataset(folder).examples():
+        return {SET: "", "pictures": 0, "why": f"{giver.name} gave none"}
     return {SET: name, "pictures": report.new, "why": f"by {giver.name}"}

@@ -23,10 +23,10 @@ from streetvision.settings.settings import Settings
 def steps(
     work: Work = in_child, *, oracle: PictureGiver | None = None, generator: PictureGiver | None = None
 ) -> Mapping[StepName, Step]:
-    """All of them, in order."""
+    """All of them, in order; where no oracle is given, that of the settings."""
     return {
         StepName.COLLECT: partial(collect, work=work),
-        StepName.LABEL: partial(label, oracle=oracle),
+        StepName.LABEL: lambda context: label(context, oracle or oracle_of(context.settings)),
         StepName.SYNTHESISE: partial(synthesise, generator=generator),
         StepName.DATASET: partial(make_dataset, work=work),
         StepName.TRAIN: partial(train, work=work),
@@ -36,6 +36,15 @@ def steps(
         StepName.CANARY: canary,
         StepName.PROMOTE: partial(promote, work=work),
     }
+
+
+def oracle_of(settings: Settings) -> PictureGiver | None:
+    """Whom the settings want asked for labels; None where nobody is."""
+    if not settings.oracle.is_configured or not settings.oracle.retrain_pictures:
+        return None
+    from streetvision.retrain.steps.labelling import OraclePictures  # its HTTP client takes its time to import
+
+    return OraclePictures(settings.oracle.model)
 
 
 def parts() -> Parts:

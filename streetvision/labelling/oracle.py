@@ -1,13 +1,15 @@
-"""A second opinion on a picture's label, by a model that may look longer than the miner can. None is built in yet."""
+"""The seam between whoever wants a second opinion on a picture's label and the model that gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
-from streetvision.mining.schema import Label
+Label = Literal["roadwork", "none", "unsure"]
+"""What a person or an oracle says of a picture."""
+LABELS: tuple[Label, ...] = get_args(Label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +18,8 @@ class LabelQuestion:
 
     sha256: str
     path: Path
-    probability: float
-    """What the miner answered, P(roadwork)."""
+    probability: float | None = None
+    """What the miner answered, P(roadwork); None where it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Opinion:
 
 
 class LabelOracle(Protocol):
-    """Judges pictures; `mine hard` asks it about its picks."""
+    """Judges pictures, whoever chose or made them."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,1 @@
+"""Labels by a larger model: what is asked of it, what it costs, how far it is believed."""
