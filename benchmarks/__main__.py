@@ -15,6 +15,7 @@ CPU = (
     ["decode.py"],
     ["engine.py"],
     ["runner.py"],
+    ["siglip.py", "--device", "cpu", "--threads", "1"],
     ["view_load.py"],
     ["memory.py"],
     ["prediction_log.py"],
@@ -37,6 +38,7 @@ RIVALS = (["cpu.py"],)
 GPU = (
     ["forward.py"],
     ["forward_sizes.py"],
+    ["siglip.py", "--device", "cuda"],
     ["serving_kernels.py"],
     ["attention_tokens.py"],
     ["head.py"],

@@ -1,10 +1,11 @@
-"""Self-attention straight from the qkv product: rotary positions, softmax and the weighted sum, heads of 64 channels.
+"""Self-attention straight from the qkv product: positions if rotary, softmax, weighted sum, heads of 64 channels.
 
 The rotation pairs channel i with channel i + 32, so each half of q and of k is loaded as a tile of its own and rotated
 in registers: no channel moves between threads, and q . k is the sum of two products of 32 channels. Queries, keys and
 values are read where the linear layer left them, and heads are written side by side, as the next layer wants them.
 Over many tokens a pass of its own rotates first (`rotate.py`), which costs less than rotating keys for every block of
-queries; which of the two it is depends on the number of tokens alone.
+queries; which of the two it is depends on the number of tokens alone. Without rotary positions nothing is rotated, and
+queries and keys are tiles of all 64 channels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 import torch
 import triton
 import triton.language as tl
-from streetvision_kernels.attention_shapes import KEYS, SHAPES, Shape, ranked
+from streetvision_kernels.attention_shapes import KEYS, SHAPES, STILL_KEYS, STILL_SHAPES, Shape, ranked
 from streetvision_kernels.chip import chip_of
 from streetvision_kernels.float8 import to_float8
 from streetvision_kernels.multiprocessors import assigned
@@ -86,14 +87,27 @@ def _halves(
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
+def _whole(
+    source: tl.tensor,  # [T, STRIDE], first channel of one head's q, k or v
+    rows: tl.tensor,  # int32 [R]
+    T: tl.constexpr,  # rows that exist
+    STRIDE: tl.constexpr,  # elements from one row to the next
+    WHOLE: tl.constexpr,  # all of `rows` exist
+) -> tl.tensor:
+    """All channels of the heads in `rows`, as they are."""
+    at = source + rows[:, None] * STRIDE + tl.arange(0, 64)[None, :]
+    return tl.load(at) if WHOLE else tl.load(at, mask=(rows < T)[:, None], other=0.0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]  # triton carries no types
 def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
     source: tl.tensor,  # first channel of the head's keys in one image: [T, 3 * WIDTH], or [T, 2 * WIDTH] if APART
     content: tl.tensor,  # [T, 3 * WIDTH], first channel of its values
     start: tl.tensor,  # int32, first key of the block
     cos: tl.tensor,  # float16 [T, 32]
     sin: tl.tensor,  # float16 [T, 32]
-    q1: tl.tensor,  # [M, 32], first half of the rotated queries
-    q2: tl.tensor,  # [M, 32], second half
+    q1: tl.tensor,  # [M, 32], first half of the rotated queries; if STILL [M, 64], all of them
+    q2: tl.tensor,  # [M, 32], second half; unread if STILL
     largest: tl.tensor,  # float32 [M], highest score so far, base 2
     total: tl.tensor,  # float32 [M], sum of weights so far
     acc: tl.tensor,  # float32 [M, 64], weighted values so far
@@ -102,17 +116,19 @@ def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
     BLOCK_N: tl.constexpr,  # keys of the block
     WHOLE: tl.constexpr,  # all keys of the block exist
     APART: tl.constexpr,  # keys are rotated already
+    STILL: tl.constexpr,  # keys are not rotated at all
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
     """Let the queries meet one block of keys and values: new maximum, sum of weights and weighted sum."""
     keys = start + tl.arange(0, BLOCK_N)
-    channels = tl.arange(0, 64)
-    if APART:
-        k1, k2 = _halves(source, keys, T, 2 * WIDTH, WHOLE)
+    if STILL:
+        scores = tl.dot(q1, _whole(source, keys, T, 3 * WIDTH, WHOLE).T)
     else:
-        k1, k2 = _rotated(source, keys, cos, sin, 1.0, T, 3 * WIDTH, WHOLE)
-    at = content + keys[:, None] * (3 * WIDTH) + channels[None, :]
-    values = tl.load(at) if WHOLE else tl.load(at, mask=(keys < T)[:, None], other=0.0)
-    scores = tl.dot(q2, k2.T, tl.dot(q1, k1.T))
+        if APART:
+            k1, k2 = _halves(source, keys, T, 2 * WIDTH, WHOLE)
+        else:
+            k1, k2 = _rotated(source, keys, cos, sin, 1.0, T, 3 * WIDTH, WHOLE)
+        scores = tl.dot(q2, k2.T, tl.dot(q1, k1.T))
+    values = _whole(content, keys, T, 3 * WIDTH, WHOLE)
     if not WHOLE:
         scores = tl.where((keys < T)[None, :], scores, -float("inf"))
     top = tl.maximum(largest, tl.max(scores, axis=1))
@@ -126,8 +142,8 @@ def _meet(  # noqa: PLR0917  # a block of keys, and what the queries have so far
 def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     qkv: tl.tensor,  # [N * T, 3 * HEADS * 64], contiguous: q, k, v
     turned: tl.tensor,  # [N * T, 2 * HEADS * 64], contiguous: q, k, rotated; unread unless APART
-    cos: tl.tensor,  # float16 [T, 32]
-    sin: tl.tensor,  # float16 [T, 32]
+    cos: tl.tensor,  # float16 [T, 32]; unread if STILL
+    sin: tl.tensor,  # float16 [T, 32]; likewise
     out: tl.tensor,  # [N * T, HEADS * 64], contiguous
     factor: tl.tensor,  # float32: log2(e) / 8
     inverse8: tl.tensor,  # float32: 1 / scale of a float8 `out`
@@ -138,6 +154,7 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     TAIL: tl.constexpr,  # keys of the last, shorter step
     OUT8: tl.constexpr,  # `out` is float8_e4m3fn
     APART: tl.constexpr,  # queries and keys are rotated already
+    STILL: tl.constexpr,  # they are not rotated at all
     PDL: tl.constexpr,  # launched while its predecessor ends
 ) -> None:
     if PDL:
@@ -153,7 +170,11 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     source = turned + image * (T * 2 * WIDTH) + place % HEADS * 64 if APART else content
     target = out + image * (T * WIDTH) + place % HEADS * 64
     rows = tl.program_id(0) % BLOCKS * BLOCK_M + tl.arange(0, BLOCK_M)
-    if APART:
+    if STILL:
+        whole = _whole(source, rows, T, 3 * WIDTH, False)
+        q1 = (whole.to(tl.float32) * factor).to(whole.dtype)
+        q2 = q1
+    elif APART:
         q1, q2 = _halves(source, rows, T, 2 * WIDTH, False)
     else:
         q1, q2 = _rotated(source, rows, cos, sin, factor, T, 3 * WIDTH, False)
@@ -163,11 +184,11 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
     acc = tl.zeros([BLOCK_M, 64], dtype=tl.float32)
     for start in range(0, WHOLE, BLOCK_N):
         largest, total, acc = _meet(
-            source, content, start, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, True, APART
+            source, content, start, cos, sin, q1, q2, largest, total, acc, T, WIDTH, BLOCK_N, True, APART, STILL
         )  # fmt: skip
     if WHOLE < T:
         largest, total, acc = _meet(
-            source, content, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, TAIL, False, APART
+            source, content, WHOLE, cos, sin, q1, q2, largest, total, acc, T, WIDTH, TAIL, False, APART, STILL
         )  # fmt: skip
     answer = acc * (1.0 / total)[:, None]
     at = target + rows[:, None] * WIDTH + tl.arange(0, 64)[None, :]
@@ -179,56 +200,59 @@ def _attention_kernel(  # noqa: PLR0917  # the launcher passes by position
 
 def attention(
     qkv: torch.Tensor,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
     out: torch.Tensor,
     *,
     tokens: int,
     inverse8: float = 1.0,
     shape: Shape | None = None,
-    keys: int = KEYS,
+    keys: int | None = None,
     apart: bool | None = None,
     pdl: bool = False,
 ) -> None:
     """Write softmax(q k.T / 8) v of every image and head to `out` [N * tokens, D], with q and k rotated first.
 
     `qkv` [N * tokens, 3 D] is bfloat16, float16 or float32, contiguous: queries, keys and values, each of D / 64 heads.
-    `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head. `out` is of qkv's dtype, or
-    float8_e4m3fn (times `inverse8`, saturating). Keys are met in blocks of `keys`, the last of which may be shorter.
-    `apart` rotates in a pass before; None does so from `APART_FROM` tokens on. See `attention_oracle`. Raises
-    ValueError on other shapes or dtypes.
+    `cos` and `sin` [tokens, 32] are float16, the same for both halves of a head; without them nothing is rotated.
+    `out` is of qkv's dtype, or float8_e4m3fn (times `inverse8`, saturating). Keys are met in blocks of `keys`, the last
+    of which may be shorter; None leaves their number to the way. `apart` rotates in a pass before; None does so from
+    `APART_FROM` tokens on. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
 
     Without a `shape` of the programs, the first call of a size tries those that the model of the chip ranks first and
     keeps the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
     """
     _check(qkv, cos, sin, out, tokens)
-    apart = tokens >= APART_FROM if apart is None else apart
-    turned = rotate(qkv, cos, sin, tokens=tokens, factor=FACTOR, pdl=pdl) if apart else None
+    keys = keys or (STILL_KEYS if cos is None else KEYS)
+    turned = None
+    if cos is not None and sin is not None and (tokens >= APART_FROM if apart is None else apart):
+        turned = rotate(qkv, cos, sin, tokens=tokens, factor=FACTOR, pdl=pdl)
     run = partial(_launch, qkv, turned, cos, sin, tokens=tokens, inverse8=inverse8, keys=keys, pdl=pdl)
-    run(out, shape=shape or _shape_for(qkv, out, tokens, run))
+    run(out, shape=shape or _shape_for(qkv, out, tokens, run, still=cos is None))
 
 
-def chosen_shape(qkv: torch.Tensor, out: torch.Tensor, *, tokens: int) -> Shape | None:
+def chosen_shape(qkv: torch.Tensor, out: torch.Tensor, *, tokens: int, still: bool = False) -> Shape | None:
     """The shape that programs for such tensors take on the current stream; None before the first call."""
-    return _chosen.get(_question(qkv, out, tokens))
+    return _chosen.get(_question(qkv, out, tokens, still))
 
 
-def _question(qkv: torch.Tensor, out: torch.Tensor, tokens: int) -> tuple[object, ...]:
-    """All that the choice depends on."""
+def _question(qkv: torch.Tensor, out: torch.Tensor, tokens: int, still: bool) -> tuple[object, ...]:
+    """All that the choice depends on; `still` is without rotary positions."""
     name = torch.cuda.get_device_name(qkv.device)
-    return (name, assigned(qkv.device), *qkv.shape, tokens, qkv.dtype, out.dtype)
+    return (name, assigned(qkv.device), *qkv.shape, tokens, still, qkv.dtype, out.dtype)
 
 
-def _shape_for(qkv: torch.Tensor, out: torch.Tensor, tokens: int, run: Callable[..., None]) -> Shape:
+def _shape_for(
+    qkv: torch.Tensor, out: torch.Tensor, tokens: int, run: Callable[..., None], *, still: bool = False
+) -> Shape:
     if qkv.device.type != "cuda":  # interpreted
         return Shape(KEYS, 2)
-    question = _question(qkv, out, tokens)
+    question = _question(qkv, out, tokens, still)
     known = _chosen.get(question)
     if known is not None:
         return known
-    shapes = (
-        ranked(chip_of(qkv.device), places=qkv.shape[0] // tokens * (out.shape[1] // HEAD), tokens=tokens) or SHAPES
-    )
+    places = qkv.shape[0] // tokens * (out.shape[1] // HEAD)
+    shapes = STILL_SHAPES if still else ranked(chip_of(qkv.device), places=places, tokens=tokens) or SHAPES
     if torch.cuda.is_current_stream_capturing():
         return shapes[0]
     with _choosing:
@@ -263,8 +287,8 @@ def _nth(run: Callable[..., None], shape: Shape, pause: torch.Tensor, _: int, ou
 def _launch(
     qkv: torch.Tensor,
     turned: torch.Tensor | None,
-    cos: torch.Tensor,
-    sin: torch.Tensor,
+    cos: torch.Tensor | None,
+    sin: torch.Tensor | None,
     out: torch.Tensor,
     *,
     tokens: int,
@@ -277,8 +301,8 @@ def _launch(
     _attention_kernel[(qkv.shape[0] // tokens * heads * triton.cdiv(tokens, shape.queries),)](
         qkv,
         qkv if turned is None else turned,
-        cos,
-        sin,
+        qkv if cos is None else cos,
+        qkv if sin is None else sin,
         out,
         FACTOR,
         inverse8,
@@ -289,6 +313,7 @@ def _launch(
         TAIL=min(keys, max(LEAST, triton.next_power_of_2(tokens % keys))),
         OUT8=out.dtype == torch.float8_e4m3fn,
         APART=turned is not None,
+        STILL=cos is None,
         PDL=pdl,
         num_warps=shape.warps,
         num_stages=shape.stages,
@@ -297,7 +322,9 @@ def _launch(
     )
 
 
-def _check(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, out: torch.Tensor, tokens: int) -> None:
+def _check(
+    qkv: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, out: torch.Tensor, tokens: int
+) -> None:
     rows, width = out.shape
     if width % HEAD or rows % tokens:
         raise ValueError(f"out must be [N * {tokens}, heads * {HEAD}], not {tuple(out.shape)}")
@@ -307,5 +334,7 @@ def _check(qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, out: torch.T
         raise ValueError(f"qkv must be bfloat16, float16 or float32, not {qkv.dtype}")
     if out.dtype not in (qkv.dtype, torch.float8_e4m3fn):
         raise ValueError(f"out must be {qkv.dtype} or float8_e4m3fn, not {out.dtype}")
-    if any(t.shape != (tokens, HEAD // 2) or not t.is_contiguous() for t in (cos, sin)):
+    if (cos is None) != (sin is None):
+        raise ValueError("cos and sin must be given both or neither")
+    if any(t.shape != (tokens, HEAD // 2) or not t.is_contiguous() for t in (cos, sin) if t is not None):
         raise ValueError(f"cos and sin must be contiguous [{tokens}, {HEAD // 2}]")

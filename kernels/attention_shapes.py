@@ -19,6 +19,8 @@ from streetvision_kernels.chip import Chip, Demand, resident
 
 KEYS = 64
 """Of a block."""
+STILL_KEYS = 64
+"""Of a block where nothing is rotated."""
 ROWS_A_WARP = 16
 STAGE_BYTES = 24_576
 """Keys and values of a block with the angles of its positions, bfloat16 and float16."""
@@ -72,6 +74,9 @@ SHAPES = (
     Shape(64, 3, 128),
 )
 """Among equals the model prefers the earlier."""
+
+STILL_SHAPES = (Shape(64, 2), Shape(128, 2, 128), Shape(64, 3), Shape(128, 3, 128))
+"""All tried where nothing is rotated, of which the model below knows nothing; the first fits every chip."""
 
 
 def predicted_us(chip: Chip, shape: Shape, *, places: int, tokens: int) -> float:

@@ -47,9 +47,13 @@ def calibration_fields(done: Calibrated, kept: ModelVersion) -> dict[str, Any]:
 
 def calibration_text(done: Calibrated, kept: ModelVersion) -> str:
     """What a terminal shows."""
+    return f"{kept.version}  calibrated from {done.fit.before.version}\n{figures_text(done)}"
+
+
+def figures_text(done: Calibrated) -> str:
+    """The figures before and after, as a table."""
     before, after = done.fit.before, done.fit.after
     lines = [
-        f"{kept.version}  calibrated from {before.version}",
         f"  {'':<22}{'before':>8}{'after':>8}",
         f"  {'temperature':<22}{number(before.temperature):>8}{number(after.temperature):>8}",
         f"  {'threshold':<22}{number(before.threshold):>8}{number(after.threshold):>8}",

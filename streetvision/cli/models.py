@@ -65,7 +65,8 @@ def add(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A checkpoint folder, a transformers ViT classifier's folder, hf:owner/name@tag, or timm:TAG.",
+            help="A checkpoint folder, a transformers ViT classifier's folder, "
+            "hf:owner/name@tag, timm:TAG, or siglip2:TAG.",
         ),
     ],
     *,
@@ -78,17 +79,28 @@ def add(
     weights: Annotated[
         Path | None, typer.Option(help="For timm:TAG: the safetensors file, instead of the hub.", metavar="FILE")
     ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="For siglip2:TAG: prompts as TOML, instead of the package's.", metavar="FILE")
+    ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="For siglip2:TAG: fit temperature and threshold to this dataset.", metavar="DATASET"),
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Add a model: it is copied, loaded and tried on the golden pictures, and refused if it does not fit."""
+    from streetvision.cli.models_siglip import prompt_wishes
     from streetvision.hub.importers import Wishes, add_model
 
     settings = miner_settings(state_dir)
     registry = open_registry(settings.state_dir)
+    prompted = prompt_wishes(prompts, calibrate, settings)
     _stand_back()
     with progress_shown(f"adding {source}") as progress:
-        wishes = Wishes(version, tuple(positive or ()), weights, progress, _warn, window=settings.model.pay_window)
+        wishes = Wishes(
+            version, tuple(positive or ()), weights, prompted, progress, _warn, window=settings.model.pay_window
+        )
         item = add_model(source, registry, wishes)
     if as_json:
         print_json(version_fields(item, standing_in(registry)))

@@ -96,11 +96,16 @@ class Calibrated:
     """For the model's card."""
 
 
+def check_pictures(shown: Shown) -> None:
+    """Raise OperatorError where its split `val` has too few pictures of a class; before a model is fetched, say."""
+    _require_enough([example.label for example in shown.examples if example.split == "val"])
+
+
 async def calibrated(folder: Path, shown: Shown, plan: Plan, *, progress: Progress = lambda _: None) -> Calibrated:
     """Fit to a dataset's split `val`, look at its split `test` too; OperatorError when there are too few pictures."""
     config = described_checkpoint(folder)
     examples = [example for example in shown.examples if example.split in ("val", "test")]
-    _require_enough([example.label for example in examples if example.split == "val"])
+    check_pictures(shown)
     async with serving(folder, plan.serving) as engine:
         told = await answer_examples(engine, examples, progress=progress)
     in_val = np.array([example.split == "val" for example in told.examples], np.bool_)
@@ -132,7 +137,12 @@ def keep(
 
     def fill(target: Path) -> None:
         copy_model(folder, target)
-        config = replace(fit.after, version=version, card={**fit.before.card, "calibration": dict(facts)})
-        (target / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+        rewrite(target, fit, version, facts)
 
     return registry.add(fill, f"calibrated from {fit.before.version}", progress=progress)
+
+
+def rewrite(folder: Path, fit: Fit, version: str, facts: Mapping[str, Any]) -> None:
+    """Write the new calibration into the description of a checkpoint that nobody serves yet."""
+    config = replace(fit.after, version=version, card={**fit.before.card, "calibration": dict(facts)})
+    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")

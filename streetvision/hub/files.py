@@ -15,6 +15,7 @@ from streetvision.errors import OperatorError
 from streetvision.hub.card import CARD_FILE, CARD_LIMIT_BYTES
 from streetvision.models.ensemble import MAX_MEMBERS
 from streetvision.models.folder import CONFIG_FILE, CONFIG_LIMIT_BYTES, ENSEMBLE_FILE, PICKLED, WEIGHTS_FILE
+from streetvision.models.open_clip_files import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, TOKENIZER_FILES
 from streetvision.models.router import MAX_ROUTER_BYTES, ROUTER_FILE
 
 HUB = "hf:"
@@ -23,6 +24,10 @@ README_FILE = "README.md"
 LICENSE_FILE = "LICENSE"
 CLASSIFIER = "transformers"
 """Kind of a repository that holds an image classifier of that library."""
+OPEN_CLIP = "open_clip"
+"""Kind of a repository that holds an image and a text tower of that library."""
+TOKENIZER_LIMIT_BYTES = 64 << 20
+"""Of a file of a tokenizer: Gemma's 256,000 words take 34 MiB."""
 TRANSFORMERS_CONFIG = "config.json"
 TRANSFORMERS_PREPROCESSOR = "preprocessor_config.json"
 
@@ -31,6 +36,13 @@ GIB = 2**30
 DEFAULT_LIMIT_BYTES = 16 * GIB
 """Of one pull, all files together: the largest DINOv3 fits in half precision."""
 DEFAULT_REVISION = "main"
+
+LIMITS = {
+    CARD_FILE: CARD_LIMIT_BYTES,
+    ROUTER_FILE: MAX_ROUTER_BYTES,
+    **dict.fromkeys(TOKENIZER_FILES, TOKENIZER_LIMIT_BYTES),
+}
+"""Bytes of small files that differ from a description's."""
 
 _HUB_SITES = ("https://huggingface.co/", "https://hf.co/", "http://huggingface.co/", "huggingface.co/", "hf.co/")
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
@@ -72,7 +84,7 @@ class Choice:
     """The files of a repository that make up its model."""
 
     kind: str
-    """`checkpoint`, `ensemble` or `transformers` (an image classifier to convert)."""
+    """`checkpoint`, `ensemble`, `transformers` (an image classifier to convert) or `open_clip`."""
     files: tuple[RemoteFile, ...]
     """The small ones first: they are checked before weights are fetched."""
 
@@ -116,10 +128,15 @@ def is_commit(text: object) -> bool:
     return isinstance(text, str) and _COMMIT.fullmatch(text) is not None
 
 
-def choose(listing: Iterable[RemoteFile], repo: str, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Choice:
-    """Find the model in a repository's list of files; OperatorError when there is none that may be fetched."""
+def choose(
+    listing: Iterable[RemoteFile], repo: str, *, limit_bytes: int = DEFAULT_LIMIT_BYTES, open_clip: bool = False
+) -> Choice:
+    """Find the model in a repository's list of files; OperatorError when there is none that may be fetched.
+
+    `open_clip` wants both towers of a model of that library, which nothing else looks for.
+    """
     files = {file.name: file for file in listing}
-    kind = _kind(files, repo)
+    kind = _open_clip(files, repo) if open_clip else _kind(files, repo)
     chosen = [files[name] for name in files if _belongs(name, kind)]
     _check_sizes(chosen, repo, limit_bytes)
     return Choice(kind, tuple(sorted(chosen, key=lambda file: (is_weights(file.name), file.name))))
@@ -133,7 +150,7 @@ def narrow(choice: Choice, folders: Iterable[str]) -> Choice:
 
 def is_weights(name: str) -> bool:
     """Whether this file holds weights, and not a description."""
-    return name.rpartition("/")[2] == WEIGHTS_FILE
+    return name.rpartition("/")[2] in (WEIGHTS_FILE, OPEN_CLIP_WEIGHTS)
 
 
 def is_ours(name: str) -> bool:
@@ -155,8 +172,17 @@ def _kind(files: Mapping[str, RemoteFile], repo: str) -> str:
     raise OperatorError(_no_model(files, repo))
 
 
+def _open_clip(files: Mapping[str, RemoteFile], repo: str) -> str:
+    missing = [name for name in (OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, *TOKENIZER_FILES[:2]) if name not in files]
+    if missing:
+        raise OperatorError(f"{repo} has no {missing[0]}, so it holds no model of open_clip's: name another one.")
+    return OPEN_CLIP
+
+
 def _no_model(files: Mapping[str, RemoteFile], repo: str) -> str:
     pickled = sorted(name for name in files if name.endswith(PICKLED))
+    if OPEN_CLIP_WEIGHTS in files:
+        return f"{repo} holds two towers of open_clip's: a SigLIP 2 is added as siglip2:{repo.rpartition('/')[2]}."
     if WEIGHTS_FILE in files:
         return f"{repo} has weights but neither {CONFIG_FILE} nor {TRANSFORMERS_CONFIG}: they cannot be interpreted."
     if any(name.endswith(".safetensors.index.json") for name in files):
@@ -174,6 +200,8 @@ def _belongs(name: str, kind: str) -> bool:
         return True
     if kind == "checkpoint":
         return name in (CONFIG_FILE, WEIGHTS_FILE)
+    if kind == OPEN_CLIP:
+        return name in (OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, *TOKENIZER_FILES)
     if kind == CLASSIFIER:
         return name in (TRANSFORMERS_CONFIG, TRANSFORMERS_PREPROCESSOR, WEIGHTS_FILE)
     part, _, file = name.rpartition("/")
@@ -185,7 +213,7 @@ def _belongs(name: str, kind: str) -> bool:
 def _check_sizes(files: Iterable[RemoteFile], repo: str, limit_bytes: int) -> None:
     files = tuple(files)
     for file in files:
-        limit = {CARD_FILE: CARD_LIMIT_BYTES, ROUTER_FILE: MAX_ROUTER_BYTES}.get(file.name, CONFIG_LIMIT_BYTES)
+        limit = LIMITS.get(file.name, CONFIG_LIMIT_BYTES)
         if not is_weights(file.name) and file.size > limit:
             raise OperatorError(f"{file.name} in {repo} has {size_text(file.size)}, more than a description can have.")
     if sum(is_weights(file.name) for file in files) > MAX_MEMBERS:

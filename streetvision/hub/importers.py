@@ -1,4 +1,7 @@
-"""Everything that can become a version, told apart by how it is written: a folder, `hf:owner/name@tag`, `timm:tag`."""
+"""Everything that can become a version, told apart by how it is written.
+
+A folder, `hf:owner/name@tag`, `timm:TAG`, or `siglip2:TAG` with prompts.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from streetvision.base.disk import exclusive
 from streetvision.base.paths import expanded
 from streetvision.hub.classifiers import add_classifier
 from streetvision.hub.files import HUB
+from streetvision.hub.siglip import SIGLIP2, PromptWishes, add_siglip
 from streetvision.models.checks import CheckpointError
 from streetvision.models.folder import CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE
 from streetvision.models.versions import ModelVersion, is_version
@@ -36,6 +40,8 @@ class Wishes:
     """A transformers classifier's labels that mean roadwork; empty: found by their words."""
     weights: Path | None = None
     """A safetensors file for a timm tag, instead of the hub."""
+    prompted: PromptWishes | None = None
+    """For a siglip2: tag; None: the package's prompts, not calibrated."""
     progress: ImportProgress = no_progress
     warn: Callable[[str], None] = lambda _: None
     hub: Hub | None = None
@@ -48,6 +54,10 @@ def add_model(source: str, registry: Registry, wishes: Wishes = Wishes()) -> Mod
     """Add what `source` names to the registry; raises OperatorError with one sentence when that cannot be."""
     if source.startswith(TIMM):
         return _add_timm(source, registry, wishes)
+    if source.startswith(SIGLIP2):
+        return _add_siglip(source, registry, wishes)
+    if wishes.prompted is not None:
+        raise CheckpointError("--prompts and --calibrate belong to a siglip2: tag; other models bring their own head.")
     if wishes.weights is not None:
         raise CheckpointError("--weights belongs to a timm: tag; a folder brings its own.")
     if source.startswith((HUB, "https://", "http://")):
@@ -85,6 +95,13 @@ def _add_timm(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
         added = registry.add(fill, source, version=named, progress=wishes.progress)
         shutil.rmtree(place)
     return added
+
+
+def _add_siglip(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:
+    if wishes.weights is not None or wishes.positive:
+        raise CheckpointError("--weights and --positive do not belong to a siglip2: tag; a folder is siglip2:FOLDER.")
+    prompted = wishes.prompted or PromptWishes()
+    return add_siglip(source, registry, prompted, version=wishes.version, progress=wishes.progress, hub=wishes.hub)
 
 
 def _add_hub(source: str, registry: Registry, wishes: Wishes) -> ModelVersion:

@@ -24,6 +24,7 @@ from streetvision.hub.files import (
     DEFAULT_LIMIT_BYTES,
     DEFAULT_REVISION,
     HUB,
+    OPEN_CLIP,
     Choice,
     RemoteFile,
     RepoRef,
@@ -55,7 +56,7 @@ class Fetched:
     """A repository's model on the disk, with every file's hash compared to the hub's list."""
 
     kind: str
-    """`checkpoint`, `ensemble` or `transformers`."""
+    """`checkpoint`, `ensemble`, `transformers` or `open_clip`."""
     folder: Path
     ref: RepoRef
     """Pinned to a commit."""
@@ -110,14 +111,16 @@ def fetch(
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
     progress: ImportProgress = no_progress,
     hub: Hub | None = None,
+    open_clip: bool = False,
 ) -> Fetched:
     """Fetch a model's files into `place`/<commit>, going on with what an earlier call left there.
 
-    Descriptions come first: what they show to be wrong costs no download of weights. Raises OperatorError.
+    Descriptions come first: what they show to be wrong costs no download of weights. `open_clip` as in `choose`. Raises
+    OperatorError.
     """
     hub = hub or Hub()
     state = hub.state(ref)
-    choice = choose(state.files, ref.repo, limit_bytes=limit_bytes)
+    choice = choose(state.files, ref.repo, limit_bytes=limit_bytes, open_clip=open_clip)
     pinned = RepoRef(ref.repo, state.commit)
     folder = place / state.commit
     with sentences(f"Fetching {ref}"):
@@ -183,7 +186,7 @@ def _checked(choice: Choice, folder: Path, subject: str) -> Choice:
     if choice.kind == "ensemble":
         ensemble = read_ensemble(folder)
         choice = narrow(choice, (member.folder for member in ensemble.members))
-    if choice.kind == CLASSIFIER:
+    if choice.kind in (CLASSIFIER, OPEN_CLIP):
         return choice
     listed = {file.name: file.sha256 for file in choice.files}
     for name in (name for name in listed if name.rpartition("/")[2] == CONFIG_FILE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streetvision.models.checks import check, number
 
@@ -40,6 +40,10 @@ class Architecture(ABC):
     bounds: Bounds
     required: tuple[str, ...] = ()
     """Which of `bounds` a description must give."""
+    head: str = "cls_mean_linear"
+    """The kind of head that a pretrained backbone starts with."""
+    imported_size: int | None = None
+    """Side of the input, in pixels, that timm's model is made for when its weights are imported; None: its own."""
 
     def check(self, kwargs: Mapping[str, object]) -> None:
         """Raise CheckpointError unless it can be built with these."""
@@ -50,7 +54,7 @@ class Architecture(ABC):
             check(key in kwargs, f"architecture_kwargs lacks {key!r}, which {self.described} needs")
 
     @abstractmethod
-    def patch_size(self, kwargs: Kwargs) -> int:
+    def patch_size(self, name: str, kwargs: Kwargs) -> int:
         """Side of a patch in pixels."""
 
     @abstractmethod
@@ -59,6 +63,19 @@ class Architecture(ABC):
 
         It gives tokens by `forward_features` and has `blocks`, `num_features` and `num_prefix_tokens`.
         """
+
+    def at_size(self, state: dict[str, torch.Tensor], name: str, *, input_size: int) -> dict[str, torch.Tensor]:
+        """A backbone's weights for an input of that many pixels; as they are where no weight belongs to a size."""
+        return state
+
+    def describe(self, name: str, model: nn.Module) -> tuple[str, Kwargs] | None:
+        """Name and changes under which timm's `model` of that name would be described; None if it is another kind."""
+        return None
+
+    def timm_tokens(self, model: Any, pixels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401  # timm has no types
+        """What timm's own model answers where a backbone answers tokens [N, T, D]; imports are compared with it."""
+        tokens: torch.Tensor = model.forward_features(pixels)
+        return tokens
 
     def cast(self, backbone: nn.Module, dtype: torch.dtype) -> None:
         """Make it compute in `dtype`, in place; raises CheckpointError where it cannot."""

@@ -64,7 +64,8 @@ class ModelConfig:
     version: str
     """Semantic version, X.Y.Z."""
     architecture: str
-    """timm name of a DINOv3 backbone, such as vit_small_patch16_dinov3, or `vit` for a plain vision transformer."""
+    """timm name of a DINOv3 or SigLIP backbone, such as vit_small_patch16_dinov3 or vit_base_patch16_siglip_224, or
+    `vit` for a plain vision transformer."""
     architecture_kwargs: Mapping[str, int | float | bool] = field(default_factory=dict)
     """Changes to that architecture: embed_dim, depth, num_heads and a few more. A plain `vit` needs all of its own."""
     input_size: int = 224
@@ -92,7 +93,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         common_fields(self.format, self.name, self.version, self.created, self.card)
         check_architecture(self.architecture, self.architecture_kwargs)
-        patch = architecture_of(self.architecture).patch_size(self.architecture_kwargs)
+        patch = architecture_of(self.architecture).patch_size(self.architecture, self.architecture_kwargs)
         number("input_size", self.input_size, int, 2 * patch, MAX_INPUT_SIZE)
         check(self.input_size % patch == 0, f"input_size must be a multiple of {patch}, not {self.input_size}")
         triple("mean", self.mean, 0.0, 1.0)

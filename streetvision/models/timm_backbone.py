@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.layers.attention import Attention
-from timm.layers.mlp import Mlp
-from timm.models.eva import Eva
-from timm.models.vision_transformer import Block, VisionTransformer
-from torch import nn
 
-from streetvision.models.architectures.plain_vit import PLAIN_VIT
-from streetvision.models.architectures.timm_dinov3 import ARCHITECTURE
+from streetvision.models.architecture import Architecture, Kwargs
+from streetvision.models.architectures import architectures
 from streetvision.models.checkpoint import save_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
 from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.header import read_header
+from streetvision.models.heads import head_kind
 
-DINOV3_INPUT = 224
-"""Side that the subnet's challenges have; DINOv3 has no positions of its own, so any multiple of 16 can be trained."""
 TOLERANCE = 1e-4
 
 Fetch = Callable[[str], Path]
@@ -38,23 +32,23 @@ def import_backbone(tag: str, target: Path, *, version: str, fetch: Fetch, file:
     Weights come by `fetch` from the repository that timm names, or from `file` (safetensors). Raises CheckpointError.
     """
     pretrained = _pretrained(tag)
-    _require_served(tag)
+    known, name, kwargs = _served(tag)
     weights = file or fetch(_repository(tag, pretrained))
     if weights.suffix != ".safetensors" or not weights.is_file():
         raise CheckpointError(f"{weights} is no safetensors file: only those are read.")
     stored = read_header(weights)
-    source = _create(tag, weights)
+    source = _create(tag, weights, known)
     expected = source.state_dict()
     missing = weights_problem(expected, {name: stored[name] for name in stored if name in expected})
     if missing is not None:  # timm itself would leave such a weight random
         raise CheckpointError(f"The weights in {weights} do not fit timm's {tag}: {missing}.")
-    config = _describe(tag, version, source, pretrained)
+    config = _described(tag, version, source, pretrained, known, name, kwargs)
     torch.manual_seed(0)
     net = build(config)
     problem = weights_problem(net.backbone.state_dict(), source.state_dict())
     if problem is None:
         net.backbone.load_state_dict(source.state_dict())
-        problem = _disagreement(net, source)
+        problem = _disagreement(net, source, known)
     if problem is not None:
         raise CheckpointError(f"The backbone {tag} differs from the architectures that are served: {problem}.")
     return save_checkpoint(target, config, net.state_dict(), overwrite=True)
@@ -85,83 +79,65 @@ def _repository(tag: str, pretrained: dict[str, Any]) -> str:
     return f"{repo}{pretrained.get('architecture')}.{pretrained.get('tag')}" if repo.endswith("/") else str(repo)
 
 
-def _require_served(tag: str) -> None:
-    """Look at the architecture alone, before anything is fetched."""
+def _served(tag: str) -> tuple[Architecture, str, Kwargs]:
+    """The architecture of a tag, its name and its changes, by a look at timm's model before anything is fetched."""
+    name = timm.models.split_model_name_tag(tag)[0]
     with torch.device("meta"):
-        model: object = timm.create_model(tag, pretrained=False, num_classes=0)
-    dinov3 = isinstance(model, Eva) and _is_dinov3(tag)
-    if not dinov3 and not (type(model) is VisionTransformer and _is_plain(model)):
-        raise CheckpointError(f"{tag} is neither a DINOv3 nor a plain vision transformer, and only those are served.")
+        model = timm.create_model(tag, pretrained=False, num_classes=0)
+    for known in architectures():
+        described = known.describe(name, model)
+        if described is not None:
+            return known, *described
+    raise CheckpointError(
+        f"{tag} is neither a DINOv3 nor a plain vision transformer nor a SigLIP image tower, and only those are served."
+    )
 
 
-def _create(tag: str, weights: Path) -> Eva | VisionTransformer:
+def _create(tag: str, weights: Path, known: Architecture) -> Any:  # noqa: ANN401  # timm's modules carry no types
     """timm's own model with these weights; what it would fetch by itself is switched off."""
     overlay = {"file": str(weights), "hf_hub_id": None, "url": "", "custom_load": False}
-    sizes: dict[str, Any] = {"img_size": DINOV3_INPUT} if _is_dinov3(tag) else {}
+    sizes: dict[str, Any] = {} if known.imported_size is None else {"img_size": known.imported_size}
     try:
         model = timm.create_model(
             tag, pretrained=True, num_classes=0, dynamic_img_size=False, pretrained_cfg_overlay=overlay, **sizes
         )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"The weights in {weights} do not fit timm's {tag} ({_line(error)}).") from error
-    return cast(Eva | VisionTransformer, model.eval())
+    return model.eval()
 
 
-def _is_dinov3(tag: str) -> bool:
-    return ARCHITECTURE.names.fullmatch(timm.models.split_model_name_tag(tag)[0]) is not None
-
-
-def _is_plain(model: VisionTransformer) -> bool:
-    block: Any = model.blocks[0]
-    return (
-        model.has_class_token
-        and model.num_prefix_tokens == 1
-        and not model.no_embed_class
-        and isinstance(model.norm_pre, nn.Identity)
-        and isinstance(model.norm, nn.LayerNorm)
-        and type(block) is Block
-        and type(block.attn) is Attention
-        and type(block.mlp) is Mlp
-        and isinstance(block.mlp.act, nn.GELU)
-    )
-
-
-def _describe(tag: str, version: str, source: Eva | VisionTransformer, pretrained: dict[str, Any]) -> ModelConfig:
-    plain = isinstance(source, VisionTransformer)
-    embed: Any = source.patch_embed
+def _described(  # noqa: PLR0917  # a tag, and all that is known of it
+    tag: str,
+    version: str,
+    source: Any,  # noqa: ANN401  # timm's modules carry no types
+    pretrained: dict[str, Any],
+    known: Architecture,
+    name: str,
+    kwargs: Kwargs,
+) -> ModelConfig:
     return ModelConfig(
         name=tag,
         version=version,
-        architecture=PLAIN_VIT if plain else timm.models.split_model_name_tag(tag)[0],
-        architecture_kwargs=_sizes(source) if isinstance(source, VisionTransformer) else {},
-        input_size=embed.img_size[0],
+        architecture=name,
+        architecture_kwargs=kwargs,
+        input_size=source.patch_embed.img_size[0],
         mean=tuple(pretrained["mean"]),
         std=tuple(pretrained["std"]),
-        head=HeadConfig(embedding_dim=2 * source.num_features),
+        head=HeadConfig(known.head, head_kind(known.head).embedding_dim(source.num_features)),
         card={"untrained": True, "what": f"The pretrained backbone {tag} with a fresh head.", "backbone": tag},
     )
 
 
-def _sizes(source: VisionTransformer) -> dict[str, int | float | bool]:
-    block: Any = source.blocks[0]
-    norm: Any = source.norm
-    return {
-        "patch_size": source.patch_embed.patch_size[0],
-        "embed_dim": source.embed_dim,
-        "depth": len(source.blocks),
-        "num_heads": block.attn.num_heads,
-        "mlp_ratio": block.mlp.fc1.out_features / source.embed_dim,
-        "qkv_bias": block.attn.qkv.bias is not None,
-        "norm_eps": norm.eps,
-    }
-
-
-def _disagreement(net: StreetVisionNet, source: Eva | VisionTransformer) -> str | None:
+def _disagreement(
+    net: StreetVisionNet,
+    source: Any,  # noqa: ANN401  # timm's modules carry no types
+    known: Architecture,
+) -> str | None:
     """Whether our backbone gives other tokens than timm's, as a clause."""
     side = net.input_size
     pixels = torch.randn((1, 3, side, side), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        ours, theirs = net.eval().tokens(pixels), source.forward_features(pixels)
+        ours, theirs = net.eval().tokens(pixels), known.timm_tokens(source, pixels)
     gap = float((ours - theirs).abs().max())
     return None if gap <= TOLERANCE else f"its tokens differ by {gap:.2g}"
 

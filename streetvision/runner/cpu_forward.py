@@ -1,4 +1,4 @@
-"""The serving forward on a CPU: timm's DINOv3 over products that oneDNN has packed, without torch.compile.
+"""The serving forward on a CPU: timm's DINOv3 and SigLIP over products that oneDNN has packed, without torch.compile.
 
 Torch multiplies float32 with MKL, which on other makers' processors leaves out their widest instructions; oneDNN uses
 them, adds bias, GELU and the residual in its epilogue, and knows bfloat16 and int8. docs/kernels.md has the figures.
@@ -23,9 +23,12 @@ from streetvision.runner.cpu_weights import (
     Int8Product,
     Ranges,
     SmallBlock,
+    SmallPool,
     pack_small,
 )
-from streetvision.runner.cuda_weights import HEAD_DIM, Norm, unsupported
+from streetvision.runner.cuda_weights import Norm
+from streetvision.runner.network_parts import unsupported_backbone
+from streetvision.runner.parts import HEAD_DIM
 
 MOST_SHARES = 1 << 25
 """Weights of a softmax in memory at once, 64 MiB: at 768 pixels a picture of a ViT-S has as many."""
@@ -37,7 +40,7 @@ def missing_for_small(net: StreetVisionNet) -> str | None:
     """Why the small forward cannot run this network here, as part of a sentence; None if it can."""
     if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return "this build of torch has no oneDNN"
-    return unsupported(net)
+    return unsupported_backbone(net)
 
 
 def missing_for_bfloat16() -> str | None:
@@ -90,23 +93,29 @@ class SmallForward:
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 [N, H, W, 3] -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
         weights, count = self._weights, len(images)
-        prefix, tokens = len(weights.prefix), len(weights.turns)
+        prefix, tokens = len(weights.prefix), weights.tokens
         if (images.shape[1] // PATCH) ** 2 + prefix != tokens:
             raise ValueError(f"images must be [N, S, S, 3] of {tokens} tokens, not {tuple(images.shape)}")
         x = self._embed(images)
         for index, block in enumerate(weights.blocks):
             x = self._block(x, block, index)
         normed = _normalise(x.float(), weights.norm).view(count, tokens, -1)
+        if weights.pool is not None:
+            normed = torch.cat((_pooled(normed, weights.pool)[:, None], normed), dim=1)
         logits, pooled = self._head(normed, **self._calibration)
         return logits, pooled
 
     def _embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Tokens [N * T, D]: CLS, registers, patches."""
+        """Tokens [N * T, D]: CLS, registers, patches, with the positions that are added to them."""
         weights, count, grid = self._weights, len(images), images.shape[1] // PATCH
         cut = images.view(count, grid, PATCH, grid, PATCH, 3).permute(0, 1, 3, 2, 4, 5)
         rows = cut.reshape(count * grid**2, -1).to(weights.dtype).sub_(CENTRE)
         patches = weights.patches(rows).view(count, grid**2, -1)
-        return torch.cat((weights.prefix.expand(count, -1, -1), patches), dim=1).flatten(0, 1)
+        if len(weights.prefix):
+            patches = torch.cat((weights.prefix.expand(count, -1, -1), patches), dim=1)
+        if weights.positions is not None:
+            patches += weights.positions
+        return patches.flatten(0, 1)
 
     def _block(self, x: torch.Tensor, block: SmallBlock, index: int) -> torch.Tensor:
         """The residual stream [N * T, D] after one block."""
@@ -130,19 +139,30 @@ class SmallForward:
         return rows.clamp_(0, LEVELS + ROUND).to(torch.uint8) if isinstance(product, Int8Product) else rows
 
     def _attend(self, qkv: torch.Tensor) -> torch.Tensor:
-        """Rotated self-attention, [N * T, 3 D] -> [N * T, D]."""
-        turns = self._weights.turns
-        parts = qkv.view(-1, len(turns), 3, qkv.shape[1] // (3 * HEAD_DIM), HEAD_DIM)
-        turned = parts[:, :, :2].float()  # in place where it is float32 already
-        torch.view_as_complex(turned.view(*turned.shape[:2], -1, HEAD_DIM // 2, 2)).mul_(turns)
+        """Self-attention, rotated where positions are, [N * T, 3 D] -> [N * T, D]."""
+        weights = self._weights
+        parts = qkv.view(-1, weights.tokens, 3, qkv.shape[1] // (3 * HEAD_DIM), HEAD_DIM)
+        turned = parts[:, :, :2]
+        if weights.turns is not None:
+            turned = turned.float()  # in place where it is float32 already
+            torch.view_as_complex(turned.view(*turned.shape[:2], -1, HEAD_DIM // 2, 2)).mul_(weights.turns)
         if not self._short:
             query, key, value = parts.permute(2, 0, 3, 1, 4)
             return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(len(qkv), -1)
         query, key = turned.bfloat16().permute(2, 0, 3, 1, 4)
         value = parts[:, :, 2].bfloat16().transpose(1, 2)
-        images = max(1, MOST_SHARES // (query.shape[1] * len(turns) ** 2))
+        images = max(1, MOST_SHARES // (query.shape[1] * weights.tokens**2))
         split = zip(*(part.split(images) for part in (query, key, value)), strict=True)
         return torch.cat([_short_attention(*some) for some in split]).transpose(1, 2).reshape(len(qkv), -1)
+
+
+def _pooled(normed: torch.Tensor, pool: SmallPool) -> torch.Tensor:
+    """Attention pooling with its MLP, float32 [N, T, D] -> [N, D]."""
+    shares = torch.matmul(normed, pool.queries).softmax(dim=1)
+    seen = torch.matmul(shares.transpose(1, 2), normed)
+    heads = torch.matmul(seen.transpose(0, 1), pool.values).transpose(0, 1).flatten(1)
+    x = pool.proj(heads)
+    return pool.fc2.onto(pool.fc1.gelu(_normalise(x, pool.norm)), x)
 
 
 def _short_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A timm DINOv3 taken apart for the CPU: products packed for oneDNN in float32, bfloat16 or int8, all folding done."""
+"""A network packed for the CPU: products as oneDNN takes them in float32, bfloat16 or int8, all folding done."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.runner.cuda_weights import HEAD_DIM, Norm, folded, prefix_tokens, qkv_bias, unsupported
-from streetvision.runner.mlp_weights import is_gated, mlp_weights
+from streetvision.runner.cuda_weights import Norm
+from streetvision.runner.mlp_weights import is_gated, is_tanh, mlp_weights
+from streetvision.runner.network_parts import parts_of
+from streetvision.runner.parts import HEAD_DIM, BlockParts, NetworkParts, PoolParts, folded
 
 CENTRE = 128
 """Taken from every pixel, so that bfloat16 holds it exactly."""
@@ -29,11 +31,14 @@ _int8: Any = torch.ops.onednn.qlinear_pointwise
 class DenseProduct:
     """One linear layer in float32 or bfloat16, its weight laid out once as oneDNN reads it."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype, *, tanh: bool = False
+    ) -> None:
+        """`tanh`: the network's own GELU has that form."""
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous())
         self._bias = None if bias is None else bias.to(dtype).contiguous()
         # The tanh form differs by 5e-4 at most, which bfloat16 does not show; float32 keeps the network's own.
-        self._form = "none" if dtype == torch.float32 else "tanh"
+        self._form = "none" if dtype == torch.float32 and not tanh else "tanh"
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """[M, K] -> [M, N]."""
@@ -101,16 +106,34 @@ class SmallBlock:
 
 
 @dataclass(frozen=True)
+class SmallPool:
+    """Attention pooling by one learned query; see `PoolParts`."""
+
+    queries: torch.Tensor
+    """[D, H] float32."""
+    values: torch.Tensor
+    """[H, D, 64] float32."""
+    proj: DenseProduct
+    norm: Norm
+    fc1: DenseProduct
+    fc2: DenseProduct
+
+
+@dataclass(frozen=True)
 class SmallWeights:
     """Everything that the small forward multiplies by."""
 
     patches: DenseProduct
     prefix: torch.Tensor
     """CLS and registers [P, D]."""
-    turns: torch.Tensor
-    """Rotary positions [T, 1, 32], complex64; 1 for prefix tokens, which are not turned."""
+    positions: torch.Tensor | None
+    """Added to the embedded tokens [T, D]; None where positions are rotations."""
+    turns: torch.Tensor | None
+    """Rotary positions [T, 1, 32], complex64; 1 for prefix tokens, which are not turned. None where nothing is."""
     blocks: tuple[SmallBlock, ...]
     norm: Norm
+    pool: SmallPool | None
+    tokens: int
     dtype: torch.dtype
     """Of patches and, unless in int8, of all products and of the residual stream."""
 
@@ -118,55 +141,70 @@ class SmallWeights:
 def pack_small(net: StreetVisionNet, dtype: torch.dtype, ranges: Ranges | None = None) -> SmallWeights:
     """Take the network apart, in `dtype`; with `ranges` the blocks' products are int8 (and `dtype` is float32).
 
-    Raises ValueError for a network that is `unsupported`. The network itself is not changed.
+    Raises ValueError for a network that is unsupported. The network itself is not changed.
     """
-    problem = unsupported(net)
-    if problem is not None:
-        raise ValueError(f"the small forward cannot run this network: {problem}")
-    backbone: Any = net.backbone
+    parts = parts_of(net)
+    turns = None if parts.rotation is None else _turns(*parts.rotation)
+    blocks = tuple(
+        _dense_block(block, dtype, turns is not None)
+        if ranges is None
+        else _int8_block(block, str(index), ranges, turns is not None)
+        for index, block in enumerate(parts.blocks)
+    )
     return SmallWeights(
-        patches=_patches(net, dtype),
-        prefix=prefix_tokens(backbone).to(dtype),
-        turns=_turns(backbone),
-        blocks=tuple(
-            _dense_block(block, dtype) if ranges is None else _int8_block(block, str(index), ranges)
-            for index, block in enumerate(backbone.blocks)
-        ),
-        norm=_norm(backbone.norm, torch.float32),
+        patches=_patches(net, parts, dtype),
+        prefix=parts.prefix.to(dtype),
+        positions=None if parts.positions is None else parts.positions.to(dtype),
+        turns=turns,
+        blocks=blocks,
+        norm=_norm(parts.norm, torch.float32),
+        pool=None if parts.pool is None else _pool(parts.pool),
+        tokens=parts.tokens,
         dtype=dtype,
     )
 
 
-def _patches(net: StreetVisionNet, dtype: torch.dtype) -> DenseProduct:
+def _patches(net: StreetVisionNet, parts: NetworkParts, dtype: torch.dtype) -> DenseProduct:
     """Over a patch's pixels (row, column, channel) less 128; normalising is folded in."""
-    embedding: Any = net.backbone.patch_embed
-    weight = embedding.proj.weight.detach().double() / net.std.double()[:, None, None]
+    kernel, offset = parts.patches
+    weight = kernel.double() / net.std.double()[:, None, None]
     pixels = weight.permute(0, 2, 3, 1).flatten(1)
     shift = (CENTRE - net.mean.double()).repeat(PATCH * PATCH)
-    bias = embedding.proj.bias.detach().double() + pixels @ shift
-    return DenseProduct(pixels, bias, dtype)
+    return DenseProduct(pixels, offset.double() + pixels @ shift, dtype)
 
 
-def _turns(backbone: Any) -> torch.Tensor:  # noqa: ANN401  # timm's modules carry no types
-    sin, cos = backbone.rope.pos_embed_cached.detach().float().chunk(2, dim=-1)
-    turns = torch.complex(cos[:, : HEAD_DIM // 2], sin[:, : HEAD_DIM // 2])
-    still = torch.ones(backbone.num_prefix_tokens, HEAD_DIM // 2, dtype=turns.dtype)
-    return torch.cat((still, turns))[:, None].contiguous()
+def _turns(sin: torch.Tensor, cos: torch.Tensor) -> torch.Tensor:
+    return torch.complex(cos, sin)[:, None].contiguous()
+
+
+def _pool(pool: PoolParts) -> SmallPool:
+    """Always in float32: one picture's vector makes the products behind it cheap."""
+    mlp, tanh = mlp_weights(pool.mlp), is_tanh(pool.mlp)
+    return SmallPool(
+        queries=pool.queries.T.float().contiguous(),
+        values=pool.values.view(len(pool.queries), HEAD_DIM, -1).transpose(1, 2).float().contiguous(),
+        proj=DenseProduct(*pool.proj, torch.float32),
+        norm=_norm(pool.norm, torch.float32),
+        fc1=DenseProduct(*folded(*mlp.fc1), torch.float32, tanh=tanh),
+        fc2=DenseProduct(*folded(*mlp.fc2), torch.float32),
+    )
 
 
 Parts = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 
 
-def _parts(block: Any) -> Parts:  # noqa: ANN401  # timm's modules carry no types
+def _parts(block: BlockParts, *, turned: bool) -> Parts:
     """Weights and biases in float64, layer scale folded in, the channels that turn together side by side."""
-    attention, mlp = block.attn, mlp_weights(block.mlp)
-    bias = qkv_bias(attention)
-    order = _paired(attention.qkv.weight.shape[1])
+    mlp = mlp_weights(block.mlp)
+    weight, bias = block.qkv
+    if turned:
+        order = _paired(weight.shape[1])
+        weight, bias = weight[order], None if bias is None else bias[order]
     return {
-        "qkv": folded(attention.qkv.weight[order], None if bias is None else bias[order], None),
-        "proj": folded(attention.proj.weight, attention.proj.bias, block.gamma_1),
-        "fc1": folded(*mlp.fc1, None),
-        "fc2": folded(*mlp.fc2, block.gamma_2),
+        "qkv": folded(weight, bias),
+        "proj": folded(*block.proj, block.gamma1),
+        "fc1": folded(*mlp.fc1),
+        "fc2": folded(*mlp.fc2, block.gamma2),
     }
 
 
@@ -177,15 +215,17 @@ def _paired(width: int) -> torch.Tensor:
     return torch.cat((pairs, pairs + width, torch.arange(2 * width, 3 * width)))
 
 
-def _dense_block(block: Any, dtype: torch.dtype) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
-    products = {name: DenseProduct(weight, bias, dtype) for name, (weight, bias) in _parts(block).items()}
+def _dense_block(block: BlockParts, dtype: torch.dtype, turned: bool) -> SmallBlock:
+    tanh = is_tanh(block.mlp)
+    parts = _parts(block, turned=turned)
+    products = {name: DenseProduct(weight, bias, dtype, tanh=tanh) for name, (weight, bias) in parts.items()}
     return SmallBlock(
         norm1=_norm(block.norm1, dtype), norm2=_norm(block.norm2, dtype), gated=is_gated(block.mlp), **products
     )
 
 
-def _int8_block(block: Any, index: str, ranges: Ranges) -> SmallBlock:  # noqa: ANN401  # timm's modules carry no types
-    parts = _parts(block)
+def _int8_block(block: BlockParts, index: str, ranges: Ranges, turned: bool) -> SmallBlock:
+    parts = _parts(block, turned=turned)
     smooth = {name: _smoothing(parts[name][0], *ranges[f"{index}.{name}"]) for name in ("qkv", "proj", "fc1")}
     products = {
         name: _int8_product(weight * smooth[name], bias, ranges[f"{index}.{name}"], smooth[name])

@@ -1,9 +1,10 @@
-"""The serving forward on CUDA: timm's DINOv3 computed by cuBLASLt and Triton, without torch.compile.
+"""The serving forward on CUDA: timm's DINOv3 and SigLIP computed by cuBLASLt and Triton, without torch.compile.
 
 Seven launches a block: LayerNorm, qkv product, attention with the rotary positions in it, projection onto the residual
 stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. SwiGLU takes one more,
-and so do the rotary positions of many tokens. An image's answer has the same bits in any batch; docs/kernels.md says
-why, and what each launch costs. The numbers differ from timm's by rounding and by GELU's tanh form (at most 5e-4).
+and so do the rotary positions of many tokens; the attention pooling of SigLIP takes seven at the end. An image's answer
+has the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from timm's by
+rounding and by GELU's tanh form (at most 5e-4).
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Callable, Sequence
 import torch
 from streetvision_kernels.attention import attention
 from streetvision_kernels.cublaslt import CublasLt
+from streetvision_kernels.latent_pool import latent_pool
 from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.patchify import PATCH, patchify
 from streetvision_kernels.swiglu import swiglu
 
 from streetvision.models.dinov3 import StreetVisionNet
-from streetvision.runner.cuda_head import FusedHead
-from streetvision.runner.cuda_weights import Block, Norm, Peaks, Product, pack, unsupported
+from streetvision.runner.cuda_head import FusedHead, VectorHead
+from streetvision.runner.cuda_weights import Block, Norm, Peaks, Pool, Product, pack, unsupported
 
 MAX_BATCH = 1024
 
@@ -56,7 +58,7 @@ class FastForward:
         self._device = device
         self._products = CublasLt(device)
         self._hopper = torch.cuda.get_device_capability(device) >= (9, 0)
-        self._head = FusedHead(net, device, most=MAX_BATCH, pdl=self._hopper)
+        self._judge = self._judging(net)
         self._observer: Observer | None = None
 
     @property
@@ -83,16 +85,39 @@ class FastForward:
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 [N, H, W, 3] on the device -> calibrated logits [N] and raw pooled embeddings [N, E], float32."""
         weights, count = self._weights, images.shape[0]
-        tokens = len(weights.cos)
+        tokens = weights.tokens
         if not 1 <= count <= MAX_BATCH or (images.shape[1] // PATCH) ** 2 + weights.prefix != tokens:
             raise ValueError(f"images must be [1..{MAX_BATCH}, S, S, 3] of {tokens} tokens, not {tuple(images.shape)}")
         rows = self._new(count * tokens, weights.patches.shape[1])
-        patchify(images, rows, prefix=weights.prefix, pdl=self._hopper)
-        x = self._new(count * tokens, weights.width)
-        self._products.matmul(rows, weights.patches, x)
+        x, added = self._new(count * tokens, weights.width), weights.positions
+        places = {} if added is None else {"positions": added, "stream": x}
+        patchify(images, rows, prefix=weights.prefix, pdl=self._hopper, **places)
+        self._products.matmul(rows, weights.patches, x, add=added is not None)
         for index, block in enumerate(weights.blocks):
             self._block(x, block, index)
-        return self._head(x, weights, images=count)
+        return self._judge(x, count)
+
+    def _judging(self, net: StreetVisionNet) -> Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]:
+        """From the residual stream [N * T, D] of N images to logits and embeddings."""
+        weights, pool = self._weights, self._weights.pool
+        if pool is None:
+            head = FusedHead(net, self._device, most=MAX_BATCH, pdl=self._hopper)
+            return lambda x, count: head(x, weights, images=count)
+        last = VectorHead(net, self._device, pdl=self._hopper)
+        return lambda x, count: last(self._pool(x, pool, count))
+
+    def _pool(self, x: torch.Tensor, pool: Pool, count: int) -> torch.Tensor:
+        """Attention pooling with its MLP, [N * T, D] -> [N, D]; on the way there are rows without a picture."""
+        norm = self._weights.norm
+        vectors = (norm.gain, norm.offset), pool.queries, pool.values
+        heads = latent_pool(x, *vectors, images=count, eps=norm.eps, pdl=self._hopper)
+        pooled, normed = torch.empty_like(heads), torch.empty_like(heads)
+        self._multiply(heads, pool.proj, pooled)
+        layer_norm(pooled, pool.norm.gain, pool.norm.offset, normed, eps=pool.norm.eps, pdl=self._hopper)
+        hidden = self._new(len(heads), pool.fc2.matrix.shape[1])
+        self._multiply(normed, pool.fc1, hidden, gelu=True)
+        self._multiply(hidden, pool.fc2, pooled, add=True)
+        return pooled[:count]
 
     def _block(self, x: torch.Tensor, block: Block, index: int) -> None:
         """Add one block's two branches to the residual stream `x` in place."""
@@ -135,10 +160,11 @@ class FastForward:
         self._products.matmul(a, product.matrix, out, bias=product.bias, gelu=gelu, add=add, scales=product.scales)
 
     def _attend(self, qkv: torch.Tensor, product: Product) -> torch.Tensor:
-        """Rotated self-attention for `product`, [N * T, 3 D] -> [N * T, D]."""
-        cos, sin = self._weights.cos, self._weights.sin
-        out = self._new(len(qkv), self._weights.width, like=product)
-        attention(qkv, cos, sin, out, tokens=len(cos), inverse8=product.inverse8, pdl=self._hopper)
+        """Self-attention for `product`, rotated where positions are, [N * T, 3 D] -> [N * T, D]."""
+        weights = self._weights
+        out = self._new(len(qkv), weights.width, like=product)
+        turns, scale = (weights.cos, weights.sin), product.inverse8
+        attention(qkv, *turns, out, tokens=weights.tokens, inverse8=scale, pdl=self._hopper)
         return out
 
     def _new(self, rows: int, columns: int, like: Product | None = None) -> torch.Tensor:

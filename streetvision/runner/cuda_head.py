@@ -1,4 +1,4 @@
-"""The last launch of the fast forward: the backbone's last norm and the head, each kind by a kernel of its own."""
+"""The last launch of the fast forward: each kind of head by a kernel of its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from streetvision_kernels.class_head import class_head
 from streetvision_kernels.head_attention import norm_attention_head
 from streetvision_kernels.norm_head import norm_head
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.heads.cls_cosine import CosineHead
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
 from streetvision.runner.cuda_weights import FastWeights
@@ -21,7 +23,7 @@ KERNELS: Mapping[type[nn.Module], Kernel] = {PooledHead: norm_head, AttentionHea
 
 
 class FusedHead:
-    """Tokens of the last block to logits and embeddings; its counters serve one batch at a time."""
+    """Tokens of the last block to logits and embeddings, the last norm among it; serves one batch at a time."""
 
     def __init__(self, net: StreetVisionNet, device: torch.device, *, most: int, pdl: bool) -> None:
         """`most` images a batch; `pdl` launches it while its predecessor ends. The head must be one of `KERNELS`."""
@@ -43,3 +45,21 @@ class FusedHead:
             token_eps=weights.norm.eps,
             **self._options,
         )
+
+
+class VectorHead:
+    """What an attention has pooled to logits and embeddings."""
+
+    def __init__(self, net: StreetVisionNet, device: torch.device, *, pdl: bool) -> None:
+        """`pdl` launches it while its predecessor ends. The head must be a ClassHead or a CosineHead."""
+        head: Any = net.head
+        positive = torch.zeros(head.fc.out_features).index_fill_(0, head.positive.cpu(), 1.0)
+        vectors = (head.fc.weight, head.fc.bias, positive)
+        self._vectors = [v.detach().to(device=device, dtype=torch.float32).contiguous() for v in vectors]
+        self._unit = isinstance(head, CosineHead)
+        self._options: dict[str, Any] = {"scale": net.scale, "shift": net.shift, "pdl": pdl}
+
+    def __call__(self, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pooled vectors [N, D] -> calibrated logits [N] and the vectors themselves [N, D], float32."""
+        logits, embedding = class_head(pooled, *self._vectors, unit=self._unit, **self._options)
+        return logits, embedding

@@ -1,26 +1,31 @@
-"""A timm DINOv3 taken apart for the fast forward: what can be folded is folded, in float64, and rounded once."""
+"""A network packed for the fast forward: what can be folded is folded, in float64, and rounded once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from streetvision_kernels.cublaslt import Scales
 from streetvision_kernels.float8 import LARGEST, float8_oracle
-from streetvision_kernels.patchify import PATCH, columns_for
+from streetvision_kernels.patchify import columns_for
 from streetvision_kernels.patchify_oracle import patch_matrix
-from timm.layers.norm import LayerNorm
-from timm.models.eva import Eva, EvaAttention, EvaBlock
 from torch import nn
 
 from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.heads.cls_cosine import CosineHead
+from streetvision.models.heads.cls_linear import ClassHead
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
-from streetvision.runner.mlp_weights import is_gated, mlp_weights, unsupported_mlp
+from streetvision.models.siglip import SiglipTower
+from streetvision.runner.mlp_weights import is_gated, mlp_weights
+from streetvision.runner.network_parts import parts_of, unsupported_backbone
+from streetvision.runner.parts import BlockParts, PoolParts, folded
 
-HEAD_DIM = 64
+TOKEN_HEADS = (PooledHead, AttentionHead)
+"""Heads on CLS and pooled patches: a kernel of each reads tokens before the last norm."""
+VECTOR_HEADS = (ClassHead, CosineHead)
+"""Heads on the vector that an attention has pooled."""
 MARGIN = 2.0
 """Room above the largest activation seen: a float keeps its precision, so room costs only the faintest values."""
 
@@ -63,16 +68,34 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Attention pooling, as `latent_pool` and the products behind it take it."""
+
+    queries: torch.Tensor
+    """[H, D] float32, with the gain of the norm before."""
+    values: torch.Tensor
+    """[D, D] bfloat16."""
+    proj: Product
+    norm: Norm
+    fc1: Product
+    fc2: Product
+
+
+@dataclass(frozen=True)
 class FastWeights:
     """Everything that the fast forward multiplies by, on the device."""
 
     patches: torch.Tensor
     """[D, columns]: pixels, bias and prefix tokens; see `patchify`."""
-    cos: torch.Tensor
-    sin: torch.Tensor
-    """[T, 32] float16; 1 and 0 for prefix tokens, which are not turned."""
+    positions: torch.Tensor | None
+    """[T, D] bfloat16, added to the embedded tokens; None where positions are rotations."""
+    cos: torch.Tensor | None
+    sin: torch.Tensor | None
+    """[T, 32] float16; 1 and 0 for prefix tokens, which are not turned. None where nothing is."""
     blocks: tuple[Block, ...]
     norm: Norm
+    pool: Pool | None
+    tokens: int
     width: int
     prefix: int
     float8: bool
@@ -80,17 +103,12 @@ class FastWeights:
 
 def unsupported(net: StreetVisionNet) -> str | None:
     """What of this network the fast forward cannot compute, as part of a sentence; None if it can compute it all."""
-    backbone: Any = net.backbone
-    if not isinstance(backbone, Eva) or not isinstance(net.head, PooledHead | AttentionHead):
-        return "it is not a DINOv3 with a head on CLS and pooled patches"
-    if backbone.pos_embed is not None or not isinstance(backbone.norm_pre, nn.Identity):
-        return "its tokens are not embedded as DINOv3's are"
-    if not isinstance(backbone.norm, LayerNorm) or backbone.patch_embed.proj.kernel_size != (PATCH, PATCH):
-        return "its patches or its last norm are not DINOv3's"
-    table = getattr(backbone.rope, "pos_embed_cached", None)
-    if table is None or table.shape[-1] != 2 * HEAD_DIM or not torch.equal(*_halves(table)):
-        return f"its positions are not those of DINOv3 heads of {HEAD_DIM} channels"
-    return next((problem for block in backbone.blocks if (problem := _unsupported_block(block))), None)
+    problem = unsupported_backbone(net)
+    if problem is not None:
+        return problem
+    if isinstance(net.backbone, SiglipTower):
+        return None if type(net.head) in VECTOR_HEADS else "its head is not one on the pooled vector alone"
+    return None if type(net.head) in TOKEN_HEADS else "it has no head on CLS and pooled patches"
 
 
 def pack(net: StreetVisionNet, device: torch.device, peaks: Peaks | None = None) -> FastWeights:
@@ -101,63 +119,39 @@ def pack(net: StreetVisionNet, device: torch.device, peaks: Peaks | None = None)
     problem = unsupported(net)
     if problem is not None:
         raise ValueError(f"the fast forward cannot run this network: {problem}")
-    backbone: Any = net.backbone
-    columns = columns_for(backbone.num_prefix_tokens)
-    prefix = prefix_tokens(backbone)
-    weight, bias = (p.detach().cpu() for p in (backbone.patch_embed.proj.weight, backbone.patch_embed.proj.bias))
-    mean, std = net.mean.cpu(), net.std.cpu()
-    patches = patch_matrix(weight, bias, prefix.cpu(), mean, std, columns=columns, dtype=torch.bfloat16)
-    sin, cos = (part.to(device) for part in _rope(backbone))
+    parts = parts_of(net)
+    prefix = len(parts.prefix)
+    weight, bias = (part.cpu() for part in parts.patches)
+    patches = patch_matrix(
+        weight,
+        bias,
+        parts.prefix.cpu(),
+        net.mean.cpu(),
+        net.std.cpu(),
+        columns=columns_for(prefix),
+        dtype=torch.bfloat16,
+    )
+    sin, cos = (None, None) if parts.rotation is None else (t.half().to(device).contiguous() for t in parts.rotation)
+    positions = (
+        None if parts.positions is None else parts.positions.to(device=device, dtype=torch.bfloat16).contiguous()
+    )
     return FastWeights(
         patches=patches.to(device),
+        positions=positions,
         cos=cos,
         sin=sin,
-        blocks=tuple(_block(block, device, i, peaks) for i, block in enumerate(backbone.blocks)),
-        norm=_norm(backbone.norm, device),
-        width=backbone.num_features,
-        prefix=backbone.num_prefix_tokens,
+        blocks=tuple(_block(block, device, i, peaks) for i, block in enumerate(parts.blocks)),
+        norm=_norm(parts.norm, device),
+        pool=None if parts.pool is None else _pool(parts.pool, parts.norm, device),
+        tokens=parts.tokens,
+        width=parts.width,
+        prefix=prefix,
         float8=peaks is not None,
     )
 
 
-def prefix_tokens(backbone: Any) -> torch.Tensor:  # noqa: ANN401  # timm's modules carry no types
-    """CLS and registers [P, D]."""
-    return torch.cat([t.detach()[0] for t in (backbone.cls_token, backbone.reg_token) if t is not None])
-
-
-def qkv_bias(attention: Any) -> torch.Tensor | None:  # noqa: ANN401  # timm's modules carry no types
-    """The bias of queries, keys and values [3 D]; None where there is none."""
-    if attention.q_bias is None:
-        return None
-    return torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
-
-
-def folded(
-    weight: torch.Tensor, bias: torch.Tensor | None, gamma: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Weight [N, K] and bias [N] in float64, with the layer scale `gamma` [N] in them."""
-    matrix = weight.detach().double()
-    offset = None if bias is None else bias.detach().double()
-    if gamma is None:
-        return matrix, offset
-    factor = gamma.detach().double()
-    return matrix * factor[:, None], None if offset is None else offset * factor
-
-
-def _unsupported_block(block: nn.Module) -> str | None:
-    if not isinstance(block, EvaBlock) or not isinstance(block.attn, EvaAttention):
-        return "its blocks are not DINOv3's"
-    attention: Any = block.attn
-    if attention.qkv is None or attention.head_dim != HEAD_DIM or not attention.rotate_half:
-        return f"its attention has no heads of {HEAD_DIM} channels"
-    extras = (attention.q_norm, attention.k_norm, attention.norm)
-    if any(not isinstance(extra, nn.Identity) for extra in extras) or getattr(attention, "gate", None) is not None:
-        return "its attention has norms or gates of its own"
-    return unsupported_mlp(block.mlp)
-
-
-def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) -> Block:  # noqa: ANN401  # timm's modules carry no types
-    attention, mlp, gated = block.attn, mlp_weights(block.mlp), is_gated(block.mlp)
+def _block(block: BlockParts, device: torch.device, index: int, peaks: Peaks | None) -> Block:
+    mlp, gated = mlp_weights(block.mlp), is_gated(block.mlp)
 
     def peak(name: str) -> float | None:
         return None if peaks is None else peaks[f"{index}.{name}"]
@@ -166,12 +160,26 @@ def _block(block: Any, device: torch.device, index: int, peaks: Peaks | None) ->
     follows = None if peaks is None or gated else peaks[f"{index}.fc2"]
     return Block(
         norm1=_norm(block.norm1, device),
-        qkv=_product(attention.qkv.weight, qkv_bias(attention), None, device, peak("qkv")),
-        proj=_product(attention.proj.weight, attention.proj.bias, block.gamma_1, device, peak("proj")),
+        qkv=_product(*block.qkv, None, device, peak("qkv")),
+        proj=_product(*block.proj, block.gamma1, device, peak("proj")),
         norm2=_norm(block.norm2, device),
         fc1=_product(*mlp.fc1, None, device, peak("fc1"), follows),
-        fc2=_product(*mlp.fc2, block.gamma_2, device, peak("fc2")),
+        fc2=_product(*mlp.fc2, block.gamma2, device, peak("fc2")),
         gated=gated,
+    )
+
+
+def _pool(pool: PoolParts, norm: nn.LayerNorm, device: torch.device) -> Pool:
+    """Always in bfloat16: it is a hundredth of the work."""
+    mlp = mlp_weights(pool.mlp)
+    queries = pool.queries * norm.weight.detach().double()
+    return Pool(
+        queries=queries.float().to(device).contiguous(),
+        values=pool.values.bfloat16().to(device).contiguous(),
+        proj=_product(*pool.proj, None, device, None),
+        norm=_norm(pool.norm, device),
+        fc1=_product(*mlp.fc1, None, device, None),
+        fc2=_product(*mlp.fc2, None, device, None),
     )
 
 
@@ -208,18 +216,3 @@ def inverse_scale(peak: float) -> float:
 def _norm(norm: nn.LayerNorm, device: torch.device) -> Norm:
     gain, offset = (p.detach().to(device=device, dtype=torch.float32).contiguous() for p in (norm.weight, norm.bias))
     return Norm(gain, offset, norm.eps)
-
-
-def _rope(backbone: Eva) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sine and cosine [T, 32] for every token."""
-    rope: Any = backbone.rope
-    table = rope.pos_embed_cached.detach().float().cpu()
-    sin, cos = (part[:, : HEAD_DIM // 2] for part in table.chunk(2, dim=-1))
-    still = torch.zeros(backbone.num_prefix_tokens, HEAD_DIM // 2)
-    return torch.cat((still, sin)).half().contiguous(), torch.cat((still + 1.0, cos)).half().contiguous()
-
-
-def _halves(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """First and second half of the channels, of sine and cosine: alike where channel i turns with channel i + 32."""
-    parts = table.reshape(-1, 2, 2, HEAD_DIM // 2)
-    return parts[:, :, 0], parts[:, :, 1]

@@ -1,4 +1,4 @@
-"""The two shapes of MLP that timm's DINOv3 has, and the tensors that a forward of ours multiplies by."""
+"""The two shapes of MLP that timm's transformers have, and the tensors that a forward of ours multiplies by."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.layers.activations import GELUTanh
 from timm.layers.mlp import GluMlp, Mlp, SwiGLU
 from torch import nn
 
@@ -27,7 +28,7 @@ def unsupported_mlp(mlp: nn.Module) -> str | None:
     if isinstance(mlp, Mlp):
         if not isinstance(known.fc1, nn.Linear):
             return "its MLP is not two linear layers"
-        return None if isinstance(known.act, nn.GELU) else "its activation is not GELU"
+        return None if isinstance(known.act, nn.GELU | GELUTanh) else "its activation is not GELU"
     if isinstance(mlp, GluMlp) and (not isinstance(known.fc1, nn.Linear) or known.gate_last or known.chunk_dim != -1):
         return "its gates are not the first half of a linear layer"
     return None if isinstance(known.act, nn.SiLU) else "the activation of its gates is not SiLU"
@@ -36,6 +37,11 @@ def unsupported_mlp(mlp: nn.Module) -> str | None:
 def is_gated(mlp: nn.Module) -> bool:
     """Whether it is SwiGLU rather than GELU."""
     return isinstance(mlp, SwiGLU | GluMlp)
+
+
+def is_tanh(mlp: Any) -> bool:  # noqa: ANN401  # timm's modules carry no types
+    """Whether its GELU is the network's own tanh form; a forward that always takes that form need not ask."""
+    return isinstance(mlp.act, GELUTanh) or getattr(mlp.act, "approximate", "none") == "tanh"
 
 
 def mlp_weights(mlp: Any) -> MlpWeights:  # noqa: ANN401  # timm's modules carry no types

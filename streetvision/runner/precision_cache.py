@@ -40,6 +40,7 @@ CODE = (
     "runner/calibration_images.py",
     "models/dinov3.py",
     "models/logits.py",
+    "models/siglip.py",
     "runner/cuda_forward.py",
     "runner/cuda_head.py",
     "runner/cuda_weights.py",
@@ -48,6 +49,7 @@ CODE = (
     "runner/cpu_forward.py",
     "runner/cpu_weights.py",
     "runner/mlp_weights.py",
+    "runner/*parts.py",
 )
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
 

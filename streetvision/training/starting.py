@@ -26,6 +26,8 @@ from streetvision.training.recipe import ACTIVE, FRESH, PRETRAINED, ModelRecipe,
 FindVersion = Callable[[str], ModelVersion]
 """Finds a version in the registry; raises OperatorError that says which ones there are."""
 START_VERSION = "0.0.0"
+BACKBONE = "backbone."
+"""Before the names of a backbone's weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def prepare_start(recipe: ModelRecipe, target: Path, origins: Origins, seed: int
     config = _shaped(config, recipe)
     torch.manual_seed(seed)
     net = build(config)
-    kept = _fitting(net, state)
+    kept = _fitting(net, _at_size(state, config))
     net.load_state_dict(kept, strict=False)
     save_checkpoint(target, config, net.state_dict(), overwrite=True)
     return licence
@@ -118,7 +120,7 @@ def _from_timm(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict
         folder = Path(place) / "backbone"
         import_backbone(recipe.backbone, folder, version=START_VERSION, fetch=origins.fetch, file=file)
         config, state = load_checkpoint(folder)
-    backbone = {name: value for name, value in state.items() if name.startswith("backbone.")}
+    backbone = {name: value for name, value in state.items() if name.startswith(BACKBONE)}
     return config, backbone, licence_of(recipe.backbone)
 
 
@@ -140,6 +142,14 @@ def _shaped(config: ModelConfig, recipe: ModelRecipe) -> ModelConfig:
     )
 
 
+def _at_size(state: dict[str, torch.Tensor], config: ModelConfig) -> dict[str, torch.Tensor]:
+    """With the backbone's weights for the size of the training's pictures."""
+    before = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
+    known = architecture_of(config.architecture)
+    after = known.at_size(before, config.architecture, input_size=config.input_size)
+    return {**state, **{f"{BACKBONE}{name}": value for name, value in after.items()}}
+
+
 def _head(kind: str, config: ModelConfig, width: int) -> HeadConfig:
     return replace(config.head, kind=kind, embedding_dim=head_kind(kind).embedding_dim(width), classes=1, positive=(0,))
 
@@ -147,13 +157,13 @@ def _head(kind: str, config: ModelConfig, width: int) -> HeadConfig:
 def _fitting(net: StreetVisionNet, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights that the network takes: all of the backbone, and the head's where they are of the same kind."""
     expected = net.state_dict()
-    backbone = {name: value for name, value in expected.items() if name.startswith("backbone.")}
-    given = {name: value for name, value in state.items() if name.startswith("backbone.")}
+    backbone = {name: value for name, value in expected.items() if name.startswith(BACKBONE)}
+    given = {name: value for name, value in state.items() if name.startswith(BACKBONE)}
     problem = weights_problem(backbone, given) if state else None
     if problem is not None:
         raise CheckpointError(f"The weights do not fit an input of {net.input_size} pixels: {problem}.")
-    head = {name: value for name, value in state.items() if not name.startswith("backbone.")}
+    head = {name: value for name, value in state.items() if not name.startswith(BACKBONE)}
     fits = {name: tuple(value.shape) for name, value in head.items()} == {
-        name: tuple(value.shape) for name, value in expected.items() if not name.startswith("backbone.")
+        name: tuple(value.shape) for name, value in expected.items() if not name.startswith(BACKBONE)
     }
     return given | (head if fits else {})

@@ -28,7 +28,7 @@ CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuob
 @cache
 def compiled(shape: Shape, capability: tuple[int, int], float8: bool = False) -> CompiledKernel:
     sizes = {"T": 201, "HEADS": 12, "BLOCK_M": shape.queries, "BLOCK_N": 64, "TAIL": 16}
-    sizes |= {"OUT8": float8, "APART": False, "PDL": False}
+    sizes |= {"OUT8": float8, "APART": False, "STILL": False, "PDL": False}
     tensors = {
         "qkv": "*bf16",
         "turned": "*bf16",

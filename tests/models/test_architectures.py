@@ -42,7 +42,7 @@ class Means(nn.Module):
 class OfMeans(Architecture):
     names, described, bounds = re.compile("means_[0-9]+"), "means_ and a number", {"depth": (int, 1, 1)}
 
-    def patch_size(self, kwargs):
+    def patch_size(self, name, kwargs):
         return 8
 
     def create(self, name, kwargs, *, input_size):
@@ -128,7 +128,7 @@ def test_another_name_is_none(name: object) -> None:
 
 @pytest.mark.parametrize("kind", ["max_linear", "", "__init__", "../x", None, 3, ["cls_linear"], "h" * 999])
 def test_another_kind_of_head_is_none(kind: object) -> None:
-    with pytest.raises(CheckpointError, match=r"head\.kind must be one of cls_linear, cls_mean_att") as caught:
+    with pytest.raises(CheckpointError, match=r"head\.kind must be one of cls_cosine, cls_linear, cls_mea") as caught:
         HeadConfig(kind)  # type: ignore[arg-type]  # as a stranger's description may say
     assert len(str(caught.value)) < 400
 

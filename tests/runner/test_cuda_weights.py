@@ -54,7 +54,8 @@ def tokens(weights: FastWeights) -> torch.Tensor:
     width = (weights.width,)
     for block in weights.blocks:
         qkv = multiply(F.layer_norm(x, width, block.norm1.gain, block.norm1.offset, block.norm1.eps), block.qkv)
-        heads = attention_oracle(qkv, weights.cos.float(), weights.sin.float(), tokens=len(weights.cos))
+        turns = [None if part is None else part.float() for part in (weights.cos, weights.sin)]
+        heads = attention_oracle(qkv, *turns, tokens=weights.tokens)
         x = x + multiply(heads, block.proj)
         normed = F.layer_norm(x, width, block.norm2.gain, block.norm2.offset, block.norm2.eps)
         hidden = multiply(normed, block.fc1)
@@ -119,6 +120,7 @@ def test_room_is_left_above_the_largest_activation() -> None:
 
 def test_the_rope_table_leaves_prefix_tokens_as_they_are() -> None:
     weights = pack(network(config()), CPU)
+    assert weights.cos is not None and weights.sin is not None
     assert weights.cos.shape == weights.sin.shape == (16 + 5, 32)
     assert (weights.cos[:5] == 1).all() and (weights.sin[:5] == 0).all()
     assert not (weights.sin[5:] == 0).all()

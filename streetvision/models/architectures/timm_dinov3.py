@@ -26,6 +26,7 @@ class TimmDinov3(Architecture):
 
     names = re.compile(r"vit_[a-z0-9_]{1,150}_patch16_(dinov3(_qkvb)?|lingbot)")
     described = "a timm DINOv3 name such as vit_small_patch16_dinov3"
+    imported_size = 224  # the side that challenges had; without positions of its own any multiple of 16 can be trained
     bounds: Bounds = SHARED | {
         "num_reg_tokens": (int, 0, 64),
         "init_values": (float, 1e-9, 10.0),
@@ -41,7 +42,7 @@ class TimmDinov3(Architecture):
             fits = width % (4 * heads) == 0
             check(fits, f"embed_dim {width} must be a multiple of 4 x num_heads ({heads}) for RoPE")
 
-    def patch_size(self, kwargs: Kwargs) -> int:
+    def patch_size(self, name: str, kwargs: Kwargs) -> int:
         """Always the same."""
         return PATCH
 
@@ -64,6 +65,12 @@ class TimmDinov3(Architecture):
         if not isinstance(backbone, Eva):
             raise CheckpointError(f"timm builds {name!r} as {type(backbone).__name__}, not as the expected Eva.")
         return backbone
+
+    def describe(self, name: str, model: nn.Module) -> tuple[str, Kwargs] | None:
+        """By its name, as timm has it."""
+        from timm.models.eva import Eva
+
+        return (name, {}) if self.names.fullmatch(name) and isinstance(model, Eva) else None
 
     def cast(self, backbone: nn.Module, dtype: torch.dtype) -> None:
         """The RoPE table keeps float32: a bfloat16 table would turn the rotation into another one.

@@ -24,12 +24,17 @@ class ClassHead(nn.Module):
         self.register_buffer("positive", torch.tensor(positive, dtype=torch.long), persistent=False)
         self.register_buffer("negative", torch.tensor(negative, dtype=torch.long), persistent=False)
 
+    def classes(self, cls: torch.Tensor) -> torch.Tensor:
+        """CLS [N, D] -> logits [N, C]."""
+        logits: torch.Tensor = self.fc(cls)
+        return logits
+
     def forward(
         self, tokens: torch.Tensor, *, scale: float = 1.0, shift: float = 0.0, fused: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens [N, T, D] -> logits [N] and CLS embeddings [N, D], float32; `fused` has no meaning here."""
         cls = tokens[:, 0] if tokens.dtype == torch.float64 else tokens[:, 0].float()
-        classes = self.fc(cls)
+        classes = self.classes(cls)
         if self.fc.out_features == 1:
             raw = classes[:, 0]
         else:
