@@ -122,6 +122,8 @@ class Context:
     """Whether the operator wants the run to end; a step that takes long asks every second or two."""
     attempt: int = 1
     """1 where the step was not begun before."""
+    poll_s: float = 5.0
+    """Seconds between two looks at how a trial in the running miner stands."""
 
     def check_stop(self) -> None:
         """Raise Stopped if the operator wants the run to end."""

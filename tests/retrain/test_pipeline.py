@@ -8,9 +8,10 @@ import os
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.retrain.pipeline import RUNS
+from streetvision.retrain.pipeline import RUNS, poll_s
 from streetvision.retrain.step import Context, NothingToDo, Output, Refused, RolledBack, RunEnd, Waiting
 from streetvision.retrain_log.records import RunRecord, RunState, Spending, StepName
+from streetvision.settings.retrain import RetrainSettings
 
 from .fakes import World, marking, once
 
@@ -139,3 +140,10 @@ def test_events_bear_the_run_and_the_step(world: World) -> None:
     begun = [event for event in world.events if event["event"] == "step"]
     assert [event["step"] for event in begun] == ALL
     assert {event["run"] for event in begun} == {run.id}
+
+
+def test_a_short_trial_is_looked_at_more_often() -> None:
+    assert poll_s(RetrainSettings()) == 5.0
+    assert poll_s(RetrainSettings(shadow_minutes=1.0)) == 0.6
+    assert poll_s(RetrainSettings(shadow_minutes=0.0, canary_minutes=5.0)) == 3.0
+    assert poll_s(RetrainSettings(shadow_minutes=0.02)) == 0.2

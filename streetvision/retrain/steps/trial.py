@@ -10,8 +10,6 @@ from streetvision.control.client import SOCKET_NAME, MinerStarting, NotRunning, 
 from streetvision.errors import OperatorError
 from streetvision.retrain.step import Context, RolledBack, Stopped, Waiting
 
-POLL_S = 5.0
-"""Seconds between two looks at how a trial stands."""
 PATIENCE_S = 180.0
 """Longest wait for a miner that starts, or that is being restarted."""
 SHADOW, CANARY = "shadow", "canary"
@@ -36,7 +34,7 @@ class Trial:
             except (NotRunning, MinerStarting) as error:
                 if self._context.clock.monotonic() >= until:
                     raise self.waiting(str(error), "start the miner") from error
-            self._context.wait(POLL_S)
+            self._context.wait(self._context.poll_s)
 
     def status(self) -> Fields:
         """Everything about the miner's models; raises RolledBack where the version was taken off."""
@@ -84,7 +82,7 @@ class Trial:
         """Tell how far the trial is and wait until it is time to look again; a stopped run ends the trial with it."""
         self._tell_samples(status["candidate"])
         try:
-            self._context.wait(POLL_S)
+            self._context.wait(self._context.poll_s)
         except Stopped:
             self.end()
             raise
