@@ -28,7 +28,7 @@ from streetvision.retrain_log.records import StepName
 from streetvision.retrain_log.schema import FOLDER
 from streetvision.retrain_log.store import RetrainStore
 
-COUNTS = Counts(day=20, night=70, frozen_day=20, frozen_night=30, later=0, poisoned=0, test=0)
+COUNTS = Counts(day=16, night=48, frozen_day=16, frozen_night=24, later=0, poisoned=0, test=0)
 RECIPE = """
 [tune]
 method = "lora"

@@ -124,7 +124,7 @@ def training(request: Mapping[str, Any], bounds: Bounds) -> Iterator[Training]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    if not learning.wait(120):
+    if not learning.wait(300):
         raise SystemExit("The training did not begin: run it by hand to see why.")
     going = Training(child_that_trains())
     try:

@@ -6,7 +6,7 @@ committed with the mark that the step is done: until then a step may be killed a
 folder, so it goes on with, or clears away, what it finds there. What a step that is done left behind stays.
 
 A step ends its run by raising: OperatorError (failed; the next run goes on at this step), Refused, RolledBack, Waiting,
-NothingToDo, or Stopped, which `check_stop` and `wait` raise.
+NothingToDo, Interrupted, or Stopped, which `check_stop` and `wait` raise.
 """
 
 from __future__ import annotations
@@ -72,6 +72,15 @@ class Stopped(RunEnd):
 
     def __init__(self) -> None:
         super().__init__("you stopped it", GOES_ON)
+
+
+class Interrupted(RunEnd):
+    """Something that is no fault came between; the next run goes on at this step."""
+
+    state = RunState.INTERRUPTED
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, GOES_ON)
 
 
 class Failed(RunEnd):

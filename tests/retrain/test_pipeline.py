@@ -9,7 +9,7 @@ import pytest
 
 from streetvision.errors import OperatorError
 from streetvision.retrain.pipeline import RUNS, poll_s
-from streetvision.retrain.step import Context, NothingToDo, Output, Refused, RolledBack, RunEnd, Waiting
+from streetvision.retrain.step import Context, Interrupted, NothingToDo, Output, Refused, RolledBack, RunEnd, Waiting
 from streetvision.retrain_log.records import RunRecord, RunState, Spending, StepName
 from streetvision.settings.retrain import RetrainSettings
 
@@ -97,6 +97,15 @@ def test_a_defect_ends_the_run_and_is_raised(world: World) -> None:
         RunState.FAILED,
         "a defect in the step train (ZeroDivisionError): please report it",
     )
+
+
+def test_an_interrupted_run_is_no_failure_and_is_gone_on_with(world: World) -> None:
+    world.steps[StepName.CANARY] = once(Interrupted("the miner was restarted"), marking(StepName.CANARY))
+    broken = ended(world)
+    assert (broken.state, broken.reason) == (RunState.INTERRUPTED, "the miner was restarted")
+    done = ended(world)
+    assert (done.id, done.state) == (broken.id, RunState.PROMOTED)
+    assert world.marks() == ALL
 
 
 def test_a_signal_stops_the_run_before_its_next_step(world: World) -> None:
