@@ -20,6 +20,7 @@ from statistics import fmean, median, stdev
 
 from harness import RESULTS, Row, machine, report
 
+from streetvision.cli.retrain_rehearse import report_page
 from streetvision.rehearsal.rehearsal import Rehearsal
 from streetvision.rehearsal.report import AFTER, BEFORE, NIGHT, TRAINING, WITH, WITH_BY_DAY, WITHOUT, Report
 from streetvision.rehearsal.scale import Counts, Scale
@@ -33,6 +34,7 @@ def rehearse(seed: int, scale: Scale) -> Row:
         found = Rehearsal(
             Path(folder), lambda event: _say(seed, event), scale, seed=seed, tries_to_harm=False
         ).carry_out()
+    print(report_page(found), flush=True)
     return row(seed, found)
 
 
