@@ -10,7 +10,7 @@ RECIPE = """\
 method = "head"
 [optimiser]
 lr = 1e-3
-epochs = 30
+epochs = 20
 [augment]
 validator = 0.0
 native = 1.0
