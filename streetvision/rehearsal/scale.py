@@ -24,9 +24,9 @@ log = "none"
 """The head alone learns: minutes on two cores, and all else is as by night."""
 
 GATES: Mapping[str, str] = {
-    "ROLLOUT_MIN_AGREEMENT": "0.3",
+    "ROLLOUT_MIN_AGREEMENT": "0.4",
     "ROLLOUT_MAX_SHIFT": "0.7",
-    "RETRAIN_MIN_AGREEMENT": "0.3",
+    "RETRAIN_MIN_AGREEMENT": "0.4",
 }
 """The stream shifts within minutes: a model that knows it must differ from one that does not (docs/retraining.md)."""
 
