@@ -27,6 +27,7 @@ CPU = (
     ["sprites.py"],
     ["verdicts.py"],
     ["retrain_gates.py"],
+    ["retrain_resume.py"],
     ["retrain_serving.py"],
     ["retraining.py"],
     ["synthetic.py"],

@@ -93,14 +93,14 @@ def register_versions(state: Path, scratch: Path) -> list[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def miner(state: Path, cache: Path) -> Iterator[int]:
-    """The real process with the bundled model; its port. Nothing is in torch's compile cache at its start."""
+def miner(state: Path, cache: Path, model: str = "bundled", device: str = "cpu") -> Iterator[int]:
+    """The real process; its port. Nothing is in torch's compile cache at its start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     flags = (
         f"--subtensor.network mock --axon.ip 127.0.0.1 --axon.port {port} --axon.requests_per_minute 100000 "
-        f"--model bundled --device cpu --state_dir {state} --rollout.keep_minutes 0"
+        f"--model {model} --device {device} --state_dir {state} --rollout.keep_minutes 0"
     )
     environ = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}
     log = (state.parent / "miner.log").open("wb")

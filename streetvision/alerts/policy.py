@@ -30,4 +30,5 @@ def policy_of(settings: AlertSettings) -> AlertPolicy:
         digest=None if settings.digest == NEVER else minutes(settings.digest),
         zone=ZoneInfo(settings.time_zone) if settings.time_zone else None,
     )
-    return AlertPolicy(reminder_s=settings.reminder_hours * HOUR, hours=hours)
+    news = frozenset(rule.code for rule in rules.RULES if rule.news) if settings.news else frozenset()
+    return AlertPolicy(reminder_s=settings.reminder_hours * HOUR, hours=hours, news=news)

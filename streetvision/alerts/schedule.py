@@ -82,6 +82,8 @@ class AlertPolicy:
     """It must be gone for so long before its recovery is told."""
     at_once: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.at_once))
     """Codes of findings that neither come and go nor leave time to wait: they are told at the first pass."""
+    news: frozenset[str] = field(default_factory=lambda: frozenset(r.code for r in rules.RULES if r.news))
+    """Codes of good news: told once, at the first pass out of quiet hours; neither reminders nor an end follow."""
     reminder_s: float = AlertSettings.reminder_hours * HOUR
     """Between two messages about a critical finding that lasts, four times that for a warning; 0: none."""
     gap_s: float = 300.0
@@ -115,7 +117,7 @@ def advance(
 
     `unproven` are codes whose absence proves nothing yet, such as silence shortly after a start.
     """
-    present = {finding.key: finding for finding in findings if finding.severity >= Severity.WARNING}
+    present = {one.key: one for one in findings if one.severity >= Severity.WARNING or one.code in policy.news}
     known = {key: _resumed(tracked, state, now, policy) for key, tracked in state.tracked.items()}
     tracked, passed = _updated(known, present, now, policy, unproven)
     sent = tuple(time for time in state.sent if now - HOUR < time <= now)
@@ -168,6 +170,8 @@ def _updated(
             continue
         if before.announced is None and before.gone_since is None and _level(before, now, policy) is not None:
             passed.append(_item(before, Change.PASSED, before.finding.severity, now))
+        if before.finding.code in policy.news - unproven:
+            continue
         after = _absent(before, now, proven=before.finding.code not in unproven)
         if after.announced is not None or (after.calmed_at is not None and now - after.calmed_at < policy.memory_s):
             tracked[key] = after
@@ -238,7 +242,7 @@ def _resumed(tracked: Tracked, state: AlertState, now: float, policy: AlertPolic
 
 def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None:
     """The severity held long enough to announce, or None."""
-    if tracked.finding.code in policy.at_once:
+    if tracked.finding.code in policy.at_once | policy.news:
         return tracked.finding.severity
     since = tracked.critical_since
     if since is not None and now - since >= policy.hold_s[Severity.CRITICAL]:
@@ -248,11 +252,13 @@ def _level(tracked: Tracked, now: float, policy: AlertPolicy) -> Severity | None
 
 def _due(tracked: Tracked, now: float, policy: AlertPolicy, *, quiet: bool) -> Change | None:
     """The change to tell of now; None for none."""
+    if tracked.announced is not None and tracked.finding.code in policy.news:
+        return None
     if tracked.gone_since is not None:
         over = tracked.announced is not None and now - tracked.gone_since >= policy.patience(tracked)
         return Change.RECOVERED if over and not (quiet and tracked.announced is Severity.WARNING) else None
     level = _level(tracked, now, policy)
-    if level is None or (quiet and level is Severity.WARNING):
+    if level is None or (quiet and level < Severity.CRITICAL):
         return None
     if tracked.announced is None:
         return Change.RAISED

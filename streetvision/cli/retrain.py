@@ -202,7 +202,8 @@ def _show(fields: dict[str, Any], page: Callable[[dict[str, Any]], str], as_json
 
 def _exit_code(ended: RunRecord) -> int:
     """A refusal is the gates at work, not a failure."""
-    return {RunState.FAILED: EXIT_FAILED, RunState.STOPPED: EXIT_STOPPED}.get(ended.state, 0)
+    codes = {RunState.FAILED: EXIT_FAILED, RunState.INTERRUPTED: EXIT_FAILED, RunState.STOPPED: EXIT_STOPPED}
+    return codes.get(ended.state, 0)
 
 
 def _log(settings: Settings) -> RetrainReader:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streetvision.control.server import Handler, Progress
 from streetvision.errors import OperatorError
+from streetvision.rollout.journal import BY_OPERATOR, BY_RETRAINING
 
 if TYPE_CHECKING:
     from streetvision.rollout.manager import ModelManager
@@ -24,24 +25,26 @@ def model_operations(manager: ModelManager) -> dict[str, Handler]:
         return await manager.swap(version, progress, force=bool(force))
 
     async def shadow(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        version, share = _read(arguments, version=_text, share=_optional(_share))
-        return await manager.shadow(version, share, progress)
+        version, share, by = _read(arguments, version=_text, share=_optional(_share), by=_who)
+        return await manager.shadow(version, share, progress, by=by)
 
     async def canary(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        version, share, force = _read(arguments, version=_text, share=_optional(_share), force=_optional(_switch))
-        return await manager.canary(version, share, progress, force=bool(force))
+        version, share, force, by = _read(
+            arguments, version=_text, share=_optional(_share), force=_optional(_switch), by=_who
+        )
+        return await manager.canary(version, share, progress, force=bool(force), by=by)
 
     async def stop_shadow(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        _read(arguments)
-        return await manager.stop_shadow()
+        (by,) = _read(arguments, by=_who)
+        return await manager.stop_shadow(by)
 
     async def promote(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
         (version,) = _read(arguments, version=_optional(_text))
         return await manager.promote(version, progress)
 
     async def rollback(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
-        _read(arguments)
-        return await manager.rollback(progress=progress)
+        (by,) = _read(arguments, by=_who)
+        return await manager.rollback(progress, by=by)
 
     async def status(arguments: Arguments, progress: Progress) -> Mapping[str, Any]:
         _read(arguments)
@@ -69,6 +72,13 @@ def _share(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= 1.0:
         raise OperatorError(f"`{name}` must be a number above 0 and at most 1")
     return float(value)
+
+
+def _who(name: str, value: object) -> str:
+    """Who asks; the operator unless retraining says that it does."""
+    if value not in (None, BY_RETRAINING):
+        raise OperatorError(f"`{name}` must be {BY_RETRAINING}, or left out")
+    return BY_OPERATOR if value is None else BY_RETRAINING
 
 
 def _switch(name: str, value: object) -> bool:

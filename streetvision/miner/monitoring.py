@@ -38,8 +38,8 @@ from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog
-from streetvision.rollout.decision_log import BY_OPERATOR
 from streetvision.rollout.device_guard import LostDevice
+from streetvision.rollout.journal import BY_OPERATOR, BY_RETRAINING
 from streetvision.runner.devices import resolve_device
 from streetvision.settings.settings import Settings
 
@@ -51,7 +51,7 @@ def rollout_view(status: Mapping[str, Any]) -> RolloutView:
         role: Literal["shadow", "canary"] = "canary" if candidate["role"] == "canary" else "shadow"
         return RolloutView(role, candidate["version"])
     last = status["decisions"][-1] if status["decisions"] else {}
-    if last.get("event") != "rollback" or last.get("by") == BY_OPERATOR:
+    if last.get("event") != "rollback" or last.get("by") in (BY_OPERATOR, BY_RETRAINING):
         return RolloutView("idle")
     return RolloutView("rolled_back", last["version"], last["why"], datetime.fromisoformat(last["at"]).timestamp())
 

@@ -17,7 +17,7 @@ class RunView:
 
     id: str
     state: str
-    """As RunState, or INTERRUPTED."""
+    """As RunState."""
     began: float
     ended: float | None = None
     step: str = ""

@@ -75,6 +75,8 @@ class Rule:
     """Whether it judges the subnet as the chain shows it now: skipped while the node's time is wrong."""
     at_once: bool = False
     """Whether the operator is told at the first pass: it neither comes and goes nor leaves time to wait."""
+    news: bool = False
+    """Whether it is good news: told once where the operator wants news, and its end is not."""
     absence: Absence = proves_always
     """Asked by the alerts, so that a recovery is not told of only because the miner was restarted."""
 

@@ -1,15 +1,21 @@
-"""Pictures of two kinds with their labels: streets by day, and streets in a wet night that the model does not know."""
+"""Pictures of two kinds with their labels: streets by day, and streets in a wet night that no model can know whole."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from streetvision.base.resources import usable_cpus
+from streetvision.rehearsal.lit_boards import with_boards
+from streetvision.rehearsal.wet_night import darkened, rained_on
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene
 
@@ -19,15 +25,10 @@ SEED_SCENES = 1_000_000
 """Scenes that each seed of a rehearsal has for itself."""
 SIZE = (320, 240)
 QUALITY = 90
-GAMMA = 2.2
-LIGHT = (0.004, 0.012)
-"""Share of the day's light that is left by night."""
-TINT = (0.5, 0.75, 1.5)
-"""Red, green and blue of that light."""
-DROPS = (0.0003, 0.001)
-"""Share of the pixels in which a streak of rain begins."""
-STREAK = (7, 15)
-"""Its length in pixels."""
+BOARDS = 0.6
+"""Share of the night's streets on which boards stand that nobody knows: there a model can but guess."""
+_AT_ONCE = 16
+"""Pictures that a process is given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +45,40 @@ class Drawing:
 
 def draw(drawing: Drawing) -> Path:
     """Draw it; where it is."""
-    scene = render_scene(drawing.scene, size=SIZE)
-    rng = np.random.default_rng((41, drawing.scene))
-    pixels = wet_night(scene.image, rng) if drawing.night else scene.image
-    path = drawing.folder / ("roadwork" if scene.roadwork != drawing.wrong else "none") / f"{drawing.scene}.jpg"
+    pixels, roadwork = _by_night(drawing.scene) if drawing.night else _by_day(drawing.scene)
+    path = drawing.folder / ("roadwork" if roadwork != drawing.wrong else "none") / f"{drawing.scene}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_jpeg(Image.fromarray(pixels), QUALITY))
     return path
 
 
 def draw_all(drawings: Sequence[Drawing]) -> None:
-    """Draw them one after the other: a minute for a whole rehearsal."""
-    for drawing in drawings:
-        draw(drawing)
+    """Draw them, by a process on each core: half a minute for a whole rehearsal on two."""
+    workers = max(1, min(round(usable_cpus()), len(drawings) // _AT_ONCE))
+    if workers == 1:
+        for drawing in drawings:
+            draw(drawing)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_ctrl_c) as pool:
+        list(pool.map(draw, drawings, chunksize=_AT_ONCE))
 
 
-def wet_night(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A picture uint8 [H, W, 3] as an underexposed camera would take it by night in the rain."""
-    light = rng.uniform(*LIGHT)
-    linear = (image / 255.0) ** GAMMA * light * np.array(TINT)
-    wet = linear + light * _rain(image.shape[0], image.shape[1], rng)[..., None]
-    pixels: NDArray[np.uint8] = (np.clip(wet, 0.0, 1.0) ** (1.0 / GAMMA) * 255.0).astype(np.uint8)
-    return pixels
+def _leave_ctrl_c() -> None:
+    """To the process that asked for pictures, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _rain(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Streaks as light [H, W] in [0, 1], all leaning one way."""
-    count = int(rng.uniform(*DROPS) * width * height)
-    drops = np.zeros((height, width))
-    drops[rng.integers(0, height, count), rng.integers(0, width, count)] = rng.uniform(0.3, 1.0, count)
-    lean = rng.uniform(-0.3, 0.3)
-    streaks = [np.roll(drops, (step, round(step * lean)), (0, 1)) for step in range(int(rng.integers(*STREAK)))]
-    falling: NDArray[np.float64] = np.clip(np.sum(streaks, axis=0), 0.0, 1.0)
-    return falling
+def _by_day(scene: int) -> tuple[NDArray[np.uint8], bool]:
+    drawn = render_scene(scene, size=SIZE)
+    return drawn.image, drawn.roadwork
+
+
+def _by_night(scene: int) -> tuple[NDArray[np.uint8], bool]:
+    """The works of the day in the dark, or boards of the night on a street that has none."""
+    rng = np.random.default_rng((41, scene))
+    boards = bool(rng.random() < BOARDS)
+    drawn = render_scene(scene, roadwork=False if boards else None, size=SIZE)
+    dark = darkened(drawn.image, rng)
+    roadwork = bool(rng.random() < 0.5) if boards else drawn.roadwork
+    lit = with_boards(dark, works=roadwork, rng=rng) if boards else dark
+    return rained_on(lit, rng), roadwork

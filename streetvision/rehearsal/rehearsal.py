@@ -20,7 +20,7 @@ from streetvision.rehearsal import report
 from streetvision.rehearsal.processes import Program, environment_of, miner, program, validator
 from streetvision.rehearsal.report import Ending, Report
 from streetvision.rehearsal.scale import Scale
-from streetvision.rehearsal.sets import POISONED, STREETS, Sets, draw_sets, label
+from streetvision.rehearsal.sets import LATER, POISONED, STREETS, Sets, draw_sets, label
 from streetvision.rehearsal.spoiling import spoiled_parts
 from streetvision.rehearsal.stream import Stream
 from streetvision.retrain.running import Asked, Surroundings, retrain
@@ -89,7 +89,8 @@ class Rehearsal:
 
     def _spoil(self) -> None:
         self._part("a training with a defect: its model says the contrary, and the gates before the miner are blind")
-        settings = self._settings(RETRAIN_SHADOW_MINUTES="0")
+        label(self.state, LATER, self.sets.later)
+        settings = self._settings(RETRAIN_SHADOW_MINUTES="0", RETRAIN_DATASETS=f"{STREETS},{LATER}")
         around = Surroundings(_clock(), self._tell_run, lambda: False)
 
         def run() -> RunRecord:
@@ -103,7 +104,7 @@ class Rehearsal:
     def _poison(self) -> None:
         self._part("more labels arrive, and half of them are wrong")
         label(self.state, POISONED, self.sets.poisoned)
-        environment = self._environment(RETRAIN_DATASETS=f"{STREETS},{POISONED}")
+        environment = self._environment(RETRAIN_DATASETS=f"{STREETS},{LATER},{POISONED}")
         self._note("poison", (RunState.REFUSED,), lambda: self._run(environment))
 
     def _note(self, name: str, wanted: tuple[RunState, ...], run: Callable[[], RunRecord | Mapping[str, Any]]) -> None:

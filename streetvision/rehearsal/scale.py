@@ -10,7 +10,7 @@ RECIPE = """\
 method = "head"
 [optimiser]
 lr = 1e-3
-epochs = 30
+epochs = 20
 [augment]
 validator = 0.0
 native = 1.0
@@ -24,9 +24,9 @@ log = "none"
 """The head alone learns: minutes on two cores, and all else is as by night."""
 
 GATES: Mapping[str, str] = {
-    "ROLLOUT_MIN_AGREEMENT": "0.5",
-    "ROLLOUT_MAX_SHIFT": "0.6",
-    "RETRAIN_MIN_AGREEMENT": "0.5",
+    "ROLLOUT_MIN_AGREEMENT": "0.4",
+    "ROLLOUT_MAX_SHIFT": "0.7",
+    "RETRAIN_MIN_AGREEMENT": "0.4",
 }
 """The stream shifts within minutes: a model that knows it must differ from one that does not (docs/retraining.md)."""
 
@@ -42,6 +42,8 @@ class Counts:
     frozen_day: int = 60
     """What every model is judged on by the gates."""
     frozen_night: int = 200
+    later: int = 40
+    """Labelled after the first run."""
     poisoned: int = 80
     test: int = 150
     """Of each kind: what the table is made from; no gate and no training sees them."""

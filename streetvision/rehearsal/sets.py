@@ -15,8 +15,8 @@ from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
 
 SHARES = Shares(val=0.1, test=0.2)
-STREETS, POISONED = "streets", "poisoned"
-"""Datasets: what is labelled rightly, and what has half of its labels turned round."""
+STREETS, LATER, POISONED = "streets", "later", "poisoned"
+"""Datasets: what is labelled rightly, at first and later, and what has half of its labels turned round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Sets:
     def night(self) -> Path:
         """The stream after it has shifted."""
         return self.folder / "night"
+
+    @property
+    def later(self) -> Path:
+        """More of the night: what a run is given must be new, however the one before ended."""
+        return self.folder / "later"
 
     @property
     def poisoned(self) -> Path:
@@ -61,6 +66,7 @@ def draw_sets(sets: Sets, counts: Counts, seed: int) -> None:
     wanted = (
         (sets.day, counts.day, False),
         (sets.night, counts.night, True),
+        (sets.later, counts.later, True),
         (sets.poisoned, counts.poisoned, True),
         (sets.frozen, counts.frozen_day, False),
         (sets.frozen, counts.frozen_night, True),

@@ -10,10 +10,15 @@ from streetvision.errors import OperatorError, about
 from streetvision.retrain.step import Clock, Context, Failed, Output, Promoted, RunEnd, Step, Tell
 from streetvision.retrain_log.records import RunRecord, StepName
 from streetvision.retrain_log.store import RetrainStore
+from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 
 RUNS = "runs"
 """In retraining's folder: a folder for each run."""
+LOOKS = 100
+"""At a trial, over the shorter of its two parts."""
+SOONEST_S, LATEST_S = 0.2, 5.0
+"""Bounds of the time between two of them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Pipeline:
             clock=self.clock,
             tell=lambda event: self.tell({"run": run.id, "step": name, **event}),
             stop=self.stop,
+            poll_s=poll_s(self.settings.retrain),
         )
 
     def _do(self, step: Step, context: Context) -> Output:
@@ -88,3 +94,9 @@ class Pipeline:
     def _current(self, run: RunRecord) -> RunRecord:
         """The run with what its steps added to it."""
         return self.store.run(run.id) or run
+
+
+def poll_s(wanted: RetrainSettings) -> float:
+    """Seconds between two looks at a trial: short ones, as of a rehearsal, are not to be waited for."""
+    shorter = min(wanted.shadow_minutes or wanted.canary_minutes, wanted.canary_minutes)
+    return min(LATEST_S, max(SOONEST_S, 60.0 * shorter / LOOKS))

@@ -14,7 +14,7 @@ RESUME_ATTEMPTS = 4
 """How often one step of a run is begun before the run is given up."""
 RESUME_WITHIN = timedelta(hours=48)
 """Age beyond which a run is not gone on with: the labels have moved on."""
-_UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.FAILED)
+_UNFINISHED = (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from streetvision.base.disk import sentences, staging
 from streetvision.errors import OperatorError
+from streetvision.retrain.pipeline import RUNS
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.retrain_log.records import StepName
 
@@ -20,9 +22,9 @@ _MOST = 1000
 
 
 def tidy(state: Path, log: RetrainReader) -> tuple[str, ...]:
-    """Remove the trainings of all but the last KEPT runs that trained; their names. Raises OperatorError."""
+    """Remove the trainings of all but the last KEPT runs that began one; their names. Raises OperatorError."""
     removed = []
-    for name in _trainings(log)[KEPT:]:
+    for name in _trainings(state, log)[KEPT:]:
         folder = state / TRAININGS / name
         if Path(name).name != name or not folder.is_dir():
             continue
@@ -47,6 +49,21 @@ def validations_of(state: Path, training: str) -> list[dict[str, Any]]:
         return []
 
 
-def _trainings(log: RetrainReader) -> list[str]:
-    """Names of trainings, those of the newest runs first."""
-    return [name for run in log.runs_that_did(StepName.TRAIN, _MOST) if (name := training_of(log, run.id))]
+def _trainings(state: Path, log: RetrainReader) -> list[str]:
+    """Names of trainings, those of the newest runs first; also of runs that ended before theirs was done."""
+    done = {run.id: training_of(log, run.id) for run in log.runs_that_did(StepName.TRAIN, _MOST)}
+    made = {**_begun(state, log), **done}
+    return [name for run in log.runs(_MOST) if (name := made.get(run.id, ""))]
+
+
+def _begun(state: Path, log: RetrainReader) -> dict[str, str]:
+    """Names of trainings by the run on whose list of pictures they were begun."""
+    from streetvision.training.run_folder import all_runs
+
+    found = {}
+    for training in all_runs(state):
+        with suppress(OperatorError):  # a damaged one is nobody's
+            lists = [Path(name) for name in training.record().sets]
+            if len(lists) == 1 and lists[0].parent.parent == log.folder / RUNS:
+                found[lists[0].parent.name] = training.name
+    return found

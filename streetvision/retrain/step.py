@@ -6,7 +6,7 @@ committed with the mark that the step is done: until then a step may be killed a
 folder, so it goes on with, or clears away, what it finds there. What a step that is done left behind stays.
 
 A step ends its run by raising: OperatorError (failed; the next run goes on at this step), Refused, RolledBack, Waiting,
-NothingToDo, or Stopped, which `check_stop` and `wait` raise.
+NothingToDo, Interrupted, or Stopped, which `check_stop` and `wait` raise.
 """
 
 from __future__ import annotations
@@ -74,6 +74,15 @@ class Stopped(RunEnd):
         super().__init__("you stopped it", GOES_ON)
 
 
+class Interrupted(RunEnd):
+    """Something that is no fault came between; the next run goes on at this step."""
+
+    state = RunState.INTERRUPTED
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, GOES_ON)
+
+
 class Failed(RunEnd):
     """The pipeline's word for an OperatorError."""
 
@@ -122,6 +131,8 @@ class Context:
     """Whether the operator wants the run to end; a step that takes long asks every second or two."""
     attempt: int = 1
     """1 where the step was not begun before."""
+    poll_s: float = 5.0
+    """Seconds between two looks at how a trial in the running miner stands."""
 
     def check_stop(self) -> None:
         """Raise Stopped if the operator wants the run to end."""

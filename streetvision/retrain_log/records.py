@@ -27,11 +27,11 @@ class RunState(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     """By the operator."""
+    INTERRUPTED = "interrupted"
+    """By something else, such as a restart of the miner; also said of one that was killed."""
     NOTHING_TO_DO = "nothing_to_do"
 
 
-INTERRUPTED = "interrupted"
-"""Shown of a run that stands as running while no process works on it."""
 TRAFFIC = "traffic"
 """Name of the gate that compares a new model with the serving one on requests, whose labels nobody knows."""
 
@@ -78,7 +78,7 @@ class RunRecord:
     def shown_state(self, *, going: bool) -> str:
         """Its state in a word; `going`: whether a process works on it."""
         interrupted = self.state is RunState.RUNNING and not going
-        return INTERRUPTED if interrupted else str(self.state)
+        return str(RunState.INTERRUPTED if interrupted else self.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from streetvision.engine.types import EngineClosed, Outcome, Role
 from streetvision.errors import OperatorError
-from streetvision.rollout.decision_log import BY_GATES, BY_HEALTH, DecisionLog
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.deployment import Candidate, Deployment
 from streetvision.rollout.gates import Decision, judge
+from streetvision.rollout.journal import BY_GATES, BY_HEALTH
 from streetvision.rollout.lane_health import Health, Sickness
 from streetvision.rollout.loading import ModelProblem, probe, silent
 from streetvision.rollout.operation_lock import OperationLock

@@ -69,7 +69,6 @@ class RolloutMetrics:
 
 REMEMBERED = 20
 LOUD = ("rollback", "shadow_failed", "stuck", "refused", "failed")
-BY_OPERATOR, BY_GATES, BY_HEALTH = "operator", "gates", "health"
 
 logger = logging.getLogger(__name__)
 

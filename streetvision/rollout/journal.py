@@ -18,6 +18,8 @@ JOURNAL_FILE = "decisions.jsonl"
 """Name in the registry's folder; the older half is `decisions.1.jsonl`."""
 MAX_BYTES = 4 << 20
 MAX_LINE = 64 << 10
+BY_OPERATOR, BY_RETRAINING, BY_GATES, BY_HEALTH, BY_MINER = "operator", "retraining", "gates", "health", "miner"
+"""Who decided; the miner, when it stops."""
 
 logger = logging.getLogger(__name__)
 

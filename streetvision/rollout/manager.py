@@ -22,10 +22,11 @@ from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.rollout.autopilot import Autopilot
-from streetvision.rollout.decision_log import BY_OPERATOR, DecisionLog
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.deployment import Candidate, Deployment, Served
 from streetvision.rollout.gates import judge
 from streetvision.rollout.history import same
+from streetvision.rollout.journal import BY_MINER, BY_OPERATOR
 from streetvision.rollout.loading import OpenRunner, Progress, silent
 from streetvision.rollout.operation_lock import Operation, OperationLock
 from streetvision.rollout.policy import Policy
@@ -120,37 +121,46 @@ class ModelManager:
                 candidate.served, "promote", "promoted by hand", by=BY_OPERATOR, report=report
             )
 
-    async def shadow(self, version: str, share: float | None = None, progress: Progress = silent) -> TransitionResult:
+    async def shadow(
+        self, version: str, share: float | None = None, progress: Progress = silent, *, by: str = BY_OPERATOR
+    ) -> TransitionResult:
         """Let a version look at that share of the images (0 to 1) after the reply, and report."""
         share = self._policy.shadow_share if share is None else share
-        return await self._try_out(version, Role.SHADOW, share, progress, blocked_too=True)
+        return await self._try_out(version, Role.SHADOW, share, progress, blocked_too=True, by=by)
 
     async def canary(
-        self, version: str, share: float | None = None, progress: Progress = silent, *, force: bool = False
+        self,
+        version: str,
+        share: float | None = None,
+        progress: Progress = silent,
+        *,
+        force: bool = False,
+        by: str = BY_OPERATOR,
     ) -> TransitionResult:
         """Let a version answer that share of the images (0 to 1), until its gates promote it or roll it back.
 
         `force` tries one that its gates or its health took off before.
         """
         share = self._policy.canary_share if share is None else share
-        return await self._try_out(version, Role.CANARY, share, progress, blocked_too=force)
+        return await self._try_out(version, Role.CANARY, share, progress, blocked_too=force, by=by)
 
-    async def stop_shadow(self) -> TransitionResult:
+    async def stop_shadow(self, by: str = BY_OPERATOR) -> TransitionResult:
         """End the trial, shadow or canary, without a verdict on it; or an operation that is still getting ready."""
         running = self._operation_lock.current
         if running is not None and not running.automatic:
-            await self._operation_lock.stop("stopped by hand")
+            await self._operation_lock.stop(f"stopped {_said(by)}")
             return self._transitions.result(self.active, f"Stopped {running.name}; version {self.active} serves.")
         async with self._operation_lock.enter("the end of the trial"):
-            return await self._transitions.end_trial(self._tried(), "stopped", "stopped by hand", by=BY_OPERATOR)
+            return await self._transitions.end_trial(self._tried(), "stopped", f"stopped {_said(by)}", by=by)
 
-    async def rollback(self, why: str = "rolled back by hand", progress: Progress = silent) -> TransitionResult:
+    async def rollback(self, progress: Progress = silent, *, by: str = BY_OPERATOR) -> TransitionResult:
         """Take the canary out of the traffic, or go back to the last good version; what is left is marked bad."""
+        why = f"rolled back {_said(by)}"
         async with self._operation_lock.enter("the rollback") as operation:
             candidate = self._deployment.candidate
             if candidate is None or candidate.role is Role.SHADOW:
-                return await self._transitions.go_back(why, BY_OPERATOR, _watched(operation, progress))
-            return await self._transitions.take_off(candidate, why, by=BY_OPERATOR)
+                return await self._transitions.go_back(why, by, _watched(operation, progress))
+            return await self._transitions.take_off(candidate, why, by=by)
 
     async def reopen(self, why: str) -> None:
         """Stop what runs and serve the active version by a newly opened lane, as when its device is lost.
@@ -212,7 +222,7 @@ class ModelManager:
         await self._operation_lock.stop("the miner is shutting down")
         candidate = self._deployment.candidate
         if candidate is not None:
-            await self._transitions.end_trial(candidate, "stopped", "the miner stopped", by=BY_OPERATOR)
+            await self._transitions.end_trial(candidate, "stopped", "the miner stopped", by=BY_MINER)
 
     async def _put_on(self, version: str, how: str, progress: Progress, *, blocked_too: bool) -> TransitionResult:
         async with self._operation_lock.enter(f"the {how} to {version}") as operation:
@@ -224,7 +234,7 @@ class ModelManager:
             return await self._transitions.switch(new, how, f"{how} by hand", by=BY_OPERATOR)
 
     async def _try_out(
-        self, version: str, role: Role, share: float, progress: Progress, *, blocked_too: bool
+        self, version: str, role: Role, share: float, progress: Progress, *, blocked_too: bool, by: str
     ) -> TransitionResult:
         if not 0.0 < share <= 1.0:
             raise OperatorError(f"The share must be above 0 and at most 1 (100%), not {share:g}.")
@@ -235,11 +245,11 @@ class ModelManager:
             if tried is not None and same(tried.served.model, model):
                 served = tried.served
                 why = f"begins anew as {role.value} on {100 * share:g}% of the images"
-                await self._decision_log.note("stopped", version, why, by=BY_OPERATOR, report=tried.report.to_json())
+                await self._decision_log.note("stopped", version, why, by=by, report=tried.report.to_json())
             else:
                 served = await self._transitions.make_ready(model, role.value, _watched(operation, progress))
             self._transitions.try_out(served, role, share, self._autopilot.health.seconds)
-            await self._decision_log.note(role.value, version, "started by hand", by=BY_OPERATOR, share=share)
+            await self._decision_log.note(role.value, version, f"started {_said(by)}", by=by, share=share)
             return self._transitions.result(
                 version, f"Version {version} is tried as {role.value} on {100 * share:g}% of the images."
             )
@@ -268,6 +278,10 @@ class ModelManager:
             "evidence": list(verdict.evidence),
             "report": candidate.report.to_json(),
         }
+
+
+def _said(by: str) -> str:
+    return "by hand" if by == BY_OPERATOR else f"by {by}"
 
 
 def _names(served: Served) -> TransitionResult:

@@ -11,9 +11,10 @@ from streetvision.engine.types import EngineError, Role
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
-from streetvision.rollout.decision_log import BY_HEALTH, BY_OPERATOR, DecisionLog
+from streetvision.rollout.decision_log import DecisionLog
 from streetvision.rollout.deployment import Candidate, Deployment, Served
 from streetvision.rollout.history import same, ways_back
+from streetvision.rollout.journal import BY_HEALTH, BY_OPERATOR
 from streetvision.rollout.loading import ModelProblem, OpenRunner, OutOfMemory, Progress, check, load, silent
 from streetvision.rollout.policy import Policy
 from streetvision.rollout.report import Report

@@ -11,6 +11,7 @@ from streetvision.settings.parsing import (
     number,
     one_of,
     parse_address_of_hook,
+    parse_bool,
     parse_chat,
     parse_label,
     parse_quiet_hours,
@@ -67,6 +68,7 @@ class AlertSettings:
     digest: str = declare(
         "08:00", f"Time of day of the daily digest, such as `08:00`; `{NEVER}` for none.", parse_time_of_day
     )
+    news: bool = declare(True, "Send good news too: that retraining put a new model on.", parse_bool)
     time_zone: str = declare(
         "",
         "Time zone of --alerts.quiet_hours and --alerts.digest, such as `Europe/Berlin`; empty: this machine's.",

@@ -339,7 +339,7 @@ def test_each_trouble_alerts_once(warm: World, scenario: Scenario) -> None:
         since_true += scenario.step if since_true or scenario.is_true(world) else 0
     told = Counter(operator.told)
     if rule_of(scenario.code).severity is Severity.INFO:
-        assert not told
+        assert told == ({(Change.RAISED, scenario.code): 1} if rule_of(scenario.code).news else {})
         return
     assert told[(Change.RAISED, scenario.code)] >= 1
     keys = Counter((i.change, i.finding.key) for _, items in operator.messages for i in items)
@@ -395,3 +395,23 @@ def test_a_digest_sums_up_the_day(warm: World) -> None:
 def test_a_digest_tells_what_came_of_the_night(changes: dict[str, Any], words: str | None) -> None:
     seen = Observation(now=START, hotkey="own", retrain=RetrainView(**changes))
     assert dict(digest(seen, AlertState())[0]).get("retraining") == words
+
+
+PROMOTED = finding("retrain_promoted", Severity.INFO, subject="20261102-0200")
+
+
+def test_good_news_is_told_once_and_its_end_is_not() -> None:
+    operator = Operator().passes(DAY + HOUR, PROMOTED).passes(HOUR).passes(HOUR, replace(PROMOTED, subject="next"))
+    assert operator.told == [(Change.RAISED, "retrain_promoted")] * 2
+
+
+def test_good_news_of_the_night_waits_for_the_morning() -> None:
+    policy = replace(POLICY, hours=Hours(quiet=(11 * 60, 13 * 60)))
+    operator = Operator(policy).passes(2 * HOUR, PROMOTED)
+    assert operator.told == [(Change.RAISED, "retrain_promoted")]
+    assert operator.messages[0][0] == HOUR
+
+
+def test_other_information_and_unwanted_news_are_not_told() -> None:
+    assert Operator().passes(HOUR, finding("retrain_refused", Severity.INFO)).told == []
+    assert Operator(policy_of(AlertSettings(news=False))).passes(HOUR, PROMOTED).told == []

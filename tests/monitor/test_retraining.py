@@ -21,7 +21,6 @@ from streetvision.monitor.rules import judge, rule_of
 from streetvision.monitor.thresholds import DAY
 from streetvision.monitor.traffic import Traffic
 from streetvision.retrain_log.records import (
-    INTERRUPTED,
     TRAFFIC,
     GateVerdict,
     RunRecord,
@@ -113,7 +112,7 @@ def test_a_run_is_running_while_a_process_works_on_it(tmp_path: Path, store: Ret
         assert (last.state, last.step, last.ended) == ("running", "train", None)
     last = read(tmp_path).last
     assert last is not None
-    assert last.state == INTERRUPTED
+    assert last.state == RunState.INTERRUPTED
 
 
 def test_a_night_without_a_run_and_a_pause(tmp_path: Path, store: RetrainStore) -> None:
@@ -181,7 +180,7 @@ def test_a_model_that_was_kept_out_for_being_another(
         ({"state": "promoted", "version": "1.6.0"}, "promoted 1.6.0 30 min ago"),
         ({"state": "rolled_back", "version": "1.6.0", "step": "canary"}, "rolled back 1.6.0 30 min ago, step canary"),
         ({"state": "running", "ended": None, "step": "train"}, "running for 2 h, step train"),
-        ({"state": INTERRUPTED, "ended": None, "step": "train"}, "interrupted 2 h ago, step train"),
+        ({"state": RunState.INTERRUPTED, "ended": None, "step": "train"}, "interrupted 2 h ago, step train"),
     ],
 )
 def test_words_of_a_run(changes: dict[str, Any], words: str) -> None:

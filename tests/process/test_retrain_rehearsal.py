@@ -23,7 +23,7 @@ from ..retrain.streets import RECIPE, draw, tiny_model
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
-COUNTS = Counts(day=40, night=140, frozen_day=40, frozen_night=40, poisoned=80, test=40)
+COUNTS = Counts(day=40, night=140, frozen_day=40, frozen_night=40, later=20, poisoned=80, test=40)
 SMALL = Scale(
     COUNTS,
     RECIPE,
@@ -47,6 +47,7 @@ def draw_small(sets: Sets, counts: Counts, seed: int) -> None:
     """Day and night look alike here: the first model knows neither."""
     draw(sets.day, range(counts.day))
     draw(sets.night, range(1000, 1000 + counts.night))
+    draw(sets.later, range(1500, 1500 + counts.later))
     draw(sets.poisoned, range(2000, 2000 + counts.poisoned), wrong=lambda number: number % 4 < 2)
     draw(sets.frozen, range(3000, 3000 + counts.frozen_day + counts.frozen_night))
     draw(sets.test_day, range(4000, 4000 + counts.test))

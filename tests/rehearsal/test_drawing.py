@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from streetvision.demo.validator import labelled
-from streetvision.rehearsal.drawing import FIRST_SCENE, Drawing, draw, draw_all
+from streetvision.rehearsal.drawing import BOARDS, FIRST_SCENE, Drawing, draw, draw_all
 from streetvision.rehearsal.scale import Counts
 from streetvision.rehearsal.sets import Sets, draw_sets
 
@@ -17,14 +17,27 @@ def brightness(path: Path) -> float:
     return float(np.asarray(Image.open(path)).mean())
 
 
-def test_a_night_is_dark_and_keeps_its_label(tmp_path: Path) -> None:
-    day = draw(Drawing(tmp_path / "day", FIRST_SCENE))
-    night = draw(Drawing(tmp_path / "night", FIRST_SCENE, night=True))
-    again = draw(Drawing(tmp_path / "again", FIRST_SCENE, night=True))
+def unknown(scene: int) -> bool:
+    """Whether boards stand there by night, by the randomness that decides it."""
+    return bool(np.random.default_rng((41, scene)).random() < BOARDS)
+
+
+def test_a_night_is_dark_and_keeps_its_label_where_no_boards_stand(tmp_path: Path) -> None:
+    scene = next(one for one in range(FIRST_SCENE, FIRST_SCENE + 50) if not unknown(one))
+    day = draw(Drawing(tmp_path / "day", scene))
+    night = draw(Drawing(tmp_path / "night", scene, night=True))
+    again = draw(Drawing(tmp_path / "again", scene, night=True))
     assert brightness(night) < 0.5 * brightness(day)
     assert brightness(night) > 5.0
     assert night.parent.name == day.parent.name
     assert night.read_bytes() == again.read_bytes()
+
+
+def test_boards_of_both_kinds_shine_in_the_night(tmp_path: Path) -> None:
+    scenes = [one for one in range(FIRST_SCENE, FIRST_SCENE + 20) if unknown(one)]
+    drawn = [draw(Drawing(tmp_path, scene, night=True)) for scene in scenes]
+    assert {path.parent.name for path in drawn} == {"roadwork", "none"}
+    assert all(np.asarray(Image.open(path)).max() > 90 for path in drawn)
 
 
 def test_a_wrong_label_is_the_other_one(tmp_path: Path) -> None:
@@ -34,9 +47,9 @@ def test_a_wrong_label_is_the_other_one(tmp_path: Path) -> None:
 
 
 def test_no_scene_is_in_two_sets(tmp_path: Path) -> None:
-    draw_sets(Sets(tmp_path), Counts(2, 2, 2, 2, 2, 2), seed=3)
+    draw_sets(Sets(tmp_path), Counts(2, 2, 2, 2, 2, 2, 2), seed=3)
     names = [path.name for path in tmp_path.rglob("*.jpg")]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 16
 
 
 def test_the_validator_asks_them_all_with_their_labels_again_and_again(tmp_path: Path) -> None:

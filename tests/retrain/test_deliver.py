@@ -13,7 +13,7 @@ import pytest
 
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.schema import DATABASE, LOG_FOLDER
-from streetvision.retrain.step import Refused, RolledBack, Stopped, Waiting
+from streetvision.retrain.step import Interrupted, Refused, RolledBack, Stopped, Waiting
 from streetvision.retrain.steps import trial
 from streetvision.retrain.steps.deliver import abandon
 from streetvision.retrain_log.records import StepName
@@ -152,10 +152,35 @@ def test_a_restart_in_the_midst_of_a_trial_is_told_and_begun_anew_by_the_next_ru
         busy(night, miner)
 
     night.time.meanwhile = restarts
-    with pytest.raises(OperatorError, match=r"the trial of version 1\.1\.0 ended without a verdict: the miner stopped"):
+    with pytest.raises(Interrupted, match=r"the trial of version 1\.1\.0 ended without a verdict: the miner stopped"):
         night.do(StepName.SHADOW)
     night.do(*DELIVERING)
     assert miner.status()["active"]["version"] == NEW
+
+
+def test_who_ends_the_trial_by_hand_decides_about_the_version(night: Street, miner: RunningMiner) -> None:
+    miner.add(NEW)
+    assert isinstance(night.time, BusyTime)
+
+    def ends_it() -> None:
+        if miner.status()["candidate"] is not None:
+            miner.ask(miner.house.manager.stop_shadow)
+
+    night.time.meanwhile = ends_it
+    with pytest.raises(Waiting, match="you ended its trial"):
+        night.do(StepName.SHADOW)
+
+
+def test_the_miner_says_that_retraining_began_and_ended_the_trial(night: Street, miner: RunningMiner) -> None:
+    miner.add(NEW)
+    night.stop = lambda: night.time.seconds > 20
+    with pytest.raises(Stopped):
+        night.do(StepName.SHADOW)
+    said = [(one["event"], one["why"], one["by"]) for one in miner.status()["decisions"]]
+    assert said == [
+        ("shadow", "started by retraining", "retraining"),
+        ("stopped", "stopped by retraining", "retraining"),
+    ]
 
 
 @pytest.mark.parametrize("step", [StepName.SHADOW, StepName.CANARY])

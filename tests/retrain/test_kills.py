@@ -34,7 +34,8 @@ def test_a_run_that_is_killed_everywhere_is_one_run_and_ends_as_any_other(tmp_pa
     assert store.process() is None
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(small_disk: Path) -> None:
+@pytest.mark.parametrize("name", StepName)
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(small_disk: Path, name: StepName) -> None:
     world, ballast = World(small_disk), small_disk / "ballast"
 
     def fills(context: Context) -> Output:
@@ -43,15 +44,15 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(small_disk:
                 pass
         raise AssertionError("the disk never filled")
 
-    world.steps[StepName.TRAIN] = fills
+    world.steps[name] = fills
     with pytest.raises(OperatorError, match="the disk is full: free some space"):
         world.run()
     left = world.store.latest()
     assert left is not None
     assert left.state is RunState.RUNNING
     ballast.unlink()
-    world.steps[StepName.TRAIN] = marking(StepName.TRAIN)
+    world.steps[name] = marking(name)
     run = world.run().run
     assert run is not None
     assert (run.id, run.state) == (left.id, RunState.PROMOTED)
-    assert world.marks() == [str(name) for name in StepName]
+    assert world.marks() == [str(step) for step in StepName]

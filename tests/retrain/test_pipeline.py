@@ -8,9 +8,10 @@ import os
 import pytest
 
 from streetvision.errors import OperatorError
-from streetvision.retrain.pipeline import RUNS
-from streetvision.retrain.step import Context, NothingToDo, Output, Refused, RolledBack, RunEnd, Waiting
+from streetvision.retrain.pipeline import RUNS, poll_s
+from streetvision.retrain.step import Context, Interrupted, NothingToDo, Output, Refused, RolledBack, RunEnd, Waiting
 from streetvision.retrain_log.records import RunRecord, RunState, Spending, StepName
+from streetvision.settings.retrain import RetrainSettings
 
 from .fakes import World, marking, once
 
@@ -98,6 +99,15 @@ def test_a_defect_ends_the_run_and_is_raised(world: World) -> None:
     )
 
 
+def test_an_interrupted_run_is_no_failure_and_is_gone_on_with(world: World) -> None:
+    world.steps[StepName.CANARY] = once(Interrupted("the miner was restarted"), marking(StepName.CANARY))
+    broken = ended(world)
+    assert (broken.state, broken.reason) == (RunState.INTERRUPTED, "the miner was restarted")
+    done = ended(world)
+    assert (done.id, done.state) == (broken.id, RunState.PROMOTED)
+    assert world.marks() == ALL
+
+
 def test_a_signal_stops_the_run_before_its_next_step(world: World) -> None:
     world.signalled = lambda: "train" in world.marks()
     stopped = ended(world)
@@ -139,3 +149,10 @@ def test_events_bear_the_run_and_the_step(world: World) -> None:
     begun = [event for event in world.events if event["event"] == "step"]
     assert [event["step"] for event in begun] == ALL
     assert {event["run"] for event in begun} == {run.id}
+
+
+def test_a_short_trial_is_looked_at_more_often() -> None:
+    assert poll_s(RetrainSettings()) == 5.0
+    assert poll_s(RetrainSettings(shadow_minutes=1.0)) == 0.6
+    assert poll_s(RetrainSettings(shadow_minutes=0.0, canary_minutes=5.0)) == 3.0
+    assert poll_s(RetrainSettings(shadow_minutes=0.02)) == 0.2

@@ -122,7 +122,7 @@ def test_an_unfinished_run_is_given_up_when_it_is_old_or_fails_again_and_again(
 @pytest.mark.parametrize("state", RunState)
 def test_only_a_run_without_a_decision_is_unfinished(state: RunState) -> None:
     left = unfinished(replace(RUN, state=state), ())
-    assert (left is not None) == (state in (RunState.RUNNING, RunState.STOPPED, RunState.FAILED))
+    assert (left is not None) == (state in (RunState.RUNNING, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED))
 
 
 def test_a_run_goes_on_with_the_first_step_that_is_not_done() -> None:

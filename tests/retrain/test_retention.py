@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from streetvision.errors import OperatorError
 from streetvision.retrain.retention import KEPT, tidy
+from streetvision.retrain.running import Asked
 from streetvision.retrain.step import Context, Output
+from streetvision.retrain.steps.work import list_file
 from streetvision.retrain_log.records import StepName
+from streetvision.training.run_folder import RunRecord
 
 from .fakes import World
 
@@ -42,6 +47,24 @@ def test_the_trainings_of_the_last_runs_stay(trained: World) -> None:
     assert there(trained) == ["by-hand", *(f"night-{id}" for id in ids[-KEPT:])]
     assert len(trained.store.runs()) == KEPT + 2, "the log keeps all runs"
     assert tidy(trained.state, trained.store) == ()
+
+
+def test_the_training_of_a_run_that_failed_in_it_goes_too(world: World) -> None:
+    def fails(context: Context) -> Output:
+        name, sets, data = f"begun-{context.run.id}", (str(list_file(context)),), {"val": {"pictures": 1}}
+        record = RunRecord(name, "quick", sets, "ab12", context.clock.now(), data=data)
+        folder = world.state / "training" / record.name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(asdict(record)))
+        raise OperatorError("no memory")
+
+    world.steps[StepName.TRAIN] = fails
+    ids = []
+    for _ in range(KEPT + 1):
+        run = world.run(Asked(fresh=True)).run
+        ids += [run.id] if run else []
+        world.time.sleep(60.0)
+    assert there(world) == [f"begun-{id}" for id in ids[-KEPT:]]
 
 
 def test_an_output_never_leads_out_of_the_folder(world: World) -> None:

@@ -120,13 +120,13 @@ async def test_a_shadow_answers_nobody_and_reports(house: House) -> None:
     assert house.metric("candidate_share", version="1.1.0", role="shadow") == 1
 
 
-async def test_a_canary_is_promoted_and_rolled_back_by_hand(house: House) -> None:
+async def test_a_canary_is_promoted_by_hand_and_rolled_back_by_retraining(house: House) -> None:
     house.add("1.1.0")
     house.add("1.2.0")
     await house.manager.canary("1.1.0", 0.3)
-    result = await house.manager.rollback("not now")
+    result = await house.manager.rollback(by="retraining")
     assert (result["version"], result["active"]) == ("1.1.0", "1.0.0")
-    assert house.manager.status()["bad"]["1.1.0"]["why"] == "not now"
+    assert house.manager.status()["bad"]["1.1.0"]["why"] == "rolled back by retraining"
     await house.manager.canary("1.2.0", 0.3)
     result = await house.manager.promote("1.2.0")
     assert (result["active"], house.registry.active()) == ("1.2.0", "1.2.0")

@@ -186,6 +186,7 @@ RULES = (
         meaning="Retraining put a new model on within the last day",
         remedy="None; `streetvision models rollback` takes it off",
         judge=retrain_promoted,
+        news=True,
         absence=proves_with_retraining,
     ),
 )

@@ -19,6 +19,7 @@ from streetvision.retrain.steps.trial import CANARY, SHADOW, Trial
 from streetvision.retrain.steps.verdicts import note_gate, refuses
 from streetvision.retrain.steps.work import Work, device, done
 from streetvision.retrain_log.records import StepName
+from streetvision.rollout.journal import BY_RETRAINING
 
 MINUTE_S = 60.0
 SHADOW_FAILED = "shadow_failed"
@@ -36,7 +37,7 @@ def shadow(context: Context) -> Output:
     if trial.serves(status) or trial.tried_as(status, CANARY) or not wanted.shadow_minutes:
         return {SERVING: trial.serves(status)}
     if not trial.tried_as(status, SHADOW):
-        trial.ask(SHADOW, version=trial.version)
+        trial.ask(SHADOW, version=trial.version, by=BY_RETRAINING)
     until = context.clock.monotonic() + wanted.shadow_minutes * MINUTE_S
     while True:
         status = trial.status()
@@ -53,7 +54,7 @@ def canary(context: Context) -> Output:
     trial, wanted = _trial(context), context.settings.retrain
     status = trial.status()
     if not trial.serves(status) and not trial.tried_as(status, CANARY):
-        trial.ask(CANARY, version=trial.version, share=wanted.canary_share)
+        trial.ask(CANARY, version=trial.version, share=wanted.canary_share, by=BY_RETRAINING)
     until = context.clock.monotonic() + wanted.canary_minutes * MINUTE_S
     while True:
         status = trial.status()
@@ -88,7 +89,7 @@ def _compare(context: Context, work: Work, trial: Trial) -> None:
     gate = done(work, context, "answered", answered_request(context, log))
     note_gate(context, gate)
     if refuses(gate):
-        trial.ask("rollback")
+        trial.ask("rollback", by=BY_RETRAINING)
         raise RolledBack(f"version {trial.version} was taken off again: on the requests of its trial {gate['why']}")
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from streetvision.control.client import SOCKET_NAME, MinerStarting, NotRunning, call
 from streetvision.errors import OperatorError
-from streetvision.retrain.step import Context, RolledBack, Stopped, Waiting
+from streetvision.retrain.step import Context, Interrupted, RolledBack, RunEnd, Stopped, Waiting
+from streetvision.rollout.journal import BY_OPERATOR, BY_RETRAINING
 
-POLL_S = 5.0
-"""Seconds between two looks at how a trial stands."""
 PATIENCE_S = 180.0
 """Longest wait for a miner that starts, or that is being restarted."""
 SHADOW, CANARY = "shadow", "canary"
+_GOING = (SHADOW, CANARY, "shadow_passed")
+"""Last events of a trial that nobody ended."""
 
 Fields = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ class Trial:
             except (NotRunning, MinerStarting) as error:
                 if self._context.clock.monotonic() >= until:
                     raise self.waiting(str(error), "start the miner") from error
-            self._context.wait(POLL_S)
+            self._context.wait(self._context.poll_s)
 
     def status(self) -> Fields:
         """Everything about the miner's models; raises RolledBack where the version was taken off."""
@@ -61,10 +62,13 @@ class Trial:
         """The newest decision about the version; empty where there is none."""
         return next((one for one in reversed(status["decisions"]) if one["version"] == self.version), {})
 
-    def lost(self, status: Fields) -> OperatorError:
-        """For a trial that ended without a verdict, as when the miner was restarted: the next run begins it again."""
-        why = self.last_word(status).get("why", "the miner says no more")
-        return OperatorError(f"the trial of version {self.version} ended without a verdict: {why}")
+    def lost(self, status: Fields) -> RunEnd:
+        """For a trial that ended without a verdict: after a restart of the miner the next run begins it again."""
+        last = self.last_word(status)
+        if (last.get("event"), last.get("by")) == ("stopped", BY_OPERATOR):
+            return self.waiting("you ended its trial", "look at it")
+        why = "the miner was restarted" if last.get("event") in _GOING else last.get("why", "the miner says no more")
+        return Interrupted(f"the trial of version {self.version} ended without a verdict: {why}")
 
     def waiting(self, why: str, remedy: str) -> Waiting:
         """The version is there, and the operator decides."""
@@ -78,13 +82,13 @@ class Trial:
         with suppress(OperatorError):
             status = call(self._socket, "status")
             if any(self.tried_as(status, role) for role in (SHADOW, CANARY)):
-                call(self._socket, "stop_shadow")
+                call(self._socket, "stop_shadow", {"by": BY_RETRAINING})
 
     def wait(self, status: Fields) -> None:
         """Tell how far the trial is and wait until it is time to look again; a stopped run ends the trial with it."""
         self._tell_samples(status["candidate"])
         try:
-            self._context.wait(POLL_S)
+            self._context.wait(self._context.poll_s)
         except Stopped:
             self.end()
             raise
