@@ -212,7 +212,7 @@ def _work(video: Video, record: Record, opened: Callable[[], Runner]) -> None:
                 runner = opened()  # after a look at the file: a broken one is told of at once
                 with scan_progress(reader) as progress:
                     scan_video(reader, runner, record, sampling=_sampling(record), progress=progress)
-        with open_video(path, name=uri) as reader:
+        with open_video(path, exact=True, name=uri) as reader:
             illustrate(reader, record)
     record.set_facts(illustrated=True)
 

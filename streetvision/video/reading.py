@@ -1,7 +1,9 @@
 """Frames of a video file with their times, decoded by PyAV at reduced cost; what is broken in it is noted.
 
 Frames that no other frame needs are not decoded (H.264's and H.265's B-frames): at a few pictures a second nobody
-misses them, and decoding takes about half as long. Nothing is kept but the frame at hand.
+misses them, and decoding takes about half as long. H.264's deblocking is left to keyframes, which takes a sixth off
+and changes a picture of the model's size by a few hundredths of a level (benchmarks/video.py). Nothing is kept but the
+frame at hand.
 """
 
 from __future__ import annotations
@@ -168,8 +170,12 @@ class VideoReader:
 
 
 @contextmanager
-def open_video(path: Path, *, keyframes: bool = False, name: str = "") -> Iterator[VideoReader]:
-    """Open a file; `keyframes` decodes those alone. VideoError when there is nothing in it to decode."""
+def open_video(path: Path, *, keyframes: bool = False, exact: bool = False, name: str = "") -> Iterator[VideoReader]:
+    """Open a file; VideoError when there is nothing in it to decode.
+
+    `keyframes` decodes those alone; `exact` everything, as it should look: for pictures that people see or that are
+    kept. `name` stands in sentences in place of the path.
+    """
     import av
 
     name = name or str(path)
@@ -181,8 +187,9 @@ def open_video(path: Path, *, keyframes: bool = False, name: str = "") -> Iterat
         stream = _stream(container, name)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = usable_threads()
-        stream.codec_context.skip_frame = "NONKEY" if keyframes else "NONREF"
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.codec_context.skip_frame = "NONKEY" if keyframes else "DEFAULT" if exact else "NONREF"
+        cheaper = {} if exact else {"skip_loop_filter": "nokey"}
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **cheaper}
         facts = _facts(container, stream)
         base = stream.time_base
         if base is None:
