@@ -196,7 +196,7 @@ def _scanned(
         if not record.fact("illustrated"):
             _work(video, record, opened)
         report = read_report(record)
-    _write_page(report, (pages or path.parent) / f"{path.stem}.html")
+    write_page(report, (pages or path.parent) / f"{path.stem}.html")
     return report
 
 
@@ -247,7 +247,8 @@ def scan_progress(reader: VideoReader) -> Iterator[Callable[[Progress], None]]:
         yield heard
 
 
-def _write_page(report: VideoReport, path: Path) -> None:
+def write_page(report: VideoReport, path: Path) -> None:
+    """Write the timeline and say where."""
     from streetvision.base.disk import sentences, write_atomically
     from streetvision.video.page import render_video
 

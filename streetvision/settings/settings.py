@@ -4,9 +4,9 @@ A flag is the way to its value: `--axon.requests_per_minute` is `settings.axon.r
 `settings.netuid`. Two flags have the name of a group: `--model` is `settings.model.choice`, and `--register` is
 `settings.register.choice`. The variable is the flag in capitals (`AXON_REQUESTS_PER_MINUTE`) where `env` says no other.
 
-The groups stand in network.py, model.py, upkeep.py, alerts.py and retrain.py. A new setting is one `declare` in its
-group: flag, variable, `miner.env.example` and docs/settings.md follow from it, in the order of declaration. A room
-takes its default from its group (`AxonSettings.port`); what a room without settings needs too stands in
+The groups stand in network.py, model.py, upkeep.py, alerts.py, retrain.py and video.py. A new setting is one `declare`
+in its group: flag, variable, `miner.env.example` and docs/settings.md follow from it, in the order of declaration. A
+room takes its default from its group (`AxonSettings.port`); what a room without settings needs too stands in
 base/defaults.py.
 """
 
@@ -30,6 +30,7 @@ from streetvision.settings.upkeep import (
     MockSettings,
     RegisterSettings,
 )
+from streetvision.settings.video import VideoSettings
 from streetvision.subnet import SUBNET
 
 
@@ -87,6 +88,7 @@ class Settings:
     mock: MockSettings = field(default_factory=MockSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
+    video: VideoSettings = field(default_factory=VideoSettings)
 
     def __post_init__(self) -> None:
         if self.is_mock and self.subtensor.chain_endpoint:

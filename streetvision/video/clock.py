@@ -42,9 +42,14 @@ class FrameClock:
         """How far it is."""
         return Position(self.last, not self._mended)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a frame was seen."""
+        return self._begun
+
     def restart(self) -> None:
         """Take the next frame's time as it is: reading has jumped there."""
-        self.last, self._begun = 0.0, False
+        self.last, self._shift, self._begun, self._mended = 0.0, 0.0, False, False
 
     def time_of(self, pts: int | None, base: Fraction | None) -> float | None:
         """Seconds of a frame; None for one that stands before its predecessor."""

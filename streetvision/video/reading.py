@@ -131,6 +131,11 @@ class VideoReader:
             raise VideoError(f"{self.name} cannot be searched for {hms(time)}: {_words(error)}.") from error
         self.clock.restart()
 
+    def rewind(self) -> None:
+        """Go back to the beginning, where something was read; VideoError where the file cannot be searched."""
+        if self.clock.begun:
+            self.jump(0.0)
+
     def _resume(self, after: Position) -> None:
         """Where times are continuous, jump; where they were mended, all has to be read again to mend them alike."""
         if after.searchable and after.time > BACK:

@@ -96,6 +96,18 @@ class Record:
         with transaction(self._db):
             self._set(facts)
 
+    @property
+    def searchable(self) -> bool:
+        """Whether times of answers are the file's own, so that a frame can be found by one."""
+        return bool((self.fact("state") or {}).get("position", {}).get("searchable"))
+
+    @property
+    def seconds(self) -> float:
+        """The video's length: as it says, or up to the last answer."""
+        declared = (self.fact("video") or {}).get("seconds") or 0.0
+        last = self._db.execute("SELECT max(time) FROM samples").fetchone()[0] or 0.0
+        return max(float(declared), float(last))
+
     def begin(self, identity: Identity, how: Mapping[str, Any]) -> None:
         """Forget what belongs to another state of the file, and answers that were found in another way."""
         wanted = asdict(identity)

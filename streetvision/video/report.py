@@ -51,7 +51,7 @@ def read_report(record: Record) -> VideoReport:
     return VideoReport(
         uri=record.fact("identity")["uri"],
         model=record.fact("how")["model"],
-        seconds=max(facts.get("seconds") or 0.0, float(times[-1]) if len(times) else 0.0),
+        seconds=record.seconds,
         facts=facts,
         counts=(record.fact("state") or {}).get("counts", {}),
         times=times,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+import numpy as np
+
 from streetvision.engine.types import ImageArray
 from streetvision.video.reading import Decoded, VideoError, VideoReader
 from streetvision.video.record import Record
@@ -28,9 +30,9 @@ def illustrate(reader: VideoReader, record: Record) -> None:
     What cannot be decoded a second time is left out.
     """
     longest = sorted(record.segments(), key=lambda one: one.start - one.end)[: MOST // 2]
-    times = {time for one in longest for time in (one.start, one.peak)}
-    searchable = bool(record.fact("state")["position"]["searchable"])
-    shown = stills(reader, times, longest=SIDE, searchable=searchable)
+    answered, _ = record.series()
+    times = {float(time) for one in longest for time in (answered[np.searchsorted(answered, one.start)], one.peak)}
+    shown = stills(reader, times, longest=SIDE, searchable=record.searchable)
     record.set_thumbnails({time: jpeg(picture, QUALITY) for time, picture in shown})
 
 
@@ -42,6 +44,7 @@ def stills(
     Times are taken in ascending order. `longest` bounds the longer side in pixels. Where times are not the file's own
     (`Position.searchable`), all of it is read.
     """
+    reader.rewind()
     scaler, frames = FrameScaler(reader.aspect), reader.frames()
     now: Decoded | None = None
     for time in sorted(times):
