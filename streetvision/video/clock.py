@@ -68,7 +68,13 @@ class FrameClock:
 
 
 def hms(seconds: float) -> str:
-    """`0:03`, `12:45`, `1:02:03`."""
+    """`0:03`, `12:45`, `1:02:03`, as players show times."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def exact(seconds: float) -> str:
+    """`0:03.4`, for the ends of a segment."""
+    tenths = round(seconds * 10)
+    return f"{hms(tenths // 10)}.{tenths % 10}"

@@ -12,7 +12,7 @@ from streetvision.base.html import Html, el, join, prose
 from streetvision.base.page_style import STYLE
 from streetvision.base.wording import clipped, moment, share
 from streetvision.video.charts import timeline
-from streetvision.video.clock import hms
+from streetvision.video.clock import exact, hms
 from streetvision.video.report import VideoReport, opinion_words
 from streetvision.video.smoothing import Segment
 
@@ -23,7 +23,8 @@ OWN_STYLE = """
 .shots img{display:block;width:224px;height:126px;object-fit:contain;border-radius:8px;border:1px solid var(--edge);
 background:var(--grid)}.shots span{display:block;font-size:12px;line-height:1.35;color:var(--quiet);margin-top:3px}
 .said{white-space:normal;text-align:left;min-width:200px}.damage{margin-bottom:14px;font-size:14px}
-@media(max-width:520px){.shots li,.shots img{width:150px}.shots img{height:85px}}
+@media(max-width:520px){.long .chart{overflow-x:auto}.long svg{min-width:760px}
+.shots li,.shots img{width:150px}.shots img{height:85px}}
 """
 STYLES = STYLE + OWN_STYLE
 POLICY = f"default-src 'none'; style-src {source_hash(STYLES)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -43,7 +44,7 @@ def render_video(report: VideoReport, now: float) -> str:
             *(el("p", f"{sentence}.", class_="card finding warning damage") for sentence in report.damage),
             _tiles(report),
             el("h2", "Timeline"),
-            timeline(report.times, report.raw, report.smoothed, report.segments, report.seconds),
+            el("div", _chart(report), class_="long"),
             _pictures(report),
             el("h2", "Segments"),
             _table(report),
@@ -53,6 +54,10 @@ def render_video(report: VideoReport, now: float) -> str:
         style=STYLES,
         policy=POLICY,
     )
+
+
+def _chart(report: VideoReport) -> Html:
+    return timeline(report.times, report.raw, report.smoothed, report.segments, report.seconds)
 
 
 def _about(report: VideoReport) -> Html:
@@ -118,7 +123,7 @@ def _table(report: VideoReport) -> Html:
 
 
 def _row(report: VideoReport, place: int, one: Segment, *, said: bool) -> Html:
-    cells = [hms(one.start), hms(one.end), f"{one.end - one.start:.1f}", f"{one.mean:.2f}", f"{one.highest:.2f}"]
+    cells = [exact(one.start), exact(one.end), f"{one.end - one.start:.1f}", f"{one.mean:.2f}", f"{one.highest:.2f}"]
     cells += [hms(one.peak), f"{one.frames:,}"]
     opinion = report.opinions.get((one.start, one.end))
     words = clipped(opinion_words(opinion), LONGEST) if opinion else "-"

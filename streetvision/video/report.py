@@ -8,7 +8,7 @@ from typing import Any
 
 from streetvision.base.log_text import joined
 from streetvision.base.wording import plural, share
-from streetvision.video.clock import hms
+from streetvision.video.clock import exact, hms
 from streetvision.video.record import Record
 from streetvision.video.scanning import damage_of
 from streetvision.video.smoothing import Segment, Series, Smoothing, probabilities, smooth
@@ -75,8 +75,8 @@ def _lines(report: VideoReport) -> Iterator[str]:
     answered = f"{len(report.times):,} frames answered by {report.model}"
     yield f"{report.uri}: {found} with roadwork in {hms(report.seconds)}{within}; {answered}"
     for place, one in enumerate(report.segments, start=1):
-        line = f"  {place:>3}  {hms(one.start):>8} to {hms(one.end):<8} P {one.mean:.2f} on average, {one.highest:.2f} "
-        line += f"at {hms(one.peak)}"
+        line = f"  {place:>3}  {exact(one.start):>9} to {exact(one.end):<9} P {one.mean:.2f} on average, "
+        line += f"{one.highest:.2f} at {hms(one.peak)}"
         said = report.opinions.get((one.start, one.end))
         yield line + (f"; {opinion_words(said)}" if said else "")
     for sentence in report.damage:

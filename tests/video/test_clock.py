@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from streetvision.video.clock import FrameClock, Position, hms
+from streetvision.video.clock import FrameClock, Position, exact, hms
 
 MS = Fraction(1, 1000)
 
@@ -38,3 +38,4 @@ def test_frames_without_a_time_follow_each_other() -> None:
 
 def test_times_are_written_as_players_do() -> None:
     assert [hms(3), hms(765.9), hms(3723)] == ["0:03", "12:45", "1:02:03"]
+    assert [exact(3.44), exact(59.97), exact(3723.5)] == ["0:03.4", "1:00.0", "1:02:03.5"]

@@ -18,7 +18,7 @@ from .conftest import Scanned
 def test_lines_for_a_terminal(scanned: Scanned) -> None:
     lines = report_text(read_report(scanned.record)).splitlines()
     assert lines[0].startswith(f"{scanned.path}: 2 segments with roadwork in 0:30")
-    assert re.search(r"1 +0:0[56] to 0:1[12] ", lines[1])
+    assert re.search(r"1 +0:0[56]\.\d to 0:1[12]\.\d ", lines[1])
     assert len(lines) == 3
 
 
