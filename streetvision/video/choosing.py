@@ -81,8 +81,8 @@ class FrameChooser:
         """As it was; a new one where there is no state."""
         if state is None:
             return cls(sampling)
-        times = {name: -inf if state[name] is None else float(state[name]) for name in _TIMES}
-        return cls(sampling, **times, **{name: _luma(state[name]) for name in _LUMAS})
+        look, due, kept = (_time(state[name]) for name in _TIMES)
+        return cls(sampling, look, due, kept, *(_luma(state[name]) for name in _LUMAS))
 
     def _is_due(self, time: float) -> bool:
         return self._is_new(time, self.last_due, self.sampling.per_second)
@@ -103,6 +103,10 @@ _LUMAS = ("looked", "kept")
 
 def _text(luma: Luma | None) -> str | None:
     return None if luma is None else base64.b64encode(luma.tobytes()).decode()
+
+
+def _time(value: float | None) -> float:
+    return -inf if value is None else float(value)
 
 
 def _luma(text: str | None) -> Luma | None:

@@ -49,7 +49,7 @@ def test_one_odd_frame_does_not_make_or_break_a_segment() -> None:
 
 def test_frames_close_together_are_one_witness() -> None:
     weak = np.full(40, 0.5)
-    dense, sparse = smooth(np.arange(40) * 0.01, weak), smooth(np.arange(40) * 1.0, weak)
+    dense, sparse = smooth(np.arange(0.0, 0.4, 0.01), weak), smooth(np.arange(0.0, 40.0), weak)
     assert dense[20] < 0.75 < sparse[20]
 
 

@@ -91,7 +91,7 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     assert [one["roadwork"] for one in scanned.record.opinions().values()] == [True, False]
     sent = stub.sent[0]
     assert (sent["temperature"], sent["responseFormat"]) == (0, {"jsonSchema": SCHEMA})
-    with av.open(io.BytesIO(base64.b64decode(sent["mediaSource"]["base64String"]))) as clip:
+    with av.open(io.BytesIO(base64.b64decode(sent["mediaSource"]["base64String"])), "r") as clip:
         frames = [frame.to_ndarray(format="gray").mean() > 128 for frame in clip.decode(video=0)]
     assert len(frames) == pytest.approx(48, abs=4)
     assert np.mean(frames) > 0.85

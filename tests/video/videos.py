@@ -48,6 +48,7 @@ def write_video(
     options = {"movflags": "faststart"} if index_first else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = pixels
         stream.codec_context.gop_size = keyframes
         if rotation is not None:
