@@ -26,13 +26,14 @@ from streetvision.engine.views import Eye
 from streetvision.models.folder import bundled_checkpoint
 from streetvision.runner.opening import open_runner
 from streetvision.video.choosing import SAMPLING
+from streetvision.video.decoding import Work
 from streetvision.video.reading import open_video
 from streetvision.video.record import Identity, open_record
 from streetvision.video.scaling import FrameScaler
-from streetvision.video.scanning import Work, scan
+from streetvision.video.scanning import scan
 
 FPS = 30
-PIECE_S = 10
+PIECE_S = 5
 LARGE, SMALL = (1920, 1080), (320, 180)
 KINDS = {"with B-frames": {"bf": "3", "b-pyramid": "none"}, "without B-frames": {"bf": "0"}}
 GRAIN = 2.0
@@ -189,7 +190,7 @@ def memory_rows(runner: Runner, folder: Path, pieces: Path, hours: float, device
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="0: leave speed out")
     parser.add_argument("--hours", type=float, default=4.0, help="0: leave memory out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", type=Path, default=None, help="a checkpoint; default: the bundled model")
@@ -204,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="video-") as scratch:
         folder = Path(scratch)
         pieces = asked.pieces or folder
-        rows = list(speed_rows(runner, folder, pieces, asked.minutes, asked.device))
+        rows = list(speed_rows(runner, folder, pieces, asked.minutes, asked.device)) if asked.minutes else []
         if asked.hours:
             rows += memory_rows(runner, folder, pieces, asked.hours, asked.device)
     report(asked.name, f"A video through {runner.version}, frames at 2 a second", rows, where, asked.out)

@@ -69,6 +69,11 @@ class Damage:
         self.packets += 1
         self.first = time if self.first is None else self.first
 
+    def followed_by(self, later: Damage) -> Damage:
+        """Of two sittings."""
+        first = later.first if self.first is None else self.first
+        return Damage(self.packets + later.packets, first, later.end)
+
     def sentences(self) -> list[str]:
         """For people; empty for a sound file."""
         found = []

@@ -89,7 +89,7 @@ def test_a_missing_extra_is_named(run: Command, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_ctrl_c_keeps_what_was_answered(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streetvision.video.scanning.BATCH", 8)
+    monkeypatch.setattr("streetvision.video.decoding.BATCH", 8)
     whole = json.loads(run("video", "a.mp4", "--json")[1])
     run("video", "a.mp4", "--per_second", "1")
     monkeypatch.setattr(video_command, "_runner", lambda *_: Brightness(dies_after=16))

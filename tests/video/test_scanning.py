@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streetvision.video import scanning
+from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
+from streetvision.errors import OperatorError
+from streetvision.video import decoding
 from streetvision.video.choosing import SAMPLING
 from streetvision.video.reading import VideoError, open_video
 from streetvision.video.record import Identity, Record, Sample, open_record
@@ -59,7 +61,7 @@ def test_the_stretch_of_roadwork_is_found(name: str, codec: str, pixels: str, tm
 def test_a_killed_scan_goes_on_as_if_it_had_not_been(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanning, "BATCH", 8)
+    monkeypatch.setattr(decoding, "BATCH", 8)
     video = write_video(tmp_path / "a.mp4", DRIVE)
     with open_record(tmp_path / "b.sqlite") as undisturbed:
         undisturbed.begin(Identity("a", 1, "1"), {})
@@ -75,6 +77,17 @@ def test_a_killed_scan_goes_on_as_if_it_had_not_been(
     again = Brightness()
     assert scanned(video, record, again) == whole
     assert again.seen == 0
+
+
+def test_a_model_that_fails_is_a_sentence_and_the_rest_is_kept(tmp_path: Path, record: Record) -> None:
+    class Failing(Brightness):
+        def run(self, images: ImageArray) -> RunnerOutput:
+            raise RunnerFailure("the model failed on cuda: lost")
+
+    video = write_video(tmp_path / "a.mp4", DRIVE[:40])
+    with pytest.raises(OperatorError, match="goes on at 0:00"):
+        scanned(video, record, Failing())
+    assert len(scanned(video, record)) > 5
 
 
 def test_a_variable_rate_keeps_its_times(tmp_path: Path, record: Record) -> None:
