@@ -18,7 +18,6 @@ from PIL import Image
 
 from streetvision.base.disk import sentences, write_atomically
 from streetvision.engine.types import ImageArray
-from streetvision.errors import OperatorError
 from streetvision.sources.made import RECORDS
 from streetvision.sources.near_duplicates import FINGERPRINT_DISTANCE
 from streetvision.sources.picture import fingerprint
@@ -26,7 +25,7 @@ from streetvision.sources.records import read_records
 from streetvision.video.clock import hms
 from streetvision.video.reading import VideoReader
 from streetvision.video.record import Record
-from streetvision.video.report import VideoReport, read_report
+from streetvision.video.report import VideoReport, numbered, read_report
 from streetvision.video.scaling import jpeg
 from streetvision.video.smoothing import Segment
 from streetvision.video.stills import stills
@@ -80,14 +79,9 @@ class Exported:
 
 def plan(report: VideoReport, wanted: Wanted) -> tuple[list[Shot], list[int]]:
     """The frames by time, and the segments that are left out; OperatorError for a segment that is not there."""
-    numbers = wanted.segments or range(1, len(report.segments) + 1)
-    for number in numbers:
-        if not 1 <= number <= len(report.segments):
-            raise OperatorError(f"{report.uri} has {len(report.segments)} segments, so no segment {number}.")
     shots: list[Shot] = []
     contradicted: list[int] = []
-    for number in sorted(set(numbers)):
-        segment = report.segments[number - 1]
+    for number, segment in numbered(report.segments, wanted.segments).items():
         word = _word(report, segment, wanted)
         if word is None:
             contradicted.append(number)

@@ -8,6 +8,7 @@ from typing import Any
 
 from streetvision.base.log_text import joined
 from streetvision.base.wording import plural, share
+from streetvision.errors import OperatorError
 from streetvision.video.clock import exact, hms
 from streetvision.video.record import Record
 from streetvision.video.scanning import damage_of
@@ -42,6 +43,14 @@ class VideoReport:
     def covered(self) -> float:
         """Seconds in segments."""
         return sum(one.end - one.start for one in self.segments)
+
+
+def numbered(segments: Sequence[Segment], numbers: Sequence[int]) -> dict[int, Segment]:
+    """Segments by the numbers that reports print, from 1: these, or all; OperatorError for one that is not there."""
+    for number in numbers:
+        if not 1 <= number <= len(segments):
+            raise OperatorError(f"there is no segment {number}: the scan found {len(segments)}.")
+    return {number: segments[number - 1] for number in sorted(set(numbers)) or range(1, len(segments) + 1)}
 
 
 def read_report(record: Record) -> VideoReport:

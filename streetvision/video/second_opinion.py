@@ -13,6 +13,7 @@ from streetvision.video.bedrock import BadAnswer, Bedrock
 from streetvision.video.clips import clip_span, cut
 from streetvision.video.reading import VideoReader
 from streetvision.video.record import Record
+from streetvision.video.report import numbered
 from streetvision.video.scaling import jpeg
 from streetvision.video.smoothing import Segment
 from streetvision.video.spending import Spending
@@ -37,9 +38,8 @@ class Judges:
 
 
 def unasked(record: Record, settings: VideoSettings, numbers: list[int]) -> list[Segment]:
-    """Segments that Pegasus has not judged, of these numbers or of all: an answer is paid for once."""
-    segments = record.segments()
-    chosen = [segments[number - 1] for number in numbers if 1 <= number <= len(segments)] if numbers else segments
+    """Segments that Pegasus has not judged, of these numbers or of all: an answer is paid for once. OperatorError."""
+    chosen = numbered(record.segments(), numbers).values()
     said = {span for span, opinion in record.opinions().items() if opinion["model"] == settings.pegasus}
     return [one for one in chosen if (one.start, one.end) not in said]
 

@@ -66,5 +66,5 @@ def test_a_second_opinion_raises_trust_or_leaves_out(scanned: Scanned) -> None:
 
 
 def test_a_segment_that_is_not_there_is_told_of(scanned: Scanned) -> None:
-    with pytest.raises(OperatorError, match="has 2 segments, so no segment 3"):
+    with pytest.raises(OperatorError, match="no segment 3: the scan found 2"):
         plan(read_report(scanned.record), Wanted([3]))

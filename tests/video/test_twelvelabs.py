@@ -100,6 +100,12 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     assert unasked(scanned.record, SETTINGS, []) == []
 
 
+def test_a_segment_is_chosen_by_its_number(scanned: Scanned) -> None:
+    assert unasked(scanned.record, SETTINGS, [2]) == scanned.record.segments()[1:]
+    with pytest.raises(OperatorError, match="no segment 3"):
+        unasked(scanned.record, SETTINGS, [3])
+
+
 def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Scanned) -> None:
     stub.answers(SETTINGS.pegasus, pegasus_says(message="I think so"))
     stub.answers(SETTINGS.pegasus, pegasus_says())
