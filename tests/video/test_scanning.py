@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,41 @@ def test_a_killed_scan_goes_on_as_if_it_had_not_been(
     again = Brightness()
     assert scanned(video, record, again) == whole
     assert again.seen == 0
+
+
+class Killed(Brightness):
+    """Takes its process along, without a chance to tidy up."""
+
+    def run(self, images: ImageArray) -> RunnerOutput:
+        if self.seen >= 16:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(images)
+
+
+def sitting(video: Path, path: Path) -> None:
+    """A scan in a process of its own that is killed after two batches."""
+    with open_record(path) as opened, open_video(video) as reader:
+        scan(reader, Killed(), opened)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # the child touches none of those threads
+def test_sigkill_loses_a_batch_at_most(tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "BATCH", 8)
+    video = write_video(tmp_path / "a.mp4", DRIVE)
+    whole = scanned(video, record)
+    path = tmp_path / "killed.sqlite"
+    with open_record(path) as opened:
+        opened.begin(Identity("a", 1, "1"), {})
+    for sittings in (1, 2):
+        process = get_context("fork").Process(target=sitting, args=[video, path])
+        process.start()
+        process.join(60.0)
+        assert process.exitcode == -signal.SIGKILL
+        with open_record(path) as opened:
+            assert opened.samples() == whole[: 16 * sittings]
+    with open_record(path) as opened:
+        assert scanned(video, opened) == whole
+        assert opened.segments() == record.segments()
 
 
 def test_a_model_that_fails_is_a_sentence_and_the_rest_is_kept(tmp_path: Path, record: Record) -> None:
