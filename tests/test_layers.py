@@ -31,7 +31,7 @@ FLOORS: tuple[str, ...] = (
     "page challenge",
     "status",
     "control alerts",
-    "monitor mining",
+    "monitor mining video",
     "synthesis",
     "labelling",
     "prediction_log retrain_log",

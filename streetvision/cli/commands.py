@@ -104,6 +104,11 @@ COMMANDS: Mapping[str, Entry] = {
         ("retrain", "retrain_rehearse"),
         "app",
     ),
+    "video": Entry(
+        "Find roadwork in videos: `video FILE`, a folder or s3://BUCKET/KEY.",
+        ("video", "video_export", "video_twelvelabs"),
+        "app",
+    ),
     "models": Entry(
         "Model versions: keep, check, swap, try, publish.",
         ("models", "models_combine", "models_hub", "models_live"),

@@ -38,6 +38,7 @@ from streetvision.doctor.stores import (
     check_state,
 )
 from streetvision.doctor.synthetic import check_synthetic
+from streetvision.doctor.video import check_video
 from streetvision.errors import OperatorError
 from streetvision.hub.client import Hub
 from streetvision.models.versions import ModelVersion
@@ -47,6 +48,7 @@ from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.unjudged import Unjudged
 from streetvision.settings.settings import Settings
+from streetvision.video.bedrock import open_session
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
 _GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
@@ -62,6 +64,7 @@ class Tools:
     ask: Callable[[Path], Live] = ask
     look_at_gpu: Callable[[], Mapping[str, Any] | str] = look_at_gpu
     driver: Callable[[], str | None] = driver_version
+    aws: Callable[[str], Any] = open_session
     now: Callable[[], float] = time.time
 
 
@@ -142,12 +145,13 @@ async def _installed(settings: Settings, tools: Tools) -> tuple[tuple[Check, ...
         on_gpu.append(not isinstance(seen, str) and bool(seen["available"]) and settings.device != "cpu")
         return check_gpu(settings, seen, tools.driver())
 
-    versions, mining, gpu = await asyncio.gather(
+    versions, mining, video, gpu = await asyncio.gather(
         bounded("versions", QUICK_S, in_thread(check_versions)),
         bounded("mining", QUICK_S, in_thread(check_mining_extra)),
+        bounded("video", DISK_S, in_thread(lambda: check_video(settings, tools.aws))),
         bounded("device", SLOW_S, in_thread(device)),
     )
-    return (versions, mining, gpu), any(on_gpu)
+    return (versions, mining, video, gpu), any(on_gpu)
 
 
 async def _model(settings: Settings, wallet: MinerWallet | None, tools: Tools) -> tuple[Check, ...]:

@@ -61,6 +61,31 @@ class S3Destination:
             objects = (item for page in pages for item in page.get("Contents", ()))
             return {item["Key"].removeprefix(self._prefix): int(item["Size"]) for item in objects}
 
+    def facts(self, name: str) -> tuple[int, str]:
+        """Size in bytes and ETag of one object; raises OperatorError where it is not there."""
+        with self._sentences():
+            try:
+                head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+            except self._client.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey"):
+                    raise OperatorError(f"there is no object {name} in {self}: check its name") from error
+                raise
+        return int(head["ContentLength"]), str(head["ETag"])
+
+    def listed(self, prefix: str) -> Mapping[str, tuple[int, str]]:
+        """Size and ETag of every object whose name begins so."""
+        with self._sentences():
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            objects = [item for page in pages for item in page.get("Contents", ())]
+        return {item["Key"].removeprefix(self._prefix): (int(item["Size"]), item["ETag"]) for item in objects}
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy an object, of any size, to a file."""
+        with self._sentences():
+            self._client.download_file(self._bucket, self._prefix + name, str(path))
+
     def put(self, name: str, data: bytes) -> None:
         """See `Destination`."""
         with self._sentences():

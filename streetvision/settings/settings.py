@@ -4,10 +4,10 @@ A flag is the way to its value: `--axon.requests_per_minute` is `settings.axon.r
 `settings.netuid`. Two flags have the name of a group: `--model` is `settings.model.choice`, and `--register` is
 `settings.register.choice`. The variable is the flag in capitals (`AXON_REQUESTS_PER_MINUTE`) where `env` says no other.
 
-The groups stand in network.py, model.py, upkeep.py, alerts.py, retrain.py, oracle.py and synthetic.py. A new setting is
-one `declare` in its group: flag, variable, `miner.env.example` and docs/settings.md follow from it, in the order of
-declaration. A room takes its default from its group (`AxonSettings.port`); what a room without settings needs too
-stands in base/defaults.py.
+The groups stand in network.py, model.py, upkeep.py, alerts.py, retrain.py, oracle.py, synthetic.py and video.py. A new
+setting is one `declare` in its group: flag, variable, `miner.env.example` and docs/settings.md follow from it, in the
+order of declaration. A room takes its default from its group (`AxonSettings.port`); what a room without settings needs
+too stands in base/defaults.py.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from streetvision.settings.upkeep import (
     MockSettings,
     RegisterSettings,
 )
+from streetvision.settings.video import VideoSettings
 from streetvision.subnet import SUBNET
 
 
@@ -91,6 +92,7 @@ class Settings:
     retrain: RetrainSettings = field(default_factory=RetrainSettings)
     oracle: OracleSettings = field(default_factory=OracleSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+    video: VideoSettings = field(default_factory=VideoSettings)
 
     def __post_init__(self) -> None:
         if self.is_mock and self.subtensor.chain_endpoint:

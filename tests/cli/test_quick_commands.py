@@ -114,6 +114,9 @@ def call(forking: tuple[IO[str], IO[str]], tmp_path: Path) -> Call:
         ("completion bash", 0, "complete"),
         ("init --yes --overwrite --nonsense", 1, "--nonsense"),
         ("register --nonsense", 1, "--nonsense"),
+        ("video gone.mp4", 1, "there is no such file: gone.mp4"),
+        ("video list", 0, "no videos yet"),
+        ("video search cones", 1, "VIDEO_TWELVELABS=true"),
     ],
 )
 def test_a_quick_command(call: Call, arguments: str, code: int, says: str) -> None:

@@ -135,6 +135,15 @@ NAMES = """
     --synthetic.price SYNTHETIC_PRICE
     --synthetic.budget SYNTHETIC_BUDGET
     --synthetic.daily SYNTHETIC_DAILY
+    --video.twelvelabs VIDEO_TWELVELABS
+    --video.region VIDEO_REGION
+    --video.pegasus VIDEO_PEGASUS
+    --video.marengo VIDEO_MARENGO
+    --video.minute_price VIDEO_MINUTE_PRICE
+    --video.token_price VIDEO_TOKEN_PRICE
+    --video.frame_price VIDEO_FRAME_PRICE
+    --video.search_price VIDEO_SEARCH_PRICE
+    --video.budget VIDEO_BUDGET
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

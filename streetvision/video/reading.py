@@ -1,0 +1,256 @@
+"""Frames of a video file with their times, decoded by PyAV at reduced cost; what is broken in it is noted.
+
+Frames that no other frame needs are not decoded (H.264's and H.265's B-frames): at a few pictures a second nobody
+misses them, and decoding takes about half as long. H.264's deblocking is left to keyframes, which takes a sixth off
+and changes a picture of the model's size by a few hundredths of a level (benchmarks/video.py). Nothing is kept but the
+frame at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streetvision.base.defaults import MAX_MEGAPIXELS
+from streetvision.base.resources import usable_threads
+from streetvision.base.wording import plural
+from streetvision.errors import OperatorError, reason
+from streetvision.video.clock import FrameClock, Position, hms
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = MAX_MEGAPIXELS * 1_000_000
+BACK = 2.0
+"""Seconds before the place to go on at from which decoding starts again: frames there may need others before them."""
+SHORT_BY = 2.0
+"""Seconds that may be missing from the length a file declares before its end counts as lost."""
+
+
+class VideoError(OperatorError):
+    """A file gives no frames: one sentence that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What a file says of itself."""
+
+    width: int
+    height: int
+    """As stored, in pixels."""
+    seconds: float | None
+    """Its length; None where it says none."""
+    per_second: float | None
+    """Its mean frame rate."""
+    codec: str
+    pixels: str
+    """Its pixel format, such as `yuv420p`."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read, for the report."""
+
+    packets: int = 0
+    """Pieces that the decoder refused, and frames that it marks as broken."""
+    first: float | None = None
+    """Where the first of them stood, in seconds."""
+    end: str = ""
+    """Why reading ended before the file's end; a clause with the place."""
+
+    def note(self, time: float) -> None:
+        """Count one broken piece."""
+        self.packets += 1
+        self.first = time if self.first is None else self.first
+
+    def followed_by(self, later: Damage) -> Damage:
+        """Of two sittings."""
+        first = later.first if self.first is None else self.first
+        return Damage(self.packets + later.packets, first, later.end)
+
+    def sentences(self) -> list[str]:
+        """For people; empty for a sound file."""
+        found = []
+        if self.packets:
+            found.append(f"{plural(self.packets, 'damaged piece')} left out, the first at {hms(self.first or 0.0)}")
+        return found + ([self.end] if self.end else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A frame as it was decoded, not upright and not scaled yet; valid until the next one is asked for."""
+
+    time: float
+    """Seconds from the video's beginning."""
+    frame: av.VideoFrame
+
+
+@dataclass(slots=True)
+class VideoReader:
+    """One opened file."""
+
+    name: str
+    facts: VideoFacts
+    damage: Damage = field(default_factory=Damage)
+    clock: FrameClock = field(default_factory=FrameClock)
+    _container: InputContainer = field(kw_only=True)
+    _stream: VideoStream = field(kw_only=True)
+    _base: Fraction = field(kw_only=True)
+
+    @property
+    def aspect(self) -> Fraction | None:
+        """A pixel's width by its height; None where the file does not say."""
+        return self._stream.sample_aspect_ratio
+
+    def frames(self, after: Position | None = None) -> Iterator[Decoded]:
+        """All frames in the order of their times, or those after a place that an earlier reading reached.
+
+        Raises nothing for damage: it is noted in `damage`, and what can be read is given.
+        """
+        if after is not None:
+            self._resume(after)
+        done = -1.0 if after is None else after.time
+        for frame in self._decoded():
+            time = self.clock.time_of(frame.pts, frame.time_base)
+            if time is None or time <= done:
+                continue
+            if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
+                self.damage.note(time)
+            else:
+                yield Decoded(time, frame)
+        self._check_end()
+
+    def jump(self, time: float) -> None:
+        """Go to the last keyframe at or before a time; VideoError where the file cannot be searched."""
+        import av
+
+        try:
+            self._container.seek(int((time + self.clock.start) / self._base), stream=self._stream)
+        except (av.FFmpegError, OverflowError) as error:
+            raise VideoError(f"{self.name} cannot be searched for {hms(time)}: {_words(error)}.") from error
+        self.clock.restart()
+
+    def rewind(self) -> None:
+        """Go back to the beginning, where something was read; VideoError where the file cannot be searched."""
+        if self.clock.begun:
+            self.jump(0.0)
+
+    def _resume(self, after: Position) -> None:
+        """Where times are continuous, jump; where they were mended, all has to be read again to mend them alike."""
+        if after.searchable and after.time > BACK:
+            try:
+                self.jump(after.time - BACK)
+            except VideoError:
+                return  # from the beginning, which takes longer and ends the same
+
+    def _decoded(self) -> Iterator[Any]:
+        import av
+
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError as error:
+                self.damage.end = f"reading ends at {hms(self.clock.last)}: {_words(error)}"
+                return
+            if packet.is_corrupt:
+                self.damage.note(self.clock.last)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self.damage.note(self.clock.last)
+                continue
+            yield from frames
+
+    def _check_end(self) -> None:
+        declared = self.facts.seconds if self.clock.position.searchable else None
+        if declared and not self.damage.end and self.clock.last < declared - SHORT_BY - self._spacing():
+            self.damage.end = f"the file ends at {hms(self.clock.last)} of {hms(declared)}"
+
+    def _spacing(self) -> float:
+        return 1.0 / self.facts.per_second if self.facts.per_second else 0.0
+
+
+@contextmanager
+def open_video(path: Path, *, keyframes: bool = False, exact: bool = False, name: str = "") -> Iterator[VideoReader]:
+    """Open a file; VideoError when there is nothing in it to decode.
+
+    `keyframes` decodes those alone; `exact` everything, as it should look: for pictures that people see or that are
+    kept. `name` stands in sentences in place of the path.
+    """
+    import av
+
+    name = name or str(path)
+    try:
+        container = av.open(str(path), mode="r", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(_unopened(name, path, error)) from error
+    with container:
+        stream = _stream(container, name)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = usable_threads()
+        stream.codec_context.skip_frame = "NONKEY" if keyframes else "DEFAULT" if exact else "NONREF"
+        cheaper = {} if exact else {"skip_loop_filter": "nokey"}
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **cheaper}
+        facts = _facts(container, stream)
+        base = stream.time_base
+        if base is None:
+            raise VideoError(f"{name} gives its frames no times: convert it to MP4.")
+        begin = float((stream.start_time or 0) * base)
+        clock = FrameClock(begin, 1.0 / facts.per_second if facts.per_second else 0.04)
+        yield VideoReader(name, facts, clock=clock, _container=container, _stream=stream, _base=base)
+
+
+def _stream(container: InputContainer, name: str) -> VideoStream:
+    import av
+    from av.stream import Disposition
+
+    streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+    if not streams:
+        raise VideoError(f"{name} holds no video, only {_kinds(container)}: name another file.")
+    stream = streams[0]
+    try:
+        width, height = stream.codec_context.width, stream.codec_context.height
+    except (av.FFmpegError, AttributeError) as error:
+        raise VideoError(f"{name} is in a format that cannot be decoded here: convert it to H.264.") from error
+    if width * height > MAX_PIXELS:
+        raise VideoError(f"{name} has frames of {width}x{height} pixels, more than {MAX_MEGAPIXELS} million: scale it.")
+    return stream
+
+
+def _kinds(container: InputContainer) -> str:
+    kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
+    return " and ".join(kinds) or "a picture"
+
+
+def _facts(container: InputContainer, stream: VideoStream) -> VideoFacts:
+    context = stream.codec_context
+    of_stream = 0.0 if stream.duration is None else float(stream.duration * (stream.time_base or 0))
+    of_file = 0.0 if container.duration is None else container.duration / 1e6
+    seconds = max(of_stream, of_file) or None
+    rate = float(stream.average_rate) if stream.average_rate else None
+    return VideoFacts(context.width, context.height, seconds, rate, context.name, str(context.pix_fmt or "unknown"))
+
+
+def _unopened(name: str, path: Path, error: Exception) -> str:
+    if not path.exists():
+        return f"there is no such file: {name}"
+    if path.is_file() and not path.stat().st_size:
+        return f"{name} is empty."
+    if type(error).__name__ == "InvalidDataError":
+        return f"{name} is no video, or lacks the index at its end (a recording that was cut off): copy or repair it."
+    return f"{name} cannot be read: {_words(error)}."
+
+
+def _words(error: Exception) -> str:
+    """PyAV's errors carry a number and a path; the clause stands between them."""
+    text = getattr(error, "strerror", None) or reason(error)
+    return str(text).lower()

@@ -1,0 +1,236 @@
+"""Pegasus and Marengo through botocore's own stub: bodies, answers, failures, costs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import av
+import boto3
+import numpy as np
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import ANY, Stubber
+
+from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.video import VideoSettings
+from streetvision.video import bedrock as bedrock_room
+from streetvision.video.bedrock import ATTEMPTS, BadAnswer, Bedrock, open_session
+from streetvision.video.clips import SHORTEST_S, clip_span, cut
+from streetvision.video.marengo import nearest, read_vector
+from streetvision.video.pegasus import SCHEMA, read_answer
+from streetvision.video.reading import open_video
+from streetvision.video.second_opinion import Judges, clip_dollars, embed, judge, unasked, unembedded
+from streetvision.video.smoothing import Segment
+from streetvision.video.spending import Spending
+
+from .conftest import Scanned
+
+SETTINGS = VideoSettings(twelvelabs=True)
+SAID = {"roadwork": True, "certainty": 0.9, "objects": ["cones"], "reason": "Cones on the lane."}
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    data = json.dumps(fields).encode()
+    return {"body": StreamingBody(io.BytesIO(data), len(data)), "contentType": "application/json"}
+
+
+def pegasus_says(**fields: Any) -> dict[str, Any]:
+    return body(**{"message": json.dumps(SAID), "stopReason": "stop", **fields})
+
+
+class Stub:
+    """A client of Bedrock that answers as it is told, and keeps what it was sent."""
+
+    def __init__(self, state: Path, budget: float | None = None) -> None:
+        client = boto3.client(
+            "bedrock-runtime", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        self.stubber, self.sent, self.waits = Stubber(client), list[dict[str, Any]](), list[float]()
+        client.meta.events.register("provide-client-params.bedrock-runtime.InvokeModel", self._keep)
+        spending = Spending(state, budget, lambda: datetime(2026, 11, 30, tzinfo=UTC))
+        self.judges = Judges(Bedrock(client, self.waits.append), SETTINGS, spending)
+
+    def _keep(self, params: dict[str, Any], **_: Any) -> None:
+        self.sent.append(json.loads(params["body"]))
+
+    def answers(self, model: str, response: dict[str, Any]) -> None:
+        expected = {"modelId": model, "body": ANY, "contentType": ANY, "accept": ANY}
+        self.stubber.add_response("invoke_model", response, expected)
+
+    def fails(self, code: str, times: int = 1, words: str = "no") -> None:
+        for _ in range(times):
+            self.stubber.add_client_error("invoke_model", code, words)
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Iterator[Stub]:
+    made = Stub(tmp_path)
+    with made.stubber:
+        yield made
+
+
+def asked(stub: Stub, scanned: Scanned, work: Callable[..., None] = judge, rest: Any = None) -> list[str]:
+    heard: list[str] = []
+    left = unasked(scanned.record, SETTINGS, []) if rest is None else rest
+    with open_video(scanned.path, exact=True) as reader:
+        work(stub.judges, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
+    return heard
+
+
+def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) -> None:
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    stub.answers(SETTINGS.pegasus, pegasus_says(message=json.dumps({**SAID, "roadwork": False})))
+    assert asked(stub, scanned) == []
+    assert [one["roadwork"] for one in scanned.record.opinions().values()] == [True, False]
+    sent = stub.sent[0]
+    assert (sent["temperature"], sent["responseFormat"]) == (0, {"jsonSchema": SCHEMA})
+    with av.open(io.BytesIO(base64.b64decode(sent["mediaSource"]["base64String"])), "r") as clip:
+        frames = [frame.to_ndarray(format="gray").mean() > 128 for frame in clip.decode(video=0)]
+    assert len(frames) == pytest.approx(48, abs=4)
+    assert np.mean(frames) > 0.85
+    expected = sum(clip_dollars(one, 30.0, SETTINGS) for one in scanned.record.segments())
+    assert stub.judges.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
+    assert unasked(scanned.record, SETTINGS, []) == []
+
+
+def test_a_segment_is_chosen_by_its_number(scanned: Scanned) -> None:
+    assert unasked(scanned.record, SETTINGS, [2]) == scanned.record.segments()[1:]
+    with pytest.raises(OperatorError, match="no segment 3"):
+        unasked(scanned.record, SETTINGS, [3])
+
+
+def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Scanned) -> None:
+    stub.answers(SETTINGS.pegasus, pegasus_says(message="I think so"))
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    (sentence,) = asked(stub, scanned)
+    assert "did not say whether" in sentence
+    assert len(unasked(scanned.record, SETTINGS, [])) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"message": json.dumps(SAID), "stopReason": "length"},
+        {"message": json.dumps(SAID)[:-5], "finishReason": "length"},
+        {"message": '{"roadwork": "yes"}'},
+        {"message": None},
+        {"message": "[" * 100_000},
+        {},
+    ],
+)
+def test_what_is_no_opinion_is_refused(answer: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswer):
+        read_answer("pegasus", answer)
+
+
+def test_both_versions_stop_reasons_are_read() -> None:
+    for key in ("stopReason", "finishReason"):
+        assert read_answer("p", {"message": json.dumps(SAID), key: "stop"}) == SAID
+    odd = read_answer("p", {"message": json.dumps({"roadwork": True, "certainty": 7, "objects": 3})})
+    assert odd == {"roadwork": True, "certainty": None, "objects": [], "reason": ""}
+
+
+def test_a_busy_service_is_waited_for_and_not_for_ever(stub: Stub, scanned: Scanned) -> None:
+    stub.fails("ThrottlingException", 2)
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    stub.fails("ThrottlingException", ATTEMPTS)
+    with pytest.raises(OperatorError, match="busy"):
+        asked(stub, scanned)
+    assert stub.waits == [2.0, 4.0, 2.0, 4.0, 8.0, 16.0]
+    assert len(scanned.record.opinions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "told"),
+    [
+        ("AccessDeniedException", "no", "ask for the model"),
+        ("ExpiredTokenException", "no", "refuses the credentials"),
+        ("ValidationException", "The provided model identifier is invalid.", "knows no model"),
+        ("ModelErrorException", "boom", "refused a call"),
+    ],
+)
+def test_failures_are_sentences_and_are_not_repeated(
+    code: str, words: str, told: str, stub: Stub, scanned: Scanned
+) -> None:
+    stub.fails(code, words=words)
+    with pytest.raises(OperatorError, match=told):
+        asked(stub, scanned)
+    assert stub.waits == []
+
+
+def test_the_budget_ends_it_before_a_call(tmp_path: Path, scanned: Scanned) -> None:
+    stub = Stub(tmp_path, budget=0.008)
+    with stub.stubber:
+        stub.answers(SETTINGS.pegasus, pegasus_says())
+        with pytest.raises(OperatorError, match=r"raise --video\.budget"):
+            asked(stub, scanned)
+    assert stub.judges.spending.of_the_month() <= 0.008
+
+
+def test_spending_counts_by_month_and_survives_a_torn_line(tmp_path: Path) -> None:
+    now = [datetime(2026, 10, 31, tzinfo=UTC)]
+    spending = Spending(tmp_path, 1.0, lambda: now[0])
+    spending.count("a", 0.9)
+    now[0] = datetime(2026, 11, 1, tzinfo=UTC)
+    spending.count("b", 0.5)
+    with spending.path.open("a") as file:
+        file.write('{"at": "2026-11-')
+    assert spending.of_the_month() == 0.5
+
+
+def test_frames_are_embedded_once_and_found_by_words(stub: Stub, scanned: Scanned) -> None:
+    times = unembedded(scanned.record, SETTINGS, 6.0)
+    assert len(times) == 5
+    for place in range(5):
+        stub.answers(SETTINGS.marengo, body(data=[{"embedding": [float(place == 1), 1.0, 0.1 * place]}]))
+    assert asked(stub, scanned, embed, times) == []
+    assert set(stub.sent[0]) == {"inputType", "image"}
+    assert unembedded(scanned.record, SETTINGS, 6.0) == []
+    kept = [("a", *scanned.record.vectors(SETTINGS.marengo))]
+    first, *others = nearest(np.array([1.0, 0.0, 0.0], np.float32), kept, 3)
+    assert (first.uri, first.time) == ("a", times[1])
+    assert len(others) == 2
+    assert nearest(np.ones(7, np.float32), kept, 3) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"data": []}, {"data": [{"embedding": ["a"]}]}, {"data": [{"embedding": [0.0]}]}]
+)
+def test_what_is_no_embedding_is_refused(answer: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswer):
+        read_vector("marengo", answer)
+
+
+def test_clips_are_neither_too_short_nor_too_long() -> None:
+    short, long_ = Segment(0.5, 1.5, 1.0, 1, 1, 2), Segment(10.0, 200.0, 150.0, 1, 1, 99)
+    assert clip_span(short, 300.0) == (0.0, SHORTEST_S)
+    assert clip_span(long_, 300.0) == (135.0, 165.0)
+    assert clip_span(replace(short, start=299.0, end=300.0), 300.0) == (296.0, 300.0)
+
+
+def test_a_clip_of_nothing_is_empty(scanned: Scanned) -> None:
+    with open_video(scanned.path, exact=True) as reader:
+        assert cut(reader, 500.0, 504.0, searchable=True) == b""
+
+
+def test_credentials_and_region_are_looked_up_without_a_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=r"--video\.region"):
+        open_session("")
+    with pytest.raises(OperatorError, match="no AWS credentials"):
+        open_session("us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    assert open_session("us-east-1").region_name == "us-east-1"
+    assert bedrock_room.open_bedrock("us-east-1").client.meta.region_name == "us-east-1"
