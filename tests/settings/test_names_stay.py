@@ -76,6 +76,7 @@ NAMES = """
     --alerts.ping_on_critical ALERTS_PING_ON_CRITICAL
     --alerts.quiet_hours ALERTS_QUIET_HOURS
     --alerts.digest ALERTS_DIGEST
+    --alerts.news ALERTS_NEWS
     --alerts.time_zone ALERTS_TIME_ZONE
     --alerts.reminder_hours ALERTS_REMINDER_HOURS
     --retrain.schedule RETRAIN_SCHEDULE
