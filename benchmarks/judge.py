@@ -30,6 +30,9 @@ PARTS: dict[str, Callable[[Example], bool]] = {
         one.tags["source"] == "roadwork_clips" and one.label and one.tags["hard"] == "0"
     ),
     "signs and streets": lambda one: one.tags["source"] not in ("roadwork_clips", "roadwork_crops"),
+    "frames against signs and streets": lambda one: (
+        one.tags["source"] != "roadwork_crops" and (one.label or one.tags["source"] != "roadwork_clips")
+    ),
 }
 FIGURES = ("accuracy", "mcc", "auc", "recall", "false_alarms", "ece")
 
