@@ -36,7 +36,7 @@ from streetvision.training.held_out import CLOSE_VIEW, COMPOSITE_VIEW, composite
 from streetvision.training.sources import CLOSE_UPS, STREETS
 from streetvision.training.train import Log, Material, TrainingResult, train
 
-NAME, VERSION = "streetvision-bundled", "0.2.0"
+NAME, VERSION = "streetvision-bundled", "0.3.0"
 WIDTH, INPUT_SIZE = 256, 320
 CALIBRATION_SEEDS = 200_000_000
 TEST_SEEDS = 300_000_000
