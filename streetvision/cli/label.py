@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streetvision.base.paths import expanded
 from streetvision.cli.log_options import Since, log_folder
 from streetvision.cli.oracle_session import confirm, with_oracle
 from streetvision.cli.shared import AsJson, StateDir, print_json, progress_bar, stopping
@@ -221,7 +222,7 @@ def export(
     from streetvision.sources.splitting import Shares
     from streetvision.sources.store import writing
 
-    wanted = source if source == "log" else f"folder:{Path(source).expanduser().absolute()}"
+    wanted = source if source == "log" else f"folder:{expanded(source).absolute()}"
     labels = OracleLabels(read_verdicts(settings.oracle, settings.state_dir), wanted)
     if not len(labels):
         raise OperatorError(

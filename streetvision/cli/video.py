@@ -117,6 +117,8 @@ def list_videos(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     files = record_files(miner_settings(state_dir).state_dir)
     for path in files:
         with open_record(path) as record:
+            if not record.begun:
+                continue
             fields = _list_fields(record)
         if as_json:
             print_json(fields)

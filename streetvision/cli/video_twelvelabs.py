@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streetvision.base.log_text import one_line
+from streetvision.base.state_folder import only_one
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
-from streetvision.cli.video import Names, app, require_av, stopped_in_words, videos, write_page
+from streetvision.cli.video import Names, app, records_folder, require_av, stopped_in_words, videos, write_page
 from streetvision.cli.video_export import Segments, numbers, reading, scanned
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.settings.settings import Settings
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from streetvision.video.second_opinion import Judges
 
 Yes = Annotated[bool, typer.Option("--yes", help="Send and pay without asking.")]
-LARGEST_PICTURE = 5 * 2**20
-"""Bytes of a picture to search by."""
+WORK = "video-twelvelabs"
+"""One at a time, or two would pay for the same segment and pass the budget together."""
 
 
 @app.command()
@@ -37,6 +38,11 @@ def ask(
 ) -> None:
     """Let TwelveLabs' Pegasus judge the segments of scanned videos; shows the cost and asks before it sends a clip."""
     settings = _allowed(state_dir)
+    with only_one(records_folder(settings), WORK):
+        _ask(names, settings, segments, yes=yes, as_json=as_json)
+
+
+def _ask(names: list[str], settings: Settings, segments: str, *, yes: bool, as_json: bool) -> None:
     from streetvision.video.second_opinion import clip_dollars, judge, unasked
 
     found, chosen = videos(names, settings), numbers(segments)
@@ -80,7 +86,14 @@ def search(
     if bool(words) == (picture is not None):
         raise ConfigError('search by words or by --picture FILE: `streetvision video search "orange cones at night"`')
     shown = None if picture is None else _small_picture(picture)
-    found = videos(within or [], settings)
+    with only_one(records_folder(settings), WORK):
+        hits = _search(words, shown, videos(within or [], settings), settings, every, k=k, yes=yes)
+    _show_hits(hits, as_json=as_json)
+
+
+def _search(
+    words: str, shown: bytes | None, found: list[Video], settings: Settings, every: float, *, k: int, yes: bool
+) -> list[Hit]:
     from streetvision.video.marengo import nearest
     from streetvision.video.second_opinion import frame_dollars, unembedded
 
@@ -99,7 +112,7 @@ def search(
         for video in found:
             _embed(video, settings, judges, every, progress)
     kept = _kept(found, settings)
-    _show_hits(nearest(_query(judges, words, shown, query), kept, k), as_json=as_json)
+    return nearest(_query(judges, words, shown, query), kept, k)
 
 
 def _allowed(state_dir: Path | None) -> Settings:
@@ -176,7 +189,8 @@ def _kept(found: list[Video], settings: Settings) -> list[Kept]:
     kept: list[Kept] = []
     for path in paths:
         with open_record(path) as record:
-            kept.append((record.fact("identity")["uri"], *record.vectors(settings.video.marengo)))
+            if record.begun:
+                kept.append((record.fact("identity")["uri"], *record.vectors(settings.video.marengo)))
     if not any(len(times) for _, times, _ in kept):
         raise OperatorError("no video is embedded yet: name some with --in FILE")
     return kept

@@ -9,7 +9,7 @@ from typing import Any
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
-from streetvision.video.bedrock import bedrock_sentences, open_session
+from streetvision.video.bedrock import bedrock_client_sentences, bedrock_sentences, open_session
 from streetvision.video.spending import Spending, money
 
 NAME = "video"
@@ -64,7 +64,8 @@ def _client(session: Any, service: str) -> Any:  # noqa: ANN401 - boto3's
     from botocore.config import Config
 
     config = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1})
-    return session.client(service, config=config)
+    with bedrock_client_sentences():
+        return session.client(service, config=config)
 
 
 def _spent(settings: Settings, words: str) -> Check:

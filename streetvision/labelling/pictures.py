@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.base.paths import expanded
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.sources.dataset import Example
@@ -53,7 +54,7 @@ def named_pictures(name: str, state: Path) -> Iterator[Picture]:
     if name in dataset_names(state):
         yield from map(_of_example, open_dataset(name, state=state).examples())
         return
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if not folder.is_dir():
         known = ", ".join([LOG, *dataset_names(state)])
         raise SourceError(f"{name!r:.100} is neither a dataset nor a folder: name a folder, or one of {known}.")

@@ -37,8 +37,11 @@ def embed_texts(files: OpenClipFiles, texts: Sequence[str]) -> torch.Tensor:
     """Embeddings [N, D] of unit length, float32; raises CheckpointError, for one where a text is too long."""
     tokens = _tokenised(files, texts)
     tower = _tower(files)
-    with torch.inference_mode():
-        embedded = torch.cat([tower(part) for part in torch.split(tokens, BATCH)])
+    try:
+        with torch.inference_mode():
+            embedded = torch.cat([tower(part) for part in torch.split(tokens, BATCH)])
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise CheckpointError(f"The text tower in {files.folder} cannot be computed ({reason(error)}).") from error
     if not bool(torch.isfinite(embedded).all()):
         raise CheckpointError(f"The text tower in {files.folder} answers NaN or infinity; fetch the model again.")
     return F.normalize(embedded.float(), dim=-1)
@@ -68,9 +71,12 @@ def _tower(files: OpenClipFiles) -> nn.Module:
     """The text tower with its weights, float32 on the CPU."""
     from streetvision.models.dinov3 import WithoutRandomStart
 
+    stored = {name.removeprefix(TEXT): value for name, value in files.stored.items() if name.startswith(TEXT)}
+    layers = files.text.get("layers", 0)
+    if not isinstance(layers, int) or layers > len(stored):  # building them would take for ever
+        raise CheckpointError(f"The text tower in {files.folder} has no weights for {layers!r:.60} layers.")
     with torch.device("meta"):
         expected: dict[str, Any] = _built(files).state_dict()
-    stored = {name.removeprefix(TEXT): value for name, value in files.stored.items() if name.startswith(TEXT)}
     problem = weights_problem(expected, stored)
     if problem is not None:
         raise CheckpointError(f"The text tower's weights in {files.folder} do not fit its description: {problem}.")
@@ -92,7 +98,7 @@ def _built(files: OpenClipFiles) -> nn.Module:
         )
     try:
         tower: nn.Module = _build_text_tower(files.width, CLIPTextCfg(**files.text))
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"The text tower in {files.folder} cannot be built ({reason(error)}).") from error
     return tower
 

@@ -61,7 +61,8 @@ def open_bedrock(region: str) -> Bedrock:
     from botocore.config import Config
 
     config = Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"total_max_attempts": 1})
-    return Bedrock(session.client("bedrock-runtime", config=config))
+    with bedrock_client_sentences():
+        return Bedrock(session.client("bedrock-runtime", config=config))
 
 
 def open_session(region: str) -> Any:  # noqa: ANN401 - boto3's
@@ -81,6 +82,17 @@ def open_session(region: str) -> Any:  # noqa: ANN401 - boto3's
     if credentials is None:
         raise OperatorError(f"there are no AWS credentials: {_KEYS}")
     return session
+
+
+@contextmanager
+def bedrock_client_sentences() -> Iterator[None]:
+    """Turn what boto3 raises over a region or an address that cannot be one into a sentence."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"Bedrock cannot be asked ({error}): correct the region, or AWS_ENDPOINT_URL") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ All frames of a video are one group, so that no split has the same drive on both
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def export(reader: VideoReader, record: Record, folder: Path, wanted: Wanted) ->
     shots, contradicted = plan(report, wanted)
     done, kept = Exported(contradicted=contradicted), list[int]()
     by_time = {shot.time: shot for shot in shots}
-    records: list[dict[str, Any]] = []
+    before, records = _read_list(folder / RECORDS), list[dict[str, Any]]()
     with sentences(f"Writing into {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         for time, picture in stills(reader, by_time, searchable=record.searchable):
@@ -108,7 +108,7 @@ def export(reader: VideoReader, record: Record, folder: Path, wanted: Wanted) ->
             name = f"{record.path.stem}-{time:09.2f}.jpg"
             write_atomically(folder / name, jpeg(picture))
             records.append(_fields(report, by_time[time], name, record.path.stem, wanted))
-        _write_records(folder / RECORDS, records)
+        _write_list(folder / RECORDS, before, records)
     done.written = len(records)
     return done
 
@@ -139,7 +139,7 @@ def _outside(report: VideoReport, wanted: Wanted) -> Iterator[Shot]:
     ]
     if not clear or not wanted.outside:
         return
-    for place in np.unique(np.linspace(0, len(clear) - 1, wanted.outside).round().astype(int)):
+    for place in np.unique(np.linspace(0, len(clear) - 1, min(wanted.outside, len(clear))).round().astype(int)):
         yield Shot(clear[place], False, MODEL_TRUST, f"model {report.model}", 0)
 
 
@@ -161,8 +161,12 @@ def _fields(report: VideoReport, shot: Shot, name: str, group: str, wanted: Want
     }
 
 
-def _write_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
+def _read_list(path: Path) -> dict[str, dict[str, Any]]:
+    """What is listed already, by file; read before any picture is written, as a broken list ends it."""
+    return {str(one["file"]): one for one in read_records(path)} if path.exists() else {}
+
+
+def _write_list(path: Path, before: Mapping[str, dict[str, Any]], records: Sequence[dict[str, Any]]) -> None:
     """Add to the list, in place of what it says of the same files."""
-    before = {str(one["file"]): one for one in read_records(path)} if path.exists() else {}
     merged = {**before, **{str(one["file"]): one for one in records}}
     write_atomically(path, "".join(json.dumps(merged[name]) + "\n" for name in sorted(merged)))

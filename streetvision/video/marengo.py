@@ -44,14 +44,16 @@ def embed_picture(bedrock: Bedrock, model: str, jpeg: bytes) -> Vector:
 
 
 def read_vector(model: str, answer: Mapping[str, Any]) -> Vector:
-    """The embedding in an answer; BadAnswer where there is none."""
+    """The embedding in an answer, scaled to length 1 so that half precision holds it; BadAnswer where there is none."""
     try:
-        vector = np.asarray(answer["data"][0]["embedding"], np.float32)
+        vector = np.asarray(answer["data"][0]["embedding"], np.float64)
     except (KeyError, IndexError, TypeError, ValueError):
-        vector = np.zeros(0, np.float32)
+        vector = np.zeros(0)
     if vector.ndim != 1 or not len(vector) or not np.isfinite(vector).all() or not vector.any():
         raise BadAnswer(f"{model} gave no embedding.")
-    return vector
+    vector = vector / np.abs(vector).max()
+    unit: Vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return unit
 
 
 def nearest(query: Vector, kept: Sequence[Kept], k: int) -> list[Hit]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -97,6 +98,11 @@ class Record:
             self._set(facts)
 
     @property
+    def begun(self) -> bool:
+        """Whether it is about a video yet: not where its scan was killed while it made the file."""
+        return self.fact("identity") is not None
+
+    @property
     def searchable(self) -> bool:
         """Whether times of answers are the file's own, so that a frame can be found by one."""
         return bool((self.fact("state") or {}).get("position", {}).get("searchable"))
@@ -167,8 +173,10 @@ class Record:
             )
 
     def vectors(self, model: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Times [N] and embeddings [N, D] that were kept of this model."""
+        """Times [N] and embeddings [N, D] that were kept of this model, of the most frequent size where they differ."""
         rows = self._db.execute("SELECT time, vector FROM vectors WHERE model = ? ORDER BY time", [model]).fetchall()
+        sizes = Counter(len(vector) for _, vector in rows)
+        rows = [row for row in rows if len(row[1]) == max(sizes, key=sizes.__getitem__)]
         vectors = [np.frombuffer(vector, np.float16) for _, vector in rows]
         times = np.array([time for time, _ in rows], np.float64)
         return times, np.array(vectors, np.float32) if rows else np.zeros((0, 0), np.float32)

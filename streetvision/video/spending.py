@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,7 @@ class Spending:
     def of_the_month(self) -> float:
         """Dollars since the first of this month."""
         month = f"{self.now():%Y-%m}"
-        return sum(
-            float(line.get("dollars", 0.0)) for line in self._lines() if str(line.get("at", "")).startswith(month)
-        )
+        return sum(_dollars(line) for line in self._lines() if str(line.get("at", "")).startswith(month))
 
     def require(self, dollars: float) -> None:
         """OperatorError where so much more would pass the budget."""
@@ -80,6 +79,13 @@ class Spending:
                 continue  # a line that a power failure cut
             if isinstance(line, dict):
                 yield line
+
+
+def _dollars(line: dict[str, Any]) -> float:
+    """Of one call; nothing where the line holds no sum, as one that was written by hand."""
+    dollars = line.get("dollars")
+    sound = isinstance(dollars, int | float) and isfinite(dollars) and dollars > 0.0
+    return float(dollars) if sound and dollars is not None else 0.0
 
 
 def money(dollars: float) -> str:

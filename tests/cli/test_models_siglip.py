@@ -81,3 +81,8 @@ def test_slips_are_told_and_nothing_is_fetched(
     assert (code, out) == (1, "")
     assert err.startswith("error: ") and sentence in err
     assert not (tmp_path / "state" / "models").exists() or not list((tmp_path / "state" / "models").glob("pulls/*"))
+
+
+def test_prompts_in_the_home_of_nobody_are_told(run: Run) -> None:
+    code, _, err = run("add", "siglip2:ViT-B-16-SigLIP2", "--prompts", "~nobody-here/prompts.toml")
+    assert (code, "home of a user that does not exist" in err) == (1, True)

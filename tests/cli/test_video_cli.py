@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streetvision.base.state_folder import only_one
 from streetvision.cli import video as video_command
+from streetvision.cli.video_twelvelabs import WORK
 from streetvision.video import bedrock
-from streetvision.video.record import VIDEOS
+from streetvision.video.record import VIDEOS, open_record
 
 from ..conftest import Command
 from ..video.test_twelvelabs import SETTINGS, Stub, body, pegasus_says
@@ -169,3 +171,30 @@ def test_a_picture_finds_a_place(run: Command, stub: Stub, state: Path) -> None:
     assert out.startswith("1.000")
     assert stub.sent[-1]["inputType"] == "image"
     assert "search by words or by --picture" in run("video", "search")[2]
+
+
+def test_a_record_that_was_killed_at_birth_is_passed_over(
+    run: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("video", "a.mp4")
+    with open_record(state / VIDEOS / "b.sqlite"):
+        pass
+    code, out, _ = run("video", "list")
+    assert (code, len(out.splitlines())) == (0, 1)
+    monkeypatch.setenv("VIDEO_TWELVELABS", "true")
+    code, _, err = run("video", "search", "cones")
+    assert (code, "no video is embedded yet" in err) == (1, True)
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "a name is empty"), ("~nobody-here/a.mp4", "home of a user")])
+def test_odd_names_are_told(name: str, told: str, run: Command) -> None:
+    code, _, err = run("video", name)
+    assert (code, told in err) == (1, True)
+
+
+def test_two_do_not_pay_at_once(run: Command, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_TWELVELABS", "true")
+    with only_one(state / VIDEOS, WORK):
+        for rest in (("ask", "a.mp4"), ("search", "cones")):
+            code, _, err = run("video", *rest)
+            assert (code, "another video-twelvelabs is running" in err) == (1, True)

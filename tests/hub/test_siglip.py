@@ -238,6 +238,9 @@ def spoiled(folder: Path, change: Any) -> Path:
         (lambda told: told["model_cfg"]["text_cfg"].update(context_length=77), "of 64 tokens"),
         (lambda told: told["model_cfg"]["text_cfg"].update(hf_model_name="x/y"), "text tower .* is not SigLIP's"),
         (lambda told: told["model_cfg"]["text_cfg"].update(layers=3), "text tower's weights .* do not fit"),
+        (lambda told: told["model_cfg"]["text_cfg"].update(layers=10**9), "no weights for 1000000000 layers"),
+        (lambda told: told["model_cfg"]["text_cfg"].update(heads=0), "text tower .* cannot be built"),
+        (lambda told: told["model_cfg"]["text_cfg"].update(norm_kwargs={"eps": "a"}), "cannot be computed"),
         (
             lambda told: told["model_cfg"]["text_cfg"].update(magic=1),
             "'magic', which this open_clip does not know",

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from streetvision.errors import OperatorError
+from streetvision.labelling.pictures import named_pictures
 from streetvision.sources.named import SourceOptions, open_source
+from streetvision.sources.opening import open_dataset
 from streetvision.sources.picture import check_picture
 from streetvision.sources.source import SourceError, SourcePicture, Unusable
 
@@ -152,3 +155,15 @@ def test_a_mistyped_source_is_one_sentence(text: str, says: str) -> None:
     with pytest.raises(Exception, match=says) as caught:
         open_source(text)
     assert "\n" not in str(caught.value)
+
+
+def test_the_home_of_an_unknown_user_is_told(tmp_path: Path) -> None:
+    nobody = "~nobody-here/x"
+    with pytest.raises(OperatorError, match="home of a user"):
+        items(nobody)
+    with pytest.raises(OperatorError, match="home of a user"):
+        items(f"made:{nobody}")
+    with pytest.raises(OperatorError, match="home of a user"):
+        open_dataset(nobody, state=tmp_path)
+    with pytest.raises(OperatorError, match="home of a user"):
+        list(named_pictures(nobody, tmp_path))

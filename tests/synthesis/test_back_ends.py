@@ -274,3 +274,15 @@ def test_settings_that_cannot_be_are_told(fields: dict[str, Any], why: str) -> N
         SyntheticSettings(**fields)
     assert isinstance(told.value, OperatorError)
     assert KEY not in str(told.value)
+
+
+@needs_boto3
+@pytest.mark.parametrize(("region", "endpoint"), [("no region/..", ""), ("us-east-1", "htp:/x")])
+def test_a_region_or_an_address_that_cannot_be_one_is_told(
+    region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streetvision.synthesis.back_ends.bedrock import open_bedrock
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(NotSent, match="Bedrock cannot be used"):
+        open_bedrock(region, "")

@@ -68,3 +68,15 @@ def test_a_second_opinion_raises_trust_or_leaves_out(scanned: Scanned) -> None:
 def test_a_segment_that_is_not_there_is_told_of(scanned: Scanned) -> None:
     with pytest.raises(OperatorError, match="no segment 3: the scan found 2"):
         plan(read_report(scanned.record), Wanted([3]))
+
+
+def test_a_broken_list_is_told_before_a_picture_is_written(scanned: Scanned, tmp_path: Path) -> None:
+    (tmp_path / "made.jsonl").write_text("rubbish\n")
+    with pytest.raises(OperatorError, match="no JSON object"):
+        exported(scanned, tmp_path, Wanted([1]))
+    assert list(tmp_path.glob("*.jpg")) == []
+
+
+def test_more_frames_outside_than_there_are_takes_all(scanned: Scanned) -> None:
+    shots, _ = plan(read_report(scanned.record), Wanted(outside=10**12))
+    assert 5 < sum(not shot.label for shot in shots) < 100

@@ -208,6 +208,41 @@ def test_what_is_no_embedding_is_refused(answer: dict[str, Any]) -> None:
         read_vector("marengo", answer)
 
 
+def test_a_vector_keeps_its_direction_at_any_length(scanned: Scanned) -> None:
+    vector = read_vector("marengo", {"data": [{"embedding": [3e30, 4e30]}]})
+    scanned.record.add_vector(1.0, "m", vector)
+    assert scanned.record.vectors("m")[1].tolist() == [pytest.approx([0.6, 0.8], abs=1e-3)]
+
+
+def test_vectors_of_a_rarer_size_are_left_out(scanned: Scanned) -> None:
+    for time, size in ((1.0, 3), (2.0, 4), (3.0, 4)):
+        scanned.record.add_vector(time, "m", np.ones(size, np.float32))
+    times, vectors = scanned.record.vectors("m")
+    assert (times.tolist(), vectors.shape) == ([2.0, 3.0], (2, 4))
+
+
+def test_spending_passes_over_what_is_no_sum(tmp_path: Path) -> None:
+    spending = Spending(tmp_path, 1.0, lambda: datetime(2026, 11, 30, tzinfo=UTC))
+    spending.count("a", 0.9)
+    with spending.path.open("a") as file:
+        for sum_ in ('"abc"', "NaN", "-5", "null"):
+            file.write(f'{{"at": "2026-11-30", "dollars": {sum_}}}\n')
+    assert spending.of_the_month() == 0.9
+    with pytest.raises(OperatorError, match="this would cost"):
+        spending.require(0.2)
+
+
+@pytest.mark.parametrize(("region", "endpoint"), [("no region/..", ""), ("us-east-1", "htp:/x")])
+def test_a_region_or_an_address_that_cannot_be_one_is_told(
+    region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(ConfigError, match="correct the region, or AWS_ENDPOINT_URL"):
+        bedrock_room.open_bedrock(region)
+
+
 def test_clips_are_neither_too_short_nor_too_long() -> None:
     short, long_ = Segment(0.5, 1.5, 1.0, 1, 1, 2), Segment(10.0, 200.0, 150.0, 1, 1, 99)
     assert clip_span(short, 300.0) == (0.0, SHORTEST_S)

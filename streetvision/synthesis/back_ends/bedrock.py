@@ -115,7 +115,7 @@ def open_bedrock(region: str, model: str) -> Bedrock:
         runtime, control = (
             boto3.client(name, region_name=region or None, config=once) for name in ("bedrock-runtime", "bedrock")
         )
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no address
         raise NotSent(f"Bedrock cannot be used ({reason(error)}): {_KEYS}") from None
     return Bedrock(runtime, control, model or MODEL)
 
