@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from streetvision.base.paths import expanded
 from streetvision.cli.shared import progress_bar
 from streetvision.errors import OperatorError
 from streetvision.settings.settings import Settings
@@ -24,7 +25,7 @@ def prompt_wishes(prompts: Path | None, calibrate: str | None, settings: Setting
     from streetvision.hub.siglip import PromptWishes
     from streetvision.models.prompts import default_prompts, read_prompts
 
-    chosen = default_prompts() if prompts is None else read_prompts(prompts.expanduser())
+    chosen = default_prompts() if prompts is None else read_prompts(expanded(prompts))
     return PromptWishes(chosen) if calibrate is None else PromptWishes(chosen, _calibration(calibrate, settings))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, stopping
-from streetvision.errors import EXIT_STOPPED, ConfigError, OperatorError
+from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, ConfigError, OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def run(
         bounds = Bounds(wanted.price, wanted.budget, wanted.daily)
         report = _make(Maker(store, name, asked, _oracle(settings, opinion), bounds, wanted.trust), wishes)
         _show(name, store, report, as_json)
-    if report.ended == STOPPED:
-        raise typer.Exit(EXIT_STOPPED)
+    if report.ended:
+        raise typer.Exit(EXIT_STOPPED if report.ended == STOPPED else EXIT_FAILED)
 
 
 @app.command()

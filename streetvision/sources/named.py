@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streetvision.base.paths import expanded
 from streetvision.sources.labels import USUAL, LabelWords
 from streetvision.sources.source import UNKNOWN_LICENCE, Source, SourceError
 
@@ -42,7 +43,7 @@ def open_source(text: str, options: SourceOptions = SourceOptions()) -> Source:
         return _hub(ROADWORK, options)
     if colon and kind in _OPENERS:
         return _OPENERS[kind](rest, options)
-    if Path(text).expanduser().exists():
+    if expanded(text).exists():
         return _folder(text, options)
     known = [form.partition(":")[0] for form in FORMS]
     near = difflib.get_close_matches(kind, known, n=1)
@@ -100,7 +101,7 @@ def _made(path: str, _: SourceOptions) -> Source:
 
 def _path(text: str) -> Path:
     """Absolute: the dataset remembers it, and may be added to from another folder."""
-    return Path(text).expanduser().absolute()
+    return expanded(text).absolute()
 
 
 _OPENERS: Mapping[str, Callable[[str, SourceOptions], Source]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from streetvision.base.paths import expanded
 from streetvision.sources.dataset import Dataset
 from streetvision.sources.listed import SUFFIX, ListedDataset
 from streetvision.sources.place import dataset_names, existing_folder
@@ -14,7 +15,7 @@ def open_dataset(name: str, *, state: Path) -> Dataset:
 
     A folder is only read: all that is sound in it forms the split `test`. Raises SourceError with one sentence.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix == SUFFIX and path.is_file():
         return ListedDataset(path)
     if name not in dataset_names(state) and (path.exists() or "/" in name):

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from streetvision.base.paths import expanded
 from streetvision.errors import OperatorError
 from streetvision.models.architectures import architecture_of
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint, weights_problem
@@ -110,7 +111,7 @@ def _found(recipe: ModelRecipe, origins: Origins) -> ModelVersion:
 
 
 def _from_timm(recipe: ModelRecipe, origins: Origins) -> tuple[ModelConfig, dict[str, torch.Tensor], str]:
-    file = None if recipe.weights == PRETRAINED else Path(recipe.weights).expanduser()
+    file = None if recipe.weights == PRETRAINED else expanded(recipe.weights)
     if file is not None and not file.is_file():
         raise RecipeError(
             f"model.weights must be {PRETRAINED}, {ACTIVE}, {FRESH}, {BUNDLED}, a version or a safetensors file, and "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from streetvision.base.paths import expanded
 from streetvision.errors import reason
 from streetvision.video.reading import VideoError
 from streetvision.video.record import Identity
@@ -61,7 +62,7 @@ def find(text: str, scratch: Path) -> Found:
         from streetvision.video.s3 import find_objects
 
         return find_objects(text, scratch)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         return _in_folder(path)
     if not path.exists():

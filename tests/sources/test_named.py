@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.errors import OperatorError
 from streetvision.sources.named import SourceOptions, open_source
 from streetvision.sources.picture import check_picture
 from streetvision.sources.source import SourceError, SourcePicture, Unusable
@@ -33,6 +34,12 @@ def made(folder: Path, *records: dict[str, Any]) -> Path:
     (folder / "a.jpg").write_bytes(jpeg(1))
     (folder / "made.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder
+
+
+@pytest.mark.parametrize("text", ["~nobody-here/a", "folder:~nobody-here/a", "mined:~nobody-here/a"])
+def test_the_home_of_nobody_is_told(text: str) -> None:
+    with pytest.raises(OperatorError, match="a user that does not exist"):
+        open_source(text)
 
 
 def items(text: str) -> list[Any]:
