@@ -115,10 +115,10 @@ def stats(
 ) -> None:
     """What was made, dropped and spent, by kind, and what the last look at its use found."""
     from streetvision.cli.synthesise_reports import stats_report
-    from streetvision.synthesis.store import open_store
+    from streetvision.synthesis.store import reading_store
 
     settings = miner_settings(state_dir)
-    with open_store(settings.state_dir) as store:
+    with reading_store(settings.state_dir) as store:
         names = store.sets() if name is None else [_existing(store, name)]
         for one in names:
             fields = store.stats(one)

@@ -49,9 +49,7 @@ def log_pictures(reader: LogReader, choice: LogFilter, labels: dict[str, bool]) 
             yield Picture(row.sha256, path, LOG, probability=row.probability, human=labels.get(row.sha256))
 
 
-def named_pictures(
-    name: str, state: Path, left_out: Callable[[Unusable], None] = lambda _: None
-) -> Iterator[Picture]:
+def named_pictures(name: str, state: Path, left_out: Callable[[Unusable], None] = lambda _: None) -> Iterator[Picture]:
     """Those of a dataset by its name, or of a folder; `left_out` hears of files that are none. Raises SourceError."""
     if name in dataset_names(state):
         yield from map(_of_example, open_dataset(name, state=state).examples())
@@ -77,7 +75,7 @@ def _of_example(example: Example) -> Picture:
 def _of_folder(folder: Path, left_out: Callable[[Unusable], None]) -> Iterator[Picture]:
     """Pictures without labels: folders named after classes become a dataset first."""
     if not is_text(str(folder)):
-        raise SourceError(f"The name of the folder {ascii(str(folder))} is not UTF-8: rename it.")
+        raise SourceError(f"The name of the folder {str(folder)!a} is not UTF-8: rename it.")
     names = picture_names(folder)
     if not names:
         raise SourceError(f"{folder} holds no picture: name the folder that they lie in.")

@@ -209,6 +209,17 @@ def open_store(state: Path) -> Iterator[SynthesisStore]:
         yield SynthesisStore(folder, db)
 
 
+@contextmanager
+def reading_store(state: Path) -> Iterator[SynthesisStore]:
+    """The record to look at, beside whoever holds it; empty where nothing was made. OperatorError when it fails."""
+    folder = state / FOLDER
+    file = folder / DATABASE
+    place = f"{file.absolute().as_uri()}?mode=rw" if file.is_file() else "file::memory:"
+    with store_sentences(folder), closing(sqlite3.connect(place, uri=True, isolation_level=None)) as db:
+        migrate(db, SYNTHESIS_SCHEMA)
+        yield SynthesisStore(folder, db)
+
+
 def spent_in(state: Path, month: str) -> float:
     """Money of a month, read beside whoever holds the record; raises OperatorError."""
     file = state / FOLDER / DATABASE

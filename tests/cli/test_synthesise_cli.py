@@ -17,6 +17,7 @@ from streetvision.sources.place import dataset_folder
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
 from streetvision.synthesis.pixels import write_pixels
+from streetvision.synthesis.store import open_store
 
 from ..synthesis.streets import street
 
@@ -105,3 +106,13 @@ def test_a_bound_that_ends_it_is_a_failure(command: Command, state: Path, monkey
     remote = ("--back_end", "vllm-omni", "--kinds", "night", "--count", "3", "--order", "random", "--yes")
     code, made, _ = run(command, state, *remote)
     assert (code, "the month's budget of 1 is spent" in made["ended"]) == (1, True)
+
+
+def test_what_was_made_is_told_while_more_is_made(command: Command, state: Path) -> None:
+    code, out, _ = command("synthesise", "stats", "--state_dir", str(state))
+    assert (code, out, (state / "synthetic").exists()) == (0, "", False)
+    run(command, state, "--kinds", "fog", "--count", "1", "--order", "random")
+    with open_store(state):
+        code, out, err = command("synthesise", "stats", "--state_dir", str(state))
+        assert (code, out.startswith("v1: 1 variations in ")) == (0, True), err
+        assert "another synthesise is running" in run(command, state)[2]
