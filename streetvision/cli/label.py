@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streetvision.base.log_text import one_line
 from streetvision.base.paths import expanded
 from streetvision.cli.log_options import Since, log_folder
 from streetvision.cli.oracle_session import confirm, with_oracle
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from streetvision.labelling.review import ReviewItem
     from streetvision.labelling.store import LabellingStore
     from streetvision.settings.settings import Settings
+    from streetvision.sources.source import Unusable
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether the cost is right.")]
 Sources = Annotated[
@@ -75,13 +77,21 @@ def _pictures(names: Sequence[str], settings: Settings, since: str | None, limit
     from streetvision.labelling.reading import TRAINING
 
     labels = app_labels(settings.state_dir / TRAINING)
+    left_out: list[Unusable] = []
 
     def every() -> Iterator[Picture]:
         for name in dict.fromkeys(names):
-            yield from _of_log(settings, since, labels) if name == LOG else named_pictures(name, settings.state_dir)
+            if name == LOG:
+                yield from _of_log(settings, since, labels)
+            else:
+                yield from named_pictures(name, settings.state_dir, left_out.append)
 
     with Console(stderr=True).status("looking for pictures"):
-        return distinct(every(), limit)
+        found = distinct(every(), limit)
+    if left_out:
+        such = f"{one_line(left_out[0].key)} ({left_out[0].reason})"
+        typer.echo(f"warning: {len(left_out):,} files are left out, such as {such}", err=True)
+    return found
 
 
 def _of_log(settings: Settings, since: str | None, labels: dict[str, bool]) -> Iterator[Picture]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, stopping
-from streetvision.errors import EXIT_STOPPED, ConfigError, OperatorError
+from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, ConfigError, OperatorError
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def run(
         bounds = Bounds(wanted.price, wanted.budget, wanted.daily)
         report = _make(Maker(store, name, asked, _oracle(settings, opinion), bounds, wanted.trust), wishes)
         _show(name, store, report, as_json)
-    if report.ended == STOPPED:
-        raise typer.Exit(EXIT_STOPPED)
+    if report.ended:
+        raise typer.Exit(EXIT_STOPPED if report.ended == STOPPED else EXIT_FAILED)
 
 
 @app.command()
@@ -115,10 +115,10 @@ def stats(
 ) -> None:
     """What was made, dropped and spent, by kind, and what the last look at its use found."""
     from streetvision.cli.synthesise_reports import stats_report
-    from streetvision.synthesis.store import open_store
+    from streetvision.synthesis.store import reading_store
 
     settings = miner_settings(state_dir)
-    with open_store(settings.state_dir) as store:
+    with reading_store(settings.state_dir) as store:
         names = store.sets() if name is None else [_existing(store, name)]
         for one in names:
             fields = store.stats(one)

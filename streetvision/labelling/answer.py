@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from streetvision.base.log_text import one_line
@@ -78,7 +77,7 @@ def _object_in(text: str) -> dict[str, Any]:
 
 
 def _certainty(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise NoAnswer("its certainty is not a number from 0 to 1")
     return float(value)
 

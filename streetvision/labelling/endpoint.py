@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from math import isnan
+from math import isfinite
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -30,6 +30,8 @@ MOST_BYTES = 1 << 20
 MOST_TOKENS = 10_000_000
 """A server that counts more for one question miscounts."""
 CONNECT_S = 15.0
+LONGEST_REST_S = 366 * 86400.0
+"""A server that asks for more is taken to ask for so much."""
 KEEP_ALIVE_S = 2.0
 """Shorter than servers keep a silent connection: a question into a closing one is lost, and counts as spent."""
 _CLIENT = frozenset({httpx.__name__, "httpcore", "httpcore2"})
@@ -123,8 +125,9 @@ class Endpoint:
             async with asyncio.timeout(self._timeout_s):
                 status, _, data = await self._exchange("GET", "/models", None)
         except (httpx.HTTPError, TimeoutError, OSError, ValueError) as error:
+            why = f"no answer within {self._timeout_s:g} s" if isinstance(error, TimeoutError) else _root(error)
             raise Unreachable(
-                f"{self._url} cannot be asked ({_root(error)}): see that it runs, or correct --oracle.url"
+                f"{self._url} cannot be asked ({why}): see that it runs, or correct --oracle.url"
             ) from None
         if status != 200:
             why = _REFUSALS.get(status, "see the server's log")
@@ -212,7 +215,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
             seconds = parsedate_to_datetime(text).timestamp() - now
         except (ValueError, TypeError, OverflowError):
             return None
-    return None if isnan(seconds) else max(0.0, seconds)
+    return max(0.0, min(seconds, LONGEST_REST_S)) if isfinite(seconds) else None
 
 
 def _names(data: bytes) -> list[str]:

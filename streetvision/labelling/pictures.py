@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from streetvision.base.paths import expanded
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.sources.dataset import Example
-from streetvision.sources.files import picture_names, read_picture
+from streetvision.sources.files import is_text, picture_names, read_picture
 from streetvision.sources.mined import CLASSES, LABELS, version_in
 from streetvision.sources.opening import open_dataset
 from streetvision.sources.place import dataset_names
@@ -49,8 +49,8 @@ def log_pictures(reader: LogReader, choice: LogFilter, labels: dict[str, bool]) 
             yield Picture(row.sha256, path, LOG, probability=row.probability, human=labels.get(row.sha256))
 
 
-def named_pictures(name: str, state: Path) -> Iterator[Picture]:
-    """Those of a dataset by its name, or of a folder; raises SourceError."""
+def named_pictures(name: str, state: Path, left_out: Callable[[Unusable], None] = lambda _: None) -> Iterator[Picture]:
+    """Those of a dataset by its name, or of a folder; `left_out` hears of files that are none. Raises SourceError."""
     if name in dataset_names(state):
         yield from map(_of_example, open_dataset(name, state=state).examples())
         return
@@ -58,7 +58,7 @@ def named_pictures(name: str, state: Path) -> Iterator[Picture]:
     if not folder.is_dir():
         known = ", ".join([LOG, *dataset_names(state)])
         raise SourceError(f"{name!r:.100} is neither a dataset nor a folder: name a folder, or one of {known}.")
-    yield from _of_folder(folder.absolute())
+    yield from _of_folder(folder.absolute(), left_out)
 
 
 def _of_example(example: Example) -> Picture:
@@ -72,11 +72,18 @@ def _of_example(example: Example) -> Picture:
     )
 
 
-def _of_folder(folder: Path) -> Iterator[Picture]:
+def _of_folder(folder: Path, left_out: Callable[[Unusable], None]) -> Iterator[Picture]:
     """Pictures without labels: folders named after classes become a dataset first."""
-    for name in picture_names(folder):
-        data = read_picture(folder, name)
-        if not isinstance(data, Unusable):
+    if not is_text(str(folder)):
+        raise SourceError(f"The name of the folder {str(folder)!a} is not UTF-8: rename it.")
+    names = picture_names(folder)
+    if not names:
+        raise SourceError(f"{folder} holds no picture: name the folder that they lie in.")
+    for name in names:
+        data = read_picture(folder, name) if is_text(name) else Unusable(ascii(name), "its name is not UTF-8")
+        if isinstance(data, Unusable):
+            left_out(data)
+        else:
             yield Picture(hashlib.sha256(data).hexdigest(), folder / name, f"folder:{folder}")
 
 

@@ -7,38 +7,19 @@ from datetime import date
 from urllib.parse import urlsplit
 
 from streetvision.errors import ConfigError
-from streetvision.settings.parsing import declare, integer, is_loopback, number, parse_names
+from streetvision.settings.parsing import (
+    declare,
+    integer,
+    is_loopback,
+    number,
+    parse_http_address,
+    parse_key,
+    parse_model_name,
+    parse_names,
+)
 from streetvision.settings.secret import Secret
 
 NOTHING = Secret()
-
-
-def parse_api(text: str) -> str:
-    """The address of an API, such as `https://host/v1`, without key, query or a slash at its end."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("the value is not an address") from None
-    if parts.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text:
-        raise ValueError("the value is not an http:// or https:// address")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("the address must hold no user, key or query: the key has a setting of its own")
-    return text.rstrip("/")
-
-
-def parse_key(text: str) -> Secret:
-    """A key as a header carries it, to be hidden."""
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("the value is no key: it holds spaces or signs that no header carries")
-    return Secret(text)
-
-
-def parse_model_name(text: str) -> str:
-    """A model by the name that its server gives it."""
-    if not text.isprintable() or " " in text or len(text) > 200:
-        raise ValueError("the name of a model has no spaces and at most 200 letters")
-    return text
 
 
 def parse_day(text: str) -> str:
@@ -58,7 +39,7 @@ class OracleSettings:
     url: str = declare(
         "",
         "Address of an OpenAI-compatible API, up to and with /v1, whose model labels pictures; empty: nobody is asked.",
-        parse_api,
+        parse_http_address,
     )
     key: Secret = declare(NOTHING, "Secret. Key of that API; empty where it asks for none.", parse_key)
     model: str = declare("", "Name of the model there, as `/v1/models` lists it.", parse_model_name)

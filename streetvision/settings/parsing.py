@@ -213,15 +213,34 @@ def parse_address_of_hook(text: str) -> Secret:
 
 
 def parse_http_address(text: str) -> str:
-    """An http:// or https:// address without a query and without a slash at its end; empty for none."""
+    """An http:// or https:// address without user, key, query or a slash at its end; empty for none.
+
+    What is refused is not told: it may hold a password.
+    """
     try:
         parts = urlsplit(text)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         known = False
-    if text and (not known or parts.query or parts.fragment or "@" in parts.netloc or not _is_plain(text)):
-        raise ValueError(f"{text!r} is no address such as http://10.0.0.5:8000")
+    if text and not (known and _is_plain(text)):
+        raise ValueError("the value is not an http:// or https:// address such as http://10.0.0.5:8000")
+    if text and (parts.query or parts.fragment or "@" in parts.netloc):
+        raise ValueError("the address must hold no user, key or query: the key has a setting of its own")
     return text.rstrip("/")
+
+
+def parse_key(text: str) -> Secret:
+    """A key as a header carries it, to be hidden."""
+    if not (text.isascii() and _is_plain(text)):
+        raise ValueError("the value is no key: it holds spaces or signs that no header carries")
+    return Secret(text)
+
+
+def parse_model_name(text: str) -> str:
+    """A model by the name that its server gives it."""
+    if not _is_plain(text) or len(text) > 200:
+        raise ValueError("the name of a model has no spaces and at most 200 letters")
+    return text
 
 
 def _is_plain(text: str) -> bool:

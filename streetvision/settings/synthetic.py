@@ -13,9 +13,10 @@ from streetvision.settings.parsing import (
     number,
     one_of,
     parse_http_address,
+    parse_key,
     parse_label,
+    parse_model_name,
     parse_names,
-    parse_secret,
 )
 from streetvision.settings.secret import Secret
 
@@ -46,8 +47,8 @@ class SyntheticSettings:
     url: str = declare(
         "", "Address of the Cosmos NIM or of the vLLM-Omni server, such as `http://10.0.0.5:8000`.", parse_http_address
     )
-    key: Secret = declare(NOTHING, "Secret. Key that the server at --synthetic.url asks for, if any.", parse_secret)
-    model: str = declare("", "Model to ask for; empty: the server's own, or Bedrock's image control.", parse_label)
+    key: Secret = declare(NOTHING, "Secret. Key that the server at --synthetic.url asks for, if any.", parse_key)
+    model: str = declare("", "Model to ask for; empty: the server's own, or Bedrock's image control.", parse_model_name)
     region: str = declare("", "AWS region of Bedrock; empty: as AWS's own settings say.", parse_label)
     price: float = declare(
         0.0,

@@ -13,14 +13,20 @@ from typing import Any
 
 from streetvision.base.disk import sentences, write_atomically
 from streetvision.base.sqlite import migrate, transaction
-from streetvision.base.sqlite_trouble import CAUSES, cause_of
+from streetvision.base.sqlite_trouble import cause_of
 from streetvision.base.state_folder import only_one
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.sources.made import RECORDS
 from streetvision.sources.place import dataset_folder
 from streetvision.synthesis.planning import Wish
 from streetvision.synthesis.schema import DATABASE, FOLDER, KEPT, SYNTHESIS_SCHEMA
 
+_REMEDIES = {
+    "disk_full": "the disk is full: free some space",
+    "read_only": "this user may not write it: correct its owner or mount",
+    "locked": "another process holds it: let that one finish",
+    "corrupt": "it is damaged: move it away to start a new one, which forgets what was made and spent",
+}
 _SPENT = "SELECT total(price) FROM attempts WHERE begun LIKE ?"
 _KEPT = """
 SELECT file, label, picture_group, licence, trust, back_end, parent, prompt, seed, kind FROM attempts
@@ -209,6 +215,17 @@ def open_store(state: Path) -> Iterator[SynthesisStore]:
         yield SynthesisStore(folder, db)
 
 
+@contextmanager
+def reading_store(state: Path) -> Iterator[SynthesisStore]:
+    """The record to look at, beside whoever holds it; empty where nothing was made. OperatorError when it fails."""
+    folder = state / FOLDER
+    file = folder / DATABASE
+    place = f"{file.absolute().as_uri()}?mode=rw" if file.is_file() else "file::memory:"
+    with store_sentences(folder), closing(sqlite3.connect(place, uri=True, isolation_level=None)) as db:
+        migrate(db, SYNTHESIS_SCHEMA)
+        yield SynthesisStore(folder, db)
+
+
 def spent_in(state: Path, month: str) -> float:
     """Money of a month, read beside whoever holds the record; raises OperatorError."""
     file = state / FOLDER / DATABASE
@@ -227,4 +244,5 @@ def store_sentences(folder: Path) -> Iterator[None]:
         cause = cause_of(error, folder)
         if cause == "defect":
             raise
-        raise OperatorError(f"The record in {folder} failed: {CAUSES[cause]}") from error
+        words = _REMEDIES.get(cause, f"{reason(error)}; check the disk")
+        raise OperatorError(f"the record of variations {folder / DATABASE}: {words}") from error

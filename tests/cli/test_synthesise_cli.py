@@ -17,6 +17,7 @@ from streetvision.sources.place import dataset_folder
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
 from streetvision.synthesis.pixels import write_pixels
+from streetvision.synthesis.store import open_store
 
 from ..synthesis.streets import street
 
@@ -64,6 +65,7 @@ def test_it_makes_goes_on_and_counts(command: Command, state: Path) -> None:
         (("--back_end", "cosmos"), "set --synthetic.url"),
         (("--order", "best"), "--order is hard or random"),
         (("--data", "street"), "did you mean streets?"),
+        (("--data", "~nobody-here/streets"), "a user that does not exist"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_loaded(
@@ -95,3 +97,22 @@ def test_nothing_leaves_the_machine_unless_somebody_says_so(
     code, _, err = run(command, state, *remote, "--yes")
     assert code == 1
     assert "no connection to http://127.0.0.1:1" in err
+
+
+def test_a_bound_that_ends_it_is_a_failure(command: Command, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.synthesis.back_ends.vllm_omni.VllmOmni.check", lambda _: "ready")
+    for name, value in {"URL": "http://127.0.0.1:1", "PRICE": "2", "BUDGET": "1"}.items():
+        monkeypatch.setenv(f"SYNTHETIC_{name}", value)
+    remote = ("--back_end", "vllm-omni", "--kinds", "night", "--count", "3", "--order", "random", "--yes")
+    code, made, _ = run(command, state, *remote)
+    assert (code, "the month's budget of 1 is spent" in made["ended"]) == (1, True)
+
+
+def test_what_was_made_is_told_while_more_is_made(command: Command, state: Path) -> None:
+    code, out, _ = command("synthesise", "stats", "--state_dir", str(state))
+    assert (code, out, (state / "synthetic").exists()) == (0, "", False)
+    run(command, state, "--kinds", "fog", "--count", "1", "--order", "random")
+    with open_store(state):
+        code, out, err = command("synthesise", "stats", "--state_dir", str(state))
+        assert (code, out.startswith("v1: 1 variations in ")) == (0, True), err
+        assert "another synthesise is running" in run(command, state)[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,16 @@ async def test_what_is_wrong_is_a_warning(
     assert evidence in check.evidence
     assert remedy in check.remedy
     assert "sk-secret" not in f"{check}"
+
+
+async def test_a_server_that_says_nothing_is_left(
+    server: FakeOracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streetvision.doctor.oracle.ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        check = await check_oracle(settings(server, tmp_path, url=url), NOW)
+    assert "cannot be asked (no answer within 0.2 s)" in check.evidence
 
 
 async def test_where_nobody_is_asked_nothing_is_checked(tmp_path: Path) -> None:

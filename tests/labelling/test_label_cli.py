@@ -201,6 +201,15 @@ def test_a_source_that_is_none(run: Run) -> None:
     assert (code, "is neither a dataset nor a folder" in err) == (1, True)
     code, _, err = run("run", "--yes")
     assert (code, "there is no prediction log" in err) == (1, True)
+    code, _, err = run("export", "--name", "a", "--source", "~nobody-here/x")
+    assert (code, "a user that does not exist" in err) == (1, True)
+
+
+def test_files_that_are_left_out_are_told(run: Run, tmp_path: Path) -> None:
+    fill(tmp_path / "new", 2)
+    (tmp_path / "new" / "gone.jpg").symlink_to(tmp_path / "elsewhere")
+    code, _, err = run("run", "new", "--yes")
+    assert (code, "1 files are left out, such as gone.jpg (the file lies outside the folder)" in err) == (0, True)
 
 
 def test_examples_are_shown_with_every_question(

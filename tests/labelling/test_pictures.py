@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.made import RECORDS, MadePictures
 from streetvision.sources.place import dataset_folder
-from streetvision.sources.source import SourceError
+from streetvision.sources.source import SourceError, Unusable
 from streetvision.sources.splitting import Shares
 from streetvision.sources.store import writing
 
@@ -52,6 +53,23 @@ def test_a_folder_gives_its_pictures(tmp_path: Path) -> None:
     assert {one.sha256 for one in named_pictures(str(tmp_path / "new"), tmp_path)} == {one.sha256 for one in fresh}
     with pytest.raises(SourceError, match="neither a dataset nor a folder"):
         list(named_pictures("nowhere", tmp_path))
+    with pytest.raises(OperatorError, match="a user that does not exist"):
+        list(named_pictures("~nobody-here/new", tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no picture"):
+        list(named_pictures(str(tmp_path / "empty"), tmp_path))
+
+
+def test_names_that_are_not_utf_8_are_left_out_and_told(tmp_path: Path) -> None:
+    (sound,) = draw(tmp_path / "new", 1)
+    odd = os.fsdecode(b"\xff")
+    (tmp_path / "new" / f"{odd}.jpg").write_bytes(b"")
+    told: list[Unusable] = []
+    assert [one.sha256 for one in named_pictures(str(tmp_path / "new"), tmp_path, told.append)] == [sound.sha256]
+    assert [(one.key.isascii(), one.reason) for one in told] == [(True, "its name is not UTF-8")]
+    draw(tmp_path / odd, 1)
+    with pytest.raises(SourceError, match="is not UTF-8: rename it"):
+        list(named_pictures(str(tmp_path / odd), tmp_path))
 
 
 def test_each_picture_is_asked_about_once(tmp_path: Path) -> None:

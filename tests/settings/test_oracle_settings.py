@@ -8,7 +8,8 @@ import pytest
 
 from streetvision.errors import ConfigError
 from streetvision.settings.loading import load_settings
-from streetvision.settings.oracle import OracleSettings, parse_api, parse_day, parse_key
+from streetvision.settings.oracle import OracleSettings, parse_day
+from streetvision.settings.parsing import parse_http_address, parse_key
 from streetvision.settings.secret import Secret
 
 ASKED: dict[str, Any] = {"url": "https://oracle.example/v1", "model": "qwen"}
@@ -40,12 +41,13 @@ def test_bounds_of_tokens_need_no_price() -> None:
 
 @pytest.mark.parametrize("text", ["ftp://a/v1", "https://user:pass@a/v1", "https://a/v1?key=x", "https://", "a b"])
 def test_addresses_that_are_none_or_hold_a_key(text: str) -> None:
-    with pytest.raises(ValueError, match="address"):
-        parse_api(text)
+    with pytest.raises(ValueError, match="address") as raised:
+        parse_http_address(text)
+    assert "pass" not in str(raised.value)
 
 
 def test_small_parsers() -> None:
-    assert parse_api("https://a/v1/") == "https://a/v1"
+    assert parse_http_address("https://a/v1/") == "https://a/v1"
     assert parse_day("2026-11-30") == "2026-11-30"
     with pytest.raises(ValueError, match="not a day"):
         parse_day("yesterday")

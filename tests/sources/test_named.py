@@ -38,6 +38,12 @@ def made(folder: Path, *records: dict[str, Any]) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("text", ["~nobody-here/a", "folder:~nobody-here/a", "mined:~nobody-here/a"])
+def test_the_home_of_nobody_is_told(text: str) -> None:
+    with pytest.raises(OperatorError, match="a user that does not exist"):
+        open_source(text)
+
+
 def items(text: str) -> list[Any]:
     return list(open_source(text).pictures())
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.settings.loading import load_settings
 from streetvision.settings.secret import Secret
 from streetvision.settings.synthetic import SyntheticSettings
 from streetvision.synthesis.back_end import Declined, NotSent, Order
@@ -156,6 +161,28 @@ def test_a_server_that_is_silent_is_left(server: Callable[[Any], Server]) -> Non
     waiting.set()
 
 
+def test_an_answer_that_drips_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+                for _ in range(60):
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        with pytest.raises(Declined, match=r"no answer within 0.3 s"):
+            Endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}", Secret()).post("/", 0.3, json={})
+        dripping.join()
+
+
+def test_names_that_a_server_gives_steer_no_terminal(server: Callable[[Any], Server]) -> None:
+    assert omni(server(answered(data=[{"id": "a\x1b[31m\nb"}])), "").check().isprintable()
+
+
 def test_vllm_omni_is_checked_by_its_list_of_models(server: Callable[[Any], Server]) -> None:
     played = server(answered(data=[{"id": "edit"}]))
     assert omni(played).check() == f"{played.url} serves edit"
@@ -286,3 +313,18 @@ def test_a_region_or_an_address_that_cannot_be_one_is_told(
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     with pytest.raises(NotSent, match="Bedrock cannot be used"):
         open_bedrock(region, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("URL", f"http://me:{KEY}@10.0.0.5"), ("KEY", f"{KEY} "), ("KEY", f"{KEY}é")]
+)
+def test_what_holds_a_secret_is_refused_without_telling_it(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"SYNTHETIC_{name}") as told:
+        load_settings([], {f"SYNTHETIC_{name}": value}, cwd=tmp_path, warn=lambda _: None)
+    assert KEY not in str(told.value)
+
+
+def test_the_model_of_another_region_can_be_named(tmp_path: Path) -> None:
+    model = "eu.stability.stable-image-control-structure-v1:0"
+    wanted = load_settings([], {"SYNTHETIC_MODEL": model}, cwd=tmp_path, warn=lambda _: None)
+    assert wanted.synthetic.model == model

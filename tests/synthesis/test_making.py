@@ -225,7 +225,7 @@ def test_one_process_at_a_time(store: SynthesisStore, tmp_path: Path) -> None:
 def test_a_damaged_record_is_told(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / DATABASE).write_bytes(b"no database at all, but long enough to be looked at" * 40)
-    with pytest.raises(OperatorError, match="damaged"), open_store(tmp_path):
+    with pytest.raises(OperatorError, match="damaged: move it away"), open_store(tmp_path):
         pass
 
 

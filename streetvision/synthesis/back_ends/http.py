@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,7 @@ class Endpoint:
             ) from None
 
     def post(self, path: str, seconds: float, **body: Any) -> Mapping[str, Any]:  # noqa: ANN401 - the client's own
-        """The JSON object that it answers, silent for so many seconds at most.
+        """The JSON object that it answers, all of it within so many seconds.
 
         Raises NotSent where surely nothing was done, and Declined where this order came to nothing.
         """
@@ -58,7 +59,7 @@ class Endpoint:
         headers = {"User-Agent": f"streetvision/{__version__}", "Accept-Encoding": "identity"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key.reveal()}"
-        timeout = httpx.Timeout(seconds, connect=CONNECT_S)
+        timeout, late = httpx.Timeout(seconds, connect=CONNECT_S), time.monotonic() + seconds
         try:
             here = is_loopback(httpx.URL(self.url).host)
             with (
@@ -66,7 +67,7 @@ class Endpoint:
                 client.stream(method, f"{self.url}{path}", headers=headers, **body) as response,
             ):
                 self._check(response.status_code)
-                return _bounded(response)
+                return _bounded(response, late)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL):
             raise NotSent(f"no connection to {self.url}: start the server, or correct --synthetic.url") from None
         except httpx.TimeoutException:
@@ -87,9 +88,12 @@ class Endpoint:
             raise Declined(f"the back end answers {status}")
 
 
-def _bounded(response: Any) -> bytes:  # noqa: ANN401 - the client's own
+def _bounded(response: Any, late: float) -> bytes:  # noqa: ANN401 - the client's own
+    """The body, which must be whole by `late`: the client's own limit is of each silence, however many there are."""
     body = bytearray()
     for part in response.iter_raw():
+        if time.monotonic() > late:
+            raise httpx.ReadTimeout("the answer comes too slowly")
         body += part
         if len(body) > LARGEST_BYTES:
             raise Declined(f"the answer is larger than {LARGEST_BYTES >> 20} MiB")

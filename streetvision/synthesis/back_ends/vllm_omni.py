@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from streetvision.base.log_text import one_line
 from streetvision.synthesis.back_end import Declined, NotSent, Order
 from streetvision.synthesis.back_ends.http import Endpoint, unpacked
 from streetvision.synthesis.kinds import KINDS, Kind
@@ -38,9 +40,8 @@ class VllmOmni:
         except (ValueError, LookupError, TypeError, RecursionError):
             raise NotSent(f"{self._endpoint.url} is no vLLM server: correct --synthetic.url") from None
         if not names or (self._model and self._model not in names):
-            there = ", ".join(names)[:200] or "none"
-            raise NotSent(f"{self._endpoint.url} serves {there}, not {self._model}: correct --synthetic.model")
-        return f"{self._endpoint.url} serves {', '.join(names)[:200]}"
+            raise NotSent(f"{self._endpoint.url} serves {_listed(names)}, not {self._model}: correct --synthetic.model")
+        return f"{self._endpoint.url} serves {_listed(names)}"
 
     def make(self, order: Order) -> bytes:
         """One edit of the parent."""
@@ -56,3 +57,8 @@ class VllmOmni:
 
     def close(self) -> None:
         """Each exchange closes its own connection."""
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Fit for a terminal, whatever the server calls its models."""
+    return one_line(", ".join(names))[:200] or "none"
