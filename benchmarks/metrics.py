@@ -32,16 +32,15 @@ from streetvision.status.samples import Samples
 CALLS, ROUNDS = 20_000, 7
 ENDS = [0.0001, 0.001, 0.02, 0.0202]
 VALIDATORS = 64
-TIMINGS = Timings(0.002, 0.003, 0.02)
+PREDICTION = Prediction(0.7, 0.85, np.zeros(384, np.float32), "1.2.0", 1, 4, 224, 224, Timings(0.002, 0.003, 0.02))
 
 
 def record() -> RequestRecord:
     """An answered request."""
-    prediction = Prediction(0.7, 0.85, np.zeros(384, np.float32), "1.2.0", 1, 4, 224, 224, TIMINGS)
     stages = StageTimings(0.0001, 0.001, 0.02, 0.0002)
     hotkey = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
     return RequestRecord(
-        Dialect.LEGACY, hotkey, 3, 1.0, True, 200, "ok", b"", prediction, time.time(), 8.0, stages, "127.0.0.1"
+        Dialect.LEGACY, hotkey, 3, 1.0, True, 200, "ok", b"", PREDICTION, time.time(), 8.0, stages, "127.0.0.1"
     )
 
 
@@ -89,7 +88,7 @@ def counting() -> list[Row]:
     def axon_and_engine() -> None:
         axon.observe(0.0, ENDS)
         engine.batch(1, 0.02)
-        engine.answer(TIMINGS, 1)
+        engine.answer(PREDICTION)
 
     done: dict[str, Callable[[], object]] = {
         f"{len(STAGES) + 6} values in the axon and the engine": axon_and_engine,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from simulation.subnet import IMMUNITY, TEMPO
 from simulation.world import GIB, World
+from streetvision.models.router import RouterOutcome
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
 from streetvision.monitor.observation import CrashView, DeviceView, RolloutView, StoreView
@@ -244,6 +245,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("validators stop asking", _set(challenges=False), "no_requests", Cause.NOT_QUERIED),
     Scenario("one validator silent", _silence_one, "validator_silent", Cause.EARNING),
     Scenario("requests fail at times", _set(failing={"runner": 0.3}), "requests_failing", Cause.ANSWERING_LATE),
+    Scenario("second model fails", _set(router=RouterOutcome.FAILED), "second_model_failing", Cause.EARNING),
     Scenario("every request fails", _set(failing={"runner": 1.0}), "requests_failing", Cause.ANSWERING_LATE),
     Scenario("photos too large", _set(failing={"image_too_large": 0.4}), "images_refused", Cause.REFUSING_IMAGES),
     Scenario("photos unreadable", _set(failing={"bad_image": 0.6}), "images_refused", Cause.REFUSING_IMAGES),

@@ -12,6 +12,7 @@ from simulation.subnet import ENDPOINT, OWN, Subnet
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.engine.types import Prediction, Timings
+from streetvision.models.router import RouterOutcome
 from streetvision.monitor.history import History
 from streetvision.monitor.history_database import downsampled_buckets, downsampled_points
 from streetvision.monitor.observation import (
@@ -68,6 +69,8 @@ class World:
         self.stuck: float | None = None
         """The one score that a broken model gives."""
         self.latency_s = 0.15
+        self.router: RouterOutcome | None = None
+        """How the second model of a router does."""
         self.failing: dict[str, float] = {}
         """Share of requests that fail, by reason."""
         self.machine = HEALTHY_MACHINE
@@ -165,7 +168,7 @@ class World:
                 self.counter(_record(hotkey, uid, stake, arrival, status=503, reason=reason))
                 return
         latency = max(0.01, self.subnet.rng.gauss(self.latency_s, 0.15 * self.latency_s))
-        prediction = _prediction(self._score(), latency, self.model.version)
+        prediction = replace(_prediction(self._score(), latency, self.model.version), router=self.router)
         self.counter(_record(hotkey, uid, stake, arrival, latency=latency, prediction=prediction))
 
     def _score(self) -> float:

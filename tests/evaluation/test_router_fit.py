@@ -59,7 +59,7 @@ def test_a_stack_follows_the_model_that_knows_more() -> None:
     weak, strong = (scale * TRUTH + RNG.normal(size=2000) for scale in (0.3, 0.8))
     stack = fit_stack(weak, strong, LABELS)
     # With unit noise the log odds are 2 * scale * value of each.
-    assert (stack.first, stack.second) == (pytest.approx(0.6, abs=0.2), pytest.approx(1.6, abs=0.2))
+    assert [stack.first, stack.second] == pytest.approx([0.6, 1.6], abs=0.2)
     assert stack.bias == pytest.approx(0, abs=0.2)
 
 

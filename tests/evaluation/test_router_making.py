@@ -64,7 +64,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_a_router_is_fitted_on_val_and_judged_on_test_too(dataset: Pictures, members: list[Path]) -> None:
-    done = []
+    done: list[int] = []
     made = asyncio.run(make_router(members, dataset, RouterWish("both", 0.3), CPU, progress=done.append))
     assert sum(done) == 60 + 2 * 80
     assert made.known is not None

@@ -214,7 +214,7 @@ class Parrot:
 
     def judge(self, questions: Sequence[LabelQuestion]) -> Sequence[Opinion | None]:
         assert all(question.path.is_file() for question in questions)
-        return [Opinion("roadwork", 0.75, "it said so") if q.probability > 0.5 else None for q in questions]
+        return [Opinion("roadwork", 0.75, "it said so") if (q.probability or 0.0) > 0.5 else None for q in questions]
 
 
 def test_an_oracles_opinion_is_kept_beside_the_picks(mine: Mine, jpeg: Jpeg) -> None:

@@ -116,7 +116,11 @@ async def test_a_router_is_swapped_in_asks_its_second_member_and_goes_again(real
     band = float(np.median(np.abs(logits)))
     members = [Member(read_config(real.registry.get(name).folder).sha256, version=name) for name in (BUNDLED, "8.0.0")]
     config = EnsembleConfig("routed", "9.0.0", tuple(members), router=RouterConfig(band, stack=Stack(1.0, 0.5, 0.25)))
-    real.registry.add(lambda folder: (folder / "ensemble.json").write_text(config.to_json()) and None, "a test")
+
+    def write(folder: Path) -> None:
+        (folder / "ensemble.json").write_text(config.to_json())
+
+    real.registry.add(write, "a test")
     await real.manager.swap("9.0.0")
     answers = [await real.ask(number) for number in range(4)]
     for answer, alone in zip(answers, logits, strict=True):

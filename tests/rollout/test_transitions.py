@@ -148,9 +148,9 @@ async def test_rolling_back_later_loads_the_last_good_version_from_disk(house: H
 async def test_what_an_operator_rolled_back_an_operator_may_put_on_again(house: House, again: str) -> None:
     house.add("1.1.0")
     await house.manager.swap("1.1.0")
-    await house.manager.rollback("it looks odd")
+    await house.manager.rollback()
     await house.reopen()
-    assert house.manager.status()["bad"]["1.1.0"]["why"] == "it looks odd"
+    assert house.manager.status()["bad"]["1.1.0"]["why"] == "rolled back by hand"
     if again == "canary":
         await house.manager.canary("1.1.0", 1.0)
         await house.manager.promote()

@@ -133,7 +133,9 @@ def answers(net: StreetVisionNet, weights: FastWeights, given: torch.Tensor) -> 
     positive = torch.zeros(head.fc.out_features).index_fill_(0, head.positive, 1.0)
     unit = net.head.__class__.__name__ == "CosineHead"
     vectors = (head.fc.weight, head.fc.bias, positive)
-    return class_head_oracle(pooled, *vectors, unit=unit, scale=net.scale, shift=net.shift)
+    found: tuple[torch.Tensor, torch.Tensor]
+    found = class_head_oracle(pooled, *vectors, unit=unit, scale=net.scale, shift=net.shift)
+    return found
 
 
 @pytest.mark.parametrize("head", HEADS)
