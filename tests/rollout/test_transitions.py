@@ -49,7 +49,7 @@ async def test_a_poisoned_version_never_serves_and_one_sentence_says_why(house: 
     assert (await house.ask()).model_version == "1.0.0"
     assert house.registry.active() is None
     assert [lane.version for lane in house.engine.lanes] == ["1.0.0"]
-    assert model.closed == model.loaded
+    await house.until(lambda: model.closed == model.loaded)
     assert {event for event, _ in house.events()} == {"refused"}
     assert house.manager.status()["operation"] is None
 
