@@ -70,19 +70,21 @@ class Manager:
             raise OperatorError("There is no model version '9.9.9'.")
         return {"version": version, "sentence": f"Version {version} serves; 1.0.0 was taken off."}
 
-    async def shadow(self, version: str, share: float | None, progress: Tell) -> dict[str, Any]:
+    async def shadow(self, version: str, share: float | None, progress: Tell, *, by: str) -> dict[str, Any]:
         return self._note("shadow", version, share)
 
-    async def canary(self, version: str, share: float | None, progress: Tell, *, force: bool) -> dict[str, Any]:
+    async def canary(
+        self, version: str, share: float | None, progress: Tell, *, force: bool, by: str
+    ) -> dict[str, Any]:
         return self._note("canary", version, share, *(["force"] * force))
 
-    async def stop_shadow(self) -> dict[str, Any]:
+    async def stop_shadow(self, by: str) -> dict[str, Any]:
         return self._note("stop")
 
     async def promote(self, version: str | None, progress: Tell) -> dict[str, Any]:
         return self._note("promote", version)
 
-    async def rollback(self, *, progress: Tell) -> dict[str, Any]:
+    async def rollback(self, progress: Tell, *, by: str) -> dict[str, Any]:
         return self._note("rollback")
 
     def status(self) -> dict[str, Any]:
