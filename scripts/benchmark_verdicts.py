@@ -105,7 +105,7 @@ def _retraining(results: Results) -> str:
         f"Training on the GPU that serves makes one picture's p99 {plain['gpu_p99_ms'] / alone:.1f} times as long, "
         f"and training keeps {plain['of_steps_alone']:.0%} of its speed. With the chip divided it is "
         f"{parted['gpu_p99_ms'] / alone:.1f} times, and training keeps {parted['of_steps_alone']:.0%}. Either is "
-        f"milliseconds of nine seconds. The miner itself trains nothing beside serving today."
+        f"milliseconds of nine seconds. What a whole retraining does to a miner's p99 on a GPU is not measured yet."
     )
 
 
