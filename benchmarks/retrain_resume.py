@@ -70,10 +70,8 @@ def carry_out(environ: Mapping[str, str], *, kill: bool) -> bool:
 
 def half_done(event: Mapping[str, Any]) -> bool:
     """Whether a training tells that half of its steps are done."""
-    total = event.get("total") or 0
-    return bool(event.get("step") == StepName.TRAIN and event.get("what") == "training" and total) and (
-        2 * event["done"] >= total
-    )
+    total = event.get("total_steps") or 0
+    return bool(event.get("step") == StepName.TRAIN and total) and 2 * event["at_step"] >= total
 
 
 def outcome(name: str, state: Path, killed: bool) -> Row:
@@ -115,6 +113,8 @@ def main() -> None:
                 carry_out(environ, kill=False)
             rows.append(outcome(said, state, killed))
             report("retrain_resume", "A run that was killed amid its training", rows, where, given.results)
+    if rows[1]["killed"] != "True":
+        raise SystemExit("The training ended before it could be killed: nothing is shown.")
     if len({one["weights"] for one in rows}) > 1:
         raise SystemExit("The weights differ.")
 
