@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streetvision.control.client import SOCKET_NAME
+from streetvision.control.client import SOCKET_NAME, call
+from streetvision.errors import OperatorError
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.row import LogFilter
 from streetvision.prediction_log.schema import LOG_FOLDER
@@ -189,13 +190,12 @@ def test_a_swap_outlives_its_command(serve: Start, add: Callable[..., None], mod
     miner = serve()
     swap = models("swap", "0.2.0")
     miner.wait_until(lambda status: status["operation"] is not None)
+    with pytest.raises(OperatorError, match=r"Not now: the swap to 0\.2\.0 is running"):
+        call(miner.state / SOCKET_NAME, "swap", {"version": "0.3.0"})
     swap.process.send_signal(signal.SIGINT)
     code, _, err = swap.end()
     assert code == 130
     assert "the miner goes on with it" in err
-    code, _, err = models("swap", "0.3.0").end()
-    assert code == 1
-    assert "Not now: the swap to 0.2.0 is running" in err
     miner.wait_until(lambda status: status["active"]["version"] == "0.2.0")
 
 
