@@ -54,7 +54,7 @@ def test_odd_texts_survive() -> None:
         ("[run]\nbatch = 0", "run.batch must be between 1 and 65536, not 0"),
         ("[optimiser]\nlr = nan", "optimiser.lr must be between"),
         ('[tune]\nmethod = "lorra"', "tune.method must be one of head, lora, last, full, not 'lorra'"),
-        ('[model]\nhead = "cls"', "model.head must be one of cls_linear"),
+        ('[model]\nhead = "cls"', "model.head must be one of cls_cosine, cls_linear"),
         ("[data]\nsets = [1]", "data.sets must be a list of words"),
         ("[augment]\nvalidator = 0.7", "they must add up to 1"),
         ('[run]\nstrategy = "fsdp"\n[optimiser]\nema = 0.9', "set optimiser.ema = 0"),
