@@ -83,7 +83,7 @@ _DECODER_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_TRANSPOSE = {
+TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -92,6 +92,7 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""What sets a picture upright, by its EXIF orientation."""
 _QUARTER_TURNS: dict[Flip, int] = {"rot90": 1, "rot180": 2, "rot270": 3}
 _MIRRORED_AXIS: dict[Flip, int] = {"vflip": 0, "hflip": 1}
 
@@ -252,7 +253,7 @@ def _cut(source: Image.Image, extent: tuple[float, float], orientation: int, fra
     if source.size != target or frame.box != (0.0, 0.0, 1.0, 1.0):
         source = source.resize(target, Image.Resampling[frame.resample.upper()], box=box)
     square = _flatten(source)
-    upright = square.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else square
+    upright = square.transpose(TRANSPOSE[orientation]) if orientation in TRANSPOSE else square
     array: ImageArray = np.ascontiguousarray(upright, dtype=np.uint8)
     border = frame.size - frame.inner
     before = border // 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from streetvision.engine.decode import DecodeLimits
+from streetvision.engine.decode import TRANSPOSE, DecodeLimits
 from streetvision.engine.header import CORRUPT, read_header
 from streetvision.engine.types import BadImage, ImageTooLarge
 from streetvision.errors import reason
@@ -24,16 +24,6 @@ VIEWS: tuple[tuple[float, float, float, float], ...] = (
 """Left, top, right and bottom as shares of width and height: whole, left, right, lower, middle. Each part holds half of
 the picture or more, so that what it shows is nearly the scene, and each thing is in most of them."""
 QUALITY = 88
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""By EXIF orientation."""
 
 
 def read_checked(path: Path, sha256: str) -> bytes:
@@ -68,7 +58,7 @@ def _upright(data: bytes, pixels: int) -> Image.Image:
             picture = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadImage(CORRUPT) from error
-    turn = _TURNS.get(header.orientation)
+    turn = TRANSPOSE.get(header.orientation)
     return picture if turn is None else picture.transpose(turn)
 
 
