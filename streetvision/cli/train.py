@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from streetvision.base.log_text import one_line
 from streetvision.base.paths import expanded
+from streetvision.cli.default_group import DefaultGroup
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, stopping
 from streetvision.cli.train_view import run_fields, run_page, run_table, shown
 from streetvision.errors import ConfigError, OperatorError
@@ -32,16 +32,10 @@ EXTRA = ("lightning", "peft")
 HERE = "`--set model.weights=` a version, bundled, or a safetensors file of the backbone"
 
 
-class Group(TyperGroup):
+class Group(DefaultGroup):
     """`train CONFIG` and `train --recipe NAME` are `train run ...`."""
 
     default_command = "run"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's signature
-        """Put the command's name in where it was left out."""
-        if args and args[0] not in (*self.commands, *ctx.help_option_names):
-            args = [self.default_command, *args]
-        return list(super().parse_args(ctx, args))
 
 
 app = typer.Typer(

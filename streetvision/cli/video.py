@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from streetvision.base.log_text import one_line
 from streetvision.base.state_folder import only_one
+from streetvision.cli.default_group import DefaultGroup
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, sigterm_as_ctrl_c
 from streetvision.errors import EXIT_STOPPED, OperatorError
 from streetvision.models.versions import BUNDLED
@@ -37,16 +37,10 @@ SCRATCH = "scratch"
 """In the folder of records: copies of S3's objects while they are read."""
 
 
-class Group(TyperGroup):
+class Group(DefaultGroup):
     """`video FILE` is `video scan FILE`."""
 
     default_command = "scan"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's signature
-        """Put the command's name in where it was left out."""
-        if args and args[0] not in (*self.commands, *ctx.help_option_names):
-            args = [self.default_command, *args]
-        return list(super().parse_args(ctx, args))
 
 
 app = typer.Typer(
