@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from streetvision.base.sqlite import NewerSchema
+from streetvision.errors import OperatorError, reason
 
 CAUSES = {
     "disk_full": "the disk is full: free space, or lower --log.max_gib",
@@ -39,6 +42,24 @@ _BY_SQLITE = {
     sqlite3.SQLITE_CORRUPT: "corrupt",
     sqlite3.SQLITE_NOTADB: "corrupt",
 }
+
+
+@contextmanager
+def database_sentences(
+    name: str,
+    file: Path,
+    remedies: Mapping[str, str],
+    failures: tuple[type[Exception], ...] = (OSError, sqlite3.Error),
+) -> Iterator[None]:
+    """Turn those failures of a database into one sentence: its name and file, and the remedy by cause; not defects."""
+    try:
+        yield
+    except failures as error:
+        cause = cause_of(error, file.parent)
+        if cause == "defect":
+            raise
+        words = remedies.get(cause, f"{reason(error)}; check the disk")
+        raise OperatorError(f"{name} {file}: {words}") from error
 
 
 def cause_of(error: Exception, folder: Path) -> str:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from streetvision.base.sqlite import migrate, transaction
-from streetvision.base.sqlite_trouble import cause_of
+from streetvision.base.sqlite_trouble import database_sentences
 from streetvision.base.state_folder import only_one
-from streetvision.errors import OperatorError, reason
 from streetvision.labelling.answer import Answer
 from streetvision.labelling.pictures import ASKED, Picture
 from streetvision.labelling.schema import DATABASE, FOLDER, LABELLING_SCHEMA, WORK, State
@@ -245,17 +244,9 @@ class LabellingStore:
         with self._sentences(), transaction(self._db):
             yield self._db
 
-    @contextlib.contextmanager
-    def _sentences(self) -> Iterator[None]:
+    def _sentences(self) -> contextlib.AbstractContextManager[None]:
         """Turn a failure of the database or the disk into one sentence."""
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            cause = cause_of(error, self.file.parent)
-            if cause == "defect":
-                raise
-            words = _REMEDIES.get(cause, f"{reason(error)}; check the disk")
-            raise OperatorError(f"the oracle's database {self.file}: {words}") from error
+        return database_sentences("the oracle's database", self.file, _REMEDIES)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,13 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from streetvision.base.sqlite import migrate, version_of
-from streetvision.base.sqlite_trouble import cause_of
+from streetvision.base.sqlite_trouble import database_sentences
 from streetvision.base.state_folder import lock_holder
-from streetvision.errors import OperatorError, reason
 from streetvision.retrain_log.records import (
     GateVerdict,
     Pause,
@@ -41,18 +41,9 @@ _ORDER = {name: place for place, name in enumerate(StepName)}
 Row = tuple[Any, ...]
 
 
-@contextlib.contextmanager
-def log_sentences(file: Path) -> Iterator[None]:
+def log_sentences(file: Path) -> AbstractContextManager[None]:
     """Turn a failure of the database or the disk into one sentence."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        cause = cause_of(error, file.parent)
-        if cause == "defect":
-            raise
-        raise OperatorError(
-            f"the log of retraining {file}: {_REMEDIES.get(cause, f'{reason(error)}; check the disk')}"
-        ) from error
+    return database_sentences("the log of retraining", file, _REMEDIES)
 
 
 class RetrainReader:

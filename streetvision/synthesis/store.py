@@ -6,16 +6,15 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from streetvision.base.disk import sentences, write_atomically
 from streetvision.base.sqlite import migrate, transaction
-from streetvision.base.sqlite_trouble import cause_of
+from streetvision.base.sqlite_trouble import database_sentences
 from streetvision.base.state_folder import only_one
-from streetvision.errors import OperatorError, reason
 from streetvision.sources.made import RECORDS
 from streetvision.sources.place import dataset_folder
 from streetvision.synthesis.planning import Wish
@@ -235,14 +234,6 @@ def spent_in(state: Path, month: str) -> float:
         return float(db.execute(_SPENT, [f"{month}%"]).fetchone()[0])
 
 
-@contextmanager
-def store_sentences(folder: Path) -> Iterator[None]:
+def store_sentences(folder: Path) -> AbstractContextManager[None]:
     """Turn a failure of the database into one sentence."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        cause = cause_of(error, folder)
-        if cause == "defect":
-            raise
-        words = _REMEDIES.get(cause, f"{reason(error)}; check the disk")
-        raise OperatorError(f"the record of variations {folder / DATABASE}: {words}") from error
+    return database_sentences("the record of variations", folder / DATABASE, _REMEDIES, (sqlite3.Error,))
