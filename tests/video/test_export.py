@@ -10,7 +10,8 @@ import pytest
 from streetvision.errors import OperatorError
 from streetvision.sources.made import MadePictures
 from streetvision.sources.source import SourcePicture
-from streetvision.video.export import AGREED_TRUST, MODEL_TRUST, Exported, Wanted, export, plan
+from streetvision.video.export import Exported, export
+from streetvision.video.frames import AGREED_TRUST, MODEL_TRUST, Wanted, plan
 from streetvision.video.reading import open_video
 from streetvision.video.report import read_report
 
