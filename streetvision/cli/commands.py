@@ -106,7 +106,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "video": Entry(
         "Find roadwork in videos: `video FILE`, a folder or s3://BUCKET/KEY.",
-        ("video", "video_export", "video_twelvelabs"),
+        ("video", "video_export", "video_review", "video_twelvelabs"),
         "app",
     ),
     "models": Entry(
