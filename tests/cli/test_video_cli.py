@@ -198,3 +198,12 @@ def test_two_do_not_pay_at_once(run: Command, state: Path, monkeypatch: pytest.M
         for rest in (("ask", "a.mp4"), ("search", "cones")):
             code, _, err = run("video", *rest)
             assert (code, "another video-twelvelabs is running" in err) == (1, True)
+
+
+def test_a_damaged_record_is_told_with_its_remedy(run: Command, state: Path) -> None:
+    run("video", "a.mp4")
+    (record,) = (state / VIDEOS).glob("*.sqlite")
+    record.write_bytes(b"rubbish" * 999)
+    code, _, err = run("video", "a.mp4")
+    assert code == 1
+    assert f"the record {record}: it is damaged: delete it and scan the video again" in err
