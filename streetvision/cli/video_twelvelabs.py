@@ -128,12 +128,13 @@ def _allowed(state_dir: Path | None) -> Settings:
 
 
 def _judges(settings: Settings) -> Judges:
-    from streetvision.video.bedrock import open_bedrock
+    from streetvision.net.bedrock import open_bedrock
+    from streetvision.settings.video import REGION
     from streetvision.video.second_opinion import Judges
     from streetvision.video.spending import Spending
 
     spending = Spending(settings.state_dir, settings.video.budget)
-    return Judges(open_bedrock(settings.video.region), settings.video, spending)
+    return Judges(open_bedrock(settings.video.region, REGION), settings.video, spending)
 
 
 def _confirm(judges: Judges, what: str, dollars: float, *, yes: bool) -> None:

@@ -47,8 +47,8 @@ from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.unjudged import Unjudged
+from streetvision.net.bedrock import open_session
 from streetvision.settings.settings import Settings
-from streetvision.video.bedrock import open_session
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
 _GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
@@ -64,7 +64,7 @@ class Tools:
     ask: Callable[[Path], Live] = ask
     look_at_gpu: Callable[[], Mapping[str, Any] | str] = look_at_gpu
     driver: Callable[[], str | None] = driver_version
-    aws: Callable[[str], Any] = open_session
+    aws: Callable[[str, str], Any] = open_session
     now: Callable[[], float] = time.time
 
 

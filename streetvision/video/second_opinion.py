@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streetvision.net.bedrock import BadAnswer, Bedrock
 from streetvision.settings.video import VideoSettings
 from streetvision.video import marengo, pegasus
-from streetvision.video.bedrock import BadAnswer, Bedrock
 from streetvision.video.clips import clip_span, cut
 from streetvision.video.reading import VideoReader
 from streetvision.video.record import Record

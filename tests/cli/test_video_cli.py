@@ -12,7 +12,7 @@ import pytest
 from streetvision.base.state_folder import only_one
 from streetvision.cli import video as video_command
 from streetvision.cli.video_twelvelabs import WORK
-from streetvision.video import bedrock
+from streetvision.net import bedrock
 from streetvision.video.record import VIDEOS, open_record
 
 from ..conftest import Command
@@ -121,7 +121,7 @@ def test_a_file_that_changed_has_to_be_scanned_again(run: Command, state: Path) 
 def stub(run: Command, state: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = Stub(state)
     monkeypatch.setenv("VIDEO_TWELVELABS", "true")
-    monkeypatch.setattr(bedrock, "open_bedrock", lambda _: made.judges.bedrock)
+    monkeypatch.setattr(bedrock, "open_bedrock", lambda *_: made.judges.bedrock)
     run("video", "a.mp4")
     with made.stubber:
         yield made

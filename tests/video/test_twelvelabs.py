@@ -18,10 +18,9 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from streetvision.errors import ConfigError, OperatorError
-from streetvision.settings.video import VideoSettings
-from streetvision.video import bedrock as bedrock_room
-from streetvision.video.bedrock import ATTEMPTS, BadAnswer, Bedrock, open_session
+from streetvision.errors import OperatorError
+from streetvision.net.bedrock import ATTEMPTS, BadAnswer, Bedrock
+from streetvision.settings.video import REGION, VideoSettings
 from streetvision.video.clips import SHORTEST_S, clip_span, cut
 from streetvision.video.marengo import nearest, read_vector
 from streetvision.video.pegasus import SCHEMA, read_answer
@@ -55,7 +54,7 @@ class Stub:
         self.stubber, self.sent, self.waits = Stubber(client), list[dict[str, Any]](), list[float]()
         client.meta.events.register("provide-client-params.bedrock-runtime.InvokeModel", self._keep)
         spending = Spending(state, budget, lambda: datetime(2026, 11, 30, tzinfo=UTC))
-        self.judges = Judges(Bedrock(client, self.waits.append), SETTINGS, spending)
+        self.judges = Judges(Bedrock(client, REGION, self.waits.append), SETTINGS, spending)
 
     def _keep(self, params: dict[str, Any], **_: Any) -> None:
         self.sent.append(json.loads(params["body"]))
@@ -232,17 +231,6 @@ def test_spending_passes_over_what_is_no_sum(tmp_path: Path) -> None:
         spending.require(0.2)
 
 
-@pytest.mark.parametrize(("region", "endpoint"), [("no region/..", ""), ("us-east-1", "htp:/x")])
-def test_a_region_or_an_address_that_cannot_be_one_is_told(
-    region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    with pytest.raises(ConfigError, match="correct the region, or AWS_ENDPOINT_URL"):
-        bedrock_room.open_bedrock(region)
-
-
 def test_clips_are_neither_too_short_nor_too_long() -> None:
     short, long_ = Segment(0.5, 1.5, 1.0, 1, 1, 2), Segment(10.0, 200.0, 150.0, 1, 1, 99)
     assert clip_span(short, 300.0) == (0.0, SHORTEST_S)
@@ -253,19 +241,3 @@ def test_clips_are_neither_too_short_nor_too_long() -> None:
 def test_a_clip_of_nothing_is_empty(scanned: Scanned) -> None:
     with open_video(scanned.path, exact=True) as reader:
         assert cut(reader, 500.0, 504.0, searchable=True) == b""
-
-
-def test_credentials_and_region_are_looked_up_without_a_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match=r"--video\.region"):
-        open_session("")
-    with pytest.raises(OperatorError, match="no AWS credentials"):
-        open_session("us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    assert open_session("us-east-1").region_name == "us-east-1"
-    assert bedrock_room.open_bedrock("us-east-1").client.meta.region_name == "us-east-1"
