@@ -11,6 +11,7 @@ import typer
 
 from streetvision.base.log_text import one_line
 from streetvision.base.state_folder import only_one
+from streetvision.cli.agreeing import agree
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.cli.video import Names, app, records_folder, require_av, stopped_in_words, videos, write_page
 from streetvision.cli.video_export import Segments, numbers, reading, scanned
@@ -55,15 +56,17 @@ def _ask(names: list[str], settings: Settings, segments: str, *, yes: bool, as_j
     judges = _judges(settings)
     if waiting:
         _confirm(judges, f"{waiting} clips go to {settings.video.pegasus}", dollars, yes=yes)
+    lost = 0
     with stopped_in_words(), progress_bar("asking", waiting) as progress:
         for video in found:
             with scanned(video, settings) as record:
                 left = unasked(record, settings.video, chosen)
                 if left:
                     with reading(video) as reader:
-                        judge(judges, reader, record, left, heard=_heard(video), progress=progress)
+                        lost += judge(judges, reader, record, left, heard=_heard(video), progress=progress)
     for video in found:
         _show_opinions(video, settings, as_json=as_json)
+    _end(lost, waiting, "clips")
 
 
 @app.command()
@@ -87,13 +90,21 @@ def search(
         raise ConfigError('search by words or by --picture FILE: `streetvision video search "orange cones at night"`')
     shown = None if picture is None else _small_picture(picture)
     with only_one(records_folder(settings), WORK):
-        hits = _search(words, shown, videos(within or [], settings), settings, every, k=k, yes=yes)
-    _show_hits(hits, as_json=as_json)
+        found = videos(within or [], settings)
+        _search(words, shown, found, settings, every, k=k, yes=yes, as_json=as_json)
 
 
 def _search(
-    words: str, shown: bytes | None, found: list[Video], settings: Settings, every: float, *, k: int, yes: bool
-) -> list[Hit]:
+    words: str,
+    shown: bytes | None,
+    found: list[Video],
+    settings: Settings,
+    every: float,
+    *,
+    k: int,
+    yes: bool,
+    as_json: bool,
+) -> None:
     from streetvision.video.marengo import nearest
     from streetvision.video.second_opinion import frame_dollars, unembedded
 
@@ -108,11 +119,21 @@ def _search(
     query = wanted.search_price / 1000 if shown is None else frame_dollars(wanted)
     frames = f"{waiting:,} frames and " if waiting else ""
     _confirm(judges, f"{frames}one search go to {wanted.marengo}", waiting * frame_dollars(wanted) + query, yes=yes)
+    lost = 0
     with stopped_in_words(), progress_bar("embedding", waiting) as progress:
         for video in found:
-            _embed(video, settings, judges, every, progress)
+            lost += _embed(video, settings, judges, every, progress)
     kept = _kept(found, settings)
-    return nearest(_query(judges, words, shown, query), kept, k)
+    _show_hits(nearest(_query(judges, words, shown, query), kept, k), as_json=as_json)
+    _end(lost, waiting, "frames")
+
+
+def _end(lost: int, waiting: int, what: str) -> None:
+    """A failure where anything got no answer, once the answers are shown."""
+    if lost:
+        raise OperatorError(
+            f"{lost:,} of {waiting:,} {what} got no answer: the same command asks about them again, and pays again"
+        )
 
 
 def _allowed(state_dir: Path | None) -> Settings:
@@ -139,33 +160,29 @@ def _judges(settings: Settings) -> Judges:
 
 def _confirm(judges: Judges, what: str, dollars: float, *, yes: bool) -> None:
     """Say what it costs; OperatorError beyond the budget, and without a yes."""
-    from streetvision.video.spending import money
+    from streetvision.base.spending import money, spent_of
+    from streetvision.video.spending import DOLLARS
 
-    judges.spending.require(dollars)
-    spent = judges.spending.of_the_month()
-    sentence = f"{what}: at most {money(dollars)} by the prices in your settings; {money(spent)} spent this month"
-    typer.echo(sentence, err=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorError("nothing was sent: add --yes to pay this")
-    if not typer.confirm("Send?", err=True):
-        raise OperatorError("nothing was sent")
+    spending = judges.spending
+    spending.require(dollars)
+    spent = spent_of(spending.of_the_month(), spending.budget, currency=DOLLARS)
+    most = money(dollars, DOLLARS)
+    agree(f"{what}: at most {most} by the prices in your settings; {spent} spent this month", yes=yes)
 
 
 def _heard(video: Video) -> Callable[[str], None]:
     return lambda sentence: typer.echo(one_line(f"{video.identity.uri}: {sentence}"), err=True)
 
 
-def _embed(video: Video, settings: Settings, judges: Judges, every: float, progress: Callable[[int], None]) -> None:
+def _embed(video: Video, settings: Settings, judges: Judges, every: float, progress: Callable[[int], None]) -> int:
     from streetvision.video.second_opinion import embed, unembedded
 
     with scanned(video, settings) as record:
         times = unembedded(record, settings.video, every)
         if not times:
-            return
+            return 0
         with reading(video) as reader:
-            embed(judges, reader, record, times, heard=_heard(video), progress=progress)
+            return embed(judges, reader, record, times, heard=_heard(video), progress=progress)
 
 
 def _small_picture(path: Path) -> bytes:

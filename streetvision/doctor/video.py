@@ -6,12 +6,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+from streetvision.base.spending import spent_of
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.errors import OperatorError
 from streetvision.net.bedrock import PROFILES, bedrock_sentences, open_client, open_session
 from streetvision.settings.settings import Settings
 from streetvision.settings.video import REGION
-from streetvision.video.spending import Spending, money
+from streetvision.video.spending import DOLLARS, Spending
 
 NAME = "video"
 TIMEOUT_S = 5
@@ -66,8 +67,7 @@ def _client(session: Any, service: str) -> Any:  # noqa: ANN401 - boto3's
 def _spent(settings: Settings, words: str) -> Check:
     spending = Spending(settings.state_dir, settings.video.budget)
     spent, budget = spending.of_the_month(), settings.video.budget
+    said = f"{words}: {spent_of(spent, budget, currency=DOLLARS)} spent this month"
     if budget is None:
-        return warning(NAME, f"{words}: no monthly bound, {money(spent)} spent", "Set --video.budget.")
-    if spent >= budget:
-        return warning(NAME, f"{words}: the month's {money(budget)} are spent", "Wait, or raise --video.budget.")
-    return ok(NAME, f"{words}: {money(spent)} of {money(budget)} spent this month")
+        return warning(NAME, f"{said}, and nothing bounds it", "Set VIDEO_BUDGET.")
+    return warning(NAME, said, "Wait, or raise VIDEO_BUDGET.") if spent >= budget else ok(NAME, said)

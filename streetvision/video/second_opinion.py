@@ -57,23 +57,26 @@ def frame_dollars(settings: VideoSettings) -> float:
 
 def judge(
     judges: Judges, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
-) -> None:
-    """Have segments judged and keep the answers. OperatorError ends it, a lost call does not."""
-    settings, seconds = judges.settings, record.seconds
+) -> int:
+    """Have segments judged and keep the answers; how many got none. OperatorError ends it, a lost call does not."""
+    settings, seconds, lost = judges.settings, record.seconds, 0
     for segment in sorted(segments, key=lambda one: one.start):
         progress(1)
         start, end = clip_span(segment, seconds)
         clip = cut(reader, start, end, searchable=record.searchable)
         if not clip:
             heard(f"segment at {segment.start:.0f} s: nothing of it can be decoded")
+            lost += 1
             continue
         judges.spending.count(f"{settings.pegasus} {end - start:.1f} s", clip_dollars(segment, seconds, settings))
         try:
             answer = pegasus.ask(judges.bedrock, settings.pegasus, clip)
         except BadAnswer as error:
             heard(f"segment at {segment.start:.0f} s: {error}")
+            lost += 1
             continue
         record.add_opinion(segment.start, segment.end, settings.pegasus, answer)
+    return lost
 
 
 def unembedded(record: Record, settings: VideoSettings, every: float) -> list[float]:
@@ -90,9 +93,12 @@ def unembedded(record: Record, settings: VideoSettings, every: float) -> list[fl
 
 def embed(
     judges: Judges, reader: VideoReader, record: Record, times: list[float], *, heard: Heard, progress: Progress
-) -> None:
-    """Embed frames and keep the vectors; a run that is killed has paid for one frame more than it kept at most."""
-    settings = judges.settings
+) -> int:
+    """Embed frames and keep the vectors; how many calls were lost.
+
+    A run that is killed has paid for one frame more than it kept at most.
+    """
+    settings, lost = judges.settings, 0
     for time, picture in stills(reader, times, longest=FRAME_SIDE, searchable=record.searchable):
         progress(1)
         judges.spending.count(settings.marengo, frame_dollars(settings))
@@ -100,5 +106,7 @@ def embed(
             vector = marengo.embed_picture(judges.bedrock, settings.marengo, jpeg(picture))
         except BadAnswer as error:
             heard(f"frame at {time:.0f} s: {error}")
+            lost += 1
             continue
         record.add_vector(time, settings.marengo, vector)
+    return lost

@@ -146,6 +146,16 @@ def test_an_opinion_stands_beside_the_segment(run: Command, stub: Stub, state: P
     assert "Second opinion" in next((state / VIDEOS).glob("*.html")).read_text()
 
 
+def test_calls_that_were_lost_are_a_failure_and_are_asked_again(run: Command, stub: Stub) -> None:
+    stub.answers(SETTINGS.pegasus, pegasus_says(message="I think so"))
+    code, out, err = run("video", "ask", "a.mp4", "--yes")
+    assert code == 1
+    assert "1 segment with roadwork" in out
+    assert "1 of 1 clips got no answer: the same command asks about them again, and pays again" in err
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    assert run("video", "ask", "a.mp4", "--yes")[0] == 0
+
+
 def test_words_find_a_place(run: Command, stub: Stub, state: Path) -> None:
     assert "no video is embedded yet" in run("video", "search", "cones", "--yes")[2]
     for place in range(3):

@@ -59,9 +59,9 @@ def test_all_is_well(tmp_path: Path) -> None:
 
 def test_without_a_bound_and_beyond_it(tmp_path: Path) -> None:
     Spending(tmp_path, None).count("a", 1.25)
-    assert "no monthly bound" in checked(tmp_path, Session().models(FINE, FINE)).evidence
+    assert "$1.25 spent this month, and nothing bounds it" in checked(tmp_path, Session().models(FINE, FINE)).evidence
     spent = checked(tmp_path, Session().models(FINE, FINE), budget=1.0)
-    assert (spent.mark, spent.remedy) == (Mark.WARNING, "Wait, or raise --video.budget.")
+    assert (spent.mark, spent.remedy) == (Mark.WARNING, "Wait, or raise VIDEO_BUDGET.")
 
 
 def test_a_model_that_may_not_be_used(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_the_budget_ends_it_before_a_call(tmp_path: Path, scanned: Scanned) -> N
     stub = Stub(tmp_path, budget=0.008)
     with stub.stubber:
         stub.answers(SETTINGS.pegasus, pegasus_says())
-        with pytest.raises(OperatorError, match=r"raise --video\.budget"):
+        with pytest.raises(OperatorError, match="raise VIDEO_BUDGET"):
             asked(stub, scanned)
     assert stub.judges.spending.of_the_month() <= 0.008
 
@@ -227,7 +227,7 @@ def test_spending_passes_over_what_is_no_sum(tmp_path: Path) -> None:
         for sum_ in ('"abc"', "NaN", "-5", "null"):
             file.write(f'{{"at": "2026-11-30", "dollars": {sum_}}}\n')
     assert spending.of_the_month() == 0.9
-    with pytest.raises(OperatorError, match="this would cost"):
+    with pytest.raises(OperatorError, match=r"\$0\.90 of \$1\.00 spent this month, and this may take \$0\.20"):
         spending.require(0.2)
 
 
