@@ -21,7 +21,7 @@ from streetvision.settings.settings import Settings
 if TYPE_CHECKING:
     from streetvision.video.finding import Video
     from streetvision.video.marengo import Hit, Kept, Vector
-    from streetvision.video.second_opinion import Judges
+    from streetvision.video.second_opinion import Judge, Judges
 
 Yes = Annotated[bool, typer.Option("--yes", help="Send and pay without asking.")]
 WORK = "video-twelvelabs"
@@ -33,40 +33,47 @@ def ask(
     names: Names,
     *,
     segments: Segments = "",
+    judge: Annotated[
+        str,
+        typer.Option(help="pegasus looks at clips and says why; marengo compares frames with prompts, for less."),
+    ] = "pegasus",
     yes: Yes = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Let TwelveLabs' Pegasus judge the segments of scanned videos; shows the cost and asks before it sends a clip."""
+    """Let a model of TwelveLabs judge the segments of scanned videos; shows the cost and asks before it sends any."""
     settings = _allowed(state_dir)
+    from streetvision.video.second_opinion import judge_named
+
+    asked = judge_named(judge, settings.video)
     with only_one(records_folder(settings), WORK):
-        _ask(names, settings, segments, yes=yes, as_json=as_json)
+        _ask(names, settings, segments, asked, yes=yes, as_json=as_json)
 
 
-def _ask(names: list[str], settings: Settings, segments: str, *, yes: bool, as_json: bool) -> None:
-    from streetvision.video.second_opinion import clip_dollars, judge, unasked
+def _ask(names: list[str], settings: Settings, segments: str, asked: Judge, *, yes: bool, as_json: bool) -> None:
+    from streetvision.video.second_opinion import unasked
 
     found, chosen = videos(names, settings), numbers(segments)
-    waiting, dollars = 0, 0.0
+    unjudged, waiting, dollars = 0, 0, asked.once
     for video in found:
         with scanned(video, settings) as record:
-            left = unasked(record, settings.video, chosen)
-            waiting += len(left)
-            dollars += sum(clip_dollars(one, record.seconds, settings.video) for one in left)
+            left = unasked(record, asked.model, chosen)
+            count, most = asked.price(record, left)
+            unjudged, waiting, dollars = unjudged + len(left), waiting + count, dollars + most
     judges = _judges(settings)
-    if waiting:
-        _confirm(judges, f"{waiting} clips go to {settings.video.pegasus}", dollars, yes=yes)
+    if unjudged:
+        _confirm(judges, f"{waiting} {asked.calls} go to {asked.model}", dollars, yes=yes)
     lost = 0
     with stopped_in_words(), progress_bar("asking", waiting) as progress:
         for video in found:
             with scanned(video, settings) as record:
-                left = unasked(record, settings.video, chosen)
+                left = unasked(record, asked.model, chosen)
                 if left:
                     with reading(video) as reader:
-                        lost += judge(judges, reader, record, left, heard=_heard(video), progress=progress)
+                        lost += asked.ask(judges, reader, record, left, heard=_heard(video), progress=progress)
     for video in found:
         _show_opinions(video, settings, as_json=as_json)
-    _end(lost, waiting, "clips")
+    _end(lost, waiting, asked.calls)
 
 
 @app.command()

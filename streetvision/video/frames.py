@@ -80,14 +80,14 @@ class SeenPictures:
 
 
 def _word(report: VideoReport, segment: Segment, wanted: Wanted) -> tuple[bool, float, str] | None:
-    """Label, trust and whose word it is; None where the model and the second opinion contradict each other."""
+    """Label, trust and whose word it is; None where the model and a second opinion contradict each other."""
     if wanted.label is not None:
         return wanted.label, 1.0, "human"
-    opinion = report.opinions.get((segment.start, segment.end))
-    if opinion is None:
-        return True, MODEL_TRUST, f"model {report.model}"
-    agreed = True, AGREED_TRUST, f"model {report.model} and {opinion['model']}"
-    return agreed if opinion.get("roadwork") else None
+    said = report.said_of(segment)
+    if not all(one.get("roadwork") for one in said):
+        return None
+    names = " and ".join([report.model, *(one["model"] for one in said)])
+    return True, AGREED_TRUST if said else MODEL_TRUST, f"model {names}"
 
 
 def _times(segment: Segment, wanted: Wanted) -> list[float]:

@@ -194,10 +194,13 @@ class Record:
                 [start, until, model, json.dumps(answer)],
             )
 
-    def opinions(self) -> dict[tuple[float, float], dict[str, Any]]:
-        """The newest answers by stretch, each with its `model`."""
+    def opinions(self) -> dict[tuple[float, float], list[dict[str, Any]]]:
+        """The newest answer of each model by stretch, each with its `model`."""
         rows = self._db.execute("SELECT start, until, model, answer FROM opinions ORDER BY start, model").fetchall()
-        return {(start, until): {**json.loads(answer), "model": model} for start, until, model, answer in rows}
+        found: dict[tuple[float, float], list[dict[str, Any]]] = {}
+        for start, until, model, answer in rows:
+            found.setdefault((start, until), []).append({**json.loads(answer), "model": model})
+        return found
 
     def _set(self, facts: Mapping[str, object]) -> None:
         self._db.executemany(

@@ -5,9 +5,10 @@ A person labels them: so frames are taken of segments that a second opinion cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -49,7 +50,7 @@ class ReviewFrames:
         fresh = [time for time in places if not any(abs(time - other) < EXACT for other in self.known)]
         self.already = len(places) - len(fresh)
         seen = _seen(self.known.values())
-        opinions = {number: report.opinions.get((one.start, one.end)) for number, one in enumerate(report.segments, 1)}
+        said = {number: _sharpest(report.said_of(one)) for number, one in enumerate(report.segments, 1)}
         for time, picture in stills(self.reader, fresh, searchable=self.record.searchable):
             if not seen.is_new(picture):
                 self.alike += 1
@@ -65,7 +66,7 @@ class ReviewFrames:
                 model=report.model,
                 logit=place.logit,
                 licence=self.wanted.licence,
-                opinion=opinions.get(place.segment),
+                opinion=said.get(place.segment),
             )
 
     def _places(self) -> dict[float, Place]:
@@ -74,6 +75,11 @@ class ReviewFrames:
         shots, _ = plan(replace(read_report(self.record), opinions={}), self.wanted)
         nearest = {int(np.abs(times - shot.time).argmin()): shot.segment for shot in shots}
         return {float(times[at]): Place(segment, float(logits[at])) for at, segment in nearest.items()}
+
+
+def _sharpest(opinions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """One that contradicts the model, where there is one."""
+    return min(opinions, key=lambda one: bool(one.get("roadwork")), default=None)
 
 
 def _seen(files: Iterable[Path]) -> SeenPictures:

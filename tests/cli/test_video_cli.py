@@ -13,6 +13,7 @@ from streetvision.base.state_folder import only_one
 from streetvision.cli import video as video_command
 from streetvision.cli.video_twelvelabs import WORK
 from streetvision.net import bedrock
+from streetvision.video.prompted import prompts
 from streetvision.video.record import VIDEOS, open_record
 
 from ..conftest import Command
@@ -154,6 +155,24 @@ def test_calls_that_were_lost_are_a_failure_and_are_asked_again(run: Command, st
     assert "1 of 1 clips got no answer: the same command asks about them again, and pays again" in err
     stub.answers(SETTINGS.pegasus, pegasus_says())
     assert run("video", "ask", "a.mp4", "--yes")[0] == 0
+
+
+def test_marengo_is_another_judge_beside_pegasus(run: Command, stub: Stub) -> None:
+    code, _, err = run("video", "ask", "a.mp4", "--judge", "marengo")
+    assert (code, "frames go to twelvelabs.marengo-embed-3-0-v1:0: at most $" in err) == (1, True)
+    frames = int(err.partition(" frames go")[0].split()[-1])
+    for _ in range(frames):
+        stub.answers(SETTINGS.marengo, body(data=[{"embedding": [1.0, 0.1]}]))
+    for side, texts in prompts().items():
+        for _ in texts:
+            stub.answers(SETTINGS.marengo, body(data=[{"embedding": [1.0, 0.0] if side == "for" else [0.0, 1.0]}]))
+    code, out, _ = run("video", "ask", "a.mp4", "--judge", "marengo", "--yes")
+    assert (code, "Marengo says roadwork: nearer to" in out) == (0, True)
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    code, out, _ = run("video", "ask", "a.mp4", "--yes", "--json")
+    said = json.loads(out)["segments"][0]["opinions"]
+    assert [one["model"] for one in said] == [SETTINGS.marengo, SETTINGS.pegasus]
+    assert "--judge is pegasus or marengo" in run("video", "ask", "a.mp4", "--judge", "me")[2]
 
 
 def test_words_find_a_place(run: Command, stub: Stub, state: Path) -> None:

@@ -60,7 +60,8 @@ def test_near_duplicates_are_left_out(scanned: Scanned, tmp_path: Path) -> None:
 def test_a_second_opinion_raises_trust_or_leaves_out(scanned: Scanned) -> None:
     report = read_report(scanned.record)
     one, two = ((segment.start, segment.end) for segment in report.segments)
-    said = {one: {"roadwork": True, "model": "p"}, two: {"roadwork": False, "model": "p"}}
+    yes, no = {"roadwork": True, "model": "p"}, {"roadwork": False, "model": "q"}
+    said = {one: [yes], two: [yes, no]}
     shots, contradicted = plan(replace(report, opinions=said), Wanted())
     assert contradicted == [2]
     assert {(shot.segment, shot.trust) for shot in shots} == {(1, AGREED_TRUST)}

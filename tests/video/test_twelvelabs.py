@@ -24,8 +24,9 @@ from streetvision.settings.video import REGION, VideoSettings
 from streetvision.video.clips import SHORTEST_S, clip_span, cut
 from streetvision.video.marengo import nearest, read_vector
 from streetvision.video.pegasus import SCHEMA, read_answer
+from streetvision.video.prompted import frames_to_embed, prompts
 from streetvision.video.reading import open_video
-from streetvision.video.second_opinion import Judges, clip_dollars, embed, judge, unasked, unembedded
+from streetvision.video.second_opinion import Judges, clip_dollars, embed, judge, judge_named, unasked, unembedded
 from streetvision.video.smoothing import Segment
 from streetvision.video.spending import Spending
 
@@ -75,9 +76,9 @@ def stub(tmp_path: Path) -> Iterator[Stub]:
         yield made
 
 
-def asked(stub: Stub, scanned: Scanned, work: Callable[..., None] = judge, rest: Any = None) -> list[str]:
+def asked(stub: Stub, scanned: Scanned, work: Callable[..., int] = judge, rest: Any = None) -> list[str]:
     heard: list[str] = []
-    left = unasked(scanned.record, SETTINGS, []) if rest is None else rest
+    left = unasked(scanned.record, SETTINGS.pegasus, []) if rest is None else rest
     with open_video(scanned.path, exact=True) as reader:
         work(stub.judges, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
     return heard
@@ -87,7 +88,7 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     stub.answers(SETTINGS.pegasus, pegasus_says())
     stub.answers(SETTINGS.pegasus, pegasus_says(message=json.dumps({**SAID, "roadwork": False})))
     assert asked(stub, scanned) == []
-    assert [one["roadwork"] for one in scanned.record.opinions().values()] == [True, False]
+    assert [one["roadwork"] for (one,) in scanned.record.opinions().values()] == [True, False]
     sent = stub.sent[0]
     assert (sent["temperature"], sent["responseFormat"]) == (0, {"jsonSchema": SCHEMA})
     with av.open(io.BytesIO(base64.b64decode(sent["mediaSource"]["base64String"])), "r") as clip:
@@ -96,13 +97,13 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     assert np.mean(frames) > 0.85
     expected = sum(clip_dollars(one, 30.0, SETTINGS) for one in scanned.record.segments())
     assert stub.judges.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
-    assert unasked(scanned.record, SETTINGS, []) == []
+    assert unasked(scanned.record, SETTINGS.pegasus, []) == []
 
 
 def test_a_segment_is_chosen_by_its_number(scanned: Scanned) -> None:
-    assert unasked(scanned.record, SETTINGS, [2]) == scanned.record.segments()[1:]
+    assert unasked(scanned.record, SETTINGS.pegasus, [2]) == scanned.record.segments()[1:]
     with pytest.raises(OperatorError, match="no segment 3"):
-        unasked(scanned.record, SETTINGS, [3])
+        unasked(scanned.record, SETTINGS.pegasus, [3])
 
 
 def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Scanned) -> None:
@@ -110,7 +111,7 @@ def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Sca
     stub.answers(SETTINGS.pegasus, pegasus_says())
     (sentence,) = asked(stub, scanned)
     assert "did not say whether" in sentence
-    assert len(unasked(scanned.record, SETTINGS, [])) == 1
+    assert len(unasked(scanned.record, SETTINGS.pegasus, [])) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,42 @@ def test_frames_are_embedded_once_and_found_by_words(stub: Stub, scanned: Scanne
     assert (first.uri, first.time) == ("a", times[1])
     assert len(others) == 2
     assert nearest(np.ones(7, np.float32), kept, 3) == []
+
+
+def embedding(*values: float) -> dict[str, Any]:
+    return body(data=[{"embedding": list(values)}])
+
+
+def test_marengo_judges_by_prompts_and_pays_for_them_once(stub: Stub, scanned: Scanned) -> None:
+    who = judge_named("marengo", SETTINGS)
+    one, two = scanned.record.segments()
+    frames, dollars = who.price(scanned.record, [one, two])
+    assert frames >= 3
+    assert dollars == pytest.approx(frames * SETTINGS.frame_price / 1000)
+    inside = [time for time in unembedded(scanned.record, SETTINGS, 2.0) if time <= one.end]
+    for place in range(frames):
+        nearer = place < sum(time >= one.start for time in inside)
+        stub.answers(SETTINGS.marengo, embedding(1.0, 0.1) if nearer else embedding(0.1, 1.0))
+    sides = prompts()
+    for side, values in (("for", (1.0, 0.0)), ("against", (0.0, 1.0))):
+        for _ in sides[side]:
+            stub.answers(SETTINGS.marengo, embedding(*values))
+    assert asked(stub, scanned, who.ask, [one, two]) == []
+    (first,), (second,) = scanned.record.opinions().values()
+    assert (first["roadwork"], second["roadwork"], first["certainty"]) == (True, False, None)
+    assert first["reason"] == f"nearer to “{sides['for'][0]}” (1.00) than to “{sides['against'][0]}” (0.10)"
+    assert len(stub.sent) == frames + sum(map(len, sides.values()))
+    assert stub.judges.spending.of_the_month() == pytest.approx(dollars + who.once, abs=1e-5)
+    assert unasked(scanned.record, SETTINGS.marengo, []) == []
+    assert len(unasked(scanned.record, SETTINGS.pegasus, [])) == 2
+    assert who.price(scanned.record, [one, two]) == (0, 0.0)  # what a search would find is there already
+
+
+def test_a_segment_without_embedded_frames_gives_its_surest() -> None:
+    short = Segment(10.0, 11.0, 10.4, 0.9, 0.9, 2)
+    assert frames_to_embed([short], [9.5], [4.0, 13.0]) == [10.4]
+    assert frames_to_embed([short], [10.2], [4.0, 13.0]) == []
+    assert frames_to_embed([short], [], [10.5]) == [10.5]
 
 
 @pytest.mark.parametrize(
