@@ -34,6 +34,7 @@ from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import Prediction, Timings
 from streetvision.mining.database import open_fiftyone
@@ -51,7 +52,6 @@ from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 from streetvision.sources.neighbours import EMBEDDING_DISTANCE
-from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
 BUDGETS = (25, 50, 100, 200)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.models.config import ModelConfig
 from streetvision.models.dinov3 import build, load
 from streetvision.scenes.scenes import render_scene
@@ -22,7 +23,7 @@ from streetvision.training.jitter import jitter
 from streetvision.training.learner import TrainingNet, make_learner, make_optimizer, tied
 from streetvision.training.optimisers import Together
 from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
-from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
+from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, pack_objects, render_chunk
 from streetvision.training.teacher import ImageNetFeatures
 from streetvision.training.train import Material
 from streetvision.training.views import Dice
