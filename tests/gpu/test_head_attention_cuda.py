@@ -47,7 +47,7 @@ def assert_right(got: tuple[torch.Tensor, torch.Tensor], given: dict[str, Any]) 
 
 
 def test_every_shape_and_dtype_matches_the_float64_oracle() -> None:
-    rows = {row.pop("case"): row for row in cuda_rows("head_attention_cases.py")}
+    rows = {row.pop("case"): row for row in cuda_rows("head_attention_cases")}
     assert len(rows) >= 50
     assert rows.pop("lost") == {"finite": False}
     wrong = {k: r for k, r in rows.items() if not (r["logit"] <= LOGIT_TOLERANCE and r["pooled"] <= POOLED_TOLERANCE)}

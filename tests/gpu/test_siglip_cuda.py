@@ -65,7 +65,7 @@ def images(count: int, seed: int = 0, side: int = 224) -> torch.Tensor:
 
 
 def test_every_kernel_matches_its_float64_oracle() -> None:
-    rows = {row["case"]: row["error"] for row in cuda_rows("siglip_cases.py")}
+    rows = {row["case"]: row["error"] for row in cuda_rows("siglip_cases")}
     assert len(rows) == 29
     bounds = {case: BOUNDS[case.split("-")[0]][case.split("-")[1]] for case in rows}
     assert {case: error for case, error in rows.items() if not error <= bounds[case]} == {}
