@@ -31,8 +31,8 @@ from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_threads
 from streetvision.models.checkpoint import load_checkpoint
-from streetvision.models.dinov3 import build
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build
 from streetvision.training.augmenting import scaled
 from streetvision.training.batch import Batch
 from streetvision.training.module import TrainingModule

@@ -44,8 +44,8 @@ from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
 from streetvision.mining.sync import sync
-from streetvision.models.dinov3 import StreetVisionNet, load
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import StreetVisionNet, load
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics

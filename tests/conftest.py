@@ -122,7 +122,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from streetvision.models.checkpoint import save_checkpoint
-    from streetvision.models.dinov3 import build, tiny_config
+    from streetvision.models.network import build, tiny_config
 
     torch.manual_seed(0)
     config = tiny_config(depth=1)

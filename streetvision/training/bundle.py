@@ -16,9 +16,9 @@ from streetvision.base.resources import usable_cpus
 from streetvision.evaluation.calibration import fit_calibration, judge
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
 from streetvision.models.folder import read_config
 from streetvision.models.logits import sigmoids
+from streetvision.models.network import StreetVisionNet, load, tiny_config
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.evaluation import (
     NATIVE_VIEW,

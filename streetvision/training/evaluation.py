@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streetvision.base.process_pool import map_on_cores
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.scenes.augment import LEVELS, STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.challenges import NATIVE_SIZES, SOURCE_SIZES
 from streetvision.scenes.photographic import encode_jpeg

@@ -12,7 +12,7 @@ from torch import nn
 
 from streetvision.models.checkpoint import load_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.training.batch import Batch
 from streetvision.training.bundled_loss import loss_of, share_right
 from streetvision.training.bundled_settings import TrainSettings, learning_rate

@@ -16,7 +16,7 @@ from huggingface_hub import constants
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.registry.registry import Registry
 
 from ..hub.conftest import server

@@ -10,7 +10,7 @@ import pytest
 import torch
 from streetvision_kernels.cublaslt import CublasLt
 
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.cuda_graphs import capture
 from streetvision.runner.torch_runner import TorchRunner
 

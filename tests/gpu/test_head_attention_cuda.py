@@ -10,7 +10,7 @@ import torch
 from streetvision_kernels.head_attention_oracle import attention_head_oracle
 
 from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_forward import FastForward
 
 from ..kernels.case_rows import cuda_rows

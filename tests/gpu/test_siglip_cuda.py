@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.models.network import LoadedModel, StreetVisionNet, build
 from streetvision.runner.choose import choose_fast
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.torch_runner import TorchRunner

@@ -20,10 +20,10 @@ from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import read_config
 from streetvision.models.logits import sigmoid
+from streetvision.models.network import build, tiny_config
 from streetvision.models.router import RouterConfig, Stack
 from streetvision.prediction_log.comparison import Replayed, compare
 from streetvision.prediction_log.reader import LogReader

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner import cpu_forward
 from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
 

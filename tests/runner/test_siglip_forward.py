@@ -22,7 +22,7 @@ from streetvision_kernels.patchify_oracle import patchify_oracle
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
+from streetvision.models.network import StreetVisionNet, build
 from streetvision.runner.cpu_forward import SmallForward, missing_for_small
 from streetvision.runner.cuda_weights import FastWeights, Product, pack, unsupported
 from streetvision.runner.torch_runner import TorchRunner

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.training.batch import Batch
 from streetvision.training.bundle import bundled_config
 from streetvision.training.bundled_settings import TrainSettings

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from streetvision.base.process_pool import map_on_cores
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build, load
+from streetvision.models.network import build, load
 from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
