@@ -99,10 +99,13 @@ def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if arguments.smoke:
         settings = scaled_down(settings)
     material = Material(tuple(arguments.photos), tuple(arguments.teacher), tuple(arguments.tuned), arguments.start)
+    device = torch.device(arguments.device)
+    if ranks.count > 1 and device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
     outcome = train_bundle(
         arguments.out,
         settings,
-        torch.device(arguments.device),
+        device,
         depth=arguments.depth,
         material=material,
         log=_say,
