@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from streetvision.cli.setting_hint import UsageError, explain
 from streetvision.cli.spelling import with_underscores
 
 PLAIN = None
@@ -162,7 +163,11 @@ class CommandGroup(TyperGroup):
         from streetvision.cli.command_log import log_in_words
 
         log_in_words()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            explain(error)
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's signature
         """Their names, in the order of the list."""

@@ -84,6 +84,7 @@ def call(forking: tuple[IO[str], IO[str]], tmp_path: Path) -> Call:
         ("--version", 0, "0."),
         ("stats", 2, "No such command 'stats'. Did you mean 'status'?"),
         ("status --bogus", 2, "No such option"),
+        ("label run --oracle.url http://a", 2, "It is a setting: put ORACLE_URL=... into miner.env"),
         ("status --help", 0, "--watch"),
         ("status", 1, "no miner runs with the state folder"),
         ("status --json", 1, "no miner runs with the state folder"),
