@@ -21,7 +21,7 @@ from streetvision.settings.settings import Settings
 if TYPE_CHECKING:
     from streetvision.video.finding import Video
     from streetvision.video.marengo import Hit, Kept, Vector
-    from streetvision.video.second_opinion import Judge, Judges
+    from streetvision.video.second_opinion import Account, Judge
 
 Yes = Annotated[bool, typer.Option("--yes", help="Send and pay without asking.")]
 WORK = "video-twelvelabs"
@@ -60,9 +60,9 @@ def _ask(names: list[str], settings: Settings, segments: str, asked: Judge, *, y
             left = unasked(record, asked.model, chosen)
             count, most = asked.price(record, left)
             unjudged, waiting, dollars = unjudged + len(left), waiting + count, dollars + most
-    judges = _judges(settings)
+    account = _account(settings)
     if unjudged:
-        _confirm(judges, f"{waiting} {asked.calls} go to {asked.model}", dollars, yes=yes)
+        _confirm(account, f"{waiting} {asked.calls} go to {asked.model}", dollars, yes=yes)
     lost = 0
     with stopped_in_words(), progress_bar("asking", waiting) as progress:
         for video in found:
@@ -70,7 +70,7 @@ def _ask(names: list[str], settings: Settings, segments: str, asked: Judge, *, y
                 left = unasked(record, asked.model, chosen)
                 if left:
                     with reading(video) as reader:
-                        lost += asked.ask(judges, reader, record, left, heard=_heard(video), progress=progress)
+                        lost += asked.ask(account, reader, record, left, heard=_heard(video), progress=progress)
     for video in found:
         _show_opinions(video, settings, as_json=as_json)
     _end(lost, waiting, asked.calls)
@@ -121,17 +121,17 @@ def _search(
     for video in found:
         with scanned(video, settings) as record:
             waiting += len(unembedded(record, settings.video, every))
-    judges = _judges(settings)
+    account = _account(settings)
     wanted = settings.video
     query = wanted.search_price / 1000 if shown is None else frame_dollars(wanted)
     frames = f"{waiting:,} frames and " if waiting else ""
-    _confirm(judges, f"{frames}one search go to {wanted.marengo}", waiting * frame_dollars(wanted) + query, yes=yes)
+    _confirm(account, f"{frames}one search go to {wanted.marengo}", waiting * frame_dollars(wanted) + query, yes=yes)
     lost = 0
     with stopped_in_words(), progress_bar("embedding", waiting) as progress:
         for video in found:
-            lost += _embed(video, settings, judges, every, progress)
+            lost += _embed(video, settings, account, every, progress)
     kept = _kept(found, settings)
-    _show_hits(nearest(_query(judges, words, shown, query), kept, k), as_json=as_json)
+    _show_hits(nearest(_query(account, words, shown, query), kept, k), as_json=as_json)
     _end(lost, waiting, "frames")
 
 
@@ -155,22 +155,22 @@ def _allowed(state_dir: Path | None) -> Settings:
     return settings
 
 
-def _judges(settings: Settings) -> Judges:
+def _account(settings: Settings) -> Account:
     from streetvision.net.bedrock import open_bedrock
     from streetvision.settings.video import REGION
-    from streetvision.video.second_opinion import Judges
+    from streetvision.video.second_opinion import Account
     from streetvision.video.spending import Spending
 
     spending = Spending(settings.state_dir, settings.video.budget)
-    return Judges(open_bedrock(settings.video.region, REGION), settings.video, spending)
+    return Account(open_bedrock(settings.video.region, REGION), settings.video, spending)
 
 
-def _confirm(judges: Judges, what: str, dollars: float, *, yes: bool) -> None:
+def _confirm(account: Account, what: str, dollars: float, *, yes: bool) -> None:
     """Say what it costs; OperatorError beyond the budget, and without a yes."""
     from streetvision.base.spending import money, spent_of
     from streetvision.video.spending import DOLLARS
 
-    spending = judges.spending
+    spending = account.spending
     spending.require(dollars)
     spent = spent_of(spending.of_the_month(), spending.budget, currency=DOLLARS)
     most = money(dollars, DOLLARS)
@@ -181,7 +181,7 @@ def _heard(video: Video) -> Callable[[str], None]:
     return lambda sentence: typer.echo(one_line(f"{video.identity.uri}: {sentence}"), err=True)
 
 
-def _embed(video: Video, settings: Settings, judges: Judges, every: float, progress: Callable[[int], None]) -> int:
+def _embed(video: Video, settings: Settings, account: Account, every: float, progress: Callable[[int], None]) -> int:
     from streetvision.video.second_opinion import embed, unembedded
 
     with scanned(video, settings) as record:
@@ -189,7 +189,7 @@ def _embed(video: Video, settings: Settings, judges: Judges, every: float, progr
         if not times:
             return 0
         with reading(video) as reader:
-            return embed(judges, reader, record, times, heard=_heard(video), progress=progress)
+            return embed(account, reader, record, times, heard=_heard(video), progress=progress)
 
 
 def _small_picture(path: Path) -> bytes:
@@ -221,12 +221,12 @@ def _kept(found: list[Video], settings: Settings) -> list[Kept]:
     return kept
 
 
-def _query(judges: Judges, words: str, shown: bytes | None, dollars: float) -> Vector:
+def _query(account: Account, words: str, shown: bytes | None, dollars: float) -> Vector:
     from streetvision.video.marengo import embed_picture, embed_words
 
-    model = judges.settings.marengo
-    judges.spending.count(model, dollars)
-    return embed_words(judges.bedrock, model, words) if shown is None else embed_picture(judges.bedrock, model, shown)
+    model = account.settings.marengo
+    account.spending.count(model, dollars)
+    return embed_words(account.bedrock, model, words) if shown is None else embed_picture(account.bedrock, model, shown)
 
 
 def _show_hits(hits: list[Hit], *, as_json: bool) -> None:

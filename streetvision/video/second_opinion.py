@@ -33,7 +33,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class Account:
     """What every call needs."""
 
     bedrock: Bedrock
@@ -48,7 +48,7 @@ class Ask(Protocol):
 
     def __call__(
         self,
-        judges: Judges,
+        account: Account,
         reader: VideoReader,
         record: Record,
         segments: list[Segment],
@@ -112,10 +112,10 @@ def frame_dollars(settings: VideoSettings) -> float:
 
 
 def judge(
-    judges: Judges, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
+    account: Account, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
 ) -> int:
     """Have segments judged and keep the answers; how many got none. OperatorError ends it, a lost call does not."""
-    settings, seconds, lost = judges.settings, record.seconds, 0
+    settings, seconds, lost = account.settings, record.seconds, 0
     for segment in sorted(segments, key=lambda one: one.start):
         progress(1)
         start, end = clip_span(segment, seconds)
@@ -124,9 +124,9 @@ def judge(
             heard(f"segment at {segment.start:.0f} s: nothing of it can be decoded")
             lost += 1
             continue
-        judges.spending.count(f"{settings.pegasus} {end - start:.1f} s", clip_dollars(segment, seconds, settings))
+        account.spending.count(f"{settings.pegasus} {end - start:.1f} s", clip_dollars(segment, seconds, settings))
         try:
-            answer = pegasus.ask(judges.bedrock, settings.pegasus, clip)
+            answer = pegasus.ask(account.bedrock, settings.pegasus, clip)
         except BadAnswer as error:
             heard(f"segment at {segment.start:.0f} s: {error}")
             lost += 1
@@ -148,18 +148,18 @@ def unembedded(record: Record, settings: VideoSettings, every: float) -> list[fl
 
 
 def embed(
-    judges: Judges, reader: VideoReader, record: Record, times: list[float], *, heard: Heard, progress: Progress
+    account: Account, reader: VideoReader, record: Record, times: list[float], *, heard: Heard, progress: Progress
 ) -> int:
     """Embed frames and keep the vectors; how many calls were lost.
 
     A run that is killed has paid for one frame more than it kept at most.
     """
-    settings, lost = judges.settings, 0
+    settings, lost = account.settings, 0
     for time, picture in stills(reader, times, longest=FRAME_SIDE, searchable=record.searchable):
         progress(1)
-        judges.spending.count(settings.marengo, frame_dollars(settings))
+        account.spending.count(settings.marengo, frame_dollars(settings))
         try:
-            vector = marengo.embed_picture(judges.bedrock, settings.marengo, jpeg(picture))
+            vector = marengo.embed_picture(account.bedrock, settings.marengo, jpeg(picture))
         except BadAnswer as error:
             heard(f"frame at {time:.0f} s: {error}")
             lost += 1
@@ -169,21 +169,23 @@ def embed(
 
 
 def compare(
-    judges: Judges, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
+    account: Account, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
 ) -> int:
-    """Have segments compared with prompts by Marengo and keep the opinions; how many calls were lost."""
-    settings = judges.settings
+    """Have segments compared with prompts by Marengo and keep the opinions; how many calls or segments got nothing."""
+    settings = account.settings
     times = _to_embed(record, segments, settings)
-    lost = embed(judges, reader, record, times, heard=heard, progress=progress) if times else 0
-    sides = _sides(judges)
+    lost = embed(account, reader, record, times, heard=heard, progress=progress) if times else 0
+    sides = _sides(account)
     known, vectors = record.vectors(settings.marengo)
+    without = 0
     for one in segments:
         inside = (known >= one.start) & (known <= one.end)
         if inside.any() and vectors.shape[1] == sides.size:
             record.add_opinion(one.start, one.end, settings.marengo, opinion(vectors[inside], sides))
         else:
             heard(f"segment at {one.start:.0f} s: no frame of it is embedded")
-    return lost
+            without += 1
+    return max(lost, without)
 
 
 def _to_embed(record: Record, segments: list[Segment], settings: VideoSettings) -> list[float]:
@@ -191,16 +193,16 @@ def _to_embed(record: Record, segments: list[Segment], settings: VideoSettings) 
     return frames_to_embed(segments, known.tolist(), unembedded(record, settings, EVERY_S))
 
 
-def _sides(judges: Judges) -> Sides:
+def _sides(account: Account) -> Sides:
     """The prompts' embeddings; paid once a run."""
-    if not judges.prompts:
-        settings, words = judges.settings, prompts()
+    if not account.prompts:
+        settings, words = account.settings, prompts()
         vectors: dict[str, NDArray[np.float32]] = {}
         for side, texts in words.items():
             found = []
             for text in texts:
-                judges.spending.count(settings.marengo, settings.search_price / 1000)
-                found.append(marengo.embed_words(judges.bedrock, settings.marengo, text))
+                account.spending.count(settings.marengo, settings.search_price / 1000)
+                found.append(marengo.embed_words(account.bedrock, settings.marengo, text))
             vectors[side] = np.stack(found)
-        judges.prompts.append(Sides(words, vectors))
-    return judges.prompts[0]
+        account.prompts.append(Sides(words, vectors))
+    return account.prompts[0]

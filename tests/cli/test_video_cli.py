@@ -122,7 +122,7 @@ def test_a_file_that_changed_has_to_be_scanned_again(run: Command, state: Path) 
 def stub(run: Command, state: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = Stub(state)
     monkeypatch.setenv("VIDEO_TWELVELABS", "true")
-    monkeypatch.setattr(bedrock, "open_bedrock", lambda *_: made.judges.bedrock)
+    monkeypatch.setattr(bedrock, "open_bedrock", lambda *_: made.account.bedrock)
     run("video", "a.mp4")
     with made.stubber:
         yield made
@@ -134,7 +134,7 @@ def test_nothing_is_sent_without_a_yes(run: Command, stub: Stub) -> None:
     assert "1 clips go to us.twelvelabs.pegasus-1-5-v1:0: at most $0.00" in err
     assert "nothing was sent" in err
     assert stub.sent == []
-    assert stub.judges.spending.of_the_month() == 0.0
+    assert stub.account.spending.of_the_month() == 0.0
 
 
 def test_an_opinion_stands_beside_the_segment(run: Command, stub: Stub, state: Path) -> None:

@@ -26,7 +26,7 @@ from streetvision.video.marengo import nearest, read_vector
 from streetvision.video.pegasus import SCHEMA, read_answer
 from streetvision.video.prompted import frames_to_embed, prompts
 from streetvision.video.reading import open_video
-from streetvision.video.second_opinion import Judges, clip_dollars, embed, judge, judge_named, unasked, unembedded
+from streetvision.video.second_opinion import Account, clip_dollars, embed, judge, judge_named, unasked, unembedded
 from streetvision.video.smoothing import Segment
 from streetvision.video.spending import Spending
 
@@ -55,7 +55,7 @@ class Stub:
         self.stubber, self.sent, self.waits = Stubber(client), list[dict[str, Any]](), list[float]()
         client.meta.events.register("provide-client-params.bedrock-runtime.InvokeModel", self._keep)
         spending = Spending(state, budget, lambda: datetime(2026, 11, 30, tzinfo=UTC))
-        self.judges = Judges(Bedrock(client, REGION, self.waits.append), SETTINGS, spending)
+        self.account = Account(Bedrock(client, REGION, self.waits.append), SETTINGS, spending)
 
     def _keep(self, params: dict[str, Any], **_: Any) -> None:
         self.sent.append(json.loads(params["body"]))
@@ -80,7 +80,7 @@ def asked(stub: Stub, scanned: Scanned, work: Callable[..., int] = judge, rest: 
     heard: list[str] = []
     left = unasked(scanned.record, SETTINGS.pegasus, []) if rest is None else rest
     with open_video(scanned.path, exact=True) as reader:
-        work(stub.judges, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
+        work(stub.account, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
     return heard
 
 
@@ -96,7 +96,7 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     assert len(frames) == pytest.approx(48, abs=4)
     assert np.mean(frames) > 0.85
     expected = sum(clip_dollars(one, 30.0, SETTINGS) for one in scanned.record.segments())
-    assert stub.judges.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
+    assert stub.account.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
     assert unasked(scanned.record, SETTINGS.pegasus, []) == []
 
 
@@ -171,7 +171,7 @@ def test_the_budget_ends_it_before_a_call(tmp_path: Path, scanned: Scanned) -> N
         stub.answers(SETTINGS.pegasus, pegasus_says())
         with pytest.raises(OperatorError, match="raise VIDEO_BUDGET"):
             asked(stub, scanned)
-    assert stub.judges.spending.of_the_month() <= 0.008
+    assert stub.account.spending.of_the_month() <= 0.008
 
 
 def test_spending_counts_by_month_and_survives_a_torn_line(tmp_path: Path) -> None:
@@ -223,10 +223,23 @@ def test_marengo_judges_by_prompts_and_pays_for_them_once(stub: Stub, scanned: S
     assert (first["roadwork"], second["roadwork"], first["certainty"]) == (True, False, None)
     assert first["reason"] == f"nearer to “{sides['for'][0]}” (1.00) than to “{sides['against'][0]}” (0.10)"
     assert len(stub.sent) == frames + sum(map(len, sides.values()))
-    assert stub.judges.spending.of_the_month() == pytest.approx(dollars + who.once, abs=1e-5)
+    assert stub.account.spending.of_the_month() == pytest.approx(dollars + who.once, abs=1e-5)
     assert unasked(scanned.record, SETTINGS.marengo, []) == []
     assert len(unasked(scanned.record, SETTINGS.pegasus, [])) == 2
     assert who.price(scanned.record, [one, two]) == (0, 0.0)  # what a search would find is there already
+
+
+def test_a_segment_of_which_every_call_is_lost_gets_no_opinion(stub: Stub, scanned: Scanned) -> None:
+    _, two = scanned.record.segments()
+    frames, _ = judge_named("marengo", SETTINGS).price(scanned.record, [two])
+    for _ in range(frames):
+        stub.answers(SETTINGS.marengo, body(data=[]))
+    for _ in range(sum(map(len, prompts().values()))):
+        stub.answers(SETTINGS.marengo, embedding(1.0, 0.0))
+    heard = asked(stub, scanned, judge_named("marengo", SETTINGS).ask, [two])
+    assert len(heard) == frames + 1
+    assert "no frame of it is embedded" in heard[-1]
+    assert scanned.record.opinions() == {}
 
 
 def test_a_segment_without_embedded_frames_gives_its_surest() -> None:
