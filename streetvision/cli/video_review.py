@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streetvision.base.log_text import one_line
 from streetvision.cli.log_options import log_folder
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
+from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.cli.video import Names, app, require_av, stopped_in_words, videos
 from streetvision.cli.video_export import Segments, numbers, reading, scanned
 from streetvision.mining.sync_state import DATASET
@@ -41,15 +42,24 @@ def review(
     from streetvision.video.frames import Wanted
 
     wanted = Wanted(numbers(segments), every=every, most=most, outside=outside, licence=licence)
-    found = videos(names, settings)
-    for video in found:
-        with scanned(video, settings):
-            pass  # a video that was not scanned is told before the database starts
-    with stopped_in_words():
-        _review(found, wanted, settings, dataset, as_json=as_json)
+    from streetvision.video.review import wanted_places
+
+    found, places = videos(names, settings), 0
+    for video in found:  # slips are told before the database starts
+        with scanned(video, settings) as record:
+            places += len(wanted_places(record, wanted))
+    with stopped_in_words(), progress_bar("decoding frames", places) as progress:
+        done, waiting = _review(found, wanted, settings, dataset, progress)
+    for fields in done:
+        _show(fields, as_json=as_json)
+    named = "" if dataset == DATASET else f" --dataset {dataset}"
+    typer.echo(f"{waiting:,} frames to look at: streetvision mine app --view video{named}", err=True)
 
 
-def _review(found: list[Video], wanted: Wanted, settings: Settings, dataset: str, *, as_json: bool) -> None:
+def _review(
+    found: list[Video], wanted: Wanted, settings: Settings, dataset: str, progress: Callable[[int], None]
+) -> tuple[list[dict[str, Any]], int]:
+    """What became of each video's frames, and how many frames the dataset has now."""
     from streetvision.base.state_folder import only_one
     from streetvision.cli.mine_session import Mine
     from streetvision.mining.database import database_sentences, open_fiftyone
@@ -61,20 +71,17 @@ def _review(found: list[Video], wanted: Wanted, settings: Settings, dataset: str
     with database_sentences():
         with only_one(settings.state_dir / FOLDER, "sync"):
             mine = Mine(fo, create_dataset(fo, dataset, log_folder(settings)), settings)
-        for video in found:
-            _show(_queued(video, wanted, mine), as_json=as_json)
-        waiting = save_frames_view(mine.dataset)
-    named = "" if dataset == DATASET else f" --dataset {dataset}"
-    typer.echo(f"{waiting:,} frames to look at: streetvision mine app --view video{named}", err=True)
+        done = [_queued(video, wanted, mine, progress) for video in found]
+        return done, save_frames_view(mine.dataset)
 
 
-def _queued(video: Video, wanted: Wanted, mine: Mine) -> dict[str, Any]:
+def _queued(video: Video, wanted: Wanted, mine: Mine, progress: Callable[[int], None]) -> dict[str, Any]:
     from streetvision.mining.video_frames import add_frames, known_frames
     from streetvision.video.review import ReviewFrames
 
     known = known_frames(mine.fo, mine.dataset, video.identity.uri)
     with scanned(video, mine.settings) as record, reading(video) as reader:
-        frames = ReviewFrames(reader, record, wanted, known)
+        frames = ReviewFrames(reader, record, wanted, known, progress)
         added = add_frames(mine.fo, mine.dataset, mine.pictures, frames, time.time())
     return {"video": video.identity.uri, "added": added, "already": frames.already, "alike": frames.alike}
 

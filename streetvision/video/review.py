@@ -5,7 +5,7 @@ A person labels them: so frames are taken of segments that a second opinion cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ class Place:
     logit: float
 
 
+def wanted_places(record: Record, wanted: Wanted) -> dict[float, Place]:
+    """Answered frames by time, those of a segment within it; OperatorError for a segment that is not there."""
+    times, logits = record.series()
+    shots, _ = plan(replace(read_report(record), opinions={}), wanted)
+    nearest = {int(np.abs(times - shot.time).argmin()): shot.segment for shot in shots}
+    return {float(times[at]): Place(segment, float(logits[at])) for at, segment in nearest.items()}
+
+
 @dataclass(slots=True)
 class ReviewFrames:
     """The wanted frames of a video that the queue does not have; the counts are true once all were taken."""
@@ -39,6 +47,8 @@ class ReviewFrames:
     wanted: Wanted
     known: Mapping[float, Path] = field(default_factory=dict)
     """The queue's frames of this video, by time."""
+    progress: Callable[[int], None] = lambda _: None
+    """Hears how many places more are done."""
     already: int = 0
     """Wanted, and in the queue."""
     alike: int = 0
@@ -46,12 +56,14 @@ class ReviewFrames:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """In order of time; OperatorError for a segment that is not there and a video that cannot be read."""
-        report, places = read_report(self.record), self._places()
+        report, places = read_report(self.record), wanted_places(self.record, self.wanted)
         fresh = [time for time in places if not any(abs(time - other) < EXACT for other in self.known)]
         self.already = len(places) - len(fresh)
+        self.progress(self.already)
         seen = _seen(self.known.values())
         said = {number: _sharpest(report.said_of(one)) for number, one in enumerate(report.segments, 1)}
         for time, picture in stills(self.reader, fresh, searchable=self.record.searchable):
+            self.progress(1)
             if not seen.is_new(picture):
                 self.alike += 1
                 continue
@@ -68,13 +80,6 @@ class ReviewFrames:
                 licence=self.wanted.licence,
                 opinion=said.get(place.segment),
             )
-
-    def _places(self) -> dict[float, Place]:
-        """Answered frames by time; of a segment they lie in it."""
-        times, logits = self.record.series()
-        shots, _ = plan(replace(read_report(self.record), opinions={}), self.wanted)
-        nearest = {int(np.abs(times - shot.time).argmin()): shot.segment for shot in shots}
-        return {float(times[at]): Place(segment, float(logits[at])) for at, segment in nearest.items()}
 
 
 def _sharpest(opinions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -150,11 +150,12 @@ def test_the_command_makes_the_queue_and_says_where_it_is(run: Command, drive: P
     words = ("video", "review", str(drive), "--dataset", name, "--json")
     assert "was not scanned to its end" in run(*words)[2]
     assert run("video", str(drive))[0] == 0
+    assert "no segment 7" in run(*words, "--segments", "7")[2]
+    assert name not in fo.list_datasets(), "a slip makes nothing"
     try:
         code, out, err = run(*words, "--segments", "2", "--most", "2")
         assert (code, '"added": 2' in out or '"added":2' in out) == (0, True)
         assert f"2 frames to look at: streetvision mine app --view video --dataset {name}" in err
-        assert "no segment 7" in run(*words, "--segments", "7")[2]
     finally:
         fo.delete_dataset(name)
 
