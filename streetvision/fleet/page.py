@@ -71,7 +71,7 @@ def _tiles(status: FleetStatus) -> Html:
         (
             "Findings",
             f"{sum(found.values())}",
-            ", ".join(f"{n} {severity}" for severity, n in found.items()) or "nothing is wrong",
+            ", ".join(f"{n} {severity}" for severity, n in found.items()) or "of those that answer",
         ),
     )
     return el("dl", *(_tile(*tile) for tile in tiles), class_="tiles")

@@ -83,8 +83,11 @@ def adopt(member: Member) -> Running | None:
 
 
 def holder(member: Member) -> int | None:
-    """The process that works in its state folder."""
-    return lock_holder(member.folder / f"{WORK}.lock")
+    """The process that works in its state folder, or is about to: it holds the lock only some steps into its start."""
+    pid = lock_holder(member.folder / f"{WORK}.lock")
+    if pid is None and (starting := starting_in(member.folder)) is not None:
+        pid = starting.pid or None
+    return pid
 
 
 def is_ready(member: Member, pid: int) -> bool:

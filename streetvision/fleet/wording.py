@@ -37,7 +37,8 @@ def why_words(row: MinerRow, now: float) -> str:
     if row["state"] != "down" or row["next_try"] is None:
         return row["why"]
     wait = row["next_try"] - now
-    return f"{row['why']}; started again {f'in {duration(wait)}' if wait >= 1 else 'now'}"
+    when = f"in {duration(wait)}" if wait >= 1 else "now"
+    return f"{row['why']}; tried again {when}"
 
 
 def shared_findings(found: FleetStatus) -> dict[tuple[str, str, str], list[str]]:

@@ -133,7 +133,7 @@ def test_the_view_says_what_matters(fleet: Fleet, width: int) -> None:
     assert "● serving" in row
     assert "of 248" in row
     assert "1 warning" in row
-    assert "hot2  killed by SIGKILL; started again in 3 s" in text
+    assert "hot2  killed by SIGKILL; tried again in 3 s" in text
     assert "warning  hot1: the disk is nearly full" in text
     assert ("MiB" in text) == (width == 140)
     assert all(len(line.rstrip()) <= width for line in lines)

@@ -20,6 +20,13 @@ FAILS = """
 import sys
 sys.exit("2026 | ERROR   | Port 8091 is in use.")
 """
+STARTS = """
+import fcntl, json, os, time
+file = os.open("starting.json", os.O_RDWR | os.O_CREAT)
+os.write(file, json.dumps({"step": "loading", "since": 1, "began": 1, "pid": os.getpid()}).encode().ljust(512))
+fcntl.flock(file, fcntl.LOCK_EX)
+time.sleep(60)
+"""
 DEAF = HOLDS.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
 
 

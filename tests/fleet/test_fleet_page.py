@@ -25,7 +25,7 @@ def test_what_to_do_says_why_one_is_down_and_what_others_found(fleet: Fleet) -> 
     found = fleet_of(fleet)
     found["miners"][2]["findings"] = found["miners"][0]["findings"]
     page = render_fleet(found)
-    assert "hot2: killed by SIGKILL; started again in 3 s" in page
+    assert "hot2: killed by SIGKILL; tried again in 3 s" in page
     assert page.count("hot1, hot3: the disk is nearly full") == 1
     assert "Run <code>df</code>." in page
 

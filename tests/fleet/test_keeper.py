@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streetvision.base.start_steps import starting_in
 from streetvision.errors import OperatorError
 from streetvision.fleet import attempts, keeper
 from streetvision.fleet.fleet_file import Fleet
@@ -18,7 +19,7 @@ from streetvision.fleet.keeper import Keeper
 from streetvision.fleet.member import HANDED_FILE, Member
 from streetvision.fleet.running import Running, adopt, holder, is_ready, start, turn_log
 
-from .programs import DEAF, FAILS, HOLDS, run_instead
+from .programs import DEAF, FAILS, HOLDS, STARTS, run_instead
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +138,20 @@ async def test_one_that_runs_is_taken_over(fleet: Fleet, program: list[str]) -> 
     task.cancel()
     await one.stop()
     assert holder(member) is None
+
+
+async def test_one_that_is_still_starting_is_taken_over_too(fleet: Fleet, program: list[str]) -> None:
+    program.append(STARTS)
+    member = fleet.members[0]
+    before = start(member)
+    await until(lambda: starting_in(member.folder) is not None)
+    assert holder(member) == before.pid
+    taken = adopt(member)
+    assert taken is not None
+    assert (taken.pid, taken.is_adopted, is_ready(member, taken.pid)) == (before.pid, True, False)
+    before.signal(signal.SIGKILL)
+    assert await before.gone() == -signal.SIGKILL
+    assert await taken.gone() is None
 
 
 async def test_a_stale_lock_keeps_nobody_out(fleet: Fleet, program: list[str]) -> None:
