@@ -16,6 +16,7 @@ from streetvision.fleet.fleet_file import Fleet
 from streetvision.fleet.keeper import Kept
 from streetvision.fleet.member import Member
 from streetvision.fleet.schema import SCHEMA, FleetState, FleetStatus, FleetTotals, MinerRow
+from streetvision.fleet.units import unit_of
 from streetvision.status.asking import ask
 from streetvision.status.schema import Span, Status
 
@@ -65,14 +66,15 @@ def row_of(member: Member, kept: Kept | None, asking: Ask, now: float) -> MinerR
         row["state"], row["why"] = "silent", f"{error}"
     else:
         _fill(row, found)
-    row["memory"] = None if row["pid"] is None else shared_memory(row["pid"])
+    if row["pid"] is not None:
+        row["memory"], row["unit"] = shared_memory(row["pid"]), unit_of(row["pid"]) or ""
     return row
 
 
 def _absent(kept: Kept | None) -> tuple[FleetState, str]:
     """Nobody answers: it has just been started, is to be started again, or nobody cares."""
     if kept is None:
-        return "stopped", "it does not run: `streetvision fleet up` starts it"
+        return "stopped", "it does not run: `streetvision fleet up` starts it, or its unit of systemd"
     if kept.pid is not None:
         return "starting", "its process has just begun"
     return (
@@ -88,8 +90,8 @@ def _blank(member: Member, kept: Kept | None) -> MinerRow:
         "name": member.name, "state": "stopped", "why": "", "hotkey": "", "uid": None,
         "port": member.settings.axon.port, "rank": None, "miners": None, "incentive": None, "emission_per_day": None,
         "tao_per_day": None, "position": None, "per_minute": None, "answered": None, "requests": None, "p99": None,
-        "model": None, "findings": [], "pid": None if kept is None else kept.pid, "up_since": None, "memory": None,
-        "restarts": None if kept is None else kept.restarts, "ended": "" if kept is None else kept.why,
+        "model": None, "findings": [], "pid": None if kept is None else kept.pid, "unit": "", "up_since": None,
+        "memory": None, "restarts": None if kept is None else kept.restarts, "ended": "" if kept is None else kept.why,
         "next_try": None if kept is None else kept.next_try, "state_dir": str(member.folder),
     }  # fmt: skip
 
@@ -99,11 +101,8 @@ def _fill(row: MinerRow, found: Status) -> None:
     miner, traffic, models = found["miner"], found["traffic"], found["models"]
     row["state"], row["why"], row["hotkey"] = miner["state"], miner["why"], miner["hotkey"]
     row["pid"], row["up_since"] = miner["pid"], miner["started"]
-    row["per_minute"], row["answered"], row["requests"] = (
-        traffic["per_minute"],
-        traffic["answered"],
-        traffic["requests"],
-    )
+    row["per_minute"] = traffic["per_minute"]
+    row["answered"], row["requests"] = traffic["answered"], traffic["requests"]
     total = traffic["stages"].get("total")
     row["p99"] = None if total is None else total["p99"]
     row["model"] = None if models is None else f"{models['active']['version']} ({models['active']['name']})"

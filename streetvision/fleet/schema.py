@@ -56,6 +56,8 @@ class MinerRow(TypedDict):
     findings: list[FindingLine]
     """The gravest first."""
     pid: int | None
+    unit: str
+    """Unit of systemd that keeps it; empty where none does."""
     up_since: float | None
     memory: int | None
     """Bytes, its share of what it has in common with other processes."""

@@ -56,6 +56,8 @@ def _gravity(severity: str) -> int:
 
 def keeper_words(status: FleetStatus) -> str:
     """Who starts a miner again."""
-    if status["keeper"] is None:
-        return "No `fleet up` keeps these miners"
-    return f"Kept by process {status['keeper']}"
+    if status["keeper"] is not None:
+        return f"Kept by process {status['keeper']}"
+    if any(row["unit"] for row in status["miners"]):
+        return "Kept by systemd"
+    return "No `fleet up` keeps these miners"

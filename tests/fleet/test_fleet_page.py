@@ -32,7 +32,7 @@ def test_what_to_do_says_why_one_is_down_and_what_others_found(fleet: Fleet) -> 
 
 def test_a_fleet_without_trouble_says_so(fleet: Fleet) -> None:
     found = fleet_of(fleet)
-    found["miners"] = [found["miners"][0] | {"findings": []}]  # type: ignore[typeddict-item]
+    found["miners"] = [found["miners"][0] | {"findings": []}]
     page = render_fleet(found)
     assert "No findings: nothing is wrong" in page
 

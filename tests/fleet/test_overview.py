@@ -6,9 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
+from streetvision.fleet import overview
 from streetvision.fleet.fleet_file import Fleet
 from streetvision.fleet.keeper import Kept
 from streetvision.fleet.overview import shared_memory
+from streetvision.fleet.wording import keeper_words
 
 from .snapshots import FINDING, fleet_of, silent
 
@@ -41,6 +45,16 @@ def test_without_a_keeper_nobody_starts_what_is_stopped(fleet: Fleet) -> None:
     row = found["miners"][1]
     assert (row["state"], row["restarts"]) == ("stopped", None)
     assert "`streetvision fleet up` starts it" in row["why"]
+
+
+def test_what_systemd_keeps_says_so(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keeper_words(fleet_of(fleet, {})) == "No `fleet up` keeps these miners"
+    monkeypatch.setattr(overview, "unit_of", lambda pid: "streetvision@hot1.service" if pid == 4711 else None)
+    found = fleet_of(fleet, {})
+    assert [row["unit"] for row in found["miners"]] == ["streetvision@hot1.service", "", ""]
+    assert keeper_words(found) == "Kept by systemd"
+    found["keeper"] = 17
+    assert keeper_words(found) == "Kept by process 17"
 
 
 def test_one_that_hangs_is_silent(fleet: Fleet) -> None:

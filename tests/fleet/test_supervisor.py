@@ -114,7 +114,7 @@ async def test_a_lock_that_somebody_left_keeps_nobody_out(fleet: Fleet) -> None:
 
 
 async def test_a_defect_in_one_keeping_leaves_the_others_kept(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, lines = Keeper.run, []
+    run, lines = Keeper.run, list[str]()
 
     async def broken(self: Keeper) -> None:
         if self.member.name == "hot1":

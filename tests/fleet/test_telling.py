@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ class Hook:
     """A webhook on loopback that remembers what it was sent."""
 
     def __init__(self) -> None:
-        self.bodies: list[dict[str, object]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.status = "204 No Content"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +55,7 @@ async def test_down_and_back_are_two_messages(fleet: Fleet, hook: tuple[Hook, st
     await teller.close()
     down, back = hook[0].bodies
     assert down["title"] == "the first: CRITICAL: the miner hot1 does not stay up"
-    (item,) = down["items"]  # type: ignore[misc]
+    (item,) = down["items"]
     assert item["evidence"] == ["It has ended 3 times in a row; the last time: killed by SIGKILL."]
     assert "streetvision fleet logs hot1" in item["remedy"]
     assert back["title"] == "the first: recovered after 60 s: the miner hot1 does not stay up"
