@@ -138,12 +138,13 @@ class Keeper:
     def _note(self, why: str, *, failed: bool) -> float:
         """Write down how it ended; the seconds to wait."""
         kept, now = self.kept, self._clock()
+        asked, self._asked = self._asked, False
         served = 0.0 if kept.ready is None else now - kept.ready
         kept.pid, kept.ready, kept.ended, kept.why = None, None, now, why
-        pause = 0.0 if self._asked else self._attempts.ended(served, failed=failed)
+        pause = 0.0 if asked else self._attempts.ended(served, failed=failed)
         kept.next_try = now + pause
         self.settled.set()
-        words = why or ("stopped, as asked" if self._asked else "stopped by somebody else")
+        words = why or ("stopped, as asked" if asked else "stopped by somebody else")
         when = f"started again in {duration(pause)}" if pause > FIRST_PAUSE_S else "started again now"
         logger.log("ERROR" if failed else "INFO", "{}: {}; {}", self.member.name, words, when)
         if self._attempts.is_to_be_told():

@@ -177,12 +177,18 @@ async def test_one_that_hears_no_signal_is_killed(
     assert holder(one.member) is None
 
 
-async def test_a_folder_that_cannot_be_made_is_a_failure_of_that_miner_alone(fleet: Fleet, program: list[str]) -> None:
+async def test_a_folder_that_cannot_be_made_is_a_failure_of_that_miner_alone(
+    fleet: Fleet, program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     fleet.state_dir.write_text("a file where the folder should be")
     one = Keeper(fleet.members[0], Told())
     task = asyncio.create_task(one.run())
     await until(lambda: one.kept.ended is not None)
     assert "cannot be made" in one.kept.why
+    monkeypatch.setattr(attempts, "FIRST_PAUSE_S", 3600.0)
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE_S", 3600.0)
+    one.restart(fleet.members[0])  # at once, and once: what was asked for must not become a busy loop
+    await until(lambda: (one.kept.next_try or 0.0) > time.time() + 60)
     task.cancel()
 
 
