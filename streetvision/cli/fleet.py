@@ -57,15 +57,32 @@ def down(file: File = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def stop(name: Name, file: File = None, as_json: AsJson = False) -> None:
+    """Stop one miner and hold it until `fleet restart`; the others serve on. Its table may be gone from the file."""
+    from streetvision.fleet.asking import STOP, ask, kept_by
+
+    fleet = opened(file)
+    ask(fleet, STOP, {"name": name})
+    _say(f"{name} is asked to stop.")
+    while kept_by(fleet)[name].pid is not None:
+        time.sleep(LOOK_S)
+    if as_json:
+        print_json({"stopped": [name]})
+
+
+@app.command()
 def restart(name: Name, file: File = None, patience: Patience = 300.0, as_json: AsJson = False) -> None:
-    """Start one miner anew, with the settings that the file has now; the others serve on. Waits until it is ready."""
+    """Start one miner anew, or one whose table is new, with the file's settings; the others serve on.
+
+    Waits until it is ready.
+    """
     from streetvision.fleet.asking import RESTART, ask, kept_by
 
     fleet = opened(file)
     fleet.member(name)
     asked = time.time()
     ask(fleet, RESTART, {"name": name})
-    _say(f"{name} is asked to stop, and then started.")
+    _say(f"{name} is started anew.")
     while True:
         time.sleep(LOOK_S)
         kept = kept_by(fleet)[name]

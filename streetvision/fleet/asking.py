@@ -14,7 +14,7 @@ from streetvision.fleet.keeper import Kept, read_kept
 
 WORK = "fleet"
 SOCKET_NAME = "fleet.sock"
-KEPT, RESTART = "kept", "restart"
+KEPT, RESTART, STOP = "kept", "restart", "stop"
 """Operations on the fleet's socket."""
 SILENCE_S = 10.0
 

@@ -41,7 +41,9 @@ class Kept:
     why: str = ""
     """How the last one failed; empty while none has, and after an orderly end."""
     next_try: float | None = None
-    """When it is started again; None while it runs."""
+    """When it is started again; None while it runs or is held."""
+    held: bool = False
+    """Whether it was stopped by hand, and is not started again until somebody asks."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -66,6 +68,7 @@ class Keeper:
         self._since = 0
         self._again = asyncio.Event()
         self._asked = False
+        self._ending: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Keep it running until cancelled."""
@@ -78,25 +81,33 @@ class Keeper:
             else:
                 pause = await self._until_end(self._running)
             await self._wait(pause)
+            while self.kept.held:
+                await self._wait(None)
 
     def restart(self, member: Member) -> None:
         """Start it again now, with these settings: a running one is asked to end first."""
-        self.member, self._asked = member, True
+        self.member, self._asked, self.kept.held = member, True, False
         self._again.set()
-        if self._running is not None:
-            self._running.signal(signal.SIGTERM)
+        self._end_running()
+
+    def hold(self) -> None:
+        """End it in order, and do not start it again until `restart`."""
+        self._asked = self.kept.held = True
+        self.kept.next_try = None
+        self._end_running()
 
     async def stop(self) -> None:
         """End it in order; it is killed after STOP_S."""
         running, self._running = self._running, None
-        if running is None:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            running.signal(number)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(running.gone(), STOP_S)
-                break
-        logger.info("{}: stopped", self.member.name)
+        if self._ending is not None:
+            self._ending.cancel()
+        if running is not None:
+            await _ended(running)
+            logger.info("{}: stopped", self.member.name)
+
+    def _end_running(self) -> None:
+        if self._running is not None:
+            self._ending = asyncio.create_task(_ended(self._running), name=f"end-{self.member.name}")
 
     async def _until_end(self, running: Running) -> float:
         """Watch a process to its end; seconds to wait before the next."""
@@ -142,17 +153,27 @@ class Keeper:
         served = 0.0 if kept.ready is None else now - kept.ready
         kept.pid, kept.ready, kept.ended, kept.why = None, None, now, why
         pause = 0.0 if asked else self._attempts.ended(served, failed=failed)
-        kept.next_try = now + pause
+        kept.next_try = None if kept.held else now + pause
         self.settled.set()
         words = why or ("stopped, as asked" if asked else "stopped by somebody else")
         when = f"started again in {duration(pause)}" if pause > FIRST_PAUSE_S else "started again now"
+        when = "held" if kept.held else when
         logger.log("ERROR" if failed else "INFO", "{}: {}; {}", self.member.name, words, when)
         if self._attempts.is_to_be_told():
             self._tell(self.member, why)
         return pause
 
-    async def _wait(self, seconds: float) -> None:
-        """Until the time is over, or somebody asks for it now."""
+    async def _wait(self, seconds: float | None) -> None:
+        """Until the time is over, or somebody asks for it now; None: until somebody asks."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._again.wait(), seconds)
         self._again.clear()
+
+
+async def _ended(running: Running) -> None:
+    """End a process in order, or kill it after STOP_S."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        running.signal(number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(running.gone(), STOP_S)
+            break

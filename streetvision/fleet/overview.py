@@ -39,8 +39,9 @@ def fleet_status(
     fleet: Fleet, kept: Mapping[str, Kept], *, asking: Ask = ask_soon, now: Callable[[], float] = time.time
 ) -> FleetStatus:
     """All miners as of now; `kept` is empty when nobody keeps them. Blocks: for a thread or a command."""
+    new = Kept(held=True) if kept else None  # of a fleet that is up, one whose table is new in the file
     with ThreadPoolExecutor(min(AT_ONCE, len(fleet.members)), thread_name_prefix="fleet") as pool:
-        rows = list(pool.map(lambda member: row_of(member, kept.get(member.name), asking, now()), fleet.members))
+        rows = list(pool.map(lambda member: row_of(member, kept.get(member.name, new), asking, now()), fleet.members))
     return {
         "schema": SCHEMA,
         "taken_at": now(),
@@ -61,7 +62,7 @@ def row_of(member: Member, kept: Kept | None, asking: Ask, now: float) -> MinerR
         row["state"], row["pid"] = "starting", error.starting.pid
         row["why"] = error.starting.words(now) + (f"; before, {kept.why}" if kept is not None and kept.why else "")
     except NotRunning:
-        row["state"], row["why"] = _absent(kept)
+        row["state"], row["why"] = _absent(member.name, kept)
     except OperatorError as error:
         row["state"], row["why"] = "silent", f"{error}"
     else:
@@ -71,10 +72,12 @@ def row_of(member: Member, kept: Kept | None, asking: Ask, now: float) -> MinerR
     return row
 
 
-def _absent(kept: Kept | None) -> tuple[FleetState, str]:
-    """Nobody answers: it has just been started, is to be started again, or nobody cares."""
+def _absent(name: str, kept: Kept | None) -> tuple[FleetState, str]:
+    """Nobody answers: it has just been started, is to be started again, is held, or nobody cares."""
     if kept is None:
         return "stopped", "it does not run: `streetvision fleet up` starts it, or its unit of systemd"
+    if kept.held and kept.pid is None:
+        return "stopped", f"it was stopped by hand, or is new: `streetvision fleet restart {name}` starts it"
     if kept.pid is not None:
         return "starting", "its process has just begun"
     return (

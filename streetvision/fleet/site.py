@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -107,24 +108,29 @@ class FleetSite:
     def __init__(self, fleet: Fleet, kept: Facts) -> None:
         """`kept` is what their keepers know; nothing when nobody keeps them."""
         self._fleet, self._kept = fleet, kept
-        self._status: Fresh[FleetStatus] = Fresh(lambda: fleet_status(fleet, kept()))
+        self._status: Fresh[FleetStatus] = Fresh(lambda: fleet_status(self._fleet, kept()))
         self._metrics: Fresh[bytes] = Fresh(self._merged)
-        routes: dict[str, Route] = {
+        self._routes: dict[str, Route] = {
             "/": self._as_page,
             "/api/fleet.json": self._as_values,
             "/metrics": self._as_metrics,
             "/healthz": self._alive,
         }
         for member in fleet.members:
-            routes |= MinerPages(member).routes()
+            self._routes |= MinerPages(member).routes()
         self.server = HttpServer(
-            Site(routes),
+            Site(self._routes),
             CollectorRegistry(),
             address=fleet.address,
             port=fleet.port,
             hosts=tuple(filter(None, fleet.hosts.split(","))),
             names=("port in [fleet]", "address in [fleet]"),
         )
+
+    def add(self, member: Member) -> None:
+        """Show one more from now on."""
+        self._fleet = replace(self._fleet, members=(*self._fleet.members, member))
+        self._routes |= MinerPages(member).routes()
 
     async def start(self) -> None:
         """Serve, unless the settings say 0; OperatorError when the port cannot be had."""

@@ -13,11 +13,12 @@ from loguru import logger
 from streetvision.base.resources import usable_threads
 from streetvision.base.state_folder import make_state_folder, only_one
 from streetvision.base.wording import listed, plural
-from streetvision.control.server import ControlServer, Progress
+from streetvision.control.server import ControlServer, Handler, Progress
 from streetvision.errors import ConfigError, OperatorError
-from streetvision.fleet.asking import KEPT, RESTART, SOCKET_NAME, WORK
+from streetvision.fleet.asking import KEPT, RESTART, SOCKET_NAME, STOP, WORK
 from streetvision.fleet.fleet_file import Fleet, ignored_variables, load_fleet
 from streetvision.fleet.keeper import Keeper, Kept
+from streetvision.fleet.member import Member
 from streetvision.fleet.preflight import preflight
 from streetvision.fleet.site import FleetSite
 from streetvision.fleet.telling import Teller
@@ -50,7 +51,7 @@ class Supervisor:
             async with AsyncExitStack() as stack:
                 await self.site.start()
                 stack.push_async_callback(self.site.close)
-                control = ControlServer(self.fleet.state_dir / SOCKET_NAME, {KEPT: self._kept, RESTART: self._restart})
+                control = ControlServer(self.fleet.state_dir / SOCKET_NAME, self._operations())
                 await control.start()
                 stack.push_async_callback(control.close)
                 stack.push_async_callback(self._stop)
@@ -58,6 +59,9 @@ class Supervisor:
                 starts = asyncio.create_task(self._begin(), name="fleet-starts")
                 stack.callback(starts.cancel)
                 await stop.wait()
+
+    def _operations(self) -> Mapping[str, Handler]:
+        return {KEPT: self._kept, RESTART: self._restart, STOP: self._hold}
 
     def _warn(self) -> None:
         for sentence in preflight(self.fleet):
@@ -89,14 +93,28 @@ class Supervisor:
         return {name: kept.as_dict() for name, kept in self.kept().items()}
 
     async def _restart(self, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
-        """Start one miner anew, with the settings that the file has for it now."""
+        """Start one miner anew, or for the first time, with the settings that the file has for it now."""
         name = str(arguments.get("name"))
         member = load_fleet(self.fleet.file).member(name)
-        keeper = self.keepers.get(name)
-        if keeper is None:
-            raise OperatorError(f"{name} is new in {self.fleet.file}: stop the fleet and start it again")
-        keeper.restart(member)
+        if name in self.keepers:
+            self.keepers[name].restart(member)
+        else:
+            self._add(member)
         return {"name": name}
+
+    async def _hold(self, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+        """Stop one miner, whether its table is still in the file or not."""
+        name = str(arguments.get("name"))
+        if name not in self.keepers:
+            raise OperatorError(f"no miner {name!r} is kept here; there are {', '.join(self.keepers)}")
+        self.keepers[name].hold()
+        return {"name": name}
+
+    def _add(self, member: Member) -> None:
+        """Keep one that is new in the file, beside those that run."""
+        self.keepers[member.name] = keeper = Keeper(member, self.teller)
+        self.site.add(member)
+        self._tasks.append(asyncio.create_task(_kept_up(keeper), name=f"keeper-{member.name}"))
 
 
 async def _kept_up(keeper: Keeper) -> None:

@@ -185,23 +185,36 @@ def test_restart_needs_a_fleet_that_is_up_and_a_miner_of_it(run: Run, file: Path
     assert "has no miner 'hot9' (did you mean" in err
 
 
+def test_stop_waits_until_it_has_ended(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = run("stop", "hot1")
+    assert code == 1
+    assert "no fleet is up in" in err
+    asked: list[Any] = []
+    monkeypatch.setattr("streetvision.fleet.asking.ask", lambda *words: asked.append(words[1:]))
+    looks = iter([Kept(pid=6), Kept(held=True)])
+    monkeypatch.setattr("streetvision.fleet.asking.kept_by", lambda _: {"hot1": next(looks)})
+    monkeypatch.setattr(commands, "LOOK_S", 0.01)
+    assert run("stop", "hot1", "--json")[:2] == (0, '{"stopped": ["hot1"]}\n')
+    assert asked == [("stop", {"name": "hot1"})]
+
+
 @pytest.mark.parametrize(
-    ("after", "code", "sentence"),
+    ("after", "patience", "code", "sentence"),
     [
-        (Kept(pid=7, started=1e12, ready=1e12), 0, "hot1 is ready, process 7."),
-        (Kept(started=1e12, ended=2e12, why="exit code 1: no"), 1, "hot1 did not start (exit code 1: no)"),
-        (Kept(pid=7, started=1e12), 1, "hot1 is not ready yet"),
+        (Kept(pid=7, started=1e12, ready=1e12), "60", 0, "hot1 is ready, process 7."),
+        (Kept(started=1e12, ended=2e12, why="exit code 1: no"), "60", 1, "hot1 did not start (exit code 1: no)"),
+        (Kept(pid=7, started=1e12), "0", 1, "hot1 is not ready yet"),
     ],
 )
 def test_restart_waits_for_how_it_ends(
-    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, after: Kept, code: int, sentence: str
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, after: Kept, patience: str, code: int, sentence: str
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("streetvision.fleet.asking.ask", lambda *words: asked.append(words[1:]))
     looks = iter([Kept(pid=6, started=1.0, ready=2.0), *[after] * 9])
     monkeypatch.setattr("streetvision.fleet.asking.kept_by", lambda _: {"hot1": next(looks)})
     monkeypatch.setattr(commands, "LOOK_S", 0.01)
-    ended, _, err = run("restart", "hot1", "--patience", "0.015")
+    ended, _, err = run("restart", "hot1", "--patience", patience)
     assert asked == [("restart", {"name": "hot1"})]
     assert (ended, sentence in err) == (code, True), err
 

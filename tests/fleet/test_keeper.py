@@ -108,6 +108,17 @@ async def test_restart_ends_it_in_order_and_starts_it_with_the_new_settings(kept
     assert "MODEL_THREADS=1" in (kept.member.folder / HANDED_FILE).read_text()
 
 
+async def test_restart_kills_one_that_hangs(kept: Keeper, program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "STOP_S", 0.1)
+    await until(lambda: kept.kept.ready is not None)
+    program.append(DEAF)
+    kept.restart(kept.member)
+    await until(lambda: kept.kept.restarts == 1 and kept.kept.ready is not None)
+    program.append(HOLDS)
+    kept.restart(kept.member)
+    await until(lambda: kept.kept.restarts == 2 and kept.kept.ready is not None)
+
+
 async def test_restart_does_not_wait_for_the_pause(
     fleet: Fleet, program: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

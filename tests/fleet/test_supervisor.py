@@ -15,14 +15,15 @@ from loguru import logger
 from streetvision.base.state_folder import only_one
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.fleet import attempts, keeper
-from streetvision.fleet.asking import KEPT, RESTART, NotUp, ask, keeper_of, kept_by
-from streetvision.fleet.fleet_file import Fleet
+from streetvision.fleet.asking import KEPT, RESTART, STOP, NotUp, ask, keeper_of, kept_by
+from streetvision.fleet.fleet_file import Fleet, load_fleet
 from streetvision.fleet.keeper import Keeper
+from streetvision.fleet.overview import fleet_status
 from streetvision.fleet.running import holder
 from streetvision.fleet.supervisor import Supervisor, show
 
 from .conftest import THREE, Write
-from .programs import HOLDS, run_instead
+from .programs import FAILS, HOLDS, run_instead
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +74,40 @@ async def test_restart_reads_the_file_anew(up: Supervisor, write: Write) -> None
     write(THREE + "thread = 1\n")
     with pytest.raises(OperatorError, match="did you mean threads"):
         await asyncio.to_thread(ask, up.fleet, RESTART, {"name": "hot3"})
-    write(THREE + "[miners.hot4]\naxon.port = 0\n")
-    with pytest.raises(OperatorError, match=r"hot4 is new in .*: stop the fleet and start it again"):
-        await asyncio.to_thread(ask, up.fleet, RESTART, {"name": "hot4"})
+
+
+async def test_one_that_is_new_in_the_file_begins_beside_the_others(up: Supervisor, write: Write) -> None:
+    before = {name: kept.pid for name, kept in up.kept().items()}
+    fleet = load_fleet(write(THREE + "[miners.hot4]\naxon.port = 0\n"), {})
+    row = fleet_status(fleet, up.kept())["miners"][3]
+    assert (row["state"], "`streetvision fleet restart hot4` starts it" in row["why"]) == ("stopped", True)
+    await asyncio.to_thread(ask, up.fleet, RESTART, {"name": "hot4"})
+    await until(lambda: up.kept()["hot4"].ready is not None)
+    assert {name: kept.pid for name, kept in up.kept().items() if name != "hot4"} == before
+    assert "/miners/hot4/" in up.site._routes
+
+
+async def test_one_that_is_stopped_is_held_until_it_is_asked_for(
+    up: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(ask, up.fleet, STOP, {"name": "hot2"})
+    await until(lambda: up.kept()["hot2"].pid is None)
+    await asyncio.sleep(0.2)  # ten times the pause after which it would be started again
+    kept = up.kept()["hot2"]
+    assert (kept.pid, kept.held, kept.next_try, kept.why) == (None, True, None, "")
+    assert fleet_status(up.fleet, up.kept())["miners"][1]["state"] == "stopped"
+    await asyncio.to_thread(ask, up.fleet, RESTART, {"name": "hot2"})
+    await until(lambda: up.kept()["hot2"].ready is not None)
+    run_instead(monkeypatch, lambda: FAILS)
+    os.kill(up.kept()["hot2"].pid or 0, signal.SIGKILL)
+    await until(lambda: up.kept()["hot2"].next_try is not None)
+    await asyncio.to_thread(ask, up.fleet, STOP, {"name": "hot2"})  # while it waits for its next try
+    starts = up.kept()["hot2"].restarts
+    await asyncio.sleep(0.3)
+    assert up.kept()["hot2"].restarts <= starts + 1
+    assert (up.kept()["hot2"].pid, up.kept()["hot2"].next_try) == (None, None)
+    with pytest.raises(OperatorError, match="no miner 'hot9' is kept here; there are hot1, hot2, hot3"):
+        await asyncio.to_thread(ask, up.fleet, STOP, {"name": "hot9"})
 
 
 async def test_a_second_fleet_is_refused_and_a_stop_ends_all(fleet: Fleet) -> None:
