@@ -100,12 +100,12 @@ def restart(name: Name, file: File = None, patience: Patience = 300.0, as_json: 
 
 
 def _run(file: Any, as_json: bool, *, keeping: bool) -> None:  # noqa: ANN401 - as typer gives it
+    fleet = opened(file)  # before the imports: a mistake in it is told at once
     import asyncio
 
     from streetvision.base.logs import configure_logging
     from streetvision.fleet.supervisor import keep, show
 
-    fleet = opened(file)
     configure_logging(as_json=as_json)
     asyncio.run((keep if keeping else show)(fleet))
 

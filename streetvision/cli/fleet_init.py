@@ -13,6 +13,7 @@ from streetvision.base.paths import current_folder, expanded
 from streetvision.base.wording import plural
 from streetvision.chain.hotkey_file import hotkey_names
 from streetvision.cli.fleet_app import File, app
+from streetvision.cli.shared import AsJson, print_json
 from streetvision.errors import ConfigError
 from streetvision.settings.env_file import Former, parsed, read_former, write
 from streetvision.settings.fields import ENV_FILE_VARIABLE, setting
@@ -29,6 +30,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     file: File = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a fleet's file: a miner for each hotkey, its port, and what they share. Takes the miner's flags too.
 
@@ -56,8 +58,14 @@ def init(
         typer.echo("Nothing was written: add --yes.", err=True)
         raise typer.Exit(1)
     write(target, render(found))
-    count = plural(len(load_fleet(target).members), "miner")
-    typer.echo(f"Written for {count}, readable by you alone. Next: streetvision fleet doctor, then fleet up.", err=True)
+    fleet = load_fleet(target)
+    if as_json:
+        ports = {member.name: member.settings.axon.port for member in fleet.members}
+        print_json({"file": str(target), "miners": ports})
+    typer.echo(
+        f"Written for {plural(len(fleet.members), 'miner')}, readable by you alone. Next: streetvision fleet doctor, then fleet up.",
+        err=True,
+    )
 
 
 def _former(named: str | None) -> Former:

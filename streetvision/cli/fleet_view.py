@@ -184,6 +184,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=100_000, help="Of each miner, the newest.")] = 20,
     file: File = None,
+    as_json: AsJson = False,
 ) -> None:
     """What the miners say; of several, each line with its miner's name."""
     from streetvision.fleet.log_lines import followed, newest
@@ -193,6 +194,9 @@ def logs(
     width = 0 if len(members) == 1 else max(len(member.name) for member in members)
     with suppress(KeyboardInterrupt):
         for name, line in followed(members, lines) if follow else newest(members, lines):
+            if as_json:
+                print_json({"miner": name, "line": line})
+                continue
             sys.stdout.write(f"{name:<{width}} | {line}\n" if width else f"{line}\n")
             sys.stdout.flush()
 

@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.base.paths import expanded
+from streetvision.control.client import SOCKET_NAME
 from streetvision.errors import ConfigError, reason
 from streetvision.fleet.conflicts import refuse_conflicts
 from streetvision.fleet.member import Member
+from streetvision.net.unix_socket import PATH_LIMIT
 from streetvision.settings.fields import FROM_FILE, SETTINGS, setting, settings_with
 from streetvision.settings.parsing import integer, parse_address, parse_hosts, parse_path
 from streetvision.settings.sources import ENVIRONMENT, read_variables
@@ -97,8 +99,17 @@ def load_fleet(file: Path, environ: Mapping[str, str] = os.environ) -> Fleet:
     if not 0 < len(members) <= MOST_MINERS:
         raise ConfigError(f"{file} names {len(members)} miners: give each a table, such as [miners.hot1]")
     fleet = Fleet(file=file, members=members, **options)
+    _refuse_long(fleet)
     refuse_conflicts(members, fleet.address, fleet.port, file)
     return fleet
+
+
+def _refuse_long(fleet: Fleet) -> None:
+    """The sockets in a state folder need a short path (unix(7))."""
+    folders = {"[fleet]": fleet.state_dir, **{f"[miners.{member.name}]": member.folder for member in fleet.members}}
+    for where, folder in folders.items():
+        if len(os.fsencode(folder / SOCKET_NAME)) > PATH_LIMIT:
+            raise ConfigError(f"{folder} is too long a path for the sockets in it: name a shorter state_dir in {where}")
 
 
 def ignored_variables(environ: Mapping[str, str]) -> list[str]:

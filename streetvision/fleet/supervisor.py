@@ -128,7 +128,7 @@ async def _kept_up(keeper: Keeper) -> None:
 
 async def keep(fleet: Fleet) -> None:
     """Keep a fleet until a signal."""
-    make_state_folder(fleet.state_dir)
+    make_state_folder(fleet.state_dir, "state_dir in [fleet]")
     await Supervisor(fleet).run(stop_on_signals())
     logger.info("fleet: all miners are stopped")
 

@@ -66,8 +66,10 @@ def test_init_finds_the_hotkeys_and_keeps_the_single_miner(run: Run, state: Path
     (state / "miner.env").write_text(
         f"WALLET_NAME=cold\nWALLET_HOTKEY=old\nWALLET_PATH={folder}\nMINER_AXON_PORT=8095\nHF_TOKEN=secret\n"
     )
-    code, out, err = run("init", "--yes", "--axon.external_ip", "203.0.113.7")
-    assert (code, out) == (0, "")
+    code, out, err = run("init", "--yes", "--axon.external_ip", "203.0.113.7", "--json")
+    assert code == 0
+    ports = {"old": 8095, "a": 8096, "b": 8097}
+    assert json.loads(out) == {"file": str(state / "fleet.toml"), "miners": ports}
     assert "HF_TOKEN is no setting: put it into the environment" in err
     assert "secret" not in err
     made = load_fleet(state / "fleet.toml", {})
@@ -240,6 +242,8 @@ def test_logs_of_all_name_their_miner_and_of_one_do_not(run: Run, fleet: Fleet) 
         member.log.write_text(f"one\nlast of {member.name}\n")
     assert run("logs", "-n", "1")[1] == "hot1 | last of hot1\nhot2 | last of hot2\n"
     assert run("logs", "hot2", "--lines", "2")[1] == "one\nlast of hot2\n"
+    out = run("logs", "hot2", "--json", "-n", "1")[1]
+    assert json.loads(out) == {"miner": "hot2", "line": "last of hot2"}
     assert run("logs", "nobody")[0] == 1
 
 

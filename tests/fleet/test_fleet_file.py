@@ -70,6 +70,8 @@ def test_a_mistake_is_one_sentence(write: Write, added: str, sentence: str) -> N
         (THREE, "miners.hot1 = 3", "miners.hot1 in fleet.toml must be a table"),
         (THREE, "[shared]", "names 0 miners: give each a table, such as [miners.hot1]"),
         (THREE, "[[[", "is no TOML"),
+        ('"{folder}"', f'"/{"x" * 110}"', "too long a path for the sockets in it: name a shorter state_dir in [fleet]"),
+        ("[miners.hot2]", f'state_dir = "/{"x" * 95}"\n[miners.hot2]', "name a shorter state_dir in [miners.hot1]"),
         (THREE, "a = " + "[" * 5000, "is no TOML"),
         (THREE, "#" * (LONGEST_FILE + 1), "is too large"),
     ],

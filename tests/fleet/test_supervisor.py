@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from streetvision.fleet.fleet_file import Fleet, load_fleet
 from streetvision.fleet.keeper import Keeper
 from streetvision.fleet.overview import fleet_status
 from streetvision.fleet.running import holder
-from streetvision.fleet.supervisor import Supervisor, show
+from streetvision.fleet.supervisor import Supervisor, keep, show
 
 from .conftest import THREE, Write
 from .programs import FAILS, HOLDS, run_instead
@@ -162,6 +163,11 @@ async def test_a_defect_in_one_keeping_leaves_the_others_kept(fleet: Fleet, monk
     await task
     logger.remove()
     assert any("hot1: a defect ended its keeping" in str(line) for line in lines)
+
+
+async def test_a_folder_that_cannot_be_made(fleet: Fleet) -> None:
+    with pytest.raises(OperatorError, match=r"/proc/x cannot be made .* name another with state_dir in \[fleet\]"):
+        await keep(replace(fleet, state_dir=Path("/proc/x")))
 
 
 async def test_serving_alone_needs_a_port(fleet: Fleet, tmp_path: Path) -> None:
