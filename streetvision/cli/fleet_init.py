@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,9 @@ from streetvision.settings.env_file import Former, parsed, read_former, write
 from streetvision.settings.fields import ENV_FILE_VARIABLE, setting
 from streetvision.settings.flags import read_flags, unknown_sentence
 
+if TYPE_CHECKING:
+    from streetvision.fleet.writing import Draft
+
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def init(
@@ -29,6 +33,7 @@ def init(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    *,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,35 +42,45 @@ def init(
     The miner of --env_file, MINER_ENV or ./miner.env becomes the first of the fleet and keeps its port and its state
     folder; its other settings become those of all.
     """
-    from streetvision.fleet.fleet_file import find_file, load_fleet
-    from streetvision.fleet.writing import draft, render
+    from streetvision.fleet.fleet_file import find_file
+    from streetvision.fleet.writing import render
 
-    flags, named, unknown = read_flags(context.args)
-    if unknown or flags.refusals:
-        raise ConfigError(unknown_sentence([*flags.refusals, *unknown]))
     target = find_file(file, os.environ, current_folder())
     if target.exists() and not overwrite:
         raise ConfigError(f"{target} exists: add --overwrite to replace it, or name another with --file")
-    shared = {name: said.text for name, said in flags.texts.items()}
-    for name, text in shared.items():
-        parsed(name, text)
-    former = _former(named)
-    found = draft(shared, hotkeys or _hotkeys({**former.answers, **shared}), former.answers)
+    found, others = _drafted(context.args, hotkeys)
     typer.echo(f"{target}:\n\n{render(found, hide=True)}", err=True)
-    for name in former.others:
+    for name in others:
         typer.echo(f"- {name} is no setting: put it into the environment of `streetvision fleet up`.", err=True)
     if not (yes or (sys.stdin.isatty() and typer.confirm("Write it?", default=True, err=True))):
         typer.echo("Nothing was written: add --yes.", err=True)
         raise typer.Exit(1)
     write(target, render(found))
-    fleet = load_fleet(target)
+    _tell(target, as_json)
+
+
+def _drafted(words: list[str], hotkeys: list[str] | None) -> tuple[Draft, Iterable[str]]:
+    """What is to be written, and the variables of miner.env that are no settings."""
+    from streetvision.fleet.writing import draft
+
+    flags, named, unknown = read_flags(words)
+    if unknown or flags.refusals:
+        raise ConfigError(unknown_sentence([*flags.refusals, *unknown]))
+    shared = {name: said.text for name, said in flags.texts.items()}
+    for name, text in shared.items():
+        parsed(name, text)
+    former = _former(named)
+    return draft(shared, hotkeys or _hotkeys({**former.answers, **shared}), former.answers), former.others
+
+
+def _tell(file: Path, as_json: bool) -> None:
+    from streetvision.fleet.fleet_file import load_fleet
+
+    members = load_fleet(file).members
     if as_json:
-        ports = {member.name: member.settings.axon.port for member in fleet.members}
-        print_json({"file": str(target), "miners": ports})
-    typer.echo(
-        f"Written for {plural(len(fleet.members), 'miner')}, readable by you alone. Next: streetvision fleet doctor, then fleet up.",
-        err=True,
-    )
+        print_json({"file": str(file), "miners": {member.name: member.settings.axon.port for member in members}})
+    count = plural(len(members), "miner")
+    typer.echo(f"Written for {count}, readable by you alone. Next: streetvision fleet doctor, then fleet up.", err=True)
 
 
 def _former(named: str | None) -> Former:
