@@ -18,11 +18,14 @@ from typing import Any
 import pytest
 from bittensor import Wallet
 
+from streetvision.fleet.asking import NotUp, kept_by
 from streetvision.fleet.fleet_file import Fleet, load_fleet
+from streetvision.fleet.keeper import Kept
+from streetvision.fleet.overview import fleet_status
 from streetvision.fleet.running import holder
 from streetvision.fleet.schema import FleetStatus
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 PATIENCE_S = 120.0
 CLI = "from streetvision.cli.main import main; main()"
 TEXT = """
@@ -91,13 +94,23 @@ class FleetUp:
     def until(self, happened: Callable[[FleetStatus], bool]) -> FleetStatus:
         """Until the status is so."""
         limit = time.monotonic() + PATIENCE_S
-        while True:
-            _, out = self.run("status", "--json")
-            found: FleetStatus = json.loads(out)
-            if happened(found):
-                return found
-            assert time.monotonic() < limit, f"{out}\n{(self._folder / 'up.log').read_text()}"
-            time.sleep(0.2)
+        while not happened(found := fleet_status(self.fleet, self._kept())):
+            assert time.monotonic() < limit, f"{found}\n{(self._folder / 'up.log').read_text()}"
+            time.sleep(0.1)
+        return found
+
+    def until_metrics(self, line: str) -> None:
+        """Until the metrics have this line; they may be a second old."""
+        limit = time.monotonic() + PATIENCE_S
+        while line not in (text := self.get("/metrics")).splitlines():
+            assert time.monotonic() < limit, text
+            time.sleep(0.1)
+
+    def _kept(self) -> dict[str, Kept]:
+        try:
+            return kept_by(self.fleet)
+        except NotUp:
+            return {}
 
     def close(self) -> None:
         """Kill what is left."""
@@ -129,9 +142,11 @@ def test_a_killed_miner_comes_back_while_the_other_answers(fleet: FleetUp, load_
     keeper = fleet.up()
     found = fleet.until(lambda status: status["totals"]["serving"] == 2)
     assert found["keeper"] == keeper.pid
+    code, out = fleet.run("status", "--json")
+    assert (code, json.loads(out)["totals"]["serving"]) == (0, 2)
     first, second = found["miners"]
     assert first["hotkey"] != second["hotkey"]
-    assert 'streetvision_up{hotkey="hot1"} 1.0' in fleet.get("/metrics").splitlines()
+    fleet.until_metrics('streetvision_up{hotkey="hot1"} 1.0')
     assert "2 of 2 serving" in fleet.get("/")
 
     with load_on(second["port"], pause_s=0.3, receiver=second["hotkey"]) as load:
@@ -139,7 +154,7 @@ def test_a_killed_miner_comes_back_while_the_other_answers(fleet: FleetUp, load_
         os.kill(first["pid"] or 0, signal.SIGKILL)
         down = fleet.until(lambda status: status["miners"][0]["state"] != "serving")
         assert down["miners"][1]["state"] == "serving"
-        assert 'streetvision_up{hotkey="hot1"} 0.0' in fleet.get("/metrics").splitlines()
+        fleet.until_metrics('streetvision_up{hotkey="hot1"} 0.0')
         found = fleet.until(lambda status: status["totals"]["serving"] == 2)
     assert set(load.statuses) == {200}
     assert [row["restarts"] for row in found["miners"]] == [1, 0]
