@@ -63,6 +63,17 @@ def _which_machine(results: Results) -> str:
     )
 
 
+def _fleet(results: Results) -> str:
+    first, *_, last = results.rows("fleet")
+    keeper, alone = last["MiB of the fleet"], first["MiB in all"] - first["MiB of the fleet"]
+    return (
+        f"The first one takes {alone:.0f} MiB with the bundled model on a CPU, each further one "
+        f"{last['MiB each further']:.0f} MiB, and the process that keeps them {keeper:.0f} MiB. On two cores one is "
+        f"ready after {first['all serve after s']:.0f} s, and {last['miners']} are after "
+        f"{last['all serve after s']:.0f} s. Most of that memory is torch, once for each process."
+    )
+
+
 def _cpu_or_gpu(results: Results) -> str:
     on_cpu = _on_cpu(results, "base", 1, "float32", "ms")
     base, large = (_on_gpu(results, model, 1, "bf16") for model in ("base", "large"))
@@ -298,6 +309,7 @@ def _on_gpu(results: Results, model: str, batch: int, forward: str) -> float:
 
 VERDICTS = (
     Verdict("Which machine do I need?", ("cpu", "memory"), _which_machine),
+    Verdict("How many miners does a machine hold?", ("fleet",), _fleet),
     Verdict("CPU or GPU?", ("cpu", "forward-h100"), _cpu_or_gpu),
     Verdict("How many requests can it answer?", ("axon", "runner", "pipeline-h100"), _how_many),
     Verdict("Which precision?", ("cpu", "forward-h100"), _precision),

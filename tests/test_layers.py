@@ -25,7 +25,7 @@ THIRD_PARTY_NEEDS = frozenset({"httpx", "requests", "pydantic"})
 """timm and transformers need these themselves; nothing of ours may reach for them there."""
 FLOORS: tuple[str, ...] = (
     "cli",
-    "rehearsal",
+    "rehearsal fleet",
     "doctor demo retrain",
     "miner",
     "page challenge",

@@ -52,6 +52,11 @@ COMMANDS: Mapping[str, Entry] = {
         "doctor",
         WITH_MINER_FLAGS,
     ),
+    "fleet": Entry(
+        "Several miners on one machine: one file, one page, one metrics port.",
+        ("fleet_app", "fleet_init", "fleet", "fleet_view"),
+        "app",
+    ),
     "evaluate": Entry(
         "Judge a model on labelled pictures: accuracy, MCC, AUC, calibration, expected reward; or against another one.",
         ("evaluate",),
