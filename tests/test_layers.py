@@ -33,7 +33,7 @@ FLOORS: tuple[str, ...] = (
     "control alerts",
     "monitor mining video",
     "synthesis",
-    "labelling",
+    "labelling cost",
     "prediction_log retrain_log",
     "axon",
     "training",

@@ -45,6 +45,11 @@ COMMANDS: Mapping[str, Entry] = {
         ("completion",),
         "completion",
     ),
+    "cost": Entry(
+        "Estimate the monthly bill: embedded, one shared card, Modal, Kubernetes; below and above the traffic.",
+        ("cost",),
+        "cost",
+    ),
     "doctor": Entry(
         "Check everything that a miner needs, and say why it does not earn. Takes the miner's flags too.",
         ("doctor",),

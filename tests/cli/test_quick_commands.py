@@ -102,6 +102,8 @@ def call(forking: tuple[IO[str], IO[str]], tmp_path: Path) -> Call:
         ("evaluate bundled pictures --report no/where.html", 1, "The folder of no/where.html does not exist"),
         ("evaluate bundled pictures --calibrate best", 1, "'best' is no semantic version"),
         ("evaluate bundled one two --calibrate 1.0.1", 1, "--calibrate fits to one dataset"),
+        ("cost --per_second 0.05", 0, "a card for each miner"),
+        ("cost", 1, "there is no prediction log"),
         ("label run", 1, "no oracle is configured"),
         ("label stats", 1, "no oracle is configured"),
         ("retrain history", 0, "no run yet"),
