@@ -111,3 +111,23 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Let go of the connection; nothing is sent afterwards."""
         ...
+
+
+def checked(batch: RemoteBatch, answer: RemoteAnswer) -> RemoteAnswer:
+    """The answer if it is one to this batch, by these weights, and finite; RemoteFailure otherwise."""
+    if answer.model != batch.model:
+        raise RemoteFailure(RemoteTrouble.OTHER_WEIGHTS, f"{_named(answer.model)} answered for {_named(batch.model)}")
+    logits, embeddings = answer.logits, answer.embeddings
+    shaped = logits.shape == (len(batch),) and embeddings.ndim == 2 and len(embeddings) == len(batch)
+    if not shaped or {logits.dtype, embeddings.dtype} != {np.dtype(np.float32)}:
+        raise RemoteFailure(
+            RemoteTrouble.INVALID,
+            f"{len(batch)} pictures got {logits.dtype} {list(logits.shape)} and {list(embeddings.shape)}",
+        )
+    if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
+        raise RemoteFailure(RemoteTrouble.INVALID, "an answer is not finite")
+    return answer
+
+
+def _named(model: ModelPin) -> str:
+    return f"{model.version} ({model.fingerprint[:12]})"
