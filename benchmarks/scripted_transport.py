@@ -40,6 +40,7 @@ class ScriptedTransport:
     seconds: float = 0.0
     """Of a batch; 0 answers at once."""
     name: str = "scripted"
+    link: str = ""
     mood: Mood = Mood.WELL
     batches: list[RemoteBatch] = field(default_factory=list)
     cancelled: int = 0

@@ -33,3 +33,5 @@ class RemoteView:
     embedded: int
     """Requests that the embedded model answered instead."""
     in_flight: int
+    link: str = ""
+    """Where more can be seen, for people; empty without such a page."""

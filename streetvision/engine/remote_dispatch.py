@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 class _Send:
     """A batch on its way."""
 
-    requests: Sequence[_Request]
+    callers: Sequence[_Request]
     started: float
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -135,6 +135,7 @@ class RemoteDispatcher:
             answered=self._answered,
             embedded=self._taken_over,
             in_flight=len(self._sends),
+            link=self._transport.link,
         )
 
     async def infer(self, image: DecodedImage, deadline: float, priority: float, key: str = "") -> Answer:
@@ -207,7 +208,7 @@ class RemoteDispatcher:
 
     async def _deliver(self, send: _Send) -> None:
         try:
-            batch = self._batch(send.requests, send.started)
+            batch = self._batch(send.callers, send.started)
             answer = checked(batch, await self._transport.send(batch))
         except RemoteFailure as failure:
             self._settle_failure(send, failure)
@@ -216,8 +217,8 @@ class RemoteDispatcher:
             self._settle_failure(send, RemoteFailure(RemoteTrouble.FAILED, f"the transport raised {error!r}"))
         else:
             if not send.late:
-                self._health.answered(len(send.requests), self._clock() - send.started)
-            self._answer(send.requests, answer)
+                self._health.answered(len(send.callers), self._clock() - send.started)
+            self._answer(send.callers, answer)
         finally:
             self._end(send)
 
@@ -241,21 +242,21 @@ class RemoteDispatcher:
         """Its answer is still welcome; until then it counts as a failure that took that long at least."""
         send.late = True
         seconds = self._clock() - send.started
-        self._health.latencies.observe(len(send.requests), seconds)
-        for request in send.requests:
+        self._health.latencies.observe(len(send.callers), seconds)
+        for request in send.callers:
             self._take_over(request, "late")
         self._blame(RemoteFailure(RemoteTrouble.LATE, f"no answer within {seconds:.2g} s"))
         self._pump_soon()
 
     def _settle_failure(self, send: _Send, failure: RemoteFailure) -> None:
-        for request in send.requests:
+        for request in send.callers:
             self._lose(request, "failed")
         if not send.late:
             self._blame(failure)
 
     def _blame(self, failure: RemoteFailure) -> None:
         if self._health.blame(failure):
-            for request in [request for send in self._sends for request in send.requests]:
+            for request in [request for send in self._sends for request in send.callers]:
                 self._take_over(request, "open")
 
     def _end(self, send: _Send) -> None:
@@ -282,7 +283,7 @@ class RemoteDispatcher:
 
     def _is_due(self, send: _Send, now: float) -> bool:
         """Whether a batch takes longer than batches of its size do."""
-        expected = self._health.latencies.expected(len(send.requests))
+        expected = self._health.latencies.expected(len(send.callers))
         return not send.late and expected is not None and now - send.started > expected
 
     def _lose(self, request: _Request, why: Why) -> None:
@@ -321,7 +322,7 @@ class RemoteDispatcher:
         if request.embedded is not None:
             request.embedded.cancel()
         send = request.send
-        if send is not None and send.task is not None and all(one.future.done() for one in send.requests):
+        if send is not None and send.task is not None and all(one.future.done() for one in send.callers):
             send.task.cancel()
 
     def _keep(self, work: Awaitable[None]) -> asyncio.Task[None]:

@@ -50,6 +50,7 @@ class RemoteHealth:
         self._told: tuple[RemoteTrouble, float] | None = None
         self._opened = asyncio.Event()
         self._prober: asyncio.Task[None] | None = None
+        self._probes: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Look for the backend, on the present event loop; once is enough."""
@@ -58,8 +59,9 @@ class RemoteHealth:
 
     def close(self) -> None:
         """Probe no more."""
-        if self._prober is not None:
-            self._prober.cancel()
+        for task in (self._prober, *self._probes):
+            if task is not None:
+                task.cancel()
 
     def answered(self, n: int, seconds: float) -> None:
         """A batch of n was answered as it should be."""
@@ -93,16 +95,25 @@ class RemoteHealth:
                 self._opened.clear()
                 await self._opened.wait()
             await asyncio.sleep(max(0.0, self.breaker.probe_at - self._clock()))
-            self.breaker.probe()
-            failure = await self._probed()
-            now = self._clock()
-            if failure is None:
-                self.breaker.probe_passed(now)
-                model = self._probe_batch.model
-                logger.info("backend %s answers for version %s", self._transport.name, model.version)
-            else:
-                self._note(failure, now)
-                self.breaker.probe_failed(now)
+            if not self.breaker.closed:
+                self.breaker.probe(self._clock())
+                probe = asyncio.get_running_loop().create_task(self._probe())
+                self._probes.add(probe)
+                probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self) -> None:
+        """The first that passes closes the breaker and calls the others off."""
+        failure = await self._probed()
+        others = self._probes - {asyncio.current_task()}
+        if failure is None:
+            for other in others:
+                other.cancel()
+            self.breaker.probe_passed(self._clock())
+            logger.info("backend %s answers for version %s", self._transport.name, self._probe_batch.model.version)
+            return
+        self._note(failure, self._clock())
+        if not others:
+            self.breaker.probe_failed()
 
     async def _probed(self) -> RemoteFailure | None:
         """Why the probe failed; a backend that had to warm up first is asked once more."""

@@ -35,12 +35,12 @@ class RemotePolicy:
     """Of the last `outcomes`, the failures that open it too."""
     outcomes: int = 20
     first_pause: float = 0.25
-    """From opening to the first probe; each probe that fails doubles it."""
+    """From opening to the first probe; each probe doubles it."""
     longest_pause: float = 5.0
     jitter: float = 0.2
     """Share of a pause that is drawn, so that many miners do not probe at once."""
     probe_seconds: float = 60.0
-    """Longest wait for a probe: a cold backend loads the model first."""
+    """Longest wait for one probe: a cold backend loads the model first."""
     safety: float = 1.25
     """By what the embedded model's predicted time is multiplied when we work out how long we can wait."""
     margin: float = 0.05
@@ -92,7 +92,7 @@ class BreakerState(StrEnum):
     OPEN = "open"
     """The embedded model answers all of them; a probe is due after a pause."""
     HALF_OPEN = "half_open"
-    """As open, and a probe is on its way."""
+    """As open, and probes are on their way."""
 
 
 class Breaker:
@@ -131,9 +131,11 @@ class Breaker:
         self._open(now)
         return True
 
-    def probe(self) -> None:
-        """A probe is on its way."""
+    def probe(self, now: float) -> None:
+        """A probe is on its way; the next one follows whether it has come back or not: it may be lost for ever."""
         self.state = BreakerState.HALF_OPEN
+        self._plan(now)
+        self._pause = min(self._policy.longest_pause, 2 * self._pause)
 
     def probe_passed(self, now: float) -> None:
         """It was answered as it should be: the breaker is closed, and what was before is forgotten."""
@@ -141,11 +143,9 @@ class Breaker:
         self._pause, self._row = self._policy.first_pause, 0
         self._outcomes.clear()
 
-    def probe_failed(self, now: float) -> None:
-        """It was not: the next one is due after twice the pause."""
+    def probe_failed(self) -> None:
+        """The last one on its way was not."""
         self.state = BreakerState.OPEN
-        self._plan(now)
-        self._pause = min(self._policy.longest_pause, 2 * self._pause)
 
     def _open(self, now: float) -> None:
         self.state, self.since = BreakerState.OPEN, now

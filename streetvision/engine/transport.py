@@ -60,6 +60,8 @@ class RemoteAnswer:
 class RemoteTrouble(StrEnum):
     """Why a backend gave no answer that counts; labels of metrics, and what findings tell apart."""
 
+    MISSING = "missing"
+    """What it needs is not installed on this machine."""
     UNREACHABLE = "unreachable"
     """No connection: a wrong address, or nobody is there."""
     REFUSED = "refused"
@@ -102,6 +104,11 @@ class Transport(Protocol):
     @property
     def name(self) -> str:
         """What answers are attributed to: `ray`, `modal`."""
+        ...
+
+    @property
+    def link(self) -> str:
+        """A page on the backend for people, such as a dashboard; empty without one."""
         ...
 
     async def send(self, batch: RemoteBatch) -> RemoteAnswer:

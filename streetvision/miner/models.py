@@ -16,6 +16,7 @@ from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
 from streetvision.engine.engine import NOT_STARTED, Engine
 from streetvision.engine.faults import cause_of
+from streetvision.engine.remote import RemoteView
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
 from streetvision.miner.from_settings import decode_limits
@@ -113,6 +114,11 @@ class ServedModels:
     def lost(self) -> LostDevice | None:
         """The device of the settings, when it can be used no more."""
         return None if self._guard is None else self._guard.lost
+
+    @property
+    def backend(self) -> RemoteView | None:
+        """How the backend does that answers in the active model's place; None without one, and before `start`."""
+        return self.engine.route.active.backend if self.is_warm else None
 
     def status(self) -> dict[str, Any] | None:
         """`ModelManager.status`; None before `start`."""

@@ -209,6 +209,7 @@ def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
         new_model=reply.model,
         new_views=reply.views,
         new=reply.probability,
+        old_served_by=row.served_by,
     )
 
 

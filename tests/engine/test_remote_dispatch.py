@@ -17,18 +17,13 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.remote import RemoteEnd, RemoteView
 from streetvision.engine.remote_policy import BreakerState, RemotePolicy
 from streetvision.engine.transport import ModelPin, RemoteFailure, RemoteTrouble
-from streetvision.engine.types import EngineClosed, ImageArray, Overloaded, Prediction, Runner
+from streetvision.engine.types import EngineClosed, Overloaded, Prediction, Runner
 
-from .gated_runner import SIDE, GatedRunner, ask, running
+from .gated_runner import SIDE, GatedRunner, ask, grey_logits, running
 from .waiting import until
 
 QUICK = RemotePolicy(least_patience=0.03, most_patience=0.2, first_pause=0.01, longest_pause=0.05, jitter=0.0)
 PIN = ModelPin("fake-1", "ab" * 32)
-
-
-def grey_logits(images: ImageArray) -> NDArray[np.float32]:
-    """What GatedRunner answers."""
-    return ((images[:, 0, 0, 0].astype(int) - 128) / 10).astype(np.float32)
 
 
 @asynccontextmanager
@@ -210,6 +205,15 @@ async def test_a_cold_backend_is_asked_once_more(backend: ScriptedTransport) -> 
     backend.forward = warm
     async with behind(backend, policy=cold) as engine:
         assert view(engine).state is BreakerState.CLOSED
+
+
+async def test_a_probe_that_is_lost_does_not_hold_up_the_next(backend: ScriptedTransport) -> None:
+    backend.mood = Mood.STALLS
+    async with behind(backend) as engine:
+        await until(lambda: len(backend.batches) >= 2)
+        backend.mood = Mood.WELL
+        await until(lambda: view(engine).state is BreakerState.CLOSED)
+        await until(lambda: backend.cancelled >= 2)
 
 
 async def test_closing_fails_what_waits(backend: ScriptedTransport) -> None:

@@ -56,7 +56,7 @@ def test_patience_has_bounds(seconds: float, patience: float) -> None:
 
 def closed() -> Breaker:
     breaker = Breaker(POLICY, no_draw, 0.0)
-    breaker.probe()
+    breaker.probe(0.0)
     breaker.probe_passed(0.0)
     return breaker
 
@@ -64,7 +64,8 @@ def closed() -> Breaker:
 def test_it_begins_open_and_a_probe_is_due_at_once() -> None:
     breaker = Breaker(POLICY, no_draw, 7.0)
     assert (breaker.closed, breaker.probe_at) == (False, 7.0)
-    breaker.probe()
+    breaker.probe(7.0)
+    assert breaker.probe_at == 7.0 + POLICY.first_pause
     assert breaker.state is BreakerState.HALF_OPEN
     breaker.probe_passed(8.0)
     assert (breaker.closed, breaker.since) == (True, 8.0)
@@ -95,8 +96,7 @@ def test_pauses_double_up_to_a_bound_and_begin_anew_after_success() -> None:
         breaker.failed(0.0)
     pauses = []
     for _ in range(8):
-        breaker.probe()
-        breaker.probe_failed(100.0)
+        breaker.probe(100.0)
         pauses.append(breaker.probe_at - 100.0)
     assert pauses[:4] == pytest.approx([0.25, 0.5, 1.0, 2.0])
     assert pauses[-1] == POLICY.longest_pause
@@ -108,7 +108,7 @@ def test_pauses_double_up_to_a_bound_and_begin_anew_after_success() -> None:
 
 def test_a_pause_is_shortened_by_a_draw() -> None:
     breaker = Breaker(RemotePolicy(jitter=0.2), lambda: 0.5, 0.0)
-    breaker.probe_failed(0.0)
+    breaker.probe(0.0)
     assert breaker.probe_at == pytest.approx(0.25 * 0.9)
 
 
