@@ -31,7 +31,7 @@ FLOORS: tuple[str, ...] = (
     "page challenge",
     "status",
     "control alerts",
-    "monitor mining video",
+    "monitor mining video serverless",
     "synthesis",
     "labelling cost",
     "prediction_log retrain_log",

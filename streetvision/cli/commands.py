@@ -101,6 +101,7 @@ COMMANDS: Mapping[str, Entry] = {
     "synthesise": Entry(
         "Variations of labelled pictures: by night, in rain, with other works or without.", ("synthesise",), "app"
     ),
+    "modal": Entry("The model on GPUs at Modal, rented by the second.", ("modal",), "app"),
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),

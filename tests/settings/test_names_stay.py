@@ -145,6 +145,13 @@ NAMES = """
     --video.frame_price VIDEO_FRAME_PRICE
     --video.search_price VIDEO_SEARCH_PRICE
     --video.budget VIDEO_BUDGET
+    --modal.app MODAL_APP
+    --modal.environment MODAL_ENVIRONMENT
+    --modal.card MODAL_CARD
+    --modal.warm MODAL_WARM
+    --modal.most MODAL_MOST
+    --modal.idle_s MODAL_IDLE_S
+    --modal.month_usd MODAL_MONTH_USD
 """
 """A flag and its variables a line, in the order of the help and of miner.env.example."""
 

@@ -1,0 +1,138 @@
+"""The way to the app at Modal: one call of a container for a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from streetvision.cost.prices import read_prices
+from streetvision.engine.remote_policy import RemotePolicy
+from streetvision.engine.transport import RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
+from streetvision.serverless.payload import Payload, batch_payload, read_answer
+from streetvision.serverless.spending import Bill, SpendingCap
+from streetvision.serverless.troubles import failure_of
+from streetvision.settings.modal import ModalSettings
+
+NAME = "modal"
+POLICY = RemotePolicy(largest=8, probe_seconds=120.0)
+"""Eight pictures of 224 pixels are 1.2 MB: calls above 2 MiB take a detour over a bucket at Modal. A probe may meet a
+container that has to start."""
+
+logger = logging.getLogger(__name__)
+
+
+class App(Protocol):
+    """The deployed app, as far as requests need it; raises what Modal raises."""
+
+    async def answer(self, payload: Payload) -> object:
+        """A container's answer."""
+        ...
+
+    async def bill(self, now: datetime) -> Bill:
+        """Of this month."""
+        ...
+
+    async def keep_none_warm(self) -> None:
+        """Let all containers stop when they are idle, until the next deployment."""
+        ...
+
+
+class ModalTransport:
+    """A Transport. It asks no more once the month's money is spent, and then lets warm containers go."""
+
+    def __init__(self, opening: Callable[[], App], cap: SpendingCap, *, link: str = "") -> None:
+        """`opening` finds the app, once, on the first call."""
+        self._opening = opening
+        self._app: App | None = None
+        self._cap = cap
+        self._link = link
+        self._released = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """What answers are attributed to."""
+        return NAME
+
+    @property
+    def link(self) -> str:
+        """The app's page at Modal."""
+        return self._link
+
+    async def send(self, batch: RemoteBatch) -> RemoteAnswer:
+        """As Transport has it."""
+        await self._keep_to_the_cap()
+        try:
+            answer = await self._found().answer(batch_payload(batch))
+        except (
+            Exception
+        ) as error:  # whatever Modal raises: its errors have no common class with grpc's and the system's
+            raise failure_of(error) from error
+        return read_answer(answer)
+
+    async def _keep_to_the_cap(self) -> None:
+        """Look the bill up beside the request, or before it where the worst since the last look is too much."""
+        if self._cap.is_due:
+            look = self._beside(self._look())
+            if self._cap.is_reached:
+                await asyncio.shield(look)
+        if not self._cap.is_reached:
+            self._released = False
+            return
+        if not self._released:
+            self._released = True
+            logger.warning("the month's money at Modal is spent: the embedded model answers")
+            self._beside(self._keep_none_warm())
+        spent, most = self._cap.at_most, self._cap.month_usd
+        raise RemoteFailure(
+            RemoteTrouble.QUOTA, f"this month may have cost ${spent:,.2f}, and --modal.month_usd is ${most:,.2f}"
+        )
+
+    async def close(self) -> None:
+        """As Transport has it."""
+        for task in list(self._tasks):
+            task.cancel()
+        self._app = None
+
+    def _found(self) -> App:
+        if self._app is None:
+            self._app = self._opening()
+        return self._app
+
+    async def _look(self) -> None:
+        try:
+            self._cap.learn(await self._found().bill(self._cap.now()))
+        except Exception as error:  # noqa: BLE001 - as in `send`; the cap goes by the worst meanwhile
+            logger.warning("Modal's bill cannot be looked up: %s", failure_of(error))
+
+    async def _keep_none_warm(self) -> None:
+        try:
+            await self._found().keep_none_warm()
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            logger.warning("warm containers at Modal cannot be let go: %s", failure_of(error))
+
+    def _beside(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def open_modal(settings: ModalSettings) -> ModalTransport:
+    """The transport of these settings. Nothing is imported or connected before the first call."""
+
+    def opening() -> App:
+        from streetvision.serverless.service import DeployedApp
+
+        return DeployedApp(settings)
+
+    return ModalTransport(opening, cap_of(settings))
+
+
+def cap_of(settings: ModalSettings) -> SpendingCap:
+    """The settings' bound, with the package's prices."""
+    worst = max(settings.most, settings.warm) * read_prices().container_second(settings.card)
+    return SpendingCap(settings.month_usd, worst, lambda: datetime.now(UTC))

@@ -1,0 +1,57 @@
+"""The app, by Modal's own library and without its service: what is asked for, and a container run on this machine."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streetvision.cost.prices import read_prices
+from streetvision.engine.transport import RemoteBatch
+from streetvision.runner.remote import pin_of
+from streetvision.serverless.payload import batch_payload, read_answer
+from streetvision.settings.modal import CARDS, ModalSettings
+
+modal = pytest.importorskip("modal", reason="the extra `modal` is not installed")
+
+from streetvision.models.folder import read_config  # noqa: E402
+from streetvision.serverless import app as ours  # noqa: E402
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_an_app_is_made_without_token_or_network(card: str) -> None:
+    made = ours.make_app(ModalSettings(card=card, warm=1, most=3), "auto")
+    assert made.name == "streetvision"
+
+
+def test_a_local_container_warms_and_answers(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_config(checkpoint)
+    pin = pin_of(config.version, config)
+    (tmp_path / pin.fingerprint).symlink_to(checkpoint)
+    monkeypatch.setattr(ours, "MOUNT", str(tmp_path))
+    monkeypatch.delenv(ours.APP_VOLUME, raising=False)
+    images = np.zeros((1, config.input_size, config.input_size, 3), np.uint8)
+    batch = RemoteBatch(pin, images, (5.0,), (0.0,), ("",))
+    made = modal.App("streetvision")
+    container = made.cls(enable_memory_snapshot=True)(modal.concurrent(max_inputs=2)(ours.Model))()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Modal says that volumes are not mounted here
+        answer = read_answer(container.answer.local(batch_payload(batch)))
+    assert answer.model == pin
+    assert answer.logits.shape == (1,)
+
+
+def test_the_container_has_the_releases_of_this_machine() -> None:
+    import torch
+
+    wanted = dict(line.split("==") for line in ours.requirements())
+    assert wanted["torch"] == torch.__version__.partition("+")[0]
+    assert "modal" not in wanted
+
+
+def test_every_card_at_modal_has_a_price() -> None:
+    prices = read_prices()
+    assert all(prices.container_second(card) > 0 for card in CARDS)
+    assert (prices.modal.cores, prices.modal.memory_gib * 1024) == (ours.CORES, ours.MEMORY_MIB)
