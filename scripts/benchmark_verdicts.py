@@ -275,6 +275,20 @@ def _two_gpus(results: Results) -> str:
     )
 
 
+def _backend(results: Results) -> str:
+    added = results.row("remote", who="added")["p50_ms"]
+    rows = results.rows("remote-troubles")
+    total, missed = (sum(row[key] for row in rows) for key in ("requests", "missed"))
+    slowest, back = (max(row[key] for row in rows) for key in ("p99_ms", "back_after_s"))
+    return (
+        f"The embedded model of the same version answers. A backend that stalled for 30 s, was dead, late, or gave "
+        f"NaN or another model's answers cost {missed} of {total:,} requests; the p99 meanwhile was at most "
+        f"{slowest:.0f} ms, and it answered again {back:.1f} s after it could at the latest. The seam itself adds "
+        f"{added:.2f} ms to a request. The backend was a script in the same process and the embedded model one that "
+        f"sleeps for as long as a small one computes, so these are the seam's figures."
+    )
+
+
 def _on_cpu(results: Results, model: str, batch: int, precision: str, key: str) -> float:
     return float(results.row("cpu", model=model, batch=batch, engine="ours", precision=precision)[key])
 
@@ -302,5 +316,6 @@ VERDICTS = (
     Verdict("How long is a restart?", ("startup-h100", "startup-earlier-h100"), _start),
     Verdict("Should I switch on test-time views?", ("views",), _views),
     Verdict("Does a router between two models pay?", ("router",), _router),
+    Verdict("What if a shared backend fails?", ("remote", "remote-troubles"), _backend),
     Verdict("Is labelling mined pictures worth it?", ("learning_curve-h200", "mining_pays"), _mining),
 )

@@ -233,8 +233,12 @@ class RemoteDispatcher:
 
     def _answer(self, requests: Sequence[_Request], answer: RemoteAnswer) -> None:
         told = (self._model.version, len(requests), answer.inference)
-        for request, logit, embedding in zip(requests, answer.logits, answer.embeddings, strict=True):
-            if not request.future.done():
+        if answer.refused:
+            self._health.blame(RemoteFailure(RemoteTrouble.OVERLOADED, f"{len(answer.refused)} pictures were refused"))
+        for row, (request, logit, embedding) in enumerate(zip(requests, answer.logits, answer.embeddings, strict=True)):
+            if row in answer.refused:
+                self._lose(request, "failed")
+            elif not request.future.done():
                 self._answered += 1
                 request.future.set_result(Answer(float(logit), kept(embedding), *told, served_by=self._transport.name))
 

@@ -55,6 +55,8 @@ class RemoteAnswer:
     """Seconds that the batch waited there before its forward pass."""
     replica: str = ""
     """Who answered, for people: a replica or container."""
+    refused: tuple[int, ...] = ()
+    """Rows that have no answer, because their deadlines could not be met there; what stands in them means nothing."""
 
 
 class RemoteTrouble(StrEnum):
@@ -131,6 +133,8 @@ def checked(batch: RemoteBatch, answer: RemoteAnswer) -> RemoteAnswer:
             RemoteTrouble.INVALID,
             f"{len(batch)} pictures got {logits.dtype} {list(logits.shape)} and {list(embeddings.shape)}",
         )
+    if not all(0 <= row < len(batch) for row in answer.refused):
+        raise RemoteFailure(RemoteTrouble.INVALID, "a row is refused that was not asked")
     if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
         raise RemoteFailure(RemoteTrouble.INVALID, "an answer is not finite")
     return answer
