@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
+from typing import Any
 
-from streetvision.serverless.payload import Payload
 from streetvision.serverless.spending import Bill
 
 COLD_S = (14.0, 18.0)
@@ -25,9 +25,9 @@ SLOW, SLOW_S = 0.01, 1.5
 
 @dataclass
 class FakeModalApp:
-    """An `App` of the transport; one container, which answers by `replica`."""
+    """An `App` of the transport; one container, whose answers are `container`'s."""
 
-    replica: Callable[[Payload], Payload]
+    container: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]]
     scale: float = 1.0
     idle_s: float = 60.0
     failing: float = 0.0
@@ -43,7 +43,7 @@ class FakeModalApp:
     _warm_until: float = float("-inf")
     _starting: asyncio.Task[None] | None = None
 
-    async def answer(self, payload: Payload) -> object:
+    async def answer(self, head: dict[str, Any], block: bytes) -> object:
         """As Modal does: waits for a container to start, if none is warm."""
         self.calls += 1
         if time.monotonic() > self._warm_until:
@@ -53,7 +53,7 @@ class FakeModalApp:
         self._keep()
         if self.random.random() < self.failing:
             raise self.error()
-        return self.replica(payload)
+        return self.container(head, block)
 
     async def bill(self, now: datetime) -> Bill:
         """As if it covered all until now."""

@@ -6,7 +6,7 @@ import sys
 from collections import defaultdict
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from streetvision.engine.transport import ModelPin
     from streetvision.models.versions import ModelVersion
     from streetvision.serverless.service import Charge, Service
 
@@ -50,10 +51,11 @@ def deploy(
     sent = upload(service, models)
     link = service.deploy(settings.precision)
     if as_json:
-        print_json({"app": wanted.app, "link": link, "models": _named(models), "uploaded": _named(sent)})
+        told = {"models": [model.pin for model in models], "uploaded": [model.pin for model in sent]}
+        print_json({"app": wanted.app, "link": link, **{name: _named(pins) for name, pins in told.items()}})
         return
     for model in models:
-        sys.stdout.write(f"{model.version} {model.fingerprint[:12]}{' (uploaded)' if model in sent else ''}\n")
+        sys.stdout.write(f"{_words(model.pin)}{', uploaded' if model in sent else ''}\n")
     sys.stdout.write(f"deployed: {link}\n")
 
 
@@ -70,7 +72,7 @@ def status(as_json: AsJson = False, state_dir: StateDir = None) -> None:
             {
                 "app": settings.modal.app,
                 "running": told,
-                "models": models,
+                "models": _named(models),
                 "month_usd": spent,
                 "most_usd": settings.modal.month_usd,
             }
@@ -81,7 +83,7 @@ def status(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     else:
         sys.stdout.write(f"app {settings.modal.app}: {running.containers} containers, {running.backlog} batches wait\n")
         sys.stdout.write(f"its page: {running.link}\n")
-    sys.stdout.write(f"models: {', '.join(model[:12] for model in models) or 'none'}\n")
+    sys.stdout.write(f"models: {', '.join(map(_words, models)) or 'none'}\n")
     sys.stdout.write(f"this month: ${spent:,.2f} of ${settings.modal.month_usd:,.2f}, up to the last whole hour\n")
 
 
@@ -121,10 +123,10 @@ def down(
     if was_there:
         service.stop()
     removed = service.uploaded() if models else []
-    for fingerprint in removed:
-        service.remove(fingerprint)
+    for pin in removed:
+        service.remove(pin)
     if as_json:
-        print_json({"app": settings.modal.app, "stopped": was_there, "removed": removed})
+        print_json({"app": settings.modal.app, "stopped": was_there, "removed": _named(removed)})
         return
     sys.stdout.write(f"app {settings.modal.app} {'is stopped' if was_there else 'was not deployed'}\n")
     if models:
@@ -152,8 +154,12 @@ def _versions(settings: Settings, names: list[str]) -> list[ModelVersion]:
     return [named_model(settings, registry) if active is None else registry.servable(active)]
 
 
-def _named(models: list[Any]) -> list[dict[str, str]]:
-    return [{"version": model.version, "fingerprint": model.fingerprint} for model in models]
+def _named(pins: list[ModelPin]) -> list[dict[str, str]]:
+    return [asdict(pin) for pin in pins]
+
+
+def _words(pin: ModelPin) -> str:
+    return f"{pin.version} ({pin.fingerprint[:12]})"
 
 
 def _by_day(charges: list[Charge]) -> dict[str, float]:

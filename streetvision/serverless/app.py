@@ -5,6 +5,8 @@ Modal imports this module in the container too, and makes one `Model` there.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -12,37 +14,61 @@ from typing import Any
 
 import modal
 
-from streetvision.serverless.payload import Payload
 from streetvision.settings.modal import CARDS, ModalSettings
 
 CLASS = "Model"
 MOUNT = "/models"
 PRECISION = "STREETVISION_MODAL_PRECISION"
 APP_VOLUME = "STREETVISION_MODAL_VOLUME"
-NEEDS = ("numpy", "pillow", "safetensors", "simplejpeg", "timm", "torch", "triton", "huggingface_hub", "packaging")
+NEEDS = (
+    *("numpy", "pillow", "prometheus_client", "safetensors", "simplejpeg"),
+    *("huggingface_hub", "packaging", "timm", "torch", "triton"),
+)
 """What the model needs in the container, each in the release of this machine: the same code gives the same answers."""
 OURS = ("streetvision", "streetvision_kernels")
-SIDE_BY_SIDE = 8
-"""Batches that a container takes at once: one is computed while the others travel."""
+SIDE_BY_SIDE = 32
+"""Batches that a container takes at once: those of all miners, which it computes by their deadlines."""
 CORES, MEMORY_MIB = 2.0, 8192
 TIMEOUT_S, START_S = 60, 600
+
+Parts = tuple[dict[str, Any], bytes]
+
+logger = logging.getLogger(__name__)
 
 
 class Model:
     """One container. Warmed before Modal takes its snapshot, so that later starts begin with that memory."""
 
-    @modal.enter(snap=True)
-    def warm(self) -> None:
-        """Load what is deployed and run it once."""
-        from streetvision.serverless.replica import Replica
+    host: Any = None
+    """A ModelHost, whose module brings torch."""
 
-        self.replica = Replica(Path(MOUNT), _opening, name=os.environ.get("MODAL_TASK_ID", ""), refresh=_refresh)
-        self.replica.warm()
+    @modal.enter(snap=True)
+    async def warm(self) -> None:
+        """Load what is deployed and run it once."""
+        await self._ready()
+
+    @modal.enter(snap=False)
+    async def begin(self) -> None:
+        """Watch the device; this is done anew after each start from a snapshot."""
+        from streetvision.serverless.container import watch
+
+        self.watching = asyncio.create_task(watch(await self._ready(), _give_up))
 
     @modal.method()
-    def answer(self, payload: Payload) -> Payload:
-        """See payload.py."""
-        return self.replica.answer(payload)
+    async def answer(self, head: dict[str, Any], block: bytes) -> Parts:
+        """A batch's answer, as engine/remote_wire.py has both."""
+        from streetvision.serverless.container import answered
+
+        return await answered(await self._ready(), head, block)
+
+    async def _ready(self) -> Any:  # noqa: ANN401 - as `host`
+        """The host; made here too, as Modal's `local` runs no hooks before an asynchronous method."""
+        from streetvision.serverless.container import warm_host
+
+        if self.host is None:
+            name = os.environ.get("MODAL_TASK_ID", "")
+            self.host = await warm_host(Path(MOUNT), _opening, name=name, refresh=_refresh)
+        return self.host
 
 
 def make_app(settings: ModalSettings, precision: str = "default") -> modal.App:
@@ -99,3 +125,11 @@ def _refresh() -> None:
     name = os.environ.get(APP_VOLUME)
     if name is not None:
         modal.Volume.from_name(name).reload()
+
+
+def _give_up(why: str) -> None:
+    """Take no more calls: Modal starts another container."""
+    from modal.experimental import stop_fetching_inputs
+
+    logger.error("the device is lost (%s): this container takes no more calls", why)
+    stop_fetching_inputs()

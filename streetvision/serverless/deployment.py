@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streetvision.cost.prices import HOURS, Prices
+from streetvision.engine.transport import ModelPin
 from streetvision.errors import OperatorError
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
@@ -23,9 +24,8 @@ HOUR_S = 3600.0
 class Deployed:
     """A model that goes to Modal."""
 
-    version: str
     folder: Path
-    fingerprint: str
+    pin: ModelPin
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,16 @@ class Rates:
 class Volume(Protocol):
     """What a deployment needs of the service."""
 
-    def uploaded(self) -> list[str]:
-        """Fingerprints of the models there."""
+    def uploaded(self) -> list[ModelPin]:
+        """The models there."""
         ...
 
-    def upload(self, folder: Path, fingerprint: str) -> None:
+    def upload(self, folder: Path, pin: ModelPin) -> None:
         """Put a model there."""
+        ...
+
+    def remove(self, pin: ModelPin) -> None:
+        """Take a model away."""
         ...
 
 
@@ -76,13 +80,16 @@ def deployed(version: ModelVersion) -> Deployed:
             f"{version.version} is an ensemble, which takes several passes over a picture: those are computed here; "
             "deploy a single model"
         )
-    return Deployed(version.version, version.folder, pin_of(version.version, read_config(version.folder)).fingerprint)
+    return Deployed(version.folder, pin_of(version.version, read_config(version.folder)))
 
 
 def upload(volume: Volume, models: Sequence[Deployed]) -> list[Deployed]:
-    """Put those on the volume that are not there; returns them."""
-    there = set(volume.uploaded())
-    missing = [model for model in models if model.fingerprint not in there]
+    """Put those on the volume that are not there, in the place of others of the same version; returns them."""
+    there = volume.uploaded()
+    missing = [model for model in models if model.pin not in there]
     for model in missing:
-        volume.upload(model.folder, model.fingerprint)
+        volume.upload(model.folder, model.pin)
+    for old in there:
+        if any(old.version == model.pin.version and old != model.pin for model in models):
+            volume.remove(old)
     return missing

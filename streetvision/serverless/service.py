@@ -15,10 +15,10 @@ from typing import Any
 
 import modal
 
+from streetvision.engine.transport import ModelPin
 from streetvision.errors import OperatorError
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE
 from streetvision.serverless.app import CLASS, make_app, volume_of
-from streetvision.serverless.payload import Payload
 from streetvision.serverless.spending import Bill, last_hour, month_begin
 from streetvision.serverless.troubles import modal_sentences
 from streetvision.settings.modal import ModalSettings
@@ -52,9 +52,9 @@ class DeployedApp:
         self._settings, self._sdk = settings, sdk
         self._model = _found(settings, sdk)()
 
-    async def answer(self, payload: Payload) -> object:
+    async def answer(self, head: dict[str, Any], block: bytes) -> object:
         """A container's answer; raises what Modal raises."""
-        return await self._model.answer.remote.aio(payload)
+        return await self._model.answer.remote.aio(head, block)
 
     async def bill(self, now: datetime) -> Bill:
         """This month's, up to the last whole hour."""
@@ -75,24 +75,25 @@ class Service:
     def __init__(self, settings: ModalSettings, sdk: Any = modal) -> None:  # noqa: ANN401 - as above
         self._settings, self._sdk = settings, sdk
 
-    def uploaded(self) -> list[str]:
-        """Fingerprints of the models on the volume; empty where there is no volume yet."""
+    def uploaded(self) -> list[ModelPin]:
+        """The models on the volume; none where there is no volume yet."""
         with modal_sentences("reading the volume"):
             try:
-                return sorted(entry.path.strip("/") for entry in self._volume().listdir("/"))
+                paths = [entry.path.strip("/").split("/") for entry in self._volume().listdir("/", recursive=True)]
             except self._sdk.exception.NotFoundError:
                 return []
+        return [ModelPin(*parts[:2]) for parts in sorted(paths) if parts[2:] == [CONFIG_FILE]]
 
-    def upload(self, folder: Path, fingerprint: str) -> None:
-        """Put a checkpoint's two files onto the volume; its folder appears whole, as a batch is one commit."""
+    def upload(self, folder: Path, pin: ModelPin) -> None:
+        """Put a checkpoint's two files onto the volume; they appear together, as a batch is one commit."""
         with modal_sentences("uploading the model"), self._volume().batch_upload(force=True) as batch:
             for name in (CONFIG_FILE, WEIGHTS_FILE):
-                batch.put_file(str(folder / name), f"/{fingerprint}/{name}")
+                batch.put_file(str(folder / name), f"/{pin.version}/{pin.fingerprint}/{name}")
 
-    def remove(self, fingerprint: str) -> None:
+    def remove(self, pin: ModelPin) -> None:
         """Take a model off the volume."""
         with modal_sentences("removing the model"):
-            self._volume().remove_file(f"/{fingerprint}", recursive=True)
+            self._volume().remove_file(f"/{pin.version}/{pin.fingerprint}", recursive=True)
 
     def deploy(self, precision: str) -> str:
         """Deploy the app: new containers take over as they become ready. Returns its page."""

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from streetvision.cost.prices import read_prices
 from streetvision.engine.remote_policy import RemotePolicy
+from streetvision.engine.remote_wire import answer_of, batch_parts
 from streetvision.engine.transport import RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
-from streetvision.serverless.payload import Payload, batch_payload, read_answer
 from streetvision.serverless.spending import Bill, SpendingCap
 from streetvision.serverless.troubles import failure_of
 from streetvision.settings.modal import ModalSettings
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 class App(Protocol):
     """The deployed app, as far as requests need it; raises what Modal raises."""
 
-    async def answer(self, payload: Payload) -> object:
-        """A container's answer."""
+    async def answer(self, head: dict[str, Any], block: bytes) -> object:
+        """A container's answer to a batch."""
         ...
 
     async def bill(self, now: datetime) -> Bill:
@@ -65,13 +65,14 @@ class ModalTransport:
     async def send(self, batch: RemoteBatch) -> RemoteAnswer:
         """As Transport has it."""
         await self._keep_to_the_cap()
+        head, block = batch_parts(batch)
         try:
-            answer = await self._found().answer(batch_payload(batch))
+            said = await self._found().answer(head, bytes(block))
         except (
             Exception
         ) as error:  # whatever Modal raises: its errors have no common class with grpc's and the system's
             raise failure_of(error) from error
-        return read_answer(answer)
+        return _read(said)
 
     async def _keep_to_the_cap(self) -> None:
         """Look the bill up beside the request, or before it where the worst since the last look is too much."""
@@ -119,6 +120,13 @@ class ModalTransport:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _read(said: object) -> RemoteAnswer:
+    match said:
+        case (dict(head), bytes(block)):
+            return answer_of(head, block)
+    raise RemoteFailure(RemoteTrouble.SKEW, f"a {type(said).__name__} came, and no answer: deploy the app again")
 
 
 def open_modal(settings: ModalSettings) -> ModalTransport:

@@ -67,11 +67,11 @@ def test_deploy_refuses_what_the_bound_cannot_pay(run: Run, monkeypatch: Any) ->
 def test_status(run: Run, sdk: FakeSdk) -> None:
     hour = datetime.now(UTC) - timedelta(hours=1)
     sdk.charge(hour, "1.25")
-    sdk.files[f"/{'ab' * 32}/model.json"] = b""
+    sdk.files[f"/1.0.0/{'ab' * 32}/model.json"] = b""
     code, out, _ = run("modal", "status")
     assert code == 0
     assert "app streetvision: 2 containers, 3 batches wait" in out
-    assert "models: abababababab" in out
+    assert "models: 1.0.0 (abababababab)" in out
     assert "of $50.00" in out
     code, out, _ = run("modal", "status", "--json")
     assert json.loads(out)["running"]["link"] == "https://modal.test/app"
@@ -93,13 +93,13 @@ def test_cost_day_by_day(run: Run, sdk: FakeSdk) -> None:
 
 
 def test_down_stops_and_may_clear_the_volume(run: Run, sdk: FakeSdk) -> None:
-    sdk.files[f"/{'ab' * 32}/model.json"] = b""
+    sdk.files[f"/1.0.0/{'ab' * 32}/model.json"] = b""
     code, out, _ = run("modal", "down")
     assert (code, ("stop", None) in sdk.asked) == (0, True)
     assert "app streetvision is stopped" in out
     assert sdk.files
     code, out, _ = run("modal", "down", "--models", "--json")
-    assert json.loads(out)["removed"] == ["ab" * 32]
+    assert json.loads(out)["removed"] == [{"version": "1.0.0", "fingerprint": "ab" * 32}]
     assert sdk.files == {}
 
 

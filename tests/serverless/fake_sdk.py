@@ -82,9 +82,9 @@ class FakeSdk:
         found.get_dashboard_url = lambda: "https://modal.test/app"  # type: ignore[attr-defined]
         return found
 
-    def _remote(self, payload: Any) -> Any:
+    def _remote(self, *parts: Any) -> Any:
         self._check()
-        self.asked.append(("remote", payload))
+        self.asked.append(("remote", parts))
         return self.answer
 
     def _stats(self) -> Any:
@@ -103,9 +103,9 @@ class FakeSdk:
         self.asked.append(("volume", (name, environment_name, create_if_missing)))
         return SimpleNamespace(listdir=self._listdir, batch_upload=self._batch, remove_file=self._remove)
 
-    def _listdir(self, path: str) -> list[Any]:
+    def _listdir(self, path: str, *, recursive: bool) -> list[Any]:
         self._check(deployed=False)
-        return [SimpleNamespace(path=name) for name in sorted({file.split("/")[1] for file in self.files})]
+        return [SimpleNamespace(path=name.strip("/")) for name in self.files]
 
     @contextmanager
     def _batch(self, force: bool = False) -> Iterator[Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from streetvision.cost.prices import read_prices
+from streetvision.engine.remote_wire import answer_of, batch_parts
 from streetvision.engine.transport import RemoteBatch
 from streetvision.runner.remote import pin_of
-from streetvision.serverless.payload import batch_payload, read_answer
 from streetvision.settings.modal import CARDS, ModalSettings
 
 modal = pytest.importorskip("modal", reason="the extra `modal` is not installed")
@@ -26,10 +26,13 @@ def test_an_app_is_made_without_token_or_network(card: str) -> None:
     assert made.name == "streetvision"
 
 
-def test_a_local_container_warms_and_answers(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_local_container_warms_and_answers(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = read_config(checkpoint)
     pin = pin_of(config.version, config)
-    (tmp_path / pin.fingerprint).symlink_to(checkpoint)
+    (tmp_path / pin.version).mkdir()
+    (tmp_path / pin.version / pin.fingerprint).symlink_to(checkpoint)
     monkeypatch.setattr(ours, "MOUNT", str(tmp_path))
     monkeypatch.delenv(ours.APP_VOLUME, raising=False)
     images = np.zeros((1, config.input_size, config.input_size, 3), np.uint8)
@@ -38,9 +41,11 @@ def test_a_local_container_warms_and_answers(checkpoint: Path, tmp_path: Path, m
     container = made.cls(enable_memory_snapshot=True)(modal.concurrent(max_inputs=2)(ours.Model))()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Modal says that volumes are not mounted here
-        answer = read_answer(container.answer.local(batch_payload(batch)))
+        head, block = batch_parts(batch)
+        answer = answer_of(*await container.answer.local(head, bytes(block)))
     assert answer.model == pin
     assert answer.logits.shape == (1,)
+    await container.host.close()
 
 
 def test_the_container_has_the_releases_of_this_machine() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streetvision.cost.prices import HOURS, read_prices
+from streetvision.engine.transport import ModelPin
 from streetvision.errors import OperatorError
 from streetvision.models.folder import read_config
 from streetvision.models.versions import ModelVersion
@@ -43,8 +44,7 @@ def test_warm_containers_beyond_the_bound_are_refused(warm: int, month_usd: floa
 
 def test_a_checkpoint_goes_under_its_fingerprint(checkpoint: Path) -> None:
     found = deployed(version(checkpoint))
-    assert (found.version, found.folder) == ("1.0.0", checkpoint)
-    assert found.fingerprint == pin_of("1.0.0", read_config(checkpoint)).fingerprint
+    assert found == Deployed(checkpoint, pin_of("1.0.0", read_config(checkpoint)))
 
 
 def test_an_ensemble_stays_here(tmp_path: Path) -> None:
@@ -53,19 +53,28 @@ def test_an_ensemble_stays_here(tmp_path: Path) -> None:
         deployed(version(tmp_path))
 
 
-def test_only_missing_models_are_uploaded() -> None:
-    sent = list[str]()
+class There:
+    """A volume with two models."""
 
-    class There:
-        def uploaded(self) -> list[str]:
-            return ["aa"]
+    def __init__(self) -> None:
+        self.models = [ModelPin("1.0.0", "aa"), ModelPin("2.0.0", "old")]
 
-        def upload(self, folder: Path, fingerprint: str) -> None:
-            sent.append(fingerprint)
+    def uploaded(self) -> list[ModelPin]:
+        return list(self.models)
 
-    models = [Deployed("1.0.0", Path("a"), "aa"), Deployed("2.0.0", Path("b"), "bb")]
-    assert upload(There(), models) == models[1:]
-    assert sent == ["bb"]
+    def upload(self, folder: Path, pin: ModelPin) -> None:
+        self.models.append(pin)
+
+    def remove(self, pin: ModelPin) -> None:
+        self.models.remove(pin)
+
+
+def test_only_missing_models_are_uploaded_and_take_the_place_of_their_versions() -> None:
+    volume = There()
+    models = [Deployed(Path(name), ModelPin(f"{name}.0.0", f"{name * 2}")) for name in ("1", "2")]
+    models[0] = Deployed(Path("1"), ModelPin("1.0.0", "aa"))
+    assert upload(volume, models) == models[1:]
+    assert volume.models == [ModelPin("1.0.0", "aa"), ModelPin("2.0.0", "22")]
 
 
 @pytest.mark.parametrize(

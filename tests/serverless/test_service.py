@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from streetvision.engine.transport import ModelPin
 from streetvision.errors import OperatorError
 from streetvision.settings.modal import ModalSettings
 
@@ -20,7 +21,7 @@ from streetvision.serverless.service import DeployedApp, Running, Service  # noq
 from .fake_sdk import FakeSdk  # noqa: E402
 
 NOW = datetime(2026, 11, 30, 12, 30, tzinfo=UTC)
-FINGERPRINT = "ab" * 32
+PIN = ModelPin("1.0.0", "ab" * 32)
 
 
 @pytest.fixture
@@ -41,18 +42,19 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_model_is_two_files_in_one_batch(sdk: FakeSdk, service: Service, model: Path) -> None:
-    service.upload(model, FINGERPRINT)
-    assert sdk.files.keys() == {f"/{FINGERPRINT}/model.json", f"/{FINGERPRINT}/model.safetensors"}
-    assert service.uploaded() == [FINGERPRINT]
+    service.upload(model, PIN)
+    folder = f"/1.0.0/{PIN.fingerprint}"
+    assert sdk.files.keys() == {f"{folder}/model.json", f"{folder}/model.safetensors"}
+    assert service.uploaded() == [PIN]
     assert ("volume", ("streetvision-models", None, True)) in sdk.asked
-    service.remove(FINGERPRINT)
+    service.remove(PIN)
     assert service.uploaded() == []
 
 
 def test_a_model_that_cannot_be_read_leaves_nothing_behind(sdk: FakeSdk, service: Service, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(OperatorError, match="uploading the model failed"):
-        service.upload(tmp_path, FINGERPRINT)
+        service.upload(tmp_path, PIN)
     assert sdk.files == {}
 
 
@@ -109,10 +111,10 @@ def test_an_app_that_cannot_be_stopped_is_told() -> None:
 
 
 async def test_requests_go_to_the_deployed_class(sdk: FakeSdk) -> None:
-    sdk.answer = {"format": 1}
+    sdk.answer = ({"protocol": 1}, b"")
     app = DeployedApp(ModalSettings(app="mine", environment="trial"), sdk)
-    assert await app.answer({"format": 1, "images": b""}) == {"format": 1}
-    assert sdk.asked == [("cls", ("mine", "Model", "trial")), ("remote", {"format": 1, "images": b""})]
+    assert await app.answer({"protocol": 1}, b"pixels") == ({"protocol": 1}, b"")
+    assert sdk.asked == [("cls", ("mine", "Model", "trial")), ("remote", ({"protocol": 1}, b"pixels"))]
 
 
 async def test_the_transports_bill_is_the_months_sum(sdk: FakeSdk) -> None:
@@ -133,7 +135,7 @@ async def test_the_transports_bill_is_the_months_sum(sdk: FakeSdk) -> None:
         (lambda: modal.Cls.from_name, ("app", "Model"), {"environment_name": None}),
         (lambda: modal.Volume.from_name, ("name",), {"environment_name": None, "create_if_missing": True}),
         (lambda: modal.Volume.from_name("name").batch_upload, (), {"force": True}),
-        (lambda: modal.Volume.from_name("name").listdir, ("/",), {}),
+        (lambda: modal.Volume.from_name("name").listdir, ("/",), {"recursive": True}),
         (lambda: modal.Volume.from_name("name").remove_file, ("/a",), {"recursive": True}),
         (lambda: modal.Volume.from_name("name").with_mount_options, (), {"read_only": True}),
         (lambda: modal.Cls.from_name("app", "Model")().update_autoscaler, (), {"min_containers": 0}),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from streetvision.cost.prices import read_prices
 from streetvision.engine.engine import Engine
 from streetvision.engine.remote import RemoteEnd
 from streetvision.engine.remote_policy import BreakerState, RemotePolicy
+from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
-from streetvision.serverless.payload import Payload, answer_payload, read_batch
 from streetvision.serverless.spending import Bill, SpendingCap
 from streetvision.serverless.transport import POLICY, ModalTransport, cap_of, open_modal
 from streetvision.settings.modal import ModalSettings
@@ -30,11 +31,11 @@ SCALE = 0.01
 BATCH = RemoteBatch(PIN, np.full((2, SIDE, SIDE, 3), 148, np.uint8), (5.0, 5.0), (0.0, 0.0), ("", ""))
 
 
-def container(payload: Payload) -> Payload:
+def container(head: dict[str, Any], block: bytes) -> tuple[dict[str, Any], bytes]:
     """What the app's container answers."""
-    batch = read_batch(payload)
+    batch = batch_of(head, block)
     logits = grey_logits(batch.images)
-    return answer_payload(RemoteAnswer(batch.model, logits, np.repeat(logits[:, None], 4, axis=1), 0.001))
+    return answer_parts(RemoteAnswer(batch.model, logits, np.repeat(logits[:, None], 4, axis=1), 0.001))
 
 
 def cap(month_usd: float = 50.0, worst_per_s: float = 0.0) -> SpendingCap:
@@ -70,6 +71,20 @@ async def test_whatever_modal_raises_is_a_failure_with_its_trouble() -> None:
     with pytest.raises(RemoteFailure, match="no container") as told:
         await transport(app).send(BATCH)
     assert told.value.trouble is RemoteTrouble.LATE
+
+
+async def test_a_trouble_that_a_container_tells_is_raised() -> None:
+    told = failure_head(RemoteFailure(RemoteTrouble.NO_MEMORY, "the model does not fit into the memory there"))
+    with pytest.raises(RemoteFailure, match="does not fit") as raised:
+        await transport(FakeModalApp(lambda *_: (told, b""), SCALE)).send(BATCH)
+    assert raised.value.trouble is RemoteTrouble.NO_MEMORY
+
+
+@pytest.mark.parametrize("said", [None, "text", {}, (1, 2), ({},), ({}, "text"), ({}, b"", 3), ({"protocol": 9}, b"")])
+async def test_what_is_no_answer_is_skew(said: Any) -> None:
+    with pytest.raises(RemoteFailure) as raised:
+        await transport(FakeModalApp(lambda *_: said, SCALE)).send(BATCH)
+    assert raised.value.trouble is RemoteTrouble.SKEW
 
 
 async def test_an_app_that_cannot_be_opened_is_a_failure() -> None:
