@@ -289,6 +289,21 @@ def _backend(results: Results) -> str:
     )
 
 
+def _serverless(results: Results) -> str:
+    rows = results.rows("serverless")
+    total, missed = (sum(row[key] for row in rows) for key in ("requests", "missed"))
+    cold, gone = (
+        results.row("serverless", phase=name) for name in ("cold at the start", "the container is taken away")
+    )
+    slowest = max(row["p99_ms"] for row in rows)
+    return (
+        f"Nothing is missed: of {total:,} requests {missed} were, and the p99 was at most {slowest:.0f} ms. The embedded "
+        f"model answered for {cold['first_by_modal_s']:.0f} s while the first container started, and for "
+        f"{gone['first_by_modal_s']:.0f} s after it was taken away. Modal was a script that takes the published times, "
+        f"so this says nothing of Modal's own."
+    )
+
+
 def _on_cpu(results: Results, model: str, batch: int, precision: str, key: str) -> float:
     return float(results.row("cpu", model=model, batch=batch, engine="ours", precision=precision)[key])
 
@@ -317,5 +332,6 @@ VERDICTS = (
     Verdict("Should I switch on test-time views?", ("views",), _views),
     Verdict("Does a router between two models pay?", ("router",), _router),
     Verdict("What if a shared backend fails?", ("remote", "remote-troubles"), _backend),
+    Verdict("What if no container is warm at Modal?", ("serverless",), _serverless),
     Verdict("Is labelling mined pictures worth it?", ("learning_curve-h200", "mining_pays"), _mining),
 )

@@ -1,4 +1,4 @@
-"""The way to the app at Modal: one call of a container for a batch."""
+"""The way to the app at Modal: a call of a container for a batch, or several for a large one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from streetvision.cost.prices import read_prices
-from streetvision.engine.remote_policy import RemotePolicy
 from streetvision.engine.remote_wire import answer_of, batch_parts
 from streetvision.engine.transport import RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
 from streetvision.serverless.spending import Bill, SpendingCap
+from streetvision.serverless.splitting import joined, split
 from streetvision.serverless.troubles import failure_of
 from streetvision.settings.modal import ModalSettings
 
 NAME = "modal"
-POLICY = RemotePolicy(largest=8, probe_seconds=120.0)
-"""Eight pictures of 224 pixels are 1.2 MB: calls above 2 MiB take a detour over a bucket at Modal. A probe may meet a
-container that has to start."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -65,14 +61,21 @@ class ModalTransport:
     async def send(self, batch: RemoteBatch) -> RemoteAnswer:
         """As Transport has it."""
         await self._keep_to_the_cap()
+        parts = split(batch)
+        calls = [asyncio.ensure_future(self._call(part)) for part in parts]
+        try:
+            return joined(batch, parts, await asyncio.gather(*calls))
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _call(self, batch: RemoteBatch) -> RemoteAnswer:
         head, block = batch_parts(batch)
         try:
             said = await self._found().answer(head, bytes(block))
-        except (
-            Exception
-        ) as error:  # whatever Modal raises: its errors have no common class with grpc's and the system's
+        except Exception as error:  # Modal's errors, grpc's and the system's have no other class in common
             raise failure_of(error) from error
-        return _read(said)
+        return _read(said, len(batch))
 
     async def _keep_to_the_cap(self) -> None:
         """Look the bill up beside the request, or before it where the worst since the last look is too much."""
@@ -106,13 +109,13 @@ class ModalTransport:
     async def _look(self) -> None:
         try:
             self._cap.learn(await self._found().bill(self._cap.now()))
-        except Exception as error:  # noqa: BLE001 - as in `send`; the cap goes by the worst meanwhile
+        except Exception as error:  # noqa: BLE001 - as in `_call`; the cap goes by the worst meanwhile
             logger.warning("Modal's bill cannot be looked up: %s", failure_of(error))
 
     async def _keep_none_warm(self) -> None:
         try:
             await self._found().keep_none_warm()
-        except Exception as error:  # noqa: BLE001 - as in `send`
+        except Exception as error:  # noqa: BLE001 - as in `_call`
             logger.warning("warm containers at Modal cannot be let go: %s", failure_of(error))
 
     def _beside(self, work: Awaitable[None]) -> asyncio.Task[None]:
@@ -122,10 +125,13 @@ class ModalTransport:
         return task
 
 
-def _read(said: object) -> RemoteAnswer:
+def _read(said: object, count: int) -> RemoteAnswer:
     match said:
         case (dict(head), bytes(block)):
-            return answer_of(head, block)
+            answer = answer_of(head, block)
+            if len(answer.logits) == count:
+                return answer
+            raise RemoteFailure(RemoteTrouble.INVALID, f"{count} pictures got {len(answer.logits)} answers")
     raise RemoteFailure(RemoteTrouble.SKEW, f"a {type(said).__name__} came, and no answer: deploy the app again")
 
 

@@ -19,7 +19,7 @@ from streetvision.engine.remote_policy import BreakerState, RemotePolicy
 from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
 from streetvision.serverless.spending import Bill, SpendingCap
-from streetvision.serverless.transport import POLICY, ModalTransport, cap_of, open_modal
+from streetvision.serverless.transport import ModalTransport, cap_of, open_modal
 from streetvision.settings.modal import ModalSettings
 
 from ..engine.gated_runner import SIDE, GatedRunner, ask, grey_logits, running
@@ -53,6 +53,25 @@ async def test_a_batch_is_one_call_and_its_answer_comes_back() -> None:
     assert answer.logits.tolist() == [2.0, 2.0]
     assert (answer.model, way.name, way.link, app.calls) == (PIN, "modal", "the page", 1)
     await way.close()
+
+
+async def test_a_batch_too_large_for_a_call_goes_in_several() -> None:
+    greys = np.arange(100, 130, dtype=np.uint8)
+    images = np.broadcast_to(greys[:, None, None, None], (30, 224, 224, 3))
+    app = FakeModalApp(container, SCALE)
+    answer = await transport(app).send(RemoteBatch(PIN, images, (5.0,) * 30, (0.0,) * 30, ("",) * 30))
+    assert app.calls == 3
+    assert np.allclose(answer.logits, (greys.astype(float) - 128) / 10)
+    assert (answer.model, len(answer.embeddings), answer.refused) == (PIN, 30, ())
+
+
+async def test_an_answer_to_another_number_of_pictures_is_invalid() -> None:
+    def short(head: dict[str, Any], block: bytes) -> tuple[dict[str, Any], bytes]:
+        return answer_parts(RemoteAnswer(PIN, np.zeros(1, np.float32), np.zeros((1, 4), np.float32), 0.0))
+
+    with pytest.raises(RemoteFailure, match="2 pictures got 1 answers") as raised:
+        await transport(FakeModalApp(short, SCALE)).send(BATCH)
+    assert raised.value.trouble is RemoteTrouble.INVALID
 
 
 async def test_the_app_is_found_once_and_not_before_the_first_call() -> None:
@@ -156,9 +175,7 @@ def test_opening_connects_to_nothing() -> None:
     assert open_modal(ModalSettings()).name == "modal"
 
 
-QUICK = RemotePolicy(
-    largest=POLICY.largest, least_patience=0.03, most_patience=0.2, first_pause=0.01, longest_pause=0.05, jitter=0.0
-)
+QUICK = RemotePolicy(least_patience=0.03, most_patience=0.2, first_pause=0.01, longest_pause=0.05, jitter=0.0)
 
 
 @asynccontextmanager
