@@ -297,8 +297,8 @@ def _serverless(results: Results) -> str:
     )
     slowest = max(row["p99_ms"] for row in rows)
     return (
-        f"Nothing is missed: of {total:,} requests {missed} were, and the p99 was at most {slowest:.0f} ms. The embedded "
-        f"model answered for {cold['first_by_modal_s']:.0f} s while the first container started, and for "
+        f"Of {total:,} requests {missed} were missed, and the p99 was at most {slowest:.0f} ms. The embedded model "
+        f"answered for {cold['first_by_modal_s']:.0f} s while the first container started, and for "
         f"{gone['first_by_modal_s']:.0f} s after it was taken away. Modal was a script that takes the published times, "
         f"so this says nothing of Modal's own."
     )
