@@ -90,14 +90,19 @@ class Prices:
             )
         return min(found, key=lambda machine: machine.hour)
 
-    def container_second(self, card: str) -> float:
-        """US dollars of a second of a Modal container with that card; raises OperatorError."""
+    def container_second(self, card: str, cores: float | None = None, memory_gib: float | None = None) -> float:
+        """US dollars of a second of a Modal container with that card, by default as the terms ask for one.
+
+        Raises OperatorError for a card without a price.
+        """
         if card not in self.modal_second:
             raise OperatorError(
                 f"Modal's price of {card} is not known: add a section [modal_second.{card}] to a file for --prices"
             )
         core, gib = self.modal_second["core"].second, self.modal_second["gib"].second
-        return self.modal_second[card].second + self.modal.cores * core + self.modal.memory_gib * gib
+        cores = self.modal.cores if cores is None else cores
+        memory_gib = self.modal.memory_gib if memory_gib is None else memory_gib
+        return self.modal_second[card].second + cores * core + memory_gib * gib
 
     def oldest(self) -> date:
         """The day of the oldest of them."""

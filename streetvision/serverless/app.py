@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,9 @@ def volume_of(settings: ModalSettings, sdk: Any = modal) -> Any:  # noqa: ANN401
     return sdk.Volume.from_name(volume_name(settings), environment_name=environment, create_if_missing=True)
 
 
-def requirements() -> list[str]:
+def requirements(needs: Sequence[str] = NEEDS) -> list[str]:
     """Pinned to what is installed here; a local build's suffix, such as `+cu130`, is on no index."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in NEEDS]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in needs]
 
 
 def _image() -> modal.Image:

@@ -45,7 +45,7 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
     Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
     wished.
     """
-    with _working(run, pictures):
+    with working(run, pictures):
         added = added_before(run, around.registry)
         if added is not None:
             return added
@@ -59,13 +59,13 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
 
 def train_candidate(run: RunFolder, pictures: Pictures, around: Surroundings) -> Path:
     """Learn to the end and write the model into the run's folder, to be judged before `finish` adds it; as `train`."""
-    with _working(run, pictures):
+    with working(run, pictures):
         _learn(run, pictures, around)
         return write_model(run, CANDIDATE, created=around.created())
 
 
 @contextmanager
-def _working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
+def working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
     """Keep others out of a run that can go on, over the pictures that it began with."""
     record = run.record()
     if record.state == DONE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from streetvision.engine.transport import RemoteBatch
 from streetvision.runner.remote import pin_of
 from streetvision.settings.modal import CARDS, ModalSettings
 
-modal = pytest.importorskip("modal", reason="the extra `modal` is not installed")
+pytest.importorskip("modal", reason="the extra `modal` is not installed")
 
-from streetvision.models.folder import read_config  # noqa: E402
-from streetvision.serverless import app as ours  # noqa: E402
+import modal
+
+from streetvision.models.folder import read_config
+from streetvision.serverless import app as ours
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -38,7 +41,7 @@ async def test_a_local_container_warms_and_answers(
     images = np.zeros((1, config.input_size, config.input_size, 3), np.uint8)
     batch = RemoteBatch(pin, images, (5.0,), (0.0,), ("",))
     made = modal.App("streetvision")
-    container = made.cls(enable_memory_snapshot=True)(modal.concurrent(max_inputs=2)(ours.Model))()
+    container: Any = made.cls(enable_memory_snapshot=True)(modal.concurrent(max_inputs=2)(ours.Model))()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Modal says that volumes are not mounted here
         head, block = batch_parts(batch)

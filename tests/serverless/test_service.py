@@ -14,11 +14,13 @@ from streetvision.engine.transport import ModelPin
 from streetvision.errors import OperatorError
 from streetvision.settings.modal import ModalSettings
 
-modal = pytest.importorskip("modal", reason="the extra `modal` is not installed")
+pytest.importorskip("modal", reason="the extra `modal` is not installed")
 
-from streetvision.serverless.service import DeployedApp, Running, Service  # noqa: E402
+import modal
 
-from .fake_sdk import FakeSdk  # noqa: E402
+from streetvision.serverless.service import DeployedApp, Running, Service
+
+from .fake_sdk import FakeSdk
 
 NOW = datetime(2026, 11, 30, 12, 30, tzinfo=UTC)
 PIN = ModelPin("1.0.0", "ab" * 32)

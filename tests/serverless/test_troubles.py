@@ -8,7 +8,9 @@ from streetvision.engine.transport import RemoteTrouble
 from streetvision.errors import OperatorError
 from streetvision.serverless.troubles import PINNED, TROUBLES, failure_of, modal_sentences, other_release, require_modal
 
-modal = pytest.importorskip("modal", reason="the extra `modal` is not installed")
+pytest.importorskip("modal", reason="the extra `modal` is not installed")
+
+import modal
 
 
 def error(name: str, words: str = "something") -> Exception:
