@@ -61,5 +61,6 @@ RULES = (
         remedy="`streetvision cluster status`; the finding names the step",
         judge=backend_away,
         needs=(MINER,),
+        check="backend",
     ),
 )
