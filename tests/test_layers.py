@@ -39,6 +39,7 @@ FLOORS: tuple[str, ...] = (
     "training",
     "evaluation",
     "sources",
+    "cluster",
     "hub runner rollout",
     "registry chain engine",
     "models settings",

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "challenge": Entry(
         "Send pictures to a miner as signed challenges, and say what came back.", ("challenge",), "challenge"
     ),
+    "cluster": Entry("Models that several miners share through Ray Serve.", ("cluster",), "app"),
     "completion": Entry(
         'Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.',
         ("completion",),

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from streetvision.doctor.bounds import parted
-from streetvision.doctor.check import Check, ok, skipped, warning
+from streetvision.doctor.check import Check, ok, warning
 from streetvision.errors import OperatorError
 from streetvision.registry.registry import open_registry
 from streetvision.serverless.troubles import PINNED, other_release
@@ -18,7 +18,7 @@ from streetvision.settings.settings import Settings
 if TYPE_CHECKING:
     from streetvision.serverless.service import Service
 
-NAME = "modal"
+NAME = "backend"
 _DEPLOY = "streetvision modal deploy"
 Open = Callable[[ModalSettings], "Service"]
 
@@ -30,10 +30,8 @@ def open_service(settings: ModalSettings) -> Service:
     return Service(settings)
 
 
-def check_modal(settings: Settings, now: float, *, asked: bool, opening: Open = open_service) -> Check:
-    """`asked`: whether the miner's answers come from there. The embedded model serves on: nothing here is a failure."""
-    if not asked:
-        return skipped(NAME, "no answers are asked for at Modal")
+def check_modal(settings: Settings, now: float, opening: Open = open_service) -> Check:
+    """Where `--backend modal` is set. The embedded model serves on: nothing here is a failure."""
     if find_spec("modal") is None:
         return warning(NAME, "Modal is not installed", "pip install 'streetvision[modal]'")
     if other := other_release():

@@ -19,7 +19,7 @@ from streetvision.engine.faults import cause_of
 from streetvision.engine.remote import RemoteView
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
-from streetvision.miner.from_settings import decode_limits
+from streetvision.miner.from_settings import backend_transport, decode_limits, remote_policy
 from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
 from streetvision.rollout.decision_log import DecisionLog
@@ -28,6 +28,7 @@ from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
 from streetvision.runner.device_check import device_trouble
 from streetvision.runner.opening import open_runner
+from streetvision.runner.remote import embedded, remote_ends
 from streetvision.settings.settings import Settings
 
 CPU = "cpu"
@@ -48,12 +49,14 @@ class ServedModels:
         self._manager: ModelManager | None = None
         self._guard: DeviceGuard | None = None
         self._decision_log = DecisionLog(choice.registry.folder, metrics)
+        self._transport = backend_transport(settings)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
             registry=metrics,
             view_seconds=settings.views.max_seconds,
             decode_threads=min(DECODE_THREADS, usable_threads()),
+            remote=embedded if self._transport is None else remote_ends(self._transport, remote_policy(settings)),
         )
 
     async def start(self) -> None:
@@ -119,6 +122,11 @@ class ServedModels:
     def backend(self) -> RemoteView | None:
         """How the backend does that answers in the active model's place; None without one, and before `start`."""
         return self.engine.route.active.backend if self.is_warm else None
+
+    async def close_backend(self) -> None:
+        """Let go of the backend, after the engine."""
+        if self._transport is not None:
+            await self._transport.close()
 
     def status(self) -> dict[str, Any] | None:
         """`ModelManager.status`; None before `start`."""

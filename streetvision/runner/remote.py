@@ -31,6 +31,10 @@ def pin_of(version: str, config: ModelConfig) -> ModelPin:
     return ModelPin(version, hashlib.sha256(text.encode()).hexdigest())
 
 
+def embedded(_: Runner) -> None:
+    """The model in this process answers, and no backend."""
+
+
 def remote_ends(transport: Transport, policy: RemotePolicy) -> Callable[[Runner], RemoteEnd | None]:
     """Says of each model that is loaded how `transport` answers for it; None for an ensemble or one with views.
 

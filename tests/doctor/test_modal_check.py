@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip("modal", reason="the extra `modal` is not installed")
 
+from streetvision.doctor.backend import check_backend
 from streetvision.doctor.check import Check, Mark
 from streetvision.doctor.modal import check_modal
 from streetvision.registry.registry import Registry
 from streetvision.serverless.service import Service
+from streetvision.settings.backend import BackendSettings
 from streetvision.settings.modal import ModalSettings
 from streetvision.settings.settings import Settings
 
@@ -26,14 +28,16 @@ def sdk() -> FakeSdk:
     return FakeSdk()
 
 
-def checked(sdk: FakeSdk, state: Path, *, asked: bool = True, month_usd: float = 50.0) -> Check:
+def checked(sdk: FakeSdk, state: Path, *, month_usd: float = 50.0) -> Check:
     settings = Settings(state_dir=state, modal=ModalSettings(month_usd=month_usd))
-    return check_modal(settings, NOW.timestamp(), asked=asked, opening=lambda wanted: Service(wanted, sdk))
+    return check_modal(settings, NOW.timestamp(), lambda wanted: Service(wanted, sdk))
 
 
-def test_it_is_skipped_where_nothing_is_asked_there(sdk: FakeSdk, tmp_path: Path) -> None:
-    assert checked(sdk, tmp_path, asked=False).mark is Mark.SKIPPED
-    assert sdk.asked == []
+async def test_it_is_the_check_of_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.doctor.modal.find_spec", lambda _: None)
+    settings = Settings(state_dir=tmp_path, backend=BackendSettings(choice="modal"))
+    found = await check_backend(settings, NOW.timestamp())
+    assert (found.name, found.evidence) == ("backend", "Modal is not installed")
 
 
 def test_all_well(sdk: FakeSdk, tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from streetvision.engine.remote import RemoteEnd
 from streetvision.engine.remote_policy import BreakerState, RemotePolicy
 from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
+from streetvision.miner.from_settings import backend_transport
 from streetvision.serverless.spending import Bill, SpendingCap
 from streetvision.serverless.transport import ModalTransport, cap_of, open_modal
+from streetvision.settings.backend import BackendSettings
 from streetvision.settings.modal import ModalSettings
+from streetvision.settings.settings import Settings
 
 from ..engine.gated_runner import SIDE, GatedRunner, ask, grey_logits, running
 from ..engine.waiting import until
@@ -225,3 +228,9 @@ async def test_containers_that_fail_and_tarry_cost_no_request() -> None:
         assert len(answers) == 200
         assert {round(answer.logit, 5) for answer in answers} == {2.0}
         assert {answer.served_by for answer in answers} >= {"modal"}
+
+
+def test_the_settings_choose_it() -> None:
+    way = backend_transport(Settings(backend=BackendSettings(choice="modal")))
+    assert way is not None
+    assert way.name == "modal"
