@@ -57,10 +57,11 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
         return finish(run, around.registry, created=around.created(), progress=around.progress)
 
 
-def train_candidate(run: RunFolder, pictures: Pictures, around: Surroundings) -> Path:
+def train_candidate(run: RunFolder, pictures: Pictures | None, around: Surroundings) -> Path:
     """Learn to the end and write the model into the run's folder, to be judged before `finish` adds it; as `train`."""
     with working(run, pictures):
-        _learn(run, pictures, around)
+        if pictures is not None:
+            _learn(run, pictures, around)
         return write_model(run, CANDIDATE, created=around.created())
 
 

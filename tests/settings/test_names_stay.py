@@ -109,6 +109,8 @@ NAMES = """
     --retrain.min_labels RETRAIN_MIN_LABELS
     --retrain.recipe RETRAIN_RECIPE
     --retrain.device RETRAIN_DEVICE
+    --retrain.on RETRAIN_ON
+    --retrain.usd RETRAIN_USD
     --retrain.gpu_share RETRAIN_GPU_SHARE
     --retrain.memory_gib RETRAIN_MEMORY_GIB
     --retrain.nice RETRAIN_NICE
