@@ -103,5 +103,5 @@ def _is_modals(error: Exception) -> bool:
 
 
 def _clause(error: Exception) -> str:
-    """One line, without what looks like a token."""
-    return _SECRET.sub("(a token)", reason(error))[:_LONGEST].rstrip(".")
+    """Its first sentence, without what looks like a token."""
+    return _SECRET.sub("(a token)", reason(error).partition(". ")[0])[:_LONGEST].rstrip(".")
