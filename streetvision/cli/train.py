@@ -24,7 +24,7 @@ from streetvision.training.wish import Wish, require_version
 if TYPE_CHECKING:
     from streetvision.models.versions import ModelVersion
     from streetvision.registry.registry import Registry
-    from streetvision.serverless.away import Money
+    from streetvision.serverless.money import Money
     from streetvision.training.pictures import Pictures
     from streetvision.training.run_folder import RunFolder
     from streetvision.training.running import Surroundings
@@ -247,7 +247,7 @@ def _money(on: str, usd: float | None, settings: Settings, *, finish: bool) -> M
     from streetvision.serverless.troubles import require_modal
 
     require_modal()
-    from streetvision.serverless.away import money_of
+    from streetvision.serverless.money import money_of
 
     money = money_of(settings.modal, usd, read_prices())
     typer.echo(

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from streetvision.cost.prices import Prices
 from streetvision.errors import OperatorError
-from streetvision.settings.modal import ModalSettings
+from streetvision.serverless.money import Money
 from streetvision.sources.dataset import Example
 from streetvision.training.keeping import Stopped
 from streetvision.training.pictures import Pictures
@@ -37,11 +36,6 @@ SENT = (
 """Of a run's folder, as far as they are there."""
 FETCHED = ("last.ckpt", "best.safetensors", "metrics.jsonl")
 """What learning changes."""
-START_S = 120.0
-"""Taken off the time that the money buys: a container starts, and saves at its end."""
-SHORTEST_S = 300.0
-CORES, MEMORY_GIB = 4.0, 16.0
-"""Of a training's container."""
 ENDED = "ended"
 """The event that is told last: state, why, step, total_steps, seconds."""
 
@@ -78,28 +72,6 @@ class Place(Protocol):
     def begin(self, run: str, seconds: float) -> Job:
         """Learn for so many seconds at most."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """What a training may cost, and what a second of it does; US dollars."""
-
-    usd: float
-    per_s: float
-
-    @property
-    def seconds(self) -> float:
-        """Of learning, that it buys; OperatorError where that is next to nothing."""
-        bought = self.usd / self.per_s - START_S
-        if bought < SHORTEST_S:
-            least = (SHORTEST_S + START_S) * self.per_s
-            raise OperatorError(f"${self.usd:g} buys no training on this card: give at least {least:.2f} with --usd")
-        return bought
-
-
-def money_of(settings: ModalSettings, usd: float, prices: Prices) -> Money:
-    """By the price table; raises OperatorError for a card without a price."""
-    return Money(usd, prices.container_second(settings.card, CORES, MEMORY_GIB))
 
 
 def require_movable(recipe: Recipe) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import modal
 
 from streetvision.serverless.app import NEEDS, OURS, requirements
-from streetvision.serverless.away import CORES, MEMORY_GIB, PICTURES, RUNS, Event
+from streetvision.serverless.away import PICTURES, RUNS, Event
+from streetvision.serverless.money import CORES, MEMORY_GIB
 from streetvision.serverless.troubles import modal_sentences
 from streetvision.settings.modal import CARDS, ModalSettings
 

@@ -104,6 +104,8 @@ def call(forking: tuple[IO[str], IO[str]], tmp_path: Path) -> Call:
         ("evaluate bundled one two --calibrate 1.0.1", 1, "--calibrate fits to one dataset"),
         ("cost --per_second 0.05", 0, "a card for each miner"),
         ("cost", 1, "there is no prediction log"),
+        ("modal --help", 0, "deploy"),
+        ("train --recipe quick --on modal", 1, "say how much it may with --usd"),
         ("label run", 1, "no oracle is configured"),
         ("label stats", 1, "no oracle is configured"),
         ("retrain history", 0, "no run yet"),

@@ -16,18 +16,9 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 
 from streetvision.cost.prices import read_prices
 from streetvision.errors import OperatorError
-from streetvision.serverless.away import (
-    CORES,
-    MEMORY_GIB,
-    SHORTEST_S,
-    START_S,
-    Money,
-    learn_away,
-    listing,
-    money_of,
-    stored_name,
-)
+from streetvision.serverless.away import learn_away, listing, stored_name
 from streetvision.serverless.learning import Bound
+from streetvision.serverless.money import CORES, MEMORY_GIB, SHORTEST_S, START_S, Money, money_of
 from streetvision.settings.modal import ModalSettings
 from streetvision.training.fit import learn
 from streetvision.training.keeping import Stopped

@@ -21,7 +21,8 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 
 from streetvision.errors import OperatorError
 from streetvision.serverless import training_app as ours
-from streetvision.serverless.away import ENDED, RUNS, Money, learn_away
+from streetvision.serverless.away import ENDED, RUNS, learn_away
+from streetvision.serverless.money import Money
 from streetvision.settings.modal import CARDS, ModalSettings
 from streetvision.training.keeping import Stopped
 from streetvision.training.pictures import gather

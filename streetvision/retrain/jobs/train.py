@@ -55,7 +55,8 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
 def _learn_away(training: RunFolder, pictures: Pictures, around: Surroundings, away: Mapping[str, Any]) -> None:
     """At Modal; OperatorError where its money is spent before it is done."""
     require_modal()
-    from streetvision.serverless.away import learn_away, money_of
+    from streetvision.serverless.away import learn_away
+    from streetvision.serverless.money import money_of
     from streetvision.serverless.training_app import ModalPlace
 
     settings = ModalSettings(**away["modal"])
