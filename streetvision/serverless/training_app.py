@@ -20,7 +20,7 @@ from streetvision.settings.modal import CARDS, ModalSettings
 MOUNT = "/training"
 EVENTS, WISHES = "events", "wishes"
 """Partitions of the queue between the command and the container."""
-TRAIN_NEEDS = (*NEEDS, "lightning", "peft", "scipy", "tensorboard", "torchvision", "wandb")
+TRAIN_NEEDS = (*NEEDS, "lightning", "peft", "tensorboard")
 SAVE_S = 600
 """More than the paid time, until Modal ends a container that does not."""
 LOOK_S = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import requires
@@ -175,19 +175,29 @@ async def test_a_lost_device_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> 
     assert gave_up == ["CUDA error"]
 
 
+def absent_there(needs: Sequence[str]) -> frozenset[str]:
+    """Our dependencies that an image with these has not."""
+    lines = [line for line in requires("streetvision") or () if "extra" not in line]
+    ours = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower().replace("-", "_") for line in lines}
+    absent = ours - {name.lower().replace("-", "_") for name in (*needs, "rich")} | {"dotenv"}  # Modal brings rich
+    assert {"bittensor", "loguru", "typer", "uvicorn"} <= absent
+    return frozenset(absent)
+
+
 def test_a_container_needs_only_what_its_image_has() -> None:
     """All other dependencies of ours are absent there."""
     pytest.importorskip("modal", reason="the extra `modal` is not installed")
     from streetvision.serverless.app import NEEDS
 
-    lines = [line for line in requires("streetvision") or () if "extra" not in line]
-    ours = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower().replace("-", "_") for line in lines}
-    brought = {name.lower().replace("-", "_") for name in (*NEEDS, "rich")}  # Modal brings rich
-    absent = ours - brought | {"dotenv"}
-    assert {"bittensor", "loguru", "typer", "uvicorn"} <= absent
-    found = probed(
-        ["streetvision.serverless.app", "streetvision.serverless.container", "streetvision.runner.opening"],
-        frozenset(absent),
-        frozenset(),
-    )
-    assert found["failed"] == []
+    modules = ["streetvision.serverless.app", "streetvision.serverless.container", "streetvision.runner.opening"]
+    assert probed(modules, absent_there(NEEDS), frozenset())["failed"] == []
+
+
+def test_a_trainings_container_needs_only_what_its_image_has() -> None:
+    """Nor are the extras that a training there does without."""
+    pytest.importorskip("modal", reason="the extra `modal` is not installed")
+    from streetvision.serverless.training_app import TRAIN_NEEDS
+
+    absent = absent_there(TRAIN_NEEDS) | {"wandb", "pyarrow", "fiftyone", "boto3"}
+    modules = ["streetvision.serverless.training_app", "streetvision.serverless.learning"]
+    assert probed(modules, absent, frozenset())["failed"] == []
