@@ -38,6 +38,8 @@ TOKEN_FILE = Path("~/.ray/auth_token")
 """Ray's own place for the token of this user's clusters."""
 
 
+CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's own file
+"""Where Ray notes the cluster that was started last on this machine."""
 RAY_COMMAND = (sys.executable, "-m", "ray.scripts.scripts")
 
 
@@ -111,7 +113,14 @@ class LocalRay:
             if not self._ends(pid, sleep):
                 raise OperatorError(f"process {pid} does not end: end it with kill -9 {pid}")
         (self.folder / PID_FILE).unlink(missing_ok=True)
+        self._forget()
         return True
+
+    def _forget(self) -> None:
+        """As `ray stop` does: a program that names no cluster would look for this one."""
+        with suppress(OSError):
+            if CURRENT.read_text().strip() == self.address:
+                CURRENT.unlink()
 
     def _ends(self, pid: int, sleep: Callable[[float], None]) -> bool:
         deadline = time.monotonic() + STOP_SECONDS

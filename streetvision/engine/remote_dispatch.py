@@ -188,8 +188,8 @@ class RemoteDispatcher:
         if not self._health.breaker.closed:
             for request in list(self._queue):
                 self._lose(request, "open")
-        while self._queue and self._on_time < self._policy.in_flight:
-            self._depart(self._queue[: self._policy.largest])
+        while self._queue and self._on_time < self._health.window.size:
+            self._depart()
         self._watch_deadlines()
 
     @property
@@ -197,9 +197,17 @@ class RemoteDispatcher:
         """Batches on their way; a late one holds no place any more."""
         return sum(not send.late for send in self._sends)
 
-    def _depart(self, requests: list[_Request]) -> None:
+    def _depart(self) -> None:
+        """Send a batch of the most urgent ones that can be answered there in time; what cannot is computed here."""
+        now, n = self._clock(), min(self._policy.largest, len(self._queue))
+        arrives = now + (self._health.latencies.expected(n) or 0.0)
+        for request in [request for request in self._queue if request.deadline <= arrives]:
+            self._take_over(request, "deadline")
+        requests = self._queue[:n]
+        if not requests:
+            return
         del self._queue[: len(requests)]
-        send = _Send(requests, self._clock())
+        send = _Send(requests, now)
         for request in requests:
             request.send = send
         self._sends.add(send)
@@ -210,6 +218,7 @@ class RemoteDispatcher:
         try:
             batch = self._batch(send.callers, send.started)
             answer = checked(batch, await self._transport.send(batch))
+            self._health.answered_at = self._clock()
         except RemoteFailure as failure:
             self._settle_failure(send, failure)
         except Exception as error:  # a defect of a transport must not cost an answer
@@ -218,7 +227,7 @@ class RemoteDispatcher:
         else:
             if not send.late:
                 self._health.answered(len(send.callers), self._clock() - send.started)
-            self._answer(send.callers, answer)
+            self._answer(send, answer)
         finally:
             self._end(send)
 
@@ -231,10 +240,12 @@ class RemoteDispatcher:
             keys=tuple(request.key for request in requests),
         )
 
-    def _answer(self, requests: Sequence[_Request], answer: RemoteAnswer) -> None:
+    def _answer(self, send: _Send, answer: RemoteAnswer) -> None:
+        requests = send.callers
         told = (self._model.version, len(requests), answer.inference)
         if answer.refused:
-            self._health.blame(RemoteFailure(RemoteTrouble.OVERLOADED, f"{len(answer.refused)} pictures were refused"))
+            refused = RemoteFailure(RemoteTrouble.OVERLOADED, f"{len(answer.refused)} pictures were refused")
+            self._health.blame(refused, send.started)
         for row, (request, logit, embedding) in enumerate(zip(requests, answer.logits, answer.embeddings, strict=True)):
             if row in answer.refused:
                 self._lose(request, "failed")
@@ -245,23 +256,22 @@ class RemoteDispatcher:
     def _late(self, send: _Send) -> None:
         """Its answer is still welcome; until then it counts as a failure that took that long at least."""
         send.late = True
-        seconds = self._clock() - send.started
-        self._health.latencies.observe(len(send.callers), seconds)
         for request in send.callers:
             self._take_over(request, "late")
-        self._blame(RemoteFailure(RemoteTrouble.LATE, f"no answer within {seconds:.2g} s"))
+        if self._health.late(len(send.callers), send.started):
+            self._give_up()
         self._pump_soon()
 
     def _settle_failure(self, send: _Send, failure: RemoteFailure) -> None:
         for request in send.callers:
             self._lose(request, "failed")
-        if not send.late:
-            self._blame(failure)
+        if not send.late and self._health.blame(failure, send.started):
+            self._give_up()
 
-    def _blame(self, failure: RemoteFailure) -> None:
-        if self._health.blame(failure):
-            for request in [request for send in self._sends for request in send.callers]:
-                self._take_over(request, "open")
+    def _give_up(self) -> None:
+        """Expect nothing any more of what is on its way."""
+        for request in [request for send in self._sends for request in send.callers]:
+            self._take_over(request, "open")
 
     def _end(self, send: _Send) -> None:
         self._sends.discard(send)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from streetvision.engine.metrics import EngineMetrics
-from streetvision.engine.remote_policy import Breaker, Latencies, RemotePolicy
+from streetvision.engine.remote_policy import Breaker, Latencies, RemotePolicy, Window
 from streetvision.engine.transport import (
     ModelPin,
     RemoteBatch,
@@ -44,6 +44,9 @@ class RemoteHealth:
         picture = np.full((1, side, side, 3), 128, np.uint8)
         self._probe_batch = RemoteBatch(model, picture, (policy.probe_seconds,), (0.0,), ("",))
         self.latencies = Latencies(policy)
+        self.window = Window(policy.in_flight)
+        self.answered_at = clock()
+        """When the last answer came, late or not."""
         self.breaker = Breaker(policy, draw, clock())
         self.failure: RemoteFailure | None = None
         """The last one."""
@@ -67,16 +70,31 @@ class RemoteHealth:
         """A batch of n was answered as it should be."""
         self.latencies.observe(n, seconds)
         self.breaker.succeeded()
+        self.window.grow()
 
-    def blame(self, failure: RemoteFailure) -> bool:
-        """A batch was not; returns whether the breaker has opened by it.
+    def late(self, n: int, sent: float) -> bool:
+        """A batch of n has no answer yet; whether the breaker has opened by it.
+
+        While others that were sent later or along with it are answered, the backend is not gone but has too much to do.
+        """
+        seconds = self._clock() - sent
+        self.latencies.observe(n, seconds)
+        loaded = self.answered_at > sent
+        trouble = RemoteTrouble.OVERLOADED if loaded else RemoteTrouble.LATE
+        return self.blame(RemoteFailure(trouble, f"no answer within {seconds:.2g} s"), sent)
+
+    def blame(self, failure: RemoteFailure, sent: float) -> bool:
+        """A batch that was sent at `sent` was not; returns whether the breaker has opened by it.
 
         Too much load is no reason to open it: the backend answers as many as it can.
         """
         now = self._clock()
         self._metrics.fail_remote(failure.trouble)
         self._note(failure, now)
-        if failure.trouble is RemoteTrouble.OVERLOADED or not self.breaker.failed(now):
+        if failure.trouble is RemoteTrouble.OVERLOADED:
+            self.window.shrink(sent, now)
+            return False
+        if not self.breaker.failed(now):
             return False
         logger.warning("backend %s: the embedded model answers until a probe passes", self._transport.name)
         self._opened.set()

@@ -18,7 +18,7 @@ class RemotePolicy:
     """How patient we are; seconds where nothing else is said."""
 
     in_flight: int = 8
-    """Batches on the way at once."""
+    """Batches on the way at once, at most."""
     largest: int = 32
     """Pictures in a batch, at most."""
     quantile: float = 0.95
@@ -82,6 +82,33 @@ class Latencies:
         if expected is None:
             return policy.most_patience
         return min(policy.most_patience, max(policy.least_patience, policy.patience * expected))
+
+
+class Window:
+    """How many batches may be on the way at once: one more for each round that went well, half of them after overload.
+
+    The rule is TCP's (additive increase, multiplicative decrease; Chiu and Jain, 1989): several miners that share a
+    backend come to equal shares of what it can carry, and none of them learns of the others.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = float(min(2, most))
+        self._shrunk_at = 0.0
+
+    @property
+    def size(self) -> int:
+        """Batches."""
+        return int(self._size)
+
+    def grow(self) -> None:
+        """A batch was answered in time."""
+        self._size = min(float(self._most), self._size + 1 / self._size)
+
+    def shrink(self, sent: float, now: float) -> None:
+        """A batch that was sent at `sent` met overload; those sent before the last time tell nothing new."""
+        if sent >= self._shrunk_at:
+            self._size, self._shrunk_at = max(1.0, self._size / 2), now
 
 
 class BreakerState(StrEnum):

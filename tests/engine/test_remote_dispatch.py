@@ -183,6 +183,34 @@ async def test_too_much_load_there_does_not_end_the_backend(backend: ScriptedTra
         assert view(engine).state is BreakerState.CLOSED
 
 
+async def test_while_others_are_answered_lateness_is_overload_and_no_end(backend: ScriptedTransport) -> None:
+    runner = GatedRunner()
+    async with behind(backend, runner, policy=replace(QUICK, least_patience=0.1, most_patience=0.1)) as engine:
+        runner.gate.clear()
+        backend.seconds = 0.15
+        first = asyncio.create_task(ask(engine))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(ask(engine))  # late at 0.2, when the first one has been answered since it left
+        answers = await asyncio.gather(first, second)
+        assert served(answers) == {"scripted"}
+        assert engine.stats().remote_failures == {"late": 1, "overloaded": 1}
+        assert view(engine).state is BreakerState.CLOSED
+
+
+async def test_what_cannot_be_in_time_there_is_not_sent(backend: ScriptedTransport) -> None:
+    patient = replace(QUICK, in_flight=1, least_patience=5.0, most_patience=5.0)
+    async with behind(backend, policy=patient) as engine:
+        backend.seconds = 0.4
+        await ask(engine)  # so long do answers take
+        sent = len(backend.batches)
+        first = asyncio.create_task(ask(engine))
+        await until(lambda: len(backend.batches) == sent + 1)
+        second = asyncio.create_task(ask(engine, seconds=0.75))  # in time if it could leave at once
+        answers = await asyncio.gather(first, second)
+        assert [answer.served_by for answer in answers] == ["scripted", "embedded"]
+        assert len(backend.batches) == sent + 1
+
+
 async def test_a_caller_who_goes_away_takes_the_batch_along(backend: ScriptedTransport) -> None:
     backend.seconds = 0.0
     async with behind(backend, policy=replace(QUICK, least_patience=5.0, most_patience=5.0)) as engine:

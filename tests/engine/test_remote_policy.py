@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from streetvision.engine.remote_policy import Breaker, BreakerState, Latencies, RemotePolicy, reaches, take_over_at
+from streetvision.engine.remote_policy import (
+    Breaker,
+    BreakerState,
+    Latencies,
+    RemotePolicy,
+    Window,
+    reaches,
+    take_over_at,
+)
 
 POLICY = RemotePolicy(jitter=0.0)
 
@@ -52,6 +60,29 @@ def test_patience_has_bounds(seconds: float, patience: float) -> None:
     latencies = Latencies(POLICY)
     latencies.observe(1, seconds)
     assert latencies.patience(1) == pytest.approx(patience)
+
+
+def test_the_window_grows_by_one_a_round_and_halves_once_a_round() -> None:
+    window = Window(8)
+    assert window.size == 2
+    for _ in range(3):
+        window.grow()
+    assert window.size == 3
+    for _ in range(100):
+        window.grow()
+    assert window.size == 8
+    window.shrink(sent=1.0, now=2.0)
+    window.shrink(sent=1.5, now=2.1)  # of the same round
+    assert window.size == 4
+    for sent in (3.0, 4.0, 5.0, 6.0):
+        window.shrink(sent, sent)
+    assert window.size == 1
+
+
+def test_a_window_of_one_stays_one() -> None:
+    window = Window(1)
+    window.grow()
+    assert window.size == 1
 
 
 def closed() -> Breaker:
