@@ -55,6 +55,9 @@ source = "my savings plan"
 
 {prices}
 
+Kubernetes is reckoned with a managed control plane. One that you run yourself costs no fee: give a section
+`[control_plane.own]` with `hour = 0`; the cheapest counts.
+
 Of Modal a container of {cores:g} cores and {memory:g} GiB is reckoned, that stays warm {idle:.0f} s after its
 last request and starts in {start:.0f} s, both billed. Not in any bill: disks, traffic that leaves a cloud, load
 balancers, taxes, your time.

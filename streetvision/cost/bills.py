@@ -76,7 +76,8 @@ def place(question: Question, traffic: Traffic, speeds: Speeds, prices: Prices) 
     """Raises OperatorError for a card, a model or a price that is not known."""
     on_card = speeds.of(question.card, question.model)
     cpu = speeds.device[CPU]
-    front, rented = prices.cheapest(CPU), prices.cheapest(question.card)
+    process_gib = speeds.host.process_gib[question.model]
+    front, rented = prices.cheapest(CPU, process_gib), prices.cheapest(question.card)
     return Place(
         question,
         traffic,
@@ -86,7 +87,7 @@ def place(question: Question, traffic: Traffic, speeds: Speeds, prices: Prices) 
         rented,
         _on_more(speeds.of(CPU, question.model), front.vcpus / cpu.vcpus),
         on_card,
-        speeds.host.process_gib[question.model],
+        process_gib,
     )
 
 

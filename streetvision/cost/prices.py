@@ -81,12 +81,14 @@ class Prices:
     control_plane: Mapping[str, ControlPlane]
     modal: ModalTerms
 
-    def cheapest(self, device: str) -> Machine:
-        """The machine with that card, or with `cpu`; raises OperatorError."""
-        found = [machine for machine in self.machine.values() if machine.device == device]
+    def cheapest(self, device: str, least_gib: float = 0.0) -> Machine:
+        """The machine with that card, or with `cpu`, and so much memory; raises OperatorError."""
+        having = [machine for machine in self.machine.values() if machine.device == device]
+        found = [machine for machine in having if machine.memory_gib >= least_gib]
         if not found:
+            memory = f" and {least_gib:g} GiB" if having else ""
             raise OperatorError(
-                f"no machine with {device} has a price: add a section [machine.NAME] to a file for --prices"
+                f"no machine with {device}{memory} has a price: add a section [machine.NAME] to a file for --prices"
             )
         return min(found, key=lambda machine: machine.hour)
 

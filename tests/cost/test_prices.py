@@ -36,6 +36,19 @@ def test_the_cheapest_machine_is_taken() -> None:
     assert prices.cheapest("l4").hour == min(both)
 
 
+def test_a_machine_has_the_memory_that_is_needed(tmp_path: Path) -> None:
+    small = over(
+        tmp_path,
+        '[machine.small]\ntitle = "small"\ndevice = "cpu"\nvcpus = 1\nmemory_gib = 1\nhour = 0.001\n'
+        'seen = 2026-11-30\nsource = "a test"\n',
+    )
+    prices = read_prices(small)
+    assert prices.cheapest("cpu").title == "small"
+    assert prices.cheapest("cpu", 1.7).title != "small"
+    with pytest.raises(OperatorError, match="no machine with cpu and 999 GiB has a price"):
+        prices.cheapest("cpu", 999)
+
+
 def test_a_container_pays_for_card_cores_and_memory(tmp_path: Path) -> None:
     own = over(
         tmp_path,
