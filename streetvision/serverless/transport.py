@@ -43,6 +43,7 @@ class ModalTransport:
         """`opening` finds the app, once, on the first call."""
         self._opening = opening
         self._app: App | None = None
+        self._finding = asyncio.Lock()
         self._cap = cap
         self._link = link
         self._released = False
@@ -72,7 +73,7 @@ class ModalTransport:
     async def _call(self, batch: RemoteBatch) -> RemoteAnswer:
         head, block = batch_parts(batch)
         try:
-            said = await self._found().answer(head, bytes(block))
+            said = await (await self._found()).answer(head, bytes(block))
         except Exception as error:  # Modal's errors, grpc's and the system's have no other class in common
             raise failure_of(error) from error
         return _read(said, len(batch))
@@ -101,20 +102,22 @@ class ModalTransport:
             task.cancel()
         self._app = None
 
-    def _found(self) -> App:
-        if self._app is None:
-            self._app = self._opening()
-        return self._app
+    async def _found(self) -> App:
+        """The app; in a thread, as importing Modal's library takes a second or two."""
+        async with self._finding:
+            if self._app is None:
+                self._app = await asyncio.to_thread(self._opening)
+            return self._app
 
     async def _look(self) -> None:
         try:
-            self._cap.learn(await self._found().bill(self._cap.now()))
+            self._cap.learn(await (await self._found()).bill(self._cap.now()))
         except Exception as error:  # noqa: BLE001 - as in `_call`; the cap goes by the worst meanwhile
             logger.warning("Modal's bill cannot be looked up: %s", failure_of(error))
 
     async def _keep_none_warm(self) -> None:
         try:
-            await self._found().keep_none_warm()
+            await (await self._found()).keep_none_warm()
         except Exception as error:  # noqa: BLE001 - as in `_call`
             logger.warning("warm containers at Modal cannot be let go: %s", failure_of(error))
 
