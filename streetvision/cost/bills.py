@@ -47,6 +47,8 @@ class Bill:
     """Why it cannot carry that traffic; then there is no bill."""
     cold: float | None = None
     """Share of requests that come while no container is warm, which the embedded model answers."""
+    starts: float | None = None
+    """Cold starts of containers in an hour."""
 
     @property
     def month(self) -> float | None:
@@ -156,7 +158,7 @@ def _modal(way: str, title: str, at: Place, *, warm: int) -> Bill:
         return Bill(way, title, (), _too_much(BUSY * at.host.process_per_s))
     total, can = at.traffic.times(at.question.hotkeys), BUSY * min(at.on_card.per_s, at.host.link_per_s)
     found = containers(total, can, warm=warm, idle_s=terms.idle_s, start_s=terms.start_s)
-    return Bill(way, title, (fronts, *_container_lines(at, found)), cold=found.cold)
+    return Bill(way, title, (fronts, *_container_lines(at, found)), cold=found.cold, starts=found.starts)
 
 
 def _container_lines(at: Place, found: Containers) -> Iterator[Line]:

@@ -31,12 +31,6 @@ class Estimate:
         """At the traffic that there is."""
         return self.by_factor[1.0]
 
-    @property
-    def cheapest(self) -> Bill | None:
-        """Of the ways that carry the traffic there is."""
-        found = [bill for bill in self.now if bill.month is not None]
-        return min(found, key=lambda bill: bill.month or 0.0, default=None)
-
 
 def estimate(question: Question, traffic: Traffic, speeds: Speeds, prices: Prices, here: Here | None) -> Estimate:
     """Raises OperatorError for a card, a model or a price that is not known."""
@@ -101,5 +95,6 @@ def _bill_fields(bill: Bill) -> dict[str, Any]:
         "month_usd": bill.month,
         "limit": bill.limit or None,
         "cold_share": bill.cold,
+        "cold_starts_hour": bill.starts,
         "lines": [{"what": line.what, "count": line.count, "month_usd": line.month} for line in bill.lines],
     }

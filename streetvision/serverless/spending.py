@@ -35,9 +35,8 @@ class SpendingCap:
         """Until the first look nothing is known of earlier spending, and the worst is taken of our own."""
         self._looked: datetime | None = None
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the bill is to be looked up again; asked for once, it is not due until LOOK_S later."""
+    def take_turn(self) -> bool:
+        """Whether the bill is to be looked up again; whoever is told so does it, and the next turn is LOOK_S later."""
         now = self.now()
         if self._looked is not None and (now - self._looked).total_seconds() < LOOK_S:
             return False

@@ -80,7 +80,7 @@ class ModalTransport:
 
     async def _keep_to_the_cap(self) -> None:
         """Look the bill up beside the request, or before it where the worst since the last look is too much."""
-        if self._cap.is_due:
+        if self._cap.take_turn():
             look = self._beside(self._look())
             if self._cap.is_reached:
                 await asyncio.shield(look)

@@ -57,9 +57,9 @@ def test_a_new_month_begins_with_nothing(clock: Clock) -> None:
 
 def test_the_bill_is_looked_up_now_and_then(clock: Clock) -> None:
     cap = SpendingCap(10.0, 0.001, clock)
-    assert [cap.is_due, cap.is_due] == [True, False]
+    assert [cap.take_turn(), cap.take_turn()] == [True, False]
     clock.passes(seconds=LOOK_S + 1)
-    assert cap.is_due
+    assert cap.take_turn()
 
 
 def test_months_and_hours() -> None:
