@@ -35,7 +35,7 @@ class InstantRunner:
     version = "instant"
     input_size = 224
     resize = "squash"
-    buckets = (1,)
+    buckets: tuple[int, ...] = (1,)
 
     def warmup(self, buckets: Sequence[int]) -> dict[int, float]:
         """Nothing to warm."""

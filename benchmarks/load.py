@@ -1,13 +1,15 @@
 """The load generator, in a process of its own: presigned requests on closed-loop connections; prints one JSON object.
 
-Reads {port, connections, seconds, requests, junk, warm} from standard input. Each connection waits for its reply before
-the next request, so latency is what a caller sees. `requests` bounds the run and is signed before the clock starts; is
-sent in the first `warm` seconds is checked and not timed.
+Reads {port, connections, seconds, requests, junk, warm, image} from standard input; any probability answers `image`, a
+JPEG in base64. Each connection waits for its reply before the next request, so latency is what a caller sees.
+`requests` bounds the run and is signed before the clock starts; what is sent in the first `warm` seconds is checked and
+not timed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import os
@@ -22,6 +24,8 @@ from bittensor.sp_core import Keypair
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.axon.wire import PATH
 
+ANSWER = re.compile(rb'"prediction":(0\.\d+|\d\.\d*e-\d+|[01]\.0)')
+FIXED = re.compile(rb'"prediction":0.75')
 HEAD = re.compile(rb"HTTP/1.1 (\d+).*?\r\ncontent-length: (\d+).*?\r\n\r\n", re.DOTALL | re.IGNORECASE)
 MINER = Keypair.create_from_uri("//Miner").ss58_address
 
@@ -62,13 +66,13 @@ def whole_synapse(headers: dict[str, str], image: bytes) -> bytes:
     return json.dumps(fields | json.loads(request_body(image))).encode()
 
 
-def genuine(count: int, image_bytes: int) -> list[bytes]:
+def genuine(count: int, image: bytes) -> list[bytes]:
     """Requests of one validator, each with a fresh nonce."""
     alice, start = Keypair.create_from_uri("//Alice"), time.time_ns()
     signed = [
         legacy_headers(alice, MINER, nonce_ns=start + n, uuid=f"load-{start}-{n}", timeout_s=12.0) for n in range(count)
     ]
-    body = whole_synapse(signed[0], os.urandom(image_bytes))
+    body = whole_synapse(signed[0], image)
     return [encode(headers, body) for headers in signed]
 
 
@@ -82,8 +86,17 @@ def junk(image_bytes: int) -> Iterator[bytes]:
 class Connection(asyncio.Protocol):
     """Sends the next request whenever a reply is complete."""
 
-    def __init__(self, requests: Iterator[bytes], since: float, until: float, done: asyncio.Future[None]) -> None:
-        self._requests, self._since, self._until, self._done = requests, since, until, done
+    def __init__(
+        self,
+        requests: Iterator[bytes],
+        span: tuple[float, float],
+        done: asyncio.Future[None],
+        answer: re.Pattern[bytes],
+    ) -> None:
+        """`span`: from when replies are timed, and until when requests are sent."""
+        self._requests, self._done = requests, done
+        self._since, self._until = span
+        self._answer = answer
         self._buffer = b""
         self._sent = 0.0
         self.latencies: list[float] = []
@@ -106,7 +119,7 @@ class Connection(asyncio.Protocol):
         if self._sent >= self._since:
             self.latencies.append(time.perf_counter() - self._sent)
         self.replies += 1
-        if head[1] != b"200" or b'"prediction":0.75' not in data:
+        if head[1] != b"200" or self._answer.search(data) is None:
             self.failures += 1
         self._next()
 
@@ -128,13 +141,15 @@ async def main() -> None:
     """Run the plan."""
     plan = json.load(sys.stdin)
     size = plan.get("image_bytes", 10_000)
-    requests = junk(size) if plan.get("junk") else iter(genuine(plan["requests"], size))
+    image = base64.b64decode(plan["image"]) if "image" in plan else os.urandom(size)
+    answer = ANSWER if "image" in plan else FIXED
+    requests = junk(size) if plan.get("junk") else iter(genuine(plan["requests"], image))
     loop = asyncio.get_running_loop()
     started = time.perf_counter() + plan.get("warm", 0.0)
     connections, ends = [], []
     for _ in range(plan["connections"]):
         end: asyncio.Future[None] = loop.create_future()
-        connection = Connection(requests, started, started + plan["seconds"], end)
+        connection = Connection(requests, (started, started + plan["seconds"]), end, answer)
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", plan["port"])  # type: ignore[misc]
         connections.append(connection)
         ends.append(end)

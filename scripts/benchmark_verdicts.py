@@ -298,6 +298,35 @@ def _two_gpus(results: Results) -> str:
     )
 
 
+def _backend(results: Results) -> str:
+    added = results.row("remote", who="added")["p50_ms"]
+    rows = results.rows("remote-troubles")
+    total, missed = (sum(row[key] for row in rows) for key in ("requests", "missed"))
+    slowest, back = (max(row[key] for row in rows) for key in ("p99_ms", "back_after_s"))
+    return (
+        f"The embedded model of the same version answers. A backend that stalled for 30 s, was dead, late, or gave "
+        f"NaN or another model's answers cost {missed} of {total:,} requests; the p99 meanwhile was at most "
+        f"{slowest:.0f} ms, and it answered again {back:.1f} s after it could at the latest. The seam itself adds "
+        f"{added:.2f} ms to a request. The backend was a script in the same process and the embedded model one that "
+        f"sleeps for as long as a small one computes, so these are the seam's figures."
+    )
+
+
+def _serverless(results: Results) -> str:
+    rows = results.rows("serverless")
+    total, missed = (sum(row[key] for row in rows) for key in ("requests", "missed"))
+    cold, gone = (
+        results.row("serverless", phase=name) for name in ("cold at the start", "the container is taken away")
+    )
+    slowest = max(row["p99_ms"] for row in rows)
+    return (
+        f"Of {total:,} requests {missed} were missed, and the p99 was at most {slowest:.0f} ms. The embedded model "
+        f"answered for {cold['first_by_modal_s']:.0f} s while the first container started, and for "
+        f"{gone['first_by_modal_s']:.0f} s after it was taken away. Modal was a script that takes the published times, "
+        f"so this says nothing of Modal's own."
+    )
+
+
 def _on_cpu(results: Results, model: str, batch: int, precision: str, key: str) -> float:
     return float(results.row("cpu", model=model, batch=batch, engine="ours", precision=precision)[key])
 
@@ -326,5 +355,7 @@ VERDICTS = (
     Verdict("How long is a restart?", ("startup-h100", "startup-earlier-h100"), _start),
     Verdict("Should I switch on test-time views?", ("views",), _views),
     Verdict("Does a router between two models pay?", ("router",), _router),
+    Verdict("What if a shared backend fails?", ("remote", "remote-troubles"), _backend),
+    Verdict("What if no container is warm at Modal?", ("serverless",), _serverless),
     Verdict("Is labelling mined pictures worth it?", ("learning_curve-h200", "mining_pays"), _mining),
 )

@@ -19,7 +19,15 @@ PAGE = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md"
 COMMANDS: Any = commands()
 FLAGS = {flag for action in build_parser()._actions for flag in action.option_strings}
 ENDS = {"&&", "||", "|", ">", ">>", ";"}
-NOT_OURS = {"PATH", "HOME", "SystemMaxUse", "PYTHON", "CUDA_DEVICE_MAX_CONNECTIONS", "FIFTYONE_DO_NOT_TRACK"}
+NOT_OURS = {
+    "PATH",
+    "HOME",
+    "SystemMaxUse",
+    "PYTHON",
+    "CUDA_DEVICE_MAX_CONNECTIONS",
+    "FIFTYONE_DO_NOT_TRACK",
+    "RAY_AUTH_MODE",
+}
 
 
 def written() -> Iterator[str]:

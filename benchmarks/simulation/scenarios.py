@@ -10,7 +10,7 @@ from simulation.world import GIB, World
 from streetvision.models.router import RouterOutcome
 from streetvision.monitor.diagnosis import Cause, Diagnosis, diagnose
 from streetvision.monitor.finding import Finding
-from streetvision.monitor.observation import CrashView, DeviceView, RolloutView, StoreView
+from streetvision.monitor.observation import BackendView, CrashView, DeviceView, RolloutView, StoreView
 from streetvision.monitor.retraining import RetrainView, RunView
 from streetvision.monitor.rules import judge
 from streetvision.monitor.thresholds import DAY
@@ -143,6 +143,10 @@ def _foreign_card(world: World) -> None:
 
 def _rolled_back(world: World) -> None:
     world.rollout = RolloutView("rolled_back", "1.5.0", "Its answers differed in 31 of 100 requests.", world.now)
+
+
+def _lose_backend(world: World) -> None:
+    world.backend = BackendView("ray", "open", world.now, "unreachable", "connection refused", 900, 40)
 
 
 def _lost_device(world: World, *, on_cpu: bool) -> None:
@@ -296,6 +300,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("disk nearly full", _machine(disk_free=GIB // 8), "disk_low", Cause.EARNING),
     Scenario("memory nearly full", _machine(memory_available=GIB), "memory_low", Cause.EARNING),
     Scenario("GPU memory taken", _machine(gpu_free=GIB), "gpu_pressure", Cause.EARNING),
+    Scenario("backend away", _lose_backend, "backend_away", Cause.EARNING),
     Scenario("GPU lost, the CPU answers", lambda world: _lost_device(world, on_cpu=True), "device_lost", Cause.EARNING),
     Scenario(
         "GPU lost, nothing answers",

@@ -16,6 +16,7 @@ from streetvision.models.router import RouterOutcome
 from streetvision.monitor.history import History
 from streetvision.monitor.history_database import downsampled_buckets, downsampled_points
 from streetvision.monitor.observation import (
+    BackendView,
     CrashView,
     DeviceView,
     MachineView,
@@ -76,6 +77,8 @@ class World:
         self.machine = HEALTHY_MACHINE
         self.device: DeviceView | None = None
         """The device that was lost."""
+        self.backend: BackendView | None = None
+        """A backend on other machines."""
         self.crashes: tuple[CrashView, ...] = ()
         self.model = ModelView("street-b", "1.4.0", self.subnet.time - 2 * DAY, OWN, "model_card.json")
         self.rollout = RolloutView("idle")
@@ -203,6 +206,7 @@ class World:
             retrain=self.retrain,
             machine=self.machine,
             device=self.device,
+            backend=self.backend,
             crashes=self.crashes,
             log=self.log,
             history=self.history_store,

@@ -41,10 +41,16 @@ COMMANDS: Mapping[str, Entry] = {
     "challenge": Entry(
         "Send pictures to a miner as signed challenges, and say what came back.", ("challenge",), "challenge"
     ),
+    "cluster": Entry("Models that several miners share through Ray Serve.", ("cluster",), "app"),
     "completion": Entry(
         'Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.',
         ("completion",),
         "completion",
+    ),
+    "cost": Entry(
+        "Estimate the monthly bill: embedded, one shared card, Modal, Kubernetes; below and above the traffic.",
+        ("cost",),
+        "cost",
     ),
     "doctor": Entry(
         "Check everything that a miner needs, and say why it does not earn. Takes the miner's flags too.",
@@ -102,6 +108,7 @@ COMMANDS: Mapping[str, Entry] = {
     "synthesise": Entry(
         "Variations of labelled pictures: by night, in rain, with other works or without.", ("synthesise",), "app"
     ),
+    "modal": Entry("The model on GPUs at Modal, rented by the second.", ("modal",), "app"),
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),

@@ -14,6 +14,7 @@ from streetvision.status.schema import STAGES, Status, ValidatorRow
 from streetvision.status.wording import (
     NOTHING,
     ago,
+    backend_words,
     candidate_words,
     chain_words,
     decision_words,
@@ -187,6 +188,8 @@ def _models(status: Status, width: int, everything: bool) -> Iterator[Text]:
     traffic, roomy = status["traffic"], width >= WIDE or everything
     yield _line("batch of", *_bars(traffic["batches"], width), "   views ", *_bars(traffic["views"], width))
     yield _line("model", model_words(status))
+    if backend_words(status):
+        yield _line("backend", backend_words(status))
     trial = candidate_words(status)
     if trial:
         yield _line("trial", (trial, "magenta"))

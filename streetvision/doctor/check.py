@@ -16,7 +16,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Installation": ("settings", "versions", "device", "compiler", "mining", "video"),
     "Keys": ("hotkey", "coldkey"),
     "Chain": ("chain", "registered", "endpoint", "port", "reachable", "refused", "clock"),
-    "Model": ("model", "card", "oracle", "synthetic"),
+    "Model": ("model", "card", "backend", "oracle", "synthetic"),
     "Machine": ("miner", "metrics", "state", "disk", "memory", "log", "history"),
 }
 """The checks, in the order in which they are read; every name appears in every report."""

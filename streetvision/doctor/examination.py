@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.chain.wallets import MinerWallet
+from streetvision.doctor.backend import check_backend
 from streetvision.doctor.bounds import bounded, from_error, in_thread
 from streetvision.doctor.check import SECTIONS, Check, Mark, Report, of_finding, skipped
 from streetvision.doctor.configuration import check_settings
@@ -77,10 +78,11 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), model, oracle, synthetic, kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, backend, oracle, synthetic, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
+        bounded("backend", SLOW_S, check_backend(settings, tools.now())),
         bounded("oracle", QUICK_S, check_oracle(settings, tools.now())),
         bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, tools.now()))),
         _kept(settings, live, wallet, tools),
@@ -93,6 +95,7 @@ async def examine(
         *standing.checks,
         *installed,
         *model,
+        backend,
         oracle,
         synthetic,
         *kept,

@@ -82,7 +82,7 @@ class Answering:
             if answer is not None:
                 return taken, answer
             taken = await self._taken_for(request, taken, route.active)
-        return taken, await taken.lane.infer(taken.image, request.deadline, request.priority)
+        return taken, await taken.lane.infer(taken.image, request.deadline, request.priority, taken.key)
 
     async def _try_canary(self, request: PredictRequest, taken: Taken) -> Answer | None:
         now = self._clock()
@@ -90,7 +90,7 @@ class Answering:
         error: EngineError = DeadlineMissed(MISSED)
         try:
             async with asyncio.timeout(patience):
-                return await taken.lane.infer(taken.image, now + patience, request.priority)
+                return await taken.lane.infer(taken.image, now + patience, request.priority, taken.key)
         except EngineError as caught:
             error = caught
         except TimeoutError:
@@ -144,4 +144,5 @@ def _prediction(taken: Taken, answer: Answer, total: float) -> Prediction:
         decoded=taken.image.decoded,
         members=answer.members,
         router=answer.router,
+        served_by=answer.served_by,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.engine.types import ImageArray, RunnerOutput
+from streetvision.engine.types import EMBEDDED, ImageArray, RunnerOutput
 from streetvision.engine.views import ViewPass
 from streetvision.models.logits import sigmoid
 from streetvision.models.router import RouterOutcome
@@ -28,6 +28,8 @@ class Answer:
     members: tuple[float, ...] = ()
     """As Prediction has them."""
     router: RouterOutcome | None = None
+    served_by: str = EMBEDDED
+    """As Prediction has it."""
 
     @property
     def probability(self) -> float:

@@ -110,7 +110,7 @@ class Comparisons:
             await self._quiet()
             if lane.retired:
                 return
-            answer = await self._infer(lane, image)
+            answer = await self._infer(lane, image, key)
         except EngineClosed:
             return
         except EngineError as error:
@@ -120,12 +120,12 @@ class Comparisons:
             seen = answered(Role.SHADOW, answer, key=key, seconds=decoding + answer.seconds, headroom=None)
         self._report(glance.outcome, seen)
 
-    async def _infer(self, lane: Lane, image: DecodedImage) -> Answer:
+    async def _infer(self, lane: Lane, image: DecodedImage, key: str) -> Answer:
         deadline = self._clock() + PATIENCE
         with lane.held():
             try:
                 async with asyncio.timeout(PATIENCE):
-                    return await lane.infer(image, deadline, 0.0)
+                    return await lane.infer(image, deadline, 0.0, key)
             except TimeoutError:
                 raise DeadlineMissed(MISSED) from None
 

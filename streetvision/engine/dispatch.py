@@ -160,7 +160,7 @@ class Dispatcher:
             if not waiting.future.done():
                 members = (float(logit),) if waiting.passes else ()
                 told = (self._version, len(batch), done.seconds, 1, members, outcome)
-                answer = Answer(float(logit), _kept(embedding), *told)
+                answer = Answer(float(logit), kept(embedding), *told)
                 if len(waiting.passes) > 1 and outcome is not RouterOutcome.SURE and self._closed is None:
                     self._improver.take(waiting, answer, ticket.deadline, now)
                 else:
@@ -206,7 +206,7 @@ def _outcomes(done: Pass) -> Sequence[RouterOutcome | None]:
     return [RouterOutcome.NO_TIME if asked else RouterOutcome.SURE for asked in done.asked.tolist()]
 
 
-def _kept(row: NDArray[np.float32]) -> NDArray[np.float32]:
+def kept(row: NDArray[np.float32]) -> NDArray[np.float32]:
     """A row that does not keep its batch alive, read-only. NumPy's own copy would give up the interpreter's lock."""
     return np.frombuffer(row.tobytes(), row.dtype)
 

@@ -29,6 +29,7 @@ from streetvision.engine.metrics import EngineMetrics, EngineStats
 from streetvision.engine.outcomes import Listeners, OutcomeListener
 from streetvision.engine.pending import Pending
 from streetvision.engine.preparing import Preparation, PrepareProgress
+from streetvision.engine.remote import RemoteEnd
 from streetvision.engine.routing import Route
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Prediction, Runner
 from streetvision.engine.workers import Workers
@@ -59,18 +60,21 @@ class Engine:
         decode_threads: int = 2,
         registry: CollectorRegistry | None = None,
         view_seconds: float = VIEW_SECONDS,
+        remote: Callable[[Runner], RemoteEnd | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`first` is the first model, or makes it in a thread when the engine starts.
 
         `queue_size` bounds all that waits for one lane, decoded or not. `view_seconds` bounds what a request waits for
-        the further views of its model: 0 switches them off, infinity is for work that nobody waits for.
+        the further views of its model: 0 switches them off, infinity is for work that nobody waits for. `remote` says
+        which backend answers in the place of a model, if one does.
         """
         if queue_size < 1 or decode_threads < 1:
             raise ValueError("queue_size and decode_threads must be at least 1")
         self._first: Runner | Callable[[], Runner] | None = first
         self._queue_size = queue_size
         self._view_seconds = view_seconds
+        self._remote = remote
         self._clock = clock
         self._deference = Deference()
         self._pending = Pending(self._deference)
@@ -273,6 +277,7 @@ class Engine:
             deference=self._deference,
             view_seconds=self._view_seconds,
             coming=self._decode_queue.deadlines,
+            remote=self._remote(runner),
         )
         self._lanes.append(lane)
         return lane

@@ -22,6 +22,8 @@ from streetvision.engine.device_health import DeviceHealth, explained
 from streetvision.engine.dispatch import Dispatcher, forward
 from streetvision.engine.ensemble import EnsembleRunner, Geometry, Sight, members_of, router_of
 from streetvision.engine.metrics import EngineMetrics
+from streetvision.engine.remote import RemoteEnd, RemoteView
+from streetvision.engine.remote_dispatch import RemoteDispatcher
 from streetvision.engine.types import (
     Closing,
     EngineClosed,
@@ -73,11 +75,13 @@ class Lane:
         view_seconds: float = VIEW_SECONDS,
         coming: Callable[[], Sequence[float]] = tuple,
         deference: Deference,
+        remote: RemoteEnd | None = None,
     ) -> None:
         """`background` is the thread that loaded the runner, if one did.
 
         `view_seconds` bounds what a request waits for its further views; `coming` gives the deadlines of the requests
-        that are being decoded. The background thread steps aside as `deference` says.
+        that are being decoded. The background thread steps aside as `deference` says. `remote` is the backend that
+        answers for this model, which must have one pass over a picture.
         """
         self.version = runner.version
         self.input_size = runner.input_size
@@ -107,6 +111,17 @@ class Lane:
             metrics=metrics,
             clock=clock,
         )
+        self._remote: RemoteDispatcher | None = None
+        if remote is not None and self._sight.single:
+            self._remote = RemoteDispatcher(
+                remote,
+                self._dispatcher.infer,
+                self.batcher.work,
+                side=runner.input_size,
+                capacity=queue_size,
+                metrics=metrics,
+                clock=clock,
+            )
         self._deference = deference
         self._background = background
         self._foreground: Workers | None = None
@@ -158,10 +173,16 @@ class Lane:
 
         return replace(decode_looks(data, looks, limits=limits, hold=hold), passes=tuple(passes))
 
-    async def infer(self, image: DecodedImage, deadline: float, priority: float) -> Answer:
-        """Queue an image of this geometry, wait for its answer; raises EngineError. Leaves the queue if cancelled."""
+    async def infer(self, image: DecodedImage, deadline: float, priority: float, key: str = "") -> Answer:
+        """Queue an image of this geometry, wait for its answer; raises EngineError. Leaves the queue if cancelled.
+
+        `key` is the sha256 of its bytes, for a backend that answers in this lane's place.
+        """
         try:
-            answer = await self._dispatcher.infer(image, deadline, priority)
+            if self._remote is None:
+                answer = await self._dispatcher.infer(image, deadline, priority)
+            else:
+                answer = await self._remote.infer(image, deadline, priority, key)
         except EngineError:
             self._failed += 1
             raise
@@ -169,7 +190,7 @@ class Lane:
         return answer
 
     def refuse(self, error: EngineError) -> None:
-        """Fail all that wait, and whatever comes later, at once: the lane cannot answer any more."""
+        """Fail all that wait for the embedded model, and whatever comes later, at once: it cannot answer any more."""
         self._dispatcher.close(error)
 
     async def check(self, images: ImageArray) -> RunnerOutput:
@@ -183,6 +204,11 @@ class Lane:
         outputs = [(await thread.submit(partial(forward, self._run, list(part)))).output for part in parts]
         logits, embeddings = ([getattr(output, name) for output in outputs] for name in ("logits", "embeddings"))
         return RunnerOutput(np.concatenate(logits), np.concatenate(embeddings))
+
+    @property
+    def backend(self) -> RemoteView | None:
+        """How the backend does that answers in this lane's place, if one does."""
+        return None if self._remote is None else self._remote.view()
 
     def stats(self) -> LaneStats:
         """A snapshot of queue and counts."""
@@ -253,6 +279,8 @@ class Lane:
         A thread in a long call, such as a compilation, frees the model when that ends; one that hangs never does.
         """
         self.retired = True
+        if self._remote is not None:
+            self._remote.close(error)
         self._dispatcher.close(error)
         threads = [thread for thread in (self._background, self._foreground) if thread is not None]
         leave = _LastOneOut(self._runner, len(threads))
@@ -263,6 +291,8 @@ class Lane:
         if thread is not self._thread:
             self._thread = thread
             self._dispatcher.start(thread)
+            if self._remote is not None:
+                self._remote.start()
         return thread
 
     def _run(self, images: ImageArray) -> RunnerOutput:

@@ -66,6 +66,12 @@ class EngineStats:
     """Forward passes that failed over further views; their requests were answered without them."""
     router: dict[str, int]
     """Predictions of a version with a router, by RouterOutcome."""
+    served: dict[str, int]
+    """Predictions, by who computed them."""
+    remote_failures: dict[str, int]
+    """Batches that a backend did not answer as it should, by trouble."""
+    taken_over: dict[str, int]
+    """Requests that the embedded model took over from a backend, by reason."""
 
 
 class EngineMetrics:
@@ -82,6 +88,9 @@ class EngineMetrics:
         self.answered = self.cancelled = self.retried = self.switches = self.fallbacks = self.view_failures = 0
         self.views: Tally[int] = Tally()
         self.router: Tally[str] = Tally()
+        self.served: Tally[str] = Tally()
+        self.remote_failures: Tally[str] = Tally()
+        self.taken_over: Tally[str] = Tally()
         self.compared: Tally[str] = Tally()
         self.dropped: Tally[str] = Tally()
         self.refusals: Tally[str] = Tally()
@@ -138,6 +147,24 @@ class EngineMetrics:
             self._refused.labels(reason)  # a series that begins at 1 hides its first increase from Prometheus
         for outcome in RouterOutcome:
             self._router.labels(outcome)
+        self._served = Counter(
+            "streetvision_engine_served",
+            "Predictions, by who computed them: embedded, or the name of a backend",
+            ["by"],
+            registry=registry,
+        )
+        self._remote_failures = Counter(
+            "streetvision_backend_failures",
+            "Batches that a backend on other machines did not answer as it should, by trouble",
+            ["trouble"],
+            registry=registry,
+        )
+        self._taken_over = Counter(
+            "streetvision_backend_taken_over",
+            "Requests on their way to a backend that the embedded model took over, by reason",
+            ["why"],
+            registry=registry,
+        )
         self._stages = {stage: self._seconds.labels(stage) for stage in ("decode", "queue", "inference")}
 
     def batch(self, size: int, seconds: float) -> None:
@@ -156,6 +183,8 @@ class EngineMetrics:
         if prediction.router is not None:
             self.router[prediction.router] += 1
             self._router.labels(prediction.router).inc()
+        self.served[prediction.served_by] += 1
+        self._served.labels(prediction.served_by).inc()
         for stage, histogram in self._stages.items():
             histogram.observe(getattr(prediction.timings, stage))
 
@@ -168,6 +197,16 @@ class EngineMetrics:
         """A forward pass over further views failed."""
         self.view_failures += 1
         self._view_failures.inc()
+
+    def fail_remote(self, trouble: str) -> None:
+        """A backend did not answer a batch as it should."""
+        self.remote_failures[trouble] += 1
+        self._remote_failures.labels(trouble).inc()
+
+    def take_over(self, why: str) -> None:
+        """The embedded model computes a request that a backend was to answer."""
+        self.taken_over[why] += 1
+        self._taken_over.labels(why).inc()
 
     def switch(self) -> None:
         """Another lane became the active one."""
@@ -211,4 +250,7 @@ class EngineMetrics:
             views=dict(self.views),
             view_failures=self.view_failures,
             router=dict(self.router),
+            served=dict(self.served),
+            remote_failures=dict(self.remote_failures),
+            taken_over=dict(self.taken_over),
         )

@@ -14,6 +14,9 @@ from streetvision.models.router import RouterOutcome
 
 ImageArray = NDArray[np.uint8]
 
+EMBEDDED = "embedded"
+"""Who answers unless a backend on other machines does: the model in this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunnerOutput:
@@ -185,6 +188,8 @@ class Prediction:
     """Of an ensemble or a model with views: the logit of each member that answered, the mean over its views."""
     router: RouterOutcome | None = None
     """Of an ensemble with a router: why its second member answered, or why not."""
+    served_by: str = EMBEDDED
+    """EMBEDDED, or the name of the backend whose answer this is."""
 
 
 class EngineError(Exception):

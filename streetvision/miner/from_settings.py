@@ -20,9 +20,12 @@ from streetvision.chain.mock.config import MockConfig
 from streetvision.chain.mock.network import MockNetwork
 from streetvision.chain.wallets import MinerWallet, dev_wallet, load_wallet
 from streetvision.chain.watcher import WatchPolicy
+from streetvision.cluster.from_settings import ray_transport
 from streetvision.control.client import SOCKET_NAME
 from streetvision.control.server import NAME
 from streetvision.engine.decode import DecodeLimits
+from streetvision.engine.remote_policy import RemotePolicy
+from streetvision.engine.transport import Transport
 from streetvision.miner.endpoint import external_endpoint
 from streetvision.net.limits import MIB
 from streetvision.net.sockets import listen
@@ -31,6 +34,7 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import GIB, Limits
 from streetvision.runner.devices import resolve_device
+from streetvision.serverless.transport import open_modal
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import LogSettings
 
@@ -125,6 +129,20 @@ def decode_limits(settings: Settings) -> DecodeLimits:
         max_pixels=settings.engine.max_megapixels * 1_000_000,
         max_memory=settings.engine.decode_memory_mib * MIB,
     )
+
+
+def backend_transport(settings: Settings) -> Transport | None:
+    """The way to the backend of the settings; None where the embedded model answers alone."""
+    if settings.backend.choice == "ray":
+        return ray_transport(settings)
+    if settings.backend.choice == "modal":
+        return open_modal(settings.modal)
+    return None
+
+
+def remote_policy(settings: Settings) -> RemotePolicy:
+    """How a backend is asked."""
+    return RemotePolicy(in_flight=settings.backend.in_flight, largest=settings.backend.batch)
 
 
 def prediction_log(settings: Settings, registry: CollectorRegistry, clock: Clock) -> PredictionLog | None:

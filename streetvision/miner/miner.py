@@ -242,6 +242,7 @@ class Miner:
         self.watcher.start()
 
     async def _open_models(self) -> None:
+        self._on_close("the backend", self.models.close_backend)
         self._on_close("the engine", self.models.engine.close)
         await self.models.start()
         self._on_close("the models", self.models.manager.close)

@@ -16,9 +16,10 @@ from streetvision.control.operations import model_operations
 from streetvision.control.server import Handler
 from streetvision.engine.engine import NOT_STARTED, Engine
 from streetvision.engine.faults import cause_of
+from streetvision.engine.remote import RemoteView
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, Runner
 from streetvision.errors import OperatorError, RestartNeeded
-from streetvision.miner.from_settings import decode_limits
+from streetvision.miner.from_settings import backend_transport, decode_limits, remote_policy
 from streetvision.miner.model_choice import ModelChoice
 from streetvision.models.versions import ModelVersion
 from streetvision.rollout.decision_log import DecisionLog
@@ -27,6 +28,7 @@ from streetvision.rollout.manager import ModelManager
 from streetvision.rollout.policy import policy_of
 from streetvision.runner.device_check import device_trouble
 from streetvision.runner.opening import open_runner
+from streetvision.runner.remote import embedded, remote_ends
 from streetvision.settings.settings import Settings
 
 CPU = "cpu"
@@ -47,12 +49,14 @@ class ServedModels:
         self._manager: ModelManager | None = None
         self._guard: DeviceGuard | None = None
         self._decision_log = DecisionLog(choice.registry.folder, metrics)
+        self._transport = backend_transport(settings)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),
             registry=metrics,
             view_seconds=settings.views.max_seconds,
             decode_threads=min(DECODE_THREADS, usable_threads()),
+            remote=embedded if self._transport is None else remote_ends(self._transport, remote_policy(settings)),
         )
 
     async def start(self) -> None:
@@ -113,6 +117,16 @@ class ServedModels:
     def lost(self) -> LostDevice | None:
         """The device of the settings, when it can be used no more."""
         return None if self._guard is None else self._guard.lost
+
+    @property
+    def backend(self) -> RemoteView | None:
+        """How the backend does that answers in the active model's place; None without one, and before `start`."""
+        return self.engine.route.active.backend if self.is_warm else None
+
+    async def close_backend(self) -> None:
+        """Let go of the backend, after the engine."""
+        if self._transport is not None:
+            await self._transport.close()
 
     def status(self) -> dict[str, Any] | None:
         """`ModelManager.status`; None before `start`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from streetvision.control.collectors import MonitorCollector
 from streetvision.control.monitor_operations import monitor_operations
 from streetvision.control.retrain_collector import RetrainCollector
 from streetvision.control.server import Handler, Progress
+from streetvision.engine.remote import RemoteView
 from streetvision.errors import OperatorError
 from streetvision.miner.endpoint_publisher import EndpointPublisher
 from streetvision.miner.models import ServedModels
@@ -33,7 +35,7 @@ from streetvision.monitor.history_database import FOLDER
 from streetvision.monitor.machine import GpuReader, cuda_reader
 from streetvision.monitor.model_card import CardWatch
 from streetvision.monitor.monitor import Monitor, Sources
-from streetvision.monitor.observation import CrashView, DeviceView, MachineView, RefusalView, RolloutView
+from streetvision.monitor.observation import BackendView, CrashView, DeviceView, MachineView, RefusalView, RolloutView
 from streetvision.monitor.retrain_reading import read_retraining
 from streetvision.monitor.standing import Standing, describe, standing_of
 from streetvision.monitor.traffic_counter import TrafficCounter
@@ -156,6 +158,7 @@ def _sources(settings: Settings, wallet: MinerWallet, watched: Watched, card: Ca
         rollout=lambda: None if (status := models.status()) is None else rollout_view(status),
         log=lambda: None if log is None else log.health(),
         device=lambda: _device_view(models.lost),
+        backend=lambda: _backend_view(models.backend, now()),
         crashes=watched.crashes,
         gpu=_gpu_reader(settings.device, models),
         retrain=lambda: read_retraining(settings.state_dir, settings.retrain, now()),
@@ -170,6 +173,21 @@ def _refusals(axon: AxonServer) -> tuple[RefusalView, ...]:
 
 def _device_view(lost: LostDevice | None) -> DeviceView | None:
     return None if lost is None else DeviceView(lost.at, lost.why, lost.on_cpu)
+
+
+def _backend_view(backend: RemoteView | None, now: float) -> BackendView | None:
+    if backend is None:
+        return None
+    return BackendView(
+        backend.name,
+        backend.state.value,
+        since=now - (time.monotonic() - backend.since),
+        trouble="" if backend.trouble is None else backend.trouble.value,
+        why=backend.why,
+        answered=backend.answered,
+        embedded=backend.embedded,
+        link=backend.link,
+    )
 
 
 def _gpu_reader(device: str, models: ServedModels) -> GpuReader:

@@ -17,6 +17,7 @@ from streetvision.monitor.finding import Finding
 from streetvision.monitor.history import History
 from streetvision.monitor.machine import GpuReader, read_machine
 from streetvision.monitor.observation import (
+    BackendView,
     CrashView,
     DeviceView,
     MachineView,
@@ -66,6 +67,7 @@ class Sources:
     rollout: Callable[[], RolloutView | None] = lambda: None
     log: Callable[[], LogHealth | None] = lambda: None
     device: Callable[[], DeviceView | None] = lambda: None
+    backend: Callable[[], BackendView | None] = lambda: None
     crashes: tuple[CrashView, ...] = ()
     gpu: GpuReader | None = None
     """Asked in a thread, as it may be slow to answer; `retrain` too, which reads a file."""
@@ -163,6 +165,7 @@ class Monitor:
             rollout=sources.rollout(),
             retrain=retrain,
             device=sources.device(),
+            backend=sources.backend(),
             crashes=sources.crashes,
             machine=machine,
             log=None if log is None else StoreView(log.degraded, sum(log.rows_dropped.values())),

@@ -84,6 +84,27 @@ class DeviceView:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendView:
+    """A backend on other machines that is to answer in the embedded model's place."""
+
+    name: str
+    state: Literal["closed", "open", "half_open"]
+    """`closed`: requests go there. Else the embedded model answers until a probe passes."""
+    since: float
+    """Unix seconds."""
+    trouble: str
+    """As RemoteTrouble; empty while all is well, and while nobody has answered yet."""
+    why: str
+    """One clause."""
+    answered: int
+    """Requests since the model was loaded."""
+    embedded: int
+    """Those that the embedded model answered in its place."""
+    link: str = ""
+    """Where more can be seen; empty without such a page."""
+
+
+@dataclass(frozen=True, slots=True)
 class CrashView:
     """A start of the miner that ended in a crash."""
 
@@ -176,6 +197,8 @@ class Observation:
     """None where retraining is not used."""
     device: DeviceView | None = None
     """The device that was lost; None while the model runs where it should."""
+    backend: BackendView | None = None
+    """None where the embedded model is to answer."""
     crashes: tuple[CrashView, ...] = ()
     """Starts before the present one that ended in a crash, with no clean stop since; oldest first."""
     machine: MachineView = MachineView()

@@ -32,6 +32,10 @@ class Thresholds:
     subnet_change_days: float = 7.0
     """A change of the subnet's owner or name is told for this long: an operator looks at least once a week."""
 
+    # -- the backend ---------------------------------------------------------------------------------------------------
+    backend_away_s: float = 120.0
+    """A cold start loads and warms a model within this; what is down for longer costs answers under load."""
+
     # -- the way here --------------------------------------------------------------------------------------------------
     lost_requests: int = 3
     """Within an hour: a trial or two by hand is nothing."""

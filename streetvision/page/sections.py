@@ -26,6 +26,7 @@ from streetvision.status.schema import Histogram, StandingPart, Status
 from streetvision.status.wording import (
     NOTHING,
     ago,
+    backend_words,
     candidate_words,
     decision_words,
     end_words,
@@ -213,6 +214,7 @@ def model_and_log(status: Status) -> Html:
     """Facts about the model, the log and the machine."""
     facts = [
         ("Model", model_words(status)),
+        *((("Backend", words),) if (words := backend_words(status)) else ()),
         ("On trial", candidate_words(status)),
         ("Last decision", decision_words(status)),
         ("Subnet", subnet_words(status["standing"])),

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from streetvision.engine.types import EMBEDDED
+
 DECISION = 0.5
 """Above it the validators read roadwork."""
 
@@ -43,6 +45,8 @@ class Answered:
     old_members: tuple[float, ...] = ()
     """P(roadwork) by those members of an ensemble that answered, of the first two."""
     new_members: tuple[float, ...] = ()
+    old_served_by: str | None = None
+    """Who computed the logged answer: `embedded` or a backend; None where the log does not say."""
 
     @property
     def shift(self) -> float | None:
@@ -83,7 +87,7 @@ class Reproduction:
     exact: int
     """Equal to the last bit."""
     beyond: int
-    """Further away than the tolerance."""
+    """Further away than the tolerance; a backend's answers, computed on another chip, than that of a GPU."""
     largest: float
     tolerance: float
 
@@ -212,10 +216,12 @@ def _routing(answers: Sequence[Answered]) -> tuple[Routing, ...]:
 
 def _reproduction(answers: Sequence[Answered], tolerance: float) -> Reproduction:
     distances = _distances(answers)
+    here = np.array([answer.old_served_by in (None, EMBEDDED) for answer in answers])
+    limits = np.where(here, tolerance, max(tolerance, TOLERANCE["cuda"]))
     return Reproduction(
         rows=len(answers),
         exact=int((distances == 0).sum()),
-        beyond=int((distances > tolerance).sum()),
+        beyond=int((distances > limits).sum()),
         largest=float(distances.max()),
         tolerance=tolerance,
     )

@@ -60,6 +60,7 @@ def row_page(row: LogRow, image: Path | None) -> str:
         ("model", row.model_version or "-"),
         ("views", str(row.views)),
         *_members(row),
+        ("served by", row.served_by or "-"),
         ("batch size", str(row.batch_size)),
         ("embedding", "none" if row.embedding is None else f"{row.embedding.size} numbers (float16)"),
         *((name, f"{seconds * 1e3:.1f} ms") for name, seconds in stages),

@@ -61,12 +61,13 @@ def entry_of(record: RequestRecord, image_bytes: int) -> NewRow:
 
 
 def _member_values(answer: Prediction | None) -> tuple[ColumnValue, ...]:
-    """From `decoded` to `router`."""
+    """From `decoded` to `served_by`."""
     if answer is None:
-        return (None, None, None, None)
+        return (None, None, None, None, None)
     alone = [sigmoid(logit) for logit in answer.members]
     first, second = (*alone, None, None)[:2]
-    return (answer.decoded, first, second, None if answer.router is None else str(answer.router))
+    router = None if answer.router is None else str(answer.router)
+    return (answer.decoded, first, second, router, answer.served_by)
 
 
 def _answer_values(answer: Prediction | None, admission: float, body: float) -> tuple[ColumnValue, ...]:

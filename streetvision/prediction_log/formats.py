@@ -47,6 +47,7 @@ PARQUET_TYPES = {
     "first_probability": "float64",
     "second_probability": "float64",
     "router": "string",
+    "served_by": "string",
     "image": "string",
 }
 """Columns by name; `image_file` and `embedding` follow where they are exported."""

@@ -217,6 +217,7 @@ def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
         new_router=reply.router,
         old_members=tuple(one for one in (row.first_probability, row.second_probability) if one is not None),
         new_members=reply.members,
+        old_served_by=row.served_by,
     )
 
 

@@ -56,6 +56,8 @@ class LogRow:
     """P(roadwork) by its second member alone; None where that was not asked."""
     router: str | None
     """Why the second member of a router answered or not: a RouterOutcome; None without a router."""
+    served_by: str | None
+    """Who computed the answer: `embedded`, or the name of a backend; None without an answer and in rows of before."""
     image: ImageState
     embedding: NDArray[np.float16] | None = None
     """Pooled embedding [D]; None unless asked for, and for requests that were not answered."""

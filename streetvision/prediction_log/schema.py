@@ -74,7 +74,9 @@ ALTER TABLE requests ADD COLUMN second_probability REAL;
 ALTER TABLE requests ADD COLUMN router TEXT
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = "ALTER TABLE requests ADD COLUMN served_by TEXT"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Scripts in order; the n-th lifts version n to n + 1. Only ever append: files in the field were made by these."""
 
 LOG_SCHEMA = Schema("the prediction log", MIGRATIONS, "move the log's folder away to start a new one")

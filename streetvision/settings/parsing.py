@@ -92,6 +92,14 @@ def parse_address(text: str) -> str:
     return str(ipaddress.ip_address(text.strip("[]")))
 
 
+def parse_cluster(text: str) -> str:
+    """`host:port` of a cluster's head."""
+    host, _, port = text.rpartition(":")
+    parse_hosts(host.strip("[]"))
+    integer(1, 65535)(port)
+    return text
+
+
 def parse_path(text: str) -> Path:
     """A path; `~` is a home."""
     try:

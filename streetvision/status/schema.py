@@ -258,6 +258,20 @@ class RetrainPart(TypedDict):
     """When the serving model was submitted, or made."""
 
 
+class BackendPart(TypedDict):
+    """A backend on other machines, as BackendView of the monitor."""
+
+    name: str
+    state: str
+    """`closed`: it answers; `open` and `half_open`: the embedded model does."""
+    since: float
+    trouble: str
+    why: str
+    answered: int
+    embedded: int
+    link: str
+
+
 class LogPart(TypedDict):
     """Health of the prediction log."""
 
@@ -290,6 +304,8 @@ class Status(TypedDict):
     models: ModelsPart | None
     retrain: RetrainPart | None
     """None where retraining is not used."""
+    backend: BackendPart | None
+    """None where the embedded model is to answer."""
     findings: list[dict[str, Any]]
     """As Finding.as_dict, the gravest first."""
     unjudged: list[dict[str, Any]]

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 from streetvision.monitor.finding import Finding
-from streetvision.monitor.observation import ModelView, Observation, RefusalView
+from streetvision.monitor.observation import BackendView, ModelView, Observation, RefusalView
 from streetvision.monitor.point import HistoryPoint
 from streetvision.monitor.retraining import RetrainView
 from streetvision.monitor.rule_pass import RulePass, is_grave
@@ -16,6 +16,7 @@ from streetvision.prediction_log.write_health import LogHealth
 from streetvision.status.samples import Sample
 from streetvision.status.schema import (
     SCHEMA,
+    BackendPart,
     ChainPart,
     LogPart,
     MinerPart,
@@ -72,6 +73,7 @@ def status_of(
         "validators": validator_rows(samples, seen, span.counted_days),
         "models": None if facts.models is None else _models(facts.models),
         "retrain": None if seen.retrain is None else _retrain(seen.retrain, seen.model),
+        "backend": None if seen.backend is None else _backend(seen.backend),
         "findings": [finding.as_dict() for finding in passed.findings],
         "unjudged": [asdict(rule) for rule in passed.unjudged],
         "diagnosis": passed.diagnosis.as_dict(),
@@ -188,6 +190,19 @@ def _retrain(view: RetrainView, model: ModelView | None) -> RetrainPart:
         "counts": dict(view.counts),
         "problem": view.problem,
         "model_created": None if model is None else model.created,
+    }
+
+
+def _backend(view: BackendView) -> BackendPart:
+    return {
+        "name": view.name,
+        "state": view.state,
+        "since": view.since,
+        "trouble": view.trouble,
+        "why": view.why,
+        "answered": view.answered,
+        "embedded": view.embedded,
+        "link": view.link,
     }
 
 

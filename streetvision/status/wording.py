@@ -124,6 +124,21 @@ def model_words(status: Status) -> str:
     return words
 
 
+def backend_words(status: Status) -> str:
+    """`ray answers: 1,204 of 1,210 requests, the embedded model the others`; empty without a backend."""
+    backend = status.get("backend")
+    if backend is None:
+        return ""
+    total = backend["answered"] + backend["embedded"]
+    shared = f"{backend['answered']:,} of {total:,} requests, the embedded model the others"
+    page = f"; see {backend['link']}" if backend["link"] else ""
+    if backend["state"] == "closed":
+        return f"{backend['name']} answers: {shared}{page}"
+    why = f" ({backend['why']})" if backend["why"] else ""
+    since = duration(max(0.0, status["taken_at"] - backend["since"]))
+    return f"{backend['name']} has not answered for {since}{why}; it had {shared}{page}"
+
+
 def candidate_words(status: Status) -> str:
     """The trial or operation that is going on; empty when there is none."""
     models = status["models"]

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageArray, Prediction, RunnerFailure, RunnerOutput
@@ -23,6 +24,11 @@ SIDE = 16
 
 photo = partial(grey_photo, side=SIDE)
 POISON = photo(13)
+
+
+def grey_logits(images: ImageArray) -> NDArray[np.float32]:
+    """What GatedRunner answers to all but its poison."""
+    return ((images[:, 0, 0, 0].astype(int) - 128) / 10).astype(np.float32)
 
 
 class GatedRunner:
@@ -54,7 +60,7 @@ class GatedRunner:
         self.batches.append(levels.tolist())
         self.entered.set()
         assert self.gate.wait(20)
-        logits = ((levels - 128) / 10).astype(np.float32)
+        logits = grey_logits(images)
         if 13 in levels:
             if self.bad_value is None:
                 raise self.poison()

@@ -10,11 +10,21 @@ from typing import Any
 import pytest
 
 from streetvision.base.sqlite_trouble import CAUSES
+from streetvision.engine.transport import RemoteTrouble
 from streetvision.monitor.derived import burst_size
 from streetvision.monitor.diagnosis import Cause, diagnose
 from streetvision.monitor.finding import Finding, Severity
-from streetvision.monitor.observation import MachineView, ModelView, Observation, RolloutView, StoreView, ValidatorView
+from streetvision.monitor.observation import (
+    BackendView,
+    MachineView,
+    ModelView,
+    Observation,
+    RolloutView,
+    StoreView,
+    ValidatorView,
+)
 from streetvision.monitor.rules import judge
+from streetvision.monitor.rules.backend_away import REMEDIES
 from streetvision.monitor.rules.score_drift import stability_index
 from streetvision.monitor.traffic import SCORE_BINS, Traffic, TrafficBucket
 from streetvision.subnet import PayWindow
@@ -187,6 +197,37 @@ def test_a_failing_second_model_is_told_although_every_request_is_answered(
     assert found(observed, "requests_failing") is None
     if finding:
         assert finding.data["failed"] == router["failed"]
+
+
+BACKEND = BackendView("ray", "open", 0.0, "no_memory", "a replica was killed for its memory", 900, 40)
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "expected"),
+    [("open", 121.0, True), ("half_open", 121.0, True), ("open", 119.0, False), ("closed", 9_000.0, False)],
+)
+def test_a_backend_that_does_not_answer_is_told_of(seen: Make, state: Any, seconds: float, expected: bool) -> None:
+    observed = seen()
+    away = replace(BACKEND, state=state, since=observed.now - seconds)
+    finding = found(replace(observed, backend=away), "backend_away")
+    assert (finding is not None) is expected
+    assert found(observed, "backend_away") is None
+    if finding:
+        assert "a replica was killed for its memory" in finding.evidence[0]
+        assert "more memory" in finding.remedy
+
+
+@pytest.mark.parametrize(("name", "command"), [("ray", "cluster"), ("modal", "modal")])
+def test_the_remedy_names_the_backends_own_commands(seen: Make, name: str, command: str) -> None:
+    observed = seen()
+    away = replace(BACKEND, name=name, trouble="unknown_version", since=observed.now - 121.0)
+    finding = found(replace(observed, backend=away), "backend_away")
+    assert finding is not None
+    assert f"streetvision {command} deploy" in finding.remedy
+
+
+def test_every_trouble_of_a_backend_has_a_remedy() -> None:
+    assert set(REMEDIES) == {trouble.value for trouble in RemoteTrouble}
 
 
 def _headroom(tight: int, roomy: int, late: int = 0) -> tuple[int, ...]:

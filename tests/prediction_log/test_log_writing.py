@@ -13,6 +13,7 @@ import pytest
 from streetvision.axon.wire import Dialect
 from streetvision.models.router import RouterOutcome
 from streetvision.prediction_log.display import row_page
+from streetvision.prediction_log.formats import row_fields
 from streetvision.prediction_log.row import LogRow
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.writer import BATCH_ROWS
@@ -37,7 +38,7 @@ def test_a_row_holds_all_that_the_axon_and_the_engine_told(rig: Rig, make_record
         sha256=sha(b"jpeg"), size_bytes=4, width=640, height=480, model_version="1.0.0", probability=0.75, logit=0.25,
         views=2, batch_size=3, admission_s=0.0001, body_s=0.001, decode_s=0.002, queue_s=0.003, inference_s=0.004,
         reply_s=0.0002, headroom_s=4.5, decoded=None, first_probability=None, second_probability=None, router=None,
-        image="stored", embedding=vector,
+        served_by="embedded", image="stored", embedding=vector,
     )  # fmt: skip
     assert replace(answered, embedding=None) == replace(expected, embedding=None)
     assert (refused.id, refused.status, refused.reason, refused.validator) == (2, 400, "bad_image", "5Bob")
@@ -71,6 +72,18 @@ def test_a_routers_answer_keeps_what_each_member_said(rig: Rig, make_record: Mak
     assert "second       0.119202922" in row_page(rows[1], None)
     assert "router       asked" in row_page(rows[1], None)
     assert "router" not in row_page(plain, None)
+
+
+def test_a_row_says_who_computed_the_answer(rig: Rig, make_record: MakeRecord) -> None:
+    whole = make_record(b"jpeg")
+    assert whole.prediction is not None
+    far = replace(whole, prediction=replace(whole.prediction, served_by="ray"))
+    rig.log(whole, far, make_record(b"", None, status=400, reason="bad_image"))
+    rig.tick()
+    rows = rig.rows()
+    assert [row.served_by for row in rows] == ["embedded", "ray", None]
+    assert "served by    ray" in row_page(rows[1], None)
+    assert row_fields(rows[1])["served_by"] == "ray"
 
 
 def test_the_same_image_is_stored_once_as_received(rig: Rig, make_record: MakeRecord) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streetvision.monitor.observation import BackendView
 from streetvision.status.redaction import HIDDEN, hidden, shared
 
 from .worlds import hostile, retraining, status
@@ -81,3 +82,8 @@ def test_hiding_never_fails_and_leaves_no_path(text: str) -> None:
     told = hidden(f"{text} /secret/place {text}")
     assert "secret" not in told
     assert hidden("/" * 5_000 + text).startswith(HIDDEN)
+
+
+def test_a_backends_private_address_is_hidden() -> None:
+    view = BackendView("ray", "open", 1.0, "unreachable", "10.0.0.5:10001 refuses", 1, 2, "http://10.0.0.5:8265")
+    assert "10.0.0.5" not in json.dumps(shared(status(backend=view))["backend"])

@@ -11,6 +11,7 @@ import pytest
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
 from streetvision.monitor.finding import Finding, Severity
+from streetvision.monitor.observation import BackendView
 from streetvision.monitor.thresholds import DAY, HOUR
 from streetvision.monitor.traffic import TrafficBucket
 from streetvision.prediction_log.reader import LogReader
@@ -19,7 +20,7 @@ from streetvision.status.schema import STAGES, Span, Status
 from streetvision.status.series import request_series, standing_series
 from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
-from streetvision.status.wording import traffic_words
+from streetvision.status.wording import backend_words, traffic_words
 
 from ..conftest import Logbook
 from .worlds import DAYS, FACTS, MODELS, fresh, hostile, observed, samples, status
@@ -248,3 +249,12 @@ def test_spans_are_honoured() -> None:
     assert found["counted"]["span"] == 3 * DAY
     assert found["counted"]["requests"] > 2 * status()["counted"]["requests"]
     assert Facts("1", 72, "x").running
+
+
+def test_a_backend_is_shown_with_what_it_answered_and_where_to_see_more() -> None:
+    view = BackendView("ray", "closed", observed().now - 60.0, "", "", 1204, 6, "http://10.0.0.5:8265")
+    words = "ray answers: 1,204 of 1,210 requests, the embedded model the others; see http://10.0.0.5:8265"
+    assert backend_words(status(backend=view)) == words
+    away = replace(view, state="open", why="connection refused")
+    assert "ray has not answered for 60 s (connection refused)" in backend_words(status(backend=away))
+    assert backend_words(status()) == ""
