@@ -37,12 +37,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
     parser.add_argument("--composites", type=int, default=768, help="composites, and close-ups, to measure on")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs without works")
-    parser.add_argument(
-        "--teacher", type=Path, nargs="*", default=[], help="ImageNet weights that scripts/convert_teacher.py wrote"
-    )
-    parser.add_argument(
-        "--tuned", type=Path, nargs="*", default=[], metavar="FILE", help="teachers that --keep-teachers wrote before"
-    )
+    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="files that convert_teacher.py wrote")
+    parser.add_argument("--tuned", type=Path, nargs="*", default=[], help="files that --keep-teachers wrote before")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
     parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which a teacher learns the task")
     parser.add_argument("--answer-loss", type=float, default=3.0, help="weight of the teacher's answers; labels have 1")

@@ -9,12 +9,12 @@ import typer
 from streetvision.errors import OperatorError
 
 
-def agree(cost: str, *, yes: bool) -> None:
+def agree(cost: str, *, yes: bool, question: str = "Send?", undone: str = "nothing was sent") -> None:
     """Tell the cost on stderr and ask; OperatorError unless the operator agrees, with `yes` beforehand."""
     typer.echo(cost, err=True)
     if yes:
         return
     if not sys.stdin.isatty():
-        raise OperatorError("nothing was sent, as nobody is here to agree to the cost: say --yes")
-    if not typer.confirm("Send?", err=True):
-        raise OperatorError("nothing was sent")
+        raise OperatorError(f"{undone}, as nobody is here to agree to the cost: say --yes")
+    if not typer.confirm(question, err=True):
+        raise OperatorError(undone)

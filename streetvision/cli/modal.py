@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streetvision.cli.oracle_session import confirm
+from streetvision.cli.agreeing import agree
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
 from streetvision.settings.settings import Settings
 
@@ -41,13 +41,14 @@ def deploy(
     service = _service(settings)
     models = [deployed(version) for version in _versions(settings, versions or [])]
     wanted, cost = settings.modal, rates(settings.modal, prices)
-    typer.echo(
+    agree(
         f"app {wanted.app}: up to {wanted.most} containers with {wanted.card}, ${cost.container_hour:.2f} an hour each "
         f"while it runs; {wanted.warm} kept warm (${cost.idle_month:,.0f} a month); at most ${wanted.month_usd:,.2f} a "
         "month",
-        err=True,
+        yes=yes,
+        question="Deploy?",
+        undone="nothing was deployed",
     )
-    confirm(yes=yes)
     sent = upload(service, models)
     link = service.deploy(settings.precision)
     if as_json:

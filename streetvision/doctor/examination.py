@@ -78,13 +78,11 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), model, backend, oracle, synthetic, kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, others, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
-        bounded("backend", SLOW_S, check_backend(settings, tools.now())),
-        bounded("oracle", QUICK_S, check_oracle(settings, tools.now())),
-        bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, tools.now()))),
+        _others(settings, tools.now()),
         _kept(settings, live, wallet, tools),
     )
     compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
@@ -95,14 +93,22 @@ async def examine(
         *standing.checks,
         *installed,
         *model,
-        backend,
-        oracle,
-        synthetic,
+        *others,
         *kept,
         compiler,
     ]
     unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)
     return Report(arranged(known, standing.findings), standing.diagnosis, unjudged)
+
+
+async def _others(settings: Settings, now: float) -> list[Check]:
+    """Services elsewhere that answer or label for the miner."""
+    checks = await asyncio.gather(
+        bounded("backend", SLOW_S, check_backend(settings, now)),
+        bounded("oracle", QUICK_S, check_oracle(settings, now)),
+        bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, now))),
+    )
+    return list(checks)
 
 
 async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorError | None]:

@@ -57,7 +57,8 @@ def test_deploy_asks_before_it_spends(run: Run, sdk: FakeSdk, checkpoint: Path, 
     assert sdk.files == {}
 
 
-def test_deploy_refuses_what_the_bound_cannot_pay(run: Run, monkeypatch: Any) -> None:
+def test_deploy_refuses_what_the_bound_cannot_pay(run: Run, checkpoint: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MODEL", str(checkpoint))
     monkeypatch.setenv("MODAL_WARM", "50")
     code, _, err = run("modal", "deploy", "--yes")
     assert code == 1
