@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("modal", reason="the extra `modal` is not installed")
 
+from streetvision.serverless import deployment
 from streetvision.serverless import service as ours
 
 from ..serverless.fake_sdk import FakeSdk
@@ -59,6 +60,7 @@ def test_deploy_asks_before_it_spends(run: Run, sdk: FakeSdk, checkpoint: Path, 
 
 def test_deploy_refuses_what_the_bound_cannot_pay(run: Run, checkpoint: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("MODEL", str(checkpoint))
+    monkeypatch.setattr(deployment, "hours_left", lambda now: 300.0)
     monkeypatch.setenv("MODAL_WARM", "50")
     code, _, err = run("modal", "deploy", "--yes")
     assert code == 1
