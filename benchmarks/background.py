@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.training.batch import Batch
 from streetvision.training.bundled_loss import loss_of
 from streetvision.training.bundled_settings import TrainSettings

@@ -16,7 +16,7 @@ import torch
 from harness import RESULTS, Row, machine, report
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, build
+from streetvision.models.network import LoadedModel, build
 from streetvision.runner.torch_runner import TorchRunner
 
 SIZES = {"small": (384, 6, 12), "base": (768, 12, 12), "large": (1024, 16, 24)}

@@ -24,8 +24,8 @@ from cpu_rivals import Answer, Images, missing, rivals
 from harness import RESULTS, Row, machine, report
 from runner import WIDTHS, description
 
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, load
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8
 from streetvision.runner.precision import compare

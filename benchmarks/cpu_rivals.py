@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 
 Images = NDArray[np.uint8]
 Answer = Callable[[Images], NDArray[np.float32]]

@@ -22,7 +22,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageArray, RunnerOutput
 from streetvision.engine.workers import Workers
 from streetvision.errors import OperatorError
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 60.0

@@ -26,8 +26,8 @@ from harness import RESULTS, Row, machine, report
 from torch.profiler import ProfilerActivity, profile
 
 from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
 from streetvision.models.heads import head_kind
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.cuda_graphs import capture
 

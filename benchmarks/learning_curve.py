@@ -28,16 +28,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_threads
 from streetvision.models.checkpoint import load_checkpoint
-from streetvision.models.dinov3 import build
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build
 from streetvision.training.augmenting import scaled
 from streetvision.training.batch import Batch
 from streetvision.training.module import TrainingModule
 from streetvision.training.order import epoch_order
 from streetvision.training.recipe import LossRecipe, OptimiserRecipe, Recipe, TuneRecipe
-from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
 BUDGETS = (40, 80, 160)

@@ -24,7 +24,7 @@ from harness import Row, machine, report
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.scenes.challenges import challenge
 
 MINER = Path(__file__).parents[1] / "neurons" / "miner.py"

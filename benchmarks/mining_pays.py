@@ -34,6 +34,7 @@ from shifted_stream import FIRST_SCENE, SHIFTED, as_shown, jobs, picture
 
 from streetvision.axon.records import RequestRecord, StageTimings
 from streetvision.axon.wire import Dialect
+from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import Prediction, Timings
 from streetvision.mining.database import open_fiftyone
@@ -43,15 +44,14 @@ from streetvision.mining.pictures import PictureFolder
 from streetvision.mining.scores import UNCERTAINTY, uncertainty
 from streetvision.mining.selection import select_balanced
 from streetvision.mining.sync import sync
-from streetvision.models.dinov3 import StreetVisionNet, load
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import StreetVisionNet, load
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.upkeep import Limits
 from streetvision.prediction_log.write_health import LogMetrics
 from streetvision.prediction_log.write_queue import WriteQueue
 from streetvision.prediction_log.writer import Writer
 from streetvision.sources.neighbours import EMBEDDING_DISTANCE
-from streetvision.training.rendering import map_on_cores
 
 SEEDS = (0, 1, 2, 3, 4)
 BUDGETS = (25, 50, 100, 200)

@@ -29,7 +29,7 @@ from sharing import ALONE, FAILURES, PICTURES, SIZES, Timed, Way, first_line, me
 from streetvision_kernels.multiprocessors import assign, look, looking_glass, multiprocessors_in
 
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.models.network import LoadedModel, StreetVisionNet, build
 from streetvision.runner.partition import Partition
 from streetvision.runner.torch_runner import TorchRunner
 

@@ -32,7 +32,7 @@ from runner import WIDTHS, description
 from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import ImageArray, Runner, RunnerOutput
-from streetvision.models.dinov3 import LoadedModel, build
+from streetvision.models.network import LoadedModel, build
 from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 60.0

@@ -29,8 +29,8 @@ from runner import description
 from swap import Calls, Load, capacity, miner, require_answers
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build
 from streetvision.models.versions import BUNDLED
 from streetvision.registry.registry import open_registry
 from streetvision.retrain.child import WORKER, Bounds, JobStopped, run_job

@@ -14,7 +14,7 @@ import torch
 from harness import RESULTS, Row, machine, report
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner, WarmupStep
 
 WIDTHS = {"small": 384, "base": 768, "large": 1024}

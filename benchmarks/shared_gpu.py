@@ -31,7 +31,7 @@ from engine import jpeg
 from harness import RESULTS, Row, machine, percentile, report
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.registry import open_registry
 
 HERE = Path(__file__).parent

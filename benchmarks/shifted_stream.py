@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.scenes.augment import STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene

@@ -26,7 +26,7 @@ from harness import RESULTS, Row, machine, report
 from torch import nn
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
+from streetvision.models.network import StreetVisionNet, build
 
 NAME = "vit_base_patch16_siglip_224"
 WIDTH = 768

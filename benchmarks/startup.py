@@ -24,7 +24,7 @@ from harness import RESULTS, Row, machine, report
 from runner import WIDTHS, description
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 
 FORWARDS = ("served", "timm")
 PATIENCE_S = 900.0

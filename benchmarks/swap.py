@@ -27,8 +27,8 @@ from harness import Row, machine, percentile, report
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 
 HERE = Path(__file__).parent

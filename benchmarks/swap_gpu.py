@@ -27,7 +27,7 @@ from torch._dynamo.utils import counters
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import EngineError, ImageArray, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.runner.torch_runner import TorchRunner
 
 PATIENCE = 30.0

@@ -17,8 +17,8 @@ from training_timed import WARM, Timed, Utilisation, wait
 from training_windows import peak_gib
 
 from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
 from streetvision.models.folder import WEIGHTS_FILE
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.sources.dataset import Example
 from streetvision.training.feeding import Ingredients, Place, make_feed
 from streetvision.training.fit import make_trainer

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene
 from streetvision.sources.dataset import Example
-from streetvision.training.rendering import map_on_cores
 
 FIRST_SCENE = 700_000_000
 """Neither training nor other benchmarks use scenes from here on."""

@@ -20,6 +20,7 @@ import torch
 from harness import RESULTS, Row, machine, report
 from numpy.typing import NDArray
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_threads
 from streetvision.engine.decode import DecodeLimits, decode_looks
 from streetvision.engine.types import ImageArray
@@ -29,7 +30,6 @@ from streetvision.models.views import parse_view, parse_views
 from streetvision.runner.torch_runner import TorchRunner
 from streetvision.scenes.challenges import NATIVE, challenge
 from streetvision.subnet import matthews
-from streetvision.training.rendering import map_on_cores
 
 LISTS = (
     "plain",

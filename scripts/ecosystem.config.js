@@ -1,8 +1,8 @@
 // The miner under pm2:  pm2 start scripts/ecosystem.config.js && pm2 save
 //
 // Settings are the miner's own: miner.env in the repository's folder (or the file that MINER_ENV names), the environment,
-// and flags in `args` below. No secrets belong here. Several miners on one machine: give each a STREETVISION_NAME, and a
-// settings file with a port and a state folder of its own. docs/services.md says more.
+// and flags in `args` below. No secrets belong here. Several miners on one machine: fleet.config.js.
+// docs/services.md says more.
 const os = require("os");
 const path = require("path");
 

@@ -1,10 +1,12 @@
-"""Regenerate the texts that come from code: miner.env.example; in docs settings, migrating, benchmarks, rules."""
+"""Regenerate the texts that come from code: miner.env.example; in docs settings, migrating, benchmarks, cost, rules."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark_verdicts import Results
 from benchmarks_page import render_benchmarks
+from cost_page import render_cost
 
 from streetvision.monitor.rules_table import with_rules_table
 from streetvision.settings.rendering import render_env_example, render_official_table, render_settings_tables
@@ -80,7 +82,9 @@ even told.
 
 def main() -> None:
     """Write the generated files in place."""
-    (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(ROOT / "benchmarks" / "results"))
+    results = ROOT / "benchmarks" / "results"
+    (ROOT / "docs" / "benchmarks.md").write_text(render_benchmarks(results))
+    (ROOT / "docs" / "cost.md").write_text(render_cost(Results(results)))
     (ROOT / "miner.env.example").write_text(render_env_example())
     (ROOT / "docs" / "settings.md").write_text(SETTINGS_PAGE + render_settings_tables())
     monitoring = ROOT / "docs" / "monitoring.md"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from streetvision.training.teacher import Teacher
+    from streetvision.training.ranks import Ranks
 
 
 def parse() -> argparse.Namespace:
@@ -37,12 +37,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--native-test", type=int, default=480, help="scenes of native size to measure on")
     parser.add_argument("--composites", type=int, default=768, help="composites, and close-ups, to measure on")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs without works")
-    parser.add_argument("--teacher", type=Path, help="ImageNet weights that scripts/convert_teacher.py wrote")
-    parser.add_argument("--tuned", type=Path, metavar="FILE", help="the teacher that --keep-teacher wrote before")
+    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="files that convert_teacher.py wrote")
+    parser.add_argument("--tuned", type=Path, nargs="*", default=[], help="files that --keep-teachers wrote before")
     parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER", help="checkpoint to go on from")
-    parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which the teacher learns the task")
+    parser.add_argument("--teacher-s", type=float, default=130.0, help="seconds in which a teacher learns the task")
     parser.add_argument("--answer-loss", type=float, default=3.0, help="weight of the teacher's answers; labels have 1")
-    parser.add_argument("--keep-teacher", type=Path, metavar="FILE", help="where to write the tuned teacher")
+    parser.add_argument("--keep-teachers", type=Path, metavar="FOLDER", help="where to write the tuned teachers")
     parser.add_argument("--device", default="cuda", help="torch device")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
@@ -54,15 +54,29 @@ def main() -> None:
     """Train, measure, write."""
     import torch
 
-    from streetvision.training.bundle import MeasureSettings, measure_bundle, train_bundle
-    from streetvision.training.bundled_settings import TrainSettings, scaled_down
-    from streetvision.training.train import Material
+    from streetvision.training.ranks import joined
 
     arguments = parse()
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
+    with joined(arguments.device) as ranks:
+        if arguments.only != "measure":
+            train(arguments, ranks)
+    if arguments.only != "train" and ranks.first:
+        measure(arguments)
+
+
+def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    """Train and write the checkpoint."""
+    import torch
+
+    from streetvision.training.bundle import train_bundle
+    from streetvision.training.bundled_settings import TrainSettings, scaled_down
+    from streetvision.training.teacher import keep
+    from streetvision.training.train import Material
+
     settings = TrainSettings(
         budget_s=arguments.budget_s,
         teacher_s=arguments.teacher_s,
@@ -78,30 +92,39 @@ def main() -> None:
     )
     if arguments.start is not None:
         settings = replace(settings, coarse_size=None)
-    test, native = arguments.test, arguments.native_test
-    composites, workers = arguments.composites, arguments.workers
-    measure = MeasureSettings(test * 3 // 8, test, native // 4, native, composites, workers)
     if arguments.smoke:
-        settings, measure = scaled_down(settings), MeasureSettings(12, 12, 2, 2, 64, 1)
+        settings = scaled_down(settings)
+    material = Material(tuple(arguments.photos), tuple(arguments.teacher), tuple(arguments.tuned), arguments.start)
     device = torch.device(arguments.device)
-    if arguments.only != "measure":
-        material = Material(tuple(arguments.photos), arguments.teacher, arguments.tuned, arguments.start)
-        outcome = train_bundle(arguments.out, settings, device, depth=arguments.depth, material=material, log=_say)
-        if arguments.keep_teacher is not None and outcome.teacher is not None:
-            _write(outcome.teacher, arguments.keep_teacher)
-    if arguments.only == "train":
-        return
-    figures = measure_bundle(arguments.out, measure, device, photos=arguments.photos, log=_say)
+    if ranks.count > 1 and device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
+    outcome = train_bundle(
+        arguments.out,
+        settings,
+        device,
+        depth=arguments.depth,
+        material=material,
+        log=_say,
+        ranks=ranks,
+    )
+    for teacher in outcome.teachers if arguments.keep_teachers is not None and ranks.first else ():
+        arguments.keep_teachers.mkdir(parents=True, exist_ok=True)
+        keep(teacher, arguments.keep_teachers / f"{teacher.name}.safetensors")
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Calibrate and measure the checkpoint."""
+    import torch
+
+    from streetvision.training.bundle import MeasureSettings, measure_bundle
+
+    test, native = arguments.test, arguments.native_test
+    settings = MeasureSettings(test * 3 // 8, test, native // 4, native, arguments.composites, arguments.workers)
+    if arguments.smoke:
+        settings = MeasureSettings(12, 12, 2, 2, 64, 1)
+    figures = measure_bundle(arguments.out, settings, torch.device(arguments.device), photos=arguments.photos, log=_say)
     if arguments.metrics is not None:
         arguments.metrics.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def _write(teacher: Teacher, file: Path) -> None:
-    """Its floating weights as float16."""
-    from safetensors.torch import save_file
-
-    state = {name: value.half().cpu() for name, value in teacher.state_dict().items() if value.is_floating_point()}
-    save_file(state, file)
 
 
 def _say(line: str) -> None:

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -81,12 +82,47 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Address of an S3 server on this machine."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def only_test_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration or credentials of AWS but these, and no question to the outside."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@pytest.fixture
+def s3_client(s3_server: str, only_test_keys: None) -> Iterator[Any]:
+    """A client of that server, which is empty."""
+    import boto3
+
+    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/moto-api/reset", method="POST")).close()
+    client = boto3.session.Session().client("s3", endpoint_url=s3_server, region_name="us-east-1")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model with random weights, for all to read."""
     import torch
 
     from streetvision.models.checkpoint import save_checkpoint
-    from streetvision.models.dinov3 import build, tiny_config
+    from streetvision.models.network import build, tiny_config
 
     torch.manual_seed(0)
     config = tiny_config(depth=1)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from benchmark_verdicts import VERDICTS, Results, Verdict
 from benchmarks_page import heading_anchor, render_benchmarks
+from cost_page import render_cost
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -19,6 +20,10 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 
 def test_benchmarks_page_is_current() -> None:
     assert (ROOT / "docs" / "benchmarks.md").read_text() == render_benchmarks(RESULTS)
+
+
+def test_the_page_on_cost_is_current() -> None:
+    assert (ROOT / "docs" / "cost.md").read_text() == render_cost(Results(RESULTS))
 
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.question)

@@ -126,8 +126,9 @@ def test_variables_are_read_by_somebody() -> None:
 
 
 def test_service_names_are_the_files_own() -> None:
-    for file in ("ecosystem.config.js", "retrain.config.js"):
+    for file in ("ecosystem.config.js", "retrain.config.js", "fleet.config.js"):
         assert 'STREETVISION_NAME || "streetvision"' in (ROOT / "scripts" / file).read_text()
     for words in calls("systemctl"):
-        if words[-1] not in ("daemon-reload",):
-            assert (ROOT / "scripts" / f"{words[-1]}.service").is_file()
+        for unit in (word for word in words if word.startswith("streetvision")):
+            template, at, _ = unit.partition("@")  # of a template, the unit is an instance
+            assert (ROOT / "scripts" / f"{template}{at}.service").is_file()

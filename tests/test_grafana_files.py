@@ -33,7 +33,8 @@ BINARY = {"+", "-", "*", "/", "<", ">", "<=", ">=", "==", "!=", "and", "or", "un
 def documented() -> dict[str, set[str]]:
     """Labels by the names that can be asked for: a histogram has three."""
     names = {"up": set(ALWAYS)}
-    for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
+    pages = [(ROOT / "docs" / page).read_text() for page in ("metrics.md", "fleet.md")]
+    for line in (line for page in pages for line in page.splitlines()):
         if row := ROW.match(line):
             labels = set(re.findall(r"`(\w+)`", row[3])) | ALWAYS
             if row[2] == "histogram":

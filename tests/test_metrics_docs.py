@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 
 from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.settings.model import ModelSettings
 from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.settings import Settings

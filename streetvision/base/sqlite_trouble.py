@@ -50,6 +50,7 @@ def database_sentences(
     file: Path,
     remedies: Mapping[str, str],
     failures: tuple[type[Exception], ...] = (OSError, sqlite3.Error),
+    told: type[OperatorError] = OperatorError,
 ) -> Iterator[None]:
     """Turn those failures of a database into one sentence: its name and file, and the remedy by cause; not defects."""
     try:
@@ -59,7 +60,7 @@ def database_sentences(
         if cause == "defect":
             raise
         words = remedies.get(cause, f"{reason(error)}; check the disk")
-        raise OperatorError(f"{name} {file}: {words}") from error
+        raise told(f"{name} {file}: {words}") from error
 
 
 def cause_of(error: Exception, folder: Path) -> str:

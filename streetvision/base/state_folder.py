@@ -46,13 +46,13 @@ def require_folder(folder: Path) -> None:
         raise OperatorError(f"{folder} is no folder: name the state folder with --state_dir")
 
 
-def make_state_folder(folder: Path) -> None:
-    """Make it for this user alone, unless it is there; raises OperatorError."""
+def make_state_folder(folder: Path, setting: str = "--state_dir") -> None:
+    """Make it for this user alone, unless it is there; OperatorError that says which setting names another."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OperatorError(
-            f"the state folder {folder} cannot be made ({reason(error)}): name another with --state_dir"
+            f"the state folder {folder} cannot be made ({reason(error)}): name another with {setting}"
         ) from error
 
 

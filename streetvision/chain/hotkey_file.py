@@ -31,6 +31,15 @@ def is_there(file: Path) -> bool:
         ) from error
 
 
+def hotkey_names(wallet: Path) -> list[str]:
+    """Hotkeys of one wallet's folder."""
+    try:
+        found = sorted(path.name for path in (wallet / "hotkeys").iterdir() if path.is_file())
+    except OSError:
+        return []
+    return [name for name in found if not name.endswith("pub.txt")]
+
+
 def wallet_flags(wallet: str, hotkey: str, path: str) -> str:
     """The flags of btcli that name a wallet, quoted for a shell."""
     flags = f"--wallet {shlex.quote(wallet)} --wallet-hotkey {shlex.quote(hotkey)}"

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from streetvision.cli.setting_hint import UsageError, explain
 from streetvision.cli.spelling import with_underscores
 
 PLAIN = None
@@ -46,11 +47,21 @@ COMMANDS: Mapping[str, Entry] = {
         ("completion",),
         "completion",
     ),
+    "cost": Entry(
+        "Estimate the monthly bill: embedded, one shared card, Modal, Kubernetes; below and above the traffic.",
+        ("cost",),
+        "cost",
+    ),
     "doctor": Entry(
         "Check everything that a miner needs, and say why it does not earn. Takes the miner's flags too.",
         ("doctor",),
         "doctor",
         WITH_MINER_FLAGS,
+    ),
+    "fleet": Entry(
+        "Several miners on one machine: one file, one page, one metrics port.",
+        ("fleet_app", "fleet_init", "fleet", "fleet_view"),
+        "app",
     ),
     "evaluate": Entry(
         "Judge a model on labelled pictures: accuracy, MCC, AUC, calibration, expected reward; or against another one.",
@@ -97,6 +108,7 @@ COMMANDS: Mapping[str, Entry] = {
     "synthesise": Entry(
         "Variations of labelled pictures: by night, in rain, with other works or without.", ("synthesise",), "app"
     ),
+    "modal": Entry("The model on GPUs at Modal, rented by the second.", ("modal",), "app"),
     "train": Entry(
         "Train a model on datasets: `train --recipe quick --data NAME`, or `train CONFIG`.", ("train",), "app"
     ),
@@ -107,7 +119,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "video": Entry(
         "Find roadwork in videos: `video FILE`, a folder or s3://BUCKET/KEY.",
-        ("video", "video_export", "video_twelvelabs"),
+        ("video", "video_export", "video_review", "video_twelvelabs"),
         "app",
     ),
     "models": Entry(
@@ -163,7 +175,11 @@ class CommandGroup(TyperGroup):
         from streetvision.cli.command_log import log_in_words
 
         log_in_words()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            explain(error)
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's signature
         """Their names, in the order of the list."""

@@ -14,7 +14,7 @@ import typer
 
 from streetvision.base.disk import sentences, write_atomically
 from streetvision.base.log_text import one_line
-from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
+from streetvision.cli.shared import AsJson, StateDir, check_page, miner_settings, print_json, progress_bar
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import check_model, choose_checkpoint
 from streetvision.models.versions import is_version
@@ -95,10 +95,8 @@ def _check(split: str, report: Path | None) -> None:
     """Tell of slips before anything is loaded."""
     if split not in SPLITS:
         raise OperatorError(f"There is no split {split!r}: name one of {', '.join(SPLITS)}.")
-    if report is not None and report.is_dir():
-        raise OperatorError(f"{report} is a folder: name a file in it with --report.")
-    if report is not None and not report.absolute().parent.is_dir():
-        raise OperatorError(f"The folder of {report} does not exist: name another file with --report.")
+    if report is not None:
+        check_page(report)
 
 
 def _check_calibrate(settings: Settings, version: str, data: Sequence[str], *, other: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streetvision.chain.hotkey_file import hotkey_names
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.miner.endpoint import own_addresses
 from streetvision.models.versions import BUNDLED
@@ -67,15 +68,6 @@ def wallet_names(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if hotkey_names(path))
     except OSError:
         return []
-
-
-def hotkey_names(wallet: Path) -> list[str]:
-    """Hotkeys of one wallet's folder."""
-    try:
-        found = sorted(path.name for path in (wallet / "hotkeys").iterdir() if path.is_file())
-    except OSError:
-        return []
-    return [name for name in found if not name.endswith("pub.txt")]
 
 
 def _wallet(answers: Answers) -> Suggestion:

@@ -15,8 +15,9 @@ import typer
 
 from streetvision.base.log_text import one_line
 from streetvision.base.paths import expanded
+from streetvision.cli.agreeing import agree
 from streetvision.cli.log_options import Since, log_folder
-from streetvision.cli.oracle_session import confirm, with_oracle
+from streetvision.cli.oracle_session import with_oracle
 from streetvision.cli.shared import AsJson, StateDir, print_json, progress_bar, stopping
 from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, OperatorError
 
@@ -114,11 +115,9 @@ def _agree(
     found = estimate(settings.oracle, prompt, store, pictures)
     if as_json:
         print_json({"kind": "estimate", "asker": prompt.asker, **asdict(found)})
-    typer.echo(estimate_line(found, settings.oracle, prompt.asker), err=True)
     if warning := price_warning(settings.oracle, datetime.now(UTC).date()):
         typer.echo(f"warning: {warning}", err=True)
-    if found.questions:
-        confirm(yes=yes)
+    agree(estimate_line(found, settings.oracle, prompt.asker), yes=yes or not found.questions)
 
 
 @contextmanager

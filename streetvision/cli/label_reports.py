@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from streetvision.base.log_text import joined
+from streetvision.base.spending import money, spent_of
 from streetvision.base.wording import plural, share
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def cost_words(cost: Cost, settings: OracleSettings) -> str:
     tokens = f"about {cost.tokens:,} tokens"
     if not settings.is_priced:
         return f"{tokens} (no price is set)"
-    return f"{tokens}, {cost.money:,.2f} of money by the prices of {settings.price_date}"
+    return f"{tokens}, {money(cost.money)} by the prices of {settings.price_date}"
 
 
 def run_report(fields: Fields) -> str:
@@ -46,7 +47,7 @@ def run_report(fields: Fields) -> str:
         f"{fields['answered']:,} questions answered"
     ]
     lines += [f"  {fields[name]:,} {words}" for name, words in _TROUBLE.items() if fields[name]]
-    lines.append(f"  {cost['tokens']:,} tokens" + (f", {cost['money']:,.2f} of money" if cost["money"] else ""))
+    lines.append(f"  {cost['tokens']:,} tokens" + (f", {money(cost['money'])}" if cost["money"] else ""))
     return joined(lines)
 
 
@@ -84,7 +85,8 @@ def stats_report(found: LabelStats, settings: OracleSettings) -> str:
     lines.append(f"  today: {_spent(spent.day, settings.day_tokens, settings.day_money)}")
     lines.append(f"  this month: {_spent(spent.month, settings.month_tokens, settings.month_money)}")
     if found.mean_cost is not None:
-        lines.append(f"  an answer takes {found.mean_cost.tokens:,} tokens" + _money(found.mean_cost.money, 5))
+        mean = found.mean_cost
+        lines.append(f"  an answer takes {mean.tokens:,} tokens" + (f", {money(mean.money)}" if mean.money else ""))
     return joined(lines)
 
 
@@ -102,16 +104,9 @@ def _error_lines(name: str, one: ErrorStats) -> list[str]:
     return [line, f"    label more that it calls {name}: {one.witnesses:,} places say little"] if few else [line]
 
 
-def _spent(cost: Cost, tokens: int | None, money: float | None) -> str:
-    of_tokens = "" if tokens is None else f" of {tokens:,}"
-    of_money = "" if money is None else f" of {money:,.2f}"
-    return f"{cost.tokens:,}{of_tokens} tokens" + (
-        f", {cost.money:,.2f}{of_money} of money" if cost.money or money else ""
-    )
-
-
-def _money(money: float, digits: int) -> str:
-    return f", {money:,.{digits}f} of money" if money else ""
+def _spent(cost: Cost, tokens: int | None, most: float | None) -> str:
+    of_money = f", {spent_of(cost.money, most)}" if cost.money or most else ""
+    return spent_of(cost.tokens, tokens, "tokens") + of_money
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from streetvision.cli.agreeing import agree
 from streetvision.cli.shared import miner_settings
 from streetvision.errors import OperatorError
 
@@ -28,16 +26,6 @@ def with_oracle(state_dir: Path | None) -> Settings:
     return settings
 
 
-def confirm(*, yes: bool) -> None:
-    """OperatorError unless the operator agrees."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorError("nobody is here to agree to the cost: say --yes")
-    if not typer.confirm("Go on?", err=True):
-        raise OperatorError("nothing was asked")
-
-
 def agreed_oracle(settings: Settings, pictures: int, *, yes: bool) -> LabelOracle:
     """The oracle, once the operator agreed to what so many pictures may cost at most."""
     from streetvision.cli.label_reports import cost_words
@@ -50,8 +38,7 @@ def agreed_oracle(settings: Settings, pictures: int, *, yes: bool) -> LabelOracl
     questions = pictures * (1 + settings.oracle.crops)
     most = times(reservation(settings.oracle, make_prompt(settings.oracle, settings.state_dir)), questions)
     words = cost_words(most, settings.oracle)
-    typer.echo(f"at most {questions:,} questions to {oracle.name} and {words}", err=True)
-    confirm(yes=yes)
+    agree(f"at most {questions:,} questions to {oracle.name} and {words}", yes=yes)
     return oracle
 
 

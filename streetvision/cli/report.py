@@ -12,11 +12,11 @@ import typer
 
 from streetvision.cli.log_options import log_folder
 from streetvision.cli.shared import StateDir, miner_settings
-from streetvision.cli.status import ask
 from streetvision.errors import OperatorError, reason
 from streetvision.page.page import PAGE_SPAN, render_page
 from streetvision.page.pictures import Gallery, Picture
 from streetvision.settings.settings import Settings
+from streetvision.status.asking import ask
 from streetvision.status.files import status_from_files
 from streetvision.status.redaction import hidden, shared
 from streetvision.status.schema import Span, Status

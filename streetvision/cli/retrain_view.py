@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streetvision.base.log_text import joined, one_line
+from streetvision.base.spending import money
 from streetvision.base.wording import clipped, took
 from streetvision.cli.shared import print_json
 from streetvision.cli.train_view import in_columns, shown, validation_line
@@ -130,11 +131,11 @@ def _cells(row: Fields) -> tuple[str, ...]:
 
 def run_page(fields: Fields) -> str:
     """All that is known of a run."""
-    money = f", {fields['money']:.2f} of money" if fields["money"] else ""
+    cost = f", {money(fields['money'])}" if fields["money"] else ""
     lines = [
         *run_line(fields).splitlines(),
         f"  began {fields['started']} by {fields['trigger']}, took {took(fields['started'], fields['ended'])}",
-        f"  {fields['gpu_hours']:.2f} GPU hours{money}",
+        f"  {fields['gpu_hours']:.2f} GPU hours{cost}",
         *(f"  {said} {fields[name]}" for name, said in _KNOWN.items() if fields[name]),
         "",
         *(line for step in fields["steps"] for line in _step_lines(step)),

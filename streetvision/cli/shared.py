@@ -19,6 +19,7 @@ import typer
 from streetvision.base.paths import current_folder
 from streetvision.base.state_folder import require_folder
 from streetvision.cli.progress_lines import ProgressLines
+from streetvision.errors import OperatorError
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings
 
@@ -58,6 +59,14 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def check_page(path: Path) -> None:
+    """Tell of a place that no page can be written to, before anything is worked out for it; raises OperatorError."""
+    if path.is_dir():
+        raise OperatorError(f"{path} is a folder: name a file in it with --report.")
+    if not path.absolute().parent.is_dir():
+        raise OperatorError(f"The folder of {path} does not exist: name another file with --report.")
 
 
 @contextmanager

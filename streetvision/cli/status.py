@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -15,9 +14,10 @@ import typer
 from streetvision import __version__
 from streetvision.base.start_steps import Starting
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json
-from streetvision.control.client import SOCKET_NAME, MinerStarting, call
+from streetvision.control.client import MinerStarting
 from streetvision.errors import OperatorError
-from streetvision.status.schema import OPERATION, SCHEMA, Span, Status
+from streetvision.status.asking import ask
+from streetvision.status.schema import SCHEMA, Span, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,14 +55,6 @@ def status(
         except MinerStarting as error:
             show(error)
             raise typer.Exit(STARTING) from None
-
-
-def ask(folder: Path, span: Span) -> Status:
-    """The miner that runs in a state folder; OperatorError when there is none, or one that speaks of other things."""
-    found = call(folder / SOCKET_NAME, OPERATION, asdict(span))
-    if found.get("schema") != SCHEMA:
-        raise OperatorError("the miner is of another version than this command: restart the miner")
-    return cast(Status, found)
 
 
 def starting_fields(starting: Starting, now: float) -> dict[str, Any]:

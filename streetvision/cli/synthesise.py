@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streetvision.base.spending import money, spent_of
+from streetvision.cli.agreeing import agree
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar, stopping
 from streetvision.errors import EXIT_FAILED, EXIT_STOPPED, ConfigError, OperatorError
 from streetvision.settings.settings import Settings
@@ -188,23 +190,16 @@ def _oracle(settings: Settings, opinion: LaterOpinion) -> LabelOracle:
 
 
 def _confirm(store: SynthesisStore, settings: Settings, back_end: BackEnd, count: int, *, yes: bool) -> None:
-    """Say what it costs, and ask before anything is sent; raises OperatorError where nobody can be asked."""
+    """Say what it costs, and ask before anything is sent; OperatorError unless the operator agrees."""
     wanted, month = settings.synthetic, datetime.now(UTC).isoformat()[:7]
     said = f"{count:,} variations by {back_end.name}"
     if not back_end.remote:
         typer.echo(f"{said}, on this machine and for nothing", err=True)
         return
-    cost = (
-        f"{count * wanted.price:.2f} ({wanted.price:g} each)" if wanted.price else "nothing, as --synthetic.price says"
-    )
-    spent = f"; {store.spent(month):.2f} of {wanted.budget:.2f} are spent this month" if wanted.price else ""
-    typer.echo(f"{said}: the pictures leave this machine, and it costs {cost}{spent}", err=True)
-    if yes or not count:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorError("nobody can be asked here: give --yes where that is what you want")
-    if not typer.confirm("Send them?", err=True):
-        raise typer.Exit(EXIT_STOPPED)
+    priced = f"{money(count * wanted.price)} ({wanted.price:g} each)"
+    cost = priced if wanted.price else "nothing, as SYNTHETIC_PRICE says"
+    spent = f"; {spent_of(store.spent(month), wanted.budget)} spent this month" if wanted.price else ""
+    agree(f"{said}: the pictures leave this machine, and it costs {cost}{spent}", yes=yes or not count)
 
 
 def _make(maker: Maker, wishes: list[Wish]) -> MadeReport:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streetvision.base.spending import money
+
 Fields = Mapping[str, Any]
 _WIDEST = 12
 
@@ -52,4 +54,4 @@ def ablation_report(found: Fields) -> str:
 
 
 def _money(spent: float) -> str:
-    return f", {spent:.2f} spent" if spent else ""
+    return f", {money(spent)} spent" if spent else ""

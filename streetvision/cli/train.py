@@ -24,11 +24,15 @@ from streetvision.training.wish import Wish, require_version
 if TYPE_CHECKING:
     from streetvision.models.versions import ModelVersion
     from streetvision.registry.registry import Registry
+    from streetvision.serverless.money import Money
     from streetvision.training.pictures import Pictures
     from streetvision.training.run_folder import RunFolder
+    from streetvision.training.running import Surroundings
 
 EXTRA = ("lightning", "peft")
 """What the extra `train` brings and every run needs."""
+ON_HERE, ON_MODAL = "here", "modal"
+MOST_USD = 1e5
 HERE = "`--set model.weights=` a version, bundled, or a safetensors file of the backbone"
 
 
@@ -68,11 +72,18 @@ def run(
         bool, typer.Option("--finish", help="With --resume: learn no further, add the best weights until now.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, or cpu to leave the GPU alone.")] = "auto",
+    on: Annotated[
+        str, typer.Option(help="Where it learns: here, or modal, on a GPU with the settings --modal.*.")
+    ] = ON_HERE,
+    usd: Annotated[
+        float | None, typer.Option(help="With --on modal: US dollars that this start may cost.", metavar="DOLLARS")
+    ] = None,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Train by a recipe and add the model to the registry; Ctrl-C stops it so that it can be resumed."""
     settings = miner_settings(state_dir)
+    money = _money(on, usd, settings, finish=finish)
     if device not in ("auto", "cpu"):
         raise ConfigError(f"--device is auto or cpu, not {device!r:.40}")
     _require_extra()
@@ -84,10 +95,12 @@ def run(
         if finish:
             raise ConfigError("--finish belongs to --resume RUN")
         wish = Wish(*_recipe(config, recipe, data or [], override or []), version)
+        if money is not None:
+            _require_movable(wish.recipe)
         pictures = _pictures(wish.recipe.data.sets, settings)
         folder = _begun(wish, pictures, settings, as_json=as_json)
     again = version if resume is not None else ""
-    _train(folder, pictures, settings, device=device, version=again, as_json=as_json)
+    _train(folder, pictures, settings, money, device=device, version=again, as_json=as_json)
 
 
 @app.command("list")
@@ -195,6 +208,7 @@ def _train(
     folder: RunFolder,
     pictures: Pictures | None,
     settings: Settings,
+    money: Money | None,
     *,
     device: str,
     version: str,
@@ -208,10 +222,54 @@ def _train(
     with shown(as_json) as view, stopping("stopping after this step") as stop:
         around = Surroundings(open_registry(settings.state_dir), view.tell, _now, stop, device, progress=view.importing)
         try:
+            if money is not None and pictures is not None:
+                _learn_away(folder, pictures, around, settings, money)
+                pictures = None
             added = train(folder, pictures, around, version=version)
         except Stopped as stopped:
             raise Stopped(f"{stopped}: go on with `streetvision train --resume {folder.name}`") from stopped
     _show_added(added, folder, as_json)
+
+
+def _money(on: str, usd: float | None, settings: Settings, *, finish: bool) -> Money | None:
+    """What a training at Modal may cost; None for one here. Raises OperatorError before anything is made."""
+    if on not in (ON_HERE, ON_MODAL):
+        raise ConfigError(f"--on is {ON_HERE} or {ON_MODAL}, not {on!r:.40}")
+    if on == ON_HERE:
+        if usd is not None:
+            raise ConfigError(f"--usd bounds a training at Modal: add --on {ON_MODAL}")
+        return None
+    if finish:
+        raise ConfigError("--finish learns no further: leave --on out")
+    if usd is None or not 0.0 < usd <= MOST_USD:
+        raise ConfigError("a training at Modal costs money: say how much it may with --usd, such as --usd 5")
+    from streetvision.cost.prices import read_prices
+    from streetvision.serverless.troubles import require_modal
+
+    require_modal()
+    from streetvision.serverless.money import money_of
+
+    money = money_of(settings.modal, usd, read_prices())
+    typer.echo(
+        f"at Modal with {settings.modal.card}: ${3600 * money.per_s:.2f} an hour by the price table, at most "
+        f"{money.seconds / 60:,.0f} minutes of learning for ${usd:,.2f}",
+        err=True,
+    )
+    return money
+
+
+def _require_movable(recipe: Recipe) -> None:
+    from streetvision.serverless.away import require_movable
+
+    require_movable(recipe)
+
+
+def _learn_away(folder: RunFolder, pictures: Pictures, around: Surroundings, settings: Settings, money: Money) -> None:
+    from streetvision.serverless.away import learn_away
+    from streetvision.serverless.training_app import ModalPlace
+
+    with ModalPlace(settings.modal) as place:
+        learn_away(folder, pictures, around, place, money)
 
 
 def _show_added(added: ModelVersion, folder: RunFolder, as_json: bool) -> None:

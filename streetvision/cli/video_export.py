@@ -49,8 +49,8 @@ def export(
     require_av()
     if label and label not in LABELS:
         raise ConfigError(f"--label is roadwork or none, not {label!r:.40}")
-    from streetvision.video.export import Wanted
     from streetvision.video.export import export as write
+    from streetvision.video.frames import Wanted
 
     wanted = Wanted(numbers(segments), LABELS.get(label), every, most, outside, licence)
     with stopped_in_words():

@@ -11,6 +11,7 @@ import typer
 
 from streetvision.base.log_text import one_line
 from streetvision.base.state_folder import only_one
+from streetvision.cli.agreeing import agree
 from streetvision.cli.shared import AsJson, StateDir, miner_settings, print_json, progress_bar
 from streetvision.cli.video import Names, app, records_folder, require_av, stopped_in_words, videos, write_page
 from streetvision.cli.video_export import Segments, numbers, reading, scanned
@@ -20,7 +21,7 @@ from streetvision.settings.settings import Settings
 if TYPE_CHECKING:
     from streetvision.video.finding import Video
     from streetvision.video.marengo import Hit, Kept, Vector
-    from streetvision.video.second_opinion import Judges
+    from streetvision.video.second_opinion import Account, Judge
 
 Yes = Annotated[bool, typer.Option("--yes", help="Send and pay without asking.")]
 WORK = "video-twelvelabs"
@@ -32,38 +33,47 @@ def ask(
     names: Names,
     *,
     segments: Segments = "",
+    judge: Annotated[
+        str,
+        typer.Option(help="pegasus looks at clips and says why; marengo compares frames with prompts, for less."),
+    ] = "pegasus",
     yes: Yes = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Let TwelveLabs' Pegasus judge the segments of scanned videos; shows the cost and asks before it sends a clip."""
+    """Let a model of TwelveLabs judge the segments of scanned videos; shows the cost and asks before it sends any."""
     settings = _allowed(state_dir)
+    from streetvision.video.second_opinion import judge_named
+
+    asked = judge_named(judge, settings.video)
     with only_one(records_folder(settings), WORK):
-        _ask(names, settings, segments, yes=yes, as_json=as_json)
+        _ask(names, settings, segments, asked, yes=yes, as_json=as_json)
 
 
-def _ask(names: list[str], settings: Settings, segments: str, *, yes: bool, as_json: bool) -> None:
-    from streetvision.video.second_opinion import clip_dollars, judge, unasked
+def _ask(names: list[str], settings: Settings, segments: str, asked: Judge, *, yes: bool, as_json: bool) -> None:
+    from streetvision.video.second_opinion import unasked
 
     found, chosen = videos(names, settings), numbers(segments)
-    waiting, dollars = 0, 0.0
+    unjudged, waiting, dollars = 0, 0, asked.once
     for video in found:
         with scanned(video, settings) as record:
-            left = unasked(record, settings.video, chosen)
-            waiting += len(left)
-            dollars += sum(clip_dollars(one, record.seconds, settings.video) for one in left)
-    judges = _judges(settings)
-    if waiting:
-        _confirm(judges, f"{waiting} clips go to {settings.video.pegasus}", dollars, yes=yes)
+            left = unasked(record, asked.model, chosen)
+            count, most = asked.price(record, left)
+            unjudged, waiting, dollars = unjudged + len(left), waiting + count, dollars + most
+    account = _account(settings)
+    if unjudged:
+        _confirm(account, f"{waiting} {asked.calls} go to {asked.model}", dollars, yes=yes)
+    lost = 0
     with stopped_in_words(), progress_bar("asking", waiting) as progress:
         for video in found:
             with scanned(video, settings) as record:
-                left = unasked(record, settings.video, chosen)
+                left = unasked(record, asked.model, chosen)
                 if left:
                     with reading(video) as reader:
-                        judge(judges, reader, record, left, heard=_heard(video), progress=progress)
+                        lost += asked.ask(account, reader, record, left, heard=_heard(video), progress=progress)
     for video in found:
         _show_opinions(video, settings, as_json=as_json)
+    _end(lost, waiting, asked.calls)
 
 
 @app.command()
@@ -87,13 +97,21 @@ def search(
         raise ConfigError('search by words or by --picture FILE: `streetvision video search "orange cones at night"`')
     shown = None if picture is None else _small_picture(picture)
     with only_one(records_folder(settings), WORK):
-        hits = _search(words, shown, videos(within or [], settings), settings, every, k=k, yes=yes)
-    _show_hits(hits, as_json=as_json)
+        found = videos(within or [], settings)
+        _search(words, shown, found, settings, every, k=k, yes=yes, as_json=as_json)
 
 
 def _search(
-    words: str, shown: bytes | None, found: list[Video], settings: Settings, every: float, *, k: int, yes: bool
-) -> list[Hit]:
+    words: str,
+    shown: bytes | None,
+    found: list[Video],
+    settings: Settings,
+    every: float,
+    *,
+    k: int,
+    yes: bool,
+    as_json: bool,
+) -> None:
     from streetvision.video.marengo import nearest
     from streetvision.video.second_opinion import frame_dollars, unembedded
 
@@ -103,16 +121,26 @@ def _search(
     for video in found:
         with scanned(video, settings) as record:
             waiting += len(unembedded(record, settings.video, every))
-    judges = _judges(settings)
+    account = _account(settings)
     wanted = settings.video
     query = wanted.search_price / 1000 if shown is None else frame_dollars(wanted)
     frames = f"{waiting:,} frames and " if waiting else ""
-    _confirm(judges, f"{frames}one search go to {wanted.marengo}", waiting * frame_dollars(wanted) + query, yes=yes)
+    _confirm(account, f"{frames}one search go to {wanted.marengo}", waiting * frame_dollars(wanted) + query, yes=yes)
+    lost = 0
     with stopped_in_words(), progress_bar("embedding", waiting) as progress:
         for video in found:
-            _embed(video, settings, judges, every, progress)
+            lost += _embed(video, settings, account, every, progress)
     kept = _kept(found, settings)
-    return nearest(_query(judges, words, shown, query), kept, k)
+    _show_hits(nearest(_query(account, words, shown, query), kept, k), as_json=as_json)
+    _end(lost, waiting, "frames")
+
+
+def _end(lost: int, waiting: int, what: str) -> None:
+    """A failure where anything got no answer, once the answers are shown."""
+    if lost:
+        raise OperatorError(
+            f"{lost:,} of {waiting:,} {what} got no answer: the same command asks about them again, and pays again"
+        )
 
 
 def _allowed(state_dir: Path | None) -> Settings:
@@ -127,44 +155,41 @@ def _allowed(state_dir: Path | None) -> Settings:
     return settings
 
 
-def _judges(settings: Settings) -> Judges:
-    from streetvision.video.bedrock import open_bedrock
-    from streetvision.video.second_opinion import Judges
+def _account(settings: Settings) -> Account:
+    from streetvision.net.bedrock import open_bedrock
+    from streetvision.settings.video import REGION
+    from streetvision.video.second_opinion import Account
     from streetvision.video.spending import Spending
 
     spending = Spending(settings.state_dir, settings.video.budget)
-    return Judges(open_bedrock(settings.video.region), settings.video, spending)
+    return Account(open_bedrock(settings.video.region, REGION), settings.video, spending)
 
 
-def _confirm(judges: Judges, what: str, dollars: float, *, yes: bool) -> None:
+def _confirm(account: Account, what: str, dollars: float, *, yes: bool) -> None:
     """Say what it costs; OperatorError beyond the budget, and without a yes."""
-    from streetvision.video.spending import money
+    from streetvision.base.spending import money, spent_of
+    from streetvision.video.spending import DOLLARS
 
-    judges.spending.require(dollars)
-    spent = judges.spending.of_the_month()
-    sentence = f"{what}: at most {money(dollars)} by the prices in your settings; {money(spent)} spent this month"
-    typer.echo(sentence, err=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorError("nothing was sent: add --yes to pay this")
-    if not typer.confirm("Send?", err=True):
-        raise OperatorError("nothing was sent")
+    spending = account.spending
+    spending.require(dollars)
+    spent = spent_of(spending.of_the_month(), spending.budget, currency=DOLLARS)
+    most = money(dollars, DOLLARS)
+    agree(f"{what}: at most {most} by the prices in your settings; {spent} spent this month", yes=yes)
 
 
 def _heard(video: Video) -> Callable[[str], None]:
     return lambda sentence: typer.echo(one_line(f"{video.identity.uri}: {sentence}"), err=True)
 
 
-def _embed(video: Video, settings: Settings, judges: Judges, every: float, progress: Callable[[int], None]) -> None:
+def _embed(video: Video, settings: Settings, account: Account, every: float, progress: Callable[[int], None]) -> int:
     from streetvision.video.second_opinion import embed, unembedded
 
     with scanned(video, settings) as record:
         times = unembedded(record, settings.video, every)
         if not times:
-            return
+            return 0
         with reading(video) as reader:
-            embed(judges, reader, record, times, heard=_heard(video), progress=progress)
+            return embed(account, reader, record, times, heard=_heard(video), progress=progress)
 
 
 def _small_picture(path: Path) -> bytes:
@@ -196,12 +221,12 @@ def _kept(found: list[Video], settings: Settings) -> list[Kept]:
     return kept
 
 
-def _query(judges: Judges, words: str, shown: bytes | None, dollars: float) -> Vector:
+def _query(account: Account, words: str, shown: bytes | None, dollars: float) -> Vector:
     from streetvision.video.marengo import embed_picture, embed_words
 
-    model = judges.settings.marengo
-    judges.spending.count(model, dollars)
-    return embed_words(judges.bedrock, model, words) if shown is None else embed_picture(judges.bedrock, model, shown)
+    model = account.settings.marengo
+    account.spending.count(model, dollars)
+    return embed_words(account.bedrock, model, words) if shown is None else embed_picture(account.bedrock, model, shown)
 
 
 def _show_hits(hits: list[Hit], *, as_json: bool) -> None:

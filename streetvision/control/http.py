@@ -33,25 +33,34 @@ class HttpServer:
     """
 
     def __init__(
-        self, site: Site, registry: CollectorRegistry, *, address: str, port: int, hosts: Collection[str] = ()
+        self,
+        site: Site,
+        registry: CollectorRegistry,
+        *,
+        address: str,
+        port: int,
+        hosts: Collection[str] = (),
+        names: tuple[str, str] = ("--metrics.port", "--metrics.address"),
     ) -> None:
-        """`port` 0 lets the kernel choose; `hosts` are names that callers may use."""
-        self._address, self._wanted = address, port
+        """`port` 0 lets the kernel choose; `hosts` are names that callers may use; `names` are the settings' own."""
+        self._address, self._wanted, self._names = address, port, names
         self._listener = Listener(OperatorApp(site, registry, hosts), _LIMITS, Uncounted(), "http-watch")
         self.port: int | None = None
         """What is served; None before `start`."""
 
     async def start(self) -> None:
         """Bind and serve; OperatorError with one sentence when the address cannot be had."""
-        sockets = listen((self._address,), self._wanted, port_flag="--metrics.port", address_flag="--metrics.address")
+        port_name, address_name = self._names
+        sockets = listen((self._address,), self._wanted, port_flag=port_name, address_flag=address_name)
         self.port = sockets[0].getsockname()[1]
         await self._listener.start(sockets, CONNECTIONS)
         logger.info("metrics and health: {}", self.url)
         if not ipaddress.ip_address(self._address).is_loopback:
             logger.warning(
                 "metrics: whoever reaches {} sees this miner's standing and its validators: let a firewall or a proxy "
-                "with a password stand before it, or drop --metrics.address",
+                "with a password stand before it, or drop {}",
                 self.url,
+                address_name,
             )
 
     @property

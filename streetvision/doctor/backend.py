@@ -9,6 +9,7 @@ import numpy as np
 from streetvision.cluster.from_settings import ray_transport
 from streetvision.cluster.remedies import remedy_of
 from streetvision.doctor.check import Check, ok, skipped, warning
+from streetvision.doctor.modal import check_modal
 from streetvision.engine.transport import ModelPin, RemoteBatch, RemoteFailure, checked
 from streetvision.errors import OperatorError
 from streetvision.miner.model_choice import named_model
@@ -21,10 +22,17 @@ ANSWER_S = 60.0
 """A version that is not loaded there yet is loaded first."""
 
 
-async def check_backend(settings: Settings) -> Check:
+async def check_backend(settings: Settings, now: float) -> Check:
+    """Of the backend that the settings name."""
+    if settings.backend.choice == "modal":  # a picture would wake a container, which costs money
+        return await asyncio.to_thread(check_modal, settings, now)
+    if settings.backend.choice == "ray":
+        return await _check_ray(settings)
+    return skipped("backend", "the embedded model answers")
+
+
+async def _check_ray(settings: Settings) -> Check:
     """Ask for one grey picture with the version that would serve; nothing is started or deployed for it."""
-    if settings.backend.choice != "ray":
-        return skipped("backend", "the embedded model answers")
     try:
         asked = await asyncio.to_thread(_batch, settings)
     except OperatorError as error:

@@ -48,8 +48,8 @@ from streetvision.monitor.finding import Finding
 from streetvision.monitor.machine import read_machine
 from streetvision.monitor.probe import probe_endpoint
 from streetvision.monitor.unjudged import Unjudged
+from streetvision.net.bedrock import open_session
 from streetvision.settings.settings import Settings
-from streetvision.video.bedrock import open_session
 
 QUICK_S, DISK_S, SLOW_S = 15.0, 60.0, 90.0
 _GRAVITY = {Mark.SKIPPED: 0, Mark.OK: 1, Mark.WARNING: 2, Mark.FAILURE: 3}
@@ -65,7 +65,7 @@ class Tools:
     ask: Callable[[Path], Live] = ask
     look_at_gpu: Callable[[], Mapping[str, Any] | str] = look_at_gpu
     driver: Callable[[], str | None] = driver_version
-    aws: Callable[[str], Any] = open_session
+    aws: Callable[[str, str], Any] = open_session
     now: Callable[[], float] = time.time
 
 
@@ -78,13 +78,11 @@ async def examine(
     """Everything; takes as long as its slowest check, and at most about a minute and a half. `file` is miner.env."""
     live, error = await _ask(settings, tools)
     wallet, hotkey = await _open(settings, live)
-    standing, (installed, on_gpu), model, backend, oracle, synthetic, kept = await asyncio.gather(
+    standing, (installed, on_gpu), model, others, kept = await asyncio.gather(
         _standing(settings, live, wallet, tools),
         _installed(settings, tools),
         _model(settings, wallet, tools),
-        bounded("backend", SLOW_S, check_backend(settings)),
-        bounded("oracle", QUICK_S, check_oracle(settings, tools.now())),
-        bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, tools.now()))),
+        _others(settings, tools.now()),
         _kept(settings, live, wallet, tools),
     )
     compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
@@ -95,14 +93,22 @@ async def examine(
         *standing.checks,
         *installed,
         *model,
-        backend,
-        oracle,
-        synthetic,
+        *others,
         *kept,
         compiler,
     ]
     unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)
     return Report(arranged(known, standing.findings), standing.diagnosis, unjudged)
+
+
+async def _others(settings: Settings, now: float) -> list[Check]:
+    """Services elsewhere that answer or label for the miner."""
+    checks = await asyncio.gather(
+        bounded("backend", SLOW_S, check_backend(settings, now)),
+        bounded("oracle", QUICK_S, check_oracle(settings, now)),
+        bounded("synthetic", SLOW_S, in_thread(lambda: check_synthetic(settings, now))),
+    )
+    return list(checks)
 
 
 async def _ask(settings: Settings, tools: Tools) -> tuple[Live | None, OperatorError | None]:

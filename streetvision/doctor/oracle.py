@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from datetime import UTC, datetime
 
+from streetvision.base.spending import spent_of
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.errors import OperatorError
@@ -42,8 +43,9 @@ async def _check(settings: Settings, now: datetime) -> Check:
         return warning("oracle", "nothing bounds its cost", "Set --oracle.month_money, or another of its bounds.")
     if why := price_warning(wanted, now.date()):
         return _warned(why)
-    money = f", {spent.month.money:,.2f} of money" if wanted.is_priced else ""
-    return ok("oracle", f"{wanted.url} has {wanted.model}; this month {spent.month.tokens:,} tokens{money}")
+    month = [spent_of(spent.month.tokens, wanted.month_tokens, "tokens")]
+    month += [spent_of(spent.month.money, wanted.month_money)] if wanted.is_priced else []
+    return ok("oracle", f"{wanted.url} has {wanted.model}; {' and '.join(month)} spent this month")
 
 
 def _warned(sentence: str) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from streetvision.base.wording import plural
@@ -21,15 +21,16 @@ def lines_of(report: Report, width: int = 80) -> Iterable[tuple[str, Mark | None
     by_name = {check.name: check for check in report.checks}
     known = {name for names in SECTIONS.values() for name in names}
     for title, names in SECTIONS.items():
-        yield from _section(title, [by_name[name] for name in names if name in by_name], width)
-    yield from _section("Findings", [check for check in report.checks if check.name not in known], width)
+        yield from section(title, [by_name[name] for name in names if name in by_name], width)
+    yield from section("Findings", [check for check in report.checks if check.name not in known], width)
     yield from _unjudged(report, width)
     if report.diagnosis:
         yield from ((line, None) for line in _diagnosis(report.diagnosis, width))
     yield _summary(report), None
 
 
-def _section(title: str, checks: list[Check], width: int) -> Iterable[tuple[str, Mark | None]]:
+def section(title: str, checks: Sequence[Check], width: int) -> Iterable[tuple[str, Mark | None]]:
+    """Some checks under a title, as `lines_of` gives them; nothing where there is none."""
     if not checks:
         return
     yield title, None

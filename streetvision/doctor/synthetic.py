@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 
+from streetvision.base.spending import spent_of
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.errors import OperatorError
@@ -19,6 +20,7 @@ def check_synthetic(settings: Settings, now: float) -> Check:
     if not wanted.back_end:
         return skipped(NAME, "no variations are made before retraining")
     from streetvision.synthesis.back_ends.opening import offered, open_back_end
+    from streetvision.synthesis.making import over_budget
     from streetvision.synthesis.store import spent_in
 
     try:
@@ -29,9 +31,9 @@ def check_synthetic(settings: Settings, now: float) -> Check:
         return _warned(str(error))
     if not kinds:
         return _warned(f"{back_end.name} makes none of {wanted.kinds}: correct --synthetic.kinds")
-    if wanted.price and spent + wanted.price > wanted.budget:
-        return _warned(f"the month's budget of {wanted.budget:g} is spent: raise --synthetic.budget, or wait")
-    money = f"; {spent:.2f} of {wanted.budget:.2f} spent this month" if wanted.price else ""
+    if wanted.price and (why := over_budget(spent, wanted.price, wanted.budget)):
+        return _warned(why)
+    money = f"; {spent_of(spent, wanted.budget)} spent this month" if wanted.price else ""
     return ok(NAME, f"{said}: {', '.join(kind.name for kind in kinds)}{money}")
 
 

@@ -34,6 +34,7 @@ from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import GIB, Limits
 from streetvision.runner.devices import resolve_device
+from streetvision.serverless.transport import open_modal
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import LogSettings
 
@@ -134,6 +135,8 @@ def backend_transport(settings: Settings, version: str) -> Transport | None:
     """The way to the backend of the settings; None where the embedded model answers alone. `version` serves first."""
     if settings.backend.choice == "ray":
         return ray_transport(settings, [version])
+    if settings.backend.choice == "modal":
+        return open_modal(settings.modal)
     return None
 
 

@@ -249,7 +249,8 @@ class Miner:
 
     async def _open_control(self) -> None:
         """What commands talk to, opened last and closed first."""
-        operations = self.models.operations() | self.monitoring.operations(self._about) | self.status.operations()
+        operations = self.models.operations() | self.monitoring.operations(self._about)
+        operations |= self.status.operations() | self.operator_port.operations()
         control = ControlServer(self.settings.state_dir / SOCKET_NAME, operations)
         await control.start()
         self._on_close("the control socket", control.close)

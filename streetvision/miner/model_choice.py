@@ -201,7 +201,7 @@ def _in_folder(folder: Path, registry: Registry) -> ModelVersion:
             return registry.servable(version.version)
     found = _described(folder)
     if not is_ensemble(folder):
-        from streetvision.models.dinov3 import require_fit  # brings torch
+        from streetvision.models.network import require_fit  # brings torch
 
         require_fit(folder, read_config(folder))
     return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
@@ -19,6 +20,7 @@ from streetvision.control.collectors import ProcessCollector as OwnProcessCollec
 from streetvision.control.exposition import Exposition
 from streetvision.control.http import HttpServer
 from streetvision.control.readiness import LAG_LIMIT_S, Generator, LoopWatch, Reason
+from streetvision.control.server import Handler, Progress
 from streetvision.engine.engine import Engine
 from streetvision.miner.gate import REASONS, Gate
 from streetvision.miner.models import ServedModels
@@ -116,10 +118,19 @@ class OperatorPort:
         )
 
     async def start(self) -> None:
-        """Serve, unless the settings say 0; OperatorError when the port cannot be had."""
+        """Serve, unless the settings say 0, and measure the loop; OperatorError when the port cannot be had."""
         if self._settings.http_port:
             await self.server.start()
-            self._beats = asyncio.create_task(self._loop_watch.run(), name="loop-watch")
+        self._beats = asyncio.create_task(self._loop_watch.run(), name="loop-watch")
+
+    def operations(self) -> dict[str, Handler]:
+        """For the control socket: a fleet, whose miners have no port of their own for it, asks for metrics there."""
+
+        async def metrics(_arguments: Mapping[str, Any], _progress: Progress) -> Mapping[str, Any]:
+            _, text = await self._exposition.render("")
+            return {"text": text.decode()}
+
+        return {"metrics": metrics}
 
     async def close(self) -> None:
         """Stop serving; safe to call twice."""

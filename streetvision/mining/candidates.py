@@ -69,6 +69,15 @@ def near_pairs(
     yield from close_pairs(stack_or_zero([candidate.fingerprint for candidate in candidates]), same_picture)
 
 
+def same_drive(table: Table, candidates: Sequence[Candidate]) -> Iterator[tuple[int, int]]:
+    """Positions among `candidates` that link all frames of one video: no split has a drive on both sides."""
+    first: dict[str, int] = {}
+    for place, candidate in enumerate(candidates):
+        video = table.videos[candidate.position]
+        if video is not None and first.setdefault(video, place) != place:
+            yield first[video], place
+
+
 def _candidate(table: Table, position: int, verdict: ResolvedLabel, side: Side | None, images: Path) -> Candidate:
     path, digest = table.paths[position], table.sha256[position]
     data = _read(path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from streetvision.errors import OperatorError
 from streetvision.mining.database import Dataset, DatasetView, FiftyOne
-from streetvision.mining.schema import declare, declare_members
+from streetvision.mining.schema import declare, declare_newer
 
 FORMAT = 1
 """Layout of the dataset; a newer one is refused rather than misread."""
@@ -57,7 +57,7 @@ def open_dataset(fo: FiftyOne, name: str, log: Path | None = None) -> Dataset:
         raise OperatorError(
             f"dataset {name!r} holds the log in {place.log}, not that in {log}: name another dataset with --dataset"
         )
-    declare_members(fo, dataset)
+    declare_newer(fo, dataset)
     return dataset
 
 

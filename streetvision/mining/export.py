@@ -7,18 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from streetvision import __version__
 from streetvision.base.state_folder import only_one
 from streetvision.errors import OperatorError, reason
 from streetvision.mining import brain
-from streetvision.mining.candidates import Candidate, gather, near_pairs
+from streetvision.mining.candidates import Candidate, gather, near_pairs, same_drive
 from streetvision.mining.database import Dataset, FiftyOne
 from streetvision.mining.dataset import place_of
 from streetvision.mining.inspection import SAME_PICTURE
 from streetvision.mining.labels import read_labels
-from streetvision.mining.schema import SPLIT
+from streetvision.mining.schema import LICENCE, SPLIT, VIDEO, VIDEO_SEGMENT, VIDEO_TIME
 from streetvision.mining.splitting import LabelledPicture, Side, Split, split
 from streetvision.mining.sync import mark_evicted
 from streetvision.mining.table import Table, read_table
@@ -140,7 +141,7 @@ def _divide(table: Table, candidates: Sequence[Candidate], options: ExportOption
     """The split of those to learn from; pictures exported earlier take part, whatever became of their labels."""
     taking = [candidate for candidate in candidates if not candidate.problem or candidate.side]
     items = [LabelledPicture(c.sha256, c.verdict.label or "", c.side) for c in taking]
-    pairs = near_pairs(table, taking, options.distance, SAME_PICTURE)
+    pairs = chain(near_pairs(table, taking, options.distance, SAME_PICTURE), same_drive(table, taking))
     return split(items, pairs, val_share=options.val_share, seed=options.seed)
 
 
@@ -165,14 +166,16 @@ def _records(dataset: Dataset, candidates: Sequence[Candidate], divided: Split) 
 
 
 def _provenance(dataset: Dataset, ids: Sequence[str]) -> dict[str, Record]:
-    """What the log knew about each picture when it was exported."""
+    """What the log knew about each picture when it was exported; of a frame, where in which video it is."""
     names = ["width", "height", "size_bytes", "probability", "model_version", "asked", "validators", "pick"]
-    columns = dataset.select(list(ids)).values(["id", "first_seen", "last_seen", *names])
+    of_frames = [VIDEO, VIDEO_TIME, VIDEO_SEGMENT, LICENCE]
+    columns = dataset.select(list(ids)).values(["id", "first_seen", "last_seen", *names, *of_frames])
     return {
         one: {
             "first_seen": _iso(first),
             "last_seen": _iso(last),
-            **dict(zip(names, values, strict=True)),
+            **dict(zip(names, values, strict=False)),
+            **{name: value for name, value in zip(of_frames, values[len(names) :], strict=True) if value is not None},
         }
         for one, first, last, *values in zip(*columns, strict=True)
     }

@@ -12,6 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
+from streetvision.base.disk import sentences, write_atomically
 from streetvision.errors import OperatorError, reason
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG\r\n\x1a\n", ".png"), (b"RIFF", ".webp"))
@@ -30,6 +31,14 @@ class PictureFolder:
         path = self._known(sha256) or self.folder / sha256[:2] / f"{sha256}{_suffix(image)}"
         if path.is_symlink() or not path.exists():
             self._replace(path, image, hard=False)
+        return path
+
+    def keep(self, sha256: str, jpeg: bytes) -> Path:
+        """A picture that is in no log, as a file of its own."""
+        path = self.folder / sha256[:2] / f"{sha256}.jpg"
+        with sentences(f"Writing {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, jpeg)
         return path
 
     def pin(self, path: Path) -> bool:

@@ -38,12 +38,17 @@ FINGERPRINT = "fingerprint"
 READABLE = "readable"
 OPINION = "opinion"
 """A second opinion by a LabelOracle, a Classification."""
+VIDEO, VIDEO_TIME, VIDEO_SEGMENT = "video", "video_time", "video_segment"
+"""Which video a frame is of, the second in it, and the number of its segment, 0 outside of segments."""
+LICENCE = "licence"
+"""Of a frame, as its owner named it."""
 
 HARD_VIEW = "hard"
 
 
 _LABELS = (LABEL_FIELD, PREDICTION, PREDICTIONS, RESOLVED, OPINION)
 _WHY = (PICK, RANK, "probability", FIRST, SECOND, *SHARES)
+_VIDEO = (VIDEO, VIDEO_TIME, VIDEO_SEGMENT, LICENCE)
 _PICTURE = (*FACTS, READABLE, GROUP, "width", "height", "size_bytes", "image", "sha256")
 _REQUESTS = (
     "validators",
@@ -62,9 +67,15 @@ _REQUESTS = (
     "dialect",
     ROUTER,
 )
-_TEXTS = ("sha256", "image", "status_reason", "dialect", "model_version", EMBEDDING_MODEL, SPLIT, PICK, ROUTER)
-_COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK, GROUP)
-_NUMBERS = ("probability", "logit", FIRST, SECOND, "headroom_s", "decode_s", "queue_s", "inference_s", *FACTS, *SHARES)
+_TEXTS = (
+    *("sha256", "image", "status_reason", "dialect", "model_version"),
+    *(EMBEDDING_MODEL, SPLIT, PICK, ROUTER, VIDEO, LICENCE),
+)
+_COUNTS = ("asked", "status", "size_bytes", "width", "height", "views", "batch_size", RANK, GROUP, VIDEO_SEGMENT)
+_NUMBERS = (
+    *("probability", "logit", FIRST, SECOND, "headroom_s", "decode_s", "queue_s", "inference_s", VIDEO_TIME),
+    *(*FACTS, *SHARES),
+)
 
 
 def declare(fo: FiftyOne, dataset: Dataset) -> None:
@@ -93,9 +104,11 @@ def declare(fo: FiftyOne, dataset: Dataset) -> None:
     dataset.save()
 
 
-def declare_members(fo: FiftyOne, dataset: Dataset) -> None:
-    """The fields of an ensemble's members, which datasets of earlier releases lack."""
-    for name, kind in ((FIRST, fo.FloatField), (SECOND, fo.FloatField), (ROUTER, fo.StringField)):
+def declare_newer(fo: FiftyOne, dataset: Dataset) -> None:
+    """The fields that datasets of earlier releases lack: of an ensemble's members, of frames of videos."""
+    texts = dict.fromkeys((ROUTER, VIDEO, LICENCE), fo.StringField)
+    numbers = dict.fromkeys((FIRST, SECOND, VIDEO_TIME), fo.FloatField)
+    for name, kind in {**texts, **numbers, VIDEO_SEGMENT: fo.IntField}.items():
         if not dataset.has_field(name):
             dataset.add_sample_field(name, kind)
 
@@ -118,7 +131,7 @@ def _show(fo: FiftyOne, dataset: Dataset) -> None:
     dataset.set_label_schemas({LABEL_FIELD: choice})
     dataset.activate_label_schemas([LABEL_FIELD])
     known = set(dataset.get_field_schema())
-    groups = {"labels": _LABELS, "why": _WHY, "picture": _PICTURE, "requests": _REQUESTS}
+    groups = {"labels": _LABELS, "why": _WHY, "video": _VIDEO, "picture": _PICTURE, "requests": _REQUESTS}
     grouped = {path for paths in groups.values() for path in paths}
     groups["other"] = tuple(sorted(known - grouped - {"tags", "metadata"}))
     dataset.app_config.sidebar_groups = [

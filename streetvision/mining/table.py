@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.mining.database import DatasetView
-from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, FIRST, PREDICTIONS, SECOND, SPLIT
+from streetvision.mining.schema import EMBEDDING, EMBEDDING_MODEL, FIRST, PREDICTIONS, SECOND, SPLIT, VIDEO
 from streetvision.mining.scores import Scores
 from streetvision.mining.splitting import Side
 from streetvision.sources.neighbours import Mask, Vectors
@@ -40,6 +40,8 @@ class Table:
     """Unix seconds of the last request."""
     asked: tuple[int, ...]
     """Requests that sent it."""
+    videos: tuple[str | None, ...]
+    """The video that it is a frame of."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,14 +74,29 @@ def read_table(view: DatasetView) -> Table:
         SPLIT,
         "last_seen",
         "asked",
+        VIDEO,
         *MEMBERS,
     ]
     nested = [f"{PREDICTIONS}.classifications.{name}" for name in ("model", "probability")]
     columns = view.values([*fields, *nested])
     order = sorted(range(len(columns[0])), key=lambda i: columns[1][i])
-    ids, digests, paths, image, probability, vectors, models, splits, seen, asked, first, second, versions, answers = (
-        [column[i] for i in order] for column in columns
-    )
+    (
+        ids,
+        digests,
+        paths,
+        image,
+        probability,
+        vectors,
+        models,
+        splits,
+        seen,
+        asked,
+        videos,
+        first,
+        second,
+        versions,
+        answers,
+    ) = ([column[i] for i in order] for column in columns)
     return Table(
         ids=tuple(ids),
         sha256=tuple(digests),
@@ -95,6 +112,7 @@ def read_table(view: DatasetView) -> Table:
         splits=tuple(splits),
         seen=tuple(0.0 if moment is None else moment.timestamp() for moment in seen),
         asked=tuple(asked),
+        videos=tuple(videos),
     )
 
 

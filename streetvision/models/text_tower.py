@@ -69,7 +69,7 @@ def _tokenised(files: OpenClipFiles, texts: Sequence[str]) -> torch.Tensor:
 
 def _tower(files: OpenClipFiles) -> nn.Module:
     """The text tower with its weights, float32 on the CPU."""
-    from streetvision.models.dinov3 import WithoutRandomStart
+    from streetvision.models.network import WithoutRandomStart
 
     stored = {name.removeprefix(TEXT): value for name, value in files.stored.items() if name.startswith(TEXT)}
     layers = files.text.get("layers", 0)

@@ -16,9 +16,9 @@ from streetvision.models.architectures import architectures
 from streetvision.models.checkpoint import save_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.header import read_header
 from streetvision.models.heads import head_kind
+from streetvision.models.network import StreetVisionNet, build
 
 TOLERANCE = 1e-4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class Answered:
     new_model: str
     new_views: int
     new: float
+    old_router: str | None = None
+    """Why the second member of a router answered then, or why not: a RouterOutcome; None without a router."""
+    new_router: str | None = None
+    old_members: tuple[float, ...] = ()
+    """P(roadwork) by those members of an ensemble that answered, of the first two."""
+    new_members: tuple[float, ...] = ()
     old_served_by: str | None = None
     """Who computed the logged answer: `embedded` or a backend; None where the log does not say."""
 
@@ -124,6 +130,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """Rows of one router by why its second member answered or not, then and now: both are a RouterOutcome."""
+
+    then: str
+    now: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A whole replay, judged."""
 
@@ -133,6 +148,8 @@ class Comparison:
     """One for each other model in the log, by its version."""
     unanswered: int
     """Rows that had no answer to compare with."""
+    routing: tuple[Routing, ...] = ()
+    """Of rows that the same version answered, where it has a router."""
 
 
 def compare(answers: Sequence[Answered], *, tolerance: float, movers: int = 10) -> Comparison:
@@ -145,6 +162,7 @@ def compare(answers: Sequence[Answered], *, tolerance: float, movers: int = 10) 
         reproduction=_reproduction(same, tolerance) if same else None,
         changes=tuple(_change([a for a in others if a.old_model == model], tolerance, movers) for model in models),
         unanswered=len(answers) - len(compared),
+        routing=_routing(compared),
     )
 
 
@@ -163,6 +181,7 @@ def comparison_fields(comparison: Comparison) -> dict[str, Any]:
             "reproduced": same.good,
         },
         "changes": [_change_fields(change) for change in comparison.changes],
+        "routing": [asdict(one) for one in comparison.routing],
         "unanswered": comparison.unanswered,
     }
 
@@ -184,6 +203,15 @@ def _change_fields(change: Change) -> dict[str, Any]:
         "moved": change.moved,
         "movers": [answer.id for answer in change.movers],
     }
+
+
+def _routing(answers: Sequence[Answered]) -> tuple[Routing, ...]:
+    counts = Counter(
+        (one.old_router, one.new_router)
+        for one in answers
+        if one.old_router and one.new_router and one.old_model == one.new_model
+    )
+    return tuple(Routing(then, now, rows) for (then, now), rows in counts.most_common() if then and now)
 
 
 def _reproduction(answers: Sequence[Answered], tolerance: float) -> Reproduction:

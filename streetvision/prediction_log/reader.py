@@ -125,14 +125,34 @@ class LogReader:
     def count(self, filter: LogFilter = LogFilter()) -> int:  # noqa: B008 - immutable
         """How many rows `rows` would give."""
         where, values = _where(filter)
-        table = _JOIN if filter.stored is not None else "requests AS r"
-        return int(self._all(f"SELECT count(*) FROM {table} WHERE {where}", values)[0][0])  # noqa: S608 - ours
+        return int(self._all(f"SELECT count(*) FROM {_table(filter)} WHERE {where}", values)[0][0])  # noqa: S608 - ours
 
     def stats(self, filter: LogFilter = LogFilter()) -> LogStats:  # noqa: B008 - immutable
         """Counts, scores, latencies and what was dropped."""
         where, values = _where(filter)
-        table = _JOIN if filter.stored is not None else "requests AS r"
-        return self._ask(lambda: stats_of(self._db, table, where, values))
+        return self._ask(lambda: stats_of(self._db, _table(filter), where, values))
+
+    def span(self, filter: LogFilter = LogFilter()) -> tuple[float, float] | None:  # noqa: B008 - immutable
+        """When the first and the last of the rows came, Unix seconds; None when there are none."""
+        where, values = _where(filter)
+        query = f"SELECT min(r.time), max(r.time) FROM {_table(filter)} WHERE {where}"  # noqa: S608 - ours
+        first, last = self._all(query, values)[0]
+        return None if first is None else (float(first), float(last))
+
+    def counts(self, origin: float, width: float, filter: LogFilter = LogFilter()) -> dict[int, int]:  # noqa: B008
+        """Rows in each span of `width` seconds from `origin` (Unix seconds) on, by its number; without empty ones."""
+        where, values = _where(filter)
+        rows = f"FROM {_table(filter)} WHERE {where}"
+        query = f"SELECT CAST((r.time - ?) / ? AS INTEGER), count(*) {rows} GROUP BY 1"
+        return {int(place): int(count) for place, count in self._all(query, [origin, width, *values])}
+
+    def model_seconds(self, filter: LogFilter = LogFilter()) -> tuple[int, float]:  # noqa: B008 - immutable
+        """Answers, and the seconds that the model took for all of them: of a batch, each has an equal share."""
+        where, values = _where(filter)
+        answered = f"FROM {_table(filter)} WHERE {where} AND r.probability IS NOT NULL AND r.batch_size > 0"
+        query = f"SELECT count(*), coalesce(sum(r.inference_s / r.batch_size), 0) {answered}"
+        count, seconds = self._all(query, values)[0]
+        return int(count), float(seconds)
 
     def image_path(self, sha256: str) -> Path | None:
         """The image file, if it is there."""
@@ -182,6 +202,11 @@ def _selection(connection: sqlite3.Connection) -> str:
     there = {name for _, name, *_ in connection.execute("PRAGMA table_info(requests)")}
     special = {"sha256": "coalesce(r.sha256, '')"} | {name: "NULL" for name in COLUMNS if name not in there}
     return ", ".join(special.get(name, f"r.{name}") for name in COLUMNS)
+
+
+def _table(filter: LogFilter) -> str:
+    """Images are joined only where a condition is about them."""
+    return _JOIN if filter.stored is not None else "requests AS r"
 
 
 def _where(filter: LogFilter) -> tuple[str, list[Any]]:

@@ -20,6 +20,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.offline import predict_offline
 from streetvision.engine.types import EngineError, Runner, RunnerFailure
 from streetvision.errors import OperatorError
+from streetvision.models.logits import sigmoid
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import RowsDone, chunks
 from streetvision.prediction_log.image_copy import read_image
@@ -49,6 +50,8 @@ class _Reply:
     probability: float
     model: str
     views: int
+    members: tuple[float, ...]
+    router: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,8 @@ async def _predict(engine: Engine, path: Path | None, sha256: str, clock: Callab
         answer = await predict_offline(engine, data, clock=clock)
     except EngineError as error:
         return _NoReply(error.reason, by_engine=True)
-    return _Reply(answer.probability, answer.model_version, answer.views)
+    members = tuple(sigmoid(logit) for logit in answer.members[:2])
+    return _Reply(answer.probability, answer.model_version, answer.views, members, answer.router)
 
 
 def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
@@ -209,6 +213,10 @@ def _judge(row: LogRow, replies: _Replies, tally: Tally) -> Answered | None:
         new_model=reply.model,
         new_views=reply.views,
         new=reply.probability,
+        old_router=row.router,
+        new_router=reply.router,
+        old_members=tuple(one for one in (row.first_probability, row.second_probability) if one is not None),
+        new_members=reply.members,
         old_served_by=row.served_by,
     )
 

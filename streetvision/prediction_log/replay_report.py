@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from streetvision.prediction_log.comparison import (
     Comparison,
     Replayed,
     Reproduction,
+    Routing,
     Tally,
     comparison_fields,
 )
@@ -28,6 +29,8 @@ def replay_report(done: Replayed, comparison: Comparison) -> str:
     lines += _left_out(comparison, done.tally)
     if comparison.reproduction is not None:
         lines += ["", *_reproduction(done.model, comparison.reproduction)]
+    if comparison.routing:
+        lines += ["", *_routing(comparison.routing)]
     for change in comparison.changes:
         lines += ["", *_change(change)]
     return "\n".join(lines)
@@ -84,6 +87,12 @@ def _reproduction(model: str, same: Reproduction) -> list[str]:
         f"  NOT reproduced: {same.beyond:,} are further away than {same.tolerance:g}; the log comes from another",
         "  machine, device or compile setting, or from another checkpoint of this version",
     ]
+
+
+def _routing(routing: Sequence[Routing]) -> Iterator[str]:
+    yield "why the second model answered or not, then and now (docs/ensembles.md):"
+    for one in routing:
+        yield f"  {one.then:<8} {one.now:<8} {one.rows:>9,}"
 
 
 def _change(change: Change) -> list[str]:

@@ -166,8 +166,8 @@ def _try_checkpoint(folder: Path, progress: ImportProgress, seen: int | None = N
 def _answers(folder: Path, progress: ImportProgress, seen: int | None) -> tuple[ModelConfig, NDArray[np.float32]]:
     import torch
 
-    from streetvision.models.dinov3 import load
     from streetvision.models.golden import golden_images, resized
+    from streetvision.models.network import load
 
     progress("loading", 0, 0)
     loaded = load(folder, untrained=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.base.resources import usable_cpus
 from streetvision.rehearsal.lit_boards import with_boards
 from streetvision.rehearsal.wet_night import darkened, rained_on
@@ -55,17 +53,8 @@ def draw(drawing: Drawing) -> Path:
 def draw_all(drawings: Sequence[Drawing]) -> None:
     """Draw them, by a process on each core: half a minute for a whole rehearsal on two."""
     workers = max(1, min(round(usable_cpus()), len(drawings) // _AT_ONCE))
-    if workers == 1:
-        for drawing in drawings:
-            draw(drawing)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_ctrl_c) as pool:
-        list(pool.map(draw, drawings, chunksize=_AT_ONCE))
-
-
-def _leave_ctrl_c() -> None:
-    """To the process that asked for pictures, which ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _ in map_on_cores(draw, drawings, workers, chunk=_AT_ONCE):
+        pass
 
 
 def _by_day(scene: int) -> tuple[NDArray[np.uint8], bool]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from streetvision.base.spending import OF_MONEY, spent_of
 from streetvision.base.wording import listed, plural
 from streetvision.retrain_log.records import Pause, RunRecord, RunState, Spending, StepName, StepRecord
 from streetvision.settings.retrain import RetrainSettings
@@ -197,14 +198,14 @@ def _labels(facts: Facts, wanted: RetrainSettings) -> Condition:
 def _affordable(spent: Spending, wanted: RetrainSettings) -> tuple[Condition, ...]:
     bounds = (
         ("gpu_hours", "GPU hours", spent.gpu_hours, wanted.gpu_hours),
-        ("budget", "of money", spent.money, wanted.budget),
+        ("budget", OF_MONEY, spent.money, wanted.budget),
     )
     return tuple(
         Condition(
             name,
             used < bound,
-            f"{used:.2f} of {bound:g} {unit} are spent this month",
-            "" if used < bound else f"wait for the next month, or raise --retrain.{name}",
+            f"{spent_of(used, bound, unit)} spent this month",
+            "" if used < bound else f"wait, or raise --retrain.{name}",
         )
         for name, unit, used, bound in bounds
         if bound is not None

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose_cpu import CpuForwards
 from streetvision.runner.choose_cuda import CudaForwards

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.precision_cache import Spans
 
 if TYPE_CHECKING:

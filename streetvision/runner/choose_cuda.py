@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.precision_cache import Spans
 

@@ -14,7 +14,7 @@ from streetvision_kernels.patchify import PATCH
 from streetvision_kernels.swiglu_oracle import swiglu_oracle
 from torch.nn import functional as F
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cpu_weights import (
     CENTRE,
     LEVELS,

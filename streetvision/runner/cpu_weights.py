@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from streetvision_kernels.patchify import PATCH
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cuda_weights import Norm
 from streetvision.runner.mlp_weights import is_gated, is_tanh, mlp_weights
 from streetvision.runner.network_parts import parts_of

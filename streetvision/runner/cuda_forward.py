@@ -19,7 +19,7 @@ from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.patchify import PATCH, patchify
 from streetvision_kernels.swiglu import swiglu
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cuda_head import FusedHead, VectorHead
 from streetvision.runner.cuda_weights import Block, Norm, Peaks, Pool, Product, pack, unsupported
 

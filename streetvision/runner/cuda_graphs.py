@@ -10,7 +10,7 @@ import torch
 from streetvision_kernels.capturing import uncollected
 from torch import nn
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 

@@ -11,10 +11,10 @@ from streetvision_kernels.head_attention import norm_attention_head
 from streetvision_kernels.norm_head import norm_head
 from torch import nn
 
-from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.heads.cls_cosine import CosineHead
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cuda_weights import FastWeights
 
 Kernel = Callable[..., tuple[torch.Tensor, torch.Tensor]]

@@ -12,11 +12,11 @@ from streetvision_kernels.patchify import columns_for
 from streetvision_kernels.patchify_oracle import patch_matrix
 from torch import nn
 
-from streetvision.models.dinov3 import StreetVisionNet
 from streetvision.models.heads.cls_cosine import CosineHead
 from streetvision.models.heads.cls_linear import ClassHead
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
+from streetvision.models.network import StreetVisionNet
 from streetvision.models.siglip import SiglipTower
 from streetvision.runner.mlp_weights import is_gated, mlp_weights
 from streetvision.runner.network_parts import parts_of, unsupported_backbone

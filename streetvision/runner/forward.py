@@ -12,7 +12,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from streetvision.engine.faults import Fault, fault_of
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import OperatorError
-from streetvision.models.dinov3 import LoadedModel
+from streetvision.models.network import LoadedModel
 from streetvision.runner.choose import choose_fast, forwards_of
 from streetvision.runner.cuda_graphs import Forward, compile_net, undo_compile
 from streetvision.runner.devices import check_precision, first_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.runner import dinov3_parts, siglip_parts
 from streetvision.runner.parts import NetworkParts
 

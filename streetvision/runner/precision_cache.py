@@ -38,7 +38,7 @@ CODE = (
     "runner/choose_cuda.py",
     "models/architectures/*.py",
     "runner/calibration_images.py",
-    "models/dinov3.py",
+    "models/network.py",
     "models/logits.py",
     "models/siglip.py",
     "runner/cuda_forward.py",

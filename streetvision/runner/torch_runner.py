@@ -17,7 +17,7 @@ from streetvision.base.resources import usable_threads
 from streetvision.engine.background_priority import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import LoadedModel, load
+from streetvision.models.network import LoadedModel, load
 from streetvision.runner.cuda_graphs import Forward, capture, compiling, undo_compile
 from streetvision.runner.device_check import has_lost
 from streetvision.runner.devices import (

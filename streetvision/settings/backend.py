@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from streetvision.errors import ConfigError
 from streetvision.settings.parsing import declare, integer, number, one_of, parse_address, parse_cluster
 
-BACKENDS = ("embedded", "ray")
+BACKENDS = ("embedded", "ray", "modal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +16,9 @@ class BackendSettings:
 
     choice: str = declare(
         "embedded",
-        "Who computes the answers: `embedded` (the model in this process) or `ray` (models that several miners share "
-        "through Ray Serve). The embedded model answers whenever a backend does not. See docs/scaling.md.",
+        "Who computes the answers: `embedded` (the model in this process), `ray` (models that several miners share "
+        "through Ray Serve) or `modal` (GPUs at Modal, rented by the second). The embedded model answers whenever a "
+        "backend does not. See docs/scaling.md and docs/modal.md.",
         one_of(*BACKENDS),
     )
     in_flight: int = declare(8, "Batches that may be on their way to the backend at once.", integer(1, 256))

@@ -41,6 +41,15 @@ class RetrainSettings:
     device: str = declare(
         "auto", "Where to train: `auto`, or `cpu` to leave the GPU to serving.", one_of("auto", "cpu")
     )
+    on: str = declare(
+        "here",
+        "Where the training of a run learns: `here`, or `modal`, on a GPU with the settings --modal.* (docs/modal.md); "
+        "the gates judge here.",
+        one_of("here", "modal"),
+    )
+    usd: float = declare(
+        5.0, "US dollars that one training at Modal may cost; one that is not done then is ended.", number(0.01, 1e5)
+    )
     gpu_share: float = declare(
         0.25,
         "Share of the GPU's multiprocessors that training may use beside serving, where NVIDIA's MPS runs (without it "
@@ -112,6 +121,10 @@ class RetrainSettings:
             raise ConfigError(f"{min(both)} stands in --retrain.frozen, which is never learnt from: take it out of one")
         if self.budget is not None and self.gpu_price == 0:
             raise ConfigError("--retrain.budget needs the price of a GPU hour: set --retrain.gpu_price")
+        if self.on == "modal" and self.gpu_price == 0:
+            raise ConfigError("--retrain.on modal costs money: set --retrain.gpu_price (`streetvision modal cost`)")
+        if self.on == "modal" and self.tracking:
+            raise ConfigError("--retrain.tracking is for trainings here: the key of W&B is not sent to Modal")
 
     @property
     def is_configured(self) -> bool:

@@ -4,10 +4,10 @@ A flag is the way to its value: `--axon.requests_per_minute` is `settings.axon.r
 `settings.netuid`. Three flags have the name of a group: `--model` is `settings.model.choice`, and so with `--register`
 and `--backend`. The variable is the flag in capitals (`AXON_REQUESTS_PER_MINUTE`) where `env` says no other.
 
-The groups stand in network.py, model.py, backend.py, upkeep.py, alerts.py, retrain.py, oracle.py, synthetic.py and
-video.py. A new setting is one `declare` in its group: flag, variable, `miner.env.example` and docs/settings.md follow
-from it, in the order of declaration. A room takes its default from its group (`AxonSettings.port`); what a room without
-settings needs too stands in base/defaults.py.
+The groups stand in network.py, model.py, backend.py, modal.py, upkeep.py, alerts.py, retrain.py, oracle.py,
+synthetic.py and video.py. A new setting is one `declare` in its group: flag, variable, `miner.env.example` and
+docs/settings.md follow from it, in the order of declaration. A room takes its default from its group
+(`AxonSettings.port`); what a room without settings needs too stands in base/defaults.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
 from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.backend import BackendSettings, RaySettings
+from streetvision.settings.modal import ModalSettings
 from streetvision.settings.model import EngineSettings, ModelSettings, RolloutSettings, ViewSettings
 from streetvision.settings.network import AxonSettings, BlacklistSettings, SubtensorSettings, WalletSettings
 from streetvision.settings.oracle import OracleSettings
@@ -74,6 +75,7 @@ class Settings:
     )
     backend: BackendSettings = field(default_factory=BackendSettings)
     ray: RaySettings = field(default_factory=RaySettings)
+    modal: ModalSettings = field(default_factory=ModalSettings)
     views: ViewSettings = field(default_factory=ViewSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     rollout: RolloutSettings = field(default_factory=RolloutSettings)

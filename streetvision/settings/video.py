@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from streetvision.settings.parsing import declare, number, parse_bool
 
+REGION = "VIDEO_REGION"
+"""The variable of the region, as sentences name it: the commands of videos take none of these settings as flags."""
 _CHECK = "As far as known in November 2026; look it up in the price list of Bedrock for your region."
 
 

@@ -44,15 +44,23 @@ class MinedSet:
         data = read_labelled(self._folder, name, record.get("sha256"))
         if isinstance(data, Unusable):
             return data
-        tags = {"mined_split": text(record.get("split")), "first_seen": text(record.get("first_seen"))}
+        tags = {name: text(record.get(name)) for name in ("first_seen", "video")}
+        tags |= {"mined_split": text(record.get("split"))} | _place_in_video(record)
         return SourcePicture(
             key=name,
             data=data,
             label=label,
             group=text(record.get("group")) or name,
-            licence=LICENCE,
+            licence=text(record.get("licence")) if tags["video"] else LICENCE,
             tags={name: value for name, value in tags.items() if value},
         )
+
+
+def _place_in_video(record: Record) -> dict[str, str]:
+    """Second and segment of a frame."""
+    time, segment = record.get("video_time"), record.get("video_segment")
+    known = isinstance(time, float) and isinstance(segment, int)
+    return {"time": f"{time:.2f}", "segment": str(segment)} if known else {}
 
 
 def read_labelled(folder: Path, name: str, digest: object) -> bytes | Unusable:

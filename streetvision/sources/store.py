@@ -11,14 +11,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision.base.disk import exclusive, staging, sync_folder, write_all
 from streetvision.base.sqlite import migrate, transaction
-from streetvision.base.sqlite_trouble import cause_of
-from streetvision.errors import reason
+from streetvision.base.sqlite_trouble import database_sentences
 from streetvision.sources.picture import PictureFacts
 from streetvision.sources.schema import DATABASE, DATASET_SCHEMA, PICTURES
 from streetvision.sources.source import Source, SourceError, SourcePicture, Unusable
@@ -62,18 +61,9 @@ class Checked:
     facts: PictureFacts | None
 
 
-@contextmanager
-def store_sentences(folder: Path) -> Iterator[None]:
-    """Turn a failure of the disk or the database into one sentence."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        cause = cause_of(error, folder)
-        if cause == "defect":
-            raise
-        raise SourceError(
-            f"The dataset in {folder} failed: {_REMEDIES.get(cause, f'{reason(error)}; check the disk')}."
-        ) from error
+def store_sentences(folder: Path) -> AbstractContextManager[None]:
+    """Turn a failure of the disk or the database into one sentence, a SourceError."""
+    return database_sentences("the dataset", folder / DATABASE, _REMEDIES, told=SourceError)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streetvision.base.spending import money
 from streetvision.base.wording import duration, moment, share
 from streetvision.monitor.retraining import run_words
 from streetvision.monitor.thresholds import DAY, HOUR
@@ -209,8 +210,8 @@ def spending_words(status: Status) -> str:
     retrain = status.get("retrain")
     if retrain is None or retrain["problem"]:
         return ""
-    money = f", {retrain['month_money']:.2f} of money" if retrain["month_money"] else ""
-    return f"{retrain['month_gpu_hours']:.1f} GPU hours{money} this month"
+    cost = f", {money(retrain['month_money'])}" if retrain["month_money"] else ""
+    return f"{retrain['month_gpu_hours']:.1f} GPU hours{cost} this month"
 
 
 def model_age_words(status: Status) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from streetvision.base.disk import sentences, write_atomically
+from streetvision.base.spending import beyond
 from streetvision.engine.types import BadImage
 from streetvision.errors import reason
 from streetvision.labelling.oracle import LabelOracle
@@ -34,6 +35,11 @@ class Bounds:
     """Of the calendar month."""
     daily: int = 1_000_000
     """Orders that leave this machine in a day."""
+
+
+def over_budget(spent: float, price: float, budget: float) -> str:
+    """Why the month's budget allows no more, as a sentence; empty where it does."""
+    return beyond(spent, price, budget, "SYNTHETIC_BUDGET")
 
 
 @dataclass(slots=True)
@@ -89,10 +95,10 @@ class Maker:
     def _bound(self) -> str:
         """Which bound is reached; empty while none is."""
         now, bounds = self.now().isoformat(), self.bounds
-        if bounds.price and self.store.spent(now[:7]) + bounds.price > bounds.budget:
-            return f"the month's budget of {bounds.budget:g} is spent: raise --synthetic.budget, or wait"
+        if bounds.price and (why := over_budget(self.store.spent(now[:7]), bounds.price, bounds.budget)):
+            return why
         if self.back_end.remote and self.store.sent(now[:10]) >= bounds.daily:
-            return f"{bounds.daily:,} pictures were sent today: raise --synthetic.daily, or go on tomorrow"
+            return f"{bounds.daily:,} pictures were sent today: go on tomorrow, or raise SYNTHETIC_DAILY"
         return ""
 
     def _one(self, wish: Wish, report: MadeReport) -> None:

@@ -16,9 +16,9 @@ from streetvision.base.resources import usable_cpus
 from streetvision.evaluation.calibration import fit_calibration, judge
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, load, tiny_config
 from streetvision.models.folder import read_config
 from streetvision.models.logits import sigmoids
+from streetvision.models.network import StreetVisionNet, load, tiny_config
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.evaluation import (
     NATIVE_VIEW,
@@ -33,6 +33,7 @@ from streetvision.training.evaluation import (
     score,
 )
 from streetvision.training.held_out import CLOSE_VIEW, COMPOSITE_VIEW, composite_views, street_views
+from streetvision.training.ranks import ALONE, Ranks
 from streetvision.training.sources import CLOSE_UPS, STREETS
 from streetvision.training.train import Log, Material, TrainingResult, train
 
@@ -74,8 +75,13 @@ def train_bundle(
     depth: int = 8,
     material: Material | None = None,
     log: Log = print,
+    ranks: Ranks = ALONE,
 ) -> TrainingResult:
-    """Train and write a checkpoint folder that is not calibrated yet; its card says how it was trained."""
+    """Train and write a checkpoint folder that is not calibrated yet; its card says how it was trained.
+
+    Of several processes the first one writes and speaks.
+    """
+    log = log if ranks.first else _silent
     config = bundled_config(depth)
     start = None if material is None or material.start is None else read_config(material.start).sha256
 
@@ -85,9 +91,16 @@ def train_bundle(
         save_checkpoint(folder, described, outcome.net.state_dict(), dtype=torch.float16, overwrite=True)
         log(f"wrote {folder} after {outcome.steps} steps, {outcome.samples} pictures")
 
-    outcome = train(config, settings, device, log=log, material=material, save=save)
-    save(outcome)
+    outcome = train(
+        config, settings, device, log=log, material=material, save=save if ranks.first else None, ranks=ranks
+    )
+    if ranks.first:
+        save(outcome)
     return outcome
+
+
+def _silent(_line: str) -> None:
+    """What the other processes say."""
 
 
 def measure_bundle(

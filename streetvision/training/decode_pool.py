@@ -8,26 +8,20 @@ of which a container has 64 MiB, is not used.
 from __future__ import annotations
 
 import mmap
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import reduction
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from queue import SimpleQueue
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streetvision.base.allocator import keep_freed_pages
+from streetvision.base.process_pool import process_pool, worker_context
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import BadImage
 from streetvision.errors import reason
@@ -41,6 +35,7 @@ FEWEST = 3
 CHUNK = 4
 """Pictures that a process is given at a time."""
 PRELOADED = ["streetvision.training.decode_pool"]
+"""A server that has imported torch once is forked, for all processes."""
 Told = tuple[int, int] | str
 """Width and height of a picture whose canvas was written, or why it cannot be read."""
 
@@ -50,28 +45,6 @@ class Slot(NamedTuple):
 
     number: int
     path: Path
-
-
-class _Process(ForkServerProcess):
-    """Leaves the program's main module alone, which multiprocessing would run once more in each process.
-
-    A program that does not guard its main part would begin a second training there.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: ANN401, N802  # multiprocessing's own
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            return ForkServerProcess._Popen(process_obj)
-        finally:
-            sys.modules["__main__"] = main
-
-
-class _Context(ForkServerContext):
-    """A process that has started CUDA cannot be forked; a server that has imported torch once is, for all of them."""
-
-    Process = _Process
 
 
 class DecodePool:
@@ -89,10 +62,8 @@ class DecodePool:
         self._free: SimpleQueue[int] = SimpleQueue()
         for area in range(areas):
             self._free.put(area)
-        context = _Context()
-        context.set_forkserver_preload(PRELOADED)
-        arguments = (self._memory, side)
-        self._processes = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=arguments)
+        context = worker_context(PRELOADED)
+        self._processes = process_pool(workers, begin=_begin, arguments=(self._memory, side), context=context)
 
     def take(self) -> int:
         """An area that nobody uses; waits for one."""
@@ -179,19 +150,9 @@ _attached: list[NDArray[np.uint8]] = []
 
 
 def _begin(memory: SharedMemory, side: int) -> None:
-    """In a process of the pool: Ctrl-C is the training's to heed, and nobody is left when the training is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """In a process of the pool."""
     torch.set_num_threads(1)
-    keep_freed_pages()
     _attached[:] = [memory.canvases(side)]
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def _decode(slots: Sequence[Slot]) -> list[Told]:

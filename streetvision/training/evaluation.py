@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.base.process_pool import map_on_cores
+from streetvision.models.network import StreetVisionNet
 from streetvision.scenes.augment import LEVELS, STRESS, apply_recipe, draw_recipes
 from streetvision.scenes.challenges import NATIVE_SIZES, SOURCE_SIZES
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene
 from streetvision.training.pool import in_view
-from streetvision.training.rendering import map_on_cores, pack_objects
+from streetvision.training.rendering import pack_objects
 
 Pixels = NDArray[np.uint8]
 VIEWS = ("clean", *(f"level_{level}" for level in LEVELS), "stress")

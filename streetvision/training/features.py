@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from streetvision.base.disk import sentences
 from streetvision.errors import OperatorError, reason
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.sources.dataset import Example
 from streetvision.training.augmenting import GpuAugment, plain_batch
 from streetvision.training.batch import RawBatch

@@ -15,7 +15,7 @@ import torch
 from streetvision.base.resources import usable_memory
 from streetvision.errors import reason
 from streetvision.models.checkpoint import require_weights
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.models.versions import hash_file
 from streetvision.sources.dataset import Example
 from streetvision.sources.source import SourceError

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
+from streetvision.models.network import StreetVisionNet, build
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.optimisers import make_optimiser
 from streetvision.training.recipe import TuneRecipe

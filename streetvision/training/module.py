@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.training.augmenting import plain_batch, step_generator
 from streetvision.training.batch import Batch, RawBatch
 from streetvision.training.dividing import divide

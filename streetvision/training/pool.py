@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 
+from streetvision.scenes.augment import MAX_SEVERITY, ORDER
 from streetvision.training import augment_torch, views
 from streetvision.training.batch import Batch
 from streetvision.training.camera_look import moody
@@ -66,9 +68,11 @@ class ScenePool:
     def batch(self, count: int, size: int, patch: int, generator: torch.Generator) -> Batch:
         """Draw and augment `count` scenes to size x size; targets say what the augmented picture still shows."""
         chosen = torch.randint(self.filled, (count,), generator=generator, device=self.images.device)
-        matrices, severities = draw_views(self.size.expand(count, 2), self.mixture, Dice(generator))
-        pixels = augment_torch.warp(self.images[chosen], matrices, size)
-        pixels = distort(self.look(pixels, generator), severities, generator, views.occurring(_levels(self.mixture)))
+        drawn = draw_views(self.size.expand(count, 2), self.mixture, Dice(generator))
+        matrices = drawn.matrices
+        pixels = self.look(augment_torch.warp(self.images[chosen], matrices, size), generator)
+        names = views.occurring(_levels(self.mixture))
+        pixels[drawn.rows] = distort(pixels[drawn.rows], drawn.severities, generator, names)
         shown, doubtful = in_view(self.objects[chosen], matrices)
         targets = shown.any(dim=1)
         weights = (targets | ~doubtful.any(dim=1)).float()
@@ -85,18 +89,51 @@ def in_view(objects: torch.Tensor, matrices: torch.Tensor) -> tuple[torch.Tensor
     return shown, doubtful
 
 
-def draw_views(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) -> tuple[torch.Tensor, torch.Tensor]:
-    """Geometry [N, 2, 3] and severities [N, 6] of pictures of true `sizes` [N, 2], as `views` has them.
+class DrawnViews(NamedTuple):
+    """How N pictures are shown, and which D of them are distorted: as many each time, so others are not touched."""
+
+    matrices: torch.Tensor
+    """Geometry [N, 2, 3], as `views` has it."""
+    rows: torch.Tensor
+    """The distorted ones, int64 [D]."""
+    severities: torch.Tensor
+    """Of these [D, 6]."""
+
+
+def draw_views(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) -> DrawnViews:
+    """Views of pictures of true `sizes` [N, 2].
 
     The validators' levels and whole pictures come by their shares; whole ones are cropped and stretched a little.
     """
-    count, levels = len(sizes), _levels(mixture)
-    chosen = views.draw_levels(count, levels, dice)
+    count = len(sizes)
+    order = torch.randperm(count, generator=dice.generator, device=dice.device)
+    harsh = {level: share for level, share in _levels(mixture).items() if any(MAX_SEVERITY[level].values())}
+    mild = {level: share for level, share in mixture.items() if level not in harsh}
+    some = round(count * sum(harsh.values()) / sum(mixture.values()))
+    cuts, severities = _cuts(sizes[order[:some]], harsh, dice)
+    matrices = torch.empty(count, 2, 3, device=dice.device)
+    matrices[order] = torch.cat([cuts, _cuts_and_wholes(sizes[order[some:]], mild, dice)])
+    return DrawnViews(matrices, order[:some], severities)
+
+
+def _cuts(sizes: torch.Tensor, levels: Mapping[int, float], dice: Dice) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matrices and severities of the validators' cuts at these levels."""
+    if not levels:
+        return torch.empty(0, 2, 3, device=dice.device), torch.empty(
+            0, len(ORDER), dtype=torch.int64, device=dice.device
+        )
+    chosen = views.draw_levels(len(sizes), levels, dice)
     cuts = views.draw_cuts(sizes, views.is_plain(chosen, levels), dice).matrices()
+    return cuts, views.draw_severities(chosen, levels, dice)
+
+
+def _cuts_and_wholes(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) -> torch.Tensor:
+    """Matrices of undistorted cuts and of whole pictures."""
     wholes = views.reframed(views.whole(sizes, "squash"), LEAST, dice)
-    whole = dice.chance(count, mixture[WHOLE] / sum(mixture.values()))
-    severities = views.draw_severities(chosen, levels, dice)
-    return torch.where(whole[:, None, None], wholes, cuts), torch.where(whole[:, None], 0, severities)
+    if not (levels := _levels(mixture)):
+        return wholes
+    whole = dice.chance(len(sizes), mixture.get(WHOLE, 0.0) / sum(mixture.values()))
+    return torch.where(whole[:, None, None], wholes, _cuts(sizes, levels, dice)[0])
 
 
 def _levels(mixture: Mapping[int, float]) -> dict[int, float]:

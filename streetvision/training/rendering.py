@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from queue import Empty
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.base.allocator import keep_freed_pages
+from streetvision.base.process_pool import WorkerLost, own_signals, worker_context
 from streetvision.scenes.scenes import Scene, render_scene
 
 MAX_OBJECTS = 8
 """Objects kept per scene, the largest first."""
 OBJECT_FIELDS = 6
 """left, top, right, bottom, visible share, share of the picture over its legibility; all 0 where there is no object."""
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class SceneWorkers:
     """
 
     def __init__(self, workers: int, *, size: tuple[int, int], first_seed: int, chunk: int = 32) -> None:
-        context: SpawnContext = multiprocessing.get_context("spawn")
+        context = worker_context()
         self._shape = (2 * workers + 2, chunk, size[1], size[0], 3)
         self._memory = context.RawArray("B", int(np.prod(self._shape)))
         self._slots = _as_slots(self._memory, self._shape)
@@ -69,7 +66,7 @@ class SceneWorkers:
         self._ready: Queue[tuple[int, NDArray[np.bool_], NDArray[np.float32]]] = context.Queue()
         self._next = context.Value("q", first_seed)
         arguments = (self._memory, self._shape, self._free, self._ready, self._next)
-        self._processes: list[SpawnProcess] = [
+        self._processes: list[BaseProcess] = [
             context.Process(target=_render_for_ever, args=arguments, daemon=True) for _ in range(workers)
         ]
 
@@ -94,14 +91,13 @@ class SceneWorkers:
     def poll(self, consume: Callable[[Chunk], None], *, wait_s: float = 0.0) -> bool:
         """Hand one finished chunk to `consume`, which must copy what it keeps; False if none came within `wait_s`.
 
-        Raises RuntimeError when a worker has died, since the others would wait for it in vain.
+        Raises WorkerLost when a worker has died, since the others would wait for it in vain.
         """
         try:
             slot, labels, objects = self._ready.get(timeout=wait_s) if wait_s else self._ready.get_nowait()
         except Empty:
-            dead = [process.exitcode for process in self._processes if process.exitcode is not None]
-            if dead:
-                raise RuntimeError(f"a scene worker died with exit code {dead[0]}") from None
+            if any(process.exitcode is not None for process in self._processes):
+                raise WorkerLost from None
             return False
         consume(Chunk(self._slots[slot], labels, objects))
         self._free.put(slot)
@@ -113,6 +109,7 @@ def _as_slots(memory: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa
 
 
 def _render_for_ever(memory: Any, shape: tuple[int, ...], free: Any, ready: Any, counter: Any) -> None:  # noqa: ANN401
+    own_signals()
     keep_freed_pages()
     slots = _as_slots(memory, shape)
     while True:
@@ -122,12 +119,3 @@ def _render_for_ever(memory: Any, shape: tuple[int, ...], free: Any, ready: Any,
             counter.value = first + shape[1]
         chunk = render_chunk(first, slots[slot])
         ready.put((slot, chunk.labels, chunk.objects))
-
-
-def map_on_cores(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
-    """Results of `work` in the tasks' order, from `workers` processes; with one worker in this process."""
-    if workers <= 1:
-        yield from map(work, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=keep_freed_pages) as pool:
-        yield from pool.imap(work, tasks, chunksize=4)

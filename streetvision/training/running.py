@@ -45,7 +45,7 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
     Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
     wished.
     """
-    with _working(run, pictures):
+    with working(run, pictures):
         added = added_before(run, around.registry)
         if added is not None:
             return added
@@ -57,15 +57,16 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
         return finish(run, around.registry, created=around.created(), progress=around.progress)
 
 
-def train_candidate(run: RunFolder, pictures: Pictures, around: Surroundings) -> Path:
+def train_candidate(run: RunFolder, pictures: Pictures | None, around: Surroundings) -> Path:
     """Learn to the end and write the model into the run's folder, to be judged before `finish` adds it; as `train`."""
-    with _working(run, pictures):
-        _learn(run, pictures, around)
+    with working(run, pictures):
+        if pictures is not None:
+            _learn(run, pictures, around)
         return write_model(run, CANDIDATE, created=around.created())
 
 
 @contextmanager
-def _working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
+def working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
     """Keep others out of a run that can go on, over the pictures that it began with."""
     record = run.record()
     if record.state == DONE:

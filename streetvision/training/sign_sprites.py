@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from streetvision.training.rendering import map_on_cores
+from streetvision.base.process_pool import map_on_cores
 
 OVERSAMPLED = 2
 POLES = ((150, 152, 155), (105, 108, 110), (90, 96, 88), (120, 92, 66))

@@ -16,10 +16,10 @@ from streetvision.models.architectures import architecture_of
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
 from streetvision.models.heads import head_kind
+from streetvision.models.network import StreetVisionNet, build
 from streetvision.models.timm_backbone import Fetch, import_backbone, licence_of
 from streetvision.models.versions import BUNDLED, ModelVersion, is_version
 from streetvision.training.recipe import ACTIVE, FRESH, PRETRAINED, ModelRecipe, RecipeError

@@ -13,6 +13,7 @@ from streetvision.training.batch import Batch
 from streetvision.training.bundled_loss import loss_of, share_right
 from streetvision.training.bundled_settings import TrainSettings
 from streetvision.training.optimisers import follow
+from streetvision.training.ranks import ALONE, Ranks
 from streetvision.training.teacher import Teacher
 
 BACKBONE_RATE, HEAD_RATE = 2e-4, 1e-3
@@ -30,9 +31,14 @@ def tune(
     settings: TrainSettings,
     log: Callable[[str], None],
     *,
+    ranks: Ranks = ALONE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Teacher:
-    """Teach it on drawn batches for `settings.teacher_s` seconds; returns the average of its weights, frozen."""
+    """Teach it on drawn batches for `settings.teacher_s` seconds; returns the average of its weights, frozen.
+
+    Each of several processes draws batches of its own.
+    """
+    ranks.share_weights(teacher)
     started, step = clock(), 0
     average = copy.deepcopy(teacher).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
@@ -40,13 +46,13 @@ def tune(
         weight_decay=0.02,
     )
     teacher.train()
-    while (share := (clock() - started) / max(settings.teacher_s, 1e-9)) < 1.0:
+    while (share := ranks.first_says((clock() - started) / max(settings.teacher_s, 1e-9))[0]) < 1.0:
         if settings.max_steps is not None and step >= settings.max_steps:
             break
         for group, rate in zip(optimizer.param_groups, _rates(share), strict=True):
             group["lr"] = rate
         batch = draw()
-        loss, logits = _step(teacher, optimizer, batch, settings)
+        loss, logits = _step(teacher, optimizer, batch, settings, ranks)
         follow(list(average.parameters()), list(teacher.parameters()), AVERAGE, step)
         step += 1
         if step % 100 == 0:
@@ -62,13 +68,14 @@ def _rates(share: float) -> tuple[float, float]:
 
 
 def _step(
-    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, settings: TrainSettings
+    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, settings: TrainSettings, ranks: Ranks
 ) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.autocast(batch.pixels.device.type, torch.bfloat16):
         logits, patches, _ = teacher(batch.pixels)
     loss = loss_of(logits, patches, batch, settings)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    ranks.mean_gradients(teacher.parameters())
     nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
     optimizer.step()
     return loss.detach(), logits.detach()

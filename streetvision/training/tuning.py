@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from streetvision.errors import OperatorError
-from streetvision.models.dinov3 import StreetVisionNet
+from streetvision.models.network import StreetVisionNet
 from streetvision.training.recipe import OptimiserRecipe, TuneRecipe
 
 LORA_TARGETS = r".*blocks\.\d+\.(attn\.(qkv|q_proj|k_proj|v_proj|proj)|mlp\.(fc1|fc2|fc1_g|fc1_x))"

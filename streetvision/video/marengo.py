@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.video.bedrock import BadAnswer, Bedrock
+from streetvision.net.bedrock import BadAnswer, Bedrock
 
 Vector = NDArray[np.float32]
 """[512] of Marengo 3.0."""

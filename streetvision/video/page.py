@@ -125,7 +125,6 @@ def _table(report: VideoReport) -> Html:
 def _row(report: VideoReport, place: int, one: Segment, *, said: bool) -> Html:
     cells = [exact(one.start), exact(one.end), f"{one.end - one.start:.1f}", f"{one.mean:.2f}", f"{one.highest:.2f}"]
     cells += [hms(one.peak), f"{one.frames:,}"]
-    opinion = report.opinions.get((one.start, one.end))
-    words = clipped(opinion_words(opinion), LONGEST) if opinion else "-"
+    words = "; ".join(clipped(opinion_words(opinion), LONGEST) for opinion in report.said_of(one)) or "-"
     more = [el("td", words, class_="said")] if said else []
     return el("tr", el("th", place, scope="row"), *(el("td", cell) for cell in cells), *more)

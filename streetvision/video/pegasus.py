@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from streetvision.video.bedrock import BadAnswer, Bedrock
+from streetvision.net.bedrock import BadAnswer, Bedrock
 
 MOST_TOKENS = 512
 MOST_CLIP = 25 * 10**6

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streetvision.base.sqlite import Schema, migrate, transaction
-from streetvision.base.sqlite_trouble import cause_of
-from streetvision.errors import OperatorError, reason
+from streetvision.base.sqlite_trouble import database_sentences
 from streetvision.video.smoothing import Segment
 
 VIDEOS = "videos"
@@ -52,6 +51,12 @@ CREATE TABLE opinions (
 """,
     ),
 )
+_REMEDIES = {
+    "disk_full": "the disk is full: free some space",
+    "read_only": "this user may not write it: correct its owner or mount",
+    "locked": "another process holds it: let that one finish",
+    "corrupt": "it is damaged: delete it and scan the video again",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +194,13 @@ class Record:
                 [start, until, model, json.dumps(answer)],
             )
 
-    def opinions(self) -> dict[tuple[float, float], dict[str, Any]]:
-        """The newest answers by stretch, each with its `model`."""
+    def opinions(self) -> dict[tuple[float, float], list[dict[str, Any]]]:
+        """The newest answer of each model by stretch, each with its `model`."""
         rows = self._db.execute("SELECT start, until, model, answer FROM opinions ORDER BY start, model").fetchall()
-        return {(start, until): {**json.loads(answer), "model": model} for start, until, model, answer in rows}
+        found: dict[tuple[float, float], list[dict[str, Any]]] = {}
+        for start, until, model, answer in rows:
+            found.setdefault((start, until), []).append({**json.loads(answer), "model": model})
+        return found
 
     def _set(self, facts: Mapping[str, object]) -> None:
         self._db.executemany(
@@ -204,18 +212,12 @@ class Record:
 @contextmanager
 def open_record(path: Path) -> Iterator[Record]:
     """Open a record, making one that is not there; raises OperatorError with one sentence."""
-    try:
+    with database_sentences("the record", path, _REMEDIES):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             migrate(db, SCHEMA)
             yield Record(path, db)
-    except (OSError, sqlite3.Error) as error:
-        if cause_of(error, path.parent) == "defect":
-            raise
-        raise OperatorError(
-            f"The record {path} failed: {reason(error)}; free space, or delete it and scan again."
-        ) from error
 
 
 def record_path(state: Path, identity: Identity) -> Path:

@@ -34,15 +34,23 @@ class VideoReport:
     segments: Sequence[Segment]
     damage: Sequence[str] = ()
     """What could not be read; sentences without a full stop."""
-    opinions: Mapping[tuple[float, float], Mapping[str, Any]] = field(default_factory=dict)
-    """What another model said of a segment, by its start and end."""
+    opinions: Mapping[tuple[float, float], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """What other models said of a segment, by its start and end."""
     thumbnails: Mapping[float, bytes] = field(default_factory=dict)
     """JPEGs by time."""
+
+    def said_of(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
+        """The opinions on a segment."""
+        return self.opinions.get((segment.start, segment.end), ())
 
     @property
     def covered(self) -> float:
         """Seconds in segments."""
         return sum(one.end - one.start for one in self.segments)
+
+
+_JUDGES = ("Pegasus", "Marengo")
+"""Names of models by what their ids hold."""
 
 
 def numbered(segments: Sequence[Segment], numbers: Sequence[int]) -> dict[int, Segment]:
@@ -86,8 +94,7 @@ def _lines(report: VideoReport) -> Iterator[str]:
     for place, one in enumerate(report.segments, start=1):
         line = f"  {place:>3}  {exact(one.start):>9} to {exact(one.end):<9} P {one.mean:.2f} on average, "
         line += f"{one.highest:.2f} at {hms(one.peak)}"
-        said = report.opinions.get((one.start, one.end))
-        yield line + (f"; {opinion_words(said)}" if said else "")
+        yield "; ".join([line, *map(opinion_words, report.said_of(one))])
     for sentence in report.damage:
         yield f"  note: {sentence}"
 
@@ -98,7 +105,8 @@ def opinion_words(opinion: Mapping[str, Any]) -> str:
     certainty = opinion.get("certainty")
     sure = f" ({certainty:.0%} sure)" if isinstance(certainty, int | float) else ""
     reason = f": {opinion['reason']}" if opinion.get("reason") else ""
-    return f"Pegasus says {verdict}{sure}{reason}"
+    name = next((name for name in _JUDGES if name.lower() in opinion["model"]), opinion["model"])
+    return f"{name} says {verdict}{sure}{reason}"
 
 
 def report_fields(report: VideoReport, *, samples: bool) -> dict[str, Any]:
@@ -125,5 +133,5 @@ def report_fields(report: VideoReport, *, samples: bool) -> dict[str, Any]:
 
 def _segment_fields(report: VideoReport, segment: Segment) -> dict[str, Any]:
     fields = {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(segment).items()}
-    said = report.opinions.get((segment.start, segment.end))
-    return {**fields, "opinion": dict(said)} if said else fields
+    said = report.said_of(segment)
+    return {**fields, "opinions": [dict(one) for one in said]} if said else fields

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streetvision.errors import ConfigError
+from streetvision.net.bedrock import BadAnswer, Bedrock
 from streetvision.settings.video import VideoSettings
 from streetvision.video import marengo, pegasus
-from streetvision.video.bedrock import BadAnswer, Bedrock
 from streetvision.video.clips import clip_span, cut
+from streetvision.video.prompted import EVERY_S, Sides, frames_to_embed, opinion, prompts, prompts_dollars
 from streetvision.video.reading import VideoReader
 from streetvision.video.record import Record
 from streetvision.video.report import numbered
@@ -29,19 +33,71 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class Account:
     """What every call needs."""
 
     bedrock: Bedrock
     settings: VideoSettings
     spending: Spending
+    prompts: list[Sides] = field(default_factory=list)
+    """Marengo's, once they were embedded."""
 
 
-def unasked(record: Record, settings: VideoSettings, numbers: list[int]) -> list[Segment]:
-    """Segments that Pegasus has not judged, of these numbers or of all: an answer is paid for once. OperatorError."""
+class Ask(Protocol):
+    """Has segments judged and keeps the answers; how many calls got none. OperatorError ends it."""
+
+    def __call__(
+        self,
+        account: Account,
+        reader: VideoReader,
+        record: Record,
+        segments: list[Segment],
+        *,
+        heard: Heard,
+        progress: Progress,
+    ) -> int:
+        """A call that is lost is heard of and does not end it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Who gives second opinions, and what that costs."""
+
+    model: str
+    calls: str
+    """What is sent, in the plural."""
+    price: Callable[[Record, list[Segment]], tuple[int, float]]
+    """How many are sent for these segments of a video, and dollars at most."""
+    once: float
+    """Dollars of a run beside that."""
+    ask: Ask
+
+
+def judge_named(name: str, settings: VideoSettings) -> Judge:
+    """`pegasus` or `marengo`; ConfigError."""
+    if name == "pegasus":
+        return Judge(settings.pegasus, "clips", lambda record, some: _clips(record, some, settings), 0.0, judge)
+    if name == "marengo":
+        once = prompts_dollars(settings)
+        return Judge(settings.marengo, "frames", lambda record, some: _frames(record, some, settings), once, compare)
+    raise ConfigError(f"--judge is pegasus or marengo, not {name!r:.40}")
+
+
+def unasked(record: Record, model: str, numbers: list[int]) -> list[Segment]:
+    """Segments that a model has not judged, of these numbers or of all: an answer is paid for once. OperatorError."""
     chosen = numbered(record.segments(), numbers).values()
-    said = {span for span, opinion in record.opinions().items() if opinion["model"] == settings.pegasus}
+    said = {span for span, opinions in record.opinions().items() if any(one["model"] == model for one in opinions)}
     return [one for one in chosen if (one.start, one.end) not in said]
+
+
+def _clips(record: Record, segments: list[Segment], settings: VideoSettings) -> tuple[int, float]:
+    return len(segments), sum(clip_dollars(one, record.seconds, settings) for one in segments)
+
+
+def _frames(record: Record, segments: list[Segment], settings: VideoSettings) -> tuple[int, float]:
+    count = len(_to_embed(record, segments, settings))
+    return count, count * frame_dollars(settings)
 
 
 def clip_dollars(segment: Segment, seconds: float, settings: VideoSettings) -> float:
@@ -56,24 +112,27 @@ def frame_dollars(settings: VideoSettings) -> float:
 
 
 def judge(
-    judges: Judges, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
-) -> None:
-    """Have segments judged and keep the answers. OperatorError ends it, a lost call does not."""
-    settings, seconds = judges.settings, record.seconds
+    account: Account, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
+) -> int:
+    """Have segments judged and keep the answers; how many got none. OperatorError ends it, a lost call does not."""
+    settings, seconds, lost = account.settings, record.seconds, 0
     for segment in sorted(segments, key=lambda one: one.start):
         progress(1)
         start, end = clip_span(segment, seconds)
         clip = cut(reader, start, end, searchable=record.searchable)
         if not clip:
             heard(f"segment at {segment.start:.0f} s: nothing of it can be decoded")
+            lost += 1
             continue
-        judges.spending.count(f"{settings.pegasus} {end - start:.1f} s", clip_dollars(segment, seconds, settings))
+        account.spending.count(f"{settings.pegasus} {end - start:.1f} s", clip_dollars(segment, seconds, settings))
         try:
-            answer = pegasus.ask(judges.bedrock, settings.pegasus, clip)
+            answer = pegasus.ask(account.bedrock, settings.pegasus, clip)
         except BadAnswer as error:
             heard(f"segment at {segment.start:.0f} s: {error}")
+            lost += 1
             continue
         record.add_opinion(segment.start, segment.end, settings.pegasus, answer)
+    return lost
 
 
 def unembedded(record: Record, settings: VideoSettings, every: float) -> list[float]:
@@ -89,16 +148,61 @@ def unembedded(record: Record, settings: VideoSettings, every: float) -> list[fl
 
 
 def embed(
-    judges: Judges, reader: VideoReader, record: Record, times: list[float], *, heard: Heard, progress: Progress
-) -> None:
-    """Embed frames and keep the vectors; a run that is killed has paid for one frame more than it kept at most."""
-    settings = judges.settings
+    account: Account, reader: VideoReader, record: Record, times: list[float], *, heard: Heard, progress: Progress
+) -> int:
+    """Embed frames and keep the vectors; how many calls were lost.
+
+    A run that is killed has paid for one frame more than it kept at most.
+    """
+    settings, lost = account.settings, 0
     for time, picture in stills(reader, times, longest=FRAME_SIDE, searchable=record.searchable):
         progress(1)
-        judges.spending.count(settings.marengo, frame_dollars(settings))
+        account.spending.count(settings.marengo, frame_dollars(settings))
         try:
-            vector = marengo.embed_picture(judges.bedrock, settings.marengo, jpeg(picture))
+            vector = marengo.embed_picture(account.bedrock, settings.marengo, jpeg(picture))
         except BadAnswer as error:
             heard(f"frame at {time:.0f} s: {error}")
+            lost += 1
             continue
         record.add_vector(time, settings.marengo, vector)
+    return lost
+
+
+def compare(
+    account: Account, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
+) -> int:
+    """Have segments compared with prompts by Marengo and keep the opinions; how many calls or segments got nothing."""
+    settings = account.settings
+    times = _to_embed(record, segments, settings)
+    lost = embed(account, reader, record, times, heard=heard, progress=progress) if times else 0
+    sides = _sides(account)
+    known, vectors = record.vectors(settings.marengo)
+    without = 0
+    for one in segments:
+        inside = (known >= one.start) & (known <= one.end)
+        if inside.any() and vectors.shape[1] == sides.size:
+            record.add_opinion(one.start, one.end, settings.marengo, opinion(vectors[inside], sides))
+        else:
+            heard(f"segment at {one.start:.0f} s: no frame of it is embedded")
+            without += 1
+    return max(lost, without)
+
+
+def _to_embed(record: Record, segments: list[Segment], settings: VideoSettings) -> list[float]:
+    known, _ = record.vectors(settings.marengo)
+    return frames_to_embed(segments, known.tolist(), unembedded(record, settings, EVERY_S))
+
+
+def _sides(account: Account) -> Sides:
+    """The prompts' embeddings; paid once a run."""
+    if not account.prompts:
+        settings, words = account.settings, prompts()
+        vectors: dict[str, NDArray[np.float32]] = {}
+        for side, texts in words.items():
+            found = []
+            for text in texts:
+                account.spending.count(settings.marengo, settings.search_price / 1000)
+                found.append(marengo.embed_words(account.bedrock, settings.marengo, text))
+            vectors[side] = np.stack(found)
+        account.prompts.append(Sides(words, vectors))
+    return account.prompts[0]

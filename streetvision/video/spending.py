@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.base.disk import sentences, write_all
+from streetvision.base.spending import beyond
 from streetvision.errors import OperatorError
 from streetvision.video.record import VIDEOS
 
 FILE = "spending.jsonl"
+DOLLARS = "$"
 
 
 def utc_now() -> datetime:
@@ -47,12 +49,8 @@ class Spending:
 
     def require(self, dollars: float) -> None:
         """OperatorError where so much more would pass the budget."""
-        spent = self.of_the_month()
-        if self.budget is not None and spent + dollars > self.budget:
-            raise OperatorError(
-                f"this would cost up to {money(dollars)} and {money(spent)} of {money(self.budget)} are spent this "
-                "month: take less, wait, or raise --video.budget"
-            )
+        if why := beyond(self.of_the_month(), dollars, self.budget, "VIDEO_BUDGET", currency=DOLLARS):
+            raise OperatorError(why)
 
     def count(self, what: str, dollars: float) -> None:
         """Write down a call that is about to be made; OperatorError beyond the budget, or where the disk refuses."""
@@ -86,8 +84,3 @@ def _dollars(line: dict[str, Any]) -> float:
     dollars = line.get("dollars")
     sound = isinstance(dollars, int | float) and isfinite(dollars) and dollars > 0.0
     return float(dollars) if sound and dollars is not None else 0.0
-
-
-def money(dollars: float) -> str:
-    """`$0.0042`, `$1.20`."""
-    return f"${dollars:.2f}" if dollars >= 0.1 or dollars == 0 else f"${dollars:.4f}"

@@ -11,7 +11,7 @@ import torch
 
 from streetvision import __version__
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.scenes.challenges import challenge
 
 Run = Callable[..., tuple[int, str, str]]

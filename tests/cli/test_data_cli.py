@@ -19,7 +19,7 @@ import torch
 from streetvision.cli.data_progress import rates
 from streetvision.cli.data_reports import check_report
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.sources.adding import AddReport
 from streetvision.sources.checking import CheckReport, Doubt
 from streetvision.sources.hub import ROADWORK

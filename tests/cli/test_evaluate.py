@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.folder import read_config
+from streetvision.models.network import build, tiny_config
 from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange
 from streetvision.sources.splitting import Shares

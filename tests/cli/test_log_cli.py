@@ -17,7 +17,7 @@ import torch
 
 from streetvision.cli.main import commands
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.scenes.challenges import challenge
 
 from ..conftest import Logbook

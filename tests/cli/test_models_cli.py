@@ -16,7 +16,7 @@ import torch
 
 from streetvision.cli.models_table import VersionRoles, version_table
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
 from streetvision.rollout.blocklist import BLOCKLIST_FILE, BlockedVersion, Blocklist

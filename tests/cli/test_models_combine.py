@@ -14,8 +14,8 @@ import torch
 
 from streetvision.cli.main import main
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import read_ensemble
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.sources.adding import add
 from streetvision.sources.arranging import arrange

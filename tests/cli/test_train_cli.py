@@ -16,11 +16,12 @@ from huggingface_hub import constants
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.registry.registry import Registry
 
 from ..hub.conftest import server
 from ..hub.fake_hub import FakeHub, Repo
+from ..serverless.folder_place import FolderPlace
 
 __all__ = ["server"]
 
@@ -194,3 +195,63 @@ def test_the_missing_extra_is_named(command: Run, tmp_path: Path, monkeypatch: p
     code, _, err = command("train", "--recipe", "quick", "--data", "x", "--state_dir", str(tmp_path))
     assert code == 1
     assert "pip install 'streetvision[train]'" in err
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderPlace:
+    pytest.importorskip("modal", reason="the extra `modal` is not installed")
+    found = FolderPlace(tmp_path / "volume")
+    monkeypatch.setattr("streetvision.serverless.training_app.ModalPlace", lambda _: found)
+    return found
+
+
+def test_a_training_there_becomes_a_version_here(command: Run, state: Path, place: FolderPlace) -> None:
+    code, out, err = command(*QUICK, *SMALLER, "--on", "modal", "--usd", "5", "--state_dir", str(state))
+    assert code == 0, err
+    assert "an hour by the price table, at most" in err
+    assert out.startswith("0.1.0  streetvision  accuracy ")
+    assert any(name.startswith("pictures/") for name in place.sent)
+
+
+def test_spent_money_leaves_a_run_that_goes_on(command: Run, state: Path, place: FolderPlace) -> None:
+    place.seconds = 0.0
+    code, _, err = command(*QUICK, *SMALLER, "--on", "modal", "--usd", "5", "--state_dir", str(state))
+    assert code == 130
+    assert "the money for this training is spent after step" in err
+    (path,) = state.glob("training/*/last.ckpt")
+    name = path.parent.name
+    assert f"go on with `streetvision train --resume {name}`" in err
+    code, out, err = command("train", "--resume", name, "--json", "--state_dir", str(state))
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["version"] == "0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--on", "moon"), "--on is here or modal, not 'moon'"),
+        (("--on", "modal"), "say how much it may with --usd"),
+        (("--on", "modal", "--usd", "0"), "say how much it may with --usd"),
+        (("--on", "modal", "--usd", "nan"), "say how much it may with --usd"),
+        (("--on", "modal", "--usd", "-3"), "say how much it may with --usd"),
+        (("--on", "modal", "--usd", "0.01"), "$0.01 buys no training on this card"),
+        (("--usd", "5"), "add --on modal"),
+        (("--on", "modal", "--usd", "5", "--set", "run.log=wandb"), "the key of W&B is not sent"),
+        (("--on", "modal", "--usd", "5", "--finish"), "--finish learns no further"),
+    ],
+)
+def test_a_slip_on_where_it_learns_is_one_sentence(
+    command: Run, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    code, out, err = command("train", "--recipe", "quick", *words, "--state_dir", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith("error: ")
+    assert err.count("error: ") == 1
+    assert said in err
+
+
+def test_without_the_extra_nothing_is_begun(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streetvision.serverless.troubles.find_spec", lambda _: None)
+    code, _, err = command("train", "--recipe", "quick", "--on", "modal", "--usd", "5", "--state_dir", str(tmp_path))
+    assert code == 1
+    assert "pip install 'streetvision[modal]'" in err

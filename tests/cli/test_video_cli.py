@@ -12,7 +12,8 @@ import pytest
 from streetvision.base.state_folder import only_one
 from streetvision.cli import video as video_command
 from streetvision.cli.video_twelvelabs import WORK
-from streetvision.video import bedrock
+from streetvision.net import bedrock
+from streetvision.video.prompted import prompts
 from streetvision.video.record import VIDEOS, open_record
 
 from ..conftest import Command
@@ -121,7 +122,7 @@ def test_a_file_that_changed_has_to_be_scanned_again(run: Command, state: Path) 
 def stub(run: Command, state: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = Stub(state)
     monkeypatch.setenv("VIDEO_TWELVELABS", "true")
-    monkeypatch.setattr(bedrock, "open_bedrock", lambda _: made.judges.bedrock)
+    monkeypatch.setattr(bedrock, "open_bedrock", lambda *_: made.account.bedrock)
     run("video", "a.mp4")
     with made.stubber:
         yield made
@@ -133,7 +134,7 @@ def test_nothing_is_sent_without_a_yes(run: Command, stub: Stub) -> None:
     assert "1 clips go to us.twelvelabs.pegasus-1-5-v1:0: at most $0.00" in err
     assert "nothing was sent" in err
     assert stub.sent == []
-    assert stub.judges.spending.of_the_month() == 0.0
+    assert stub.account.spending.of_the_month() == 0.0
 
 
 def test_an_opinion_stands_beside_the_segment(run: Command, stub: Stub, state: Path) -> None:
@@ -144,6 +145,34 @@ def test_an_opinion_stands_beside_the_segment(run: Command, stub: Stub, state: P
     assert run("video", "ask", "a.mp4")[1] == out  # paid for already, so nothing is asked
     assert len(stub.sent) == 1
     assert "Second opinion" in next((state / VIDEOS).glob("*.html")).read_text()
+
+
+def test_calls_that_were_lost_are_a_failure_and_are_asked_again(run: Command, stub: Stub) -> None:
+    stub.answers(SETTINGS.pegasus, pegasus_says(message="I think so"))
+    code, out, err = run("video", "ask", "a.mp4", "--yes")
+    assert code == 1
+    assert "1 segment with roadwork" in out
+    assert "1 of 1 clips got no answer: the same command asks about them again, and pays again" in err
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    assert run("video", "ask", "a.mp4", "--yes")[0] == 0
+
+
+def test_marengo_is_another_judge_beside_pegasus(run: Command, stub: Stub) -> None:
+    code, _, err = run("video", "ask", "a.mp4", "--judge", "marengo")
+    assert (code, "frames go to twelvelabs.marengo-embed-3-0-v1:0: at most $" in err) == (1, True)
+    frames = int(err.partition(" frames go")[0].split()[-1])
+    for _ in range(frames):
+        stub.answers(SETTINGS.marengo, body(data=[{"embedding": [1.0, 0.1]}]))
+    for side, texts in prompts().items():
+        for _ in texts:
+            stub.answers(SETTINGS.marengo, body(data=[{"embedding": [1.0, 0.0] if side == "for" else [0.0, 1.0]}]))
+    code, out, _ = run("video", "ask", "a.mp4", "--judge", "marengo", "--yes")
+    assert (code, "Marengo says roadwork: nearer to" in out) == (0, True)
+    stub.answers(SETTINGS.pegasus, pegasus_says())
+    code, out, _ = run("video", "ask", "a.mp4", "--yes", "--json")
+    said = json.loads(out)["segments"][0]["opinions"]
+    assert [one["model"] for one in said] == [SETTINGS.marengo, SETTINGS.pegasus]
+    assert "--judge is pegasus or marengo" in run("video", "ask", "a.mp4", "--judge", "me")[2]
 
 
 def test_words_find_a_place(run: Command, stub: Stub, state: Path) -> None:
@@ -198,3 +227,12 @@ def test_two_do_not_pay_at_once(run: Command, state: Path, monkeypatch: pytest.M
         for rest in (("ask", "a.mp4"), ("search", "cones")):
             code, _, err = run("video", *rest)
             assert (code, "another video-twelvelabs is running" in err) == (1, True)
+
+
+def test_a_damaged_record_is_told_with_its_remedy(run: Command, state: Path) -> None:
+    run("video", "a.mp4")
+    (record,) = (state / VIDEOS).glob("*.sqlite")
+    record.write_bytes(b"rubbish" * 999)
+    code, _, err = run("video", "a.mp4")
+    assert code == 1
+    assert f"the record {record}: it is damaged: delete it and scan the video again" in err

@@ -32,8 +32,8 @@ from streetvision.engine.remote_policy import BreakerState, RemotePolicy
 from streetvision.engine.transport import ModelPin, RemoteBatch, RemoteFailure, RemoteTrouble
 from streetvision.engine.types import Prediction
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.folder import read_config
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.registry import Registry, open_registry
 from streetvision.runner.opening import open_runner
 from streetvision.runner.remote import pin_of, remote_ends

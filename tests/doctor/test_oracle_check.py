@@ -37,7 +37,7 @@ def settings(server: FakeOracle, state: Path, **changes: Any) -> Settings:
 async def test_all_is_well_and_nothing_is_spent(server: FakeOracle, tmp_path: Path) -> None:
     check = await check_oracle(settings(server, tmp_path), NOW)
     assert check.mark is Mark.OK
-    assert "this month 0 tokens, 0.00 of money" in check.evidence
+    assert "0 tokens and 0.00 of 10.00 of money spent this month" in check.evidence
     assert [(first, body) for first, _, body in server.requests] == [("GET /v1/models HTTP/1.1", {})]
     assert not list(tmp_path.iterdir())
 
@@ -48,7 +48,7 @@ async def test_all_is_well_and_nothing_is_spent(server: FakeOracle, tmp_path: Pa
         ({"model": "fake-v1"}, "has no model 'fake-v1'", "Did you mean --oracle.model fake-vl?"),
         ({"month_money": None}, "nothing bounds its cost", "--oracle.month_money"),
         ({"price_date": "2026-08-01"}, "121 days ago", "--oracle.price_date"),
-        ({"month_tokens": 50}, "100 tokens are used this month", "raise it"),
+        ({"month_tokens": 50}, "100 of 50 tokens spent this month", "raise ORACLE_MONTH_TOKENS"),
         ({"url": "http://127.0.0.1:9/v1"}, "cannot be asked (connection refused)", "correct --oracle.url"),
     ],
 )

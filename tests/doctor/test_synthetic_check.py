@@ -45,5 +45,5 @@ def test_kinds_that_are_none_and_a_spent_budget_are_told(tmp_path: Path) -> None
         store.begin("v1", wish, "local 1", remote=False, price=1.0, begun=NOW.isoformat())
     assert checked(tmp_path, wanted) == (
         Mark.WARNING,
-        "the month's budget of 1.5 is spent|Raise --synthetic.budget, or wait",
+        "1.00 of 1.50 of money spent this month, and this may take 1.00|Wait, or raise SYNTHETIC_BUDGET",
     )

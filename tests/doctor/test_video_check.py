@@ -47,7 +47,7 @@ class Session:
 
 def checked(tmp_path: Path, session: Session | None = None, **video_settings: Any) -> Check:
     wanted = VideoSettings(twelvelabs=True, **video_settings)
-    return check_video(Settings(state_dir=tmp_path, video=wanted), lambda _: session)
+    return check_video(Settings(state_dir=tmp_path, video=wanted), lambda *_: session)
 
 
 def test_all_is_well(tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ def test_all_is_well(tmp_path: Path) -> None:
 
 def test_without_a_bound_and_beyond_it(tmp_path: Path) -> None:
     Spending(tmp_path, None).count("a", 1.25)
-    assert "no monthly bound" in checked(tmp_path, Session().models(FINE, FINE)).evidence
+    assert "$1.25 spent this month, and nothing bounds it" in checked(tmp_path, Session().models(FINE, FINE)).evidence
     spent = checked(tmp_path, Session().models(FINE, FINE), budget=1.0)
-    assert (spent.mark, spent.remedy) == (Mark.WARNING, "Wait, or raise --video.budget.")
+    assert (spent.mark, spent.remedy) == (Mark.WARNING, "Wait, or raise VIDEO_BUDGET.")
 
 
 def test_a_model_that_may_not_be_used(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_credentials_that_are_refused_or_missing(tmp_path: Path) -> None:
     session.stubs["sts"].add_client_error("get_caller_identity", "ExpiredToken")
     assert "refuses the credentials" in checked(tmp_path, session).evidence
 
-    def missing(_: str) -> Any:
+    def missing(*_: str) -> Any:
         raise OperatorError("there are no AWS credentials: set them")
 
     check = check_video(Settings(state_dir=tmp_path, video=VideoSettings(twelvelabs=True)), missing)
@@ -87,7 +87,7 @@ def test_credentials_that_are_refused_or_missing(tmp_path: Path) -> None:
 
 def test_nothing_is_asked_while_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(state_dir=tmp_path)
-    assert check_video(settings, lambda _: pytest.fail("AWS was asked")).mark is Mark.OK
+    assert check_video(settings, lambda *_: pytest.fail("AWS was asked")).mark is Mark.OK
     monkeypatch.setattr(video, "find_spec", lambda _: None)
     check = check_video(replace(settings, video=VideoSettings(twelvelabs=True)))
     assert (check.mark, "streetvision[video]" in check.remedy) == (Mark.SKIPPED, True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.dinov3 import tiny_config
+from streetvision.models.network import tiny_config
 from streetvision.runner.cpu_forward import missing_for_bfloat16, missing_for_int8
 
 BASE = tiny_config(depth=2, width=64, version="1.2.3")

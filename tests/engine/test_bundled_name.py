@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streetvision.models.dinov3 import load
 from streetvision.models.folder import bundled_checkpoint, read_config
+from streetvision.models.network import load
 from streetvision.registry.registry import Registry
 from streetvision.runner.opening import open_runner
 

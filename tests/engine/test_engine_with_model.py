@@ -12,7 +12,7 @@ import torch
 
 from streetvision.engine.decode import DecodeLimits, decode
 from streetvision.engine.engine import Engine
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 from ..photos import photos

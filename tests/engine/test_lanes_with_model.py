@@ -20,8 +20,8 @@ from torch._dynamo.utils import counters
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import Prediction
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 ONE = replace(tiny_config(depth=3, width=64, version="1.0.0"), input_size=48)

@@ -19,9 +19,9 @@ from streetvision.engine.types import ImageArray, Outcome, RunnerOutput
 from streetvision.models.architectures.plain_vit import PLAIN_VIT
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.embedding_distance import KnownEmbeddings
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.network import build, tiny_config
 from streetvision.models.router import RouterConfig, RouterOutcome, Stack
 from streetvision.runner.opening import open_runner
 

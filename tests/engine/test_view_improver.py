@@ -24,8 +24,8 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.ensemble import EnsembleRunner, Sight
 from streetvision.engine.types import ImageArray, Prediction, Runner, RunnerFailure, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.network import build, tiny_config
 from streetvision.runner.opening import open_runner
 
 from ..photos import photos

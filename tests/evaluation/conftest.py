@@ -15,7 +15,7 @@ from streetvision.evaluation.judging import Judged, Shown, judge_answers
 from streetvision.evaluation.predictions import Answers, sample_of
 from streetvision.evaluation.reward import Assumptions
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.sources.dataset import Example
 
 from ..photos import photos

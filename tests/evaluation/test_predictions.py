@@ -15,7 +15,7 @@ from streetvision.engine.engine import Engine
 from streetvision.engine.types import DeviceLost, Prediction
 from streetvision.errors import OperatorError
 from streetvision.evaluation.predictions import Serving, Unanswered, answer_examples, answers, sample_of, serving
-from streetvision.models.dinov3 import load
+from streetvision.models.network import load
 from streetvision.sources.dataset import Example
 
 Pictures = Callable[..., list[Example]]

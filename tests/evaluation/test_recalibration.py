@@ -13,8 +13,8 @@ from streetvision.evaluation.figures import Sample, weighted_figures
 from streetvision.evaluation.judging import Plan, Shown
 from streetvision.evaluation.predictions import Serving, answer_examples, serving
 from streetvision.evaluation.recalibration import calibrated, class_weights, described_checkpoint, keep, recalibrate
-from streetvision.models.dinov3 import tiny_config
 from streetvision.models.folder import ENSEMBLE_FILE, read_config
+from streetvision.models.network import tiny_config
 from streetvision.registry.registry import Registry
 from streetvision.sources.dataset import Example
 

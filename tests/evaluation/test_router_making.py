@@ -14,7 +14,7 @@ from streetvision.evaluation import router_making
 from streetvision.evaluation.predictions import Serving
 from streetvision.evaluation.router_making import RouterWish, make_router, router_pictures
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.sources.dataset import Example
 
 from ..photos import photos

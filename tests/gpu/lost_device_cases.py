@@ -23,7 +23,7 @@ from PIL import Image
 from streetvision.engine.engine import Engine
 from streetvision.engine.faults import fault_of
 from streetvision.engine.types import EngineError, RunnerFailure
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 CONFIG = replace(tiny_config(depth=1, width=64), input_size=48)

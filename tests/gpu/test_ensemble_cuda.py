@@ -12,8 +12,8 @@ import torch
 from streetvision.engine.ensemble import EnsembleRunner
 from streetvision.engine.types import ImageArray
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
+from streetvision.models.network import build, tiny_config
 from streetvision.runner.opening import open_runner
 
 pytestmark = [

@@ -12,8 +12,8 @@ import timm
 import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, load, tiny_config
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, load, tiny_config
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose import choose_fast
 from streetvision.runner.cuda_forward import FastForward, has_float8

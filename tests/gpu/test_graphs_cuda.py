@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.training.graphs import GraphedForward
 
 pytestmark = [

@@ -10,7 +10,7 @@ import torch
 from streetvision_kernels.head_attention_oracle import attention_head_oracle
 
 from streetvision.models.config import HeadConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_forward import FastForward
 
 from ..kernels.case_rows import cuda_rows
@@ -47,7 +47,7 @@ def assert_right(got: tuple[torch.Tensor, torch.Tensor], given: dict[str, Any]) 
 
 
 def test_every_shape_and_dtype_matches_the_float64_oracle() -> None:
-    rows = {row.pop("case"): row for row in cuda_rows("head_attention_cases.py")}
+    rows = {row.pop("case"): row for row in cuda_rows("head_attention_cases")}
     assert len(rows) >= 50
     assert rows.pop("lost") == {"finite": False}
     wrong = {k: r for k, r in rows.items() if not (r["logit"] <= LOGIT_TOLERANCE and r["pooled"] <= POOLED_TOLERANCE)}

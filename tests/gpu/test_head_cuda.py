@@ -41,7 +41,7 @@ def assert_right(got: tuple[torch.Tensor, torch.Tensor], given: dict[str, Any]) 
 
 
 def test_every_shape_and_dtype_matches_the_float64_oracle() -> None:
-    rows = cuda_rows("head_cases.py")
+    rows = cuda_rows("head_cases")
     assert len(rows) >= 40
     wrong = [r for r in rows if not (r["logit"] <= LOGIT_TOLERANCE and r["pooled"] <= POOLED_TOLERANCE)]
     assert wrong == []

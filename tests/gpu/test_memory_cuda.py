@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.sources.dataset import Example
 from streetvision.training.augmenting import Augmentation, GpuAugment
 from streetvision.training.feeding import Place

@@ -13,7 +13,7 @@ from streetvision_kernels.cublaslt import CublasLt
 from streetvision_kernels.cublaslt_oracle import matmul_oracle
 from streetvision_kernels.multiprocessors import assigned, look, looking_glass, multiprocessors_in
 
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.partition import Partition
 from streetvision.runner.torch_runner import TorchRunner
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.models.network import LoadedModel, StreetVisionNet, build
 from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [

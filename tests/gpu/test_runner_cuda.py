@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from streetvision.engine.types import RunnerFailure
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 pytestmark = [

@@ -39,7 +39,7 @@ def bound(case: str) -> float:
 
 
 def test_every_kernel_matches_its_float64_oracle() -> None:
-    rows = {row["case"]: row["error"] for row in cuda_rows("serving_cases.py")}
+    rows = {row["case"]: row["error"] for row in cuda_rows("serving_cases")}
     assert len(rows) == 62
     wrong = {case: error for case, error in rows.items() if not error <= bound(case)}
     assert wrong == {}

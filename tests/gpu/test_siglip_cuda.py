@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.models.network import LoadedModel, StreetVisionNet, build
 from streetvision.runner.choose import choose_fast
 from streetvision.runner.cuda_forward import FastForward, has_float8
 from streetvision.runner.torch_runner import TorchRunner
@@ -65,7 +65,7 @@ def images(count: int, seed: int = 0, side: int = 224) -> torch.Tensor:
 
 
 def test_every_kernel_matches_its_float64_oracle() -> None:
-    rows = {row["case"]: row["error"] for row in cuda_rows("siglip_cases.py")}
+    rows = {row["case"]: row["error"] for row in cuda_rows("siglip_cases")}
     assert len(rows) == 29
     bounds = {case: BOUNDS[case.split("-")[0]][case.split("-")[1]] for case in rows}
     assert {case: error for case, error in rows.items() if not error <= bounds[case]} == {}

@@ -15,7 +15,7 @@ import torch
 from streetvision.hub.client import Hub
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.model_import import Findings
 from streetvision.registry.registry import Registry
 
@@ -99,7 +99,7 @@ def files(model_folder: Path) -> dict[str, bytes]:
 
 def quick_examine(folder: Path, *_: object) -> Findings:
     """The registry's own loading of the weights, without the golden pictures."""
-    from streetvision.models.dinov3 import load
+    from streetvision.models.network import load
 
     return Findings(load(folder).config.input_size, (0.0,), None)
 

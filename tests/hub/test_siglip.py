@@ -22,7 +22,7 @@ from streetvision.hub.siglip import _TAG as TAG_PATTERN
 from streetvision.hub.siglip import PromptWishes
 from streetvision.models import text_tower
 from streetvision.models.architectures import architecture_of
-from streetvision.models.dinov3 import load
+from streetvision.models.network import load
 from streetvision.models.open_clip_files import read_open_clip
 from streetvision.models.prompts import Prompts
 from streetvision.registry.registry import Registry

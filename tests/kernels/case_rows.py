@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 INTERPRETED = {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -23,7 +24,9 @@ def cuda_rows(script: str) -> list[dict[str, Any]]:
 
 
 def _rows(options: list[str], script: str, device: str, environment: dict[str, str], seconds: int) -> list[Any]:
-    command = [sys.executable, *options, str(Path(__file__).with_name(script)), device]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+    command = [sys.executable, *options, "-m", f"tests.kernels.{script}", device]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+    )
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]

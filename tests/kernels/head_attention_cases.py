@@ -1,4 +1,4 @@
-"""Run the attention-pooling head on a device over shapes, print errors as JSON: `head_attention_cases.py cpu|cuda`.
+"""Run the attention-pooling head on a device over shapes, print errors as JSON: `head_attention_cases cpu|cuda`.
 
 A program of its own, since Triton decides at import whether it interprets (TRITON_INTERPRET=1, on the CPU) or compiles.
 """

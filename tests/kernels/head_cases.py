@@ -1,4 +1,4 @@
-"""Run the fused head on a device over many shapes and print each case's errors as JSON: `head_cases.py cpu|cuda`.
+"""Run the fused head on a device over many shapes and print each case's errors as JSON: `head_cases cpu|cuda`.
 
 A program of its own, since Triton decides at import whether it interprets (TRITON_INTERPRET=1, on the CPU) or compiles.
 """

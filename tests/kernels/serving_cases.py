@@ -1,4 +1,4 @@
-"""Run the serving kernels on a device over many shapes, print each case's error as JSON: `serving_cases.py cpu|cuda`.
+"""Run the serving kernels on a device over many shapes, print each case's error as JSON: `serving_cases cpu|cuda`.
 
 A program of its own, since Triton decides at import whether it interprets (TRITON_INTERPRET=1, on the CPU) or compiles.
 The interpreter multiplies bfloat16 and rounds float8 wrongly, so those run on CUDA alone.
@@ -69,15 +69,20 @@ def attention_case(
     block: tuple[int, int] | None,
     *,
     apart: bool | None = None,
+    turned: bool = True,
 ) -> Case:
-    """`block` is a program's queries and the keys that it meets at once; None leaves them to the kernel, as `apart`."""
+    """`block` is a program's queries and the keys that it meets at once; None leaves them to the kernel, as `apart`.
+
+    `turned` is with rotary positions.
+    """
     qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
-    cos, sin = angles(device, tokens, seed=heads)
+    cos, sin = angles(device, tokens, seed=heads) if turned else (None, None)
     got = torch.full((images * tokens, 64 * heads), float("nan"), device=device).to(out)
     small = out == torch.float8_e4m3fn
-    wish = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
+    wish: dict[str, Any] = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
     attention(qkv, cos, sin, got, tokens=tokens, inverse8=64.0 if small else 1.0, apart=apart, **wish)
-    expected = attention_oracle(qkv.double(), cos.double(), sin.double(), tokens=tokens)
+    wide = [None if turn is None else turn.double() for turn in (cos, sin)]
+    expected = attention_oracle(qkv.double(), *wide, tokens=tokens)
     error = relative(got.float() / (64 if small else 1), expected)
     kernel = "attention_apart" if apart else "attention"
     return {"case": name(kernel, out, images, tokens, heads, *(block or ())), "error": error}

@@ -1,4 +1,4 @@
-"""Run what SigLIP adds to the kernels over shapes, print each case's error as JSON: `siglip_cases.py cpu|cuda`.
+"""Run what SigLIP adds to the kernels over shapes, print each case's error as JSON: `siglip_cases cpu|cuda`.
 
 A program of its own, since Triton decides at import whether it interprets (TRITON_INTERPRET=1, on the CPU) or compiles.
 """
@@ -12,53 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from streetvision_kernels.attention import attention
-from streetvision_kernels.attention_oracle import attention_oracle
-from streetvision_kernels.attention_shapes import Shape
 from streetvision_kernels.class_head import class_head
 from streetvision_kernels.class_head_oracle import class_head_oracle
 from streetvision_kernels.latent_pool import latent_pool
 from streetvision_kernels.latent_pool_oracle import latent_pool_oracle
 from streetvision_kernels.patchify import columns_for, patchify
 
-Case = dict[str, Any]
-
-
-def relative(got: torch.Tensor, expected: torch.Tensor) -> float:
-    """||got - expected|| / ||expected|| in float64; NaN stays NaN and passes no bound."""
-    wide = expected.double().cpu()
-    return float((got.double().cpu() - wide).norm() / wide.norm())
-
-
-def normal(device: str, dtype: torch.dtype, *shape: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.randn(*shape, generator=generator) * 1.5 + 0.25).to(dtype).to(device)
-
-
-def name(kernel: str, dtype: torch.dtype, *sizes: int) -> str:
-    return "-".join([kernel, str(dtype).removeprefix("torch."), *map(str, sizes)])
-
-
-def attention_case(
-    device: str,
-    images: int,
-    tokens: int,
-    heads: int,
-    dtype: torch.dtype,
-    out: torch.dtype,
-    block: tuple[int, int] | None = None,
-) -> Case:
-    """Without rotary positions."""
-    qkv = normal(device, dtype, images * tokens, 192 * heads, seed=tokens + 1)
-    got = torch.full((images * tokens, 64 * heads), float("nan"), device=device).to(out)
-    small = out == torch.float8_e4m3fn
-    wish: dict[str, Any] = {} if block is None else {"shape": Shape(block[0], 2), "keys": block[1]}
-    attention(qkv, None, None, got, tokens=tokens, inverse8=64.0 if small else 1.0, **wish)
-    expected = attention_oracle(qkv.double(), None, None, tokens=tokens)
-    return {
-        "case": name("attention", out, images, tokens, heads),
-        "error": relative(got.float() / (64 if small else 1), expected),
-    }
+from .serving_cases import Case, attention_case, name, normal, relative
 
 
 def pool_case(device: str, images: int, tokens: int, heads: int, dtype: torch.dtype) -> Case:
@@ -103,7 +63,7 @@ def head_case(device: str, images: int, width: int, classes: int, unit: bool, dt
 def cpu_cases() -> Iterator[Case]:
     kinds = (torch.float32, torch.float16)
     for shape, dtype in itertools.product(((2, 41, 3), (1, 7, 1), (1, 64, 2), (1, 70, 2)), kinds):
-        yield attention_case("cpu", *shape, dtype, dtype, (16, 32))
+        yield attention_case("cpu", *shape, dtype, dtype, (16, 32), turned=False)
     for shape, dtype in itertools.product(((2, 41, 3), (1, 64, 1), (3, 70, 2), (1, 16, 12)), kinds):
         yield pool_case("cpu", *shape, dtype)
     yield positions_case("cpu", 3, 48, 192, torch.float32)
@@ -116,8 +76,8 @@ def cuda_cases() -> Iterator[Case]:
     bf16, fp16, fp8 = torch.bfloat16, torch.float16, torch.float8_e4m3fn
     for shape in ((1, 196, 6), (3, 196, 12), (30, 196, 12), (2, 16, 1), (1, 576, 16), (2, 1024, 12)):
         for out in (bf16, fp8):
-            yield attention_case("cuda", *shape, bf16, out)
-    yield attention_case("cuda", 3, 196, 3, fp16, fp16)
+            yield attention_case("cuda", *shape, bf16, out, None, turned=False)
+    yield attention_case("cuda", 3, 196, 3, fp16, fp16, None, turned=False)
     for shape in ((1, 196, 12), (3, 196, 12), (130, 196, 12), (17, 256, 16), (2, 1024, 12), (1, 16, 1)):
         yield pool_case("cuda", *shape, bf16)
     yield pool_case("cuda", 3, 196, 6, fp16)

@@ -16,7 +16,7 @@ POOLED_TOLERANCE = 2e-6
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, dict[str, float]]:
-    return {row.pop("case"): row for row in interpreted_rows("head_cases.py")}
+    return {row.pop("case"): row for row in interpreted_rows("head_cases")}
 
 
 def test_the_interpreted_kernel_matches_the_float64_oracle(cases: dict[str, dict[str, float]]) -> None:

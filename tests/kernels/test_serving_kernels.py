@@ -18,7 +18,7 @@ BOUNDS = {"float32": 2e-6, "float16": 1e-3}
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, float]:
-    return {row["case"]: row["error"] for row in interpreted_rows("serving_cases.py")}
+    return {row["case"]: row["error"] for row in interpreted_rows("serving_cases")}
 
 
 def test_every_interpreted_kernel_matches_its_float64_oracle(cases: dict[str, float]) -> None:

@@ -12,7 +12,7 @@ BOUNDS = {"float32": 3e-6, "float16": 1.5e-3}
 
 
 def test_every_interpreted_kernel_matches_its_float64_oracle() -> None:
-    cases = {row["case"]: row["error"] for row in interpreted_rows("siglip_cases.py")}
+    cases = {row["case"]: row["error"] for row in interpreted_rows("siglip_cases")}
     wrong = {case: error for case, error in cases.items() if not error <= BOUNDS[case.split("-")[1]]}
     assert wrong == {}
     assert Counter(case.split("-")[0] for case in cases) == {

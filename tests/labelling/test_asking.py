@@ -180,12 +180,12 @@ async def test_the_bound_of_the_day_ends_the_run_before_it_is_passed(asker: Aske
         most = prompt(settings(oracle)).most_tokens()
         wanted = settings(oracle, day_tokens=3 * most, concurrency=3)
         report = await asker.ask(wanted, pictures)
-        assert "--oracle.day_tokens" in report.ended
+        assert "ORACLE_DAY_TOKENS" in report.ended
         with asker.store() as store:
             assert store.spent(MONTH).day.tokens <= 3 * most
         report = await asker.ask(settings(oracle, month_money=0.001), pictures)
     assert report.answered == 0
-    assert "--oracle.month_money is 0.00" in report.ended
+    assert "raise ORACLE_MONTH_MONEY" in report.ended
 
 
 async def test_a_server_that_counts_more_than_thought_is_believed(asker: Asker, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_bound_ends_a_run_and_says_so(
     fill(tmp_path / "new", 3)
     monkeypatch.setenv("ORACLE_DAY_TOKENS", "100")
     code, _, err = run("run", "new", "--yes")
-    assert (code, "--oracle.day_tokens" in err) == (1, True)
+    assert (code, "ORACLE_DAY_TOKENS" in err) == (1, True)
     assert not oracle.charged
 
 

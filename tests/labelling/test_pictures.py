@@ -123,7 +123,7 @@ def test_the_seam_keeps_to_the_bounds_and_says_so(tmp_path: Path) -> None:
         opinions = oracle.judge([LabelQuestion(one.sha256, one.path) for one in pictures])
     logger.remove(sink)
     assert [one is None for one in opinions] == [False, True]
-    assert "--oracle.day_tokens" in "".join(said)
+    assert "raise ORACLE_DAY_TOKENS" in "".join(said)
     assert server.charged.total() == 1
 
 

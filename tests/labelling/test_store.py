@@ -96,10 +96,16 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bound", "said"),
     [
-        ({"day_tokens": 5999}, "5,000 tokens are used today, and --oracle.day_tokens is 5,999"),
-        ({"month_tokens": 20_999}, "--oracle.month_tokens is 20,999"),
-        ({"day_money": 1.4}, "1.00 is spent today, and --oracle.day_money is 1.40"),
-        ({"month_money": 4.4}, "--oracle.month_money is 4.40"),
+        (
+            {"day_tokens": 5999},
+            "5,000 of 5,999 tokens spent today",
+        ),
+        ({"month_tokens": 20_999}, "20,000 of 20,999 tokens spent this month"),
+        (
+            {"day_money": 1.4},
+            "1.00 of 1.40 of money spent today, and this may take 0.50: wait, or raise",
+        ),
+        ({"month_money": 4.4}, "raise ORACLE_MONTH_MONEY"),
         ({"day_tokens": 6000, "month_tokens": 21_000, "day_money": 1.5, "month_money": 4.5}, ""),
         ({}, ""),
     ],

@@ -15,7 +15,7 @@ from streetvision.chain.mock.bridge_client import MockBridgeClient
 from streetvision.control.client import SOCKET_NAME, call
 from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.monitor.finding import Severity
 from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.model import ModelSettings

@@ -30,7 +30,7 @@ from streetvision.miner.miner import Miner
 from streetvision.miner.process import run_operation, start
 from streetvision.miner.starts import STARTS_FILE, Start, read_starts
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.page.page import PAGE_SPAN
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge

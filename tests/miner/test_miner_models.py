@@ -24,7 +24,7 @@ from streetvision.engine.types import ImageArray, Runner, RunnerFailure, RunnerO
 from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.runner.opening import open_runner
 from streetvision.scenes.challenges import challenge

@@ -22,7 +22,6 @@ from PIL import Image
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.chain.mock.config import dev_hotkey
-from streetvision.cli.status import ask
 from streetvision.engine.types import Runner
 from streetvision.errors import OperatorError
 from streetvision.miner.miner import Miner
@@ -36,6 +35,7 @@ from streetvision.settings.network import AxonSettings, SubtensorSettings
 from streetvision.settings.retrain import RetrainSettings
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import MetricsSettings, MockSettings
+from streetvision.status.asking import ask
 from streetvision.status.files import status_from_files
 from streetvision.status.schema import Span
 

@@ -16,8 +16,8 @@ from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub import pull as hub
 from streetvision.miner.model_choice import choose_checkpoint, choose_model
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build, tiny_config
 from streetvision.registry.model_import import ImportProgress
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.rollout.journal import JOURNAL_FILE, Journal

@@ -22,7 +22,7 @@ from streetvision.mining import database
 from streetvision.mining.database import URI_VARIABLE, open_fiftyone
 from streetvision.mining.sync import BATCH
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.scenes.challenges import challenge
 
 from .conftest import COMMAND, LogWriter, free_port

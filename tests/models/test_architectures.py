@@ -17,7 +17,7 @@ from streetvision.models import architectures, heads
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, load, tiny_config
+from streetvision.models.network import build, load, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 ARCHITECTURE = """

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, load, tiny_config
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import build, load, tiny_config
 
 CONFIG = replace(
     tiny_config(depth=1, width=64), input_size=32, card={"data": "none"}, created="2026-11-20T10:00:00+00:00"

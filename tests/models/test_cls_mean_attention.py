@@ -13,9 +13,9 @@ from streetvision_kernels.head_attention_oracle import attention_head_oracle
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, load, tiny_config
 from streetvision.models.heads import head_kind
 from streetvision.models.heads.cls_mean_attention import AttentionHead
+from streetvision.models.network import build, load, tiny_config
 from streetvision.runner.torch_runner import TorchRunner
 
 CONFIG = replace(

@@ -14,7 +14,6 @@ from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import (
     EnsembleConfig,
     Member,
@@ -24,6 +23,7 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import bundled_checkpoint, read_config
+from streetvision.models.network import build, tiny_config
 from streetvision.models.router import RouterConfig, Stack
 
 CONFIG = replace(tiny_config(depth=1, width=64, version="1.0.0"), input_size=32)

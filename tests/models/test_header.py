@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import load
 from streetvision.models.header import StoredTensor, read_header
+from streetvision.models.network import load
 
 
 def stored(path: Path, header: object, body: bytes = b"", *, length: int | None = None) -> Path:

@@ -16,7 +16,7 @@ from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build, load
+from streetvision.models.network import build, load
 from streetvision.registry.registry import Registry
 
 NAME = "vit_base_patch16_siglip_224"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from streetvision.errors import OperatorError
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
-from streetvision.models.dinov3 import load
+from streetvision.models.network import load
 from streetvision.models.timm_backbone import default_version, import_backbone
 from streetvision.registry.registry import Registry
 

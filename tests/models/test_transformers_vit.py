@@ -20,7 +20,7 @@ from streetvision.engine.engine import Engine
 from streetvision.hub.importers import Wishes, add_model
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import load
+from streetvision.models.network import load
 from streetvision.models.transformers_vit import convert
 from streetvision.registry.model_import import read_golden
 from streetvision.registry.registry import Registry

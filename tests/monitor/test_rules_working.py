@@ -217,6 +217,15 @@ def test_a_backend_that_does_not_answer_is_told_of(seen: Make, state: Any, secon
         assert "more memory" in finding.remedy
 
 
+@pytest.mark.parametrize(("name", "command"), [("ray", "cluster"), ("modal", "modal")])
+def test_the_remedy_names_the_backends_own_commands(seen: Make, name: str, command: str) -> None:
+    observed = seen()
+    away = replace(BACKEND, name=name, trouble="unknown_version", since=observed.now - 121.0)
+    finding = found(replace(observed, backend=away), "backend_away")
+    assert finding is not None
+    assert f"streetvision {command} deploy" in finding.remedy
+
+
 def test_every_trouble_of_a_backend_has_a_remedy() -> None:
     assert set(REMEDIES) == {trouble.value for trouble in RemoteTrouble}
 

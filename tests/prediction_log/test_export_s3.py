@@ -9,7 +9,6 @@ import os
 import socket
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,46 +23,22 @@ from streetvision.prediction_log.reader import LogReader
 from ..conftest import Logbook
 
 NEEDED = [name for name in ("boto3", "moto", "flask") if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(NEEDED) and os.environ.get("STREETVISION_REQUIRE_EXTRAS") != "1", reason=f"not installed: {', '.join(NEEDED)}"
-)
+pytestmark = [
+    pytest.mark.usefixtures("only_test_keys"),
+    pytest.mark.skipif(
+        bool(NEEDED) and os.environ.get("STREETVISION_REQUIRE_EXTRAS") != "1",
+        reason=f"not installed: {', '.join(NEEDED)}",
+    ),
+]
 BUCKET = "street-vision"
 IMAGES = (b"\xff\xd8\xff one", b"\xff\xd8\xff two")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture(autouse=True)
-def _of_this_test_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No configuration or credentials but these, and no question to the outside."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-
-
 @pytest.fixture
-def bucket(server: str) -> Iterator[Any]:
-    """A client of the server, which holds one empty bucket."""
-    import boto3
-
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
-    client = boto3.session.Session().client("s3", endpoint_url=server, region_name="us-east-1")
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    client.close()
+def bucket(s3_client: Any) -> Any:
+    """A client of the s3_server, which holds one empty bucket."""
+    s3_client.create_bucket(Bucket=BUCKET)
+    return s3_client
 
 
 @pytest.fixture
@@ -91,11 +66,11 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def test_the_command_fills_a_bucket(
-    filled: Logbook, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    filled: Logbook, s3_server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = ("--state-dir", str(filled.state), "--json")
     target = f"s3://{BUCKET}/exports/today/"
-    assert command(monkeypatch, target, "--images", "--format", "jsonl", "--endpoint-url", server, *state) == 0
+    assert command(monkeypatch, target, "--images", "--format", "jsonl", "--endpoint-url", s3_server, *state) == 0
     manifest = json.loads(capsys.readouterr().out)
     digests = [hashlib.sha256(image).hexdigest() for image in IMAGES]
     files = [f"images/{digest[:2]}/{digest[2:4]}/{digest}.jpg" for digest in digests]
@@ -109,27 +84,27 @@ def test_the_command_fills_a_bucket(
 
 
 def test_the_endpoint_may_come_from_the_environment(
-    filled: Logbook, server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    filled: Logbook, s3_server: str, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     assert command(monkeypatch, f"s3://{BUCKET}", "--format", "jsonl", "--state-dir", str(filled.state)) == 0
     assert names(bucket) == ["manifest.json", "predictions.jsonl"]
 
 
-def test_a_table_that_needs_several_parts_arrives_whole(server: str, bucket: Any, tmp_path: Path) -> None:
+def test_a_table_that_needs_several_parts_arrives_whole(s3_server: str, bucket: Any, tmp_path: Path) -> None:
     path = tmp_path / "large"
     data = os.urandom(1 << 16) * 144  # 9 MiB: above boto3's limit of 8 for a single request
     path.write_bytes(data)
-    target = open_destination(f"s3://{BUCKET}/p", endpoint_url=server)
+    target = open_destination(f"s3://{BUCKET}/p", endpoint_url=s3_server)
     target.put_file("large", path)
     target.close()
     assert body(bucket, "p/large") == data
     assert bucket.head_object(Bucket=BUCKET, Key="p/large")["ETag"].endswith('-2"')
 
 
-def test_what_is_there_is_not_sent_again(filled: Logbook, server: str, bucket: Any) -> None:
+def test_what_is_there_is_not_sent_again(filled: Logbook, s3_server: str, bucket: Any) -> None:
     def export(**options: Any) -> Any:
-        target = open_destination(f"s3://{BUCKET}/e", endpoint_url=server)
+        target = open_destination(f"s3://{BUCKET}/e", endpoint_url=s3_server)
         try:
             with LogReader(filled.folder) as reader:
                 return export_log(reader, target, ExportOptions("jsonl", images=True, **options), now=0.0)
@@ -146,28 +121,28 @@ def test_what_is_there_is_not_sent_again(filled: Logbook, server: str, bucket: A
     assert export(overwrite=True)["images"]["copied_now"] == 0
 
 
-def test_no_such_bucket(server: str, bucket: Any) -> None:
+def test_no_such_bucket(s3_server: str, bucket: Any) -> None:
     with pytest.raises(OperatorError, match="there is no bucket elsewhere: create it or name another"):
-        open_destination("s3://elsewhere/x", endpoint_url=server)
+        open_destination("s3://elsewhere/x", endpoint_url=s3_server)
 
 
-def test_no_credentials(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_credentials(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(OperatorError, match="no usable credentials for s3://b/p: set AWS_ACCESS_KEY_ID"):
-        open_destination("s3://b/p", endpoint_url=server)
+        open_destination("s3://b/p", endpoint_url=s3_server)
 
 
-def test_an_unknown_profile(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_profile(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(OperatorError, match=r"cannot use s3://b: The config profile .nobody. could not be found"):
-        open_destination("s3://b", endpoint_url=server)
+        open_destination("s3://b", endpoint_url=s3_server)
 
 
-def test_refused_credentials(server: str, bucket: Any) -> None:
+def test_refused_credentials(s3_server: str, bucket: Any) -> None:
     def guard(free_actions: str) -> None:
         headers = {"Content-Type": "text/plain"}
-        request = urllib.request.Request(f"{server}/moto-api/reset-auth", free_actions.encode(), headers)
+        request = urllib.request.Request(f"{s3_server}/moto-api/reset-auth", free_actions.encode(), headers)
         urllib.request.urlopen(request).close()
 
     guard("0")
@@ -175,7 +150,7 @@ def test_refused_credentials(server: str, bucket: Any) -> None:
         with pytest.raises(
             OperatorError, match=r"credentials for s3://street-vision are refused \(InvalidAccessKeyId\)"
         ):
-            open_destination(f"s3://{BUCKET}", endpoint_url=server)
+            open_destination(f"s3://{BUCKET}", endpoint_url=s3_server)
     finally:
         guard("inf")
 
@@ -195,9 +170,9 @@ def test_an_endpoint_that_is_none(endpoint: str, says: str) -> None:
         open_destination("s3://b/p", endpoint_url=endpoint)
 
 
-def test_a_bucket_name_that_cannot_be(server: str) -> None:
+def test_a_bucket_name_that_cannot_be(s3_server: str) -> None:
     with pytest.raises(OperatorError, match="cannot use s3://a b"):
-        open_destination("s3://a b", endpoint_url=server)
+        open_destination("s3://a b", endpoint_url=s3_server)
 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

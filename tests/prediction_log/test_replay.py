@@ -15,7 +15,7 @@ import torch
 from streetvision.engine.engine import Engine
 from streetvision.engine.types import Prediction
 from streetvision.errors import OperatorError
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.prediction_log.comparison import Answered, Replayed, Tally, compare
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on

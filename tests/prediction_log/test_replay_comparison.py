@@ -83,6 +83,22 @@ def test_other_views_are_another_answer() -> None:
     assert "1.0.0 (other views) -> 1.0.0 (now)" in replay_report(Replayed("1.0.0", "cpu"), comparison)
 
 
+def test_a_router_says_why_its_second_model_answered_then_and_now() -> None:
+    asked = replace(ROW, old_views=2, new_views=2, old_router="asked", new_router="asked")
+    hurried = replace(asked, id=2, old_views=1, old_router="no_time", new=0.75)
+    elsewhere = replace(asked, id=3, old_model="0.9.0")
+    comparison = compare([asked, replace(asked, id=4), hurried, elsewhere, ROW], tolerance=1e-5)
+    assert [(one.then, one.now, one.rows) for one in comparison.routing] == [
+        ("asked", "asked", 2),
+        ("no_time", "asked", 1),
+    ]
+    assert comparison.reproduction is not None and comparison.reproduction.good
+    text = replay_report(Replayed("1.0.0", "cpu"), comparison)
+    assert "  no_time  asked            1" in text
+    assert comparison_fields(comparison)["routing"][1] == {"then": "no_time", "now": "asked", "rows": 1}
+    assert "second model" not in replay_report(Replayed("1.0.0", "cpu"), compare([ROW], tolerance=1e-5))
+
+
 def test_the_report_fits_a_terminal_and_says_what_is_left_out() -> None:
     tally = Tally(Counter(evicted=1200, gone=3), Counter(bad_image=1))
     answers = [ROW, moved(99999, 0.1, 0.9), moved(3, None, 0.5, old_model="")]

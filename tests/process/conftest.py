@@ -163,9 +163,10 @@ def jpeg() -> bytes:
 class Caller:
     """A dev key that sends signed legacy requests over a plain HTTP connection."""
 
-    def __init__(self, name: str, miner: str = "Miner") -> None:
+    def __init__(self, name: str, miner: str = "Miner", *, receiver: str = "") -> None:
+        """`miner` is the development key of the one that is asked, unless `receiver` is its address."""
         self.keypair = Keypair.create_from_uri(f"//{name}")
-        self.receiver = str(Keypair.create_from_uri(f"//{miner}").ss58_address)
+        self.receiver = receiver or str(Keypair.create_from_uri(f"//{miner}").ss58_address)
         self.uuid = str(uuid.uuid4())
 
     def headers(self) -> dict[str, str]:
@@ -233,12 +234,14 @@ class Load:
     `pause_s` between two leaves the miner idle moments, in which it compares a candidate's answers.
     """
 
-    def __init__(self, port: int, images: Sequence[bytes], pause_s: float = 0.02) -> None:
+    def __init__(self, port: int, images: Sequence[bytes], pause_s: float = 0.02, *, receiver: str = "") -> None:
         names = ("Alice", "Bob", "Charlie")
         self._port, self._images, self._pause_s = port, images, pause_s
         self._stop = threading.Event()
         self.statuses: list[int] = []
-        self._threads = [threading.Thread(target=self._ask, args=(Caller(name), name)) for name in names]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(Caller(name, receiver=receiver), name)) for name in names
+        ]
 
     def __enter__(self) -> Load:
         for thread in self._threads:

@@ -18,10 +18,10 @@ import torch
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.embedding_distance import known_embeddings
 from streetvision.models.ensemble import EnsembleConfig, Member, Resolve
 from streetvision.models.folder import read_config
+from streetvision.models.network import build, tiny_config
 from streetvision.models.router import RouterConfig, Stack
 from streetvision.models.versions import version_order
 from streetvision.registry.model_import import Findings, ImportProgress, no_progress, read_golden

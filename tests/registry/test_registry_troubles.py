@@ -25,9 +25,9 @@ from streetvision.base.disk import LOCK_FILE, STAGING, exclusive, staging
 from streetvision.errors import OperatorError
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.checks import CheckpointError
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.ensemble import EnsembleConfig, Member
 from streetvision.models.folder import read_config
+from streetvision.models.network import build, tiny_config
 from streetvision.models.versions import ModelVersion, hash_file
 from streetvision.registry import model_import
 from streetvision.registry.model_import import Findings, no_progress

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.models.versions import BUNDLED
 from streetvision.registry.registry import REGISTRY_FOLDER, Registry
 from streetvision.retrain import worker

@@ -73,8 +73,8 @@ def test_what_was_spent_before_a_failure_is_counted(made: Street) -> None:
     ("wanted", "said", "spent"),
     [
         ({"max_hours": 1.0}, r"more than 1 hours: raise --retrain\.max_hours", 2.0),
-        ({"gpu_hours": 1.0}, r"1\.0 GPU hours are spent this month", 1.0),
-        ({"gpu_price": 2.0, "budget": 3.0}, r"3\.0\d are spent this month", 1.5),
+        ({"gpu_hours": 1.0}, r"1\.0\d of 1\.00 GPU hours spent this month: wait, or raise --retrain\.gpu_hours", 1.0),
+        ({"gpu_price": 2.0, "budget": 3.0}, r"3\.0\d of 3\.00 of money spent this month", 1.5),
     ],
 )
 def test_a_bound_ends_the_training(made: Street, wanted: dict[str, float], said: str, spent: float) -> None:

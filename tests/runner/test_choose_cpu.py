@@ -13,7 +13,7 @@ import torch
 
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build
+from streetvision.models.network import LoadedModel, StreetVisionNet, build
 from streetvision.runner import choose as choosing
 from streetvision.runner.choose import Chosen, choose_fast
 from streetvision.runner.choose_cpu import CpuForwards

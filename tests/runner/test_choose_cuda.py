@@ -12,7 +12,7 @@ import torch
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.runner import forward as serving_module
 from streetvision.runner.choose import Choice, Chosen
 from streetvision.runner.choose_cpu import CpuForwards

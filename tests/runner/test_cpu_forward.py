@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner import cpu_forward
 from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
 
@@ -64,6 +64,16 @@ def forward(net: StreetVisionNet, precision: str, given: torch.Tensor) -> SmallF
     return SmallForward(net, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
+def answers_as_timm_does(net: StreetVisionNet, precision: str) -> None:
+    given = images(9, net.input_size)
+    logits, pooled = net.forward_uint8(given)
+    got, embedded = forward(net, precision, given)(given)
+    assert got.shape == (9,) and got.dtype == embedded.dtype == torch.float32
+    assert float((embedded - pooled).norm() / pooled.norm()) < APART[precision]
+    torch.testing.assert_close(got, logits, rtol=0, atol=5 * APART[precision])
+    assert float(logits.std()) > 5 * float((got - logits).abs().mean()), "an answer that knows no image"
+
+
 @pytest.fixture(autouse=True)
 def quietly() -> Iterator[None]:
     torch.set_num_threads(2)
@@ -78,13 +88,7 @@ def quietly() -> Iterator[None]:
     ids=["two heads", "one head", "biased", "larger pictures", "attending", "gated"],
 )
 def test_it_answers_as_timm_does(config: ModelConfig, precision: str) -> None:
-    net, given = network(config), images(9, config.input_size)
-    logits, pooled = net.forward_uint8(given)
-    got, embedded = forward(net, precision, given)(given)
-    assert got.shape == (9,) and got.dtype == embedded.dtype == torch.float32
-    assert float((embedded - pooled).norm() / pooled.norm()) < APART[precision]
-    torch.testing.assert_close(got, logits, rtol=0, atol=5 * APART[precision])
-    assert float(logits.std()) > 5 * float((got - logits).abs().mean()), "an answer that knows no image"
+    answers_as_timm_does(network(config), precision)
 
 
 def test_without_layer_scale_nothing_is_folded() -> None:

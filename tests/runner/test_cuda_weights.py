@@ -17,7 +17,7 @@ from streetvision_kernels.patchify_oracle import patchify_oracle
 from streetvision_kernels.swiglu_oracle import swiglu_oracle
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build, tiny_config
+from streetvision.models.network import StreetVisionNet, build, tiny_config
 from streetvision.runner.cuda_weights import FastWeights, Product, inverse_scale, pack, unsupported
 
 CPU = torch.device("cpu")

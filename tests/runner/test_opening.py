@@ -15,10 +15,10 @@ from streetvision.engine.types import ImageArray, Runner, RunnerOutput
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build, tiny_config
 from streetvision.models.embedding_distance import known_embeddings
 from streetvision.models.ensemble import EnsembleConfig, Member, read_ensemble, sibling_versions
 from streetvision.models.golden import golden_images
+from streetvision.models.network import build, tiny_config
 from streetvision.models.router import RouterConfig, Stack
 from streetvision.models.views import parse_views
 from streetvision.registry.model_import import examine

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
-from streetvision.models.dinov3 import StreetVisionNet, build
+from streetvision.models.network import StreetVisionNet, build
 from streetvision.runner import choose as choosing
 from streetvision.runner import precision_cache as verdicts
 from streetvision.runner.calibration_images import SCENES

@@ -9,7 +9,7 @@ import pytest
 from scripted_transport import ScriptedTransport
 
 from streetvision.engine.remote_policy import RemotePolicy
-from streetvision.models.dinov3 import LoadedModel, build, tiny_config
+from streetvision.models.network import LoadedModel, build, tiny_config
 from streetvision.runner.remote import pin_of, remote_ends
 from streetvision.runner.torch_runner import TorchRunner
 

@@ -22,16 +22,13 @@ from streetvision_kernels.patchify_oracle import patchify_oracle
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
-from streetvision.runner.cpu_forward import SmallForward, missing_for_bfloat16, missing_for_int8, missing_for_small
+from streetvision.models.network import StreetVisionNet, build
+from streetvision.runner.cpu_forward import SmallForward, missing_for_small
 from streetvision.runner.cuda_weights import FastWeights, Product, pack, unsupported
 from streetvision.runner.torch_runner import TorchRunner
 
-NEEDS_BFLOAT16 = pytest.mark.skipif(missing_for_bfloat16() is not None, reason=str(missing_for_bfloat16()))
-NEEDS_INT8 = pytest.mark.skipif(missing_for_int8() is not None, reason=str(missing_for_int8()))
-PRECISIONS = ["float32", pytest.param("bf16", marks=NEEDS_BFLOAT16), pytest.param("int8", marks=NEEDS_INT8)]
-# Of the embedding's length: sums in another order; 8 bits a value; 8 bits over the range of a product's whole input.
-APART = {"float32": 1e-5, "bf16": 2e-2, "int8": 6e-2}
+from .test_cpu_forward import APART, PRECISIONS, answers_as_timm_does, images
+
 HEADS = {
     "one": HeadConfig("cls_linear", 128),
     "four": HeadConfig("cls_linear", 128, classes=4, positive=(1, 3)),
@@ -59,20 +56,6 @@ def network(config: ModelConfig) -> StreetVisionNet:
     return net
 
 
-def images(count: int, side: int = 64) -> torch.Tensor:
-    """Coarse blocks with noise: unlike plain noise, no two embed alike."""
-    generator = torch.Generator().manual_seed(1)
-    coarse = torch.randint(0, 206, (count, side // 8, side // 8, 3), generator=generator)
-    fine = torch.randint(0, 50, (count, side, side, 3), generator=generator)
-    return (coarse.repeat_interleave(8, 1).repeat_interleave(8, 2) + fine).to(torch.uint8)
-
-
-def forward(net: StreetVisionNet, precision: str, given: torch.Tensor) -> SmallForward:
-    if precision == "int8":
-        return SmallForward(net, ranges=SmallForward(net).watch(list(torch.split(given, 4)))[1])
-    return SmallForward(net, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-
-
 @pytest.fixture(autouse=True)
 def quietly() -> Iterator[None]:
     torch.set_num_threads(1)
@@ -83,13 +66,7 @@ def quietly() -> Iterator[None]:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("head", "side"), [("one", 64), ("one", 96), ("four", 64), ("prompts", 64)])
 def test_a_cpu_answers_as_timm_does(head: str, side: int, precision: str) -> None:
-    net, given = network(described(head, side)), images(9, side)
-    logits, pooled = net.forward_uint8(given)
-    got, embedded = forward(net, precision, given)(given)
-    assert got.shape == (9,) and got.dtype == embedded.dtype == torch.float32
-    assert float((embedded - pooled).norm() / pooled.norm()) < APART[precision]
-    torch.testing.assert_close(got, logits, rtol=0, atol=5 * APART[precision])
-    assert float(logits.std()) > 5 * float((got - logits).abs().mean()), "an answer that knows no image"
+    answers_as_timm_does(network(described(head, side)), precision)
 
 
 def test_the_networks_own_tanh_form_is_kept_in_float32() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.models.dinov3 import LoadedModel, build, has_triton, tiny_config
+from streetvision.models.network import LoadedModel, build, has_triton, tiny_config
 from streetvision.runner import cuda_forward as fast
 from streetvision.runner import torch_runner as runner_module
 from streetvision.runner.cuda_graphs import Forward

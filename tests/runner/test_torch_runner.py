@@ -17,7 +17,7 @@ from streetvision.engine.background_priority import Deference
 from streetvision.engine.types import ImageArray, Runner, RunnerFailure
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import LoadedModel, StreetVisionNet, build, tiny_config
+from streetvision.models.network import LoadedModel, StreetVisionNet, build, tiny_config
 from streetvision.runner import forward as serving_module
 from streetvision.runner.cuda_graphs import Forward
 from streetvision.runner.torch_runner import TorchRunner, WarmupStep

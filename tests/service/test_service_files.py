@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from streetvision import __version__
+from streetvision.fleet.fleet_file import FILE_VARIABLE
+from streetvision.fleet.keeper import STOP_S as MEMBER_STOP_S
+from streetvision.fleet.telling import CLOSE_S as ALERTS_S
 from streetvision.miner.process import ABANDON_SECONDS, CLOSE_SECONDS
 from streetvision.retrain.schedule import STOP_S
 from streetvision.settings.fields import SETTINGS
@@ -21,9 +24,14 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 UNIT = SCRIPTS / "streetvision.service"
 RETRAIN_UNIT = SCRIPTS / "streetvision-retrain.service"
+MEMBER_UNIT = SCRIPTS / "streetvision@.service"
+FLEET_UNIT = SCRIPTS / "streetvision-fleet.service"
 ECOSYSTEM = SCRIPTS / "ecosystem.config.js"
 RETRAIN_ECOSYSTEM = SCRIPTS / "retrain.config.js"
+FLEET_ECOSYSTEM = SCRIPTS / "fleet.config.js"
 ENDS_WITHIN_S = CLOSE_SECONDS + ABANDON_SECONDS
+FLEET_ENDS_WITHIN_S = 2 * MEMBER_STOP_S + ALERTS_S
+"""Its miners are asked, then killed, and then alerts under way are waited for."""
 NAMES = {name for item in SETTINGS for name in item.env}
 
 
@@ -38,7 +46,10 @@ def needs(program: str) -> str:
     return path
 
 
-units = pytest.mark.parametrize("file", [UNIT, RETRAIN_UNIT], ids=lambda file: file.name)
+ON_A_GPU = (UNIT, RETRAIN_UNIT, MEMBER_UNIT)
+UNITS = (*ON_A_GPU, FLEET_UNIT)
+units = pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+gpu_units = pytest.mark.parametrize("file", ON_A_GPU, ids=lambda file: file.name)
 
 
 def unit(file: Path = UNIT) -> dict[str, list[str]]:
@@ -69,8 +80,9 @@ def test_systemd_takes_the_unit(file: Path, tmp_path: Path) -> None:
 
 
 def test_the_unit_gives_the_drain_its_time() -> None:
-    (seconds,) = unit()["TimeoutStopSec"]
-    assert float(seconds) > ENDS_WITHIN_S
+    for file in (UNIT, MEMBER_UNIT):
+        (seconds,) = unit(file)["TimeoutStopSec"]
+        assert float(seconds) > ENDS_WITHIN_S
     (seconds,) = unit(RETRAIN_UNIT)["TimeoutStopSec"]
     assert float(seconds) > STOP_S
 
@@ -84,13 +96,13 @@ def test_retraining_gives_way_to_the_miner_and_outlives_a_training_that_took_too
 
 
 def test_every_manager_starts_it_again_whatever_the_exit_code_and_never_gives_up() -> None:
-    for file in (UNIT, RETRAIN_UNIT):
+    for file in UNITS:
         directives = unit(file)
         assert directives["Restart"] == ["always"]
         assert directives["StartLimitIntervalSec"] == ["0"]
         assert not {"RestartPreventExitStatus", "SuccessExitStatus"} & directives.keys()
     assert compose()["services"]["miner"]["restart"] == "unless-stopped"
-    for file in (ECOSYSTEM, RETRAIN_ECOSYSTEM):
+    for file in (ECOSYSTEM, RETRAIN_ECOSYSTEM, FLEET_ECOSYSTEM):
         text = file.read_text()
         assert "autorestart: true" in text
         assert "stop_exit_codes" not in text
@@ -98,12 +110,17 @@ def test_every_manager_starts_it_again_whatever_the_exit_code_and_never_gives_up
 
 
 @units
-def test_the_unit_is_hardened_but_not_against_cuda(file: Path) -> None:
+def test_the_unit_is_hardened(file: Path) -> None:
     directives = unit(file)
     for name in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "ProtectKernelModules", "RestrictSUIDSGID"):
         assert directives[name] == ["yes"], name
     assert directives["ProtectSystem"] == ["strict"]
     assert directives["CapabilityBoundingSet"] == [""]
+
+
+@gpu_units
+def test_the_unit_is_not_hardened_against_cuda(file: Path) -> None:
+    directives = unit(file)
     text = file.read_text()
     breaks_cuda = ("MemoryDenyWriteExecute", "PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock",
                    "ProcSubset", "PrivateUsers", "SystemCallFilter", "NoExecPaths")  # fmt: skip
@@ -117,17 +134,32 @@ def test_the_unit_writes_in_its_own_folders_alone(file: Path) -> None:
     directives = unit(file)
     environment = dict(line.split("=", 1) for line in directives["Environment"])
     (writable,) = directives["ReadWritePaths"]
-    for name in ("STREETVISION_STATE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HOME"):
+    folders = {"STREETVISION_STATE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "HOME"} & environment.keys()
+    assert "HOME" in folders
+    for name in folders:
         assert any(environment[name].startswith(folder) for folder in writable.split()), name
-    assert environment["WALLET_PATH"].startswith("/etc/")
     assert environment["MALLOC_ARENA_MAX"] == "2"
-    assert {"WALLET_PATH", "STREETVISION_STATE_DIR"} <= NAMES
+
+
+def test_the_units_of_a_fleet_take_their_settings_from_its_file_alone() -> None:
+    for file in (MEMBER_UNIT, FLEET_UNIT):
+        environment = dict(line.split("=", 1) for line in unit(file)["Environment"])
+        assert environment[FILE_VARIABLE] == "/etc/streetvision/fleet.toml"
+        assert not environment.keys() & NAMES
+    assert unit(MEMBER_UNIT)["ExecStart"][0].endswith("/bin/streetvision fleet run %i")
+    assert unit(FLEET_UNIT)["ExecStart"][0].endswith("/bin/streetvision fleet serve")
+
+
+def test_the_single_miners_unit_names_settings_that_there_are() -> None:
+    environment = dict(line.split("=", 1) for line in unit()["Environment"])
+    assert environment["WALLET_PATH"].startswith("/etc/")
+    assert {"WALLET_PATH", "STREETVISION_STATE_DIR"} <= NAMES & environment.keys()
 
 
 @pytest.mark.parametrize(
     ("file", "ends_within_s"),
-    [(ECOSYSTEM, ENDS_WITHIN_S), (RETRAIN_ECOSYSTEM, STOP_S)],
-    ids=["miner", "retrain"],
+    [(ECOSYSTEM, ENDS_WITHIN_S), (RETRAIN_ECOSYSTEM, STOP_S), (FLEET_ECOSYSTEM, FLEET_ENDS_WITHIN_S)],
+    ids=["miner", "retrain", "fleet"],
 )
 def test_node_takes_the_ecosystem_file(file: Path, ends_within_s: float) -> None:
     node = needs("node")

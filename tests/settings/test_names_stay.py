@@ -51,6 +51,13 @@ NAMES = """
     --ray.min_replicas RAY_MIN_REPLICAS
     --ray.max_replicas RAY_MAX_REPLICAS
     --ray.most_models RAY_MOST_MODELS
+    --modal.app MODAL_APP
+    --modal.environment MODAL_ENVIRONMENT
+    --modal.card MODAL_CARD
+    --modal.warm MODAL_WARM
+    --modal.most MODAL_MOST
+    --modal.idle_s MODAL_IDLE_S
+    --modal.month_usd MODAL_MONTH_USD
     --views.max_seconds VIEWS_MAX_SECONDS
     --engine.max_megapixels ENGINE_MAX_MEGAPIXELS
     --engine.decode_memory_mib ENGINE_DECODE_MEMORY_MIB
@@ -102,6 +109,8 @@ NAMES = """
     --retrain.min_labels RETRAIN_MIN_LABELS
     --retrain.recipe RETRAIN_RECIPE
     --retrain.device RETRAIN_DEVICE
+    --retrain.on RETRAIN_ON
+    --retrain.usd RETRAIN_USD
     --retrain.gpu_share RETRAIN_GPU_SHARE
     --retrain.memory_gib RETRAIN_MEMORY_GIB
     --retrain.nice RETRAIN_NICE

@@ -239,43 +239,47 @@ def streamed(fields: Mapping[str, Any]) -> dict[str, Any]:
 def test_bedrock_is_asked_for_the_parents_structure() -> None:
     from botocore.stub import ANY, Stubber
 
-    from streetvision.synthesis.back_ends.bedrock import MODEL, Bedrock
+    from streetvision.net.bedrock import Bedrock
+    from streetvision.synthesis.back_ends.bedrock import MODEL, SETTING, ImageControl
 
     runtime, control = bedrock_clients()
+    back_end = ImageControl(Bedrock(runtime, SETTING, lambda _: None), control)
     expected = {"modelId": MODEL, "body": ANY, "contentType": "application/json", "accept": "application/json"}
     with Stubber(runtime) as played:
         played.add_response("invoke_model", streamed({"images": [packed(PICTURE)], "finish_reasons": [None]}), expected)
-        assert Bedrock(runtime, control).make(ORDER) == PICTURE
+        assert back_end.make(ORDER) == PICTURE
         played.add_response("invoke_model", streamed({"images": [], "finish_reasons": ["Filter reason: prompt"]}))
         with pytest.raises(Declined, match=r"filtered \(Filter reason: prompt\)"):
-            Bedrock(runtime, control).make(ORDER)
+            back_end.make(ORDER)
         played.add_response("invoke_model", streamed({"pictures": []}))
         with pytest.raises(Declined, match="not of the form"):
-            Bedrock(runtime, control).make(ORDER)
+            back_end.make(ORDER)
         for code, error, why in (
-            ("AccessDeniedException", NotSent, "ask for access"),
-            ("ThrottlingException", NotSent, "go on later"),
+            ("AccessDeniedException", NotSent, "ask for the model"),
+            ("ServiceQuotaExceededException", NotSent, "try again later"),
             ("ModelErrorException", Declined, "ModelErrorException"),
         ):
             played.add_client_error("invoke_model", code)
             with pytest.raises(error, match=why):
-                Bedrock(runtime, control).make(ORDER)
+                back_end.make(ORDER)
 
 
 @needs_boto3
 def test_bedrock_is_checked_without_spending() -> None:
     from botocore.stub import Stubber
 
-    from streetvision.synthesis.back_ends.bedrock import Bedrock
+    from streetvision.net.bedrock import Bedrock
+    from streetvision.synthesis.back_ends.bedrock import SETTING, ImageControl
 
     runtime, control = bedrock_clients()
+    back_end = ImageControl(Bedrock(runtime, SETTING), control)
     with Stubber(runtime), Stubber(control) as played:
         played.add_client_error("get_inference_profile", "AccessDeniedException")
-        with pytest.raises(NotSent, match="ask for access to it in AWS's console"):
-            Bedrock(runtime, control).check()
+        with pytest.raises(NotSent, match="ask for the model in Bedrock's console"):
+            back_end.check()
         played.add_client_error("get_inference_profile", "ResourceNotFoundException")
-        with pytest.raises(NotSent, match=r"correct --synthetic\.model or --synthetic\.region"):
-            Bedrock(runtime, control).check()
+        with pytest.raises(NotSent, match="set SYNTHETIC_REGION, or another model"):
+            back_end.check()
 
 
 def test_the_back_end_is_the_one_that_the_settings_name() -> None:
@@ -308,11 +312,13 @@ def test_settings_that_cannot_be_are_told(fields: dict[str, Any], why: str) -> N
 def test_a_region_or_an_address_that_cannot_be_one_is_told(
     region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from streetvision.synthesis.back_ends.bedrock import open_bedrock
+    from streetvision.synthesis.back_ends.bedrock import open_image_control
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    with pytest.raises(NotSent, match="Bedrock cannot be used"):
-        open_bedrock(region, "")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with pytest.raises(ConfigError, match="Bedrock cannot be asked"):
+        open_image_control(region, "")
 
 
 @pytest.mark.parametrize(

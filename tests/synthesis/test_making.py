@@ -144,7 +144,7 @@ def test_money_is_counted_before_anything_is_sent_and_bounded_by_the_month(
     report = maker(store, generator, bounds=bounds).make(wishes(tmp_path, 5, label=True))
     assert len(generator.orders) == 2
     assert report.spent == pytest.approx(0.8)
-    assert report.ended.startswith("the month's budget of 1 is spent")
+    assert report.ended.startswith("0.80 of 1.00 of money spent this month")
     assert store.spent("2026-11") == pytest.approx(0.8)
     assert store.spent("2026-12") == 0.0
 

@@ -10,8 +10,8 @@ import torch
 
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import StreetVisionNet, build
 from streetvision.models.heads import head_kind
+from streetvision.models.network import StreetVisionNet, build
 from streetvision.models.versions import ModelVersion
 from streetvision.training.batch import Batch
 from streetvision.training.recipe import (

@@ -8,7 +8,7 @@ import torch
 from timm.models.eva import Eva
 
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.training.recipe import TuneRecipe
 from streetvision.training.tuning import choose_weights, layer_of, learning
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from streetvision.models.dinov3 import LoadedModel, load
 from streetvision.models.folder import bundled_checkpoint
+from streetvision.models.network import LoadedModel, load
 from streetvision.scenes.challenges import SEED_LIMIT
 from streetvision.scenes.photographic import encode_jpeg
 from streetvision.scenes.scenes import render_scene

@@ -3,11 +3,13 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from streetvision.scenes.scenes import render_scene
-from streetvision.training.camera_look import jpeg_like, photograph, tables
+from streetvision.training.camera_look import jpeg_like, lose_detail, photograph, tables
 
 CPU = torch.device("cpu")
 
@@ -45,3 +47,12 @@ def test_photographs_keep_their_range_and_follow_the_generator() -> None:
     assert torch.equal(first, second)
     assert 0.0 <= float(first.min()) <= float(first.max()) <= 255.0
     assert first.mean(dim=(1, 2, 3)).std() > 3.0
+
+
+@pytest.mark.parametrize("factor", [1.3, 3.2])
+def test_losing_detail_is_resizing_down_and_up(factor: float) -> None:
+    pixels = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0)) * 255
+    size = (round(48 / factor), round(64 / factor))
+    small = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    expected = functional.interpolate(small, size=(48, 64), mode="bicubic")
+    torch.testing.assert_close(lose_detail(pixels, factor), expected, rtol=0, atol=1e-3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from streetvision.models.dinov3 import build
+from streetvision.models.network import build
 from streetvision.training.batch import Batch
 from streetvision.training.bundle import bundled_config
 from streetvision.training.bundled_settings import TrainSettings
@@ -18,6 +18,7 @@ from streetvision.training.learner import TrainingNet, make_optimizer
 from streetvision.training.teacher import (
     ImageNetFeatures,
     Teacher,
+    keep,
     load_imagenet,
     load_teacher,
     load_tuned,
@@ -96,7 +97,7 @@ def test_four_neighbouring_patches_become_one() -> None:
 
 def test_pictures_without_a_label_teach_features_and_answers(weights: Path) -> None:
     learner, batch = student(), unlabelled()
-    distillation = Distillation(load_teacher(weights), load_imagenet(weights), 256, TrainSettings())
+    distillation = Distillation([load_teacher(weights)], load_imagenet(weights), 256, TrainSettings())
     torch.autograd.backward(distillation(batch.pixels, learner(batch.pixels)))
     block = learner.net.backbone.blocks[0].mlp.fc1.weight
     assert block.grad is not None
@@ -106,7 +107,7 @@ def test_pictures_without_a_label_teach_features_and_answers(weights: Path) -> N
 def test_every_picture_teaches_answers_and_the_first_teach_features(weights: Path) -> None:
     learner, batch = student(), unlabelled()
     settings = TrainSettings(taught=0.5, shown_imagenet=0.25)
-    distillation = Distillation(load_teacher(weights), load_imagenet(weights), 256, settings)
+    distillation = Distillation([load_teacher(weights)], load_imagenet(weights), 256, settings)
     said = learner(batch.pixels)
     for one in said:
         one.retain_grad()
@@ -122,7 +123,7 @@ def test_every_picture_teaches_answers_and_the_first_teach_features(weights: Pat
 
 def test_answers_weigh_as_the_settings_say(weights: Path) -> None:
     learner, batch = student(), unlabelled()
-    teachers = load_teacher(weights).eval(), load_imagenet(weights)
+    teachers = [load_teacher(weights).eval()], load_imagenet(weights)
     with torch.no_grad():
         said = learner(batch.pixels)
         losses = []
@@ -133,10 +134,34 @@ def test_answers_weigh_as_the_settings_say(weights: Path) -> None:
     assert losses[2] == pytest.approx(3 * losses[1], rel=1e-5)
 
 
+def test_several_teachers_take_turns(weights: Path) -> None:
+    learner, batch = student(), unlabelled()
+    torch.manual_seed(4)
+    teachers = [load_teacher(weights).eval(), Teacher("tf_efficientnet_lite2").eval()]
+    distillation = Distillation(teachers, load_imagenet(weights), 256, TrainSettings(feature_loss=0.0))
+    with torch.no_grad():
+        said = learner(batch.pixels)
+        turns = [float(distillation(batch.pixels, said)) for _ in range(4)]
+        alone = [
+            float(Distillation([one], load_imagenet(weights), 256, distillation.settings)(batch.pixels, said))
+            for one in teachers
+        ]
+    assert turns == [*alone, *alone]
+    assert alone[0] != alone[1]
+
+
+def test_a_kept_teacher_says_which_network_it_is(tmp_path: Path) -> None:
+    keep(Teacher("tf_efficientnet_lite1"), tmp_path / "kept")
+    assert load_tuned(tmp_path / "kept").name == "tf_efficientnet_lite1"
+    save_file({"a": torch.zeros(1)}, tmp_path / "other", metadata={"architecture": "resnet18"})
+    with pytest.raises(ValueError, match="is for resnet18; a teacher is one of tf_efficientnet_lite0"):
+        load_teacher(tmp_path / "other")
+
+
 def test_only_the_maps_learn_beside_the_network(weights: Path) -> None:
     learner = student()
     teacher = load_teacher(weights).requires_grad_(False)
-    distillation = Distillation(teacher, load_imagenet(weights), 256, TrainSettings())
+    distillation = Distillation([teacher], load_imagenet(weights), 256, TrainSettings())
     optimizer = make_optimizer(learner, TrainSettings(muon=False), distillation)
     held = {id(value) for group in optimizer.param_groups for value in group["params"]}
     maps = [*distillation.to_tuned.parameters(), *distillation.to_imagenet.parameters()]

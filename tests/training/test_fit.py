@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from streetvision.models.dinov3 import load
+from streetvision.models.network import load
 from streetvision.registry.registry import Registry
 from streetvision.training.batch import Batch
 from streetvision.training.feeding import Place

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.models.config import ModelConfig
-from streetvision.models.dinov3 import build, load
+from streetvision.models.network import build, load
 from streetvision.scenes.scenes import render_scene
 from streetvision.training import bundle, evaluation, held_out
 from streetvision.training.bundle import MeasureSettings, bundled_config, measure_bundle, train_bundle
@@ -22,7 +23,7 @@ from streetvision.training.jitter import jitter
 from streetvision.training.learner import TrainingNet, make_learner, make_optimizer, tied
 from streetvision.training.optimisers import Together
 from streetvision.training.pool import MIXTURE, WHOLE, ScenePool, draw_views, in_view
-from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, map_on_cores, pack_objects, render_chunk
+from streetvision.training.rendering import MAX_OBJECTS, SceneWorkers, pack_objects, render_chunk
 from streetvision.training.teacher import ImageNetFeatures
 from streetvision.training.train import Material
 from streetvision.training.views import Dice
@@ -105,15 +106,26 @@ def boxes(matrices: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor
 
 def test_whole_pictures_and_levels_are_mixed() -> None:
     sizes = torch.tensor([[128, 96]]).expand(2000, 2)
-    matrices, severities = draw_views(sizes, MIXTURE, Dice(torch.Generator().manual_seed(0)))
+    matrices, rows, severities = draw_views(sizes, MIXTURE, Dice(torch.Generator().manual_seed(0)))
     side, angle, left, top = boxes(matrices, 128, 96)
     square = (side[:, 0] - side[:, 1]).abs() < 1e-3
     assert 0.55 < square.float().mean() < 0.75
     assert ((left >= -0.01) & (left + side[:, 0] <= 128.01)).all()
     assert ((top >= -0.01) & (top + side[:, 1] <= 96.01)).all()
     assert (angle[~square] == 0).all()
-    assert not severities[~square].any()
+    assert square[rows].all()
+    assert len(rows) == len(severities) == round(2000 * (MIXTURE[2] + MIXTURE[3]))
+    assert len(set(rows.tolist())) == len(rows)
+    assert severities.bool().any(dim=1).float().mean() > 0.8
     assert WHOLE not in (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("mixture", [{WHOLE: 1.0}, {3: 1.0}, {0: 0.5, 2: 0.5}, {1: 0.2, WHOLE: 0.8}])
+def test_any_mixture_of_views_can_be_drawn(mixture: dict[int, float]) -> None:
+    matrices, rows, severities = draw_views(torch.tensor([[128, 96]]).expand(10, 2), mixture, Dice(torch.Generator()))
+    assert matrices.shape == (10, 2, 3)
+    assert torch.isfinite(matrices).all()
+    assert len(rows) == len(severities) == round(10 * (mixture.get(2, 0.0) + mixture.get(3, 0.0)))
 
 
 def test_jitter_keeps_range_and_varies() -> None:
@@ -250,10 +262,10 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, first_scenes=16, save_every_s=0.0)
     settings = replace(settings, sources=replace(settings.sources, fresh=8, capacity=16))
     lines: list[str] = []
-    material = Material((photos,), weights)
+    material = Material((photos,), (weights,))
     outcome = train_bundle(tmp_path / "one", settings, CPU, depth=1, material=material, log=lines.append)
-    assert outcome.teacher is not None
-    assert not outcome.teacher.training
+    (teacher,) = outcome.teachers
+    assert not teacher.training
     assert any("photographs of streets" in line for line in lines)
     assert sum(line.startswith("wrote") for line in lines) == 2, "once on the way and once at the end"
     figures = measure_bundle(

@@ -10,7 +10,8 @@ import pytest
 from streetvision.errors import OperatorError
 from streetvision.sources.made import MadePictures
 from streetvision.sources.source import SourcePicture
-from streetvision.video.export import AGREED_TRUST, MODEL_TRUST, Exported, Wanted, export, plan
+from streetvision.video.export import Exported, export
+from streetvision.video.frames import AGREED_TRUST, MODEL_TRUST, Wanted, plan
 from streetvision.video.reading import open_video
 from streetvision.video.report import read_report
 
@@ -59,7 +60,8 @@ def test_near_duplicates_are_left_out(scanned: Scanned, tmp_path: Path) -> None:
 def test_a_second_opinion_raises_trust_or_leaves_out(scanned: Scanned) -> None:
     report = read_report(scanned.record)
     one, two = ((segment.start, segment.end) for segment in report.segments)
-    said = {one: {"roadwork": True, "model": "p"}, two: {"roadwork": False, "model": "p"}}
+    yes, no = {"roadwork": True, "model": "p"}, {"roadwork": False, "model": "q"}
+    said = {one: [yes], two: [yes, no]}
     shots, contradicted = plan(replace(report, opinions=said), Wanted())
     assert contradicted == [2]
     assert {(shot.segment, shot.trust) for shot in shots} == {(1, AGREED_TRUST)}

@@ -34,8 +34,8 @@ def test_the_page_needs_nothing_else_and_trusts_nobody(scanned: Scanned) -> None
     report = read_report(scanned.record)
     first = report.segments[0]
     bad = "<script>alert(1)</script>"
-    opinion = {"roadwork": False, "certainty": 0.75, "reason": bad, "model": "p"}
-    told = replace(report, uri=f"/v/{bad}.mp4", damage=[bad], opinions={(first.start, first.end): opinion})
+    opinion = {"roadwork": False, "certainty": 0.75, "reason": bad, "model": "us.twelvelabs.pegasus-1-5"}
+    told = replace(report, uri=f"/v/{bad}.mp4", damage=[bad], opinions={(first.start, first.end): [opinion]})
     page = render_video(told, 0.0)
     assert "<script" not in page
     assert page.count("data:image/jpeg;base64,") == len(report.thumbnails) > 0

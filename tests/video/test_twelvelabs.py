@@ -18,15 +18,15 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from streetvision.errors import ConfigError, OperatorError
-from streetvision.settings.video import VideoSettings
-from streetvision.video import bedrock as bedrock_room
-from streetvision.video.bedrock import ATTEMPTS, BadAnswer, Bedrock, open_session
+from streetvision.errors import OperatorError
+from streetvision.net.bedrock import ATTEMPTS, BadAnswer, Bedrock
+from streetvision.settings.video import REGION, VideoSettings
 from streetvision.video.clips import SHORTEST_S, clip_span, cut
 from streetvision.video.marengo import nearest, read_vector
 from streetvision.video.pegasus import SCHEMA, read_answer
+from streetvision.video.prompted import frames_to_embed, prompts
 from streetvision.video.reading import open_video
-from streetvision.video.second_opinion import Judges, clip_dollars, embed, judge, unasked, unembedded
+from streetvision.video.second_opinion import Account, clip_dollars, embed, judge, judge_named, unasked, unembedded
 from streetvision.video.smoothing import Segment
 from streetvision.video.spending import Spending
 
@@ -55,7 +55,7 @@ class Stub:
         self.stubber, self.sent, self.waits = Stubber(client), list[dict[str, Any]](), list[float]()
         client.meta.events.register("provide-client-params.bedrock-runtime.InvokeModel", self._keep)
         spending = Spending(state, budget, lambda: datetime(2026, 11, 30, tzinfo=UTC))
-        self.judges = Judges(Bedrock(client, self.waits.append), SETTINGS, spending)
+        self.account = Account(Bedrock(client, REGION, self.waits.append), SETTINGS, spending)
 
     def _keep(self, params: dict[str, Any], **_: Any) -> None:
         self.sent.append(json.loads(params["body"]))
@@ -76,11 +76,11 @@ def stub(tmp_path: Path) -> Iterator[Stub]:
         yield made
 
 
-def asked(stub: Stub, scanned: Scanned, work: Callable[..., None] = judge, rest: Any = None) -> list[str]:
+def asked(stub: Stub, scanned: Scanned, work: Callable[..., int] = judge, rest: Any = None) -> list[str]:
     heard: list[str] = []
-    left = unasked(scanned.record, SETTINGS, []) if rest is None else rest
+    left = unasked(scanned.record, SETTINGS.pegasus, []) if rest is None else rest
     with open_video(scanned.path, exact=True) as reader:
-        work(stub.judges, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
+        work(stub.account, reader, scanned.record, left, heard=heard.append, progress=lambda _: None)
     return heard
 
 
@@ -88,7 +88,7 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     stub.answers(SETTINGS.pegasus, pegasus_says())
     stub.answers(SETTINGS.pegasus, pegasus_says(message=json.dumps({**SAID, "roadwork": False})))
     assert asked(stub, scanned) == []
-    assert [one["roadwork"] for one in scanned.record.opinions().values()] == [True, False]
+    assert [one["roadwork"] for (one,) in scanned.record.opinions().values()] == [True, False]
     sent = stub.sent[0]
     assert (sent["temperature"], sent["responseFormat"]) == (0, {"jsonSchema": SCHEMA})
     with av.open(io.BytesIO(base64.b64decode(sent["mediaSource"]["base64String"])), "r") as clip:
@@ -96,14 +96,14 @@ def test_segments_are_judged_once_and_paid_once(stub: Stub, scanned: Scanned) ->
     assert len(frames) == pytest.approx(48, abs=4)
     assert np.mean(frames) > 0.85
     expected = sum(clip_dollars(one, 30.0, SETTINGS) for one in scanned.record.segments())
-    assert stub.judges.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
-    assert unasked(scanned.record, SETTINGS, []) == []
+    assert stub.account.spending.of_the_month() == pytest.approx(expected, abs=1e-5)
+    assert unasked(scanned.record, SETTINGS.pegasus, []) == []
 
 
 def test_a_segment_is_chosen_by_its_number(scanned: Scanned) -> None:
-    assert unasked(scanned.record, SETTINGS, [2]) == scanned.record.segments()[1:]
+    assert unasked(scanned.record, SETTINGS.pegasus, [2]) == scanned.record.segments()[1:]
     with pytest.raises(OperatorError, match="no segment 3"):
-        unasked(scanned.record, SETTINGS, [3])
+        unasked(scanned.record, SETTINGS.pegasus, [3])
 
 
 def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Scanned) -> None:
@@ -111,7 +111,7 @@ def test_a_bad_answer_costs_one_clip_and_is_asked_again(stub: Stub, scanned: Sca
     stub.answers(SETTINGS.pegasus, pegasus_says())
     (sentence,) = asked(stub, scanned)
     assert "did not say whether" in sentence
-    assert len(unasked(scanned.record, SETTINGS, [])) == 1
+    assert len(unasked(scanned.record, SETTINGS.pegasus, [])) == 1
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_the_budget_ends_it_before_a_call(tmp_path: Path, scanned: Scanned) -> N
     stub = Stub(tmp_path, budget=0.008)
     with stub.stubber:
         stub.answers(SETTINGS.pegasus, pegasus_says())
-        with pytest.raises(OperatorError, match=r"raise --video\.budget"):
+        with pytest.raises(OperatorError, match="raise VIDEO_BUDGET"):
             asked(stub, scanned)
-    assert stub.judges.spending.of_the_month() <= 0.008
+    assert stub.account.spending.of_the_month() <= 0.008
 
 
 def test_spending_counts_by_month_and_survives_a_torn_line(tmp_path: Path) -> None:
@@ -198,6 +198,55 @@ def test_frames_are_embedded_once_and_found_by_words(stub: Stub, scanned: Scanne
     assert (first.uri, first.time) == ("a", times[1])
     assert len(others) == 2
     assert nearest(np.ones(7, np.float32), kept, 3) == []
+
+
+def embedding(*values: float) -> dict[str, Any]:
+    return body(data=[{"embedding": list(values)}])
+
+
+def test_marengo_judges_by_prompts_and_pays_for_them_once(stub: Stub, scanned: Scanned) -> None:
+    who = judge_named("marengo", SETTINGS)
+    one, two = scanned.record.segments()
+    frames, dollars = who.price(scanned.record, [one, two])
+    assert frames >= 3
+    assert dollars == pytest.approx(frames * SETTINGS.frame_price / 1000)
+    inside = [time for time in unembedded(scanned.record, SETTINGS, 2.0) if time <= one.end]
+    for place in range(frames):
+        nearer = place < sum(time >= one.start for time in inside)
+        stub.answers(SETTINGS.marengo, embedding(1.0, 0.1) if nearer else embedding(0.1, 1.0))
+    sides = prompts()
+    for side, values in (("for", (1.0, 0.0)), ("against", (0.0, 1.0))):
+        for _ in sides[side]:
+            stub.answers(SETTINGS.marengo, embedding(*values))
+    assert asked(stub, scanned, who.ask, [one, two]) == []
+    (first,), (second,) = scanned.record.opinions().values()
+    assert (first["roadwork"], second["roadwork"], first["certainty"]) == (True, False, None)
+    assert first["reason"] == f"nearer to “{sides['for'][0]}” (1.00) than to “{sides['against'][0]}” (0.10)"
+    assert len(stub.sent) == frames + sum(map(len, sides.values()))
+    assert stub.account.spending.of_the_month() == pytest.approx(dollars + who.once, abs=1e-5)
+    assert unasked(scanned.record, SETTINGS.marengo, []) == []
+    assert len(unasked(scanned.record, SETTINGS.pegasus, [])) == 2
+    assert who.price(scanned.record, [one, two]) == (0, 0.0)  # what a search would find is there already
+
+
+def test_a_segment_of_which_every_call_is_lost_gets_no_opinion(stub: Stub, scanned: Scanned) -> None:
+    _, two = scanned.record.segments()
+    frames, _ = judge_named("marengo", SETTINGS).price(scanned.record, [two])
+    for _ in range(frames):
+        stub.answers(SETTINGS.marengo, body(data=[]))
+    for _ in range(sum(map(len, prompts().values()))):
+        stub.answers(SETTINGS.marengo, embedding(1.0, 0.0))
+    heard = asked(stub, scanned, judge_named("marengo", SETTINGS).ask, [two])
+    assert len(heard) == frames + 1
+    assert "no frame of it is embedded" in heard[-1]
+    assert scanned.record.opinions() == {}
+
+
+def test_a_segment_without_embedded_frames_gives_its_surest() -> None:
+    short = Segment(10.0, 11.0, 10.4, 0.9, 0.9, 2)
+    assert frames_to_embed([short], [9.5], [4.0, 13.0]) == [10.4]
+    assert frames_to_embed([short], [10.2], [4.0, 13.0]) == []
+    assert frames_to_embed([short], [], [10.5]) == [10.5]
 
 
 @pytest.mark.parametrize(
@@ -228,19 +277,8 @@ def test_spending_passes_over_what_is_no_sum(tmp_path: Path) -> None:
         for sum_ in ('"abc"', "NaN", "-5", "null"):
             file.write(f'{{"at": "2026-11-30", "dollars": {sum_}}}\n')
     assert spending.of_the_month() == 0.9
-    with pytest.raises(OperatorError, match="this would cost"):
+    with pytest.raises(OperatorError, match=r"\$0\.90 of \$1\.00 spent this month, and this may take \$0\.20"):
         spending.require(0.2)
-
-
-@pytest.mark.parametrize(("region", "endpoint"), [("no region/..", ""), ("us-east-1", "htp:/x")])
-def test_a_region_or_an_address_that_cannot_be_one_is_told(
-    region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    with pytest.raises(ConfigError, match="correct the region, or AWS_ENDPOINT_URL"):
-        bedrock_room.open_bedrock(region)
 
 
 def test_clips_are_neither_too_short_nor_too_long() -> None:
@@ -253,19 +291,3 @@ def test_clips_are_neither_too_short_nor_too_long() -> None:
 def test_a_clip_of_nothing_is_empty(scanned: Scanned) -> None:
     with open_video(scanned.path, exact=True) as reader:
         assert cut(reader, 500.0, 504.0, searchable=True) == b""
-
-
-def test_credentials_and_region_are_looked_up_without_a_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match=r"--video\.region"):
-        open_session("")
-    with pytest.raises(OperatorError, match="no AWS credentials"):
-        open_session("us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    assert open_session("us-east-1").region_name == "us-east-1"
-    assert bedrock_room.open_bedrock("us-east-1").client.meta.region_name == "us-east-1"

@@ -12,21 +12,23 @@ from streetvision.monitor.rule import Fault, Rule
 from streetvision.monitor.thresholds import Thresholds
 
 REMEDIES: Mapping[str, str] = {
-    "missing": "Install the extra that the backend needs (docs/scaling.md), or set --backend embedded.",
-    "unreachable": "Check the address and that the backend runs: streetvision cluster status.",
+    "missing": "Install the extra that the backend needs (docs/scaling.md, docs/modal.md), or set --backend embedded.",
+    "unreachable": "Check the address and that the backend runs: streetvision {command} status.",
     "refused": "Check the token of the backend on this machine.",
     "quota": "Raise the quota or the spending cap, or wait until it is renewed.",
-    "unknown_version": "Deploy the version that serves: streetvision cluster deploy.",
+    "unknown_version": "Deploy the version that serves: streetvision {command} deploy.",
     "other_weights": "Deploy the version that serves again: the one there has other weights under this name.",
     "skew": "Bring miner and backend to the same release of streetvision, then deploy again.",
-    "overloaded": "Give the backend more replicas or a larger GPU: streetvision cluster status shows its queue.",
+    "overloaded": "Give the backend more replicas or a larger GPU: streetvision {command} status shows its queue.",
     "no_memory": "Give each replica more memory or a larger share of its GPU, or deploy fewer models to it.",
-    "failed": "Read the backend's log: streetvision cluster status names its page.",
+    "failed": "Read the backend's log: streetvision {command} status names its page.",
     "invalid": "Bring miner and backend to the same release of streetvision, then read the backend's log.",
-    "late": "See whether the backend is overloaded or far away: streetvision cluster status.",
+    "late": "See whether the backend is overloaded or far away: streetvision {command} status.",
 }
-"""By trouble."""
-COLD = "Wait if it is starting; else see that it runs: streetvision cluster status."
+"""By trouble; `{command}` is the group of commands for the backend."""
+COMMANDS: Mapping[str, str] = {"ray": "cluster"}
+"""By the backend's name, where they differ."""
+COLD = "Wait if it is starting; else see that it runs: streetvision {command} status."
 
 
 def backend_away(seen: Observation, limits: Thresholds) -> list[Finding]:
@@ -44,7 +46,7 @@ def backend_away(seen: Observation, limits: Thresholds) -> list[Finding]:
                 f"Since {moment(backend.since)}{why}.",
                 f"The embedded model has answered {backend.embedded:,} requests in its place, as many as it can.",
             ),
-            remedy=REMEDIES.get(backend.trouble, COLD),
+            remedy=REMEDIES.get(backend.trouble, COLD).format(command=COMMANDS.get(backend.name, backend.name)),
             since=backend.since,
             data={"backend": backend.name, "trouble": backend.trouble, "embedded": backend.embedded},
         )
@@ -58,7 +60,7 @@ RULES = (
         severity=Severity.WARNING,
         fault=Fault.OURS,
         meaning="The backend (`--backend`) has not answered for two minutes; the embedded model answers in its place",
-        remedy="`streetvision cluster status`; the finding names the step",
+        remedy="`streetvision cluster status` or `streetvision modal status`; the finding names the step",
         judge=backend_away,
         needs=(MINER,),
         check="backend",

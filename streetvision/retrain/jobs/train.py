@@ -11,10 +11,13 @@ from typing import Any
 import torch
 
 from streetvision.base.paths import expanded
+from streetvision.cost.prices import read_prices
 from streetvision.errors import OperatorError
 from streetvision.models.folder import read_config
 from streetvision.registry.registry import Registry, open_registry
 from streetvision.retrain.child import JobStopped, Tell
+from streetvision.serverless.troubles import require_modal
+from streetvision.settings.modal import ModalSettings
 from streetvision.sources.listed import ListedDataset
 from streetvision.training.beginning import begin
 from streetvision.training.keeping import Stopped
@@ -35,15 +38,35 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     registry = open_registry(state)
     pictures = gather([ListedDataset(file)])
     training = begun_before(state, file) or _begun(request, registry, pictures)
-    device = request["device"]
-    tell({"event": "training", "training": training.name, "gpus": gpus(training.recipe(), device)})
+    device, away = request["device"], request["away"]
+    used = gpus(training.recipe(), device) if away is None else 1
+    tell({"event": "training", "training": training.name, "gpus": used})
     around = Surroundings(registry, tell, _now, stop, device)
     try:
-        model = train_candidate(training, pictures, around)
+        if away is not None:
+            _learn_away(training, pictures, around, away)
+        model = train_candidate(training, pictures if away is None else None, around)
     except Stopped as stopped:
         raise JobStopped from stopped
     best: dict[str, Any] = next((line for line in reversed(training.metrics()) if line["best"]), {})
     return {"training": training.name, "candidate": str(model), "seconds": training.record().seconds, "best": best}
+
+
+def _learn_away(training: RunFolder, pictures: Pictures, around: Surroundings, away: Mapping[str, Any]) -> None:
+    """At Modal; OperatorError where its money is spent before it is done."""
+    require_modal()
+    from streetvision.serverless.away import learn_away
+    from streetvision.serverless.money import money_of
+    from streetvision.serverless.training_app import ModalPlace
+
+    settings = ModalSettings(**away["modal"])
+    try:
+        with ModalPlace(settings) as place:
+            learn_away(training, pictures, around, place, money_of(settings, away["usd"], read_prices()))
+    except Stopped as stopped:
+        if around.stop():
+            raise
+        raise OperatorError(f"{stopped}: raise --retrain.usd, or train less") from stopped
 
 
 def begun_before(state: Path, file: Path) -> RunFolder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streetvision.base.spending import beyond
 from streetvision.retrain.step import Context
 from streetvision.retrain_log.records import Spending
 
@@ -46,13 +47,8 @@ class Meter:
         hours = (self._clock() - self._begun) / HOUR_S
         if hours > wanted.max_hours:
             return f"training took more than {wanted.max_hours:g} hours: raise --retrain.max_hours or train less"
-        if wanted.gpu_hours is not None and spent.gpu_hours > wanted.gpu_hours:
-            return (
-                f"{spent.gpu_hours:.1f} GPU hours are spent this month: wait for the next, or raise --retrain.gpu_hours"
-            )
-        if wanted.budget is not None and spent.money > wanted.budget:
-            return f"{spent.money:.2f} are spent this month: wait for the next, or raise --retrain.budget"
-        return ""
+        hours_spent = beyond(spent.gpu_hours, 0.0, wanted.gpu_hours, "--retrain.gpu_hours", unit="GPU hours")
+        return hours_spent or beyond(spent.money, 0.0, wanted.budget, "--retrain.budget")
 
     def _of_the_month(self) -> Spending:
         return self._context.store.spent(self._context.clock.now()[:7])

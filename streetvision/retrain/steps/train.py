@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from streetvision.errors import OperatorError
@@ -16,6 +17,7 @@ from streetvision.retrain.steps.verdicts import note_gate, refuses
 from streetvision.retrain.steps.work import Work, device, done, serving_model, standards
 from streetvision.retrain_log.records import StepName
 
+MODAL = "modal"
 TRACKING = "tracking"
 """The event that says where the curves are."""
 _REMEDY = (
@@ -44,6 +46,7 @@ def train_request(context: Context, serving: ModelVersion) -> dict[str, Any]:
         "recipe": wanted.recipe,
         "device": wanted.device,
         "tracking": wanted.tracking,
+        "away": {"usd": wanted.usd, "modal": asdict(context.settings.modal)} if wanted.on == MODAL else None,
     }
 
 

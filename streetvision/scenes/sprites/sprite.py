@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.base.process_pool import map_on_cores
 from streetvision.scenes.sprites.camera import View
 from streetvision.scenes.sprites.kinds import LOOK_ALIKES, WORKS
 from streetvision.scenes.sprites.lighting import Lighting, draw_lighting
@@ -99,7 +100,7 @@ class Atlas(NamedTuple):
 def atlas(count: int, first_seed: int = 0, side: int = 128, workers: int = 1) -> Atlas:
     """Sprites of seeds `first_seed` on, works and look-alikes in turn, made by so many processes."""
     seeds = range(first_seed, first_seed + count)
-    tiles = [_tile(seed, side) for seed in seeds] if workers <= 1 else _in_processes(seeds, side, workers)
+    tiles = list(map_on_cores(partial(_tile, side=side), seeds, workers, chunk=32))
     columns = list(zip(*tiles, strict=True))
     pixels, shadows = np.stack(columns[0]), np.stack(columns[1])
     numbers = [np.array(column, np.float32) for column in columns[4:]]
@@ -114,14 +115,6 @@ class _Tile(NamedTuple):
     aspect: float
     metres: float
     ground: float
-
-
-def _in_processes(seeds: range, side: int, workers: int) -> list[_Tile]:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers, get_context("forkserver" if sys.platform == "linux" else "spawn")) as pool:
-        return list(pool.map(_tile, seeds, [side] * len(seeds), chunksize=32))
 
 
 def _tile(seed: int, side: int) -> _Tile:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import Any
 
-from streetvision.errors import OperatorError, reason
+from streetvision.errors import OperatorError
+from streetvision.net.bedrock import (
+    PROFILES,
+    Bedrock,
+    NotDone,
+    bedrock_sentences,
+    open_client,
+    open_session,
+)
 from streetvision.synthesis.back_end import Declined, NotSent, Order
 from streetvision.synthesis.back_ends.http import LARGEST_BYTES, unpacked
 from streetvision.synthesis.kinds import KINDS, Kind
@@ -15,25 +22,19 @@ from streetvision.synthesis.kinds import KINDS, Kind
 MODEL = "us.stability.stable-image-control-structure-v1:0"
 STRENGTH = 0.8
 """How closely the parent's structure is kept, of 1."""
-CONNECT_S, READ_S = 10, 180
-PROFILES = ("us", "eu", "apac", "global")
-"""How ids of inference profiles begin."""
-_DENIED = frozenset({"AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"})
-_NO_MODEL = frozenset({"ResourceNotFoundException", "ValidationException"})
-_LATER = frozenset({"ThrottlingException", "ServiceQuotaExceededException", "ServiceUnavailableException"})
-_KEYS = "set AWS_PROFILE or AWS's keys, and --synthetic.region"
+SETTING = "SYNTHETIC_REGION"
 
 
-class Bedrock:
+class ImageControl:
     """One model in one region; keys come from AWS's own settings, such as AWS_PROFILE."""
 
     kinds = frozenset(KINDS) - {"blur", "dirt", "works", "without", "look_alikes"}
     """What keeps a picture's structure neither adds works nor takes them away."""
     remote = True
 
-    def __init__(self, runtime: Any, control: Any, model: str = MODEL) -> None:  # noqa: ANN401 - boto3 has no types
-        """`runtime` and `control` are clients of bedrock-runtime and bedrock, which do not retry."""
-        self._runtime, self._control, self._model = runtime, control, model
+    def __init__(self, bedrock: Bedrock, control: Any, model: str = MODEL) -> None:  # noqa: ANN401 - boto3 has no types
+        """`control` is a client of the service `bedrock`, which does not retry."""
+        self._bedrock, self._control, self._model = bedrock, control, model
 
     @property
     def name(self) -> str:
@@ -46,17 +47,14 @@ class Bedrock:
 
     def check(self) -> str:
         """Whether the keys are valid and the model is offered in the region; asks nothing that costs."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
-            if self._model.partition(".")[0] in PROFILES:
-                self._control.get_inference_profile(inferenceProfileIdentifier=self._model)
-            else:
-                self._control.get_foundation_model(modelIdentifier=self._model)
-        except ClientError as error:
-            raise NotSent(self._words(_code(error))) from None
-        except BotoCoreError as error:
-            raise NotSent(f"Bedrock cannot be asked ({reason(error)}): {_KEYS}") from None
+            with bedrock_sentences(self._model, SETTING):
+                if self._model.partition(".")[0] in PROFILES:
+                    self._control.get_inference_profile(inferenceProfileIdentifier=self._model)
+                else:
+                    self._control.get_foundation_model(modelIdentifier=self._model)
+        except OperatorError as error:
+            raise NotSent(str(error)) from error
         return f"{self._model} is offered in {self._control.meta.region_name}"
 
     def make(self, order: Order) -> bytes:
@@ -68,70 +66,31 @@ class Bedrock:
             "output_format": "jpeg",
             "seed": order.seed,
         }
-        return _picture(self._asked(json.dumps(body)))
-
-    def _asked(self, body: str) -> bytes:
-        from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
-
-        form = "application/json"
         try:
-            answer = self._runtime.invoke_model(modelId=self._model, body=body, contentType=form, accept=form)
-            return bytes(answer["body"].read(LARGEST_BYTES + 1))
-        except ClientError as error:
-            code = _code(error)
-            if code in _DENIED | _NO_MODEL | _LATER:
-                raise NotSent(self._words(code)) from None
-            raise Declined(f"Bedrock answers {code or 'an error'}") from None
-        except (EndpointConnectionError, NoCredentialsError) as error:
-            raise NotSent(f"Bedrock cannot be asked ({reason(error)}): {_KEYS}") from None
-        except BotoCoreError as error:
-            raise Declined(f"the connection failed ({type(error).__name__})") from None
-
-    def _words(self, code: str) -> str:
-        if code in _DENIED:
-            return (
-                f"Bedrock refuses the keys or the model {self._model} ({code}): ask for access to it in AWS's console"
-            )
-        if code in _NO_MODEL:
-            return f"Bedrock has no {self._model} here ({code}): correct --synthetic.model or --synthetic.region"
-        return f"Bedrock answers {code}: go on later with the same command"
+            return _picture(self._bedrock.invoke(self._model, body, LARGEST_BYTES))
+        except NotDone as error:
+            raise NotSent(str(error)) from error
+        except OperatorError as error:
+            raise Declined(str(error).rstrip(".")) from error
 
     def close(self) -> None:
         """Let the connections go."""
-        self._runtime.close()
+        self._bedrock.client.close()
         self._control.close()
 
 
-def open_bedrock(region: str, model: str) -> Bedrock:
+def open_image_control(region: str, model: str) -> ImageControl:
     """With AWS's own settings; raises OperatorError."""
-    if find_spec("boto3") is None:
-        raise OperatorError("Bedrock needs boto3: pip install 'streetvision[s3]'")
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    once = Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"total_max_attempts": 1})
-    try:
-        runtime, control = (
-            boto3.client(name, region_name=region or None, config=once) for name in ("bedrock-runtime", "bedrock")
-        )
-    except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no address
-        raise NotSent(f"Bedrock cannot be used ({reason(error)}): {_KEYS}") from None
-    return Bedrock(runtime, control, model or MODEL)
+    session = open_session(region, SETTING)
+    bedrock = Bedrock(open_client(session, "bedrock-runtime"), SETTING)
+    return ImageControl(bedrock, open_client(session, "bedrock"), model or MODEL)
 
 
-def _code(error: Any) -> str:  # noqa: ANN401 - boto3 has no types
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _picture(data: bytes) -> bytes:
-    if len(data) > LARGEST_BYTES:
-        raise Declined(f"the answer is larger than {LARGEST_BYTES >> 20} MiB")
-    try:
-        answer = json.loads(data)
-        why, images = (answer.get("finish_reasons") or [None])[0], answer["images"]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Declined("the answer is not of the form that was asked for") from None
+def _picture(answer: Mapping[str, Any]) -> bytes:
+    reasons, images = answer.get("finish_reasons"), answer.get("images")
+    why = reasons[0] if isinstance(reasons, list) and reasons else None
     if why is not None:
         raise Declined(f"it was filtered ({str(why)[:80]})")
-    return unpacked(images[0] if isinstance(images, list) and images else None)
+    if not isinstance(images, list):
+        raise Declined("the answer is not of the form that was asked for")
+    return unpacked(images[0] if images else None)

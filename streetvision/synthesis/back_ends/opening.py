@@ -10,9 +10,9 @@ from streetvision.synthesis.kinds import Kind, kinds_named
 def open_back_end(wanted: SyntheticSettings) -> BackEnd:
     """Ready to be asked; raises OperatorError. Empty means local here: whoever asks wants variations."""
     if wanted.back_end == "bedrock":
-        from streetvision.synthesis.back_ends.bedrock import open_bedrock
+        from streetvision.synthesis.back_ends.bedrock import open_image_control
 
-        return open_bedrock(wanted.region, wanted.model)
+        return open_image_control(wanted.region, wanted.model)
     if wanted.back_end == "cosmos":
         from streetvision.synthesis.back_ends.cosmos import Cosmos
         from streetvision.synthesis.back_ends.http import Endpoint

@@ -10,7 +10,7 @@ import torch
 from timm.models.eva import Eva
 
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import StreetVisionNet, build, load, tiny_config
+from streetvision.models.network import StreetVisionNet, build, load, tiny_config
 
 CONFIG = replace(tiny_config(depth=2, width=64), input_size=48, temperature=1.6, threshold=0.3)
 
