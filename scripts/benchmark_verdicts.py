@@ -339,8 +339,8 @@ def _ray(results: Results) -> str:
         f"{ours['in time']:,} of {ours['sent']:,} requests in time: {times:.2f} times as many as the best of "
         f"{len(rows) - 2} tunings of `@serve.batch` (goal: 1.3). That had its queue bounded by hand to what this "
         f"model can answer in time, and answered {best['share of capacity']:.0%} of what it can compute; the tunings "
-        f"lie between {min(row['in time'] for row in rows[1:-1])} and {best['in time']}. Where the only replica is killed, "
-        f"another one answers after {back:.0f} s; until then the embedded model does."
+        f"lie between {min(row['in time'] for row in rows[1:-1])} and {best['in time']}. Where the only replica is "
+        f"killed, another one answers after {back:.0f} s; until then the embedded model does."
     )
 
 

@@ -16,7 +16,7 @@ from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.miner.model_choice import choose_model
 from streetvision.miner.models import ServedModels
 from streetvision.models.checkpoint import save_checkpoint
-from streetvision.models.dinov3 import build, tiny_config
+from streetvision.models.network import build, tiny_config
 from streetvision.settings.backend import BackendSettings
 from streetvision.settings.model import ModelSettings
 from streetvision.settings.network import SubtensorSettings
