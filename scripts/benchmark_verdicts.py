@@ -327,6 +327,23 @@ def _serverless(results: Results) -> str:
     )
 
 
+def _ray(results: Results) -> str:
+    middle = results.starting("ray_serve", "added by Ray and the bridge, p50")["value"]
+    back = results.starting("ray_serve", "a killed replica")["value"]
+    rows = results.rows("ray_serve-burst")
+    ours, times = rows[0], rows[-1]["in time"]
+    best = max(rows[1:-1], key=lambda row: row["in time"])
+    return (
+        f"The way through the bridge to a replica on the same machine adds {middle:.1f} ms to a forward pass (goal: "
+        f"3), on two cores that others kept busy. In a burst of four times the capacity our replicas answered "
+        f"{ours['in time']:,} of {ours['sent']:,} requests in time: {times:.2f} times as many as the best of "
+        f"{len(rows) - 2} tunings of `@serve.batch` (goal: 1.3). That had its queue bounded by hand to what this "
+        f"model can answer in time, and answered {best['share of capacity']:.0%} of what it can compute; the tunings "
+        f"lie between {min(row['in time'] for row in rows[1:-1])} and {best['in time']}. Where the only replica is "
+        f"killed, another one answers after {back:.0f} s; until then the embedded model does."
+    )
+
+
 def _on_cpu(results: Results, model: str, batch: int, precision: str, key: str) -> float:
     return float(results.row("cpu", model=model, batch=batch, engine="ours", precision=precision)[key])
 
@@ -357,5 +374,6 @@ VERDICTS = (
     Verdict("Does a router between two models pay?", ("router",), _router),
     Verdict("What if a shared backend fails?", ("remote", "remote-troubles"), _backend),
     Verdict("What if no container is warm at Modal?", ("serverless",), _serverless),
+    Verdict("What does Ray Serve cost, and our batching gain?", ("ray_serve", "ray_serve-burst"), _ray),
     Verdict("Is labelling mined pictures worth it?", ("learning_curve-h200", "mining_pays"), _mining),
 )

@@ -49,8 +49,12 @@ class Replica:
         if self._beating is None:
             self._beating = asyncio.ensure_future(self._beat())
         for version in user_config.get("versions", ()):
-            with suppress(RemoteFailure):
-                await self._host.open(version)
+            await self.warm(version)
+
+    async def warm(self, version: str) -> None:
+        """Load a version that somebody has begun to ask for; what is wrong with it is told to whoever asks."""
+        with suppress(RemoteFailure):
+            await self._host.open(version)
 
     async def predict(self, head: Mapping[str, Any], block: bytes | memoryview) -> tuple[dict[str, Any], bytes]:
         """Answer a batch as `remote_wire` packs it; a failure is an answer too, so that it arrives as it is."""

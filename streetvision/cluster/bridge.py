@@ -22,6 +22,8 @@ from streetvision.cluster.ray_failures import failure_of
 from streetvision.engine.remote_wire import failure_head
 from streetvision.engine.transport import RemoteFailure
 
+WARM_SECONDS = 120.0
+
 
 class Bridge:
     """Hands each frame to a replica and its answer back."""
@@ -29,6 +31,8 @@ class Bridge:
     def __init__(self, handle: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ANN401 - Serve's
         self._handle, self._reader, self._writer = handle, reader, writer
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._warmed: dict[str, asyncio.Task[None]] = {}
+        """By version: telling every replica of it."""
 
     async def run(self) -> None:
         """Until the miner is gone."""
@@ -56,8 +60,17 @@ class Bridge:
         write_frame(self._writer, {**told, "id": number}, answer)
         await self._writer.drain()
 
+    async def _warm(self, version: str) -> None:
+        """Let every replica load a version, not only the one that is asked first: the others would stay cold."""
+        try:
+            await self._handle.broadcast("warm", version).results_async(timeout_s=WARM_SECONDS)
+        except Exception:  # noqa: BLE001 - Ray's; whoever asks for the version is told what is wrong with it
+            del self._warmed[version]
+
     async def _asked(self, head: Mapping[str, Any], block: bytes) -> tuple[dict[str, Any], bytes]:
         version = str(head["model"][0])
+        if version not in self._warmed:
+            self._warmed[version] = asyncio.ensure_future(self._warm(version))
         response = self._handle.options(method_name="predict", multiplexed_model_id=version).remote(head, block)
         try:
             told, answer = await response

@@ -41,10 +41,10 @@ def deploy_options(settings: Settings, versions: Sequence[str] = ()) -> DeployOp
     )
 
 
-def ray_transport(settings: Settings, *, start: bool = True) -> RayTransport:
+def ray_transport(settings: Settings, versions: Sequence[str] = (), *, start: bool = True) -> RayTransport:
     """The way to the cluster; without an address to this machine's Ray.
 
-    That is started, and deployed to, where it is not there and `start` says so.
+    That is started, and deployed to with these versions warm, where it is not there and `start` says so.
     """
     options: dict[str, Any] = {"address": settings.ray.head}
     if start and not settings.ray.address:
@@ -56,5 +56,5 @@ def ray_transport(settings: Settings, *, start: bool = True) -> RayTransport:
             "object_store_mib": head.object_store_mib,
             "dashboard_port": head.dashboard_port,
         }
-        options["deploy"] = deploy_options(settings).to_args()
+        options["deploy"] = deploy_options(settings, versions).to_args()
     return RayTransport(options)

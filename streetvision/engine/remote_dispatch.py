@@ -12,12 +12,9 @@ import logging
 from bisect import insort
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from random import random
 from typing import Literal
-
-import numpy as np
 
 from streetvision.engine.answers import Answer
 from streetvision.engine.decode import DecodedImage
@@ -26,6 +23,7 @@ from streetvision.engine.metrics import EngineMetrics
 from streetvision.engine.remote import RemoteEnd, RemoteView
 from streetvision.engine.remote_health import RemoteHealth
 from streetvision.engine.remote_policy import reaches, take_over_at
+from streetvision.engine.remote_requests import Request, Send, fail, rank, stacked
 from streetvision.engine.transport import (
     RemoteAnswer,
     RemoteBatch,
@@ -33,7 +31,7 @@ from streetvision.engine.transport import (
     RemoteTrouble,
     checked,
 )
-from streetvision.engine.types import EngineError, ImageArray, Overloaded
+from streetvision.engine.types import EngineError, Overloaded
 
 LOOK_AGAIN = 0.05
 """Seconds at most until what waits for the backend is compared with the embedded model's queue again."""
@@ -45,39 +43,6 @@ Why = Literal["failed", "late", "deadline", "open"]
 """Why the embedded model takes a request over."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class _Send:
-    """A batch on its way."""
-
-    callers: Sequence[_Request]
-    started: float
-    task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-    late: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    """One picture and who waits for it."""
-
-    image: DecodedImage
-    deadline: float
-    priority: float
-    key: str
-    order: int
-    future: asyncio.Future[Answer]
-    send: _Send | None = None
-    embedded: asyncio.Task[None] | None = None
-    refusal: EngineError | None = None
-    """Why the embedded model does not answer it."""
-    lost: bool = field(default=False)
-    """Whether nothing is to be expected from the backend any more."""
-
-    @property
-    def rank(self) -> tuple[float, float, int]:
-        return self.deadline, -self.priority, self.order
 
 
 class RemoteDispatcher:
@@ -106,11 +71,11 @@ class RemoteDispatcher:
         self._metrics = metrics
         self._clock = clock
         self._order = count()
-        self._waiting: list[_Request] = []
+        self._waiting: list[Request] = []
         """All that have no answer yet, the earliest deadline first."""
-        self._queue: list[_Request] = []
+        self._queue: list[Request] = []
         """Of those, the ones that have not been sent."""
-        self._sends: set[_Send] = set()
+        self._sends: set[Send] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._pumping = False
@@ -149,9 +114,9 @@ class RemoteDispatcher:
             return answer
         if len(self._waiting) >= self._capacity:
             raise Overloaded("the queue is full")
-        request = _Request(image, deadline, priority, key, next(self._order), self._loop.create_future())
-        insort(self._waiting, request, key=_rank)
-        insort(self._queue, request, key=_rank)
+        request = Request(image, deadline, priority, key, next(self._order), self._loop.create_future())
+        insort(self._waiting, request, key=rank)
+        insort(self._queue, request, key=rank)
         self._pump_soon()
         try:
             return await request.future
@@ -162,7 +127,7 @@ class RemoteDispatcher:
         """Fail all that wait, and let go of what is on its way."""
         self._closed = error
         for request in list(self._waiting):
-            _fail(request, error)
+            fail(request, error)
         self._health.close()
         for task in list(self._tasks):
             task.cancel()
@@ -207,14 +172,14 @@ class RemoteDispatcher:
         if not requests:
             return
         del self._queue[: len(requests)]
-        send = _Send(requests, now)
+        send = Send(requests, now)
         for request in requests:
             request.send = send
         self._sends.add(send)
         send.timer = self._loop.call_later(self._health.latencies.patience(len(requests)), self._late, send)
         send.task = self._keep(self._deliver(send))
 
-    async def _deliver(self, send: _Send) -> None:
+    async def _deliver(self, send: Send) -> None:
         try:
             batch = self._batch(send.callers, send.started)
             answer = checked(batch, await self._transport.send(batch))
@@ -231,16 +196,16 @@ class RemoteDispatcher:
         finally:
             self._end(send)
 
-    def _batch(self, requests: Sequence[_Request], now: float) -> RemoteBatch:
+    def _batch(self, requests: Sequence[Request], now: float) -> RemoteBatch:
         return RemoteBatch(
             model=self._model,
-            images=_stacked([request.image.array for request in requests]),
+            images=stacked([request.image.array for request in requests]),
             seconds=tuple(request.deadline - now for request in requests),
             priorities=tuple(request.priority for request in requests),
             keys=tuple(request.key for request in requests),
         )
 
-    def _answer(self, send: _Send, answer: RemoteAnswer) -> None:
+    def _answer(self, send: Send, answer: RemoteAnswer) -> None:
         requests = send.callers
         told = (self._model.version, len(requests), answer.inference)
         if answer.refused:
@@ -253,7 +218,7 @@ class RemoteDispatcher:
                 self._answered += 1
                 request.future.set_result(Answer(float(logit), kept(embedding), *told, served_by=self._transport.name))
 
-    def _late(self, send: _Send) -> None:
+    def _late(self, send: Send) -> None:
         """Its answer is still welcome; until then it counts as a failure that took that long at least."""
         send.late = True
         for request in send.callers:
@@ -262,7 +227,7 @@ class RemoteDispatcher:
             self._give_up()
         self._pump_soon()
 
-    def _settle_failure(self, send: _Send, failure: RemoteFailure) -> None:
+    def _settle_failure(self, send: Send, failure: RemoteFailure) -> None:
         for request in send.callers:
             self._lose(request, "failed")
         if not send.late and self._health.blame(failure, send.started):
@@ -273,7 +238,7 @@ class RemoteDispatcher:
         for request in [request for send in self._sends for request in send.callers]:
             self._take_over(request, "open")
 
-    def _end(self, send: _Send) -> None:
+    def _end(self, send: Send) -> None:
         self._sends.discard(send)
         if send.timer is not None:
             send.timer.cancel()
@@ -295,20 +260,20 @@ class RemoteDispatcher:
             if request.send is not None and self._is_due(request.send, now):
                 self._late(request.send)
 
-    def _is_due(self, send: _Send, now: float) -> bool:
+    def _is_due(self, send: Send, now: float) -> bool:
         """Whether a batch takes longer than batches of its size do."""
         expected = self._health.latencies.expected(len(send.callers))
         return not send.late and expected is not None and now - send.started > expected
 
-    def _lose(self, request: _Request, why: Why) -> None:
+    def _lose(self, request: Request, why: Why) -> None:
         """The backend will not answer it."""
         request.lost = True
         if request.refusal is not None:
-            _fail(request, request.refusal)
+            fail(request, request.refusal)
         else:
             self._take_over(request, why)
 
-    def _take_over(self, request: _Request, why: Why) -> None:
+    def _take_over(self, request: Request, why: Why) -> None:
         if request.embedded is None and not request.future.done():
             if request.send is None:
                 request.lost = True
@@ -316,19 +281,19 @@ class RemoteDispatcher:
             self._metrics.take_over(why)
             request.embedded = self._keep(self._ask_embedded(request))
 
-    async def _ask_embedded(self, request: _Request) -> None:
+    async def _ask_embedded(self, request: Request) -> None:
         try:
             answer = await self._embedded(request.image, request.deadline, request.priority)
         except EngineError as error:
             request.refusal = error
             if request.lost:
-                _fail(request, error)
+                fail(request, error)
         else:
             if not request.future.done():
                 self._taken_over += 1
                 request.future.set_result(answer)
 
-    def _leave(self, request: _Request) -> None:
+    def _leave(self, request: Request) -> None:
         """It is answered, or nobody waits for it any more."""
         self._waiting.remove(request)
         with suppress(ValueError):
@@ -344,17 +309,3 @@ class RemoteDispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _stacked(images: Sequence[ImageArray]) -> ImageArray:
-    """Pictures [H, W, 3] as [N, H, W, 3]; one by itself is not copied."""
-    return images[0][None] if len(images) == 1 else np.stack(images)
-
-
-def _rank(request: _Request) -> tuple[float, float, int]:
-    return request.rank
-
-
-def _fail(request: _Request, error: EngineError) -> None:
-    if not request.future.done():
-        request.future.set_exception(error)

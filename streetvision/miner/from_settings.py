@@ -131,10 +131,10 @@ def decode_limits(settings: Settings) -> DecodeLimits:
     )
 
 
-def backend_transport(settings: Settings) -> Transport | None:
-    """The way to the backend of the settings; None where the embedded model answers alone."""
+def backend_transport(settings: Settings, version: str) -> Transport | None:
+    """The way to the backend of the settings; None where the embedded model answers alone. `version` serves first."""
     if settings.backend.choice == "ray":
-        return ray_transport(settings)
+        return ray_transport(settings, [version])
     if settings.backend.choice == "modal":
         return open_modal(settings.modal)
     return None

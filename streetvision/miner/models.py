@@ -49,7 +49,7 @@ class ServedModels:
         self._manager: ModelManager | None = None
         self._guard: DeviceGuard | None = None
         self._decision_log = DecisionLog(choice.registry.folder, metrics)
-        self._transport = backend_transport(settings)
+        self._transport = backend_transport(settings, choice.start.version)
         self.engine = Engine(
             partial(self._open_runner, choice.start),
             limits=decode_limits(settings),

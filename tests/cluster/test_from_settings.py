@@ -20,16 +20,16 @@ def settings(**ray: object) -> Settings:
 
 
 def test_only_a_backend_that_is_asked_for_has_a_transport() -> None:
-    assert backend_transport(Settings()) is None
+    assert backend_transport(Settings(), "1.0.0") is None
     chosen = Settings(backend=BackendSettings(choice="ray", in_flight=3, batch=16))
-    assert isinstance(backend_transport(chosen), RayTransport)
+    assert isinstance(backend_transport(chosen, "1.0.0"), RayTransport)
     assert (remote_policy(chosen).in_flight, remote_policy(chosen).largest) == (3, 16)
 
 
 def test_ray_is_started_here_unless_an_address_names_a_cluster() -> None:
-    here = ray_transport(settings(port=7000))._options
+    here = ray_transport(settings(port=7000), ["1.0.0"])._options
     assert (here["address"], here["start"]["folder"]) == ("127.0.0.2:7000", "/srv/one/ray")
-    assert here["deploy"]["state"] == "/srv/one"
+    assert (here["deploy"]["state"], here["deploy"]["versions"]) == ("/srv/one", ["1.0.0"])
     assert ray_transport(settings(), start=False)._options == {"address": "127.0.0.2:6379"}
     assert ray_transport(settings(address="10.0.0.5:6379"))._options == {"address": "10.0.0.5:6379"}
 

@@ -203,23 +203,8 @@ def test_status_tells_of_replicas_and_where_to_look(cluster: Cluster) -> None:
 
 
 async def test_the_doctor_asks_for_the_version_that_serves(cluster: Cluster) -> None:
-    check = await check_backend(cluster.settings)
+    check = await check_backend(cluster.settings, time.time())
     assert (check.mark, "answers for 1.0.0" in check.evidence) == (Mark.OK, True), check
-
-
-async def test_an_update_of_the_replicas_costs_no_request(cluster: Cluster) -> None:
-    async with miner(cluster) as engine:
-        before = (await ask(engine)).served_by
-        deploying = asyncio.create_task(asyncio.to_thread(cluster.run, "deploy", "1.0.0", changes={"RAY_CPUS": "0.1"}))
-        answers = []
-        while not deploying.done():
-            answers.append(await ask(engine))
-            await asyncio.sleep(0.02)
-        assert (await deploying)["state"] == "RUNNING"
-        await until_closed(engine)
-        assert (before, (await ask(engine)).served_by) == ("ray", "ray")
-    assert len(answers) > 20
-    assert len({answer.logit for answer in answers}) == 1
 
 
 async def test_a_replica_that_is_killed_costs_no_request(cluster: Cluster) -> None:
@@ -249,5 +234,33 @@ async def test_a_bridge_that_ends_is_started_again(cluster: Cluster, monkeypatch
         link._process.kill()
         await until(lambda: link.ended)
         assert (await transport.send(cluster.batch())).logits.shape == (1,)
+    finally:
+        await transport.close()
+
+
+async def test_an_update_of_the_replicas_costs_no_request(cluster: Cluster) -> None:
+    async with miner(cluster) as engine:
+        before = (await ask(engine)).served_by
+        changes = {"RAY_CPUS": "0.1", "RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2"}
+        deploying = asyncio.create_task(asyncio.to_thread(cluster.run, "deploy", "1.0.0", changes=changes))
+        answers = []
+        while not deploying.done():
+            answers.append(await ask(engine))
+            await asyncio.sleep(0.02)
+        assert (await deploying)["state"] == "RUNNING"
+        await until_closed(engine)
+        assert (before, (await ask(engine)).served_by) == ("ray", "ray")
+    assert len(answers) > 20
+    assert len({answer.logit for answer in answers}) == 1
+
+
+async def test_a_version_is_loaded_by_every_replica_once_somebody_asks_for_it(cluster: Cluster) -> None:
+    transport = ray_transport(cluster.settings, start=False)
+    replicas = set[str]()
+    try:
+        async with asyncio.timeout(30):
+            while len(replicas) < 2:
+                answers = await asyncio.gather(*(transport.send(cluster.batch("1.1.0")) for _ in range(6)))
+                replicas |= {answer.replica for answer in answers}
     finally:
         await transport.close()

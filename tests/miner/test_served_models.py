@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,12 +11,18 @@ from typing import Any, NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streetvision.engine.transport import RemoteTrouble
 from streetvision.errors import EXIT_RESTART, OperatorError, RestartNeeded
 from streetvision.miner.model_choice import choose_model
 from streetvision.miner.models import ServedModels
+from streetvision.models.checkpoint import save_checkpoint
+from streetvision.models.network import build, tiny_config
+from streetvision.settings.backend import BackendSettings
 from streetvision.settings.model import ModelSettings
 from streetvision.settings.network import SubtensorSettings
 from streetvision.settings.settings import Settings
+
+from ..photos import grey_photo
 
 
 def decoding() -> set[threading.Thread]:
@@ -77,3 +84,31 @@ async def test_a_device_that_hangs_at_the_start_ends_it(tmp_path: Path, monkeypa
         await models.start()
     await models.engine.close()
     release.set()
+
+
+async def test_without_ray_the_embedded_model_serves_and_the_monitor_sees_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streetvision.cluster.transport.find_spec", lambda _: None)
+    config = tiny_config(depth=1)
+    save_checkpoint(tmp_path / "tiny", config, build(config).state_dict())
+    settings = Settings(
+        model=ModelSettings(choice=str(tmp_path / "tiny")),
+        backend=BackendSettings(choice="ray"),
+        state_dir=tmp_path / "state",
+        device="cpu",
+        threads=1,
+        subtensor=SubtensorSettings(network="mock"),
+    )
+    models = ServedModels(settings, choose_model(settings), CollectorRegistry())
+    try:
+        await models.start()
+        answer = await models.engine.predict(grey_photo(99), deadline=time.monotonic() + 8.0, priority=0.0)
+        assert answer.served_by == "embedded"
+        seen = models.backend
+        assert seen is not None
+        assert (seen.name, seen.trouble, seen.why) == ("ray", RemoteTrouble.MISSING, "Ray is not installed")
+    finally:
+        await models.manager.close()
+        await models.engine.close()
+        await models.close_backend()

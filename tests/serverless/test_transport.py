@@ -231,6 +231,6 @@ async def test_containers_that_fail_and_tarry_cost_no_request() -> None:
 
 
 def test_the_settings_choose_it() -> None:
-    way = backend_transport(Settings(backend=BackendSettings(choice="modal")))
+    way = backend_transport(Settings(backend=BackendSettings(choice="modal")), "1.0.0")
     assert way is not None
     assert way.name == "modal"
