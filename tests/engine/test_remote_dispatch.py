@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -48,7 +48,7 @@ def view(engine: Engine) -> RemoteView:
     return seen
 
 
-def served(answers: list[Prediction]) -> set[str]:
+def served(answers: Sequence[Prediction]) -> set[str]:
     return {answer.served_by for answer in answers}
 
 
