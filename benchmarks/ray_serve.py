@@ -241,8 +241,7 @@ def bursts(address: str, seconds: float) -> list[Row]:
 
     tunings = [Tuning(LARGEST, 0.05, 4096)]  # without a bound that sheds load
     tunings += [
-        Tuning(size, wait, int(queue * CAPACITY))
-        for size, wait, queue in product((LARGEST,), (0.05, 0.1), (0.6, 1.2))
+        Tuning(size, wait, int(queue * CAPACITY)) for size, wait, queue in product((LARGEST,), (0.05, 0.1), (0.6, 1.2))
     ]
     ours(True, APP)
     rows = [_row("ours", *asyncio.run(our_burst(address, seconds)), seconds)]

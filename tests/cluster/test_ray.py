@@ -49,6 +49,8 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 SIDE = 64
+TWO = {"RAY_CPUS": "0.1", "RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2"}
+"""Two replicas, by variables."""
 POLICY = RemotePolicy(longest_pause=0.5)
 
 
@@ -241,8 +243,7 @@ async def test_a_bridge_that_ends_is_started_again(cluster: Cluster, monkeypatch
 async def test_an_update_of_the_replicas_costs_no_request(cluster: Cluster) -> None:
     async with miner(cluster) as engine:
         before = (await ask(engine)).served_by
-        changes = {"RAY_CPUS": "0.1", "RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2"}
-        deploying = asyncio.create_task(asyncio.to_thread(cluster.run, "deploy", "1.0.0", changes=changes))
+        deploying = asyncio.create_task(asyncio.to_thread(cluster.run, "deploy", "1.0.0", changes=TWO))
         answers = []
         while not deploying.done():
             answers.append(await ask(engine))
@@ -255,10 +256,11 @@ async def test_an_update_of_the_replicas_costs_no_request(cluster: Cluster) -> N
 
 
 async def test_a_version_is_loaded_by_every_replica_once_somebody_asks_for_it(cluster: Cluster) -> None:
+    await asyncio.to_thread(cluster.run, "deploy", "1.0.0", changes=TWO)
     transport = ray_transport(cluster.settings, start=False)
     replicas = set[str]()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(replicas) < 2:
                 answers = await asyncio.gather(*(transport.send(cluster.batch("1.1.0")) for _ in range(6)))
                 replicas |= {answer.replica for answer in answers}
