@@ -37,7 +37,7 @@ from streetvision.training.ranks import ALONE, Ranks
 from streetvision.training.sources import CLOSE_UPS, STREETS
 from streetvision.training.train import Log, Material, TrainingResult, train
 
-NAME, VERSION = "streetvision-bundled", "0.3.0"
+NAME, VERSION = "streetvision-bundled", "0.4.0"
 WIDTH, INPUT_SIZE = 256, 320
 CALIBRATION_SEEDS = 200_000_000
 TEST_SEEDS = 300_000_000
