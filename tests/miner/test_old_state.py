@@ -130,7 +130,7 @@ async def test_a_miner_goes_on_from_it(state: Path) -> None:
     assert [active["code"] for active in alerts["active"]] == ["deregistered"]
     with LogReader(state / LOG_FOLDER) as reader:
         rows = list(reader.rows(embeddings=True))
-    assert version_of(state / LOG_FOLDER / DATABASE) == 3
+    assert version_of(state / LOG_FOLDER / DATABASE) == 4
     assert len(rows) == ROWS + 1
     assert sum(row.embedding is not None for row in rows) == ANSWERED + 1
     assert {row.image for row in rows} == {"stored"}
