@@ -26,11 +26,15 @@ class Distillation(nn.Module):
         self, tuned: Sequence[Teacher], imagenet: ImageNetFeatures, width: int, settings: TrainSettings
     ) -> None:
         super().__init__()
-        self.teachers, self.tuned = tuple(tuned), nn.ModuleList(tuned)
-        self.imagenet, self.settings = imagenet, settings
+        self.tuned, self.imagenet, self.settings = nn.ModuleList(tuned), imagenet, settings
         self.turn = 0
         self.to_tuned = nn.ModuleList(nn.Linear(width, teacher.width) for teacher in tuned)
         self.to_imagenet = nn.Linear(width, imagenet.width)
+
+    @property
+    def teachers(self) -> tuple[Teacher, ...]:
+        """Those that know the task."""
+        return tuple(one for one in self.tuned if isinstance(one, Teacher))
 
     def forward(self, pixels: torch.Tensor, student: Answers) -> torch.Tensor:
         """Loss of the answers to all pictures and of the features of the first, as many as the settings say."""

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 
-from streetvision.scenes.augment import MAX_SEVERITY, ORDER
 from streetvision.training import augment_torch, views
 from streetvision.training.batch import Batch
 from streetvision.training.camera_look import moody
@@ -19,6 +18,8 @@ from streetvision.training.views import Dice
 WHOLE = 9
 """In place of a level: the picture whole, squashed to a square, as pictures of native size are."""
 MIXTURE: dict[int, float] = {0: 0.15, 1: 0.2, 2: 0.12, 3: 0.18, WHOLE: 0.35}
+PLAIN = {0: 1.0}
+"""In place of no levels, for no pictures or where all are whole."""
 LEAST = 0.7
 """Smallest part of a whole picture's width or height that is shown."""
 Look = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -107,33 +108,26 @@ def draw_views(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) ->
     """
     count = len(sizes)
     order = torch.randperm(count, generator=dice.generator, device=dice.device)
-    harsh = {level: share for level, share in _levels(mixture).items() if any(MAX_SEVERITY[level].values())}
+    harsh = {level: share for level, share in _levels(mixture).items() if views.occurring({level: 1.0})}
     mild = {level: share for level, share in mixture.items() if level not in harsh}
     some = round(count * sum(harsh.values()) / sum(mixture.values()))
-    cuts, severities = _cuts(sizes[order[:some]], harsh, dice)
+    chosen, cuts = _cuts(sizes[order[:some]], harsh or PLAIN, dice)
     matrices = torch.empty(count, 2, 3, device=dice.device)
     matrices[order] = torch.cat([cuts, _cuts_and_wholes(sizes[order[some:]], mild, dice)])
-    return DrawnViews(matrices, order[:some], severities)
+    return DrawnViews(matrices, order[:some], views.draw_severities(chosen, harsh or PLAIN, dice))
 
 
 def _cuts(sizes: torch.Tensor, levels: Mapping[int, float], dice: Dice) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matrices and severities of the validators' cuts at these levels."""
-    if not levels:
-        return torch.empty(0, 2, 3, device=dice.device), torch.empty(
-            0, len(ORDER), dtype=torch.int64, device=dice.device
-        )
+    """The validators' levels, as positions in `levels`, and matrices of their cuts."""
     chosen = views.draw_levels(len(sizes), levels, dice)
-    cuts = views.draw_cuts(sizes, views.is_plain(chosen, levels), dice).matrices()
-    return cuts, views.draw_severities(chosen, levels, dice)
+    return chosen, views.draw_cuts(sizes, views.is_plain(chosen, levels), dice).matrices()
 
 
 def _cuts_and_wholes(sizes: torch.Tensor, mixture: Mapping[int, float], dice: Dice) -> torch.Tensor:
     """Matrices of undistorted cuts and of whole pictures."""
     wholes = views.reframed(views.whole(sizes, "squash"), LEAST, dice)
-    if not (levels := _levels(mixture)):
-        return wholes
-    whole = dice.chance(len(sizes), mixture.get(WHOLE, 0.0) / sum(mixture.values()))
-    return torch.where(whole[:, None, None], wholes, _cuts(sizes, levels, dice)[0])
+    whole = dice.chance(len(sizes), mixture.get(WHOLE, 0.0) / max(sum(mixture.values()), 1e-9))
+    return torch.where(whole[:, None, None], wholes, _cuts(sizes, _levels(mixture) or PLAIN, dice)[1])
 
 
 def _levels(mixture: Mapping[int, float]) -> dict[int, float]:

@@ -104,7 +104,7 @@ def train(
 
 
 def make_compositors(
-    settings: TrainSettings, given: Material, photographs: Photographs, log: Log, seeds: int = TRAINING_SEEDS
+    settings: TrainSettings, given: Material, photographs: Photographs, log: Log, seeds: int
 ) -> Mapping[str, Compositor]:
     """Makers of composites and close-ups by their names in `Sources`; none where no sprites are wanted.
 
@@ -197,7 +197,7 @@ class _Loop:
         return self._result(step, started)
 
     def _result(self, step: int, started: float) -> TrainingResult:
-        teachers = tuple(self.distillation.teachers) if self.distillation is not None else ()
+        teachers = self.distillation.teachers if self.distillation is not None else ()
         rendered, seconds = self.sources.drawn.rendered * self.ranks.count, time.monotonic() - started
         return TrainingResult(self.average, step, self._seen(step), rendered, seconds, teachers)
 
