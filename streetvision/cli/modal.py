@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The model on GPUs at Modal, rented by the second.")
 
 
+def now() -> datetime:
+    """The clock of bills and bounds."""
+    return datetime.now(UTC)
+
+
 @app.command()
 def deploy(
     versions: Annotated[
@@ -37,7 +42,7 @@ def deploy(
     from streetvision.serverless.deployment import check_money, deployed, rates, upload
 
     settings, prices = miner_settings(state_dir), read_prices()
-    check_money(settings.modal, prices, datetime.now(UTC))
+    check_money(settings.modal, prices, now())
     service = _service(settings)
     models = [deployed(version) for version in _versions(settings, versions or [])]
     wanted, cost = settings.modal, rates(settings.modal, prices)
@@ -66,7 +71,7 @@ def status(as_json: AsJson = False, state_dir: StateDir = None) -> None:
     settings = miner_settings(state_dir)
     service = _service(settings)
     running, models = service.running(), service.uploaded()
-    spent = sum(charge.usd for charge in service.charges(datetime.now(UTC)))
+    spent = sum(charge.usd for charge in service.charges(now()))
     if as_json:
         told = None if running is None else asdict(running)
         print_json(
@@ -96,7 +101,7 @@ def cost(as_json: AsJson = False, state_dir: StateDir = None) -> None:
 
     settings = miner_settings(state_dir)
     expected = rates(settings.modal, read_prices())
-    found = _service(settings).charges(datetime.now(UTC))
+    found = _service(settings).charges(now())
     days, total = _by_day(found), sum(charge.usd for charge in found)
     if as_json:
         print_json({"days_usd": days, "month_usd": total, "most_usd": settings.modal.month_usd, **asdict(expected)})
