@@ -117,15 +117,14 @@ def _for_this_machine(settings: Settings) -> Settings:
 
 
 def _versions(settings: Settings, names: list[str]) -> list[str]:
-    """The named ones; without a name the active one, or what --model stands for."""
-    from streetvision.miner.model_choice import named_model
+    """The named ones; without a name the one that the miner serves."""
+    from streetvision.miner.model_choice import serving_model
     from streetvision.registry.registry import open_registry
 
+    if not names:
+        return [serving_model(settings).version]
     registry = open_registry(settings.state_dir)
-    if names:
-        return [registry.servable(name).version for name in names]
-    active = registry.active()
-    return [named_model(settings, registry).version if active is None else active]
+    return [registry.servable(name).version for name in names]
 
 
 def _show(found: ClusterStatus, as_json: bool) -> None:

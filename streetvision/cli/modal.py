@@ -149,15 +149,14 @@ def _service(settings: Settings) -> Service:
 
 
 def _versions(settings: Settings, names: list[str]) -> list[ModelVersion]:
-    """The named ones; without a name the active one, or what --model stands for."""
-    from streetvision.miner.model_choice import named_model
+    """The named ones; without a name the one that the miner serves."""
+    from streetvision.miner.model_choice import serving_model
     from streetvision.registry.registry import open_registry
 
+    if not names:
+        return [serving_model(settings)]
     registry = open_registry(settings.state_dir)
-    if names:
-        return [registry.servable(name) for name in names]
-    active = registry.active()
-    return [named_model(settings, registry) if active is None else registry.servable(active)]
+    return [registry.servable(name) for name in names]
 
 
 def _named(pins: list[ModelPin]) -> list[dict[str, str]]:

@@ -12,10 +12,9 @@ from streetvision.doctor.check import Check, ok, skipped, warning
 from streetvision.doctor.modal import check_modal
 from streetvision.engine.transport import ModelPin, RemoteBatch, RemoteFailure, checked
 from streetvision.errors import OperatorError
-from streetvision.miner.model_choice import named_model
+from streetvision.miner.model_choice import serving_model
 from streetvision.models.ensemble import is_ensemble
 from streetvision.models.folder import read_config
-from streetvision.registry.registry import open_registry
 from streetvision.settings.settings import Settings
 
 ANSWER_S = 60.0
@@ -58,9 +57,7 @@ async def _check_ray(settings: Settings) -> Check:
 def _batch(settings: Settings) -> RemoteBatch | None:
     from streetvision.runner.remote import pin_of  # imports torch
 
-    registry = open_registry(settings.state_dir)
-    active = registry.active()
-    model = named_model(settings, registry) if active is None else registry.get(active)
+    model = serving_model(settings)
     if is_ensemble(model.folder):
         return None
     config = read_config(model.folder)

@@ -62,9 +62,7 @@ def check_model(settings: Settings) -> None:
     `choose_model` has the last word: what it would fetch, or serve in place of what --model names, is left to it.
     """
     registry, name = open_registry(settings.state_dir), settings.model.choice
-    steps = registry.steps()
-    swapped = bool(steps) and steps[-1].version is not None and name in ("", steps[-1].over)
-    if swapped or name == BUNDLED or name.startswith(HUB):
+    if _swapped_to(settings, registry) is not None or name == BUNDLED or name.startswith(HUB):
         return
     if is_version(name):
         registry.get(name)
@@ -74,6 +72,13 @@ def check_model(settings: Settings) -> None:
         folder = expanded(name)
         if all(version.folder != folder.resolve() for version in registry.versions()):
             _described(folder)
+
+
+def serving_model(settings: Settings) -> ModelVersion:
+    """The model that serves, or would serve when the miner starts; nothing is written down. Raises OperatorError."""
+    registry = open_registry(settings.state_dir)
+    swapped = _swapped_to(settings, registry)
+    return named_model(settings, registry) if swapped is None else registry.servable(swapped)
 
 
 def choose_checkpoint(settings: Settings) -> Path:
@@ -101,6 +106,12 @@ def named_model(settings: Settings, registry: Registry) -> ModelVersion:
             "yours is published"
         )
     return _in_folder(folder, registry)
+
+
+def _swapped_to(settings: Settings, registry: Registry) -> str | None:
+    """The version that the pointer says, if --model does not overrule it."""
+    steps = registry.steps()
+    return steps[-1].version if steps and settings.model.choice in ("", steps[-1].over) else None
 
 
 def _pointed(settings: Settings, registry: Registry) -> ModelVersion | None:

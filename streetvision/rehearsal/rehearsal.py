@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
+from streetvision.miner.model_choice import serving_model
 from streetvision.models.versions import BUNDLED
 from streetvision.rehearsal import report
 from streetvision.rehearsal.processes import Program, environment_of, miner, program, validator
@@ -25,7 +26,6 @@ from streetvision.rehearsal.spoiling import spoiled_parts
 from streetvision.rehearsal.stream import Stream
 from streetvision.retrain.running import Asked, Surroundings, retrain
 from streetvision.retrain.step import Clock, Tell
-from streetvision.retrain.steps.work import serving_model
 from streetvision.retrain_log.records import RunRecord, RunState, StepName
 from streetvision.settings.loading import load_settings
 from streetvision.settings.settings import Settings

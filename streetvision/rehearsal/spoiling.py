@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from streetvision.miner.model_choice import serving_model
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.registry.registry import open_registry
 from streetvision.retrain.running import Parts
 from streetvision.retrain.step import Context, Output
 from streetvision.retrain.steps.evaluate import AGAINST, AGAINST_FOLDER
 from streetvision.retrain.steps.table import parts
-from streetvision.retrain.steps.work import serving_model
 from streetvision.retrain_log.records import StepName
 
 VERSION = "99.0.0"

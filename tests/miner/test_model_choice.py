@@ -14,7 +14,7 @@ from loguru import logger
 
 from streetvision.errors import ConfigError, OperatorError
 from streetvision.hub import pull as hub
-from streetvision.miner.model_choice import choose_checkpoint, choose_model
+from streetvision.miner.model_choice import choose_checkpoint, choose_model, serving_model
 from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.folder import bundled_checkpoint
 from streetvision.models.network import build, tiny_config
@@ -112,6 +112,16 @@ def test_an_untrained_folder_or_one_that_does_not_fit_is_refused_before_anything
     (folder / "model.safetensors").unlink()
     with pytest.raises(OperatorError, match=r"has no model\.safetensors"):
         choose_model(settings(str(folder)))
+
+
+def test_others_learn_which_model_serves_without_a_trace(registry: Registry, settings: Ask) -> None:
+    assert serving_model(settings("1.0.0")).version == "1.0.0"
+    assert registry.steps() == ()
+    registry.activate("1.1.0", over="1.0.0", why="swap")
+    before = registry.steps()
+    assert serving_model(settings("1.0.0")).version == serving_model(settings("")).version == "1.1.0"
+    assert serving_model(settings("1.2.0")).version == "1.2.0", "the setting was changed since the swap"
+    assert registry.steps() == before
 
 
 def test_a_swap_outlives_a_restart_while_the_setting_stays(

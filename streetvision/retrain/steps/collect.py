@@ -8,6 +8,7 @@ from typing import Any
 
 from streetvision.base.paths import expanded
 from streetvision.errors import OperatorError
+from streetvision.miner.model_choice import serving_model
 from streetvision.mining.sync_state import DATASET, SYNCED
 from streetvision.mining.sync_state import FOLDER as MINING
 from streetvision.models.ensemble import is_ensemble
@@ -16,7 +17,7 @@ from streetvision.retrain.child import FOLDER, run_job
 from streetvision.retrain.labels import count_labels, labels_in, seen_labels
 from streetvision.retrain.sets import MINED, NamedSet, check_frozen, frozen_sets, learning_sets, set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.work import Work, bounds_of, done, serving_model
+from streetvision.retrain.steps.work import Work, bounds_of, done
 from streetvision.retrain_log.reader import RetrainReader
 from streetvision.settings.settings import Settings
 from streetvision.training.recipe_file import NAMED, named_recipe, read_recipe

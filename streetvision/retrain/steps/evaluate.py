@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from streetvision.miner.model_choice import serving_model
 from streetvision.models.versions import ModelVersion
 from streetvision.prediction_log.schema import DATABASE, LOG_FOLDER
 from streetvision.retrain.labels import PICTURES
 from streetvision.retrain.step import Context, Output, Refused
 from streetvision.retrain.steps.dataset import FROZEN
 from streetvision.retrain.steps.verdicts import note_gate
-from streetvision.retrain.steps.work import Work, device, done, serving_model, standards
+from streetvision.retrain.steps.work import Work, device, done, standards
 from streetvision.retrain_log.records import StepName
 from streetvision.settings.settings import Settings
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.errors import OperatorError
+from streetvision.miner.model_choice import serving_model
 from streetvision.retrain.sets import set_names
 from streetvision.retrain.step import Context, Output
-from streetvision.retrain.steps.work import Work, device, done, serving_model
+from streetvision.retrain.steps.work import Work, device, done
 from streetvision.settings.handing import handed
 from streetvision.sources.adding import AddReport, add
 from streetvision.sources.arranging import arrange

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from streetvision.errors import OperatorError
+from streetvision.miner.model_choice import serving_model
 from streetvision.retrain.running import Parts
 from streetvision.retrain.step import Step
 from streetvision.retrain.steps.collect import check, collect, count_all
@@ -16,7 +17,7 @@ from streetvision.retrain.steps.more import PictureGiver, label
 from streetvision.retrain.steps.publish import publish
 from streetvision.retrain.steps.synthesise import synthesise
 from streetvision.retrain.steps.train import train
-from streetvision.retrain.steps.work import Work, in_child, serving_model
+from streetvision.retrain.steps.work import Work, in_child
 from streetvision.retrain_log.records import StepName
 from streetvision.settings.settings import Settings
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from streetvision.errors import OperatorError
+from streetvision.miner.model_choice import serving_model
 from streetvision.models.versions import ModelVersion
 from streetvision.retrain.child import FOLDER, JobStopped
 from streetvision.retrain.labels import PICTURES
@@ -14,7 +15,7 @@ from streetvision.retrain.step import Context, Output, Refused, Stopped
 from streetvision.retrain.steps.collect import require_trainable
 from streetvision.retrain.steps.spending import Meter
 from streetvision.retrain.steps.verdicts import note_gate, refuses
-from streetvision.retrain.steps.work import Work, device, done, serving_model, standards
+from streetvision.retrain.steps.work import Work, device, done, standards
 from streetvision.retrain_log.records import StepName
 
 MODAL = "modal"

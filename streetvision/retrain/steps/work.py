@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from streetvision.models.versions import ModelVersion
-from streetvision.registry.registry import open_registry
 from streetvision.retrain.child import FOLDER, Bounds, JobStopped, Tell, run_job
 from streetvision.retrain.step import Context, Stopped
 from streetvision.settings.settings import Settings
@@ -44,17 +42,6 @@ def done(work: Work, context: Context, job: str, request: Mapping[str, Any]) -> 
         return work(context, job, {FOLDER: str(context.folder), **request}, context.tell, context.stop)
     except JobStopped:
         raise Stopped from None
-
-
-def serving_model(settings: Settings) -> ModelVersion:
-    """The model that serves, or would serve when the miner starts; raises OperatorError."""
-    registry = open_registry(settings.state_dir)
-    steps = registry.steps()
-    if steps and steps[-1].version is not None and settings.model.choice in ("", steps[-1].over):
-        return registry.servable(steps[-1].version)
-    from streetvision.miner.model_choice import named_model
-
-    return named_model(settings, registry)
 
 
 def device(settings: Settings) -> str:
