@@ -85,21 +85,28 @@ class LocalRay:
     def up(self, sleep: Callable[[float], None] = time.sleep) -> bool:
         """Start it and wait until it listens; False when it ran already. Raises OperatorError."""
         require_ray()
-        if self.pid is not None and _listens(self.host, self.port):
-            return False
+        running = self.pid is not None
         if _listens(self.host, self.port):
+            if running:
+                return False
             raise OperatorError(f"port {self.port} is taken: stop what listens there, or set --ray.port")
+        process = None if running else self._begin()  # another process may have begun it, and it does not listen yet
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(self.host, self.port):
+            ended = self.pid is None if process is None else process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                if process is not None:
+                    self.down()
+                raise OperatorError(f"Ray did not start: read {self.folder / LOG_FILE}")
+            sleep(0.2)
+        return process is not None
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         make_state_folder(self.folder)
         self._make_token()
         process = self._spawn()
         (self.folder / PID_FILE).write_text(str(process.pid))
-        deadline = time.monotonic() + START_SECONDS
-        while not _listens(self.host, self.port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                self.down()
-                raise OperatorError(f"Ray did not start: read {self.folder / LOG_FILE}")
-            sleep(0.2)
-        return True
+        return process
 
     def down(self, sleep: Callable[[float], None] = time.sleep) -> bool:
         """Stop it and all that runs in it; False when it did not run."""
@@ -179,8 +186,9 @@ def connect(address: str, *, start: Mapping[str, Any] | None = None) -> str:
     """
     import ray
 
-    if start is not None and not _listens(*_place(address)):
-        LocalRay(**{**start, "folder": Path(start["folder"])}).up()
+    if start is not None:
+        if not _listens(*_place(address)):
+            LocalRay(**{**start, "folder": Path(start["folder"])}).up()
     elif not _listens(*_place(address), 3.0):
         raise ConnectionError(f"nothing listens at {address}")  # Ray itself would try for half a minute
     context = ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)

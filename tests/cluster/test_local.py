@@ -35,6 +35,17 @@ def test_a_port_that_is_taken_is_told_of(tmp_path: Path, taken: int, monkeypatch
         LocalRay(tmp_path, host="127.0.0.1", port=taken).up()
 
 
+def test_a_head_that_another_process_begins_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(local, "find_spec", lambda _: True)
+    monkeypatch.setattr(local, "HEAD_WORDS", b"python")
+    monkeypatch.setattr(local, "_listens", lambda host, port: len(looks) > 2)
+    (tmp_path / "head.pid").write_text(str(os.getpid()))
+    assert LocalRay(tmp_path).up(sleep=lambda _: looks.append(1)) is False
+    assert len(looks) == 3
+    assert (tmp_path / "head.pid").read_text() == str(os.getpid()), "no second head was begun"
+
+
 @pytest.mark.parametrize("text", ["", "no number", "999999999"])
 def test_without_a_process_nothing_is_stopped(tmp_path: Path, text: str) -> None:
     (tmp_path / "head.pid").write_text(text)
