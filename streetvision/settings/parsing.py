@@ -93,9 +93,13 @@ def parse_address(text: str) -> str:
 
 
 def parse_cluster(text: str) -> str:
-    """`host:port` of a cluster's head."""
+    """`host:port` of a cluster's head; empty for none."""
+    if not text:
+        return text
     host, _, port = text.rpartition(":")
-    parse_hosts(host.strip("[]"))
+    if "," in host:
+        raise ValueError("a cluster has one head")
+    parse_hosts(host)
     integer(1, 65535)(port)
     return text
 

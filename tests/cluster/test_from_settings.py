@@ -41,7 +41,10 @@ def test_replicas_get_what_the_settings_say() -> None:
     assert local_ray(settings(port=7000)).address == "127.0.0.2:7000"
 
 
-@pytest.mark.parametrize("text", ["here", "10.0.0.5", "10.0.0.5:0", "a b:6379", "http://10.0.0.5:6379"])
+@pytest.mark.parametrize(
+    "text",
+    ["here", "10.0.0.5", "10.0.0.5:0", "a b:6379", "http://10.0.0.5:6379", "a,b:6379", "[::1]:6379", "[name]:6379"],
+)
 def test_a_wrong_address_is_refused_at_once(text: str) -> None:
     with pytest.raises(ConfigError):
         setting("ray.address").read(text, "--ray.address")
