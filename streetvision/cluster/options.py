@@ -43,13 +43,13 @@ class DeployOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_replicas <= self.max_replicas or self.max_replicas < 1:
-            raise ConfigError("--min_replicas may not exceed --max_replicas, which must be at least 1")
+            raise ConfigError("--ray.min_replicas may not exceed --ray.max_replicas, which must be at least 1")
         if self.gpus < 0 or self.cpus < 0 or self.most_models < 1:
-            raise ConfigError("--gpus and --cpus may not be negative, and --most_models must be at least 1")
+            raise ConfigError("--ray.gpus and --ray.cpus may not be negative, and --ray.most_models must be at least 1")
         if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ConfigError("--gpus above 1 must be a whole number: only one GPU can be shared")
+            raise ConfigError("--ray.gpus above 1 must be a whole number: only one GPU can be shared")
         if len(self.versions) > self.most_models:
-            raise ConfigError(f"{len(self.versions)} versions are to be loaded: raise --most_models to as many")
+            raise ConfigError(f"{len(self.versions)} versions are to be loaded: raise --ray.most_models to as many")
 
     def to_args(self) -> dict[str, Any]:
         """As JSON values, for Serve's configuration."""
