@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from streetvision.cluster.options import DEPLOYMENT, DeployOptions
-from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteFailure
 from streetvision.engine.types import Runner
 from streetvision.errors import OperatorError
@@ -58,10 +57,7 @@ class Replica:
 
     async def predict(self, head: Mapping[str, Any], block: bytes | memoryview) -> tuple[dict[str, Any], bytes]:
         """Answer a batch as `remote_wire` packs it; a failure is an answer too, so that it arrives as it is."""
-        try:
-            return answer_parts(await self._host.answer(batch_of(head, block)))
-        except RemoteFailure as failure:
-            return failure_head(failure), b""
+        return await self._host.answer_parts(head, block)
 
     def check_health(self) -> None:
         """Serve replaces a replica for which this raises."""

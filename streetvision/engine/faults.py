@@ -129,3 +129,13 @@ def _below(error: BaseException) -> Iterator[BaseException]:
         yield cause
     if isinstance(error, BaseExceptionGroup):
         yield from error.exceptions
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: by itself or by a cause below it."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, MemoryError) or "out of memory" in str(below).lower():
+            return True
+        below = below.__cause__
+    return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.engine.faults import is_out_of_memory
 from streetvision.engine.types import DeviceLost, EngineClosed, EngineError, ImageArray, PrepareStep, Runner
 from streetvision.errors import OperatorError
 from streetvision.models.golden import GOLDEN_COUNT, golden_images, golden_problem
@@ -140,11 +141,8 @@ def _recorded(model: ModelVersion) -> tuple[float, ...] | None:
 
 def _problem(error: Exception) -> ModelProblem:
     """The clause for what `prepare` raised; the reason may lie below it."""
-    below: BaseException | None = error
-    while below is not None:
-        if isinstance(below, MemoryError) or "out of memory" in str(below).lower():
-            return OutOfMemory("does not fit into the memory beside the models that are loaded")
-        below = below.__cause__
+    if is_out_of_memory(error):
+        return OutOfMemory("does not fit into the memory beside the models that are loaded")
     return ModelProblem(f"could not be made ready ({_with_cause(error)})")
 
 

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -20,8 +21,10 @@ from streetvision.engine.answers import Answer
 from streetvision.engine.background_priority import Deference
 from streetvision.engine.decode import DecodedImage
 from streetvision.engine.device_health import explained
+from streetvision.engine.faults import is_out_of_memory
 from streetvision.engine.lanes import RETIRED, Lane
 from streetvision.engine.metrics import EngineMetrics
+from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteAnswer, RemoteBatch, RemoteFailure, RemoteTrouble
 from streetvision.engine.types import (
     DeadlineMissed,
@@ -38,11 +41,6 @@ OpenModel = Callable[[str], tuple[Runner, ModelPin]]
 """Loads a version, in a thread, and says which weights it has; raises OperatorError where it is not here."""
 
 CLOSE_SECONDS = 5.0
-TROUBLES: tuple[tuple[type[EngineError], RemoteTrouble], ...] = (
-    (Overloaded, RemoteTrouble.OVERLOADED),
-    (DeadlineMissed, RemoteTrouble.OVERLOADED),
-    (EngineError, RemoteTrouble.FAILED),
-)
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +90,13 @@ class ModelHost:
     async def open(self, version: str) -> ModelPin:
         """Load and warm a version unless it is there; raises RemoteFailure."""
         return (await self._lane(version))[1]
+
+    async def answer_parts(self, head: Mapping[str, Any], block: bytes | memoryview) -> tuple[dict[str, Any], bytes]:
+        """Answer a batch as `remote_wire` packs it; a failure is an answer too, so that it arrives as it is."""
+        try:
+            return answer_parts(await self.answer(batch_of(head, block)))
+        except RemoteFailure as failure:
+            return failure_head(failure), b""
 
     async def answer(self, batch: RemoteBatch) -> RemoteAnswer:
         """Answer the pictures of a batch, each by its own deadline; raises RemoteFailure where none has an answer."""
@@ -205,12 +210,9 @@ async def _outcome(lane: Lane, image: ImageArray, deadline: float, priority: flo
 
 
 def _failure(error: EngineError | MemoryError) -> RemoteFailure:
-    below: BaseException | None = error
-    while below is not None:
-        if isinstance(below, MemoryError) or "out of memory" in str(below).lower():
-            return RemoteFailure(RemoteTrouble.NO_MEMORY, "the model does not fit into the memory there")
-        below = below.__cause__
+    if is_out_of_memory(error):
+        return RemoteFailure(RemoteTrouble.NO_MEMORY, "the model does not fit into the memory there")
     if isinstance(error, DeviceLost):
         return RemoteFailure(RemoteTrouble.FAILED, "the device there is lost")
-    trouble = next((trouble for kind, trouble in TROUBLES if isinstance(error, kind)), RemoteTrouble.FAILED)
-    return RemoteFailure(trouble, str(error))
+    overloaded = isinstance(error, Overloaded | DeadlineMissed)
+    return RemoteFailure(RemoteTrouble.OVERLOADED if overloaded else RemoteTrouble.FAILED, str(error))

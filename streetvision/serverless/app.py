@@ -58,9 +58,8 @@ class Model:
     @modal.method()
     async def answer(self, head: dict[str, Any], block: bytes) -> Parts:
         """A batch's answer, as engine/remote_wire.py has both."""
-        from streetvision.serverless.container import answered
-
-        return await answered(await self._ready(), head, block)
+        parts: Parts = await (await self._ready()).answer_parts(head, block)
+        return parts
 
     async def _ready(self) -> Any:  # noqa: ANN401 - as `host`
         """The host; made here too, as Modal's `local` runs no hooks before an asynchronous method."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streetvision.engine.remote_wire import answer_parts, batch_of, failure_head
 from streetvision.engine.transport import ModelPin, RemoteFailure
 from streetvision.engine.types import Runner
 from streetvision.errors import OperatorError
@@ -45,15 +44,6 @@ async def warm_host(
         except RemoteFailure as failure:
             logger.warning("version %s cannot be warmed: %s", version, failure)
     return host
-
-
-async def answered(host: ModelHost, head: Mapping[str, Any], block: bytes) -> Parts:
-    """The answer to a batch, or why there is none."""
-    try:
-        found, numbers = answer_parts(await host.answer(batch_of(head, block)))
-    except RemoteFailure as failure:
-        return failure_head(failure), b""
-    return found, numbers
 
 
 async def watch(host: ModelHost, give_up: Callable[[str], None]) -> None:

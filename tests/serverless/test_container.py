@@ -22,7 +22,7 @@ from streetvision.models.network import build, tiny_config
 from streetvision.runner.model_host import ModelHost
 from streetvision.runner.remote import pin_of
 from streetvision.runner.torch_runner import TorchRunner
-from streetvision.serverless.container import KEPT, answered, newest_versions, warm_host, watch
+from streetvision.serverless.container import KEPT, newest_versions, warm_host, watch
 
 from ..test_layers import probed
 
@@ -57,7 +57,7 @@ async def warm(volume: Path, **options: object) -> AsyncIterator[ModelHost]:
 async def ask(host: ModelHost, pin: ModelPin, seconds: float = 5.0) -> RemoteAnswer:
     sent = RemoteBatch(pin, IMAGES, (seconds, seconds), (0.0, 0.0), ("", ""))
     head, block = batch_parts(sent)
-    return answer_of(*await answered(host, head, bytes(block)))
+    return answer_of(*await host.answer_parts(head, bytes(block)))
 
 
 async def trouble(host: ModelHost, pin: ModelPin, seconds: float = 5.0) -> RemoteFailure:
@@ -147,7 +147,7 @@ async def test_a_batch_that_cannot_be_in_time_is_refused(volume: Path) -> None:
 async def test_junk_is_answered_by_a_trouble(volume: Path) -> None:
     async with warm(volume) as host:
         for head, block in (({}, b""), ({"protocol": 1}, b""), ({"protocol": 99}, b"x")):
-            said, nothing = await answered(host, head, block)
+            said, nothing = await host.answer_parts(head, block)
             assert (said["trouble"], nothing) == ("skew", b"")
 
 
