@@ -32,6 +32,5 @@ class RemoteView:
     answered: int
     embedded: int
     """Requests that the embedded model answered instead."""
-    in_flight: int
     link: str = ""
     """Where more can be seen, for people; empty without such a page."""

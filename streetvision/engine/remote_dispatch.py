@@ -99,7 +99,6 @@ class RemoteDispatcher:
             why="" if failure is None else str(failure),
             answered=self._answered,
             embedded=self._taken_over,
-            in_flight=len(self._sends),
             link=self._transport.link,
         )
 
