@@ -97,10 +97,14 @@ def map_on_cores(
         pool.shutdown(cancel_futures=True)
 
 
-def own_signals() -> None:
-    """In a process that works for another: Ctrl-C is that one's to heed, and this one ends when that one is gone."""
+def begin_worker() -> None:
+    """In a process that works for another: Ctrl-C is that one's to heed, and this one ends when that one is gone.
+
+    Pages that it frees are kept for what it makes next.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_pages()
 
 
 def _context_for(work: Callable[..., Any]) -> ForkServerContext:
@@ -109,8 +113,7 @@ def _context_for(work: Callable[..., Any]) -> ForkServerContext:
 
 
 def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    own_signals()
-    keep_freed_pages()
+    begin_worker()
     if begin is not None:
         begin(*arguments)
 

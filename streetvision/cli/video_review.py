@@ -42,12 +42,13 @@ def review(
     from streetvision.video.frames import Wanted
 
     wanted = Wanted(numbers(segments), every=every, most=most, outside=outside, licence=licence)
+    from streetvision.video.report import read_report
     from streetvision.video.review import wanted_places
 
     found, places = videos(names, settings), 0
     for video in found:  # slips are told before the database starts
         with scanned(video, settings) as record:
-            places += len(wanted_places(record, wanted))
+            places += len(wanted_places(record, read_report(record), wanted))
     with stopped_in_words(), progress_bar("decoding frames", places) as progress:
         done, waiting = _review(found, wanted, settings, dataset, progress)
     for fields in done:

@@ -17,6 +17,11 @@ _ROWS, _COLUMNS = 128, 1024
 Fingerprints = NDArray[np.uint64]
 
 
+def are_near(one: int, other: int) -> bool:
+    """Whether two fingerprints mean the same picture."""
+    return (one ^ other).bit_count() <= FINGERPRINT_DISTANCE
+
+
 def near_fingerprints(values: Fingerprints, distance: int = FINGERPRINT_DISTANCE) -> Iterator[tuple[int, int]]:
     """Pairs of positions that link all [N] values no further apart than `distance` bits; exact.
 

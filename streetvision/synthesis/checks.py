@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from streetvision.labelling.oracle import LabelOracle, LabelQuestion
-from streetvision.sources.near_duplicates import FINGERPRINT_DISTANCE
+from streetvision.sources.near_duplicates import are_near
 from streetvision.synthesis.kinds import KINDS
 from streetvision.synthesis.planning import Wish
 from streetvision.synthesis.store import Known
@@ -20,20 +20,16 @@ def near_copy(wish: Wish, number: int, parent: int, known: Iterable[Known]) -> s
 
     Kinds that resemble their parent by nature are compared with the same kind of the same parent alone.
     """
-    if not wish.kind.alike and _near(number, parent):
+    if not wish.kind.alike and are_near(number, parent):
         return COPY_OF_PARENT
     others = (one for one in known if _comparable(wish, one))
-    return COPY_OF_ANOTHER if any(_near(number, one.fingerprint) for one in others) else ""
+    return COPY_OF_ANOTHER if any(are_near(number, one.fingerprint) for one in others) else ""
 
 
 def _comparable(wish: Wish, other: Known) -> bool:
     if wish.kind.alike:
         return other.kind == wish.kind.name and other.parent == wish.parent.sha256
     return other.kind not in KINDS or not KINDS[other.kind].alike
-
-
-def _near(one: int, other: int) -> bool:
-    return (one ^ other).bit_count() <= FINGERPRINT_DISTANCE
 
 
 def disagreement(label: bool, path: Path, oracle: LabelOracle) -> str:

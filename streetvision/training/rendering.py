@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streetvision.base.allocator import keep_freed_pages
-from streetvision.base.process_pool import WorkerLost, own_signals, worker_context
+from streetvision.base.process_pool import WorkerLost, begin_worker, worker_context
 from streetvision.scenes.scenes import Scene, render_scene
 
 MAX_OBJECTS = 8
@@ -109,8 +108,7 @@ def _as_slots(memory: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:  # noqa
 
 
 def _render_for_ever(memory: Any, shape: tuple[int, ...], free: Any, ready: Any, counter: Any) -> None:  # noqa: ANN401
-    own_signals()
-    keep_freed_pages()
+    begin_worker()
     slots = _as_slots(memory, shape)
     while True:
         slot = free.get()

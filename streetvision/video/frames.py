@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from streetvision.engine.types import ImageArray
-from streetvision.sources.near_duplicates import FINGERPRINT_DISTANCE
+from streetvision.sources.near_duplicates import are_near
 from streetvision.sources.picture import fingerprint
 from streetvision.video.report import VideoReport, numbered
 from streetvision.video.smoothing import Segment
@@ -73,7 +73,7 @@ class SeenPictures:
         """Whether none like this uint8 RGB picture [height, width, 3] was met; from now on it was."""
         small = Image.fromarray(picture).resize((32, 32), Image.Resampling.BICUBIC)
         look = fingerprint(np.asarray(small))
-        if any((look ^ other).bit_count() <= FINGERPRINT_DISTANCE for other in self._looks):
+        if any(are_near(look, other) for other in self._looks):
             return False
         self._looks.append(look)
         return True

@@ -17,7 +17,7 @@ from streetvision.mining.video_frames import VideoFrame
 from streetvision.video.frames import SeenPictures, Wanted, plan
 from streetvision.video.reading import VideoReader
 from streetvision.video.record import Record
-from streetvision.video.report import read_report
+from streetvision.video.report import VideoReport, read_report
 from streetvision.video.scaling import jpeg
 from streetvision.video.stills import EXACT, stills
 
@@ -30,10 +30,10 @@ class Place:
     logit: float
 
 
-def wanted_places(record: Record, wanted: Wanted) -> dict[float, Place]:
+def wanted_places(record: Record, report: VideoReport, wanted: Wanted) -> dict[float, Place]:
     """Answered frames by time, those of a segment within it; OperatorError for a segment that is not there."""
     times, logits = record.series()
-    shots, _ = plan(replace(read_report(record), opinions={}), wanted)
+    shots, _ = plan(replace(report, opinions={}), wanted)
     nearest = {int(np.abs(times - shot.time).argmin()): shot.segment for shot in shots}
     return {float(times[at]): Place(segment, float(logits[at])) for at, segment in nearest.items()}
 
@@ -56,7 +56,8 @@ class ReviewFrames:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """In order of time; OperatorError for a segment that is not there and a video that cannot be read."""
-        report, places = read_report(self.record), wanted_places(self.record, self.wanted)
+        report = read_report(self.record)
+        places = wanted_places(self.record, report, self.wanted)
         fresh = [time for time in places if not any(abs(time - other) < EXACT for other in self.known)]
         self.already = len(places) - len(fresh)
         self.progress(self.already)
