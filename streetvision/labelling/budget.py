@@ -11,7 +11,6 @@ from streetvision.settings.oracle import OracleSettings
 OLD_DAYS = 90
 """Prices that were looked up longer ago are told."""
 _MILLION = 1e6
-_WHEN = {"day": "today", "month": "this month"}
 
 
 def cost_of(settings: OracleSettings, question_tokens: int, answer_tokens: int) -> Cost:
@@ -22,13 +21,12 @@ def cost_of(settings: OracleSettings, question_tokens: int, answer_tokens: int) 
 
 def exceeded(settings: OracleSettings, spent: Spent, next_one: Cost) -> str:
     """Which bound the next question would pass, as a sentence with a remedy; empty while none."""
-    for period, used, tokens, most in (
-        ("day", spent.day, settings.day_tokens, settings.day_money),
-        ("month", spent.month, settings.month_tokens, settings.month_money),
+    for name, when, used, tokens, money in (
+        ("ORACLE_DAY", "today", spent.day, settings.day_tokens, settings.day_money),
+        ("ORACLE_MONTH", "this month", spent.month, settings.month_tokens, settings.month_money),
     ):
-        when, name = _WHEN[period], f"ORACLE_{period.upper()}"
-        why = beyond(used.tokens, next_one.tokens, tokens, f"{name}_TOKENS", period=when, unit="tokens")
-        if why := why or beyond(used.money, next_one.money, most, f"{name}_MONEY", period=when):
+        of_tokens = beyond(used.tokens, next_one.tokens, tokens, f"{name}_TOKENS", period=when, unit="tokens")
+        if why := of_tokens or beyond(used.money, next_one.money, money, f"{name}_MONEY", period=when):
             return why
     return ""
 

@@ -10,10 +10,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streetvision.base.disk import write_atomically
-from streetvision.mining.pictures import PictureFolder
-from streetvision.prediction_log.reader import LogReader
+
+if TYPE_CHECKING:
+    from streetvision.mining.pictures import PictureFolder
+    from streetvision.prediction_log.reader import LogReader
 
 FOLDER = "mining"
 """In the state folder: pictures for FiftyOne, and training sets."""

@@ -7,7 +7,7 @@ sample that names it: whatever ends the process, the next one finds each frame o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -68,7 +68,7 @@ def add_frames(
     """Add those whose bytes are not there yet, and how many; `now` is Unix seconds. OperatorError for a full disk."""
     added, coming = 0, iter(frames)
     while some := list(islice(coming, TOGETHER)):
-        fresh = dict(_unknown(fo, dataset, some))
+        fresh = _unknown(fo, dataset, some)
         samples = [_sample(fo, pictures, sha256, frame, now) for sha256, frame in fresh.items()]
         if samples:
             dataset.add_samples(samples, progress=False)
@@ -83,10 +83,10 @@ def save_frames_view(dataset: Dataset) -> int:
     return int(view.count())
 
 
-def _unknown(fo: FiftyOne, dataset: Dataset, frames: Iterable[VideoFrame]) -> Iterator[tuple[str, VideoFrame]]:
+def _unknown(fo: FiftyOne, dataset: Dataset, frames: Iterable[VideoFrame]) -> dict[str, VideoFrame]:
     digests = {hashlib.sha256(frame.jpeg).hexdigest(): frame for frame in frames}
     known = set(dataset.match(fo.ViewField("sha256").is_in(list(digests))).values("sha256"))
-    return ((sha256, frame) for sha256, frame in digests.items() if sha256 not in known)
+    return {sha256: frame for sha256, frame in digests.items() if sha256 not in known}
 
 
 def _sample(fo: FiftyOne, pictures: PictureFolder, sha256: str, frame: VideoFrame, now: float) -> Sample:
@@ -111,7 +111,9 @@ def _sample(fo: FiftyOne, pictures: PictureFolder, sha256: str, frame: VideoFram
             PREDICTION: answer,
             PREDICTIONS: fo.Classifications(classifications=[answer.copy()]),
             OPINION: _opinion(fo, frame.opinion),
-            **{VIDEO: frame.video, VIDEO_TIME: frame.time, VIDEO_SEGMENT: frame.segment},
+            VIDEO: frame.video,
+            VIDEO_TIME: frame.time,
+            VIDEO_SEGMENT: frame.segment,
             LICENCE: frame.licence or None,
         },
     )

@@ -57,8 +57,7 @@ def _tokenised(files: OpenClipFiles, texts: Sequence[str]) -> torch.Tensor:
         tokenizer = HFTokenizer(str(files.folder), context_length=TOKENS, clean=clean, local_files_only=True)
         longer = tokenizer(list(texts), context_length=TOKENS + 1)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, AssertionError, json.JSONDecodeError) as error:
-        line = next(iter(reason(error).splitlines()), type(error).__name__)
-        raise CheckpointError(f"The tokenizer in {files.folder} cannot be read ({line:.200}).") from error
+        raise CheckpointError(f"The tokenizer in {files.folder} cannot be read ({reason(error):.200}).") from error
     padding = tokenizer.tokenizer.pad_token_id
     cut = [text for text, row in zip(texts, longer, strict=True) if int(row[-1]) != padding]
     if cut:
