@@ -48,6 +48,17 @@ def _log_handlers_end_with_the_test() -> Iterator[None]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums over other numbers of threads differ in their last bits."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Run `streetvision` with these arguments; exit code, stdout, stderr."""
     from streetvision.cli.main import main

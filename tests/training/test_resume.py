@@ -50,15 +50,7 @@ for line in sys.stdin:
 """Forks for each run, so that torch is imported once for all of them; a run kills itself after a step."""
 
 Kill = Callable[[RunFolder, Path, int], int]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As the forked runs have it: sums over other numbers of threads differ in their last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")  # as the forked runs have it
 
 
 @pytest.fixture(scope="module")
