@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -222,10 +223,8 @@ def _train(
     with shown(as_json) as view, stopping("stopping after this step") as stop:
         around = Surroundings(open_registry(settings.state_dir), view.tell, _now, stop, device, progress=view.importing)
         try:
-            if money is not None and pictures is not None:
-                _learn_away(folder, pictures, around, settings, money)
-                pictures = None
-            added = train(folder, pictures, around, version=version)
+            learning = None if money is None else partial(_learn_away, settings=settings, money=money)
+            added = train(folder, pictures, around, version=version, learning=learning)
         except Stopped as stopped:
             raise Stopped(f"{stopped}: go on with `streetvision train --resume {folder.name}`") from stopped
     _show_added(added, folder, as_json)

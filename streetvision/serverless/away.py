@@ -6,20 +6,20 @@ checkpoints come back, and the best weights become a version here; so a run can 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from streetvision.errors import OperatorError
 from streetvision.serverless.money import Money
 from streetvision.sources.dataset import Example
+from streetvision.sources.listed import list_text
 from streetvision.training.keeping import Stopped
 from streetvision.training.pictures import Pictures
 from streetvision.training.recipe import Recipe
 from streetvision.training.run_folder import DONE, FAILED, RUNNING, STOPPED, RunFolder
-from streetvision.training.running import Surroundings, working
+from streetvision.training.running import Surroundings
 
 RUNS, PICTURES = "runs", "pictures"
 """Folders of the training volume: a run by its name, a picture by its bytes' sha256."""
@@ -83,18 +83,22 @@ def require_movable(recipe: Recipe) -> None:
 
 
 def learn_away(run: RunFolder, pictures: Pictures, around: Surroundings, place: Place, money: Money) -> None:
-    """Learn there, and bring home what was learnt; raises OperatorError, and Stopped when it ended before its end."""
+    """Learn there, and bring home what was learnt; a `running.Learning` but for place and money.
+
+    Raises OperatorError, and Stopped when it ended before its end.
+    """
     seconds = money.seconds
-    with working(run, pictures):
-        require_movable(run.recipe())
-        _send(run, pictures, place)
-        spent = run.update(state=RUNNING, problem="").seconds
-        ended: Event = {"state": FAILED, "why": "it ended without a word", "seconds": 0.0}
+    require_movable(run.recipe())
+    _send(run, pictures, place)
+    spent = run.update(state=RUNNING, problem="").seconds
+    ended: Event = {"state": FAILED, "why": "it ended without a word", "seconds": 0.0}
+    try:
+        ended = _listen(place.begin(run.name, seconds), around)
+    finally:
         try:
-            ended = _listen(place.begin(run.name, seconds), around)
-        finally:
             for name in FETCHED:
                 place.fetch(f"{RUNS}/{run.name}/{name}", run.path / name)
+        finally:  # the network may be gone
             steps = {name: int(ended[name]) for name in ("step", "total_steps") if name in ended}
             state = RUNNING if ended["state"] == DONE else ended["state"]  # it is done when it is a version
             run.update(state=state, problem=ended["why"], seconds=spent + float(ended["seconds"]), **steps)
@@ -106,8 +110,7 @@ def learn_away(run: RunFolder, pictures: Pictures, around: Surroundings, place: 
 
 def listing(examples: Sequence[Example]) -> bytes:
     """Examples as a list of sources/listed.py, with their places on the volume."""
-    lines = [asdict(one) | {"path": str(PurePosixPath("/") / PICTURES / stored_name(one))} for one in examples]
-    return "".join(f"{json.dumps(line, sort_keys=True)}\n" for line in lines).encode()
+    return list_text(replace(one, path=Path("/", PICTURES, stored_name(one))) for one in examples).encode()
 
 
 def stored_name(example: Example) -> str:

@@ -41,9 +41,15 @@ class ListedDataset:
 
 def write_list(file: Path, examples: Iterable[Example]) -> None:
     """Replace the list in one step; OperatorError when the disk cannot take it."""
-    lines = [json.dumps(asdict(one) | {"path": str(one.path)}, sort_keys=True) for one in examples]
+    text = list_text(examples)
     with sentences(f"Writing {file}"):
-        write_atomically(file, "".join(f"{line}\n" for line in lines))
+        write_atomically(file, text)
+
+
+def list_text(examples: Iterable[Example]) -> str:
+    """What a list holds: a line of JSON for each."""
+    lines = (json.dumps(asdict(one) | {"path": str(one.path)}, sort_keys=True) for one in examples)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _example(file: Path, number: int, record: Record) -> Example:

@@ -39,13 +39,24 @@ class Surroundings:
     progress: ImportProgress = no_progress
 
 
-def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, version: str = "") -> ModelVersion:
+Learning = Callable[[RunFolder, Pictures, Surroundings], None]
+"""From where a run stands to its last step, noting in the run how it went; raises OperatorError and Stopped."""
+
+
+def train(
+    run: RunFolder,
+    pictures: Pictures | None,
+    around: Surroundings,
+    *,
+    version: str = "",
+    learning: Learning | None = None,
+) -> ModelVersion:
     """Learn to the end and add the model; raises OperatorError, and Stopped when the operator ended it.
 
     Without pictures it learns no further and adds the best weights until now. `version` replaces the one that was
-    wished.
+    wished. `learning` is done here by default.
     """
-    with working(run, pictures):
+    with _working(run, pictures):
         added = added_before(run, around.registry)
         if added is not None:
             return added
@@ -53,20 +64,21 @@ def train(run: RunFolder, pictures: Pictures | None, around: Surroundings, *, ve
             run.update(version=version)
         require_free(around.registry, run.record().version)
         if pictures is not None:
-            _learn(run, pictures, around)
+            (learning or learn_here)(run, pictures, around)
         return finish(run, around.registry, created=around.created(), progress=around.progress)
 
 
-def train_candidate(run: RunFolder, pictures: Pictures | None, around: Surroundings) -> Path:
+def train_candidate(
+    run: RunFolder, pictures: Pictures, around: Surroundings, *, learning: Learning | None = None
+) -> Path:
     """Learn to the end and write the model into the run's folder, to be judged before `finish` adds it; as `train`."""
-    with working(run, pictures):
-        if pictures is not None:
-            _learn(run, pictures, around)
+    with _working(run, pictures):
+        (learning or learn_here)(run, pictures, around)
         return write_model(run, CANDIDATE, created=around.created())
 
 
 @contextmanager
-def working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
+def _working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
     """Keep others out of a run that can go on, over the pictures that it began with."""
     record = run.record()
     if record.state == DONE:
@@ -80,8 +92,8 @@ def working(run: RunFolder, pictures: Pictures | None) -> Iterator[None]:
         yield
 
 
-def _learn(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:
-    """Learn, and note how it went and how long it took."""
+def learn_here(run: RunFolder, pictures: Pictures, around: Surroundings) -> None:
+    """Learn on this machine, and note how it went and how long it took."""
     begun, spent = around.clock(), run.update(state=RUNNING, problem="").seconds
     state, problem = FAILED, "it ended without a word: see above"
     try:

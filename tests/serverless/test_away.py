@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def test_what_was_learnt_there_is_what_would_have_been_learnt_here(
     added = train(run, None, state)
     assert (added.servable, run.record().state) == (True, DONE)
     assert run.record().seconds > 0
+
+
+def test_what_cannot_become_a_version_is_refused_before_anything_is_paid(
+    tmp_path: Path, pictures: Pictures, place: FolderPlace, run: RunFolder
+) -> None:
+    state = around(tmp_path / "state")
+    taken = train(small_run(tmp_path / "before", quick("head"), pictures), pictures, state)
+    learning = partial(learn_away, place=place, money=PAID)
+    with pytest.raises(OperatorError, match=f"{taken.version} exists already"):
+        train(run, pictures, state, version=taken.version, learning=learning)
+    assert place.sent == []
+    added = train(run, pictures, state, version="7.0.0", learning=learning)
+    assert (added.version, run.record().state) == ("7.0.0", DONE)
 
 
 def test_pictures_are_sent_once(tmp_path: Path, pictures: Pictures, place: FolderPlace, run: RunFolder) -> None:

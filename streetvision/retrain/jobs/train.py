@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,8 @@ def run(request: Mapping[str, Any], tell: Tell, stop: Callable[[], bool]) -> dic
     tell({"event": "training", "training": training.name, "gpus": used})
     around = Surroundings(registry, tell, _now, stop, device)
     try:
-        if away is not None:
-            _learn_away(training, pictures, around, away)
-        model = train_candidate(training, pictures if away is None else None, around)
+        learning = None if away is None else partial(_learn_away, away=away)
+        model = train_candidate(training, pictures, around, learning=learning)
     except Stopped as stopped:
         raise JobStopped from stopped
     best: dict[str, Any] = next((line for line in reversed(training.metrics()) if line["best"]), {})
