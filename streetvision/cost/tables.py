@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
@@ -99,8 +98,9 @@ def _figure(value: object, where: str) -> float:
     """Zero or more; money and speed alike are never negative."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise OperatorError(f"{where} must be a number, not {value!r:.60}")
-    if not (0 <= value <= LARGEST and math.isfinite(value)):
-        raise OperatorError(f"{where} is {value:g}: give a number from 0 to {LARGEST:,.0f}")
+    if not 0 <= value <= LARGEST:
+        told = f"{value:g}" if isinstance(value, float) else f"{value!s:.60}"  # an int may be too large for a float
+        raise OperatorError(f"{where} is {told}: give a number from 0 to {LARGEST:,.0f}")
     return float(value)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from streetvision.doctor.bounds import parted
 from streetvision.doctor.check import Check, ok, warning
 from streetvision.errors import OperatorError
-from streetvision.registry.registry import open_registry
+from streetvision.miner.model_choice import serving_model
 from streetvision.serverless.troubles import PINNED, other_release
 from streetvision.settings.modal import ModalSettings
 from streetvision.settings.settings import Settings
@@ -47,9 +47,8 @@ def _look(settings: Settings, service: Service, now: datetime) -> Check:
     wanted, running = settings.modal, service.running()
     if running is None:
         return warning(NAME, f"the app {wanted.app} is not deployed", _DEPLOY)
-    serving = open_registry(settings.state_dir).active()
-    there = {pin.version for pin in service.uploaded()}
-    if serving is not None and serving not in there:
+    serving = serving_model(settings).version
+    if serving not in {pin.version for pin in service.uploaded()}:
         return warning(NAME, f"the app {wanted.app} has not the version {serving} that serves", _DEPLOY)
     spent = sum(charge.usd for charge in service.charges(now))
     money = f"${spent:,.2f} of ${wanted.month_usd:,.2f} this month"

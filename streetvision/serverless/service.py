@@ -16,7 +16,7 @@ from typing import Any
 import modal
 
 from streetvision.engine.transport import ModelPin
-from streetvision.errors import OperatorError
+from streetvision.errors import OperatorError, reason
 from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE
 from streetvision.serverless.app import CLASS, make_app, volume_of
 from streetvision.serverless.spending import Bill, last_hour, month_begin
@@ -125,7 +125,12 @@ class Service:
         """End the app and its containers; the volume stays. Modal offers that by its own command alone."""
         words = [sys.executable, "-m", "modal", "app", "stop", self._settings.app, "--yes"]
         words += ["--env", self._settings.environment] if self._settings.environment else []
-        done = run(words, capture_output=True, text=True, check=False, timeout=STOP_S)
+        try:
+            done = run(words, capture_output=True, text=True, check=False, timeout=STOP_S)
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise OperatorError(
+                f"the app cannot be stopped ({reason(error)}): try again, or stop it on its page at Modal"
+            ) from error
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise OperatorError(f"the app cannot be stopped ({said[-1] if said else 'no reason was given'})")

@@ -85,6 +85,7 @@ def test_the_shown_prices_are_a_file_that_reads_back(tmp_path: Path) -> None:
         ("[machnie.x]\nhour = 1", "the section machnie is not known: did you mean machine?"),
         ("[modal]\nidle = 3", "modal.idle is not known: did you mean idle_s?"),
         ("machine.aws-g6.hour = -0.5", "machine.aws-g6.hour is -0.5: give a number from 0"),
+        (f"machine.aws-g6.hour = 1{400 * '0'}", "give a number from 0"),
         ("machine.aws-g6.hour = nan", "machine.aws-g6.hour is nan: give a number from 0"),
         ("machine.aws-g6.hour = inf", "machine.aws-g6.hour is inf"),
         ('machine.aws-g6.hour = "cheap"', "machine.aws-g6.hour must be a number, not 'cheap'"),

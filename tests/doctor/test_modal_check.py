@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("modal", reason="the extra `modal` is not installed")
 
+from streetvision.doctor import modal
 from streetvision.doctor.backend import check_backend
 from streetvision.doctor.check import Check, Mark
 from streetvision.doctor.modal import check_modal
-from streetvision.registry.registry import Registry
 from streetvision.serverless.service import Service
 from streetvision.settings.backend import BackendSettings
 from streetvision.settings.modal import ModalSettings
+from streetvision.settings.model import ModelSettings
 from streetvision.settings.settings import Settings
 
 from ..serverless.fake_sdk import FakeSdk
@@ -25,11 +27,15 @@ NOW = datetime(2026, 11, 30, 12, 30, tzinfo=UTC)
 
 @pytest.fixture
 def sdk() -> FakeSdk:
-    return FakeSdk()
+    """With the model that serves."""
+    fake = FakeSdk()
+    fake.files[f"/bundled/{'ab' * 32}/model.json"] = b""
+    return fake
 
 
 def checked(sdk: FakeSdk, state: Path, *, month_usd: float = 50.0) -> Check:
-    settings = Settings(state_dir=state, modal=ModalSettings(month_usd=month_usd))
+    model = ModelSettings(choice="bundled")
+    settings = Settings(state_dir=state, model=model, modal=ModalSettings(month_usd=month_usd))
     return check_modal(settings, NOW.timestamp(), lambda wanted: Service(wanted, sdk))
 
 
@@ -72,7 +78,7 @@ def test_not_deployed(sdk: FakeSdk, tmp_path: Path) -> None:
 
 
 def test_another_version_serves(sdk: FakeSdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Registry, "active", lambda self: "1.2.0")
+    monkeypatch.setattr(modal, "serving_model", lambda settings: SimpleNamespace(version="1.2.0"))
     assert "has not the version 1.2.0" in checked(sdk, tmp_path).evidence
     sdk.files[f"/1.2.0/{'ab' * 32}/model.json"] = b""
     assert checked(sdk, tmp_path).mark is Mark.OK

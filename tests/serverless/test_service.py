@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -158,3 +159,11 @@ def test_modals_asynchronous_calls_are_there() -> None:
     instance = modal.Cls.from_name("app", "Model")()
     for call in (instance.answer.remote, instance.update_autoscaler, modal.Workspace.from_context().billing.report):
         assert callable(call.aio)
+
+
+def test_a_command_of_modals_that_hangs_is_one_sentence() -> None:
+    def hangs(words: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(words, options["timeout"])
+
+    with pytest.raises(OperatorError, match=r"cannot be stopped .* try again"):
+        Service(ModalSettings(), FakeSdk()).stop(hangs)
