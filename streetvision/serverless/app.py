@@ -82,7 +82,7 @@ def make_app(settings: ModalSettings, precision: str = "default") -> modal.App:
         volumes={MOUNT: volume_of(settings).with_mount_options(read_only=True)},
         env={PRECISION: precision, APP_VOLUME: volume_name(settings)},
         min_containers=settings.warm,
-        max_containers=max(settings.most, settings.warm),
+        max_containers=settings.containers,
         scaledown_window=settings.idle_s,
         timeout=TIMEOUT_S,
         startup_timeout=START_S,

@@ -58,7 +58,7 @@ class Volume(Protocol):
 def rates(settings: ModalSettings, prices: Prices) -> Rates:
     """Raises OperatorError for a card without a price."""
     hour = HOUR_S * prices.container_second(settings.card)
-    return Rates(hour, settings.warm * hour * HOURS, max(settings.most, settings.warm) * hour)
+    return Rates(hour, settings.warm * hour * HOURS, settings.containers * hour)
 
 
 def check_money(settings: ModalSettings, prices: Prices, now: datetime) -> None:

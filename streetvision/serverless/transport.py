@@ -151,5 +151,5 @@ def open_modal(settings: ModalSettings) -> ModalTransport:
 
 def cap_of(settings: ModalSettings) -> SpendingCap:
     """The settings' bound, with the package's prices."""
-    worst = max(settings.most, settings.warm) * read_prices().container_second(settings.card)
+    worst = settings.containers * read_prices().container_second(settings.card)
     return SpendingCap(settings.month_usd, worst, lambda: datetime.now(UTC))

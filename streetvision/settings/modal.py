@@ -46,3 +46,8 @@ class ModalSettings:
         "container is kept warm.",
         number(0.0, 1e6),
     )
+
+    @property
+    def containers(self) -> int:
+        """At once, at most; those that are kept warm count."""
+        return max(self.most, self.warm)
