@@ -72,7 +72,8 @@ def test_what_cannot_become_a_version_is_refused_before_anything_is_paid(
     tmp_path: Path, pictures: Pictures, place: FolderPlace, run: RunFolder
 ) -> None:
     state = around(tmp_path / "state")
-    taken = train(small_run(tmp_path / "before", quick("head"), pictures), pictures, state)
+    before = small_run(tmp_path / "before", quick("head"), pictures, started="2026-11-30T10:00:00+00:00")
+    taken = train(before, pictures, state)
     learning = partial(learn_away, place=place, money=PAID)
     with pytest.raises(OperatorError, match=f"{taken.version} exists already"):
         train(run, pictures, state, version=taken.version, learning=learning)

@@ -54,11 +54,11 @@ def drawn_set(folder: Path, count: int = 24, *, val: int = 12) -> DrawnSet:
     return DrawnSet(tuple(kept))
 
 
-def small_run(state: Path, recipe: Recipe, pictures: Pictures) -> RunFolder:
+def small_run(state: Path, recipe: Recipe, pictures: Pictures, started: str = "2026-11-30T11:00:00+00:00") -> RunFolder:
     """A run over a small network that a version brings."""
     found = version_at(state / "small", small_config())
     origins = Origins(never, lambda _: found, "1.0.0")
-    return begin(Wish(recipe, "test"), pictures, state, origins, started="2026-11-30T11:00:00+00:00")
+    return begin(Wish(recipe, "test"), pictures, state, origins, started=started)
 
 
 def stored_set(state: Path, name: str, count: int = 60) -> None:
