@@ -31,8 +31,7 @@ def blended(batch: Batch, count: int, generator: torch.Generator) -> Batch:
     pixels, patches, weights = batch.pixels.clone(), batch.patches.clone(), batch.weights.clone()
     pixels[rows] = pixels[rows].lerp(batch.pixels[partners], over)
     patches[rows] = patches[rows].lerp(batch.patches[partners], shown.flatten(1))
-    weights[rows] = 0.0
-    return replace(batch, pixels=pixels, patches=patches, weights=weights)
+    return replace(batch, pixels=pixels, patches=patches, weights=weights.index_fill_(0, rows, 0.0))
 
 
 def _shown(count: int, grid: int, generator: torch.Generator) -> torch.Tensor:

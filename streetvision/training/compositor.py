@@ -91,7 +91,7 @@ class Compositor:
                 piece, line = crops(source, rows.stop - rows.start, self.size, gen)
                 known = uniform((rows.stop - rows.start,), 0.0, 1.0, gen) < 0.7
                 horizon[rows] = torch.where(known, line, horizon[rows])
-            ground[rows] = name not in WITHOUT_GROUND
+            ground[rows].fill_(name not in WITHOUT_GROUND)
             pieces.append(_blurred(piece) if self.style.out_of_focus else piece)
         return torch.cat(pieces), horizon, ground
 

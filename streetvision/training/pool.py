@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 
 from streetvision.training import augment_torch, views
 from streetvision.training.batch import Batch
@@ -56,15 +57,20 @@ class ScenePool:
         """Copy a chunk in, over the oldest scenes once the ring is full; its size must divide the capacity."""
         start = self.rendered % self.capacity
         stop = start + len(chunk.labels)
-        self.images[start:stop].copy_(torch.as_tensor(chunk.images))
-        self.objects[start:stop].copy_(torch.as_tensor(chunk.objects))
+        self.images[start:stop].copy_(self._ready(chunk.images), non_blocking=True)
+        self.objects[start:stop].copy_(self._ready(chunk.objects), non_blocking=True)
         self.rendered += len(chunk.labels)
 
+    def _ready(self, values: torch.Tensor | NDArray[Any]) -> torch.Tensor:
+        """As a tensor that can be copied while the host goes on: from other memory a copy waits for the device."""
+        given = torch.as_tensor(values)
+        return given.pin_memory() if self.images.is_cuda and not given.is_cuda else given
+
     def without_works(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """`count` scenes that show no works, uint8 [count, H, W, 3], drawn with repetition."""
-        plain = torch.nonzero(self.objects[: self.filled, :, 4].sum(dim=1) == 0)[:, 0]
-        draws = torch.randint(len(plain), (count,), generator=generator, device=plain.device)
-        return self.images[plain[draws]]
+        """`count` scenes that show no works, uint8 [count, H, W, 3], drawn with repetition; any where all show some."""
+        before = (self.objects[: self.filled, :, 4].sum(dim=1) == 0).cumsum(dim=0)
+        draws = (torch.rand(count, generator=generator, device=before.device) * before[-1]).long()
+        return self.images[torch.searchsorted(before, draws, right=True).clamp_(max=self.filled - 1)]
 
     def batch(self, count: int, size: int, patch: int, generator: torch.Generator) -> Batch:
         """Draw and augment `count` scenes to size x size; targets say what the augmented picture still shows."""

@@ -5,6 +5,8 @@ They have the statistics of photographs and endless variety; nothing in them is 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 
@@ -98,6 +100,10 @@ def _stripes(across: torch.Tensor, depth: torch.Tensor, half: torch.Tensor, gen:
 def _paint(pixels: torch.Tensor, gen: torch.Generator) -> torch.Tensor:
     """Worn white or yellow over the ground below it."""
     count = len(pixels)
-    colour = torch.tensor([[225.0, 225.0, 220.0], [215.0, 170.0, 60.0]], device=pixels.device)
-    chosen = colour[torch.randint(2, (count,), generator=gen, device=gen.device)]
+    chosen = _paints(pixels.device)[torch.randint(2, (count,), generator=gen, device=gen.device)]
     return pixels + (chosen[:, :, None, None] - pixels) * uniform((count, 1, 1, 1), 0.3, 0.9, gen)
+
+
+@lru_cache(maxsize=8)
+def _paints(device: torch.device) -> torch.Tensor:
+    return torch.tensor([[225.0, 225.0, 220.0], [215.0, 170.0, 60.0]], device=device)

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from streetvision.training.compositor import Compositor
 from streetvision.training.photographs import Photographs
 from streetvision.training.pool import ScenePool
-from streetvision.training.rendering import SceneWorkers, render_chunk
+from streetvision.training.rendering import Chunk, SceneWorkers, render_chunk
 from streetvision.training.sources import CLOSE_UPS, STREETS, Sources, SourceSettings, plain
 from streetvision.training.sprite_bank import sprite_bank
 
@@ -31,6 +32,23 @@ def drawn() -> ScenePool:
     return ring
 
 
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes operations that make the host wait for a GPU: values read, sizes that depend on them, constants sent."""
+
+    WAITING = ("nonzero", "masked_select", "_local_scalar_dense", "_unique2", "lift_fresh")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        places = args[1] if name in ("index", "index_put_", "_index_put_impl_") else ()
+        if name in self.WAITING or any(one is not None and one.dtype == torch.bool for one in places):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
 def idle() -> SceneWorkers:
     """Workers that have nothing new."""
     return cast(SceneWorkers, SimpleNamespace(poll=lambda *_, **__: False))
@@ -40,11 +58,15 @@ def gen() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_photographs_come_first_and_have_features_alone(photographs: Photographs, drawn: ScenePool) -> None:
+def sources_of(photographs: Photographs, drawn: ScenePool) -> Sources:
     bank = sprite_bank(8, 7, CPU, side=32)
     styles = {"street": STREETS, "close": CLOSE_UPS}
     compositors = {name: Compositor(bank, photographs, SETTINGS.size, style) for name, style in styles.items()}
-    batch = Sources(drawn, idle(), compositors, photographs, SETTINGS).batch(50, 64, gen())
+    return Sources(drawn, idle(), compositors, photographs, SETTINGS)
+
+
+def test_photographs_come_first_and_have_features_alone(photographs: Photographs, drawn: ScenePool) -> None:
+    batch = sources_of(photographs, drawn).batch(50, 64, gen())
     assert batch.patches is not None
     assert batch.pixels.shape == (50, 3, 64, 64)
     assert not batch.weights[:9].any()
@@ -70,3 +92,28 @@ def test_every_kind_of_photograph_is_shown(photographs: Photographs) -> None:
     assert batch.pixels.mean(dim=(1, 2, 3)).std() > 20.0
     only_streets = Photographs(flat["street"], *(flat["street"][:0] for _ in range(4)))
     assert len(plain(only_streets, 7, 32, gen()).pixels) == 7
+
+
+def test_the_host_waits_for_no_batch_and_so_runs_ahead_of_the_device(
+    photographs: Photographs, drawn: ScenePool
+) -> None:
+    sources = sources_of(photographs, drawn)
+    sources.batch(50, 64, gen())
+    sources.batches = 0
+    with Waits() as waits:
+        sources.batch(50, 64, gen())
+    assert waits.found == []
+    with Waits() as waits:
+        torch.ones(3)[torch.ones(3, dtype=torch.bool)].max().item()
+    assert waits.found == ["index", "_local_scalar_dense"]
+
+
+def test_only_scenes_without_works_are_drawn_as_such() -> None:
+    ring = ScenePool(8, (4, 4), CPU)
+    objects = np.zeros((6, 8, 6), np.float32)
+    objects[[0, 2, 5], 1, 4] = 0.7
+    images = np.repeat(np.arange(6, dtype=np.uint8), 48).reshape(6, 4, 4, 3)
+    ring.add(Chunk(images, np.zeros(6, np.bool_), objects))
+    assert set(ring.without_works(200, gen())[:, 0, 0, 0].tolist()) == {1, 3, 4}
+    ring.objects[:, :, 4] = 1.0
+    assert len(ring.without_works(5, gen())) == 5
