@@ -40,6 +40,11 @@ COMMANDS: Mapping[str, Entry] = {
     "challenge": Entry(
         "Send pictures to a miner as signed challenges, and say what came back.", ("challenge",), "challenge"
     ),
+    "bench": Entry(
+        "Time all runners and precisions on this machine with your model, and say which settings to use.",
+        ("bench",),
+        "bench",
+    ),
     "completion": Entry(
         'Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.',
         ("completion",),
