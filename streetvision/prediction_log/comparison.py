@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from streetvision.engine.types import ServedBy
+
 DECISION = 0.5
 """Above it the validators read roadwork."""
 
@@ -67,6 +69,8 @@ class Replayed:
     device: str
     answers: list[Answered] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    served_by: tuple[ServedBy, ...] = ()
+    """What computed the new answers: of an ensemble, for each member."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ import torch
 
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.engine import Engine
+from streetvision.engine.ensemble import members_of
 from streetvision.engine.offline import predict_offline
-from streetvision.engine.types import EngineError, Runner, RunnerFailure
+from streetvision.engine.types import EngineError, Runner, RunnerFailure, Telling
 from streetvision.errors import OperatorError
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
 from streetvision.prediction_log.export import RowsDone, chunks
@@ -116,6 +117,7 @@ async def run_replay(
     """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
     engine = Engine(runner, limits=limits, view_seconds=inf)
     await engine.start()
+    done.served_by = tuple(member.served_by for member in members_of(runner) if isinstance(member, Telling))
     try:
         async for answered in replay(reader, engine, options, tally=done.tally, progress=progress):
             done.answers.append(answered)

@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run `streetvision bench` without extras, precisions left as they are; exit code, stdout, stderr."""
-    monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(order, "installed", frozenset[str])
     monkeypatch.setattr("streetvision.runner.timing.WISHES", ("default",))
 
