@@ -83,7 +83,7 @@ def watched(model: Model) -> Model:
     """The same model with the lowest and highest value of all that enters the blocks' products as further outputs."""
     copy = model.clone()
     results = []
-    for name, product in _products(copy):
+    for name, product, _ in _products(copy):
         rows = product.input_value(0)
         axes = np.arange(len(rows.get_partial_shape()), dtype=np.int64)
         for end, reduce in (("low", opset13.reduce_min), ("high", opset13.reduce_max)):
@@ -109,12 +109,12 @@ def spans_in(outputs: Sequence[dict[str, NDArray[np.float32]]]) -> dict[str, Spa
 def rounded(model: Model, spans: dict[str, Span], rounding: Rounding) -> Model:
     """The model with int8 products; raises LookupError where `spans` are another model's."""
     copy = model.clone()
-    for name, product in _products(copy):
+    for name, product, weight in _products(copy):
         if any(part in name for part in rounding.kept):
             continue
         low, high = spans[name]
         product.input(0).replace_source_output(_fake_int8(product.input_value(0), np.float32(low), np.float32(high)))
-        most = np.maximum(np.abs(_weight(product)).max(axis=1, keepdims=True), 1e-12).astype(np.float32)
+        most = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-12).astype(np.float32)
         product.input(1).replace_source_output(_fake_int8(product.input_value(1), -most, most, LEVELS - 1))
     copy.validate_nodes_and_infer_types()
     return copy
@@ -130,14 +130,15 @@ def _fake_int8(
     return opset13.fake_quantize(source, *ends, levels).output(0)
 
 
-def _products(model: Model) -> Iterator[tuple[str, Any]]:
-    """Name and operation of each product with weights in the blocks."""
+def _products(model: Model) -> Iterator[tuple[str, Any, NDArray[np.float32]]]:
+    """Name, operation and weight [N, K] of each product with weights in the blocks."""
     for operation in model.get_ordered_ops():
         name = operation.get_friendly_name()
         if operation.get_type_name() != "MatMul" or HEAD in name or not name.startswith(MODULES):
             continue
-        if _weight(operation) is not None:
-            yield name, operation
+        weight = _weight(operation)
+        if weight is not None:
+            yield name, operation, weight
 
 
 def _weight(product: Any) -> NDArray[np.float32] | None:  # noqa: ANN401  # the package carries no types

@@ -39,7 +39,8 @@ def saved(folder: Path, *, seed: int = 0, steep: float = 0.0) -> Path:
 
 
 def opened(model: Path, **options: Any) -> OpenVinoRunner:
-    return OpenVinoRunner(model, **({"buckets": (1, 4), "threads": 2} | options))
+    given: dict[str, Any] = {"buckets": (1, 4), "threads": 2} | options
+    return OpenVinoRunner(model, **given)
 
 
 @pytest.fixture
