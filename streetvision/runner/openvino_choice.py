@@ -81,7 +81,7 @@ def _judged(model: Model, wish: str, threads: int, pictures: Pictures) -> Made:
     images = pictures()
     logger.info("judging %s on %d pictures", " and ".join(QUICK[wish]), len(images))
     logits, spans = _watch(model, threads, images)
-    if not all(np.isfinite(ends).all() for ends in spans.values()):
+    if not all(np.isfinite(ends).all() for span in spans.values() for ends in span):
         return Made(model, Precision(OWN, "activations are not finite, so nothing can be calibrated"))
     reasons = []
     for name, way, quick in _candidates(model, wish, spans):

@@ -2,7 +2,8 @@
 
 Traced by OpenVINO's own reader of torch, so any architecture and head that torch runs is served. Rounding follows
 OpenVINO's scheme of FakeQuantize operations, which its CPU plugin turns into int8 products: weights per output channel,
-symmetric; what enters a product by one range for the whole tensor.
+symmetric; what enters a product by one range for the whole tensor, after its channels were made alike at the expense of
+the weights (SmoothQuant, Xiao et al., 2023), which halves what a picture's probability moves by.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import openvino
@@ -26,14 +26,21 @@ from streetvision.models.network import StreetVisionNet
 
 Model = Any
 """openvino.Model, whose package carries no types."""
-Span = tuple[float, float]
-"""Lowest and highest value, the mean over batches: a single outlier would make every step coarser."""
 LEVELS = 256
+TINY = 1e-5
+"""Below it a channel counts as empty."""
 TRACED = 2
 """Pictures that the network is traced with; the model takes any number."""
 HEAD = "/net.head/"
 """In the names of the head's products, which stay in float32: rounded, they alone moved answers by 0.24."""
 MODULES = "__module"
+
+
+class Span(NamedTuple):
+    """What enters a product, by channel [K]: the mean over batches, as one outlier would make every step coarser."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,12 @@ def convert(net: StreetVisionNet) -> Model:
 
 
 def watched(model: Model) -> Model:
-    """The same model with the lowest and highest value of all that enters the blocks' products as further outputs."""
+    """The same model with the lowest and highest value of each channel that enters a product as further outputs."""
     copy = model.clone()
     results = []
     for name, product, _ in _products(copy):
         rows = product.input_value(0)
-        axes = np.arange(len(rows.get_partial_shape()), dtype=np.int64)
+        axes = np.arange(len(rows.get_partial_shape()) - 1, dtype=np.int64)
         for end, reduce in (("low", opset13.reduce_min), ("high", opset13.reduce_max)):
             result = opset13.result(reduce(rows, axes, keep_dims=False))
             result.output(0).get_tensor().set_names({f"{name}.{end}"})
@@ -97,13 +104,24 @@ def watched(model: Model) -> Model:
 def spans_in(outputs: Sequence[dict[str, NDArray[np.float32]]]) -> dict[str, Span]:
     """What a watched model saw over several batches, by the name of the product that it enters."""
     names = {name.rpartition(".")[0] for name in outputs[0] if name.endswith((".low", ".high"))}
-    return {
-        name: (
-            fmean(float(seen[f"{name}.low"]) for seen in outputs),
-            fmean(float(seen[f"{name}.high"]) for seen in outputs),
-        )
-        for name in names
-    }
+
+    def mean(end: str) -> NDArray[np.float32]:
+        ends: NDArray[np.float32] = np.mean([seen[end] for seen in outputs], axis=0, dtype=np.float32)
+        return ends
+
+    return {name: Span(mean(f"{name}.low"), mean(f"{name}.high")) for name in names}
+
+
+def smoothing(span: Span, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What each channel [K] is divided by before it is rounded, and its weights [N, K] multiplied: 1 in the mean.
+
+    The square root of what the channel spans over what its weights do, so that both sides bear half of it.
+    """
+    across = np.maximum(np.maximum(-span.low, span.high), TINY)
+    within = np.maximum(np.abs(weight).max(axis=0), TINY)
+    factors = np.sqrt(across / within)
+    made: NDArray[np.float32] = (factors / np.exp(np.log(factors).mean())).astype(np.float32)
+    return made
 
 
 def rounded(model: Model, spans: dict[str, Span], rounding: Rounding) -> Model:
@@ -112,10 +130,13 @@ def rounded(model: Model, spans: dict[str, Span], rounding: Rounding) -> Model:
     for name, product, weight in _products(copy):
         if any(part in name for part in rounding.kept):
             continue
-        low, high = spans[name]
-        product.input(0).replace_source_output(_fake_int8(product.input_value(0), np.float32(low), np.float32(high)))
-        most = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-12).astype(np.float32)
-        product.input(1).replace_source_output(_fake_int8(product.input_value(1), -most, most, LEVELS - 1))
+        factors = smoothing(spans[name], weight)
+        low, high = (spans[name].low / factors).min(), (spans[name].high / factors).max()
+        alike = opset13.multiply(product.input_value(0), opset13.constant(1.0 / factors)).output(0)
+        heavier = weight * factors
+        most = np.maximum(np.abs(heavier).max(axis=1, keepdims=True), 1e-12)
+        product.input(0).replace_source_output(_fake_int8(alike, low, high))
+        product.input(1).replace_source_output(_fake_int8(opset13.constant(heavier).output(0), -most, most, LEVELS - 1))
     copy.validate_nodes_and_infer_types()
     return copy
 

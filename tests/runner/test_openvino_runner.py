@@ -22,6 +22,7 @@ from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
 from streetvision.models.network import build
 from streetvision.runner import openvino_cache, openvino_choice, openvino_session
+from streetvision.runner.openvino_model import Span, smoothing
 from streetvision.runner.openvino_runner import OpenVinoRunner
 from streetvision.runner.question import EARLIER
 
@@ -229,3 +230,16 @@ def test_what_fails_in_openvino_fails_its_batch_alone(tmp_path: Path) -> None:
         runner.run(PICTURES[:3])
     assert str(caught.value) == "the model failed on the CPU: a primitive is broken"
     assert runner.run(PICTURES[:1]).logits.shape == (1,)
+
+
+def test_smoothing_moves_no_product_and_makes_channels_alike() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(64, 12)).astype(np.float32) * np.geomspace(0.05, 60.0, 12, dtype=np.float32)
+    weight = rng.normal(size=(5, 12)).astype(np.float32)
+    span = Span(rows.min(axis=0), rows.max(axis=0))
+    factors = smoothing(span, weight)
+    np.testing.assert_allclose((rows / factors) @ (weight * factors).T, rows @ weight.T, rtol=1e-4, atol=1e-3)
+    before, after = (np.abs(values).max(axis=0) for values in (rows, rows / factors))
+    assert after.max() / after.min() < (before.max() / before.min()) ** 0.6
+    empty = smoothing(Span(np.zeros(12, np.float32), np.zeros(12, np.float32)), weight * 0.0)
+    np.testing.assert_allclose(empty, np.ones(12), rtol=1e-6)
