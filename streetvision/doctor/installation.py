@@ -182,8 +182,8 @@ def check_runner(settings: Settings, on_gpu: bool, extras: frozenset[str] | None
         return failure("runner", str(error), "Set --runner auto, or install the extra.")
     if on_gpu or first.runner != "torch" or settings.runner == "torch":
         return ok("runner", f"{first.runner}: {first.why}")
-    return skipped("runner", "torch; OpenVINO, which is quicker on most CPUs, is not installed",
-                   f"For quicker answers: {INSTALL}, then `streetvision bench`")  # fmt: skip
+    return skipped("runner", "torch; OpenVINO, which takes less memory on a CPU, is not installed",
+                   f"For a smaller process: {INSTALL}, then `streetvision bench`")  # fmt: skip
 
 
 def check_compiler(on_gpu: bool, environ: Mapping[str, str] = os.environ) -> Check:

@@ -75,7 +75,8 @@ class Settings:
     )
     runner: str = declare(
         RUNNERS[0],
-        "What runs the model. `openvino` is quicker on a CPU and needs that extra; `torch` runs everywhere. "
+        "What runs the model. `openvino`, for CPUs, takes less memory, starts sooner and needs that extra; `torch` "
+        "runs everywhere. "
         "`auto`: OpenVINO on a CPU where it is installed, else torch. `streetvision bench` times them on this machine.",
         one_of(*RUNNERS),
         env="MODEL_RUNNER",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("openvino")
+pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import ImageArray, RunnerFailure

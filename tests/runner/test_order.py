@@ -21,7 +21,7 @@ NOTHING, OPENVINO = frozenset[str](), frozenset({"openvino"})
     ("device", "extras", "runner", "why"),
     [
         ("cuda", OPENVINO, "torch", "on a GPU"),
-        ("cpu", OPENVINO, "openvino", "on a CPU it is the quickest"),
+        ("cpu", OPENVINO, "openvino", "on a CPU it takes less memory, starts sooner, and is as quick or quicker"),
         ("cpu", NOTHING, "torch", "not installed: pip install 'streetvision[openvino]'"),
     ],
 )
@@ -64,7 +64,10 @@ def test_where_openvino_fails_torch_serves_and_the_log_says_so(broken: None, cap
     with caplog.at_level(logging.INFO):
         runner = open_runner(bundled_checkpoint(), device="cpu", buckets=(1,), compile=False, runner="auto")
     assert isinstance(runner, TorchRunner)
-    assert "the runner of bundled is openvino: on a CPU it is the quickest" in caplog.messages
+    assert (
+        "the runner of bundled is openvino: on a CPU it takes less memory, starts sooner, and is as quick or quicker"
+        in caplog.messages
+    )
     assert "OpenVINO cannot serve bundled, so torch does, and slower: no translator for aten::odd" in caplog.messages
 
 

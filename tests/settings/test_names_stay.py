@@ -36,6 +36,7 @@ NAMES = """
     --compile MODEL_COMPILE
     --threads MODEL_THREADS
     --precision MODEL_PRECISION
+    --runner MODEL_RUNNER
     --backend BACKEND
     --backend.in_flight BACKEND_IN_FLIGHT
     --backend.batch BACKEND_BATCH
