@@ -86,7 +86,9 @@ def scan(
 
     sampling = replace(SAMPLING, per_second=per_second, looks_per_second=max(per_second, SAMPLING.looks_per_second))
     how = {"model": version.version, "sha256": version.sha256, "keyframes": keyframes, **asdict(sampling)}
-    opened = cache(lambda: _runner(version, device or settings.device))
+    if settings.precision != "default":  # answers of another precision are others
+        how["precision"] = settings.precision
+    opened = cache(lambda: _runner(version, settings, device or settings.device))
     failed = 0
     with only_one(records_folder(settings), "video-scan"), stopped_in_words():
         for video in found:
@@ -170,12 +172,21 @@ def stopped_in_words() -> Iterator[None]:
             raise typer.Exit(EXIT_STOPPED) from None
 
 
-def _runner(version: ModelVersion, device: str) -> Runner:
+def _runner(version: ModelVersion, settings: Settings, device: str) -> Runner:
+    """In the miner's precision, on half the threads: the decoder needs the rest, and threads wait by spinning."""
+    from streetvision.base.resources import usable_threads
     from streetvision.runner.devices import resolve_device  # torch takes seconds to import
     from streetvision.runner.opening import open_runner
 
-    bucket = BUCKETS[resolve_device(device).type]
-    runner = open_runner(version.folder, device=device, buckets=(bucket,), compile=False)
+    runner = open_runner(
+        version.folder,
+        device=device,
+        buckets=(BUCKETS[resolve_device(device).type],),
+        compile=False,
+        threads=settings.threads or max(1, usable_threads() // 2),
+        precision=settings.precision,
+        verdicts=settings.state_dir / "precision",
+    )
     runner.warmup(runner.buckets)
     return runner
 

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from streetvision.cost.tables import Table, check_names, merged, parse_table, read_table, row, section
+from streetvision.base.toml import parse_toml, read_toml
+from streetvision.cost.tables import Table, check_names, merged, row, section
 from streetvision.errors import OperatorError
 
 Kind = TypeVar("Kind")
@@ -119,10 +120,10 @@ def prices_text() -> str:
 
 def read_prices(over: Path | None = None, *, devices: Mapping[str, object] | None = None) -> Prices:
     """The package's prices with those of a file over them; `devices` are the known ones. Raises OperatorError."""
-    tables = parse_table(prices_text(), "the prices of the package")
+    tables = parse_toml(prices_text(), "the prices of the package")
     if over is None:
         return _prices(tables, devices)
-    own = read_table(over)
+    own = read_toml(over, "a table of prices")
     try:
         return _prices(merged(tables, own), devices)
     except OperatorError as error:

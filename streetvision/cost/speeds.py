@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from streetvision.cost.tables import check_names, parse_table, row, section
+from streetvision.base.toml import parse_toml
+from streetvision.cost.tables import check_names, row, section
 
 CPU = "cpu"
 WORK = {"small": 4.6, "base": 17.6, "large": 61.6}
@@ -100,7 +101,7 @@ def _sized(here: Device, model: str) -> Speed:
 def read_speeds() -> Speeds:
     """The table that comes with the package."""
     text = files("streetvision.assets").joinpath("cost", "speeds.toml").read_text(encoding="utf-8")
-    tables = parse_table(text, "the speeds of the package")
+    tables = parse_toml(text, "the speeds of the package")
     devices = section(tables["device"], "device")
     return Speeds(
         {name: row(Device, table, f"device.{name}") for name, table in devices.items()},

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from datetime import date, datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from streetvision.errors import OperatorError, reason
+from streetvision.errors import OperatorError
 
-LIMIT_BYTES = 1 << 20
 LARGEST = 1e9
 """Of any figure."""
 
 Table = Mapping[str, Any]
 Kind = TypeVar("Kind")
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """An operator's file; raises OperatorError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LIMIT_BYTES + 1)  # a device may have no end, and a pipe no size
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise OperatorError(f"{path} cannot be read ({reason(error)}): give a TOML file") from error
-    if len(data) > LIMIT_BYTES:
-        raise OperatorError(f"{path} is larger than a table of prices: give a small TOML file")
-    return parse_table(text, str(path))
-
-
-def parse_table(text: str, where: str) -> dict[str, Any]:
-    """What a TOML text says; raises OperatorError."""
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise OperatorError(f"{where} is no TOML ({reason(error)})") from error
 
 
 def merged(under: Table, over: Table) -> dict[str, Any]:

@@ -11,13 +11,14 @@ en = ["an empty street"]
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from streetvision.errors import OperatorError, reason
+from streetvision.base.toml import parse_toml, read_toml
+from streetvision.errors import OperatorError
 
 SIDES = ("for", "against")
 REDUCTIONS = ("best", "mean")
@@ -25,7 +26,6 @@ MOST = 500
 """Prompts of a file."""
 LONGEST = 300
 """Characters of a prompt; the text tower reads 64 tokens."""
-LIMIT_BYTES = 1 << 20
 
 ByLanguage = Mapping[str, tuple[str, ...]]
 
@@ -59,23 +59,15 @@ def default_prompts() -> Prompts:
 
 def read_prompts(path: Path) -> Prompts:
     """An operator's file; raises OperatorError with one sentence."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LIMIT_BYTES + 1)  # a device may have no end, and a pipe no size
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise OperatorError(f"The prompts in {path} cannot be read ({reason(error)}): give a TOML file.") from error
-    if len(data) > LIMIT_BYTES:
-        raise OperatorError(f"{path} is larger than a file of prompts: give a small TOML file.")
-    return parse_prompts(text, str(path))
+    return _prompts(read_toml(path, "prompts"), str(path))
 
 
 def parse_prompts(text: str, where: str) -> Prompts:
     """The prompts that a TOML text gives; `where` names it in errors."""
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise OperatorError(f"{where} is no TOML ({reason(error)}).") from error
+    return _prompts(parse_toml(text, where), where)
+
+
+def _prompts(tables: Mapping[str, Any], where: str) -> Prompts:
     for key in tables:
         if key not in (*SIDES, "reduction"):
             raise OperatorError(f"{where} has the unknown key {key!r:.100}: write [for], [against] and reduction.")

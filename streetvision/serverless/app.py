@@ -75,7 +75,7 @@ def make_app(settings: ModalSettings, precision: str = "default") -> modal.App:
     """The app of these settings, not deployed yet; needs no network."""
     app = modal.App(settings.app)
     app.cls(
-        image=_image(),
+        image=image_with(),
         gpu=CARDS[settings.card],
         cpu=CORES,
         memory=MEMORY_MIB,
@@ -97,10 +97,10 @@ def volume_name(settings: ModalSettings) -> str:
     return f"{settings.app}-models"
 
 
-def volume_of(settings: ModalSettings, sdk: Any = modal) -> Any:  # noqa: ANN401 - Modal's, made at run time
-    """The volume, made when it is first used."""
-    environment = settings.environment or None
-    return sdk.Volume.from_name(volume_name(settings), environment_name=environment, create_if_missing=True)
+def volume_of(settings: ModalSettings, sdk: Any = modal, *, name: str = "") -> Any:  # noqa: ANN401 - Modal's, made at run time
+    """The models' volume or another of that name, made when it is first used."""
+    name, environment = name or volume_name(settings), settings.environment or None
+    return sdk.Volume.from_name(name, environment_name=environment, create_if_missing=True)
 
 
 def requirements(needs: Sequence[str] = NEEDS) -> list[str]:
@@ -108,10 +108,10 @@ def requirements(needs: Sequence[str] = NEEDS) -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in needs]
 
 
-def _image() -> modal.Image:
+def image_with(needs: Sequence[str] = NEEDS) -> modal.Image:
     """Triton compiles its launchers with gcc."""
-    base = modal.Image.debian_slim(python_version="3.11").apt_install("gcc", "libc6-dev").pip_install(*requirements())
-    return base.add_local_python_source(*OURS, ignore=["**/__pycache__/**"])
+    base = modal.Image.debian_slim(python_version="3.11").apt_install("gcc", "libc6-dev")
+    return base.pip_install(*requirements(needs)).add_local_python_source(*OURS, ignore=["**/__pycache__/**"])
 
 
 def _opening(folder: Path) -> Any:  # noqa: ANN401 - a Runner, whose module brings torch

@@ -11,7 +11,7 @@ from typing import Any
 
 import modal
 
-from streetvision.serverless.app import NEEDS, OURS, requirements
+from streetvision.serverless.app import NEEDS, image_with, volume_of
 from streetvision.serverless.away import PICTURES, RUNS, Event
 from streetvision.serverless.money import CORES, MEMORY_GIB
 from streetvision.serverless.troubles import modal_sentences
@@ -45,11 +45,8 @@ def learn_at_modal(name: str, seconds: float, queue: Any) -> dict[str, Any]:  # 
 def make_training_app(settings: ModalSettings, seconds: float) -> tuple[modal.App, Any]:
     """The app and its function, not running yet; needs no network."""
     app = modal.App(f"{settings.app}-training")
-    image = modal.Image.debian_slim(python_version="3.11").apt_install("gcc", "libc6-dev")
     function = app.function(
-        image=image.pip_install(*requirements(TRAIN_NEEDS)).add_local_python_source(
-            *OURS, ignore=["**/__pycache__/**"]
-        ),
+        image=image_with(TRAIN_NEEDS),
         gpu=CARDS[settings.card],
         cpu=CORES,
         memory=int(1024 * MEMORY_GIB),
@@ -63,8 +60,7 @@ def make_training_app(settings: ModalSettings, seconds: float) -> tuple[modal.Ap
 
 def training_volume(settings: ModalSettings, sdk: Any = modal) -> Any:  # noqa: ANN401 - Modal's, made at run time
     """The volume of runs and pictures, made when it is first used."""
-    environment = settings.environment or None
-    return sdk.Volume.from_name(f"{settings.app}-training", environment_name=environment, create_if_missing=True)
+    return volume_of(settings, sdk, name=f"{settings.app}-training")
 
 
 class ModalJob:
@@ -128,14 +124,15 @@ class ModalPlace:
     def fetch(self, place: str, file: Path) -> bool:
         """Bring a file here in one step."""
         part = file.with_name(f".{file.name}.part")
-        with modal_sentences("fetching what was learnt"):
-            try:
-                with part.open("wb") as target:
+        try:
+            with modal_sentences("fetching what was learnt"), part.open("wb") as target:
+                try:
                     self._volume().read_file_into_fileobj(f"/{place}", target)
-            except (FileNotFoundError, self._sdk.exception.NotFoundError):
-                part.unlink(missing_ok=True)
-                return False
-        part.replace(file)
+                except (FileNotFoundError, self._sdk.exception.NotFoundError):
+                    return False
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
         return True
 
     def begin(self, run: str, seconds: float) -> ModalJob:

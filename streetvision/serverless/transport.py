@@ -39,13 +39,12 @@ class App(Protocol):
 class ModalTransport:
     """A Transport. It asks no more once the month's money is spent, and then lets warm containers go."""
 
-    def __init__(self, opening: Callable[[], App], cap: SpendingCap, *, link: str = "") -> None:
+    def __init__(self, opening: Callable[[], App], cap: SpendingCap) -> None:
         """`opening` finds the app, once, on the first call."""
         self._opening = opening
         self._app: App | None = None
         self._finding = asyncio.Lock()
         self._cap = cap
-        self._link = link
         self._released = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,8 +55,8 @@ class ModalTransport:
 
     @property
     def link(self) -> str:
-        """The app's page at Modal."""
-        return self._link
+        """None: what Modal runs is looked at there."""
+        return ""
 
     async def send(self, batch: RemoteBatch) -> RemoteAnswer:
         """As Transport has it."""

@@ -10,11 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from streetvision.errors import reason
+from streetvision.base.toml import parse_toml, read_toml
 from streetvision.training.recipe import Recipe, RecipeError
 
 NAMED = ("quick", "lora", "full")
-LIMIT_BYTES = 1 << 20
 LARGEST = 1 << 63
 """Whole numbers of TOML are 64 bits wide; Python would read longer ones."""
 
@@ -32,23 +31,15 @@ def named_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
 
 def read_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """An operator's file, with `section.key=value` on top; raises RecipeError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LIMIT_BYTES + 1)  # a device may have no end, and a pipe no size
-        if len(data) > LIMIT_BYTES:
-            raise RecipeError(f"{path} is larger than a recipe: give a small TOML file")
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise RecipeError(f"the recipe {path} cannot be read ({reason(error)}): give a TOML file") from error
-    return parse_recipe(text, str(path), overrides)
+    return _overridden(read_toml(path, "a recipe", RecipeError), str(path), overrides)
 
 
 def parse_recipe(text: str, where: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe that a TOML text says; `where` names it in errors."""
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{where} is no TOML ({reason(error)})") from error
+    return _overridden(parse_toml(text, where, RecipeError), where, overrides)
+
+
+def _overridden(tables: dict[str, Any], where: str, overrides: Iterable[str]) -> Recipe:
     for override in overrides:
         _override(tables, override)
     return _recipe(tables, where)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import floor, inf
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streetvision.video.groups import grid_point
 
 Luma = NDArray[np.uint8]
 """A grey thumbnail [32, 32]."""
@@ -89,7 +91,7 @@ class FrameChooser:
 
     def _is_new(self, time: float, before: float, per_second: float) -> bool:
         """Whether a point of the grid lies in (before, time]."""
-        return before == -inf or floor(time * per_second + 1e-6) > floor(before * per_second + 1e-6)
+        return before == -inf or grid_point(time, per_second) > grid_point(before, per_second)
 
     def _is_same(self, time: float, luma: Luma) -> bool:
         if self.kept is None or time - self.last_kept >= self.sampling.longest_still:

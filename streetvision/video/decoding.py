@@ -70,7 +70,7 @@ class DecodingThread:
     ) -> None:
         """`state` is that of the last batch that was kept; empty for a video that nobody began."""
         self._reader, self._eye, self._work = reader, eye, work
-        self._scaler = FrameScaler(reader.aspect)
+        self._scaler, self._per_second = FrameScaler(reader.aspect), sampling.per_second
         self._chooser = FrameChooser.from_state(sampling, state.get("chooser"))
         self._counts = Counts(**state.get("counts", {}))
         self._earlier = Damage(**state.get("damage", {}))
@@ -102,7 +102,7 @@ class DecodingThread:
 
     def _run(self) -> None:
         try:
-            for decoded in self._timed(self._reader.frames(self._after)):
+            for decoded in self._timed(self._reader.frames(self._after, self._per_second)):
                 self._see(decoded)
                 if self._stop.is_set():
                     return

@@ -2,13 +2,14 @@
 
 Frames that no other frame needs are not decoded (H.264's and H.265's B-frames): at a few pictures a second nobody
 misses them, and decoding takes about half as long. H.264's deblocking is left to keyframes, which takes a sixth off
-and changes a picture of the model's size by a few hundredths of a level (benchmarks/video.py). Nothing is kept but the
-frame at hand.
+and changes a picture of the model's size by a few hundredths of a level (benchmarks/video.py). What follows the last
+frame that is wanted of a group of pictures is not decoded either, where it is said which are wanted. Nothing is kept
+but the frame at hand and the packets up to the next keyframe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +21,7 @@ from streetvision.base.resources import usable_threads
 from streetvision.base.wording import plural
 from streetvision.errors import OperatorError, reason
 from streetvision.video.clock import FrameClock, Position, hms
+from streetvision.video.groups import grid_point, groups
 
 if TYPE_CHECKING:
     import av
@@ -102,22 +104,26 @@ class VideoReader:
     _container: InputContainer = field(kw_only=True)
     _stream: VideoStream = field(kw_only=True)
     _base: Fraction = field(kw_only=True)
+    _passed: float = 0.0
+    """Time of the last frame that was passed over undecoded."""
 
     @property
     def aspect(self) -> Fraction | None:
         """A pixel's width by its height; None where the file does not say."""
         return self._stream.sample_aspect_ratio
 
-    def frames(self, after: Position | None = None) -> Iterator[Decoded]:
+    def frames(self, after: Position | None = None, per_second: float | None = None) -> Iterator[Decoded]:
         """All frames in the order of their times, or those after a place that an earlier reading reached.
 
-        Raises nothing for damage: it is noted in `damage`, and what can be read is given.
+        `per_second` leaves out those that follow the last point of that grid in a group of pictures, undecoded; the
+        first at or after each point and every keyframe remain. Raises nothing for damage: it is noted in `damage`, and
+        what can be read is given.
         """
         if after is not None:
             self._resume(after)
         done = -1.0 if after is None else after.time
-        for frame in self._decoded():
-            time = self.clock.time_of(frame.pts, frame.time_base)
+        for frame in self._decoded(per_second):
+            time = self.clock.time_of(frame.pts, frame.time_base or self._base)
             if time is None or time <= done:
                 continue
             if frame.is_corrupt or frame.width * frame.height > MAX_PIXELS:
@@ -149,30 +155,79 @@ class VideoReader:
             except VideoError:
                 return  # from the beginning, which takes longer and ends the same
 
-    def _decoded(self) -> Iterator[Any]:
+    def _decoded(self, per_second: float | None) -> Iterator[Any]:
+        end: list[str] = []
+        cut = False
+        for group in groups(self._packets(end)):
+            packets = group.without_leading() if cut else group.packets
+            last = None if per_second is None else self._seconds(group.last)
+            if last is None or per_second is None:
+                yield from (frame for packet in packets for frame in self._decode(packet))
+                cut = False
+            else:
+                cut = yield from self._until(packets, last, per_second)
+        if end:
+            self.damage.end = f"reading ends at {hms(self.clock.last)}: {end[0]}"
+
+    def _until(self, packets: list[Any], last: float, per_second: float) -> Generator[Any, None, bool]:
+        """The frames of a group up to its last point of the grid; whether any was left out."""
+        wanted = grid_point(last, per_second)
+        for place, packet in enumerate(packets):
+            came = False
+            for frame in self._decode(packet):
+                time = None if frame.is_corrupt else self._seconds(frame.pts)
+                came = came or (time is not None and grid_point(time, per_second) >= wanted)
+                yield frame
+            if came and any(one.size for one in packets[place + 1 :]):
+                yield from self._drain()
+                self._passed = last
+                return True
+        return False
+
+    def _drain(self) -> Iterator[Any]:
+        """What the decoder holds; it then waits for a keyframe."""
         import av
 
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.FFmpegError as error:
-                self.damage.end = f"reading ends at {hms(self.clock.last)}: {_words(error)}"
-                return
-            if packet.is_corrupt:
-                self.damage.note(self.clock.last)
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self.damage.note(self.clock.last)
-                continue
-            yield from frames
+        context = self._stream.codec_context
+        try:
+            yield from context.decode(None)
+        except av.FFmpegError:
+            self.damage.note(self.clock.last)
+        context.flush_buffers()
+
+    def _packets(self, end: list[str]) -> Iterator[Any]:
+        """Until the file ends or cannot be read on, which adds a clause to `end`."""
+        import av
+
+        try:
+            yield from self._container.demux(self._stream)
+        except av.FFmpegError as error:
+            end.append(_words(error))
+
+    def _decode(self, packet: Any) -> list[Any]:  # noqa: ANN401 - PyAV types it loosely
+        import av
+
+        if packet.is_corrupt:
+            self.damage.note(self.clock.last)
+        try:
+            return list(packet.decode())
+        except av.FFmpegError:
+            self.damage.note(self.clock.last)
+            return []
+
+    def _seconds(self, pts: int | None) -> float | None:
+        """Of a timestamp, where the file's own times hold."""
+        return (
+            float(pts * self._base) - self.clock.start if pts is not None and self.clock.position.searchable else None
+        )
 
     def _check_end(self) -> None:
         declared = self.facts.seconds if self.clock.position.searchable else None
-        if declared and not self.damage.end and self.clock.last < declared - SHORT_BY - self._spacing():
+        if (
+            declared
+            and not self.damage.end
+            and max(self.clock.last, self._passed) < declared - SHORT_BY - self._spacing()
+        ):
             self.damage.end = f"the file ends at {hms(self.clock.last)} of {hms(declared)}"
 
     def _spacing(self) -> float:

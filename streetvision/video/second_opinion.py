@@ -96,7 +96,8 @@ def _clips(record: Record, segments: list[Segment], settings: VideoSettings) -> 
 
 
 def _frames(record: Record, segments: list[Segment], settings: VideoSettings) -> tuple[int, float]:
-    count = len(_to_embed(record, segments, settings))
+    known, _ = record.vectors(settings.marengo)
+    count = len(_to_embed(known, record, segments))
     return count, count * frame_dollars(settings)
 
 
@@ -138,6 +139,10 @@ def judge(
 def unembedded(record: Record, settings: VideoSettings, every: float) -> list[float]:
     """Times of answered frames, at least `every` seconds apart, that Marengo has not embedded nearby."""
     known, _ = record.vectors(settings.marengo)
+    return _far_from(known, record, every)
+
+
+def _far_from(known: NDArray[np.float64], record: Record, every: float) -> list[float]:
     wanted: list[float] = []
     for time in map(float, record.series()[0]):
         place = int(np.searchsorted(known, time))
@@ -172,15 +177,14 @@ def compare(
     account: Account, reader: VideoReader, record: Record, segments: list[Segment], *, heard: Heard, progress: Progress
 ) -> int:
     """Have segments compared with prompts by Marengo and keep the opinions; how many calls or segments got nothing."""
-    settings = account.settings
-    times = _to_embed(record, segments, settings)
-    lost = embed(account, reader, record, times, heard=heard, progress=progress) if times else 0
-    sides = _sides(account)
+    settings, lost, without = account.settings, 0, 0
     known, vectors = record.vectors(settings.marengo)
-    without = 0
+    if times := _to_embed(known, record, segments):
+        lost = embed(account, reader, record, times, heard=heard, progress=progress)
+        known, vectors = record.vectors(settings.marengo)
     for one in segments:
         inside = (known >= one.start) & (known <= one.end)
-        if inside.any() and vectors.shape[1] == sides.size:
+        if inside.any() and vectors.shape[1] == (sides := _sides(account)).size:
             record.add_opinion(one.start, one.end, settings.marengo, opinion(vectors[inside], sides))
         else:
             heard(f"segment at {one.start:.0f} s: no frame of it is embedded")
@@ -188,13 +192,12 @@ def compare(
     return max(lost, without)
 
 
-def _to_embed(record: Record, segments: list[Segment], settings: VideoSettings) -> list[float]:
-    known, _ = record.vectors(settings.marengo)
-    return frames_to_embed(segments, known.tolist(), unembedded(record, settings, EVERY_S))
+def _to_embed(known: NDArray[np.float64], record: Record, segments: list[Segment]) -> list[float]:
+    return frames_to_embed(segments, known.tolist(), _far_from(known, record, EVERY_S))
 
 
 def _sides(account: Account) -> Sides:
-    """The prompts' embeddings; paid once a run."""
+    """The prompts' embeddings; paid once a run, and only where a segment has something to compare with them."""
     if not account.prompts:
         settings, words = account.settings, prompts()
         vectors: dict[str, NDArray[np.float32]] = {}

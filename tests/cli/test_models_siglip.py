@@ -63,7 +63,7 @@ def test_prompts_of_a_file_and_a_calibration_make_a_version(run: Run, nano: Path
     ("arguments", "sentence"),
     [
         (["siglip2:nothing"], "names no SigLIP 2: write siglip2:ViT-B-16-SigLIP2, say"),
-        (["siglip2:ViT-B-16-SigLIP2", "--prompts", "missing.toml"], "The prompts in missing.toml cannot be read"),
+        (["siglip2:ViT-B-16-SigLIP2", "--prompts", "missing.toml"], "missing.toml cannot be read"),
         (["siglip2:ViT-B-16-SigLIP2", "--prompts", "half.toml"], "half.toml has no prompts in [against]"),
         (["somewhere", "--prompts", "prompts.toml"], "--prompts and --calibrate belong to a siglip2: tag"),
         (["siglip2:ViT-B-16-SigLIP2", "--calibrate", "few"], "at least 50 pictures of each class"),

@@ -113,7 +113,7 @@ def test_a_signal_stops_a_run_that_can_be_finished(command: Run, state: Path, nu
     ("words", "said"),
     [
         (("--recipe", "quik"), "there is no recipe 'quik'"),
-        (("nowhere.toml",), "the recipe nowhere.toml cannot be read"),
+        (("nowhere.toml",), "nowhere.toml cannot be read"),
         (("--recipe", "quick"), "name a dataset with --data NAME"),
         (("--recipe", "quick", "--data", "nope"), "nope"),
         (("--recipe", "quick", "other.toml"), "name one recipe"),

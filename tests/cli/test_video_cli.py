@@ -24,7 +24,7 @@ from ..video.videos import BRIGHT, DARK, Brightness, levels, write_video
 @pytest.fixture
 def run(state: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command, with a model that takes bright pictures for roadwork."""
-    monkeypatch.setattr(video_command, "_runner", lambda version, device: Brightness())
+    monkeypatch.setattr(video_command, "_runner", lambda *_: Brightness())
     write_video(state / "a.mp4", levels((DARK, 5.0), (BRIGHT, 5.0), (DARK, 5.0)))
     return command
 
@@ -101,6 +101,36 @@ def test_ctrl_c_keeps_what_was_answered(run: Command, monkeypatch: pytest.Monkey
     assert "run the same command again" in err
     monkeypatch.setattr(video_command, "_runner", lambda *_: Brightness())
     assert json.loads(run("video", "a.mp4", "--json")[1])["segments"] == whole["segments"]
+
+
+def test_another_precision_asks_the_model_again(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Brightness()
+    run("video", "a.mp4")
+    monkeypatch.setattr(video_command, "_runner", lambda *_: asked)
+    run("video", "a.mp4")
+    assert asked.seen == 0
+    monkeypatch.setenv("MODEL_PRECISION", "bf16")
+    run("video", "a.mp4")
+    assert asked.seen > 20
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("0", 4), ("3", 3)])
+def test_the_model_leaves_threads_to_the_decoder(
+    asked: str, threads: int, command: Command, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: dict[str, Any] = {}
+
+    def opened(folder: Path, **options: Any) -> Brightness:
+        heard.update(options)
+        return Brightness()
+
+    write_video(state / "a.mp4", levels((DARK, 1.0)))
+    monkeypatch.setattr("streetvision.runner.opening.open_runner", opened)
+    monkeypatch.setattr("streetvision.base.resources.usable_threads", lambda *_, **__: 8)
+    monkeypatch.setenv("MODEL_THREADS", asked)
+    assert command("video", "a.mp4", "--device", "cpu")[0] == 0
+    assert (heard["threads"], heard["precision"]) == (threads, "default")
+    assert heard["verdicts"].name == "precision"
 
 
 def test_frames_are_exported_for_a_dataset(run: Command, state: Path) -> None:

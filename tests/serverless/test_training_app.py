@@ -168,6 +168,7 @@ def test_without_a_token_nothing_is_sent(tmp_path: Path) -> None:
         pytest.raises(OperatorError, match=r"fetching what was learnt failed \(Token missing\)"),
     ):
         place.fetch("runs/one/last.ckpt", tmp_path / "last.ckpt")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

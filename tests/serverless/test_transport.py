@@ -46,7 +46,7 @@ def cap(month_usd: float = 50.0, worst_per_s: float = 0.0) -> SpendingCap:
 
 
 def transport(app: FakeModalApp, bound: SpendingCap | None = None) -> ModalTransport:
-    return ModalTransport(lambda: app, bound or cap(), link="the page")
+    return ModalTransport(lambda: app, bound or cap())
 
 
 async def test_a_batch_is_one_call_and_its_answer_comes_back() -> None:
@@ -54,7 +54,7 @@ async def test_a_batch_is_one_call_and_its_answer_comes_back() -> None:
     way = transport(app)
     answer = await way.send(BATCH)
     assert answer.logits.tolist() == [2.0, 2.0]
-    assert (answer.model, way.name, way.link, app.calls) == (PIN, "modal", "the page", 1)
+    assert (answer.model, way.name, app.calls) == (PIN, "modal", 1)
     await way.close()
 
 

@@ -234,12 +234,23 @@ def test_a_segment_of_which_every_call_is_lost_gets_no_opinion(stub: Stub, scann
     frames, _ = judge_named("marengo", SETTINGS).price(scanned.record, [two])
     for _ in range(frames):
         stub.answers(SETTINGS.marengo, body(data=[]))
-    for _ in range(sum(map(len, prompts().values()))):
-        stub.answers(SETTINGS.marengo, embedding(1.0, 0.0))
     heard = asked(stub, scanned, judge_named("marengo", SETTINGS).ask, [two])
     assert len(heard) == frames + 1
     assert "no frame of it is embedded" in heard[-1]
     assert scanned.record.opinions() == {}
+    assert len(stub.sent) == frames  # no prompt is paid for
+
+
+def test_vectors_are_read_before_and_after_embedding_alone(stub: Stub, scanned: Scanned) -> None:
+    who, reads = judge_named("marengo", SETTINGS), list[str]()
+    segments = scanned.record.segments()
+    scanned.record._db.set_trace_callback(lambda sql: reads.append(sql) if "FROM vectors" in sql else None)
+    frames, _ = who.price(scanned.record, segments)
+    for _ in range(frames + sum(map(len, prompts().values()))):
+        stub.answers(SETTINGS.marengo, embedding(1.0, 0.0))
+    assert len(reads) == 1
+    assert asked(stub, scanned, who.ask, segments) == []
+    assert len(reads) == 3
 
 
 def test_a_segment_without_embedded_frames_gives_its_surest() -> None:
