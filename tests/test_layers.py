@@ -246,6 +246,7 @@ COMPUTES_NOTHING = {
     "streetvision.runner.cuda_graphs",
     "streetvision.engine.types",
     "streetvision.runner.precision_cache",
+    "streetvision.runner.question",
     "streetvision.errors",
     "streetvision.models.architecture",
     "streetvision.models.checkpoint",

@@ -41,6 +41,11 @@ COMMANDS: Mapping[str, Entry] = {
     "challenge": Entry(
         "Send pictures to a miner as signed challenges, and say what came back.", ("challenge",), "challenge"
     ),
+    "bench": Entry(
+        "Time all runners and precisions on this machine with your model, and say which settings to use.",
+        ("bench",),
+        "bench",
+    ),
     "cluster": Entry("Models that several miners share through Ray Serve.", ("cluster",), "app"),
     "completion": Entry(
         'Print the completion script: `eval "$(streetvision completion bash)"`, or save it where your shell looks.',

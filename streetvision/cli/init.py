@@ -14,6 +14,7 @@ import typer
 from streetvision.base.paths import expanded
 from streetvision.cli.interview import Question, Suggestion, changes, check, complete
 from streetvision.errors import ConfigError, OperatorError
+from streetvision.runner.order import INSTALL, installed
 from streetvision.settings.env_file import Former, parsed, read_former, render, write
 from streetvision.settings.fields import ENV_FILE_VARIABLE, setting
 from streetvision.settings.flags import read_flags, unknown_sentence
@@ -23,6 +24,7 @@ INTRODUCTION = (
     "This asks for what the miner must know and writes it to {file}, readable by you alone. Enter takes the suggestion "
     "in brackets. Ctrl-C leaves; nothing is written before you have seen the file and said yes."
 )
+WITHOUT_GPU = f"No GPU was found. On a CPU models answer quicker by OpenVINO: {INSTALL}, then streetvision bench."
 NEXT = "Next: streetvision doctor, then start the miner (docs/running.md)."
 
 
@@ -76,6 +78,8 @@ def _save(file: Path, former: Former, answers: dict[str, str], *, yes: bool, ove
         raise typer.Exit(1)
     write(file, text)
     _say(f"Written, readable by you alone. {NEXT}")
+    if shutil.which("nvidia-smi") is None and not installed():
+        _say(WITHOUT_GPU)
 
 
 class _Asker:

@@ -73,6 +73,8 @@ def replay(
                 compile=settings.compile if compile is None else compile,
                 threads=settings.threads,
                 precision=settings.precision,
+                verdicts=settings.state_dir / "precision",
+                runner=settings.runner,
                 limits=decode_limits(settings),
                 on_answer=_print_answer if as_json else _keep_quiet,
                 progress=progress,

@@ -13,7 +13,7 @@ from streetvision.monitor.rule_pass import finding_words, is_grave
 from streetvision.monitor.unjudged import Unjudged
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Installation": ("settings", "versions", "device", "compiler", "mining", "video"),
+    "Installation": ("settings", "versions", "device", "runner", "compiler", "mining", "video"),
     "Keys": ("hotkey", "coldkey"),
     "Chain": ("chain", "registered", "endpoint", "port", "reachable", "refused", "clock"),
     "Model": ("model", "card", "backend", "oracle", "synthetic"),

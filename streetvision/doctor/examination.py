@@ -18,6 +18,7 @@ from streetvision.doctor.installation import (
     check_compiler,
     check_gpu,
     check_mining_extra,
+    check_runner,
     check_versions,
     driver_version,
     look_at_gpu,
@@ -86,6 +87,7 @@ async def examine(
         _kept(settings, live, wallet, tools),
     )
     compiler = await bounded("compiler", QUICK_S, in_thread(lambda: check_compiler(on_gpu)))
+    runner = await bounded("runner", QUICK_S, in_thread(lambda: check_runner(settings, on_gpu)))
     address = None if wallet is None else wallet.ss58_address
     known = [check_settings(settings, file, sentences, live, address), hotkey, check_coldkey(settings)]
     known += [
@@ -95,6 +97,7 @@ async def examine(
         *model,
         *others,
         *kept,
+        runner,
         compiler,
     ]
     unjudged = standing.unjudged if live is not None else uncovered(standing.unjudged, known)

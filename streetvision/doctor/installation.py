@@ -20,6 +20,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from streetvision import __version__
 from streetvision.base.resources import usable_cpus
 from streetvision.doctor.check import Check, failure, ok, skipped, warning
+from streetvision.errors import ConfigError
+from streetvision.runner.order import INSTALL, Place, first_runner
+from streetvision.runner.order import installed as installed_runners
 from streetvision.settings.settings import Settings
 
 GPU_S = 60.0
@@ -168,6 +171,19 @@ def driver_version(seconds: float = 10.0) -> str | None:
         return None
     lines = done.stdout.split()
     return lines[0] if done.returncode == 0 and lines else None
+
+
+def check_runner(settings: Settings, on_gpu: bool, extras: frozenset[str] | None = None) -> Check:
+    """What will run models, and what would be quicker; `extras` are those that are installed."""
+    place = Place("cuda" if on_gpu else "cpu", "", installed_runners() if extras is None else extras)
+    try:
+        first = first_runner(settings.runner, place)
+    except ConfigError as error:
+        return failure("runner", str(error), "Set --runner auto, or install the extra.")
+    if on_gpu or first.runner != "torch" or settings.runner == "torch":
+        return ok("runner", f"{first.runner}: {first.why}")
+    return skipped("runner", "torch; OpenVINO, which is quicker on most CPUs, is not installed",
+                   f"For quicker answers: {INSTALL}, then `streetvision bench`")  # fmt: skip
 
 
 def check_compiler(on_gpu: bool, environ: Mapping[str, str] = os.environ) -> Check:

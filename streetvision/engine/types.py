@@ -75,6 +75,31 @@ class Resampling(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ServedBy:
+    """What computes a model's answers, so that two starts or two replays can be compared afterwards."""
+
+    runner: str
+    """As the setting `runner` names it."""
+    device: str
+    precision: str
+    """`float32`, `bf16`, `int8`, `fp8`, or torch's own name of a dtype."""
+    reason: str
+    """Why it is that precision, as a sentence."""
+    threads: int | None = None
+    """Of a CPU; None on a GPU."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A Runner that says what computes; one without it is told of as nothing."""
+
+    @property
+    def served_by(self) -> ServedBy:
+        """After warm-up."""
+        ...
+
+
 @runtime_checkable
 class Closing(Protocol):
     """A Runner that holds more than Python's reference counting frees: cycles, graphs, device memory."""

@@ -192,5 +192,6 @@ class ServedModels:
             threads=settings.threads or None,
             precision=settings.precision,
             verdicts=settings.state_dir / "precision",
+            runner=settings.runner,
             resolve=lambda version: registry.get(version).folder,
         )

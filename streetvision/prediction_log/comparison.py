@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streetvision.engine.types import EMBEDDED
+from streetvision.engine.types import EMBEDDED, ServedBy
 
 DECISION = 0.5
 """Above it the validators read roadwork."""
@@ -77,6 +77,8 @@ class Replayed:
     device: str
     answers: list[Answered] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    served_by: tuple[ServedBy, ...] = ()
+    """What computed the new answers: of an ensemble, for each member."""
 
 
 @dataclass(frozen=True, slots=True)

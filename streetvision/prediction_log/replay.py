@@ -17,8 +17,9 @@ import torch
 
 from streetvision.engine.decode import DecodeLimits
 from streetvision.engine.engine import Engine
+from streetvision.engine.ensemble import members_of
 from streetvision.engine.offline import predict_offline
-from streetvision.engine.types import EngineError, Runner, RunnerFailure
+from streetvision.engine.types import EngineError, Runner, RunnerFailure, Telling
 from streetvision.errors import OperatorError
 from streetvision.models.logits import sigmoid
 from streetvision.prediction_log.comparison import TOLERANCE, Answered, Replayed, Tally
@@ -77,26 +78,30 @@ def replay_log(
     compile: bool,
     threads: int,
     precision: str = "default",
+    verdicts: Path | None = None,
+    runner: str = "torch",
     limits: DecodeLimits | None = None,
     on_answer: Callable[[Answered], None] = lambda _: None,
     progress: RowsDone = lambda _: None,
 ) -> Replayed:
     """Load the model and answer the chosen rows again; `on_answer` hears of each. Raises OperatorError.
 
-    `compile`, `threads` (0: the runner's choice), `precision` and `limits` are the miner's settings: with the same ones
-    answers repeat exactly.
+    `compile`, `threads` (0: the runner's choice), `precision`, `runner` and `limits` are the miner's settings, and
+    `verdicts` is its folder of judged models: with the same ones answers repeat exactly.
     """
-    runner = open_runner(
+    opened = open_runner(
         checkpoint,
         device=device,
         buckets=sorted({1, options.batch}),
         compile=None if compile else False,
         threads=threads or None,
         precision=precision,
+        verdicts=verdicts,
+        runner=runner,
     )
-    done = Replayed(runner.version, _resolved(device))
+    done = Replayed(opened.version, _resolved(device))
     try:
-        asyncio.run(run_replay(reader, runner, options, done, limits=limits, on_answer=on_answer, progress=progress))
+        asyncio.run(run_replay(reader, opened, options, done, limits=limits, on_answer=on_answer, progress=progress))
     except RunnerFailure as error:
         raise OperatorError(f"the model {checkpoint} cannot run on {device}: {error}") from error
     return done
@@ -115,6 +120,7 @@ async def run_replay(
     """Warm the runner up and collect the new answers in `done`; raises OperatorError or RunnerFailure."""
     engine = Engine(runner, limits=limits, view_seconds=inf)
     await engine.start()
+    done.served_by = tuple(member.served_by for member in members_of(runner) if isinstance(member, Telling))
     try:
         async for answered in replay(reader, engine, options, tally=done.tally, progress=progress):
             done.answers.append(answered)

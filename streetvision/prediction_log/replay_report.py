@@ -26,6 +26,7 @@ _MOVER = "{:>7} {:<14} {:<7} {:>7} {:>7} {:>7}  {:<12}"
 def replay_report(done: Replayed, comparison: Comparison) -> str:
     """The whole text, in 80 columns."""
     lines = [f"model {done.model} on {done.device}: {len(done.answers):,} logged requests answered again"]
+    lines += [f"computed by {one.runner} in {one.precision}" for one in done.served_by]
     lines += _left_out(comparison, done.tally)
     if comparison.reproduction is not None:
         lines += ["", *_reproduction(done.model, comparison.reproduction)]
@@ -47,6 +48,7 @@ def summary_fields(done: Replayed, comparison: Comparison) -> dict[str, Any]:
         "kind": "summary",
         "model": done.model,
         "device": done.device,
+        "served_by": [asdict(one) for one in done.served_by],
         "answers": len(done.answers),
         "without_image": dict(done.tally.missing),
         "refused_by_engine": dict(done.tally.failed),

@@ -15,9 +15,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from streetvision.engine.types import EngineError, Role
+from streetvision.engine.ensemble import members_of
+from streetvision.engine.types import EngineError, Role, Telling
 from streetvision.errors import OperatorError
 from streetvision.models.versions import ModelVersion
 from streetvision.registry.registry import Registry
@@ -183,7 +185,12 @@ class ModelManager:
         standby, candidate = deployment.standby, deployment.candidate
         health = self._autopilot.health.to_json()
         return {
-            "active": {**_names(deployment.active), "for_s": now - deployment.since, "health": health},
+            "active": {
+                **_names(deployment.active),
+                **_served_by(deployment.active),
+                "for_s": now - deployment.since,
+                "health": health,
+            },
             "standby": None if standby is None else {**_names(standby.served), "left_s": standby.until - now},
             "candidate": None if candidate is None else self._describe(candidate),
             "operation": _operation(self._operation_lock.current, now),
@@ -271,6 +278,7 @@ class ModelManager:
         verdict = judge(candidate.report.stats(), self._policy.gates)
         return {
             **_names(candidate.served),
+            **_served_by(candidate.served),
             "role": candidate.role.value,
             "share": candidate.share,
             "passed": candidate.passed,
@@ -287,6 +295,12 @@ def _said(by: str) -> str:
 def _names(served: Served) -> TransitionResult:
     model = served.model
     return {"version": model.version, "name": model.name, "sha256": model.sha256, "source": model.source}
+
+
+def _served_by(served: Served) -> TransitionResult:
+    """What computes: of an ensemble, for each member that says so."""
+    members = members_of(served.lane.runner)
+    return {"served_by": [asdict(member.served_by) for member in members if isinstance(member, Telling)]}
 
 
 def _operation(operation: Operation | None, now: float) -> TransitionResult | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from streetvision.base.defaults import PRECISIONS
 from streetvision.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 CPU_BUCKETS = (1, 2, 4, 8)
 CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -16,6 +18,8 @@ MAX_BUCKET = 1024
 
 def resolve_device(name: str) -> torch.device:
     """The device of that name (auto: a GPU where there is one); ConfigError when it cannot be used."""
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

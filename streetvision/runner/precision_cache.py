@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -24,13 +23,13 @@ from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
 from streetvision.models.config import ModelConfig
 from streetvision.runner.precision import Precision
+from streetvision.runner.question import EARLIER, described, processor
 
 Spans = Mapping[str, torch.Tensor]
 """What a quick forward was calibrated with, by its own names."""
 
 KEPT = 32
 """Files; the least recently written go first."""
-EARLIER = " (judged at an earlier start)"
 CODE = (
     "assets/calibration/*.jpg",
     "runner/choose.py",
@@ -52,9 +51,6 @@ CODE = (
     "runner/*parts.py",
 )
 """What forwards, calibration pictures and the gate are made of, beside the kernels."""
-
-FOR_PEOPLE = ("name", "version", "created", "card")
-"""What of a description moves no answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +102,9 @@ def verdicts_on(folder: Path, config: ModelConfig, wish: str, device: torch.devi
     """About the model of that description, which names its weights' sha256, on this machine's device."""
     cuda = device.type == "cuda"
     question = {
-        "model": {name: value for name, value in asdict(config).items() if name not in FOR_PEOPLE},
+        "model": described(asdict(config)),
         "wish": wish,
-        "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+        "device": torch.cuda.get_device_name(device) if cuda else processor(),
         "torch": torch.__version__,
         "code": _code(),
     }
@@ -130,15 +126,6 @@ def judged_by() -> tuple[Path, ...]:
 
     package, kernels = Path(__file__).parents[1], Path(streetvision_kernels.__file__).parent
     return *(path for pattern in CODE for path in sorted(package.glob(pattern))), *sorted(kernels.glob("*.py"))
-
-
-@cache
-def _processor() -> str:
-    """The processor with what it can do: a virtual machine may hide instructions that its name promises."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
-    return " ".join(sorted(set(told))) or platform.processor()
 
 
 def _forget_oldest(folder: Path) -> None:

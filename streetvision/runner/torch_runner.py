@@ -15,7 +15,7 @@ import torch
 
 from streetvision.base.resources import usable_threads
 from streetvision.engine.background_priority import stands_back
-from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
+from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput, ServedBy
 from streetvision.models.config import ModelConfig
 from streetvision.models.network import LoadedModel, load
 from streetvision.runner.cuda_graphs import Forward, capture, compiling, undo_compile
@@ -151,6 +151,12 @@ class TorchRunner:
     def precision(self) -> Precision:
         """What the backbone's products run in, and why; warm-up decides."""
         return self._serving.precision
+
+    @property
+    def served_by(self) -> ServedBy:
+        """What computes, for logs, the status and a replay's record."""
+        threads = None if self._cuda else self._threads or min(torch.get_num_threads(), usable_threads())
+        return ServedBy("torch", str(self._device), self.precision.name, self.precision.reason, threads)
 
     @property
     def fast(self) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streetvision.base.defaults import PRECISIONS
+from streetvision.base.defaults import PRECISIONS, RUNNERS
 from streetvision.errors import ConfigError
 from streetvision.settings.alerts import AlertSettings
 from streetvision.settings.backend import BackendSettings, RaySettings
@@ -72,6 +72,13 @@ class Settings:
         "is used only if the model passes. See docs/machines.md.",
         one_of(*PRECISIONS),
         env="MODEL_PRECISION",
+    )
+    runner: str = declare(
+        RUNNERS[0],
+        "What runs the model. `openvino` is quicker on a CPU and needs that extra; `torch` runs everywhere. "
+        "`auto`: OpenVINO on a CPU where it is installed, else torch. `streetvision bench` times them on this machine.",
+        one_of(*RUNNERS),
+        env="MODEL_RUNNER",
     )
     backend: BackendSettings = field(default_factory=BackendSettings)
     ray: RaySettings = field(default_factory=RaySettings)

@@ -113,12 +113,15 @@ def headroom_words(status: Status) -> str:
 
 
 def model_words(status: Status) -> str:
-    """`1.2.0 (street-b), for 3 days`, or why nothing is known."""
+    """`1.2.0 (street-b), for 3 days, by openvino in bf16`, or why nothing is known."""
     models = status["models"]
     if models is None:
         return NOTHING
     active = models["active"]
     words = f"{active['version']} ({active['name']}), for {duration(active['for_s'])}"
+    serving = sorted({f"{one['runner']} in {one['precision']}" for one in active.get("served_by", ())})
+    if serving:
+        words += f", by {' and '.join(serving)}"
     if models["standby"]:
         words += f"; {models['standby']['version']} is kept loaded"
     return words

@@ -45,6 +45,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
+@pytest.mark.parametrize(("extras", "told"), [(frozenset[str](), True), (frozenset({"openvino"}), False)])
+def test_on_a_machine_without_a_gpu_the_quicker_runner_is_recommended(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extras: frozenset[str], told: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("streetvision.cli.init.installed", lambda: extras)
+    code, said = run("--yes", "--subtensor.network", "mock")
+    assert code == 0
+    assert ("pip install 'streetvision[openvino]'" in " ".join(said.split())) is told
+
+
 MAIN_NET = ("--axon.external_ip", "203.0.113.7", "--wallet.name", "cold", "--wallet.hotkey", "hot", "--model", "1.2.0")
 
 

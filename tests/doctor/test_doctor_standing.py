@@ -364,7 +364,7 @@ def tools(chain: MockNetwork, asked: Callable[[Path], Live]) -> Tools:
 
 async def test_the_whole_examination_without_a_miner(settings: Settings, network: Callable[..., MockNetwork]) -> None:
     report = await examine(settings, None, [], tools(network(), ask))
-    assert [check.name for check in report.checks][:6] == list(SECTIONS["Installation"])
+    assert [check.name for check in report.checks][:7] == list(SECTIONS["Installation"])
     assert "not checked" not in {check.evidence for check in report.checks}
     assert all(check.remedy for check in report.checks if check.mark in (Mark.WARNING, Mark.FAILURE))
     assert by_name(report.checks)["hotkey"].mark is Mark.FAILURE

@@ -22,6 +22,7 @@ from streetvision.doctor.installation import (
     check_compiler,
     check_gpu,
     check_mining_extra,
+    check_runner,
     check_versions,
     driver_version,
     look_at_gpu,
@@ -122,6 +123,23 @@ def test_a_missing_compiler_costs_everything_on_a_gpu_and_nothing_on_a_cpu(tmp_p
     assert (check.mark, check.evidence) == (Mark.OK, "none is needed: nothing is compiled on a CPU")
     check = check_compiler(True, nothing)
     assert (check.mark, "apt-get install gcc" in check.remedy) == (Mark.FAILURE, True)
+
+
+@pytest.mark.parametrize(
+    ("wish", "on_gpu", "extras", "mark", "words"),
+    [
+        ("auto", True, frozenset(), Mark.OK, "torch: on a GPU"),
+        ("auto", False, frozenset({"openvino"}), Mark.OK, "openvino: on a CPU"),
+        ("auto", False, frozenset(), Mark.SKIPPED, "pip install 'streetvision[openvino]'"),
+        ("torch", False, frozenset(), Mark.OK, "torch: it was asked for"),
+        ("openvino", False, frozenset(), Mark.FAILURE, "needs the extra `openvino`"),
+        ("openvino", True, frozenset({"openvino"}), Mark.FAILURE, "on the CPU alone"),
+    ],
+)
+def test_what_will_run_models(wish: str, on_gpu: bool, extras: frozenset[str], mark: Mark, words: str) -> None:
+    check = check_runner(Settings(runner=wish), on_gpu, extras)
+    assert check.mark is mark
+    assert words in f"{check.evidence} {check.remedy}"
 
 
 def test_a_cache_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streetvision.engine.types import ServedBy
 from streetvision.prediction_log.comparison import Answered, Replayed, Tally, compare, comparison_fields
 from streetvision.prediction_log.replay_report import nothing_replayed, replay_report, summary_fields
 
@@ -128,6 +129,16 @@ def test_the_summary_has_the_same_figures() -> None:
     }
     assert fields["changes"][0]["movers"] == [7]
     assert comparison_fields(comparison).items() <= fields.items()
+
+
+def test_a_replay_records_what_computed() -> None:
+    """So that two of them can be compared afterwards."""
+    served = ServedBy("openvino", "cpu", "int8", "int8 passes its gate", 2)
+    done = Replayed("2.0.0", "cpu", [ROW], served_by=(served,))
+    comparison = compare([ROW], tolerance=1e-5)
+    assert "computed by openvino in int8" in replay_report(done, comparison).splitlines()
+    [told] = summary_fields(done, comparison)["served_by"]
+    assert (told["runner"], told["precision"], told["reason"]) == ("openvino", "int8", "int8 passes its gate")
 
 
 def test_nothing_to_replay_is_explained() -> None:

@@ -23,7 +23,8 @@ from streetvision.runner.calibration_images import SCENES
 from streetvision.runner.choose import Choice
 from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.precision import Precision
-from streetvision.runner.precision_cache import EARLIER, KEPT, PrecisionCache, PrecisionVerdict, verdicts_on
+from streetvision.runner.precision_cache import KEPT, PrecisionCache, PrecisionVerdict, verdicts_on
+from streetvision.runner.question import EARLIER
 from streetvision.runner.torch_runner import TorchRunner
 
 from ..engine.quick import CONFIG, CPU, PICTURES, QUICK
@@ -92,7 +93,7 @@ def test_another_question_is_judged(tmp_path: Path, judged: list[int], monkeypat
     start(model, kept)
     start(saved(tmp_path / "other", seed=1), kept)
     start(model, kept, "bf16")
-    monkeypatch.setattr(verdicts, "_processor", lambda: "another processor")
+    monkeypatch.setattr(verdicts, "processor", lambda: "another processor")
     start(model, kept)
     monkeypatch.setattr(verdicts, "_code", lambda: "another code")
     start(model, kept)

@@ -20,7 +20,7 @@ from streetvision.status.schema import STAGES, Span, Status
 from streetvision.status.series import request_series, standing_series
 from streetvision.status.snapshot import Facts, state_of
 from streetvision.status.summary import traffic_part
-from streetvision.status.wording import backend_words, traffic_words
+from streetvision.status.wording import backend_words, model_words, traffic_words
 
 from ..conftest import Logbook
 from .worlds import DAYS, FACTS, MODELS, fresh, hostile, observed, samples, status
@@ -33,6 +33,12 @@ def test_a_snapshot_is_json_and_has_every_part() -> None:
     for part, value in (("miner", found["miner"]), ("traffic", found["traffic"]), ("standing", found["standing"])):
         assert value, part
     json.dumps([fresh(), hostile()], allow_nan=False)
+
+
+def test_the_model_is_told_of_with_what_computes_it() -> None:
+    assert "1.4.0 (street-b)" in model_words(status())
+    assert ", by openvino in bf16; 1.3.0 is kept loaded" in model_words(status())
+    assert ", by" not in model_words(hostile()), "an older miner does not say"
 
 
 def test_figures_agree_with_what_was_observed() -> None:

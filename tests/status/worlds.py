@@ -23,7 +23,15 @@ from streetvision.status.snapshot import Facts, status_of
 DAYS = 3.0
 HOSTILE = "</script><svg onload=alert(1)>\"'&`<b>x</b>` \x1b[31m\x07"
 MODELS: dict[str, Any] = {
-    "active": {"version": "1.4.0", "name": "street-b", "for_s": 90_000.0, "source": "/srv/models/1.4.0"},
+    "active": {
+        "version": "1.4.0",
+        "name": "street-b",
+        "for_s": 90_000.0,
+        "source": "/srv/models/1.4.0",
+        "served_by": [
+            {"runner": "openvino", "device": "cpu", "precision": "bf16", "reason": "it passes its gate", "threads": 2}
+        ],
+    },
     "standby": {"version": "1.3.0", "name": "street-b", "left_s": 60.0},
     "candidate": {"version": "1.5.0", "name": "s", "role": "canary", "share": 0.1, "verdict": "wait", "evidence": []},
     "operation": None,
