@@ -29,7 +29,7 @@ CODE = (
     "assets/calibration/*.jpg",
     "models/architectures/*.py",
     "models/heads/*.py",
-    "models/dinov3.py",
+    "models/network.py",
     "models/logits.py",
     "models/siglip.py",
     "runner/calibration_images.py",
