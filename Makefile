@@ -15,7 +15,7 @@ TEST_PROCESSES ?= 2
 CODE := streetvision neurons kernels benchmarks tests scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-gpu test-kills lint format bench docs pictures train-bundled interop pm2 clean
+.PHONY: help setup demo test test-gpu test-kills test-max lint format bench docs pictures train-bundled interop pm2 clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test-gpu: $(TOOLS)  ## Run the tests that need a CUDA device
 
 test-kills: $(TOOLS)  ## Kill a retraining twenty times beside a loaded miner
 	EVERY_KILL=1 $(BIN)/python -m pytest tests/process/test_retrain_kills.py
+
+test-max: $(TOOLS)  ## Run the tests of Modular MAX, which compiles for minutes (extra `max`)
+	TEST_MAX=1 $(BIN)/python -m pytest tests/runner/test_max_runner.py tests/runner/test_runner_contract.py -k max
 
 lint: $(TOOLS)  ## ruff and mypy --strict
 	$(BIN)/ruff check $(CODE)

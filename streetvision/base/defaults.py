@@ -5,7 +5,7 @@ from __future__ import annotations
 MIB = 1 << 20
 PRECISIONS = ("default", "auto", "bf16", "fp8", "int8")
 """What a model may be asked to compute in; the first unless a setting names another."""
-RUNNERS = ("auto", "openvino", "torch")
+RUNNERS = ("auto", "max", "openvino", "torch")
 """What may run a model; the first unless a setting names another."""
 MAX_BODY_MIB = 48
 """Largest body, and so largest file of a photo."""

@@ -60,6 +60,8 @@ def open_runner(
                 if runner == "openvino":
                     raise OperatorError(f"OpenVINO cannot serve {path.name}: {first_line(error)}.") from error
                 logger.warning("OpenVINO cannot serve %s, so torch does, and slower: %s", path.name, first_line(error))
+        if ordered.runner == "max":
+            return _open_max(path, device, buckets, threads, precision)
         from streetvision.runner.torch_runner import TorchRunner  # torch takes seconds to import
 
         return TorchRunner(
@@ -87,6 +89,15 @@ def _open_openvino(
     from streetvision.runner.openvino_runner import OpenVinoRunner
 
     return OpenVinoRunner(folder, buckets=buckets, threads=threads, precision=precision, kept=converted)
+
+
+def _open_max(folder: Path, device: str, buckets: Sequence[int] | None, threads: int | None, precision: str) -> Runner:
+    try:
+        from streetvision.runner.max_runner import MaxRunner
+
+        return MaxRunner(folder, device=device, buckets=buckets, threads=threads, precision=precision)
+    except (RuntimeError, ImportError, ValueError) as error:
+        raise OperatorError(f"MAX cannot serve {folder.name}: {first_line(error)}.") from error
 
 
 def _open_router(folder: Path, ensemble: EnsembleConfig, first: ModelConfig) -> Router | None:

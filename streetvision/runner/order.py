@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from streetvision.base.defaults import RUNNERS
 from streetvision.errors import ConfigError
 
-EXTRAS = ("openvino",)
-"""The extras that bring a runner; each is named as its package."""
+EXTRAS = ("max", "openvino")
+"""The extras that bring a runner; each is named as its package. MAX is an experiment: it serves where it is named."""
 INSTALL = "pip install 'streetvision[openvino]'"
 
 
@@ -73,6 +73,6 @@ def first_runner(wish: str, place: Place) -> Ordered:
         return Ordered(row.runner, row.why.format(architecture=place.architecture))
     if wish == "openvino" and place.device != "cpu":
         raise ConfigError("OpenVINO runs models on the CPU alone: use --runner auto or --device cpu.")
-    if wish == "openvino" and "openvino" not in place.extras:
-        raise ConfigError(f"--runner openvino needs the extra `openvino`: {INSTALL}")
+    if wish in EXTRAS and wish not in place.extras:
+        raise ConfigError(f"--runner {wish} needs the extra `{wish}`: pip install 'streetvision[{wish}]'")
     return Ordered(wish, "it was asked for")

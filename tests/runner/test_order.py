@@ -14,7 +14,7 @@ from streetvision.runner.opening import open_runner
 from streetvision.runner.order import Place, first_runner
 from streetvision.runner.torch_runner import TorchRunner
 
-NOTHING, OPENVINO = frozenset[str](), frozenset({"openvino"})
+NOTHING, OPENVINO, MAX = frozenset[str](), frozenset({"openvino"}), frozenset({"max"})
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ NOTHING, OPENVINO = frozenset[str](), frozenset({"openvino"})
     [
         ("cuda", OPENVINO, "torch", "on a GPU"),
         ("cpu", OPENVINO, "openvino", "on a CPU it takes less memory, starts sooner, and is as quick or quicker"),
+        ("cpu", MAX, "torch", "not installed: pip install 'streetvision[openvino]'"),
+        ("cuda", MAX, "torch", "on a GPU"),
         ("cpu", NOTHING, "torch", "not installed: pip install 'streetvision[openvino]'"),
     ],
 )
@@ -34,14 +36,16 @@ def test_the_first_that_fits_serves_and_says_why(device: str, extras: frozenset[
 def test_what_is_named_serves() -> None:
     assert first_runner("torch", Place("cpu", "any", OPENVINO)) == order.Ordered("torch", "it was asked for")
     assert first_runner("openvino", Place("cpu", "any", OPENVINO)).runner == "openvino"
+    assert {first_runner("max", Place(device, "any", MAX)).runner for device in ("cpu", "cuda")} == {"max"}
 
 
 @pytest.mark.parametrize(
     ("wish", "place", "sentence"),
     [
-        ("onnx", Place("cpu", "any", OPENVINO), "'onnx' does not exist; use auto, openvino, torch"),
+        ("onnx", Place("cpu", "any", OPENVINO), "'onnx' does not exist; use auto, max, openvino, torch"),
         ("openvino", Place("cuda", "any", OPENVINO), "--device cpu"),
         ("openvino", Place("cpu", "any", NOTHING), r"pip install 'streetvision\[openvino\]'"),
+        ("max", Place("cuda", "any", OPENVINO), r"needs the extra `max`: pip install 'streetvision\[max\]'"),
     ],
 )
 def test_what_cannot_serve_is_refused_with_what_to_do(wish: str, place: Place, sentence: str) -> None:

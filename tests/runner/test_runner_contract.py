@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -38,7 +39,16 @@ STATED = 1e-3
 RUNNERS = [
     "torch",
     pytest.param("openvino", marks=pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")),
+    pytest.param(
+        "max",
+        marks=[
+            pytest.mark.skipif(os.environ.get("TEST_MAX") != "1", reason="MAX compiles for minutes (make test-max)"),
+            pytest.mark.timeout(600),
+        ],
+    ),
 ]
+THREADS = {"torch": 2, "openvino": 2, "max": None}
+"""MAX chooses for itself."""
 
 Open = Callable[..., Any]
 
@@ -81,7 +91,7 @@ def test_it_names_its_model_and_what_computes(opened: Open, kind: str) -> None:
     runner.warmup((1,))
     assert isinstance(runner, Telling)
     told = runner.served_by
-    assert (told.runner, told.device, told.precision, told.threads) == (kind, "cpu", "float32", 2)
+    assert (told.runner, told.device, told.precision, told.threads) == (kind, "cpu", "float32", THREADS[kind])
 
 
 def test_it_answers_what_the_network_answers_at_every_batch_size(opened: Open) -> None:
@@ -133,13 +143,14 @@ def test_poison_gives_an_answer_or_a_failure_and_never_ends_serving(opened: Open
 
 
 def test_a_model_whose_answers_are_not_finite_never_serves(opened: Open, kind: str) -> None:
-    """OpenVINO compares with timm's forward while it opens; torch sees it at its first run."""
+    """OpenVINO and MAX compare with timm's forward while they open; torch sees it at its first run."""
     net = network()
     with torch.no_grad():
         net.head.fc.weight.fill_(3e38)
     known: dict[str, tuple[type[Exception], str]] = {
         "torch": (RunnerFailure, "not finite"),
         "openvino": (OperatorError, "OpenVINO cannot serve .* its probabilities are up to nan"),
+        "max": (OperatorError, "MAX cannot serve .* its probabilities are up to nan"),
     }
     error, words = known[kind]
     with pytest.raises(error, match=words):
