@@ -35,7 +35,8 @@ NOT_REACHED = """
 - **From JPEG to probability** the H100's machine reaches 3,000 images a second with two decode threads only. Python's
   lock is the limit: more threads wait for each other, and a core of that machine runs Python 2.8 times slower than
   the EPYC. Decoding by Pillow alone it reaches 1,921; simplejpeg brings 3,340, uvloop 3,519.
-- **On the CPU** OpenVINO is ahead of ours, and serves where its extra is installed ([machines.md](machines.md)).
+- **On the CPU** OpenVINO takes less memory, starts sooner and is as quick as ours or quicker; it serves where its
+  extra is installed ([machines.md](machines.md)).
 - **The prediction log** costs one to two hundredths of a flood's throughput (goal: one). A flood longer than 2 s is
   logged in samples; its first two seconds are logged in full and cost about a tenth.
 - **A swap on two cores** raises the p99 beyond twice in some runs (goal 2): Python's lock, and the new model's passes
