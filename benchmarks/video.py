@@ -31,7 +31,7 @@ from streetvision.runner.opening import open_runner
 from streetvision.video.choosing import SAMPLING
 from streetvision.video.decoding import Work
 from streetvision.video.groups import grid_point
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.record import Identity, open_record
 from streetvision.video.scaling import FrameScaler
 from streetvision.video.scanning import scan

@@ -208,7 +208,7 @@ def _scanned(
 
 
 def _work(video: Video, record: Record, opened: Callable[[], Runner]) -> None:
-    from streetvision.video.reading import open_video
+    from streetvision.video.opening import open_video
     from streetvision.video.scanning import scan as scan_video
     from streetvision.video.stills import illustrate
 

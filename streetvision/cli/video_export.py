@@ -90,7 +90,7 @@ def scanned(video: Video, settings: Settings) -> Iterator[Record]:
 @contextmanager
 def reading(video: Video) -> Iterator[VideoReader]:
     """The video, decoded as it should look."""
-    from streetvision.video.reading import open_video
+    from streetvision.video.opening import open_video
 
     with video.local() as path, open_video(path, exact=True, name=video.identity.uri) as reader:
         yield reader

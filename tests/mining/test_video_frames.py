@@ -23,7 +23,7 @@ from streetvision.sources.mined import MinedSet
 from streetvision.sources.source import SourcePicture
 from streetvision.video.finding import local_video
 from streetvision.video.frames import Wanted
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.record import Record, open_record, record_path
 from streetvision.video.review import ReviewFrames
 from streetvision.video.scanning import scan

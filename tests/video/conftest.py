@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streetvision.video.finding import local_video
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.record import Record, open_record, record_path
 from streetvision.video.scanning import scan
 from streetvision.video.stills import illustrate

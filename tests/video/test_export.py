@@ -12,7 +12,7 @@ from streetvision.sources.made import MadePictures
 from streetvision.sources.source import SourcePicture
 from streetvision.video.export import Exported, export
 from streetvision.video.frames import AGREED_TRUST, MODEL_TRUST, Wanted, plan
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.report import read_report
 
 from .conftest import Scanned

@@ -14,7 +14,7 @@ from streetvision.engine.types import ImageArray
 from streetvision.engine.views import Eye
 from streetvision.video import groups as module
 from streetvision.video.groups import grid_point, groups
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.record import Identity, Sample, open_record
 from streetvision.video.scaling import FrameScaler
 from streetvision.video.scanning import damage_of, scan

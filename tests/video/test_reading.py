@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from streetvision.engine.views import Eye
-from streetvision.video import reading
+from streetvision.video import opening
 from streetvision.video.clock import Position
-from streetvision.video.reading import VideoError, open_video
+from streetvision.video.opening import open_video
+from streetvision.video.reading import VideoError
 from streetvision.video.scaling import FrameScaler
 
 from .videos import BRIGHT, DARK, levels, picture, write_video
@@ -46,7 +47,7 @@ def test_a_recording_without_its_index_is_told_of(tmp_path: Path) -> None:
 
 def test_huge_frames_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_video(tmp_path / "a.mp4", levels((DARK, 1.0)))
-    monkeypatch.setattr(reading, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 1000)
     assert "frames of 64x48 pixels" in refused(video)
 
 

@@ -16,7 +16,8 @@ from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput
 from streetvision.errors import OperatorError
 from streetvision.video import decoding
 from streetvision.video.choosing import SAMPLING
-from streetvision.video.reading import VideoError, open_video
+from streetvision.video.opening import open_video
+from streetvision.video.reading import VideoError
 from streetvision.video.record import Identity, Record, Sample, open_record
 from streetvision.video.scanning import Progress, damage_of, scan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streetvision.engine.decode import DecodeLimits, decode
-from streetvision.video.reading import open_video
+from streetvision.video.opening import open_video
 from streetvision.video.stills import stills
 
 from .conftest import Scanned

@@ -23,9 +23,9 @@ from streetvision.net.bedrock import ATTEMPTS, BadAnswer, Bedrock
 from streetvision.settings.video import REGION, VideoSettings
 from streetvision.video.clips import SHORTEST_S, clip_span, cut
 from streetvision.video.marengo import nearest, read_vector
+from streetvision.video.opening import open_video
 from streetvision.video.pegasus import SCHEMA, read_answer
 from streetvision.video.prompted import frames_to_embed, prompts
-from streetvision.video.reading import open_video
 from streetvision.video.second_opinion import Account, clip_dollars, embed, judge, judge_named, unasked, unembedded
 from streetvision.video.smoothing import Segment
 from streetvision.video.spending import Spending
