@@ -141,7 +141,7 @@ def run(
 ) -> Iterator[Command]:
     monkeypatch.setenv("STREETVISION_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv(URI_VARIABLE, mongod)
-    monkeypatch.setattr(video_command, "_runner", lambda version, device: Brightness())
+    monkeypatch.setattr(video_command, "_runner", lambda *_: Brightness())
     yield command
 
 

@@ -170,7 +170,7 @@ def test_sets_that_are_not_there_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"recipe": "larger"}, "the recipe larger cannot be read"),
+        ({"recipe": "larger"}, "larger cannot be read .*: give a recipe"),
         ({"publish": True}, r"name it with --model\.repo"),
         ({"frozen": "hold"}, "did you mean held"),
         ({"frozen": "/no/where"}, "There is no /no/where, which --retrain.frozen names"),
