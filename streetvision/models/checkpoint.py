@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from streetvision.models.checks import CheckpointError
 from streetvision.models.config import ModelConfig
-from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
+from streetvision.models.folder import CONFIG_FILE, WEIGHTS_FILE, read_config, require_described, require_weights
 
 StateDict = dict[str, torch.Tensor]
 
@@ -35,12 +35,7 @@ def load_checkpoint(folder: Path) -> tuple[ModelConfig, StateDict]:
     """
     config = read_config(folder)
     weights = require_weights(folder).read_bytes()
-    digest = hashlib.sha256(weights).hexdigest()
-    if digest != config.sha256:
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} has sha256 {digest[:12]}… but {CONFIG_FILE} names {config.sha256[:12]}…: "
-            "the files do not belong together or are damaged; fetch the checkpoint again."
-        )
+    require_described(folder, config, hashlib.sha256(weights).hexdigest())
     try:
         state = load_safetensors(weights)
     except SafetensorError as error:
@@ -102,14 +97,6 @@ def weights_problem(expected: Mapping[str, Shaped], state: Mapping[str, Shaped])
         if tuple(state[name].shape) != tuple(expected[name].shape):
             return f"the weight {name!r} has shape {list(state[name].shape)}, not {list(expected[name].shape)}"
     return None
-
-
-def require_weights(folder: Path) -> Path:
-    """The weights' file; raises CheckpointError where there is none."""
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}.")
-    return path
 
 
 def _save(state: StateDict, path: Path) -> None:

@@ -25,9 +25,37 @@ def bundled_checkpoint() -> Path:
     return BUNDLED_FOLDER
 
 
+def is_bundled(folder: Path) -> bool:
+    """Whether the checkpoint in `folder` is the package's own, which has no version of its own to an operator."""
+    return folder.resolve() == BUNDLED_FOLDER
+
+
 def read_config(folder: Path) -> ModelConfig:
     """The description alone, without touching the weights; raises CheckpointError."""
     return ModelConfig.from_json(read_description(folder, CONFIG_FILE))
+
+
+def require_servable(folder: Path, config: ModelConfig) -> None:
+    """Raises CheckpointError for a model that may not serve, as its description says."""
+    if config.why_not_servable is not None:
+        raise CheckpointError(f"The model in {folder} may not serve: {config.why_not_servable}.")
+
+
+def require_weights(folder: Path) -> Path:
+    """The weights' file; raises CheckpointError where there is none."""
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}.")
+    return path
+
+
+def require_described(folder: Path, config: ModelConfig, digest: str) -> None:
+    """Raises CheckpointError where the weights' sha256 is not what the description names."""
+    if digest != config.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} has sha256 {digest[:12]}… but {CONFIG_FILE} names {config.sha256[:12]}…: "
+            "the files do not belong together or are damaged; fetch the checkpoint again."
+        )
 
 
 def read_description(folder: Path, name: str) -> str:

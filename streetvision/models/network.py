@@ -12,10 +12,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from streetvision.models.architectures import architecture_of
-from streetvision.models.checkpoint import load_checkpoint, require_weights, weights_problem
+from streetvision.models.checkpoint import load_checkpoint, weights_problem
 from streetvision.models.checks import CheckpointError, check
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE, read_config
+from streetvision.models.folder import WEIGHTS_FILE, is_bundled, read_config, require_servable, require_weights
 from streetvision.models.header import read_header
 from streetvision.models.heads import head_kind
 from streetvision.models.versions import BUNDLED
@@ -157,14 +157,14 @@ def load(
     A backbone with a fresh head is refused unless `untrained`.
     """
     config = read_config(folder)
-    if config.why_not_servable is not None and not untrained:
-        raise CheckpointError(f"The model in {folder} may not serve: {config.why_not_servable}.")
+    if not untrained:
+        require_servable(folder, config)
     require_fit(folder, config)
     config, state = load_checkpoint(folder)
     with WithoutRandomStart():
         net = build(config)
     net.load_state_dict(state)
-    return LoadedModel(net.for_inference(device, dtype), config, folder.resolve() == BUNDLED_FOLDER)
+    return LoadedModel(net.for_inference(device, dtype), config, is_bundled(folder))
 
 
 def require_fit(folder: Path, config: ModelConfig) -> None:

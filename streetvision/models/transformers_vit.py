@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from streetvision.models.architectures.plain_vit import PLAIN_VIT
-from streetvision.models.checkpoint import require_weights, save_checkpoint
+from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError, load_json
 from streetvision.models.config import HeadConfig, ModelConfig
-from streetvision.models.folder import read_description
+from streetvision.models.folder import read_description, require_weights
 from streetvision.models.header import read_header
 from streetvision.models.transformers_images import labels_of, positive_classes, read_preparation
 

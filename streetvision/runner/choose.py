@@ -15,7 +15,7 @@ from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.choose_cpu import CpuForwards
 from streetvision.runner.choose_cuda import CudaForwards
 from streetvision.runner.cuda_graphs import Forward
-from streetvision.runner.precision import LONG_NAMES, Precision, compare, judge
+from streetvision.runner.precision import LONG_NAMES, Precision, compare, judge, require_alike
 from streetvision.runner.precision_cache import PrecisionCache, PrecisionVerdict, Spans
 
 CALIBRATED = ("fp8", "int8")
@@ -108,10 +108,8 @@ class Choice(Generic[Exact]):
         self._net, self._device = net, device
         self._exact = device.exact(net)
         images, expected = device.expected(net)
-        got = self._exact(images)[0].float()
-        apart = float((torch.sigmoid(expected) - torch.sigmoid(got)).abs().max())
-        if not apart <= device.max_apart:  # NaN does not pass either
-            raise RuntimeError(f"its probabilities are up to {apart:.4f} from those of timm's forward")
+        wanted, got = (logits.detach().float().cpu().numpy() for logits in (expected, self._exact(images)[0]))
+        require_alike(wanted, got, device.max_apart, "of timm's forward")
 
     def choose(self, precision: str, pictures: Pictures, verdicts: PrecisionCache | None) -> Chosen:
         """The forward for that wish, as `choose_fast` describes it."""

@@ -10,6 +10,7 @@ import torch
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.network import StreetVisionNet
+from streetvision.runner.precision import noise
 from streetvision.runner.precision_cache import Spans
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from streetvision.runner.cpu_weights import Ranges
 
 BATCH = 8
-CHECKED_IMAGES = 2
 QUICK = ("int8", "bf16")
 """What `auto` tries, the quickest first."""
 ENDS = ("low", "high")
@@ -51,9 +51,8 @@ class CpuForwards:
 
     def expected(self, net: StreetVisionNet) -> tuple[torch.Tensor, torch.Tensor]:
         """Noise is enough to find a product that is wrong on this processor, before it answers a validator."""
-        shape = (CHECKED_IMAGES, net.input_size, net.input_size, 3)
-        noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-        return noise, net.forward_uint8(noise)[0]
+        pictures = torch.from_numpy(noise(net.input_size))
+        return pictures, net.forward_uint8(pictures)[0]
 
     def candidates(self, precision: str) -> tuple[list[str], str]:
         """Those that the processor has the instructions for."""

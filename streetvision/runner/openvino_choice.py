@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from streetvision.engine.types import ImageArray
-from streetvision.models.logits import sigmoids
 from streetvision.models.network import StreetVisionNet, load
 from streetvision.runner.calibration_images import calibration_images
 from streetvision.runner.openvino_model import ROUNDINGS, Model, Span, convert, rounded, spans_in, watched
-from streetvision.runner.openvino_session import Session, has_bfloat16, noise
-from streetvision.runner.precision import Precision, compare, judge
+from streetvision.runner.openvino_session import Session, has_bfloat16
+from streetvision.runner.precision import Precision, compare, judge, noise, require_alike
 
 BATCH = 8
 MAX_APART = 1e-3
@@ -62,10 +61,7 @@ def _require_equal(net: StreetVisionNet, model: Model, threads: int) -> None:
     pictures = noise(net.input_size)
     with torch.inference_mode():
         expected = net.forward_uint8(torch.from_numpy(pictures))[0].numpy()
-    got = Session(model, OWN, threads)(pictures)["logits"]
-    apart = float(np.abs(sigmoids(expected) - sigmoids(got)).max())
-    if not apart <= MAX_APART:  # NaN does not pass either
-        raise RuntimeError(f"its probabilities are up to {apart:.4f} from those of timm's forward")
+    require_alike(expected, Session(model, OWN, threads)(pictures)["logits"], MAX_APART, "of timm's forward")
 
 
 def _can(wish: str) -> bool:

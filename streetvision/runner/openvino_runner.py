@@ -5,10 +5,7 @@ Torch is needed to convert and to judge, not to serve: a model that is in the ca
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,32 +13,30 @@ from pathlib import Path
 import numpy as np
 
 from streetvision.base.resources import usable_threads
-from streetvision.engine.background_priority import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput, ServedBy
-from streetvision.models.checks import CheckpointError
-from streetvision.models.config import ModelConfig
-from streetvision.models.folder import BUNDLED_FOLDER, WEIGHTS_FILE, read_config
-from streetvision.models.logits import sigmoids
-from streetvision.models.versions import BUNDLED
+from streetvision.models.folder import is_bundled, read_config, require_described, require_servable, require_weights
+from streetvision.models.versions import BUNDLED, hash_file
+from streetvision.runner.bucketed import LibraryRunner
 from streetvision.runner.devices import CPU_BUCKETS, check_buckets, check_precision, first_line
-from streetvision.runner.openvino_cache import Entry, OpenVinoCache, openvino_cache
-from streetvision.runner.openvino_session import Session, noise, read
-from streetvision.runner.precision import Precision
+from streetvision.runner.openvino_cache import OpenVinoCache, openvino_cache
+from streetvision.runner.openvino_session import Session, read
+from streetvision.runner.precision import Precision, noise, require_alike
 from streetvision.runner.question import EARLIER
 
 MAX_APART = 1e-3
 """Probability: how far a kept model may be from what it answered when it was made."""
-TIMED_RUNS = 5
-OUT_OF_MEMORY = ("bad_alloc", "memory")
 
 logger = logging.getLogger(__name__)
 
 
-class OpenVinoRunner:
+class OpenVinoRunner(LibraryRunner):
     """Runs a checkpoint in buckets, as TorchRunner does: a batch is padded to the next, and padding is cut off again.
 
     Never two calls at once.
     """
+
+    out_of_memory = ("bad_alloc", "memory")
+    where = "the CPU"
 
     def __init__(
         self,
@@ -58,11 +53,11 @@ class OpenVinoRunner:
         The options are TorchRunner's, `kept` being the folder of converted models. Raises CheckpointError, ConfigError,
         and RuntimeError where OpenVINO cannot serve the network.
         """
-        self._config, self._wish = read_config(folder), check_precision(precision)
+        config, self._wish = read_config(folder), check_precision(precision)
+        version = BUNDLED if is_bundled(folder) else config.version
+        super().__init__(version, config, check_buckets(buckets or CPU_BUCKETS))
         self._folder, self._pictures = folder, calibration
         self._threads = threads or usable_threads()
-        self._buckets = check_buckets(buckets or CPU_BUCKETS)
-        self._most = self._buckets[-1]
         self._warm: set[int] = set()
         cache = self._cache(kept)
         self.precision, self._session = self._again(cache) or self._made(cache)
@@ -70,44 +65,9 @@ class OpenVinoRunner:
         logger.info("OpenVINO serves %s in %s: %s", self.version, self.precision.name, self.precision.reason)
 
     @property
-    def version(self) -> str:
-        """Version of the checkpoint; `bundled` for the one of the package, as everywhere else."""
-        return BUNDLED if self._folder.resolve() == BUNDLED_FOLDER else self._config.version
-
-    @property
-    def config(self) -> ModelConfig:
-        """The checkpoint's description: input size, resize rule, card."""
-        return self._config
-
-    @property
-    def input_size(self) -> int:
-        """Side of the square input in pixels."""
-        return self._config.input_size
-
-    @property
-    def resize(self) -> str:
-        """How an image becomes square, as the checkpoint says."""
-        return self._config.resize
-
-    @property
-    def resample(self) -> str:
-        """Filter that scales a picture to the input, as the checkpoint says."""
-        return self._config.resample
-
-    @property
-    def buckets(self) -> tuple[int, ...]:
-        """Batch sizes that run without padding, ascending."""
-        return self._buckets
-
-    @property
     def served_by(self) -> ServedBy:
         """What computes, for logs, the status and a replay's record."""
         return ServedBy("openvino", "cpu", self.precision.name, self.precision.reason, self._threads)
-
-    def warmup(self, buckets: Sequence[int] | None = None) -> dict[int, float]:
-        """Run and time each bucket (None: all); returns seconds of one warm run, by bucket. Raises RunnerFailure."""
-        wanted = self._buckets if buckets is None else check_buckets(buckets) if len(buckets) else ()
-        return {bucket: self._warm_up(bucket) for bucket in sorted(wanted, reverse=True)}
 
     def run(self, images: ImageArray) -> RunnerOutput:
         """Run uint8 [N, H, W, 3], 1 <= N <= buckets[-1]: calibrated logits [N], raw pooled embeddings [N, E], float32.
@@ -124,11 +84,7 @@ class OpenVinoRunner:
         try:
             return self._execute(images, count, bucket)
         except (RuntimeError, MemoryError) as error:
-            raise RunnerFailure(f"the model failed on the CPU: {first_line(error)}") from error
-
-    def close(self) -> None:
-        """Free the weights; nothing may follow."""
-        vars(self).clear()
+            raise RunnerFailure(f"the model failed on {self.where}: {first_line(error)}") from error
 
     def _cache(self, kept: Path | None) -> OpenVinoCache | None:
         """None where an entry would not hold for the next start: pictures or weights without a name."""
@@ -144,7 +100,10 @@ class OpenVinoRunner:
         self._require_same_weights()
         try:
             session = Session(read(str(entry.graph)), entry.precision.name, self._threads)
-            self._require_same_answers(session, entry)
+            earlier = np.asarray(entry.answers, np.float32)
+            require_alike(
+                earlier, session(noise(self.input_size))["logits"], MAX_APART, "that it gave when it was made"
+            )
         except RuntimeError as error:
             logger.warning("the converted model of an earlier start cannot serve (%s); it is made anew", error)
             return None
@@ -163,68 +122,15 @@ class OpenVinoRunner:
 
     def _require_same_weights(self) -> None:
         """As `load` does: CheckpointError for a model that may not serve, or other weights than it names."""
-        if self._config.why_not_servable is not None:
-            raise CheckpointError(f"The model in {self._folder} may not serve: {self._config.why_not_servable}.")
-        path = self._folder / WEIGHTS_FILE
-        if not path.is_file():
-            raise CheckpointError(f"{self._folder} has no {WEIGHTS_FILE}.")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != self._config.sha256:
-            raise CheckpointError(
-                f"{path} has sha256 {digest[:12]}… but its description names {self._config.sha256[:12]}…: the files do "
-                "not belong together or are damaged; fetch the checkpoint again."
-            )
-
-    def _require_same_answers(self, session: Session, entry: Entry) -> None:
-        got = session(noise(self.input_size))["logits"]
-        apart = float(np.abs(sigmoids(got) - sigmoids(np.asarray(entry.answers, np.float32))).max())
-        if not apart <= MAX_APART:  # NaN does not pass either
-            raise RuntimeError(f"its probabilities are up to {apart:.4f} from those that it gave when it was made")
-
-    def _warm_up(self, bucket: int) -> float:
-        """Seconds of a warm run. Too little memory for a large batch is no failure: it runs in parts."""
-        images = np.random.default_rng(bucket).integers(0, 256, self._shape(bucket), dtype=np.uint8)
-        self._warm.add(bucket)
-        try:
-            first = self._timed_run(images)
-        except RunnerFailure as error:
-            if bucket == self._buckets[0] or not any(word in str(error).lower() for word in OUT_OF_MEMORY):
-                raise
-            self._most = max(size for size in self._buckets if size < bucket)
-            logger.warning("the CPU has no memory for batches of %d, so they run in parts", bucket)
-            self._warm.add(self._most)
-            first = self._timed_run(images)
-        runs = 0 if stands_back() else TIMED_RUNS  # beside serving each one costs others time
-        return statistics.median([self._timed_run(images) for _ in range(runs)] or [first])
+        require_servable(self._folder, self._config)
+        require_described(self._folder, self._config, hash_file(require_weights(self._folder)))
 
     def _timed_run(self, images: ImageArray) -> float:
-        started = time.perf_counter()
-        self.run(images)
-        return time.perf_counter() - started
-
-    def _run_parts(self, images: ImageArray) -> RunnerOutput:
-        parts = [self.run(images[at : at + self._most]) for at in range(0, len(images), self._most)]
-        logits, embeddings = ([getattr(part, name) for part in parts] for name in ("logits", "embeddings"))
-        return RunnerOutput(np.concatenate(logits), np.concatenate(embeddings))
+        self._warm.add(min(len(images), self._most))
+        return super()._timed_run(images)
 
     def _execute(self, images: ImageArray, count: int, bucket: int) -> RunnerOutput:
         """Rows beyond `count` keep what an earlier batch left there: no image's answer depends on another's."""
         np.copyto(self._staging[:count], images)
         answers = self._session(self._staging[:bucket])
-        logits, embeddings = (answers[name][:count] for name in ("logits", "embeddings"))
-        if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
-            raise RunnerFailure("the model's answer is not finite")
-        return RunnerOutput(logits, embeddings)
-
-    def _shape(self, count: int) -> tuple[int, int, int, int]:
-        return (count, self.input_size, self.input_size, 3)
-
-    def _check(self, images: ImageArray) -> int:
-        count = len(images)
-        if images.dtype != np.uint8 or images.shape != self._shape(count) or not 1 <= count <= self._buckets[-1]:
-            side, most = self.input_size, self._buckets[-1]
-            raise ValueError(
-                f"images must be uint8 [1..{most}, {side}, {side}, 3], not {images.dtype} {list(images.shape)}"
-            )
-        return count
+        return self._output(answers["logits"][:count], answers["embeddings"][:count])

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from streetvision.engine.types import ImageArray
 
-CHECKED = 2
-"""Noise pictures whose answers show whether a model computes here as it did where it was made."""
 Answers = dict[str, NDArray[np.float32]]
 
 
@@ -35,11 +33,6 @@ def read(graph: str) -> Any:  # noqa: ANN401  # the package carries no types
 def hint(precision: str) -> str:
     """What is not rounded to int8 computes in, under the precision of that name."""
     return "f32" if precision == "float32" or not has_bfloat16() else "bf16"
-
-
-def noise(size: int) -> ImageArray:
-    """Pictures that show a product which is wrong on this processor, before it answers a validator."""
-    return np.random.default_rng(0).integers(0, 256, (CHECKED, size, size, 3), dtype=np.uint8)
 
 
 class Session:

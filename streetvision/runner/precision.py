@@ -1,4 +1,4 @@
-"""Whether a quicker precision may serve a checkpoint: what it moves on a calibration set. Pure arithmetic."""
+"""Whether a forward may serve: alike timm's on noise, and in a quicker precision over a calibration set. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streetvision.engine.types import ImageArray
 from streetvision.models.logits import sigmoids
 
 QUANTILE = 0.999
@@ -16,6 +17,8 @@ MAX_FLIPS = 1e-3
 """Share of decisions that may flip."""
 MIN_IMAGES = 1000
 """Fewer cannot show a share of one in a thousand."""
+CHECKED = 2
+"""Pictures of noise."""
 LONG_NAMES = {"fp8": "float8", "bf16": "bfloat16", "int8": "int8"}
 
 
@@ -59,6 +62,18 @@ def compare(exact: NDArray[np.float32], quick: NDArray[np.float32]) -> Moved:
     move = np.nan_to_num(np.abs(before - after), nan=1.0)
     flips = ((before > 0.5) != (after > 0.5)) | ~np.isfinite(quick) | ~np.isfinite(exact)
     return Moved(len(before), float(np.quantile(move, QUANTILE, method="higher")), int(flips.sum()))
+
+
+def noise(size: int) -> ImageArray:
+    """uint8 [2, size, size, 3]: enough to show a product that is wrong on this processor, before it answers anybody."""
+    return np.random.default_rng(0).integers(0, 256, (CHECKED, size, size, 3), dtype=np.uint8)
+
+
+def require_alike(expected: NDArray[np.float32], got: NDArray[np.float32], most: float, whose: str) -> None:
+    """RuntimeError unless all logits [N] mean probabilities within `most` of those `whose` logits are `expected`."""
+    apart = float(np.abs(sigmoids(expected) - sigmoids(got)).max())
+    if not apart <= most:  # NaN does not pass either
+        raise RuntimeError(f"its probabilities are up to {apart:.4f} from those {whose}")
 
 
 def judge(moved: Moved, name: str = "fp8", otherwise: str = "bf16") -> Precision:

@@ -16,8 +16,8 @@ import torch
 from streetvision.base.resources import usable_threads
 from streetvision.engine.background_priority import stands_back
 from streetvision.engine.types import ImageArray, RunnerFailure, RunnerOutput, ServedBy
-from streetvision.models.config import ModelConfig
 from streetvision.models.network import LoadedModel, load
+from streetvision.runner.bucketed import TIMED_RUNS, BucketedRunner
 from streetvision.runner.cuda_graphs import Forward, capture, compiling, undo_compile
 from streetvision.runner.device_check import has_lost
 from streetvision.runner.devices import (
@@ -29,8 +29,6 @@ from streetvision.runner.devices import (
 )
 from streetvision.runner.forward import Serving
 from streetvision.runner.precision import Precision
-
-TIMED_RUNS = 5
 
 _PINNED: dict[int, torch.Tensor] = {}
 """Pinned buffers by id, until their runner is closed: were one freed when the device is lost, torch would throw in a
@@ -54,7 +52,7 @@ class WarmupStep:
     total: int
 
 
-class TorchRunner:
+class TorchRunner(BucketedRunner):
     """Runs a checkpoint in buckets: a batch is padded to the next bucket, and padding is cut off again.
 
     On CUDA images travel as uint8 through pinned memory and every bucket is one CUDA graph: of the fast forward where
@@ -94,12 +92,12 @@ class TorchRunner:
         """
         self._device = resolve_device(device)
         self._cuda = self._device.type == "cuda"
-        self._buckets = check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
+        sizes = check_buckets(buckets or (CUDA_BUCKETS if self._cuda else CPU_BUCKETS))
         self._threads = threads
         self._progress = progress
         self._model = model if isinstance(model, LoadedModel) else load(model)
+        super().__init__(self._model.version, self._model.config, sizes)
         self._ready: dict[int, Forward] = {}
-        self._most = self._buckets[-1]
         self._serving = Serving(
             self._model,
             self._device,
@@ -111,41 +109,10 @@ class TorchRunner:
             verdicts=verdicts,
         )
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
-        shape = (self._buckets[-1], self.input_size, self.input_size, 3)
-        self._staging = torch.zeros(shape, dtype=torch.uint8, pin_memory=self._cuda)
+        self._staging = torch.zeros(self._shape(sizes[-1]), dtype=torch.uint8, pin_memory=self._cuda)
         if self._cuda:
             _PINNED[id(self._staging)] = self._staging
         self._input = torch.zeros_like(self._staging, device=self._device) if self._cuda else self._staging
-
-    @property
-    def version(self) -> str:
-        """Version of the checkpoint; `bundled` for the one of the package, as everywhere else."""
-        return self._model.version
-
-    @property
-    def config(self) -> ModelConfig:
-        """The checkpoint's description: input size, resize rule, card."""
-        return self._model.config
-
-    @property
-    def input_size(self) -> int:
-        """Side of the square input in pixels."""
-        return self._model.config.input_size
-
-    @property
-    def resize(self) -> str:
-        """How an image becomes square, as the checkpoint says."""
-        return self._model.config.resize
-
-    @property
-    def resample(self) -> str:
-        """Filter that scales a picture to the input, as the checkpoint says."""
-        return self._model.config.resample
-
-    @property
-    def buckets(self) -> tuple[int, ...]:
-        """Batch sizes that run without padding, ascending."""
-        return self._buckets
 
     @property
     def precision(self) -> Precision:
@@ -184,7 +151,7 @@ class TorchRunner:
         # Largest first: the graphs of smaller buckets then fit into the memory that it left.
         for done, bucket in enumerate(sorted(wanted, reverse=True), start=1):
             started = time.perf_counter()
-            images = np.random.default_rng(bucket).integers(0, 256, self._shape(bucket), dtype=np.uint8)
+            images = self._noise(bucket)
             self._prepare(self._bucket_for(bucket))
             first = self._timed_run(images)
             compile_s = time.perf_counter() - started
@@ -213,9 +180,7 @@ class TorchRunner:
                 logits, embeddings = self._execute(images, count, bucket)
         except RuntimeError as error:
             raise RunnerFailure(f"the model failed on {self._device}: {first_line(error)}") from error
-        if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
-            raise RunnerFailure("the model's answer is not finite")
-        return RunnerOutput(logits, embeddings)
+        return self._output(logits, embeddings)
 
     def close(self) -> None:
         """Free the weights, the graphs and, on CUDA, the memory that torch keeps for them; nothing may follow.
@@ -230,11 +195,6 @@ class TorchRunner:
         vars(self).clear()
         with suppress(RuntimeError):  # a lost device frees nothing any more
             torch.cuda.empty_cache()
-
-    def _run_parts(self, images: ImageArray) -> RunnerOutput:
-        parts = [self.run(images[at : at + self._most]) for at in range(0, len(images), self._most)]
-        logits, embeddings = ([getattr(part, name) for part in parts] for name in ("logits", "embeddings"))
-        return RunnerOutput(np.concatenate(logits), np.concatenate(embeddings))
 
     def _execute(self, images: ImageArray, count: int, bucket: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows beyond `count` keep what an earlier batch left there: no image's answer depends on another's."""
@@ -287,15 +247,3 @@ class TorchRunner:
         started = clock()
         self.run(images)
         return clock() - started
-
-    def _shape(self, count: int) -> tuple[int, int, int, int]:
-        return (count, self.input_size, self.input_size, 3)
-
-    def _check(self, images: ImageArray) -> int:
-        count = len(images)
-        if images.dtype != np.uint8 or images.shape != self._shape(count) or not 1 <= count <= self._buckets[-1]:
-            side, most = self.input_size, self._buckets[-1]
-            raise ValueError(
-                f"images must be uint8 [1..{most}, {side}, {side}, 3], not {images.dtype} {list(images.shape)}"
-            )
-        return count

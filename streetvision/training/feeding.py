@@ -14,7 +14,7 @@ import torch
 
 from streetvision.base.resources import usable_memory
 from streetvision.errors import reason
-from streetvision.models.checkpoint import require_weights
+from streetvision.models.folder import require_weights
 from streetvision.models.network import StreetVisionNet
 from streetvision.models.versions import hash_file
 from streetvision.sources.dataset import Example
