@@ -12,13 +12,12 @@ import argparse
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from cpu import network
 from harness import RESULTS, Row, machine, report
-from openvino_cpu import Answer, turns
+from openvino_cpu import Answer, speed, turns
 from runner import WIDTHS
 
 from streetvision.models.logits import sigmoids
@@ -58,9 +57,7 @@ def measure(size: str, batches: list[int], threads: int, rounds: int) -> list[Ro
                     "model": size,
                     "batch": batch,
                     "engine": name,
-                    "ms": median(own) * 1e3,
-                    "ms_quickest_turn": min(own) * 1e3,
-                    "times": median(base / one for base, one in zip(seconds[0], own, strict=True)),
+                    **speed(own, seconds[0]),
                     "apart": float(np.abs(given[name] - given["ours"]).max()),
                     "compile_s": waited if name == "MAX" else None,
                 }

@@ -67,6 +67,15 @@ def turns(answers: list[Answer], images: ImageArray, rounds: int) -> list[list[f
     return seconds
 
 
+def speed(own: list[float], first: list[float]) -> Row:
+    """Milliseconds of a candidate's turns, and how many times as quick it is as the first in the same rounds."""
+    return {
+        "ms": median(own) * 1e3,
+        "ms_quickest_turn": min(own) * 1e3,
+        "times": median(base / one for base, one in zip(first, own, strict=True)),
+    }
+
+
 def moved(answers: dict[tuple[str, str], Answer], pictures: ImageArray) -> dict[tuple[str, str], Moved]:
     def logits(answer: Answer) -> np.ndarray:
         return np.concatenate([answer(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
@@ -96,9 +105,7 @@ def measure(size: str, batches: list[int], threads: int, rounds: int, judged: in
                     "batch": batch,
                     "engine": engine,
                     "precision": precision,
-                    "ms": median(own) * 1e3,
-                    "ms_quickest_turn": min(own) * 1e3,
-                    "times": median(base / one for base, one in zip(seconds[0], own, strict=True)),
+                    **speed(own, seconds[0]),
                     "move": None if change is None else change.move,
                     "flips": None if change is None else change.flips,
                     "pictures": judged or None,

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cpu_weights import (
-    CENTRE,
     LEVELS,
     ROUND,
     DenseProduct,
@@ -28,7 +27,7 @@ from streetvision.runner.cpu_weights import (
 )
 from streetvision.runner.cuda_weights import Norm
 from streetvision.runner.network_parts import unsupported_backbone
-from streetvision.runner.parts import HEAD_DIM
+from streetvision.runner.parts import CENTRE, HEAD_DIM
 
 MOST_SHARES = 1 << 25
 """Weights of a softmax in memory at once, 64 MiB: at 768 pixels a picture of a ViT-S has as many."""

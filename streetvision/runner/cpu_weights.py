@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.network import StreetVisionNet
 from streetvision.runner.cuda_weights import Norm
 from streetvision.runner.mlp_weights import is_gated, is_tanh, mlp_weights
 from streetvision.runner.network_parts import parts_of
-from streetvision.runner.parts import HEAD_DIM, BlockParts, NetworkParts, PoolParts, folded
+from streetvision.runner.parts import HEAD_DIM, BlockParts, PoolParts, folded, folded_patches
 
-CENTRE = 128
-"""Taken from every pixel, so that bfloat16 holds it exactly."""
 LEVELS = 255
 ROUND = 0.5
 """Added beforehand, so that cutting to uint8 rounds."""
@@ -152,7 +149,7 @@ def pack_small(net: StreetVisionNet, dtype: torch.dtype, ranges: Ranges | None =
         for index, block in enumerate(parts.blocks)
     )
     return SmallWeights(
-        patches=_patches(net, parts, dtype),
+        patches=DenseProduct(*folded_patches(parts.patches, net.mean, net.std), dtype),
         prefix=parts.prefix.to(dtype),
         positions=None if parts.positions is None else parts.positions.to(dtype),
         turns=turns,
@@ -162,15 +159,6 @@ def pack_small(net: StreetVisionNet, dtype: torch.dtype, ranges: Ranges | None =
         tokens=parts.tokens,
         dtype=dtype,
     )
-
-
-def _patches(net: StreetVisionNet, parts: NetworkParts, dtype: torch.dtype) -> DenseProduct:
-    """Over a patch's pixels (row, column, channel) less 128; normalising is folded in."""
-    kernel, offset = parts.patches
-    weight = kernel.double() / net.std.double()[:, None, None]
-    pixels = weight.permute(0, 2, 3, 1).flatten(1)
-    shift = (CENTRE - net.mean.double()).repeat(PATCH * PATCH)
-    return DenseProduct(pixels, offset.double() + pixels @ shift, dtype)
 
 
 def _turns(sin: torch.Tensor, cos: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,8 @@ from max.nn.attention import MHAMaskVariant
 from max.nn.kernels import flash_attention_gpu
 from streetvision_kernels.patchify import PATCH
 
-from streetvision.runner.max_weights import CENTRE, Plan
-from streetvision.runner.parts import HEAD_DIM
+from streetvision.runner.max_weights import Plan
+from streetvision.runner.parts import CENTRE, HEAD_DIM
 
 Tensor = Any
 """max.graph.TensorValue, which overloads Python's operators."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from streetvision_kernels.patchify import PATCH
 
 from streetvision.models.heads.cls_mean_attention import AttentionHead
 from streetvision.models.heads.cls_mean_linear import PooledHead
 from streetvision.models.network import StreetVisionNet
 from streetvision.runner import dinov3_parts
 from streetvision.runner.mlp_weights import is_gated, is_tanh, mlp_weights
-from streetvision.runner.parts import BlockParts, NetworkParts, folded
-
-CENTRE = 128
-"""Taken from every pixel, so that bfloat16 holds it exactly."""
+from streetvision.runner.parts import BlockParts, folded, folded_patches
 
 Weights = dict[str, torch.Tensor]
 """On the CPU, by the names that the graph asks for."""
@@ -79,7 +75,9 @@ def weights_of(net: StreetVisionNet, dtype: torch.dtype) -> Weights:
     Every linear layer has a bias, of zeros where the network has none.
     """
     parts = dinov3_parts.take_apart(net.backbone)
-    products = _patches(net, parts) | {"prefix": parts.prefix[None].double()}
+    products = _linear("patches", *folded_patches(parts.patches, net.mean, net.std)) | {
+        "prefix": parts.prefix[None].double()
+    }
     norms = {"norm": parts.norm}
     for index, block in enumerate(parts.blocks):
         products |= _block(block, f"block{index}")
@@ -100,15 +98,6 @@ def _kept(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def _linear(name: str, weight: torch.Tensor, bias: torch.Tensor | None) -> Weights:
     return {f"{name}.weight": weight, f"{name}.bias": weight.new_zeros(len(weight)) if bias is None else bias}
-
-
-def _patches(net: StreetVisionNet, parts: NetworkParts) -> Weights:
-    """Over a patch's pixels (row, column, channel) less 128; normalising is folded in."""
-    kernel, offset = parts.patches
-    weight = kernel.double() / net.std.double()[:, None, None]
-    pixels = weight.permute(0, 2, 3, 1).flatten(1)
-    shift = (CENTRE - net.mean.double()).repeat(PATCH * PATCH)
-    return _linear("patches", pixels, offset.double() + pixels @ shift)
 
 
 def _block(block: BlockParts, name: str) -> Weights:

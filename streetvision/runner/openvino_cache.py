@@ -6,7 +6,6 @@ is used only if its files have the digests that it names; a damaged one is made 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -19,23 +18,14 @@ from typing import Any
 
 from streetvision.base.disk import exclusive, staging
 from streetvision.errors import OperatorError, reason
+from streetvision.models.versions import hash_file
 from streetvision.runner.precision import Precision
-from streetvision.runner.question import described, processor
+from streetvision.runner.question import JUDGED, described, digest_of, key_of, package_files, processor
 
 ENTRY, GRAPH, WEIGHTS = "entry.json", "model.xml", "model.bin"
 MOST_ENTRIES = 16
 MOST_BYTES = 4 << 30
-CODE = (
-    "assets/calibration/*.jpg",
-    "models/architectures/*.py",
-    "models/heads/*.py",
-    "models/network.py",
-    "models/logits.py",
-    "models/siglip.py",
-    "runner/calibration_images.py",
-    "runner/openvino_*.py",
-    "runner/precision.py",
-)
+CODE = (*JUDGED, "runner/openvino_*.py")
 """What converts, calibrates and judges."""
 
 logger = logging.getLogger(__name__)
@@ -55,8 +45,7 @@ class OpenVinoCache:
     """The entry on one question in a folder; `question` is all that it depends on."""
 
     def __init__(self, folder: Path, question: Mapping[str, object]) -> None:
-        digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-        self._folder, self._path = folder, folder / digest
+        self._folder, self._path = folder, folder / key_of(question)
 
     def recall(self) -> Entry | None:
         """The entry of an earlier start, None if there is none that is whole."""
@@ -65,7 +54,7 @@ class OpenVinoCache:
         try:
             told = json.loads((self._path / ENTRY).read_text(encoding="utf-8"))
             for name, digest in told["files"].items():
-                if name not in (GRAPH, WEIGHTS) or _digest(self._path / name) != digest:
+                if name not in (GRAPH, WEIGHTS) or hash_file(self._path / name) != digest:
                     raise ValueError(f"{name} is not what was written")
             os.utime(self._path)  # the last to go
             answers = tuple(float(value) for value in told["answers"])
@@ -84,7 +73,7 @@ class OpenVinoCache:
                 entry = place / "entry"
                 entry.mkdir()
                 openvino.serialize(model, entry / GRAPH, entry / WEIGHTS)
-                files = {name: _digest(entry / name) for name in (GRAPH, WEIGHTS)}
+                files = {name: hash_file(entry / name) for name in (GRAPH, WEIGHTS)}
                 told = {"name": precision.name, "reason": precision.reason, "answers": answers, "files": files}
                 (entry / ENTRY).write_text(json.dumps(told), encoding="utf-8")
                 self._put(entry, place)
@@ -115,17 +104,7 @@ def openvino_cache(folder: Path, description: Mapping[str, object], wish: str) -
 
 @cache
 def _code() -> str:
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for pattern in CODE:
-        for path in sorted(package.glob(pattern)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(package_files(CODE))
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -10,6 +10,9 @@ from torch import nn
 HEAD_DIM = 64
 """Channels of an attention head: the only number that the forwards of ours compute."""
 
+CENTRE = 128
+"""Taken from every pixel, so that bfloat16 holds it exactly."""
+
 Linear = tuple[torch.Tensor, torch.Tensor | None]
 """Weight [N, K] and bias [N]."""
 
@@ -78,3 +81,16 @@ def folded(
         return matrix, offset
     factor = gamma.detach().double()
     return matrix * factor[:, None], None if offset is None else offset * factor
+
+
+def folded_patches(
+    patches: tuple[torch.Tensor, torch.Tensor], mean: torch.Tensor, std: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight [D, 768] and bias [D] in float64 over a patch's pixels (row, column, channel) less CENTRE.
+
+    `mean` and `std` [3], of pixels of 0 to 255, are folded in.
+    """
+    kernel, offset = patches
+    pixels = (kernel.double() / std.double()[:, None, None]).permute(0, 2, 3, 1).flatten(1)
+    shift = (CENTRE - mean.double()).repeat(pixels.shape[1] // len(mean))
+    return pixels, offset.double() + pixels @ shift

@@ -6,8 +6,6 @@ judged. A file that cannot be read is judged anew, one that cannot be written co
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -23,7 +21,7 @@ from streetvision.base.disk import write_atomically
 from streetvision.errors import reason
 from streetvision.models.config import ModelConfig
 from streetvision.runner.precision import Precision
-from streetvision.runner.question import EARLIER, described, processor
+from streetvision.runner.question import EARLIER, JUDGED, described, digest_of, key_of, package_files, processor
 
 Spans = Mapping[str, torch.Tensor]
 """What a quick forward was calibrated with, by its own names."""
@@ -31,20 +29,13 @@ Spans = Mapping[str, torch.Tensor]
 KEPT = 32
 """Files; the least recently written go first."""
 CODE = (
-    "assets/calibration/*.jpg",
+    *JUDGED,
     "runner/choose.py",
     "runner/choose_cpu.py",
     "runner/choose_cuda.py",
-    "models/architectures/*.py",
-    "runner/calibration_images.py",
-    "models/network.py",
-    "models/logits.py",
-    "models/siglip.py",
     "runner/cuda_forward.py",
     "runner/cuda_head.py",
     "runner/cuda_weights.py",
-    "models/heads/*.py",
-    "runner/precision.py",
     "runner/cpu_forward.py",
     "runner/cpu_weights.py",
     "runner/mlp_weights.py",
@@ -68,8 +59,7 @@ class PrecisionCache:
     """The verdicts in one folder on one question; `question` is all that the answer depends on."""
 
     def __init__(self, folder: Path, question: Mapping[str, object]) -> None:
-        digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-        self._path = folder / f"{digest}.safetensors"
+        self._path = folder / f"{key_of(question)}.safetensors"
 
     def recall(self) -> PrecisionVerdict | None:
         """The verdict of an earlier start, None if there is none that can be read."""
@@ -114,18 +104,14 @@ def verdicts_on(folder: Path, config: ModelConfig, wish: str, device: torch.devi
 @cache
 def _code() -> str:
     """Digest of all that computes, calibrates and judges."""
-    digest = hashlib.sha256()
-    for path in judged_by():
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest_of(judged_by())
 
 
 def judged_by() -> tuple[Path, ...]:
     """The files that a verdict rests on, always in the same order."""
     import streetvision_kernels
 
-    package, kernels = Path(__file__).parents[1], Path(streetvision_kernels.__file__).parent
-    return *(path for pattern in CODE for path in sorted(package.glob(pattern))), *sorted(kernels.glob("*.py"))
+    return *package_files(CODE), *sorted(Path(streetvision_kernels.__file__).parent.glob("*.py"))
 
 
 def _forget_oldest(folder: Path) -> None:

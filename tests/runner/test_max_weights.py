@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from streetvision.models.network import StreetVisionNet, build
-from streetvision.runner.max_weights import CENTRE, Weights, missing_for_max, plan_of, weights_of
+from streetvision.runner.max_weights import Weights, missing_for_max, plan_of, weights_of
+from streetvision.runner.parts import CENTRE
 
 from ..engine.quick import CONFIG, PICTURES
 

@@ -12,31 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import ImageArray, RunnerFailure
-from streetvision.models.checkpoint import save_checkpoint
 from streetvision.models.checks import CheckpointError
-from streetvision.models.network import build
 from streetvision.runner import openvino_cache, openvino_choice, openvino_session
 from streetvision.runner.openvino_model import Span, smoothing
 from streetvision.runner.openvino_runner import OpenVinoRunner
 from streetvision.runner.question import EARLIER
 
-from ..engine.quick import CONFIG, PICTURES, QUICK
-
-
-def saved(folder: Path, *, seed: int = 0, steep: float = 0.0) -> Path:
-    """`steep` makes the head's answers large, so that small differences show; 0: far from a decision."""
-    torch.manual_seed(seed)
-    net = build(CONFIG)
-    torch.nn.init.normal_(net.head.fc.weight, std=steep)
-    torch.nn.init.constant_(net.head.fc.bias, 0.0 if steep else 2.0)
-    save_checkpoint(folder, CONFIG, net.state_dict())
-    return folder
+from ..engine.quick import PICTURES, QUICK, counted_drawings, saved
 
 
 def opened(model: Path, **options: Any) -> OpenVinoRunner:
@@ -47,14 +34,7 @@ def opened(model: Path, **options: Any) -> OpenVinoRunner:
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One number for each time that calibration pictures were drawn."""
-    sizes: list[int] = []
-
-    def drawn(size: int) -> ImageArray:
-        sizes.append(size)
-        return PICTURES
-
-    monkeypatch.setattr(openvino_choice, "calibration_images", drawn)
-    return sizes
+    return counted_drawings(monkeypatch, openvino_choice)
 
 
 def entries(kept: Path) -> list[Path]:

@@ -14,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from streetvision.engine.types import ImageArray
 from streetvision.models.checkpoint import load_checkpoint, save_checkpoint
 from streetvision.models.network import StreetVisionNet, build
 from streetvision.runner import choose as choosing
@@ -27,7 +26,7 @@ from streetvision.runner.precision_cache import KEPT, PrecisionCache, PrecisionV
 from streetvision.runner.question import EARLIER
 from streetvision.runner.torch_runner import TorchRunner
 
-from ..engine.quick import CONFIG, CPU, PICTURES, QUICK
+from ..engine.quick import CONFIG, CPU, PICTURES, QUICK, counted_drawings, saved
 
 PASSED = PrecisionVerdict(Precision("int8", "it passes"), {"0.qkv.low": torch.tensor([0.5, -1.0])})
 
@@ -35,23 +34,7 @@ PASSED = PrecisionVerdict(Precision("int8", "it passes"), {"0.qkv.low": torch.te
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One number for each time that calibration pictures were drawn."""
-    sizes: list[int] = []
-
-    def drawn(size: int) -> ImageArray:
-        sizes.append(size)
-        return PICTURES
-
-    monkeypatch.setattr(choosing, "calibration_images", drawn)
-    return sizes
-
-
-def saved(folder: Path, *, seed: int = 0, steep: float = 0.0) -> Path:
-    torch.manual_seed(seed)
-    net = build(CONFIG)
-    torch.nn.init.normal_(net.head.fc.weight, std=steep)
-    torch.nn.init.constant_(net.head.fc.bias, 0.0 if steep else 2.0)
-    save_checkpoint(folder, CONFIG, net.state_dict())
-    return folder
+    return counted_drawings(monkeypatch, choosing)
 
 
 def start(model: Path, folder: Path | None, precision: str = "auto") -> TorchRunner:
