@@ -35,7 +35,7 @@ NOT_REACHED = """
 - **From JPEG to probability** the H100's machine reaches 3,000 images a second with two decode threads only. Python's
   lock is the limit: more threads wait for each other, and a core of that machine runs Python 2.8 times slower than
   the EPYC. Decoding by Pillow alone it reaches 1,921; simplejpeg brings 3,340, uvloop 3,519.
-- **On the CPU** OpenVINO takes less memory, starts sooner and is as quick as ours or quicker; it serves where its
+- **On the CPU** OpenVINO is about as quick as ours in float32 and mostly quicker in int8; it serves where its
   extra is installed ([machines.md](machines.md)).
 - **The prediction log** costs one to two hundredths of a flood's throughput (goal: one). A flood longer than 2 s is
   logged in samples; its first two seconds are logged in full and cost about a tenth.

@@ -24,7 +24,7 @@ INTRODUCTION = (
     "This asks for what the miner must know and writes it to {file}, readable by you alone. Enter takes the suggestion "
     "in brackets. Ctrl-C leaves; nothing is written before you have seen the file and said yes."
 )
-WITHOUT_GPU = f"No GPU was found. On a CPU models answer quicker by OpenVINO: {INSTALL}, then streetvision bench."
+WITHOUT_GPU = f"No GPU was found. On a CPU models may answer quicker by OpenVINO: {INSTALL}, then streetvision bench."
 NEXT = "Next: streetvision doctor, then start the miner (docs/running.md)."
 
 

@@ -174,7 +174,7 @@ def driver_version(seconds: float = 10.0) -> str | None:
 
 
 def check_runner(settings: Settings, on_gpu: bool, extras: frozenset[str] | None = None) -> Check:
-    """What will run models, and what would be quicker; `extras` are those that are installed."""
+    """What will run models, and what else could; `extras` are those that are installed."""
     place = Place("cuda" if on_gpu else "cpu", "", installed_runners() if extras is None else extras)
     try:
         first = first_runner(settings.runner, place)
@@ -182,8 +182,8 @@ def check_runner(settings: Settings, on_gpu: bool, extras: frozenset[str] | None
         return failure("runner", str(error), "Set --runner auto, or install the extra.")
     if on_gpu or first.runner != "torch" or settings.runner == "torch":
         return ok("runner", f"{first.runner}: {first.why}")
-    return skipped("runner", "torch; OpenVINO, which takes less memory on a CPU, is not installed",
-                   f"For a smaller process: {INSTALL}, then `streetvision bench`")  # fmt: skip
+    return skipped("runner", "torch; OpenVINO, which may be quicker on a CPU, is not installed",
+                   f"To compare both: {INSTALL}, then `streetvision bench`")  # fmt: skip
 
 
 def check_compiler(on_gpu: bool, environ: Mapping[str, str] = os.environ) -> Check:

@@ -59,7 +59,7 @@ def open_runner(
             except (RuntimeError, ImportError) as error:
                 if runner == "openvino":
                     raise OperatorError(f"OpenVINO cannot serve {path.name}: {first_line(error)}.") from error
-                logger.warning("OpenVINO cannot serve %s, so torch does, and slower: %s", path.name, first_line(error))
+                logger.warning("OpenVINO cannot serve %s, so torch does: %s", path.name, first_line(error))
         if ordered.runner == "max":
             return _open_max(path, device, buckets, threads, precision)
         from streetvision.runner.torch_runner import TorchRunner  # torch takes seconds to import

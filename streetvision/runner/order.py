@@ -51,10 +51,10 @@ ORDER = (
     Row("torch", "on a GPU its kernels are the quickest", lambda place: place.device == "cuda"),
     Row(
         "openvino",
-        "on a CPU it takes less memory, starts sooner, and is as quick or quicker",
+        "on a CPU with its extra installed",
         lambda place: "openvino" in place.extras,
     ),
-    Row("torch", f"OpenVINO, which takes less memory on a CPU, is not installed: {INSTALL}", lambda _: True),
+    Row("torch", f"OpenVINO, which may be quicker on a CPU, is not installed: {INSTALL}", lambda _: True),
 )
 """The first that fits serves. Every architecture that torch runs can be traced for OpenVINO, so none is named yet."""
 

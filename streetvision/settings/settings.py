@@ -75,8 +75,8 @@ class Settings:
     )
     runner: str = declare(
         RUNNERS[0],
-        "What runs the model. `openvino`, for CPUs, takes less memory, starts sooner and needs that extra; `torch` "
-        "runs everywhere. `max` is an experiment (extra `max`): it compiles for minutes at its first start. "
+        "What runs the model. `openvino` is for CPUs and needs that extra; `torch` runs everywhere. `max` is an "
+        "experiment (extra `max`): it compiles for minutes at its first start. "
         "`auto`: OpenVINO on a CPU where it is installed, else torch. `streetvision bench` times them on this machine.",
         one_of(*RUNNERS),
         env="MODEL_RUNNER",
