@@ -20,7 +20,8 @@ from streetvision.prediction_log.comparison import Answered, Replayed, Tally, co
 from streetvision.prediction_log.reader import LogReader
 from streetvision.prediction_log.replay import ReplayOptions, count_chosen, run_replay, tolerance_on
 from streetvision.prediction_log.row import LogFilter
-from streetvision.runner.torch_runner import TIMED_RUNS, TorchRunner
+from streetvision.runner.bucketed import TIMED_RUNS
+from streetvision.runner.torch_runner import TorchRunner
 
 from ..conftest import Logbook
 from ..photos import photos
