@@ -5,12 +5,11 @@ in registers: no channel moves between threads, and q . k is the sum of two prod
 values are read where the linear layer left them, and heads are written side by side, as the next layer wants them.
 Over many tokens a pass of its own rotates first (`rotate.py`), which costs less than rotating keys for every block of
 queries; which of the two it is depends on the number of tokens alone. Without rotary positions nothing is rotated, and
-queries and keys are tiles of all 64 channels.
+queries and keys are tiles of all 64 channels. On Hopper a kernel of its own serves few tokens (`short_attention.py`).
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +17,8 @@ from functools import partial
 import torch
 import triton
 import triton.language as tl
+from streetvision_kernels import short_attention
+from streetvision_kernels.attention_checks import FACTOR, HEAD, LEAST, check
 from streetvision_kernels.attention_shapes import KEYS, SHAPES, STILL_KEYS, STILL_SHAPES, Shape, ranked
 from streetvision_kernels.chip import chip_of
 from streetvision_kernels.float8 import to_float8
@@ -26,13 +27,6 @@ from streetvision_kernels.rotate import rotate
 from streetvision_kernels.tuning import Trial, fastest, recall, remember
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-HEAD = 64
-"""Channels of a head."""
-
-FACTOR = HEAD**-0.5 * math.log2(math.e)
-"""Of queries: scores are divided by the root of a head's channels, and their exponentials are of base 2."""
-LEAST = 16
-"""Fewest keys of the last, shorter block: what tensor cores multiply by."""
 APART_FROM = 400
 """Tokens from which on queries and keys are rotated beforehand; measured on an H200 (docs/kernels.md)."""
 LAUNCHES = 8
@@ -219,10 +213,15 @@ def attention(
     of which may be shorter; None leaves their number to the way. `apart` rotates in a pass before; None does so from
     `APART_FROM` tokens on. See `attention_oracle`. Raises ValueError on other shapes or dtypes.
 
-    Without a `shape` of the programs, the first call of a size tries those that the model of the chip ranks first and
-    keeps the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
+    Few tokens with positions are left to `short_attention` where that fits and nothing is asked of the way. Without a
+    `shape` of the programs, the first call of another size tries those that the model of the chip ranks first and keeps
+    the fastest, on disk too; captured in a CUDA graph it takes the first. An image's answer depends on neither.
     """
-    _check(qkv, cos, sin, out, tokens)
+    free = shape is None and keys is None and apart is None
+    if free and cos is not None and sin is not None and short_attention.fits(qkv, tokens=tokens):
+        short_attention.short_attention(qkv, cos, sin, out, tokens=tokens, inverse8=inverse8, pdl=pdl)
+        return
+    check(qkv, cos, sin, out, tokens)
     keys = keys or (STILL_KEYS if cos is None else KEYS)
     turned = None
     if cos is not None and sin is not None and (tokens >= APART_FROM if apart is None else apart):
@@ -320,21 +319,3 @@ def _launch(
         **({"maxnreg": shape.registers} if shape.registers is not None else {}),
         **({"launch_pdl": True} if pdl else {}),
     )
-
-
-def _check(
-    qkv: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, out: torch.Tensor, tokens: int
-) -> None:
-    rows, width = out.shape
-    if width % HEAD or rows % tokens:
-        raise ValueError(f"out must be [N * {tokens}, heads * {HEAD}], not {tuple(out.shape)}")
-    if qkv.shape != (rows, 3 * width) or not qkv.is_contiguous():
-        raise ValueError(f"qkv must be contiguous [{rows}, {3 * width}], not {tuple(qkv.shape)}")
-    if qkv.dtype not in (torch.bfloat16, torch.float16, torch.float32):
-        raise ValueError(f"qkv must be bfloat16, float16 or float32, not {qkv.dtype}")
-    if out.dtype not in (qkv.dtype, torch.float8_e4m3fn):
-        raise ValueError(f"out must be {qkv.dtype} or float8_e4m3fn, not {out.dtype}")
-    if (cos is None) != (sin is None):
-        raise ValueError("cos and sin must be given both or neither")
-    if any(t.shape != (tokens, HEAD // 2) or not t.is_contiguous() for t in (cos, sin) if t is not None):
-        raise ValueError(f"cos and sin must be contiguous [{tokens}, {HEAD // 2}]")

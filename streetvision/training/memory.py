@@ -83,8 +83,8 @@ def _tried(module: TrainingModule, augment: GpuAugment, count: int, device: torc
     side = CANVAS_SCALE * module.net.input_size
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    # Those of the batches ahead too: they lie there meanwhile.
-    pictures = torch.zeros((1 + AHEAD) * count, side, side, 3, dtype=torch.uint8, device=device)
+    # Those of other batches lie there meanwhile: the ones ahead, the one on its way, and the last one until all let go.
+    pictures = torch.zeros((3 + AHEAD) * count, side, side, 3, dtype=torch.uint8, device=device)
     raw = RawBatch(
         pictures[:count],
         torch.full((count, 2), side, dtype=torch.int32, device=device),
