@@ -14,7 +14,7 @@ from streetvision.training.carrying import AHEAD
 from streetvision.training.loading import CANVAS_SCALE
 from streetvision.training.module import TrainingModule
 
-KEPT_FREE = 0.1
+KEPT_FREE = 0.15
 """Share of what pictures may take that is left alone: memory is fragmented."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
+from triton.experimental.gluon._runtime import GluonASTSource
 
 
 def compiled_for(
@@ -21,7 +22,8 @@ def compiled_for(
 ) -> CompiledKernel:
     """`tensors` and `scalars` give the types of arguments, `constants` the values of what is known when compiling."""
     names = list(kernel.arg_names)
-    source = ASTSource(
+    kind = GluonASTSource if kernel.is_gluon() else ASTSource
+    source = kind(
         kernel,
         {**tensors, **scalars, **dict.fromkeys(constants, "constexpr")},
         constexprs={(names.index(name),): value for name, value in constants.items()},
