@@ -22,8 +22,8 @@ from runner import WIDTHS
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.network import StreetVisionNet
-from streetvision.runner.calibration_images import calibration_images
-from streetvision.runner.openvino_model import ROUNDINGS, Model, Span, convert, rounded, spans_in, watched
+from streetvision.runner.calibration_images import calibration_images, rounding_images
+from streetvision.runner.openvino_model import ROUNDINGS, Model, Seen, convert, rounded, seen_in, watched
 from streetvision.runner.openvino_session import Session
 from streetvision.runner.precision import Moved, compare
 
@@ -34,21 +34,21 @@ PAUSE = 0.02
 RUNS = 2
 
 
-def by_openvino(model: Model, spans: dict[str, Span], threads: int) -> Iterator[tuple[str, str, Answer]]:
+def by_openvino(model: Model, seen: dict[str, Seen], threads: int) -> Iterator[tuple[str, str, Answer]]:
     """Engine, precision and answer."""
     for name, source in (("float32", model), ("bf16", model)):
         yield "OpenVINO", name, answered(Session(source, name, threads))
     for rounding in ROUNDINGS:
-        yield "OpenVINO", f"int8: {rounding.words}", answered(Session(rounded(model, spans, rounding), "int8", threads))
+        yield "OpenVINO", f"int8: {rounding.words}", answered(Session(rounded(model, seen, rounding), "int8", threads))
 
 
 def answered(session: Session) -> Answer:
     return lambda images: session(images)["logits"]
 
 
-def spans_of(model: Model, threads: int, pictures: ImageArray) -> dict[str, Span]:
+def seen_by(model: Model, threads: int, pictures: ImageArray) -> dict[str, Seen]:
     session = Session(watched(model), "float32", threads)
-    return spans_in([session(pictures[at : at + BATCH]) for at in range(0, CALIBRATED, BATCH)])
+    return seen_in([session(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
 
 
 def turns(answers: list[Answer], images: ImageArray, rounds: int) -> list[list[float]]:
@@ -90,8 +90,8 @@ def measure(size: str, batches: list[int], threads: int, rounds: int, judged: in
     pictures = calibration_images(net.input_size, count=max(CALIBRATED, judged))
     model = convert(net)
     answers = {("ours", name): answer for name, answer in ours(net, pictures)}
-    spans = spans_of(model, threads, pictures)
-    answers |= {(engine, name): answer for engine, name, answer in by_openvino(model, spans, threads)}
+    seen = seen_by(model, threads, rounding_images(net.input_size))
+    answers |= {(engine, name): answer for engine, name, answer in by_openvino(model, seen, threads)}
     told = moved(answers, pictures[:judged]) if judged else {}
     rows: list[Row] = []
     for batch in batches:

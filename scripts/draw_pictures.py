@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import Image
 
 from streetvision.models.golden import GOLDEN_FILE
-from streetvision.runner.calibration_images import FOLDER, SCENES
+from streetvision.runner.calibration_images import FOLDER, ROUNDING_FOLDER, SCENES
 from streetvision.scenes.challenges import challenge
 from streetvision.scenes.golden import SIDE, paint_golden
 
@@ -19,9 +19,10 @@ FIRST_SEED = 71_000_000
 def main() -> None:
     """Write them into the package's assets."""
     Image.fromarray(paint_golden().reshape(-1, SIDE, 3)).save(GOLDEN_FILE, optimize=True)
-    FOLDER.mkdir(exist_ok=True)
-    for index in range(SCENES):
-        (FOLDER / f"{index:02}.jpg").write_bytes(challenge(FIRST_SEED + index, native=False).jpeg)
+    for folder, first in ((FOLDER, FIRST_SEED), (ROUNDING_FOLDER, FIRST_SEED + SCENES)):
+        folder.mkdir(exist_ok=True)
+        for index in range(SCENES):
+            (folder / f"{index:02}.jpg").write_bytes(challenge(first + index, native=False).jpeg)
 
 
 if __name__ == "__main__":

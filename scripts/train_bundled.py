@@ -28,6 +28,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--max-steps", type=int, help="stop after so many steps, to see how long they take")
     parser.add_argument("--batch", type=int, default=768, help="pictures per step")
     parser.add_argument("--depth", type=int, default=8, help="transformer blocks")
+    parser.add_argument("--width", type=int, default=256, help="channels, a multiple of 64; 384 and depth 12: a ViT-S")
+    parser.add_argument("--size", type=int, default=320, help="pixels of a side, a multiple of 16")
     parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--adamw", action="store_true", help="AdamW for all weights in place of Muon for matrices")
     parser.add_argument("--workers", type=int, default=12, help="processes that render")
@@ -72,7 +74,7 @@ def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     """Train and write the checkpoint."""
     import torch
 
-    from streetvision.training.bundle import train_bundle
+    from streetvision.training.bundle import bundled_config, train_bundle
     from streetvision.training.bundled_settings import TrainSettings, scaled_down
     from streetvision.training.teacher import keep
     from streetvision.training.train import Material
@@ -90,7 +92,7 @@ def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         seed=arguments.seed,
         max_steps=arguments.max_steps,
     )
-    if arguments.start is not None:
+    if arguments.start is not None or arguments.size <= (settings.coarse_size or 0):
         settings = replace(settings, coarse_size=None)
     if arguments.smoke:
         settings = scaled_down(settings)
@@ -100,9 +102,9 @@ def train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         device = torch.device("cuda", torch.cuda.current_device())
     outcome = train_bundle(
         arguments.out,
+        bundled_config(arguments.depth, arguments.width, arguments.size),
         settings,
         device,
-        depth=arguments.depth,
         material=material,
         log=_say,
         ranks=ranks,

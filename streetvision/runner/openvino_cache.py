@@ -25,7 +25,7 @@ from streetvision.runner.question import JUDGED, described, digest_of, key_of, p
 ENTRY, GRAPH, WEIGHTS = "entry.json", "model.xml", "model.bin"
 MOST_ENTRIES = 16
 MOST_BYTES = 4 << 30
-CODE = (*JUDGED, "runner/openvino_*.py")
+CODE = (*JUDGED, "assets/rounding/*.jpg", "runner/openvino_*.py", "runner/weight_rounding.py")
 """What converts, calibrates and judges."""
 
 logger = logging.getLogger(__name__)

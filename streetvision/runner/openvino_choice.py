@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from streetvision.engine.types import ImageArray
 from streetvision.models.network import StreetVisionNet, load
-from streetvision.runner.calibration_images import calibration_images
-from streetvision.runner.openvino_model import ROUNDINGS, Model, Span, convert, rounded, spans_in, watched
+from streetvision.runner.calibration_images import calibration_images, rounding_images
+from streetvision.runner.openvino_model import ROUNDINGS, Model, Seen, convert, rounded, seen_in, watched
 from streetvision.runner.openvino_session import Session, has_bfloat16
 from streetvision.runner.precision import Precision, compare, judge, noise, require_alike
 
@@ -74,13 +74,15 @@ def _why_not(wish: str) -> str:
 
 def _judged(model: Model, wish: str, threads: int, pictures: Pictures) -> Made:
     """The first that passes the gate, or float32."""
+    size = int(model.inputs[0].get_partial_shape()[1].get_length())
     images = pictures()
     logger.info("judging %s on %d pictures", " and ".join(QUICK[wish]), len(images))
-    logits, spans = _watch(model, threads, images)
-    if not all(np.isfinite(ends).all() for span in spans.values() for ends in span):
+    seen = _seen(model, threads, rounding_images(size)) if "int8" in QUICK[wish] else {}
+    if not all(np.isfinite(values).all() for entered in seen.values() for values in entered):
         return Made(model, Precision(OWN, "activations are not finite, so nothing can be calibrated"))
+    logits = _logits(Session(model, OWN, threads), images)
     reasons = []
-    for name, way, quick in _candidates(model, wish, spans):
+    for name, way, quick in _candidates(model, wish, seen):
         verdict = judge(compare(logits, _logits(Session(quick, name, threads), images)), name, OWN)
         reason = f"{verdict.reason} ({way})" if way else verdict.reason
         if verdict.name == name:
@@ -89,19 +91,18 @@ def _judged(model: Model, wish: str, threads: int, pictures: Pictures) -> Made:
     return Made(model, Precision(OWN, "; ".join(reasons)))
 
 
-def _candidates(model: Model, wish: str, spans: dict[str, Span]) -> Iterator[Candidate]:
+def _candidates(model: Model, wish: str, seen: dict[str, Seen]) -> Iterator[Candidate]:
     for name in QUICK[wish]:
         if name == "int8":
-            yield from ((name, rounding.words, rounded(model, spans, rounding)) for rounding in ROUNDINGS)
+            yield from ((name, rounding.words, rounded(model, seen, rounding)) for rounding in ROUNDINGS)
         elif has_bfloat16():
             yield name, "", model
 
 
-def _watch(model: Model, threads: int, images: ImageArray) -> tuple[NDArray[np.float32], dict[str, Span]]:
-    """Float32's logits [N], and what enters each product spans."""
+def _seen(model: Model, threads: int, images: ImageArray) -> dict[str, Seen]:
+    """What enters each product on pictures that the gate does not look at."""
     session = Session(watched(model), OWN, threads)
-    outputs = [session(batch) for batch in _batches(images)]
-    return np.concatenate([seen["logits"] for seen in outputs]), spans_in(outputs)
+    return seen_in([session(batch) for batch in _batches(images)])
 
 
 def _logits(session: Session, images: ImageArray) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 Traced by OpenVINO's own reader of torch, so any architecture and head that torch runs is served. Rounding follows
 OpenVINO's scheme of FakeQuantize operations, which its CPU plugin turns into int8 products: weights per output channel,
-symmetric; what enters a product by one range for the whole tensor, after its channels were made alike at the expense of
-the weights (SmoothQuant, Xiao et al., 2023), which halves what a picture's probability moves by.
+symmetric, with regard to rows that enter on pictures of their own (`round_weights`); what enters a product by one range
+for the whole tensor, after its channels were made alike at the expense of the weights (SmoothQuant, Xiao et al., 2023).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import nn
 
 from streetvision.models.network import StreetVisionNet
+from streetvision.runner.weight_rounding import round_weights
 
 Model = Any
 """openvino.Model, whose package carries no types."""
@@ -36,11 +37,14 @@ HEAD = "/net.head/"
 MODULES = "__module"
 
 
-class Span(NamedTuple):
-    """What enters a product, by channel [K]: the mean over batches, as one outlier would make every step coarser."""
+class Seen(NamedTuple):
+    """What enters a product on some pictures."""
 
     low: NDArray[np.float32]
+    """By channel [K], the lowest value: the mean over batches, as one outlier would make every step coarser."""
     high: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    """[R, K]: of a few tokens of each picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,20 @@ class Rounding:
     """Which products of the backbone's blocks are int8."""
 
     words: str
+    share: float
+    """Of the difference between channels, how much their weights take over: 0 to 1."""
     kept: tuple[str, ...] = ()
     """Parts of names of layers that keep the higher precision."""
 
 
+INTO_THE_RESIDUAL = (".fc2", ".output.dense", ".proj")
 ROUNDINGS = (
-    Rounding("all products of the blocks are int8"),
-    Rounding("each MLP's second product keeps its precision", (".fc2", ".output.dense")),
+    Rounding("all products of the blocks are int8", 0.5),
+    Rounding("the products that follow a LayerNorm are int8", 0.65, INTO_THE_RESIDUAL),
 )
-"""Tried in this order, the quickest first: what follows GELU has outliers that one range does not hold."""
+"""Tried in this order, the quickest first. What follows GELU or attention has outliers that one range does not hold."""
+TOKENS = 16
+"""Of each picture, spread evenly over it, whose rows are kept."""
 
 
 class _Served(nn.Module):
@@ -87,56 +96,71 @@ def convert(net: StreetVisionNet) -> Model:
 
 
 def watched(model: Model) -> Model:
-    """The same model with the lowest and highest value of each channel that enters a product as further outputs."""
+    """The same model with what `seen_in` reads as further outputs."""
     copy = model.clone()
     results = []
     for name, product, _ in _products(copy):
         rows = product.input_value(0)
         axes = np.arange(len(rows.get_partial_shape()) - 1, dtype=np.int64)
-        for end, reduce in (("low", opset13.reduce_min), ("high", opset13.reduce_max)):
-            result = opset13.result(reduce(rows, axes, keep_dims=False))
-            result.output(0).get_tensor().set_names({f"{name}.{end}"})
+        told = {
+            "low": opset13.reduce_min(rows, axes, keep_dims=False),
+            "high": opset13.reduce_max(rows, axes, keep_dims=False),
+            "rows": opset13.gather(rows, _spread_tokens(rows), np.int64(1)),
+        }
+        for what, operation in told.items():
+            result = opset13.result(operation)
+            result.output(0).get_tensor().set_names({f"{name}.{what}"})
             results.append(result)
     copy.add_results(results)
     return copy
 
 
-def spans_in(outputs: Sequence[dict[str, NDArray[np.float32]]]) -> dict[str, Span]:
+def _spread_tokens(rows: Any) -> Any:  # noqa: ANN401  # the package carries no types
+    """Indices [TOKENS] of tokens; how many there are is known only as the graph runs."""
+    length = opset13.gather(opset13.shape_of(rows), np.int64(1), np.int64(0))
+    numbers = opset13.constant(np.arange(TOKENS, dtype=np.int64))
+    return opset13.divide(opset13.multiply(numbers, length), opset13.constant(np.int64(TOKENS)))
+
+
+def seen_in(outputs: Sequence[dict[str, NDArray[np.float32]]]) -> dict[str, Seen]:
     """What a watched model saw over several batches, by the name of the product that it enters."""
-    names = {name.rpartition(".")[0] for name in outputs[0] if name.endswith((".low", ".high"))}
+    names = {name.rpartition(".")[0] for name in outputs[0] if name.endswith(".rows")}
 
-    def mean(end: str) -> NDArray[np.float32]:
-        ends: NDArray[np.float32] = np.mean([seen[end] for seen in outputs], axis=0, dtype=np.float32)
-        return ends
+    def mean(name: str) -> NDArray[np.float32]:
+        made: NDArray[np.float32] = np.mean([output[name] for output in outputs], axis=0, dtype=np.float32)
+        return made
 
-    return {name: Span(mean(f"{name}.low"), mean(f"{name}.high")) for name in names}
+    def rows(name: str) -> NDArray[np.float32]:
+        return np.concatenate([output[name].reshape(-1, output[name].shape[-1]) for output in outputs])
+
+    return {name: Seen(mean(f"{name}.low"), mean(f"{name}.high"), rows(f"{name}.rows")) for name in names}
 
 
-def smoothing(span: Span, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def smoothing(seen: Seen, weight: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """What each channel [K] is divided by before it is rounded, and its weights [N, K] multiplied: 1 in the mean.
 
-    The square root of what the channel spans over what its weights do, so that both sides bear half of it.
+    With a share of 0.5 both sides bear half of what the channel spans beyond its weights.
     """
-    across = np.maximum(np.maximum(-span.low, span.high), TINY)
+    across = np.maximum(np.maximum(-seen.low, seen.high), TINY)
     within = np.maximum(np.abs(weight).max(axis=0), TINY)
-    factors = np.sqrt(across / within)
+    factors = across**share / within ** (1.0 - share)
     made: NDArray[np.float32] = (factors / np.exp(np.log(factors).mean())).astype(np.float32)
     return made
 
 
-def rounded(model: Model, spans: dict[str, Span], rounding: Rounding) -> Model:
-    """The model with int8 products; raises LookupError where `spans` are another model's."""
+def rounded(model: Model, seen: dict[str, Seen], rounding: Rounding) -> Model:
+    """The model with int8 products; raises LookupError where `seen` is of another model."""
     copy = model.clone()
     for name, product, weight in _products(copy):
         if any(part in name for part in rounding.kept):
             continue
-        factors = smoothing(spans[name], weight)
-        low, high = (spans[name].low / factors).min(), (spans[name].high / factors).max()
+        entered = seen[name]
+        factors = smoothing(entered, weight, rounding.share)
+        low, high = (entered.low / factors).min(), (entered.high / factors).max()
         alike = opset13.multiply(product.input_value(0), opset13.constant(1.0 / factors)).output(0)
-        heavier = weight * factors
-        most = np.maximum(np.abs(heavier).max(axis=1, keepdims=True), 1e-12)
+        made, most = round_weights(weight * factors, entered.rows / factors)
         product.input(0).replace_source_output(_fake_int8(alike, low, high))
-        product.input(1).replace_source_output(_fake_int8(opset13.constant(heavier).output(0), -most, most, LEVELS - 1))
+        product.input(1).replace_source_output(_fake_int8(opset13.constant(made).output(0), -most, most, LEVELS - 1))
     copy.validate_nodes_and_infer_types()
     return copy
 

@@ -59,20 +59,20 @@ class MeasureSettings:
     workers: int = 16
 
 
-def bundled_config(depth: int = 8) -> ModelConfig:
-    """The description of the network that ships, before training."""
-    config = tiny_config(name=NAME, version=VERSION, depth=depth, width=WIDTH)
-    head = replace(config.head, kind="cls_mean_attention", embedding_dim=3 * WIDTH)
+def bundled_config(depth: int = 8, width: int = WIDTH, input_size: int = INPUT_SIZE) -> ModelConfig:
+    """The description of the network that ships, before training; in other sizes it serves measurements alone."""
+    config = tiny_config(name=NAME, version=VERSION, depth=depth, width=width)
+    head = replace(config.head, kind="cls_mean_attention", embedding_dim=3 * width)
     kwargs = {**config.architecture_kwargs, "init_values": 0.1}
-    return replace(config, architecture_kwargs=kwargs, head=head, input_size=INPUT_SIZE)
+    return replace(config, architecture_kwargs=kwargs, head=head, input_size=input_size)
 
 
 def train_bundle(
     folder: Path,
+    config: ModelConfig,
     settings: TrainSettings,
     device: torch.device,
     *,
-    depth: int = 8,
     material: Material | None = None,
     log: Log = print,
     ranks: Ranks = ALONE,
@@ -82,7 +82,6 @@ def train_bundle(
     Of several processes the first one writes and speaks.
     """
     log = log if ranks.first else _silent
-    config = bundled_config(depth)
     start = None if material is None or material.start is None else read_config(material.start).sha256
 
     def save(outcome: TrainingResult) -> None:

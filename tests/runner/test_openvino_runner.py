@@ -18,12 +18,23 @@ pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 from streetvision.base.resources import usable_threads
 from streetvision.engine.types import ImageArray, RunnerFailure
 from streetvision.models.checks import CheckpointError
+from streetvision.models.network import build
 from streetvision.runner import openvino_cache, openvino_choice, openvino_session
-from streetvision.runner.openvino_model import Span, smoothing
+from streetvision.runner.openvino_model import (
+    HEAD,
+    ROUNDINGS,
+    TOKENS,
+    Seen,
+    convert,
+    rounded,
+    seen_in,
+    smoothing,
+    watched,
+)
 from streetvision.runner.openvino_runner import OpenVinoRunner
 from streetvision.runner.question import EARLIER
 
-from ..engine.quick import PICTURES, QUICK, counted_drawings, saved
+from ..engine.quick import CONFIG, PICTURES, QUICK, counted_drawings, saved
 
 
 def opened(model: Path, **options: Any) -> OpenVinoRunner:
@@ -216,10 +227,38 @@ def test_smoothing_moves_no_product_and_makes_channels_alike() -> None:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(64, 12)).astype(np.float32) * np.geomspace(0.05, 60.0, 12, dtype=np.float32)
     weight = rng.normal(size=(5, 12)).astype(np.float32)
-    span = Span(rows.min(axis=0), rows.max(axis=0))
-    factors = smoothing(span, weight)
+    factors = smoothing(Seen(rows.min(axis=0), rows.max(axis=0), rows), weight, 0.5)
     np.testing.assert_allclose((rows / factors) @ (weight * factors).T, rows @ weight.T, rtol=1e-4, atol=1e-3)
     before, after = (np.abs(values).max(axis=0) for values in (rows, rows / factors))
     assert after.max() / after.min() < (before.max() / before.min()) ** 0.6
-    empty = smoothing(Span(np.zeros(12, np.float32), np.zeros(12, np.float32)), weight * 0.0)
+    nothing = np.zeros(12, np.float32)
+    empty = smoothing(Seen(nothing, nothing, rows), weight * 0.0, 0.5)
     np.testing.assert_allclose(empty, np.ones(12), rtol=1e-6)
+
+
+def test_only_the_products_that_a_rounding_names_are_int8() -> None:
+    net = build(CONFIG).eval()
+    model = convert(net)
+    session = openvino_session.Session(watched(model), "float32", 1)
+    seen = seen_in([session(PICTURES[at : at + 4]) for at in (0, 4)])
+    first = next(
+        entered.rows for name, entered in seen.items() if name.endswith("blocks.0.attn.qkv/aten::linear/MatMul")
+    )
+    assert len(first) == 8 * TOKENS
+    assert len(np.unique(first[:TOKENS].round(4), axis=0)) == 14, "nine patches, the class token and four registers"
+    counts = [_rounded_products(rounded(model, seen, rounding)) for rounding in ROUNDINGS]
+    both = {"attn.qkv", "mlp.fc1"}
+    assert counts == [both | {"attn.proj", "mlp.fc2"}, both]
+
+
+def _rounded_products(model: Any) -> set[str]:
+    """Names of layers whose weights and rows pass a FakeQuantize."""
+    found = set()
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() == "MatMul":
+            before = [operation.input_value(at).get_node().get_type_name() for at in (0, 1)]
+            if "FakeQuantize" in before:
+                assert before == ["FakeQuantize"] * 2
+                assert HEAD not in operation.get_friendly_name()
+                found.add(".".join(operation.get_friendly_name().split("/")[0].split(".")[-2:]))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streetvision.runner.calibration_images import FOLDER, SCENES, calibration_images
+from streetvision.runner.calibration_images import FOLDER, ROUNDING_FOLDER, SCENES, calibration_images, rounding_images
 from streetvision.runner.precision import MAX_MOVE, MIN_IMAGES, Moved, compare, judge
 
 
@@ -85,3 +85,12 @@ def test_drawn_pictures_are_many_different_and_the_same_every_time() -> None:
     assert len({picture.tobytes() for picture in pictures}) == 9
     np.testing.assert_array_equal(pictures, calibration_images(64, scenes=2, count=9))
     assert pictures.std() > 20
+
+
+def test_weights_are_rounded_by_scenes_that_no_gate_looks_at() -> None:
+    folders = [{file.read_bytes() for file in folder.glob("*.jpg")} for folder in (FOLDER, ROUNDING_FOLDER)]
+    assert [len(files) for files in folders] == [SCENES, SCENES]
+    assert not folders[0] & folders[1]
+    pictures = rounding_images(48)
+    assert pictures.shape == (256, 48, 48, 3)
+    np.testing.assert_array_equal(pictures, rounding_images(48))

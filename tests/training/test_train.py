@@ -237,11 +237,10 @@ def test_a_view_knows_whether_the_crop_kept_the_works() -> None:
 
 def test_train_measure_and_write_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
-    monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
     folder = tmp_path / "bundled"
     lines: list[str] = []
     settings = replace(scaled_down(TrainSettings()), sprites=0)
-    train_bundle(folder, settings, CPU, depth=1, log=lines.append)
+    train_bundle(folder, quick_config(), settings, CPU, log=lines.append)
     figures = measure_bundle(folder, MeasureSettings(10, 6, 2, 2, 0, 1), CPU, log=lines.append)
     config = load(folder).config
     assert config.card["figures"] == json.loads(json.dumps(figures))
@@ -258,12 +257,11 @@ def test_photographs_and_a_teacher_take_part(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(held_out, "AT_ONCE", 8)
     monkeypatch.setattr(held_out, "CROPS_PER_LEVEL", 1)
     monkeypatch.setattr(evaluation, "NATIVE_SIZES", ((320, 240),))
-    monkeypatch.setattr(bundle, "bundled_config", lambda depth: replace(quick_config(), name=bundle.NAME))
     settings = replace(scaled_down(TrainSettings()), max_steps=1, batch=8, first_scenes=16, save_every_s=0.0)
     settings = replace(settings, sources=replace(settings.sources, fresh=8, capacity=16))
     lines: list[str] = []
     material = Material((photos,), (weights,))
-    outcome = train_bundle(tmp_path / "one", settings, CPU, depth=1, material=material, log=lines.append)
+    outcome = train_bundle(tmp_path / "one", quick_config(), settings, CPU, material=material, log=lines.append)
     (teacher,) = outcome.teachers
     assert not teacher.training
     assert any("photographs of streets" in line for line in lines)
