@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from harness import RESULTS, Row, machine, report
 from replayed import side_by_side
-from streetvision_kernels.attention import APART_FROM, FACTOR, HEAD, attention
+from streetvision_kernels.attention import APART_FROM, attention
+from streetvision_kernels.attention_checks import FACTOR, HEAD
 from streetvision_kernels.attention_oracle import attention_oracle
 from streetvision_kernels.patchify import PATCH
 from streetvision_kernels.rotate import rotate

@@ -3,8 +3,8 @@
 Everything runs inside a CUDA graph, each launch after the last has ended. Service launches these kernels while the last
 one ends (programmatically), but there that is another kernel; launches of one that overlap each other tell nothing. A
 kernel whose answers are far from its formula in float64 gets no speed and ends the run. The second table
-(serving_kernels-shapes.json) times every shape that the model of the chip lets the attention try: how well the model
-ranks them, and what trying them is worth. Where the device's time goes in a whole forward is forward.py's to say, and
+(serving_kernels-shapes.json) times every shape that the model of the chip lets the general attention try: how well the
+model ranks them, and what trying them is worth; on Hopper the kernel for few tokens, which serves there, beside them. Where the device's time goes in a whole forward is forward.py's to say, and
 the heads have head.py.
 """
 
@@ -28,6 +28,7 @@ from streetvision_kernels.layer_norm import layer_norm
 from streetvision_kernels.layer_norm_oracle import layer_norm_oracle
 from streetvision_kernels.patchify import columns_for, patchify
 from streetvision_kernels.patchify_oracle import patchify_oracle
+from streetvision_kernels.short_attention import fits
 
 from streetvision.runner.cuda_forward import has_float8
 
@@ -38,6 +39,7 @@ BOUNDS = {torch.bfloat16: 5e-3, torch.float8_e4m3fn: 3e-2}
 """Relative distance from float64, as in tests/gpu."""
 SCALE8 = 16.0
 """What answers are multiplied by before they are rounded to float8."""
+FEW = "few tokens"
 DEVICE = torch.device("cuda")
 
 
@@ -119,10 +121,13 @@ def shapes(images: int, width: int) -> Iterator[Row]:
     out = torch.empty(images * TOKENS, width, dtype=torch.bfloat16, device=DEVICE)
     call = partial(attention, qkv, cos, sin, out, tokens=TOKENS)
     call()
+    few = fits(qkv, tokens=TOKENS)
     chosen = chosen_shape(qkv, out, tokens=TOKENS)
     chip, places = chip_of(DEVICE), images * width // HEAD
     tried = ranked(chip, places=places, tokens=TOKENS)
-    times = side_by_side({str(shape): partial(call, shape=shape) for shape in tried})
+    times = side_by_side({str(shape): partial(call, shape=shape) for shape in tried} | ({FEW: call} if few else {}))
+    if few:
+        yield {"batch": images, "width": width, "queries": FEW, "us": times[FEW], "chosen": "yes"}
     for place, shape in enumerate(tried, start=1):
         yield {
             "batch": images,

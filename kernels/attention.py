@@ -28,7 +28,7 @@ from streetvision_kernels.tuning import Trial, fastest, recall, remember
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 APART_FROM = 400
-"""Tokens from which on queries and keys are rotated beforehand; measured on an H200 (docs/kernels.md)."""
+"""Tokens from which on queries and keys are rotated beforehand; measured on an H200 (docs/gpu-figures.md)."""
 LAUNCHES = 8
 """Timed together: one alone can be shorter than the clock's step."""
 

@@ -3,7 +3,7 @@
 Seven launches a block: LayerNorm, qkv product, attention with the rotary positions in it, projection onto the residual
 stream, LayerNorm, first MLP product with GELU in its epilogue, second onto the residual stream. SwiGLU takes one more,
 and so do the rotary positions of many tokens; the attention pooling of SigLIP takes seven at the end. An image's answer
-has the same bits in any batch; docs/kernels.md says why, and what each launch costs. The numbers differ from timm's by
+has the same bits in any batch; docs/kernels.md says why. The numbers differ from timm's by
 rounding and by GELU's tanh form (at most 5e-4).
 """
 
