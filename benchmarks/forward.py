@@ -205,7 +205,7 @@ def main() -> None:
             rows, shares = rows + found, shares + parts
             # After every model: a run that is cut short has lost little.
             if shares:
-                report("forward_kernels", "Where the forward's device time goes", shares, where, arguments.results)
+                report("forward-kernels", "Where the forward's device time goes", shares, where, arguments.results)
             report("forward", "The forward against timm under torch.compile", rows, where, arguments.results)
 
 

@@ -4,8 +4,8 @@ Everything runs inside a CUDA graph, each launch after the last has ended. Servi
 one ends (programmatically), but there that is another kernel; launches of one that overlap each other tell nothing. A
 kernel whose answers are far from its formula in float64 gets no speed and ends the run. The second table
 (serving_kernels-shapes.json) times every shape that the model of the chip lets the general attention try: how well the
-model ranks them, and what trying them is worth; on Hopper the kernel for few tokens, which serves there, beside them. Where the device's time goes in a whole forward is forward.py's to say, and
-the heads have head.py.
+model ranks them, and what trying them is worth; on Hopper the kernel for few tokens, which serves there, beside them.
+Where the device's time goes in a whole forward is forward.py's to say, and the heads have head.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The serving forward on a CPU: timm's DINOv3 and SigLIP over products that oneDNN has packed, without torch.compile.
 
 Torch multiplies float32 with MKL, which on other makers' processors leaves out their widest instructions; oneDNN uses
-them, adds bias, GELU and the residual in its epilogue, and knows bfloat16 and int8. docs/cpu-figures.md has the figures.
+them, adds bias, GELU and the residual in its epilogue, and knows bfloat16 and int8. docs/cpu-figures.md has figures.
 """
 
 from __future__ import annotations
