@@ -18,6 +18,7 @@ CPU = (
     ["siglip.py", "--device", "cpu", "--threads", "1"],
     ["view_load.py"],
     ["memory.py"],
+    ["miner_start.py"],
     ["prediction_log.py"],
     ["data.py"],
     ["labelling.py"],

@@ -68,11 +68,11 @@ class _Bench:
     def run(self, seconds: float) -> list[Timed]:
         from streetvision.base.resources import usable_threads
         from streetvision.engine.types import RunnerFailure
-        from streetvision.runner.devices import resolve_device
+        from streetvision.runner.devices import device_kind
         from streetvision.runner.order import installed
         from streetvision.runner.timing import candidates, recommended, timed, with_threads
 
-        kind = resolve_device(self._device).type
+        kind = device_kind(self._device)
         try:
             opened = [(candidate, self._open(candidate)) for candidate in candidates(kind, installed())]
             rows = timed(opened, BATCHES, seconds, told=_tell)

@@ -33,7 +33,7 @@ from streetvision.net.unix_socket import check_length
 from streetvision.prediction_log.schema import LOG_FOLDER
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.prediction_log.upkeep import GIB, Limits
-from streetvision.runner.devices import resolve_device
+from streetvision.runner.devices import device_kind
 from streetvision.serverless.transport import open_modal
 from streetvision.settings.settings import Settings
 from streetvision.settings.upkeep import LogSettings
@@ -47,7 +47,7 @@ def check_before_paying(settings: Settings) -> None:
 
     A registration costs TAO: a mistyped device, address or port must be found before it.
     """
-    resolve_device(settings.device)
+    device_kind(settings.device)
     external_endpoint(settings, settings.axon.port)
     check_length(settings.state_dir / SOCKET_NAME, NAME)
     for bound in listen(settings.axon.hosts, settings.axon.port):

@@ -42,7 +42,7 @@ from streetvision.monitor.traffic_counter import TrafficCounter
 from streetvision.prediction_log.store import PredictionLog
 from streetvision.rollout.device_guard import LostDevice
 from streetvision.rollout.journal import BY_OPERATOR, BY_RETRAINING
-from streetvision.runner.devices import resolve_device
+from streetvision.runner.devices import device_kind, resolve_device
 from streetvision.settings.settings import Settings
 
 
@@ -195,8 +195,7 @@ def _gpu_reader(device: str, models: ServedModels) -> GpuReader:
 
     @cache
     def reader() -> GpuReader | None:
-        found = resolve_device(device)
-        return cuda_reader(found.index or 0) if found.type == "cuda" else None
+        return cuda_reader(resolve_device(device).index or 0) if device_kind(device) == "cuda" else None
 
     def read() -> MachineView:
         if not models.is_warm or models.lost is not None or (gpu := reader()) is None:

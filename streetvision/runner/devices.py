@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
 CPU_BUCKETS = (1, 2, 4, 8)
 CUDA_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 MAX_BUCKET = 1024
+DRIVER = "libcuda.so.1"
+"""NVIDIA's driver as programs load it; without it torch finds no GPU."""
+
+
+def device_kind(name: str) -> str:
+    """`cpu` or `cuda`, as `resolve_device` has it: torch, which takes seconds to import, is asked about GPUs alone."""
+    if name == "cpu" or (name == "auto" and not _has_driver()):
+        return "cpu"
+    return resolve_device(name).type
+
+
+def _has_driver() -> bool:
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 def resolve_device(name: str) -> torch.device:

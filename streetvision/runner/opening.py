@@ -21,7 +21,7 @@ from streetvision.models.ensemble import (
     read_ensemble,
 )
 from streetvision.models.folder import read_config
-from streetvision.runner.devices import first_line, resolve_device
+from streetvision.runner.devices import device_kind, first_line
 from streetvision.runner.order import Place, first_runner, installed
 
 CONVERTED = "openvino"
@@ -50,7 +50,7 @@ def open_runner(
     """
 
     def load(path: Path) -> Runner:
-        ordered = first_runner(runner, Place(resolve_device(device).type, read_config(path).architecture, installed()))
+        ordered = first_runner(runner, Place(device_kind(device), read_config(path).architecture, installed()))
         logger.info("the runner of %s is %s: %s", path.name, ordered.runner, ordered.why)
         if ordered.runner == "openvino":
             converted = None if verdicts is None else verdicts / CONVERTED

@@ -13,7 +13,7 @@ from streetvision.engine.remote_policy import RemotePolicy
 from streetvision.engine.transport import ModelPin, Transport
 from streetvision.engine.types import Runner
 from streetvision.models.config import ModelConfig
-from streetvision.runner.torch_runner import TorchRunner
+from streetvision.runner.bucketed import BucketedRunner
 
 FOR_PEOPLE = ("card", "created", "name")
 """What a description says without a bearing on the answers."""
@@ -42,7 +42,7 @@ def remote_ends(transport: Transport, policy: RemotePolicy) -> Callable[[Runner]
     """
 
     def end(runner: Runner) -> RemoteEnd | None:
-        if not isinstance(runner, TorchRunner):
+        if not isinstance(runner, BucketedRunner):
             logger.warning("version %s has several passes over a picture: the embedded model answers", runner.version)
             return None
         return RemoteEnd(pin_of(runner.version, runner.config), transport, policy)

@@ -22,6 +22,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return lambda: MachineView(gpu_free=7)
 
     monkeypatch.setattr(monitoring, "cuda_reader", reader)
+    monkeypatch.setattr(monitoring, "device_kind", lambda name: name.partition(":")[0])
     monkeypatch.setattr(
         monitoring,
         "resolve_device",

@@ -262,3 +262,20 @@ def _rounded_products(model: Any) -> set[str]:
                 assert HEAD not in operation.get_friendly_name()
                 found.add(".".join(operation.get_friendly_name().split("/")[0].split(".")[-2:]))
     return found
+
+
+def test_a_kept_model_is_opened_without_torch(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from streetvision.models.folder import bundled_checkpoint
+from streetvision.runner.opening import open_runner
+from pathlib import Path
+kept = Path({str(tmp_path)!r})
+runner = open_runner(bundled_checkpoint(), device="cpu", runner="openvino", buckets=(1,), threads=1, verdicts=kept)
+print(runner.served_by.runner, "torch" in sys.modules)
+"""
+    told = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300).stdout
+        for _ in range(2)
+    ]
+    assert told == ["openvino True\n", "openvino False\n"]
