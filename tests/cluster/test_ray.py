@@ -222,7 +222,9 @@ async def test_a_replica_that_is_killed_costs_no_request(cluster: Cluster) -> No
         answers = await asyncio.gather(*asked)
         assert {answer.served_by for answer in answers} >= {"embedded"}
         await until_closed(engine)
-        assert (await ask(engine)).served_by == "ray"
+        async with asyncio.timeout(60):  # the first answers of a new replica may be late, and the embedded model's come
+            while (await ask(engine)).served_by != "ray":
+                await asyncio.sleep(0.05)
 
 
 async def test_a_bridge_that_ends_is_started_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
