@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 import triton
 from streetvision_kernels.attention_checks import FACTOR, HEAD, LEAST, check
+from streetvision_kernels.attention_shapes import HOPPER
+from streetvision_kernels.float8 import to_float8
 from streetvision_kernels.multiprocessors import available
 from streetvision_kernels.short_attention_tile import (
     existing,
@@ -145,11 +147,8 @@ def _short_attention_kernel(  # noqa: PLR0912, PLR0915, PLR0917  # blocks of key
             total += more
             acc = warpgroup_mma(weights3, values3, acc, is_async=True)
         answer = warpgroup_mma_wait(0, deps=(acc,)) * (1.0 / total)[:, None]
-        if OUT8:
-            answer = answer * inverse8
-            answer = gl.where(answer > 448.0, 448.0, answer)
-            answer = gl.where(answer < -448.0, -448.0, answer)  # NaN stays NaN, so that the runner sees it
-        given = gl.convert_layout(answer.to(out.dtype.element_ty), head_layout())
+        rounded = to_float8(answer, inverse8) if OUT8 else answer.to(out.dtype.element_ty)
+        given = gl.convert_layout(rounded, head_layout())
         rows = row + gl.arange(0, 64, layout=gl.SliceLayout(1, head_layout()))
         channel = gl.arange(0, 64, layout=gl.SliceLayout(0, head_layout()))
         gl.store(target + rows[:, None] * WIDTH + channel[None, :], given, mask=(rows < T)[:, None])
@@ -183,7 +182,7 @@ def fits(qkv: torch.Tensor, *, tokens: int) -> bool:
         qkv.is_cuda
         and qkv.dtype in (torch.bfloat16, torch.float16)
         and tokens <= MOST
-        and torch.cuda.get_device_capability(qkv.device) == (9, 0)
+        and torch.cuda.get_device_capability(qkv.device) == HOPPER
     )
 
 
