@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import triton
+from streetvision_kernels.chip import Chip
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 from triton.experimental.gluon._runtime import GluonASTSource
+
+H100 = Chip((9, 0), 132, 65536, 232448, 2048)
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+"""Not in every release of Triton."""
 
 
 def compiled_for(
@@ -31,3 +39,11 @@ def compiled_for(
         attrs={(names.index(name),): [["tt.divisibility", 16]] for name in tensors},
     )
     return triton.compile(source, target=GPUTarget("cuda", 10 * capability[0] + capability[1], 32), options=options)
+
+
+def usage(kernel: CompiledKernel, what: str, folder: Path) -> int:
+    """What a thread takes of `what`, as CUOBJDUMP names it: REG, registers; STACK, bytes that do not fit in them."""
+    binary = folder / "kernel.cubin"
+    binary.write_bytes(kernel.asm["cubin"])
+    told = subprocess.run([CUOBJDUMP, "-res-usage", binary], capture_output=True, text=True, check=True, timeout=60)
+    return int(re.findall(rf"{what}:(\d+)", told.stdout)[0])

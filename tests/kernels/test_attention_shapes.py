@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
-import triton
 from streetvision_kernels.attention import _attention_kernel
 from streetvision_kernels.attention_shapes import ROWS_A_WARP, SHAPES, TRIED, Shape, predicted_us, ranked
 from streetvision_kernels.chip import Chip, Demand, resident
 from triton.compiler import CompiledKernel
 
-from .compiled import compiled_for
+from .compiled import CUOBJDUMP, H100, compiled_for, usage
 
-H100 = Chip((9, 0), 132, 65536, 232448, 2048)
 A100 = Chip((8, 0), 108, 65536, 166912, 2048)
 RTX_4090 = Chip((8, 9), 128, 65536, 101376, 1536)
 OLD = Chip((8, 0), 10, 65536, 49152, 1024)
 CHIPS = pytest.mark.parametrize("chip", [H100, A100, RTX_4090], ids=["H100", "A100", "RTX 4090"])
-CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
 @cache
@@ -41,20 +37,13 @@ def compiled(shape: Shape, capability: tuple[int, int], float8: bool = False) ->
     return compiled_for(_attention_kernel, capability, tensors=tensors, scalars=scalars, constants=sizes, **options)
 
 
-def registers(kernel: CompiledKernel, folder: Path) -> int:
-    binary = folder / "kernel.cubin"
-    binary.write_bytes(kernel.asm["cubin"])
-    usage = subprocess.run([CUOBJDUMP, "-res-usage", binary], capture_output=True, text=True, check=True, timeout=60)
-    return int(re.findall(r"REG:(\d+)", usage.stdout)[0])
-
-
 @CHIPS
 def test_a_program_takes_no_more_than_the_model_says(chip: Chip, tmp_path: Path) -> None:
     for shape in ranked(chip, places=12, tokens=201):
         kernel, demand = compiled(shape, chip.capability), shape.demand(chip)
         assert kernel.metadata.shared <= demand.shared_bytes  # before Hopper Triton 3.9 needs less than 3.8
         if CUOBJDUMP.exists() and not (chip.capability < (9, 0) and shape.stages < 3):
-            used = registers(kernel, tmp_path)
+            used = usage(kernel, "REG", tmp_path)
             assert used <= demand.registers + 2
             assert resident(chip, demand) <= resident(chip, Demand(demand.warps, used, kernel.metadata.shared))
 

@@ -5,14 +5,12 @@ Its answers are compared on a GPU (tests/gpu): Triton's interpreter knows nothin
 
 from __future__ import annotations
 
-import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-import triton
+from streetvision_kernels.chip import Demand, resident
 from streetvision_kernels.short_attention import (
     MOST,
     REGISTERS,
@@ -26,11 +24,7 @@ from streetvision_kernels.short_attention import (
 )
 from triton.compiler import CompiledKernel
 
-from .compiled import compiled_for
-
-SHARED_BYTES = 233_472
-"""Of a multiprocessor of an H100 or H200; each program costs 1,024 bytes more than it asks for."""
-CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+from .compiled import CUOBJDUMP, H100, compiled_for, usage
 
 
 @cache
@@ -53,15 +47,10 @@ def compiled(tokens: int, tiles: int, float8: bool) -> CompiledKernel:
 )
 def test_three_programs_fit_a_multiprocessor(tokens: int, tiles: int, float8: bool, tmp_path: Path) -> None:
     kernel = compiled(tokens, tiles, float8)
-    assert RESIDENT * (kernel.metadata.shared + 1024) <= SHARED_BYTES
-    assert RESIDENT * REGISTERS * 32 * WARPS <= 65_536
+    assert resident(H100, Demand(WARPS, REGISTERS, kernel.metadata.shared)) >= RESIDENT
     assert "wgmma" in kernel.asm["ptx"]
     if CUOBJDUMP.exists():
-        binary = tmp_path / "kernel.cubin"
-        binary.write_bytes(kernel.asm["cubin"])
-        said = subprocess.run([CUOBJDUMP, "-res-usage", binary], capture_output=True, text=True, check=True, timeout=60)
-        spilled = int(re.findall(r"STACK:(\d+)", said.stdout)[0])
-        assert spilled <= 64, "bytes of a thread that do not fit its registers"
+        assert usage(kernel, "STACK", tmp_path) <= 64, "bytes of a thread that do not fit its registers"
 
 
 @pytest.mark.parametrize("tokens", range(1, MOST + 1))
