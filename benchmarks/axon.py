@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import resource
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import Row, machine, percentile, report
+from harness import Row, machine, percentile, report, resident_mib
 
 HERE = Path(__file__).parent
 STOCK_PYTHON = HERE.parent / ".envs" / "bittensor-10.5.0" / "bin" / "python"
@@ -173,12 +172,6 @@ def junk() -> list[Row]:
             }
         )
     return rows
-
-
-def resident_mib(process: int) -> float:
-    """Resident size of a process, from /proc."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def memory() -> list[Row]:

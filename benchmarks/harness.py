@@ -66,6 +66,12 @@ def loop_cpu(process: int) -> float:
     return int(Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
+def resident_mib(process: int) -> float:
+    """Resident memory of a process (Linux)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def report(
     name: str, title: str, rows: Sequence[Row], where: dict[str, str | int | float], folder: Path = RESULTS
 ) -> None:

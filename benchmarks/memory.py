@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import resource
 import socket
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bittensor.sp_core import Keypair
-from harness import Row, machine, report
+from harness import Row, machine, report, resident_mib
 
 from streetvision.axon.client import legacy_headers, request_body
 from streetvision.models.checkpoint import save_checkpoint
@@ -77,11 +76,6 @@ def load(port: int, count: int, bodies: list[bytes]) -> None:
         thread.join()
     if failures:
         raise SystemExit(f"{len(failures)} requests were not answered (statuses {set(failures)}): no figures.")
-
-
-def resident_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import RESULTS, Row, machine, report
+from harness import RESULTS, Row, machine, report, resident_mib
 
 from streetvision.runner.order import installed
 
@@ -40,18 +40,12 @@ def start(runner: str, state: Path) -> Row:
             if not said or "ready: UID" not in said[-1]:
                 sys.exit("The miner did not become ready:\n" + "".join(said[-20:]))
             time.sleep(SETTLED_S)
-            resident, torch = memory(miner.pid)
+            megabytes = resident_mib(miner.pid) * 2**20 / 1e6
+            torch = "libtorch" in Path(f"/proc/{miner.pid}/maps").read_text()
         finally:
             miner.send_signal(signal.SIGTERM)
             miner.wait(60)
-    return {"runner": runner, "ready s": seconds, "resident MB": resident, "torch": "loaded" if torch else "absent"}
-
-
-def memory(pid: int) -> tuple[float, bool]:
-    """Resident memory of a process in MB, and whether torch's library is in it."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    kibibytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-    return kibibytes * 1024 / 1e6, "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    return {"runner": runner, "ready s": seconds, "resident MB": megabytes, "torch": "loaded" if torch else "absent"}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from harness import RESULTS, Row, machine, percentile, report
+from harness import RESULTS, Row, machine, percentile, report, resident_mib
 from PIL import Image
 from runner import WIDTHS, description
 from torch._dynamo.utils import counters
@@ -91,8 +91,7 @@ def memory_mib(device: str) -> float:
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         return (total - free) / MIB
-    resident = int(Path("/proc/self/statm").read_text().split()[1])
-    return resident * os.sysconf("SC_PAGE_SIZE") / MIB
+    return resident_mib(os.getpid())
 
 
 def graphs() -> int:
