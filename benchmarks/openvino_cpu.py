@@ -23,7 +23,8 @@ from runner import WIDTHS
 from streetvision.engine.types import ImageArray
 from streetvision.models.network import StreetVisionNet
 from streetvision.runner.calibration_images import calibration_images, rounding_images
-from streetvision.runner.openvino_model import ROUNDINGS, Model, Seen, convert, rounded, seen_in, watched
+from streetvision.runner.openvino_choice import seen_on
+from streetvision.runner.openvino_model import ROUNDINGS, Model, Seen, convert, rounded
 from streetvision.runner.openvino_session import Session
 from streetvision.runner.precision import Moved, compare
 
@@ -44,11 +45,6 @@ def by_openvino(model: Model, seen: dict[str, Seen], threads: int) -> Iterator[t
 
 def answered(session: Session) -> Answer:
     return lambda images: session(images)["logits"]
-
-
-def seen_by(model: Model, threads: int, pictures: ImageArray) -> dict[str, Seen]:
-    session = Session(watched(model), "float32", threads)
-    return seen_in([session(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
 
 
 def turns(answers: list[Answer], images: ImageArray, rounds: int) -> list[list[float]]:
@@ -90,7 +86,7 @@ def measure(size: str, batches: list[int], threads: int, rounds: int, judged: in
     pictures = calibration_images(net.input_size, count=max(CALIBRATED, judged))
     model = convert(net)
     answers = {("ours", name): answer for name, answer in ours(net, pictures)}
-    seen = seen_by(model, threads, rounding_images(net.input_size))
+    seen = seen_on(model, threads, rounding_images(net.input_size))
     answers |= {(engine, name): answer for engine, name, answer in by_openvino(model, seen, threads)}
     told = moved(answers, pictures[:judged]) if judged else {}
     rows: list[Row] = []

@@ -74,10 +74,9 @@ def _why_not(wish: str) -> str:
 
 def _judged(model: Model, wish: str, threads: int, pictures: Pictures) -> Made:
     """The first that passes the gate, or float32."""
-    size = int(model.inputs[0].get_partial_shape()[1].get_length())
     images = pictures()
     logger.info("judging %s on %d pictures", " and ".join(QUICK[wish]), len(images))
-    seen = _seen(model, threads, rounding_images(size)) if "int8" in QUICK[wish] else {}
+    seen = seen_on(model, threads, rounding_images(images.shape[1])) if "int8" in QUICK[wish] else {}
     if not all(np.isfinite(values).all() for entered in seen.values() for values in entered):
         return Made(model, Precision(OWN, "activations are not finite, so nothing can be calibrated"))
     logits = _logits(Session(model, OWN, threads), images)
@@ -99,8 +98,8 @@ def _candidates(model: Model, wish: str, seen: dict[str, Seen]) -> Iterator[Cand
             yield name, "", model
 
 
-def _seen(model: Model, threads: int, images: ImageArray) -> dict[str, Seen]:
-    """What enters each product on pictures that the gate does not look at."""
+def seen_on(model: Model, threads: int, images: ImageArray) -> dict[str, Seen]:
+    """What enters each product on these pictures, by the product's name."""
     session = Session(watched(model), OWN, threads)
     return seen_in([session(batch) for batch in _batches(images)])
 
