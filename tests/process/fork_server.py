@@ -24,6 +24,7 @@ def main() -> None:
     """Serve until stdin ends."""
     limit_thread_pools()
     import streetvision.miner.miner
+    import streetvision.runner.torch_runner  # which a miner imports only where torch serves
 
     del streetvision
     gc.freeze()
